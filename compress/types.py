@@ -1,0 +1,243 @@
+"""The values that flow through `compress`: task -> genome -> integer graph -> quantized model.
+
+All are frozen. This module knows neither torch nor any board.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from compress.errors import UserError
+from compress.ops import Op
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = npt.NDArray[Any]
+Int8Array = npt.NDArray[np.int8]
+DType = Literal["int8", "int16", "int32", "int4"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """One tensor of a `Graph`: real value = scale * (quantized value - zero_point).
+
+    `scales` holds float32 values: one, or one per channel along `axis`. `data` is the value of a
+    constant (int8 or int32, in `shape`) and None for an activation.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    scales: tuple[float, ...]
+    zero_point: int = 0
+    axis: int | None = None
+    data: Array | None = None
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def size_bytes(self) -> int:
+        bits = {"int8": 8, "int16": 16, "int32": 32, "int4": 4}[self.dtype]
+        return (self.elements * bits + 7) // 8
+
+    @property
+    def scale(self) -> float:
+        """The scale of a per-tensor quantized tensor."""
+        if len(self.scales) != 1:
+            raise ValueError(f"{self.name} is quantized per channel")
+        return self.scales[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """An integer network: operators in execution order over indexed tensors; batch 1, NHWC."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    input: int
+    output: int
+
+    @property
+    def input_tensor(self) -> Tensor:
+        return self.tensors[self.input]
+
+    @property
+    def output_tensor(self) -> Tensor:
+        return self.tensors[self.output]
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Structured channel pruning: remove the weakest channels of each dependency group.
+
+    `keep[i]` is the ratio of channels that group i keeps (0 < keep <= 1), rounded to a multiple
+    of 4 channels; then `epochs` of fine-tuning.
+    """
+
+    keep: tuple[float, ...]
+    criterion: Literal["l1", "l2"] = "l2"
+    epochs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize:
+    """Int8 quantization: per-channel symmetric weights, per-tensor asymmetric activations.
+
+    `percentile` is the share (in percent) of calibration values the activation range covers;
+    100 is min/max.
+    """
+
+    percentile: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Distill:
+    """Knowledge distillation (Hinton et al., arXiv:1503.02531) into a narrower copy.
+
+    The student is a copy of the network as it stands with every group narrowed to `width`; it
+    starts from the strongest channels, or from fresh weights. Loss = (1 - weight) * cross entropy
+    + weight * temperature**2 * KL(teacher || student). The teacher is the original network, or
+    the network as compressed so far.
+    """
+
+    teacher: Literal["original", "compressed"] = "original"
+    temperature: float = 4.0
+    weight: float = 0.5
+    width: float = 1.0
+    fresh: bool = False
+    epochs: int = 1
+
+
+Stage = Prune | Quantize | Distill
+_STAGES: dict[str, type[Prune] | type[Quantize] | type[Distill]] = {
+    "prune": Prune,
+    "quantize": Quantize,
+    "distill": Distill,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Genome:
+    """One point of the search space: stages in the order in which they are applied."""
+
+    stages: tuple[Stage, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [{"stage": type(s).__name__.lower(), **asdict(s)} for s in self.stages]
+
+    @classmethod
+    def from_json(cls, stages: list[dict[str, Any]]) -> Genome:
+        """Inverse of `to_json`. Raises UserError for what is not a genome."""
+        made: list[Stage] = []
+        for fields in stages:
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+            kind = values.pop("stage", None)
+            if kind not in _STAGES:
+                raise UserError(f"genome stage {kind!r}: allowed are {', '.join(_STAGES)}")
+            try:
+                made.append(_STAGES[kind](**values))
+            except TypeError as error:
+                raise UserError(f"genome stage {kind}: {error}") from None
+        return cls(tuple(made))
+
+    @property
+    def key(self) -> str:
+        """Content hash: equal genomes have equal keys, in every process and on every machine."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def order(self) -> str:
+        """The stages' initials, as in the literature: P, Q, D; '-' for none."""
+        return "".join(type(s).__name__[0] for s in self.stages) or "-"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Samples x float32 (N, C, H, W) and labels y int64 (N,)."""
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """train: fitting and calibration. val: every decision of the search. test: final figures only."""
+
+    train: Split
+    val: Split
+    test: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network of a task is trained: AdamW, one-cycle learning rate, cross entropy."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A network, its data and what counts as good: everything the search needs to know.
+
+    `net` makes the freshly initialized float network (input (N, C, H, W), output logits
+    (N, classes)); `load` gets the data (cached; may take minutes the first time and then shows a
+    progress bar on stderr). `accuracy_floor` is the default target, as a share of 1.
+    """
+
+    name: str
+    title: str
+    input_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    net: Callable[[], nn.Module]
+    load: Callable[[], Dataset]
+    recipe: Recipe
+    fine_tune: Recipe
+    accuracy_floor: float
+    device_samples: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """What the device is given and must answer, bit for bit.
+
+    inputs int8 (N, *input shape NHWC without batch), labels int64 (N,), outputs int8 (N, classes):
+    the reference's answers.
+    """
+
+    inputs: Int8Array
+    labels: npt.NDArray[np.int64]
+    outputs: Int8Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantizedModel:
+    """A candidate, compressed: the integer graph and its accuracy on the host.
+
+    `accuracy` is the reference's on the whole validation split; `samples` are those of it that
+    the device will be asked.
+    """
+
+    genome: Genome
+    graph: Graph
+    accuracy: float
+    samples: Samples
+    epochs: int
+    seconds: float

@@ -1,0 +1,55 @@
+"""The bench's errors and our own; the user's and the candidate's are in `compress.errors`.
+
+HilError
+├── BenchError           cable, probe, board, emulator: reset, retry, then stop     exit 3
+│   ├── ProbeLost            the debug probe or the emulator's gdb stub went away
+│   ├── FlashFailed          the image could not be written, or reads back different
+│   └── NoReply              the firmware did not answer in time, or answered garbage
+└── Mismatch             ours: device and reference differ; everything is saved     exit 4
+
+A BenchError never becomes a fitness value.
+"""
+
+from compress.errors import HilError
+
+
+class BenchError(HilError):
+    """Something between us and the chip failed; `transcript` says what was exchanged."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, transcript: str = "") -> None:
+        super().__init__(message)
+        self.transcript = transcript
+
+
+class ProbeLost(BenchError):
+    """The debug probe (or QEMU, or its gdb stub) is gone or does not answer."""
+
+
+class FlashFailed(BenchError):
+    """The image could not be written to the target, or reads back different."""
+
+
+class NoReply(BenchError):
+    """The firmware did not answer within its time limit, or not in our protocol."""
+
+
+class Mismatch(HilError):
+    """The device computed something else than the integer reference: a bug of ours."""
+
+    exit_code = 4
+
+    def __init__(self, layer: str, sample: int, index: int, expected: int, got: int) -> None:
+        super().__init__(
+            f"layer {layer}: sample {sample}, element {index}: "
+            f"device computed {got}, reference {expected}"
+        )
+        self.layer = layer
+        self.sample = sample
+        self.index = index
+        self.expected = expected
+        self.got = got
+
+    def __reduce__(self) -> tuple[type["Mismatch"], tuple[str, int, int, int, int]]:
+        return type(self), (self.layer, self.sample, self.index, self.expected, self.got)

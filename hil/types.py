@@ -1,0 +1,214 @@
+"""The values that flow through `hil`: plan -> program -> image -> measurement -> trial.
+
+All are frozen; units are in the names. `compress.types` holds what comes before (task, genome,
+graph, quantized model). This module knows no torch, no pyOCD, no file formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from compress.ops import Op
+from compress.types import Genome, Graph
+
+CounterKind = Literal["insn", "model", "dwt", "systick"]
+COUNTER_UNITS: dict[str, str] = {
+    "insn": "instructions (emulator, exact)",
+    "model": "modelled cycles (emulator)",
+    "dwt": "cycles (silicon, DWT)",
+    "systick": "cycles (silicon, SysTick)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A memory region of a board: first address and size."""
+
+    origin: int
+    length_bytes: int
+
+    @property
+    def end(self) -> int:
+        return self.origin + self.length_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Facts about one board, read from `boards/<name>.toml`.
+
+    `flash` and `ram` are what the linker may use; `flash_limit_bytes` and `ram_limit_bytes` are
+    what a candidate may use (an emulated core standing for a real part has small limits in large
+    memories). `staging` holds test inputs and outputs: its own region where the board has one,
+    otherwise the RAM between the image and the stack.
+    """
+
+    name: str
+    title: str
+    core: str
+    clock_hz: int
+    backend: Literal["qemu", "pyocd"]
+    machine: str
+    pyocd_target: str
+    flash: Region
+    ram: Region
+    staging: Region | None
+    flash_limit_bytes: int
+    ram_limit_bytes: int
+    stack_bytes: int
+    compiler_flags: tuple[str, ...]
+    features: frozenset[str]
+    port: str
+    counter: CounterKind
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A place in the arena: where a tensor (or a kernel's scratch) lives while ops first..last run."""
+
+    name: str
+    offset_bytes: int
+    size_bytes: int
+    first_op: int
+    last_op: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operator with the kernel chosen for it, its work and its scratch buffer, if any."""
+
+    index: int
+    op: Op
+    kernel: str
+    macs: int
+    scratch: Buffer | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What runs where: kernel per op, arena offsets. `tensors` maps tensor index to its buffer.
+
+    `tensors_bytes` is the arena's peak without scratch; `arena_bytes` the peak with it.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    tensors: Mapping[int, Buffer]
+    tensors_bytes: int
+    arena_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Rendered text by file name (C sources, headers, linker script); same genome, same bytes.
+
+    `id` is the first 4 bytes of the sha256 over the files, as the firmware reports it in HELLO.
+    """
+
+    files: Mapping[str, str]
+    sha256: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes by part, as the linker placed them (flash) or as planned and measured (RAM)."""
+
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A linked ELF and its sizes. `flash` parts: weights, model, kernels, harness, libc.
+
+    `ram` parts known at link time: arena, static. `layer_ends` are code addresses at which layer i
+    has just finished (for the debugger). `staging` is where test data may be written.
+    """
+
+    elf: Path
+    sha256: str
+    program: Program
+    board: Board
+    flash: Sizes
+    ram: Sizes
+    arena_address: int
+    layer_ends: tuple[int, ...]
+    staging: Region
+
+
+@dataclass(frozen=True, slots=True)
+class RunReply:
+    """What the firmware answers after running samples."""
+
+    correct: int
+    stack_peak_bytes: int
+    outputs_crc32: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Measured on the device, after its outputs equalled the reference's bit for bit.
+
+    `count` is the median over the `total` samples of what `counter` counts in one inference;
+    `ram` parts: arena, static, stack (painted peak). `correct` is counted by the firmware.
+    """
+
+    counter: CounterKind
+    count: int
+    count_min: int
+    count_max: int
+    flash: Sizes
+    ram: Sizes
+    correct: int
+    total: int
+    outputs_sha256: str
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the samples run on the device that it classified right."""
+        return self.correct / self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a number comes from: enough to reproduce it."""
+
+    git_sha: str
+    dirty: bool
+    compiler: str
+    flags: str
+    kernels: str
+    board: str
+    core: str
+    probe: str
+    emulator: str
+    python: str
+    torch: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A genome that was tried. `accuracy` is the host's on the whole validation split.
+
+    state "measured": `measurement` is set; it ran on the board and was bit-equal.
+    state "infeasible": `reason` says why, `violation` by how much (relative, > 0).
+    """
+
+    number: int
+    genome: Genome
+    state: Literal["measured", "infeasible"]
+    accuracy: float | None
+    measurement: Measurement | None
+    reason: str
+    violation: float
+    epochs: int
+    seconds: Mapping[str, float]
+    program_sha256: str
+    provenance: Provenance
