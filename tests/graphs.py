@@ -1,0 +1,500 @@
+"""Valid integer graphs for tests: a builder, hypothesis strategies and a few fixed examples.
+
+Every graph here keeps to what TFLite and CMSIS-NN define: accumulators and shifted products stay
+inside int32, average pooling keeps its scale, windows never lie wholly in the padding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from compress.ops import (
+    Activation,
+    Add,
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    MaxPool2D,
+    Op,
+    Padding,
+    Requantize,
+    Reshape,
+    Softmax,
+)
+from compress.types import Array, Graph, Int8Array, Tensor
+
+OP_KINDS = (
+    "conv",
+    "depthwise",
+    "fully_connected",
+    "add",
+    "average_pool",
+    "max_pool",
+    "reshape",
+    "softmax",
+    "requantize",
+)
+NONE, RELU, RELU6 = Activation.NONE, Activation.RELU, Activation.RELU6
+
+
+def float32(value: float) -> float:
+    """`value` rounded to single precision: scales are stored so."""
+    return float(np.float32(value))
+
+
+def output_size(size: int, window: int, stride: int, dilation: int, before: int, after: int) -> int:
+    """Extent of a convolution's or pool's output; below 1 where the window does not fit."""
+    return (size + before + after - (window - 1) * dilation - 1) // stride + 1
+
+
+def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """TFLite's SAME padding (before, after)."""
+    extent = (window - 1) * dilation + 1
+    total = max(0, (-(-size // stride) - 1) * stride + extent - size)
+    return total // 2, total - total // 2
+
+
+def random_inputs(graph: Graph, samples: int, seed: int = 0) -> Int8Array:
+    """Uniform int8 inputs (samples, *input shape without batch)."""
+    rng = np.random.default_rng(seed)
+    shape = (samples, *graph.input_tensor.shape[1:])
+    return rng.integers(-128, 128, shape, dtype=np.int8)
+
+
+@dataclass
+class GraphBuilder:
+    """Appends operators; each method returns the index of the tensor it made.
+
+    Output scales are chosen from the accumulators' standard deviation, so that outputs neither
+    vanish nor saturate; `gain` widens (> 1) or narrows them.
+    """
+
+    seed: int = 0
+    tensors: list[Tensor] = field(default_factory=list)
+    ops: list[Op] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    def input(self, shape: tuple[int, ...], scale: float = 0.05, zero_point: int = -3) -> int:
+        return self._activation("input", (1, *shape), scale, zero_point)
+
+    def conv(
+        self,
+        source: int,
+        channels: int,
+        kernel: tuple[int, int] = (3, 3),
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
+        padding: Padding = Padding(),
+        activation: Activation = NONE,
+        zero_point: int = 4,
+        gain: float = 1.0,
+        weight_scale: float = 0.01,
+        per_channel: bool = True,
+    ) -> int:
+        x = self.tensors[source]
+        taps = (*kernel, x.shape[3])
+        weights, bias, scale = self._constants(
+            x, (channels, *taps), channels, 0 if per_channel else None, weight_scale
+        )
+        shape = self._window_shape(x.shape, channels, kernel, stride, dilation, padding)
+        out = self._activation(self._name("conv"), shape, scale * gain, zero_point)
+        self.ops.append(
+            Conv2D(
+                self.tensors[out].name,
+                source,
+                weights,
+                bias,
+                out,
+                stride,
+                dilation,
+                padding,
+                activation,
+            )
+        )
+        return out
+
+    def depthwise(
+        self,
+        source: int,
+        multiplier: int = 1,
+        kernel: tuple[int, int] = (3, 3),
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
+        padding: Padding = Padding(),
+        activation: Activation = NONE,
+        zero_point: int = -7,
+        gain: float = 1.0,
+        weight_scale: float = 0.02,
+        per_channel: bool = True,
+    ) -> int:
+        x = self.tensors[source]
+        channels = x.shape[3] * multiplier
+        weights, bias, scale = self._constants(
+            x, (1, *kernel, channels), channels, 3 if per_channel else None, weight_scale
+        )
+        shape = self._window_shape(x.shape, channels, kernel, stride, dilation, padding)
+        out = self._activation(self._name("depthwise"), shape, scale * gain, zero_point)
+        self.ops.append(
+            DepthwiseConv2D(
+                self.tensors[out].name,
+                source,
+                weights,
+                bias,
+                out,
+                stride,
+                dilation,
+                padding,
+                activation,
+            )
+        )
+        return out
+
+    def fully_connected(
+        self,
+        source: int,
+        units: int,
+        activation: Activation = NONE,
+        zero_point: int = 9,
+        gain: float = 1.0,
+        weight_scale: float = 0.015,
+    ) -> int:
+        x = self.tensors[source]
+        weights, bias, scale = self._constants(x, (units, x.elements), units, None, weight_scale)
+        out = self._activation(self._name("dense"), (1, units), scale * gain, zero_point)
+        self.ops.append(
+            FullyConnected(self.tensors[out].name, source, weights, bias, out, activation)
+        )
+        return out
+
+    def add(
+        self,
+        left: int,
+        right: int,
+        activation: Activation = NONE,
+        zero_point: int = 1,
+        gain: float = 1.0,
+    ) -> int:
+        a, b = self.tensors[left], self.tensors[right]
+        scale = math.hypot(a.scale, b.scale) * gain
+        out = self._activation(self._name("add"), a.shape, scale, zero_point)
+        self.ops.append(Add(self.tensors[out].name, left, right, out, activation))
+        return out
+
+    def average_pool(
+        self,
+        source: int,
+        window: tuple[int, int],
+        stride: tuple[int, int] | None = None,
+        padding: Padding = Padding(),
+    ) -> int:
+        out = self._pool_output("average_pool", source, window, stride or window, padding)
+        name = self.tensors[out].name
+        self.ops.append(AveragePool2D(name, source, out, window, stride or window, padding))
+        return out
+
+    def max_pool(
+        self,
+        source: int,
+        window: tuple[int, int],
+        stride: tuple[int, int] | None = None,
+        padding: Padding = Padding(),
+    ) -> int:
+        out = self._pool_output("max_pool", source, window, stride or window, padding)
+        name = self.tensors[out].name
+        self.ops.append(MaxPool2D(name, source, out, window, stride or window, padding))
+        return out
+
+    def reshape(self, source: int, shape: tuple[int, ...]) -> int:
+        x = self.tensors[source]
+        out = self._activation(self._name("reshape"), (1, *shape), x.scale, x.zero_point)
+        self.ops.append(Reshape(self.tensors[out].name, source, out))
+        return out
+
+    def softmax(self, source: int) -> int:
+        shape = self.tensors[source].shape
+        out = self._activation(self._name("softmax"), shape, 1 / 256, -128)
+        self.ops.append(Softmax(self.tensors[out].name, source, out))
+        return out
+
+    def requantize(
+        self,
+        source: int,
+        scale: float | None = None,
+        zero_point: int = 2,
+        activation: Activation = NONE,
+    ) -> int:
+        x = self.tensors[source]
+        wanted = x.scale * 0.7 if scale is None else scale
+        out = self._activation(self._name("requantize"), x.shape, wanted, zero_point)
+        self.ops.append(Requantize(self.tensors[out].name, source, out, activation))
+        return out
+
+    def finish(self, output: int, name: str = "example", source: int = 0) -> Graph:
+        return Graph(name, tuple(self.tensors), tuple(self.ops), source, output)
+
+    def _name(self, kind: str) -> str:
+        return f"{kind}_{len(self.ops)}"
+
+    def _tensor(self, tensor: Tensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def _activation(self, name: str, shape: tuple[int, ...], scale: float, zero_point: int) -> int:
+        return self._tensor(Tensor(name, shape, "int8", (float32(scale),), zero_point))
+
+    def _pool_output(
+        self,
+        kind: str,
+        source: int,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+        padding: Padding,
+    ) -> int:
+        x = self.tensors[source]
+        shape = self._window_shape(x.shape, x.shape[3], window, stride, (1, 1), padding)
+        return self._activation(self._name(kind), shape, x.scale, x.zero_point)
+
+    @staticmethod
+    def _window_shape(
+        shape: tuple[int, ...],
+        channels: int,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        padding: Padding,
+    ) -> tuple[int, ...]:
+        vertical = (window[0], stride[0], dilation[0], padding.top, padding.bottom)
+        horizontal = (window[1], stride[1], dilation[1], padding.left, padding.right)
+        height, width = output_size(shape[1], *vertical), output_size(shape[2], *horizontal)
+        if height < 1 or width < 1:
+            raise ValueError(f"window {window} does not fit {shape} with {padding}")
+        return (1, height, width, channels)
+
+    def _constants(
+        self,
+        x: Tensor,
+        shape: tuple[int, ...],
+        channels: int,
+        axis: int | None,
+        weight_scale: float,
+    ) -> tuple[int, int, float]:
+        """Weights, bias and an output scale that spreads the accumulators over int8."""
+        spread = self.rng.uniform(0.5, 2.0, 1 if axis is None else channels) * weight_scale
+        scales = tuple(float32(s) for s in spread)
+        values: Array = self.rng.integers(-127, 128, shape, dtype=np.int8)
+        taps = math.prod(shape) // channels
+        limit = 40 * math.isqrt(taps * 5000)
+        biases: Array = self.rng.integers(-limit, limit + 1, channels, dtype=np.int32)
+        bias_scales = tuple(float(np.float32(x.scale) * np.float32(s)) for s in scales)
+        name = self._name("weights")
+        weights = self._tensor(Tensor(name, shape, "int8", scales, 0, axis, values))
+        bias_axis = None if axis is None else 0
+        bias = Tensor(self._name("bias"), (channels,), "int32", bias_scales, 0, bias_axis, biases)
+        return weights, self._tensor(bias), x.scale * max(scales) * math.sqrt(taps) * 100
+
+
+# Fixed examples ------------------------------------------------------------------------------
+
+
+def tiny_conv() -> Graph:
+    """3x3 convolution with asymmetric padding and stride 2, then a classifier."""
+    b = GraphBuilder(seed=1)
+    x = b.conv(b.input((9, 7, 3)), 8, stride=(2, 2), padding=Padding(0, 1, 1, 0), activation=RELU)
+    x = b.max_pool(x, (2, 2))
+    return b.finish(b.fully_connected(x, 5), "tiny_conv")
+
+
+def ds_cnn(channels: int = 64, blocks: int = 4) -> Graph:
+    """The shape of MLPerf Tiny's keyword spotter: 49x10x1, depthwise-separable, 12 classes."""
+    b = GraphBuilder(seed=2)
+    top, bottom = same_padding(49, 10, 2)
+    left, right = same_padding(10, 4, 2)
+    x = b.input((49, 10, 1), 0.58, 83)
+    x = b.conv(
+        x, channels, (10, 4), (2, 2), padding=Padding(top, bottom, left, right), activation=RELU
+    )
+    for _ in range(blocks):
+        x = b.depthwise(x, padding=Padding(1, 1, 1, 1), activation=RELU, zero_point=-128)
+        x = b.conv(x, channels, (1, 1), activation=RELU, zero_point=-128)
+    x = b.average_pool(x, (25, 5))
+    x = b.reshape(x, (channels,))
+    return b.finish(b.softmax(b.fully_connected(x, 12, gain=0.5)), "ds_cnn")
+
+
+def residual() -> Graph:
+    """A residual block with a projection, pooling and a classifier, as in ResNet."""
+    b = GraphBuilder(seed=3)
+    x = b.conv(b.input((8, 8, 3)), 8, padding=Padding(1, 1, 1, 1), activation=RELU)
+    y = b.conv(x, 12, stride=(2, 2), padding=Padding(1, 1, 1, 1), activation=RELU)
+    y = b.conv(y, 12, padding=Padding(1, 1, 1, 1))
+    shortcut = b.conv(x, 12, (1, 1), (2, 2))
+    x = b.add(y, shortcut, activation=RELU)
+    x = b.average_pool(x, (4, 4))
+    x = b.fully_connected(b.reshape(x, (12,)), 10)
+    return b.finish(b.softmax(x), "residual")
+
+
+def every_op() -> Graph:
+    """A graph in which each operator of the union occurs."""
+    b = GraphBuilder(seed=4)
+    x = b.conv(b.input((12, 10, 2)), 6, (3, 5), padding=Padding(1, 1, 2, 2), activation=RELU6)
+    x = b.depthwise(x, 2, padding=Padding(0, 1, 1, 0), stride=(2, 2), activation=RELU)
+    x = b.max_pool(x, (3, 3), (1, 1), Padding(1, 1, 1, 1))
+    x = b.add(x, b.requantize(x, zero_point=-20), activation=RELU6)
+    x = b.average_pool(x, (2, 2))
+    x = b.requantize(x, zero_point=-128, activation=RELU)
+    elements = b.tensors[x].elements
+    x = b.fully_connected(b.reshape(x, (elements,)), 7)
+    return b.finish(b.softmax(x), "every_op")
+
+
+EXAMPLES = (tiny_conv, residual, every_op)
+
+
+# Hypothesis strategies -----------------------------------------------------------------------
+
+activations = st.sampled_from(list(Activation))
+zero_points = st.sampled_from([-128, 127, 0]) | st.integers(-128, 127)
+scales = st.sampled_from([1e-6, 1 / 255, 1.0, 500.0]) | st.floats(1e-5, 10.0)
+gains = st.sampled_from([0.1, 1.0, 30.0])
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+dilations = st.tuples(st.integers(1, 2), st.integers(1, 2))
+
+
+@st.composite
+def paddings(draw: st.DrawFn, window: tuple[int, int], dilation: tuple[int, int]) -> Padding:
+    """Any padding, symmetric or not, that leaves no window wholly outside the input."""
+    vertical = st.integers(0, (window[0] - 1) * dilation[0])
+    horizontal = st.integers(0, (window[1] - 1) * dilation[1])
+    return Padding(draw(vertical), draw(vertical), draw(horizontal), draw(horizontal))
+
+
+@st.composite
+def window_parameters(
+    draw: st.DrawFn, shape: tuple[int, ...], dilated: bool
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], Padding]:
+    """(window, stride, dilation, padding) that fit `shape` (1, H, W, C): SAME, VALID or any."""
+    height, width = shape[1:3]
+    window = draw(st.tuples(st.integers(1, min(4, height)), st.integers(1, min(4, width))))
+    dilation = draw(dilations) if dilated else (1, 1)
+    dilation = (
+        dilation[0] if (window[0] - 1) * dilation[0] < height else 1,
+        dilation[1] if (window[1] - 1) * dilation[1] < width else 1,
+    )
+    stride = draw(pairs)
+    top, bottom = same_padding(height, window[0], stride[0], dilation[0])
+    left, right = same_padding(width, window[1], stride[1], dilation[1])
+    same = Padding(top, bottom, left, right)
+    padding = draw(st.just(same) | st.just(Padding()) | paddings(window, dilation))
+    return window, stride, dilation, padding
+
+
+@st.composite
+def builders(draw: st.DrawFn) -> GraphBuilder:
+    """A builder with a small input tensor (index 0) of any scale and zero point."""
+    b = GraphBuilder(seed=draw(st.integers(0, 2**32 - 1)))
+    shape = draw(st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 9)))
+    b.input(shape, draw(scales), draw(zero_points))
+    return b
+
+
+def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
+    """Draw one operator of `kind` reading `source` (1, H, W, C) and append it."""
+    x = b.tensors[source]
+    common: dict[str, Any] = {
+        "activation": draw(activations),
+        "zero_point": draw(zero_points),
+        "gain": draw(gains),
+    }
+    match kind:
+        case "conv":
+            window, stride, dilation, padding = draw(window_parameters(x.shape, dilated=True))
+            channels, per_channel = draw(st.integers(1, 9)), draw(st.booleans())
+            return b.conv(
+                source,
+                channels,
+                window,
+                stride,
+                dilation,
+                padding,
+                per_channel=per_channel,
+                **common,
+            )
+        case "depthwise":
+            window, stride, dilation, padding = draw(window_parameters(x.shape, dilated=True))
+            multiplier, per_channel = draw(st.integers(1, 3)), draw(st.booleans())
+            return b.depthwise(
+                source,
+                multiplier,
+                window,
+                stride,
+                dilation,
+                padding,
+                per_channel=per_channel,
+                **common,
+            )
+        case "fully_connected":
+            return b.fully_connected(source, draw(st.integers(1, 9)), **common)
+        case "add":
+            other = b.requantize(source, x.scale * draw(st.floats(0.01, 100)), draw(zero_points))
+            left, right = (source, other) if draw(st.booleans()) else (other, source)
+            return b.add(left, right, **common)
+        case "average_pool" | "max_pool":
+            window, stride, _, padding = draw(window_parameters(x.shape, dilated=False))
+            if kind == "max_pool":
+                return b.max_pool(source, window, stride, padding)
+            top, bottom = same_padding(x.shape[1], window[0], stride[0])
+            left, right = same_padding(x.shape[2], window[1], stride[1])
+            same = Padding(top, bottom, left, right)
+            padding = draw(st.sampled_from([Padding(), same]))
+            return b.average_pool(source, window, stride, padding)
+        case "reshape":
+            return b.reshape(source, tuple(draw(st.permutations(x.shape[1:]))))
+        case "softmax":
+            return b.softmax(source)
+        case "requantize":
+            scale = x.scale * draw(st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.01, 100))
+            return b.requantize(source, scale, common["zero_point"], common["activation"])
+        case _:
+            raise ValueError(kind)
+
+
+@st.composite
+def single_op_graphs(draw: st.DrawFn, kind: str | None = None) -> Graph:
+    """One operator of `kind` (any of OP_KINDS where None) on a random input.
+
+    An Add comes with the Requantize that gives it its second operand.
+    """
+    b = draw(builders())
+    chosen = draw(st.sampled_from(OP_KINDS)) if kind is None else kind
+    return b.finish(append_op(draw, b, 0, chosen), chosen)
+
+
+@st.composite
+def chain_graphs(draw: st.DrawFn) -> Graph:
+    """Two to five spatial operators, sometimes with a residual Add, sometimes a classifier."""
+    b = draw(builders())
+    spatial = ("conv", "depthwise", "average_pool", "max_pool", "requantize", "add")
+    x = 0
+    for kind in draw(st.lists(st.sampled_from(spatial), min_size=2, max_size=5)):
+        before, x = x, append_op(draw, b, x, kind)
+        if b.tensors[before].shape == b.tensors[x].shape and draw(st.booleans()):
+            x = b.add(before, x, draw(activations), draw(zero_points))
+    if draw(st.booleans()):
+        x = b.reshape(x, (b.tensors[x].elements,))
+        x = b.fully_connected(x, draw(st.integers(1, 9)), draw(activations))
+        x = b.softmax(x) if draw(st.booleans()) else x
+    return b.finish(x, "chain")
+
+
+def graphs() -> st.SearchStrategy[Graph]:
+    """Any graph: one operator or a chain."""
+    return single_op_graphs() | chain_graphs()
