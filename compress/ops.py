@@ -31,7 +31,7 @@ class Padding:
 
 @dataclass(frozen=True, slots=True)
 class Conv2D:
-    """input (1,H,W,Cin) * weights (Cout,kh,kw,Cin) + bias int32 (Cout,) -> output (1,H',W',Cout)."""
+    """input (1,H,W,Cin) * weights (Cout,kh,kw,Cin) + bias int32 (Cout,) -> (1,H',W',Cout)."""
 
     name: str
     input: int
@@ -61,7 +61,7 @@ class DepthwiseConv2D:
 
 @dataclass(frozen=True, slots=True)
 class FullyConnected:
-    """input (1,K), or any shape of K elements, * weights (N,K) per tensor + bias int32 (N,) -> (1,N)."""
+    """input of K elements * weights (N,K), one scale, + bias int32 (N,) -> output (1,N)."""
 
     name: str
     input: int

@@ -120,7 +120,7 @@ class Distill:
 
 
 Stage = Prune | Quantize | Distill
-_STAGES: dict[str, type[Prune] | type[Quantize] | type[Distill]] = {
+_STAGES: dict[str, Callable[..., Stage]] = {
     "prune": Prune,
     "quantize": Quantize,
     "distill": Distill,
@@ -176,7 +176,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """train: fitting and calibration. val: every decision of the search. test: final figures only."""
+    """train: fitting, calibration. val: every decision of the search. test: final figures only."""
 
     train: Split
     val: Split

@@ -66,7 +66,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A place in the arena: where a tensor (or a kernel's scratch) lives while ops first..last run."""
+    """A place in the arena where a tensor or a kernel's scratch lives while ops first..last run."""
 
     name: str
     offset_bytes: int

@@ -1,0 +1,121 @@
+"""Fit a float network to a split, and ask it for its answers. One torch thread per process.
+
+Two torch threads are many times slower than one where a core is shared: the OpenMP barriers wait
+for the thread that was scheduled out.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compress.types import Array, Recipe, Split
+
+torch.set_num_threads(1)
+
+Forward = Callable[[Tensor], Tensor]
+# (logits, labels, indices of the samples in the split) -> scalar loss
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Tick = Callable[[float], None]
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+    """Mean cross entropy of logits (N, classes) against labels (N,); `indices` is unused."""
+    return functional.cross_entropy(logits, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how hard to train: `epochs` of `recipe`, seeded."""
+
+    recipe: Recipe
+    epochs: int
+    seed: int
+
+
+def seed_torch(seed: int) -> None:
+    """Seed torch's global generator: fresh weights, dropout."""
+    torch.manual_seed(seed)
+
+
+def fit(
+    module: nn.Module,
+    split: Split,
+    schedule: Schedule,
+    loss: Loss = cross_entropy,
+    forward: Forward | None = None,
+    tick: Tick | None = None,
+) -> None:
+    """Train `module` in place with AdamW and a one-cycle learning rate (arXiv:1708.07120).
+
+    `forward` maps a batch (N, C, H, W) to logits and defaults to the module itself; a quantized
+    forward trains the same weights under fake quantization. `tick` is told the share done, 0..1.
+    Leaves the module in evaluation mode. The same seed gives the same weights.
+    """
+    if schedule.epochs == 0:
+        return
+    run = forward or module
+    recipe = schedule.recipe
+    seed_torch(schedule.seed)
+    order = torch.Generator().manual_seed(schedule.seed)
+    x, y = torch.from_numpy(split.x), torch.from_numpy(split.y)
+    steps = schedule.epochs * math.ceil(len(split) / recipe.batch)
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    # OneCycleLR needs a warm-up of at least one step to be defined.
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=max(steps, 2), pct_start=max(0.25, 1.5 / steps)
+    )
+    module.train()
+    done = 0
+    for _ in range(schedule.epochs):
+        for indices in _batches(torch.randperm(len(split), generator=order), recipe.batch):
+            optimizer.zero_grad(set_to_none=True)
+            value = loss(run(x[indices]), y[indices], indices)
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            cycle.step()
+            done += 1
+            if tick is not None:
+                tick(done / steps)
+    module.eval()
+
+
+def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
+    """Batches of `size`; a last batch of one joins its neighbor (batch-norm needs two samples)."""
+    parts = list(torch.split(order, size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    yield from parts
+
+
+def predict(forward: Forward, x: Array, batch: int = 256) -> Tensor:
+    """Logits float32 (N, classes) for x (N, C, H, W); no gradients."""
+    with torch.no_grad():
+        parts = [forward(torch.from_numpy(x[i : i + batch])) for i in range(0, len(x), batch)]
+    return torch.cat(parts)
+
+
+def accuracy(forward: Forward, split: Split) -> float:
+    """Share of samples whose largest logit is the label's."""
+    return float(np.mean(predict(forward, split.x).argmax(1).numpy() == split.y))
+
+
+def save(module: nn.Module, path: Path) -> None:
+    """Write the weights so that a reader never sees half a file."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    torch.save(module.state_dict(), part)
+    part.replace(path)
+
+
+def restore(module: nn.Module, path: Path) -> None:
+    """Load weights written by `save` into `module` (in place) and set it to evaluation mode."""
+    module.load_state_dict(torch.load(path, weights_only=True))
+    module.eval()
