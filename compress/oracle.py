@@ -1,0 +1,48 @@
+"""The independent judge of the integer semantics: tflite-runtime's reference kernels.
+
+Only `OpResolverType.BUILTIN_REF` of tflite-runtime 2.14 rounds as the specification (twice); its
+optimized kernels and later runtimes differ by one unit in places.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+import numpy as np
+
+from compress.errors import UserError
+from compress.types import Int8Array
+
+
+def available() -> bool:
+    """Whether tflite-runtime is installed; it has no wheels for Python 3.12 and later."""
+    return importlib.util.find_spec("tflite_runtime") is not None
+
+
+def run(tflite: bytes, inputs: Int8Array) -> Int8Array:
+    """Outputs int8 (N, *output shape[1:]) of a single-input .tflite for N inputs, one by one.
+
+    Raises UserError where tflite-runtime is missing or does not accept the model.
+    """
+    if not available():
+        raise UserError("tflite-runtime is not installed (it needs Python 3.11): no oracle")
+    runtime: Any = importlib.import_module("tflite_runtime.interpreter")
+
+    try:
+        interpreter = runtime.Interpreter(
+            model_content=tflite,
+            experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_REF,
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"tflite-runtime does not accept the model: {error}") from None
+    source = interpreter.get_input_details()[0]["index"]
+    output = interpreter.get_output_details()[0]["index"]
+    outputs = []
+    for sample in inputs:
+        interpreter.set_tensor(source, sample[np.newaxis])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(output)[0])
+    return np.stack(outputs)
