@@ -80,7 +80,7 @@ class Original:
 
     @cached_property
     def logits(self) -> Tensor:
-        """The original's answers on the training split (N, classes): the teacher's, computed once."""
+        """The original's answers on the training split (N, classes), computed once."""
         return predict(self.module, self.data.train.x)
 
     @cached_property

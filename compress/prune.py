@@ -21,16 +21,18 @@ _ROOTS = (nn.Conv2d, nn.Linear)
 
 
 def group_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
-    """Names of the prunable dependency groups: each the first layer that makes its channels.
+    """Names of the prunable dependency groups, in the order of the network's layers.
 
-    The group of the output layer is not among them: its channels are the classes.
+    Each is named after one layer that makes its channels. The group of the output layer is not
+    among them: its channels are the classes.
     """
     names = {layer: name for name, layer in module.named_modules()}
     graph = _dependencies(module, input_shape)
     groups = graph.get_all_groups(
         ignored_layers=[_output_layer(module, input_shape)], root_module_types=_ROOTS
     )
-    return tuple(names[group[0].dep.target.module] for group in groups)
+    roots = {names[group[0].dep.target.module] for group in groups}
+    return tuple(name for name in names.values() if name in roots)
 
 
 def prune(
@@ -54,7 +56,7 @@ def prune(
     importance = tp.importance.GroupMagnitudeImportance(p=1 if criterion == "l1" else 2)
     for name, ratio in zip(names, keep, strict=True):
         layer = pruned.get_submodule(name)
-        channels = int(layer.weight.shape[0])  # type: ignore[union-attr, index]
+        channels = int(layer.weight.shape[0])  # type: ignore[index]
         surplus = channels - kept_channels(channels, ratio)
         if surplus == 0:
             continue

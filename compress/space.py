@@ -44,7 +44,7 @@ def baseline() -> Genome:
 
 def recipes(space: Space) -> tuple[Genome, ...]:
     """Fixed recipes from the literature, at half and at three quarters of the channels."""
-    made = []
+    made: list[tuple[Stage, ...]] = []
     for ratio in (0.75, 0.5):
         p = Prune((ratio,) * space.groups, epochs=space.epochs[-1])
         d = Distill(width=ratio, epochs=space.epochs[-1])

@@ -4,6 +4,7 @@ Source of the images: the UCI "Optical Recognition of Handwritten Digits" test s
 scikit-learn. Small enough that a whole search takes minutes.
 """
 
+from collections import OrderedDict
 from functools import cache
 
 import numpy as np
@@ -14,24 +15,28 @@ from torch import nn
 from compress.types import Array, Dataset, Recipe, Split, Task
 
 
-def _block(inputs: int, outputs: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    ]
-
-
 def net() -> nn.Module:
-    """A plain CNN: three 3x3 convolutions, 7,376 weights, 0.22 million MACs."""
+    """A plain CNN: three 3x3 convolutions and a Linear, 7,376 weights, 0.24 million MACs."""
     return nn.Sequential(
-        *_block(1, 16),
-        *_block(16, 16),
-        nn.MaxPool2d(2),
-        *_block(16, 32),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(32, 10),
+        OrderedDict(
+            conv1=_block(1, 16),
+            conv2=_block(16, 16),
+            pool=nn.MaxPool2d(2),
+            conv3=_block(16, 32),
+            mean=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classify=nn.Linear(32, 10),
+        )
+    )
+
+
+def _block(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            norm=nn.BatchNorm2d(outputs),
+            relu=nn.ReLU(),
+        )
     )
 
 

@@ -1,0 +1,181 @@
+"""One candidate, from genome to trial: compress, export, plan, render, build, measure.
+
+What goes wrong is sorted by culprit here and nowhere else: an Infeasible candidate becomes a
+trial with a reason; a BenchError or a Mismatch stops the run and leaves everything needed to
+reproduce it in the run's folder.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from compress.tflite import export_tflite
+from compress.tflite_import import import_tflite
+
+from compress import oracle
+from compress.errors import HilError, Infeasible, UserError
+from compress.pipeline import Original, compress, examine
+from compress.types import Genome, Graph, Prune, Samples
+from hil.build import build
+from hil.errors import BenchError, FirmwareFault, Mismatch
+from hil.measure import Bench
+from hil.plan import make_plan
+from hil.render import render
+from hil.store import Final
+from hil.types import Board, Image, Measurement, Program, Provenance, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a process needs to try candidates: the original network, a bench, a run folder."""
+
+    original: Original
+    board: Board
+    bench: Bench
+    folder: Path
+    provenance: Provenance
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds by step of one trial."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 3)
+
+
+def try_genome(context: Context, number: int, genome: Genome) -> Trial:
+    """Compress, build and measure one genome; what cannot be built is a trial with a reason.
+
+    Raises BenchError and Mismatch, after saving what is needed to look into it.
+    """
+    clock = Stopwatch()
+    trial = Trial(
+        number=number,
+        genome=genome,
+        state="infeasible",
+        accuracy=None,
+        measurement=None,
+        reason="",
+        violation=0.0,
+        epochs=0,
+        seconds=clock.seconds,
+        program_sha256="",
+        provenance=context.provenance,
+    )
+    try:
+        with clock.step("compress"):
+            model = compress(genome, context.original)
+        tflite = export_tflite(model.graph)
+        with clock.step("oracle"):
+            check_oracle(tflite, model.samples)
+        program, measurement = run_on_board(context, number, model.graph, model.samples, clock)
+    except Infeasible as error:
+        return replace(trial, reason=str(error), violation=1.0)
+    keep(context.folder, number, tflite)
+    return replace(
+        trial,
+        state="measured",
+        accuracy=model.accuracy,
+        measurement=measurement,
+        epochs=model.epochs,
+        program_sha256=program.sha256,
+    )
+
+
+def run_on_board(
+    context: Context, number: int, graph: Graph, samples: Samples, clock: Stopwatch
+) -> tuple[Program, Measurement]:
+    """Plan, render, build and measure an integer graph on the context's board."""
+    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+        build_folder = Path(temporary)
+        with clock.step("build"):
+            plan = make_plan(graph, context.board)
+            program = render(plan, context.board)
+            image = build(program, context.board, build_folder)
+        try:
+            with clock.step("measure"):
+                measurement = context.bench.measure(image, plan, samples)
+        except (BenchError, Mismatch, FirmwareFault) as error:
+            save_failure(context.folder, number, build_folder, samples, error)
+            raise
+    return program, measurement
+
+
+def final_figures(context: Context, number: int) -> Final:
+    """Trial `number`'s network on the test split: on the device, and on the host in full."""
+    graph = import_tflite(kept(context.folder, number).read_bytes(), context.original.task.name)
+    task, data = context.original.task, context.original.data
+    accuracy, samples = examine(graph, data.test, task.device_samples)
+    _, measurement = run_on_board(context, number, graph, samples, Stopwatch())
+    return Final(number, "test", measurement.correct, measurement.total, accuracy)
+
+
+def smallest(context: Context) -> Image:
+    """The image of the narrowest network that pruning can make, untrained: nothing is smaller.
+
+    Raises OverBudget if even that does not link.
+    """
+    ratios = (1e-9,) * len(context.original.groups)
+    model = compress(Genome((Prune(ratios, epochs=0),)), context.original)
+    plan = make_plan(model.graph, context.board)
+    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+        return build(render(plan, context.board), context.board, Path(temporary))
+
+
+def check_oracle(tflite: bytes, samples: Samples) -> None:
+    """Raises Mismatch where tflite-runtime's reference kernels compute something else."""
+    if not oracle.available():
+        return
+    outputs = oracle.run(tflite, samples.inputs).reshape(samples.outputs.shape)
+    if not np.array_equal(outputs, samples.outputs):
+        sample, index = (int(i) for i in np.argwhere(outputs != samples.outputs)[0])
+        expected, got = int(outputs[sample, index]), int(samples.outputs[sample, index])
+        raise Mismatch(
+            "output (tflite-runtime against our reference)", sample, index, expected, got
+        )
+
+
+def kept(folder: Path, number: int) -> Path:
+    """Where trial `number`'s network lies."""
+    return folder / "trials" / f"{number:04d}.tflite"
+
+
+def keep(folder: Path, number: int, tflite: bytes) -> None:
+    """Write trial `number`'s network; a reader never sees half of it. Raises UserError."""
+    path = kept(folder, number)
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(tflite)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; free some space") from error
+
+
+def save_failure(
+    folder: Path, number: int, build_folder: Path, samples: Samples, error: HilError
+) -> None:
+    """Everything needed to reproduce a failure: sources, ELF, samples, message, transcript."""
+    failure = folder / "failures" / f"{number:04d}"
+    shutil.copytree(build_folder, failure, dirs_exist_ok=True)
+    np.savez(
+        failure / "samples.npz",
+        inputs=samples.inputs,
+        labels=samples.labels,
+        outputs=samples.outputs,
+    )
+    transcript = getattr(error, "transcript", "")
+    (failure / "error.txt").write_text(f"{type(error).__name__}: {error}\n{transcript}\n")

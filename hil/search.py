@@ -1,0 +1,166 @@
+"""NSGA-II (Deb et al. 2002, through DEAP) over genomes, with constraint domination.
+
+An engine is asked for genomes and told their trials; it never measures, trains or stores. All its
+randomness comes from the seed and the generation number, so that a search told the same trials
+asks for the same genomes: that is what makes a run resumable by replay.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deap import base, tools
+
+from compress.space import Space, baseline, crossover, mutate, random_genome, recipes
+from compress.types import Genome
+from hil.types import Board, Trial
+
+_CROSSOVER_PROBABILITY = 0.6
+# How often a variation that is already known is varied again before a random genome is drawn.
+_FRESH_ATTEMPTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a trial must keep to be feasible: accuracy as a share of 1, sizes in bytes."""
+
+    accuracy: float
+    flash_bytes: int
+    ram_bytes: int
+
+    @classmethod
+    def of(cls, board: Board, accuracy: float) -> "Limits":
+        return cls(accuracy, board.flash_limit_bytes, board.ram_limit_bytes)
+
+    def violation(self, trial: Trial) -> float:
+        """Sum of the relative excesses; 0 for a feasible trial."""
+        if trial.measurement is None or trial.accuracy is None:
+            return 1.0 + trial.violation
+        flash = trial.measurement.flash.total / self.flash_bytes - 1.0
+        ram = trial.measurement.ram.total / self.ram_bytes - 1.0
+        missing = (self.accuracy - trial.accuracy) / self.accuracy
+        return max(0.0, flash) + max(0.0, ram) + max(0.0, missing)
+
+
+class ConstrainedFitness(base.Fitness):  # type: ignore[misc]
+    """Accuracy up; flash, RAM and count down. The less violating dominates (Deb 2002, sec. VI)."""
+
+    weights = (1.0, -1.0, -1.0, -1.0)
+
+    def __init__(self, values: Sequence[float], violation: float) -> None:
+        super().__init__(values)
+        self.violation = violation
+        self.crowding_dist = 0.0
+
+    def dominates(self, other: "ConstrainedFitness", obj: slice = slice(None)) -> bool:
+        if self.violation or other.violation:
+            return self.violation < other.violation
+        return bool(super().dominates(other, obj))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConstrainedFitness):
+            return NotImplemented
+        return (self.wvalues, self.violation) == (other.wvalues, other.violation)
+
+    def __hash__(self) -> int:
+        return hash((self.wvalues, self.violation))
+
+
+class Individual:
+    """A measured trial with its fitness, as DEAP wants it."""
+
+    def __init__(self, trial: Trial, limits: Limits) -> None:
+        measurement = trial.measurement
+        if measurement is None or trial.accuracy is None:
+            raise ValueError(f"trial {trial.number} was not measured")
+        values = (
+            trial.accuracy,
+            measurement.flash.total,
+            measurement.ram.total,
+            measurement.count,
+        )
+        self.genome = trial.genome
+        self.trial = trial
+        self.fitness = ConstrainedFitness(values, limits.violation(trial))
+
+
+class Nsga2:
+    """Generations of `population` genomes; the first holds the baseline and the known recipes."""
+
+    def __init__(self, space: Space, limits: Limits, seed: int, population: int) -> None:
+        self.space = space
+        self.limits = limits
+        self.seed = seed
+        self.size = population
+        self.generation = 0
+        self.population: list[Individual] = []
+        self.known: set[str] = set()
+
+    def ask(self) -> list[Genome]:
+        """The next generation: genomes that were never asked for before."""
+        # DEAP's operators draw from the global generator; seeding it by generation makes what is
+        # asked depend on (seed, generation, trials told) only.
+        random.seed(f"{self.seed}:{self.generation}")
+        rng = random.Random(random.random())
+        if self.generation == 0:
+            start = [baseline(), *recipes(self.space)][: self.size]
+            genomes = [genome for genome in start if self._is_new(genome)]
+        else:
+            genomes = []
+            parents = self._parents()
+            while parents and len(genomes) < self.size:
+                genomes += self._children(rng, *rng.sample(parents, 2))
+        while len(genomes) < self.size:
+            genomes.append(self._fresh(rng, random_genome(rng, self.space)))
+        self.generation += 1
+        return genomes[: self.size]
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Select the survivors among the population and these trials."""
+        self.known.update(trial.genome.key for trial in trials)
+        measured = [Individual(t, self.limits) for t in trials if t.measurement is not None]
+        self.population = tools.selNSGA2(self.population + measured, self.size)
+
+    def _parents(self) -> list[Individual]:
+        if len(self.population) < 4:
+            return []
+        # The tournament takes a multiple of four and leaves the crowding distances as selected.
+        count = 4 * (len(self.population) // 4)
+        chosen: list[Individual] = tools.selTournamentDCD(self.population, count)
+        return chosen
+
+    def _children(self, rng: random.Random, mother: Individual, father: Individual) -> list[Genome]:
+        pair = (mother.genome, father.genome)
+        if rng.random() < _CROSSOVER_PROBABILITY:
+            pair = crossover(rng, *pair)
+        return [self._fresh(rng, mutate(rng, self.space, genome)) for genome in pair]
+
+    def _fresh(self, rng: random.Random, genome: Genome) -> Genome:
+        for _ in range(_FRESH_ATTEMPTS):
+            if self._is_new(genome):
+                return genome
+            genome = mutate(rng, self.space, genome)
+        while not self._is_new(genome):
+            genome = random_genome(rng, self.space)
+        return genome
+
+    def _is_new(self, genome: Genome) -> bool:
+        """True once per genome: what is asked for counts as known."""
+        key = genome.key
+        if key in self.known:
+            return False
+        self.known.add(key)
+        return True
+
+
+def score(trial: Trial, baseline: Trial) -> float:
+    """Geometric mean of the flash, RAM and count ratios to the baseline: less is better.
+
+    Raises ValueError for a trial that was not measured.
+    """
+    ours, theirs = trial.measurement, baseline.measurement
+    if ours is None or theirs is None:
+        raise ValueError("only measured trials have a score")
+    flash = ours.flash.total / theirs.flash.total
+    ram = ours.ram.total / theirs.ram.total
+    return float((flash * ram * (ours.count / theirs.count)) ** (1 / 3))

@@ -1,0 +1,88 @@
+"""Worker processes that die with their parent, each with a context of its own.
+
+One torch thread and one bench per process; two processes by default, as many as there are cores
+to gain. A worker ignores Ctrl-C (the parent decides) and is killed by the kernel when the parent
+goes, whatever killed it; its emulator dies with it in turn.
+"""
+
+import ctypes
+import multiprocessing
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from compress.errors import HilError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# include/uapi/linux/prctl.h
+_PR_SET_PDEATHSIG = 1
+
+_context: Any = None
+
+
+class WorkerDied(HilError):
+    """A worker process ended without answering: out of memory, or killed. A bug of ours."""
+
+    exit_code = 4
+
+
+class Workers:
+    """A pool of `count` processes; `start()` runs in each, once, and makes its context."""
+
+    def __init__(self, count: int, start: Callable[[], object]) -> None:
+        # A fresh interpreter per worker: forking a process that holds torch's threads is unsafe.
+        self._pool = ProcessPoolExecutor(
+            count, multiprocessing.get_context("spawn"), _begin, (start,)
+        )
+
+    def submit(
+        self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[T]":
+        """Run `function(context, ...)` in a worker."""
+        try:
+            return self._pool.submit(_call, function, args, kwargs)  # type: ignore[arg-type]
+        except BrokenProcessPool as error:
+            raise WorkerDied(_DIED) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            for process in multiprocessing.active_children():
+                process.kill()
+        self._pool.shutdown(cancel_futures=True)
+
+
+_DIED = "a worker process died (out of memory, or killed); finished trials are kept: run again"
+
+
+def result_of(future: "Future[T]") -> T:
+    """The future's result. Raises WorkerDied where its process is gone."""
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise WorkerDied(_DIED) from error
+
+
+def _begin(start: Callable[[], object]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    global _context
+    _context = start()
+
+
+def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    return function(_context, *args, **kwargs)
