@@ -1,0 +1,259 @@
+"""A run's memory: one SQLite file in which every finished trial is kept, whatever happens next.
+
+A trial is committed when it ends; a genome that is in the store is never run again, so that
+resuming is nothing but opening the same folder. Times (`started`, `heartbeat`) are seconds since
+1970; how the file is kept safe is in `hil.store_file`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import time
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from compress.errors import UserError
+from compress.types import Genome
+from hil import store_file
+from hil.trial_json import trial_from_json, trial_to_json
+from hil.types import Trial
+
+FILE_NAME = "store.sqlite"
+_JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance")
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """What makes two trials comparable: task, board (its name and a hash of its facts), seed."""
+
+    task: str
+    board: str
+    seed: int
+    board_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One process that worked on the run. `stopped_by` is None if it was killed or still runs."""
+
+    started: float
+    heartbeat: float
+    accuracy_target: float
+    stopped_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A trial's figures on a split that no decision was made on.
+
+    `correct` of `total` samples on the device; `accuracy` (share of 1) on the host, whole split.
+    """
+
+    number: int
+    split: str
+    correct: int
+    total: int
+    accuracy: float
+
+
+class Store:
+    """An open store, as a context manager. One writer per folder, any number of readers."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
+        self.folder = folder
+        self.path = folder / FILE_NAME
+        self._connection = connection
+        self._resources = resources
+        self._session: int | None = None
+        self._session_began = 0.0
+
+    @classmethod
+    def open(cls, folder: Path, identity: RunIdentity) -> Self:
+        """Create the run in `folder`, or continue it there.
+
+        Raises UserError, with nothing written, if the folder holds a run of another identity, or
+        a foreign, damaged or newer store, or if another search is writing to it.
+        """
+        path = folder / FILE_NAME
+        with ExitStack() as resources, store_file.user_errors(path):
+            if path.exists():
+                with closing(store_file.connect(path, read_only=True)) as connection:
+                    if not store_file.is_new(connection):
+                        store_file.check_format(connection, path)
+                        _check_same_run(folder, _identity(connection), identity)
+            folder.mkdir(parents=True, exist_ok=True)
+            resources.enter_context(store_file.only_writer(folder))
+            connection = store_file.connect(path, read_only=False)
+            resources.callback(connection.close)
+            connection.execute("PRAGMA journal_mode = WAL")
+            if store_file.is_new(connection):
+                with store_file.transaction(connection, path):
+                    store_file.create_tables(connection)
+                    connection.execute(
+                        "INSERT INTO run VALUES (1, :task, :board, :seed, :board_sha256, :now)",
+                        {**asdict(identity), "now": time.time()},
+                    )
+            return cls(folder, connection, resources.pop_all())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Open an existing run for reading only. Raises UserError if there is none."""
+        path = folder / FILE_NAME
+        if not path.is_file():
+            runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{FILE_NAME}"))
+            there = f"runs in {folder.parent}: {', '.join(runs)}" if runs else "start one first"
+            raise UserError(f"no run in {folder} ({there})")
+        with ExitStack() as resources, store_file.user_errors(path):
+            connection = store_file.connect(path, read_only=True)
+            resources.callback(connection.close)
+            store_file.check_format(connection, path)
+            return cls(folder, connection, resources.pop_all())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and let the next writer in."""
+        self._resources.close()
+
+    @property
+    def identity(self) -> RunIdentity:
+        """Task, board and seed of this run."""
+        with store_file.user_errors(self.path):
+            return _identity(self._connection)
+
+    def add(self, trial: Trial) -> bool:
+        """Commit a finished trial. False, and nothing changes, if its genome is already there.
+
+        Raises UserError if the disk is full; ValueError for a number that is not finite;
+        sqlite3.IntegrityError if the trial's number belongs to another genome.
+        """
+        if not math.isfinite(trial.violation):
+            raise ValueError(f"trial {trial.number}: violation is {trial.violation}")
+        row = trial_to_json(trial)
+        del row["order"]
+        for column in _JSON_COLUMNS:
+            row[column] = json.dumps(row[column], allow_nan=False)
+        return self._insert("trials", "key", {**row, "created": time.time()})
+
+    def find(self, genome: Genome) -> Trial | None:
+        """The trial of this genome, if it was ever run."""
+        rows = self._rows("SELECT * FROM trials WHERE key = ?", genome.key)
+        return self._trial(rows[0]) if rows else None
+
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials, in the order of their numbers."""
+        return tuple(self._trial(row) for row in self._rows("SELECT * FROM trials ORDER BY number"))
+
+    def next_number(self) -> int:
+        """One more than the highest trial number; 1 in an empty store."""
+        row = self._rows("SELECT coalesce(max(number), 0) + 1 AS number FROM trials")[0]
+        return int(row["number"])
+
+    def add_final(self, final: Final) -> bool:
+        """Write final figures, once: False, and the first stay, if they are already there."""
+        return self._insert("finals", "number, split", asdict(final))
+
+    def finals(self) -> tuple[Final, ...]:
+        """All final figures, by trial number and split."""
+        return tuple(
+            Final(**row) for row in self._rows("SELECT * FROM finals ORDER BY number, split")
+        )
+
+    def begin_session(self, accuracy_target: float) -> None:
+        """From now on this process's time counts as used; the target is what the report shows."""
+        now = time.time()
+        with store_file.transaction(self._connection, self.path):
+            cursor = self._connection.execute(
+                "INSERT INTO sessions (started, heartbeat, accuracy_target) VALUES (?, ?, ?)",
+                (now, now, accuracy_target),
+            )
+        self._session, self._session_began = cursor.lastrowid, time.monotonic()
+
+    def heartbeat(self) -> None:
+        """Note that this session is alive; `add` does it too."""
+        with store_file.transaction(self._connection, self.path):
+            self._beat()
+
+    def end_session(self, stopped_by: str) -> None:
+        """Note in a few words what ended this session, as the report will show it."""
+        with store_file.transaction(self._connection, self.path):
+            self._beat()
+            self._connection.execute(
+                "UPDATE sessions SET stopped_by = ? WHERE id = ?", (stopped_by, self._session)
+            )
+
+    def sessions(self) -> tuple[Session, ...]:
+        """All sessions of this run, oldest first."""
+        columns = "started, heartbeat, accuracy_target, stopped_by"
+        return tuple(
+            Session(**row) for row in self._rows(f"SELECT {columns} FROM sessions ORDER BY id")
+        )
+
+    def used_minutes(self) -> float:
+        """Minutes that all sessions together have worked, this one up to now."""
+        seconds = self._rows(
+            "SELECT coalesce(sum(heartbeat - started), 0.0) AS total "
+            "FROM sessions WHERE id IS NOT ?",
+            self._session,
+        )[0]["total"]
+        if self._session is not None:
+            seconds += time.monotonic() - self._session_began
+        return float(seconds) / 60
+
+    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        with store_file.user_errors(self.path):
+            return [dict(row) for row in self._connection.execute(query, values)]
+
+    def _insert(self, table: str, unique: str, row: dict[str, Any]) -> bool:
+        marks = ", ".join(f":{column}" for column in row)
+        with store_file.transaction(self._connection, self.path):
+            cursor = self._connection.execute(
+                f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}) "
+                f"ON CONFLICT ({unique}) DO NOTHING",
+                row,
+            )
+            self._beat()
+        return cursor.rowcount == 1
+
+    def _beat(self) -> None:
+        """`started` + monotonic time, so that setting the clock does not count as working."""
+        self._connection.execute(
+            "UPDATE sessions SET heartbeat = started + ? WHERE id = ?",
+            (time.monotonic() - self._session_began, self._session),
+        )
+
+    def _trial(self, row: dict[str, Any]) -> Trial:
+        try:
+            parsed = {column: json.loads(row[column]) for column in _JSON_COLUMNS}
+            return trial_from_json({**row, **parsed})
+        except (ValueError, KeyError, TypeError, UserError):
+            raise store_file.damaged(self.path, f"trial {row['number']}") from None
+
+
+def _identity(connection: sqlite3.Connection) -> RunIdentity:
+    row = connection.execute("SELECT task, board, seed, board_sha256 FROM run").fetchone()
+    return RunIdentity(**dict(row))
+
+
+def _check_same_run(folder: Path, found: RunIdentity, wanted: RunIdentity) -> None:
+    for name in ("task", "board", "seed"):
+        there, here = getattr(found, name), getattr(wanted, name)
+        if there != here:
+            raise UserError(
+                f"{folder} is a run of {name} {there!r}, not {here!r}: "
+                f"choose another run folder, or continue with {name} {there!r}"
+            )
+    if found.board_sha256 != wanted.board_sha256:
+        raise UserError(
+            f"the facts of board {wanted.board!r} (now {wanted.board_sha256[:12]}) have changed "
+            f"since {folder} was begun (then {found.board_sha256[:12]}), so that its numbers "
+            "would not compare: choose another run folder, or restore the board file"
+        )

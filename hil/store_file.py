@@ -1,0 +1,153 @@
+"""The store's file: schema, format check, single-writer lock, and SQLite's errors in our words.
+
+WAL: readers (`hil report` beside a running search) never block the writer. `synchronous=FULL`:
+a commit costs one fsync, milliseconds against the seconds of a trial, and in return survives a
+power cut and not only a kill -9.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from compress.errors import UserError
+
+APPLICATION_ID = 0x48494C43  # "HILC"
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 10_000
+
+_TABLES = (
+    """CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), task TEXT NOT NULL,
+         board TEXT NOT NULL, seed INTEGER NOT NULL, board_sha256 TEXT NOT NULL,
+         created REAL NOT NULL) STRICT""",
+    """CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL NOT NULL,
+         heartbeat REAL NOT NULL, accuracy_target REAL NOT NULL, stopped_by TEXT) STRICT""",
+    """CREATE TABLE trials (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
+         genome TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('measured', 'infeasible')),
+         accuracy REAL, measurement TEXT NOT NULL, reason TEXT NOT NULL, violation REAL NOT NULL,
+         epochs INTEGER NOT NULL, seconds TEXT NOT NULL, program_sha256 TEXT NOT NULL,
+         provenance TEXT NOT NULL, created REAL NOT NULL) STRICT""",
+    """CREATE TABLE finals (number INTEGER NOT NULL REFERENCES trials, split TEXT NOT NULL,
+         correct INTEGER NOT NULL, total INTEGER NOT NULL, accuracy REAL NOT NULL,
+         PRIMARY KEY (number, split)) STRICT""",
+)
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode whose rows can be read by name.
+
+    A reader opens the file for writing if it may, and forbids itself to: SQLite's own read-only
+    mode leaves its -wal and -shm files behind.
+    """
+    uri = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA query_only = {read_only:d}")
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """All or nothing, on disk when it ends. Raises UserError, as `user_errors` says."""
+    with user_errors(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def is_new(connection: sqlite3.Connection) -> bool:
+    """Empty, as a process killed before its first commit leaves it, and nobody else's."""
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return objects == 0 and _pragma(connection, "application_id") == 0
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make an empty file a store; call it within a transaction."""
+    for statement in _TABLES:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def check_format(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises UserError for a foreign, damaged or newer file."""
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise UserError(f"{path} is not a store of hil; choose another run folder")
+    version = _pragma(connection, "user_version")
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema version {version}, this hil knows {SCHEMA_VERSION}: "
+            "use the hil that wrote it, or choose another run folder"
+        )
+    if _pragma(connection, "quick_check(1)") != "ok":
+        raise damaged(path)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock. Raises UserError if another process holds it.
+
+    A POSIX record lock: the kernel drops it when the process dies, and forked workers that
+    outlive a killed search do not inherit it.
+    """
+    descriptor = os.open(folder / "store.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another search is running in {folder}: wait for it, stop it, "
+                "or choose another run folder"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def user_errors(path: Path) -> Iterator[None]:
+    """Say what the user can do about what SQLite or the file system refused."""
+    full = (
+        f"{path}: no space left on the disk. Every trial committed before is kept; "
+        "free some space and run the same command again"
+    )
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise UserError(full) from error
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise damaged(path) from error
+        if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+            raise UserError(f"{path} cannot be read or written: {error}") from error
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(full) from error
+        raise UserError(f"{error.filename or path}: {error.strerror}") from error
+
+
+def damaged(path: Path, what: str = "") -> UserError:
+    """The error for a file that cannot be understood."""
+    return UserError(
+        f"{path} is damaged{what and f' ({what})'} or not a store of hil; "
+        "restore it from a copy, or choose another run folder"
+    )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> object:
+    value: object = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

@@ -1,0 +1,94 @@
+"""Trials as JSON and back: what the store keeps in its columns and what `--json` prints.
+
+`from_json(to_json(x)) == x` for every value here. Sizes are objects by part with a `total`
+(DESIGN.md section 10), which is left out again when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from compress.types import Genome
+from hil.types import Measurement, Provenance, Sizes, Trial
+
+Json = dict[str, Any]
+
+
+def sizes_to_json(sizes: Sizes) -> dict[str, int]:
+    """Bytes by part and their `total`."""
+    return {**sizes.parts, "total": sizes.total}
+
+
+def sizes_from_json(parts: Mapping[str, int]) -> Sizes:
+    """Inverse of `sizes_to_json`."""
+    return Sizes({part: size for part, size in parts.items() if part != "total"})
+
+
+def measurement_to_json(measurement: Measurement) -> Json:
+    """All fields; the sizes in bytes by part, the device's accuracy as a share of 1 beside."""
+    return {
+        "counter": measurement.counter,
+        "count": measurement.count,
+        "count_min": measurement.count_min,
+        "count_max": measurement.count_max,
+        "flash_bytes": sizes_to_json(measurement.flash),
+        "ram_bytes": sizes_to_json(measurement.ram),
+        "correct": measurement.correct,
+        "total": measurement.total,
+        "accuracy": measurement.accuracy,
+        "outputs_sha256": measurement.outputs_sha256,
+    }
+
+
+def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
+    """Inverse of `measurement_to_json`. Raises KeyError for a missing field."""
+    return Measurement(
+        counter=fields["counter"],
+        count=fields["count"],
+        count_min=fields["count_min"],
+        count_max=fields["count_max"],
+        flash=sizes_from_json(fields["flash_bytes"]),
+        ram=sizes_from_json(fields["ram_bytes"]),
+        correct=fields["correct"],
+        total=fields["total"],
+        outputs_sha256=fields["outputs_sha256"],
+    )
+
+
+def trial_to_json(trial: Trial) -> Json:
+    """All fields; the genome's `key` and `order` beside it, `measurement` null if there is none."""
+    return {
+        "number": trial.number,
+        "key": trial.genome.key,
+        "order": trial.genome.order,
+        "genome": trial.genome.to_json(),
+        "state": trial.state,
+        "accuracy": trial.accuracy,
+        "measurement": trial.measurement and measurement_to_json(trial.measurement),
+        "reason": trial.reason,
+        "violation": trial.violation,
+        "epochs": trial.epochs,
+        "seconds": dict(trial.seconds),
+        "program_sha256": trial.program_sha256,
+        "provenance": asdict(trial.provenance),
+    }
+
+
+def trial_from_json(fields: Mapping[str, Any]) -> Trial:
+    """Inverse of `trial_to_json`. Raises KeyError or TypeError for a missing or unknown field."""
+    measurement = fields["measurement"]
+    return Trial(
+        number=fields["number"],
+        genome=Genome.from_json(fields["genome"]),
+        state=fields["state"],
+        accuracy=fields["accuracy"],
+        measurement=None if measurement is None else measurement_from_json(measurement),
+        reason=fields["reason"],
+        violation=fields["violation"],
+        epochs=fields["epochs"],
+        seconds=fields["seconds"],
+        program_sha256=fields["program_sha256"],
+        provenance=Provenance(**fields["provenance"]),
+    )

@@ -1,0 +1,138 @@
+"""Builders and hypothesis strategies for trials, shared by the store's and the report's tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from compress.types import Distill, Genome, Prune, Quantize, Stage
+from hil.types import Measurement, Provenance, Sizes, Trial
+
+PROVENANCE = Provenance(
+    git_sha="0123456789abcdef",
+    dirty=False,
+    compiler="arm-none-eabi-gcc 12.2.1",
+    flags="-O2",
+    kernels="CMSIS-NN 4.0.0",
+    board="m4",
+    core="cortex-m4",
+    probe="qemu",
+    emulator="QEMU 7.2",
+    python="3.11.2",
+    torch="2.13.0",
+    seed=1,
+)
+BASELINE = Genome((Quantize(),))
+
+
+def pruned(keep: float) -> Genome:
+    return Genome((Prune((keep,)), Quantize()))
+
+
+def measured(
+    number: int,
+    genome: Genome,
+    *,
+    accuracy: float = 0.95,
+    flash: int = 30_000,
+    ram: int = 8_000,
+    count: int = 1_000_000,
+    **changes: Any,
+) -> Trial:
+    """A measured trial with these totals, split over the parts that a linker reports."""
+    measurement = Measurement(
+        counter="insn",
+        count=count,
+        count_min=count,
+        count_max=count,
+        flash=Sizes({"weights": flash - 9_000, "kernels": 6_000, "harness": 3_000}),
+        ram=Sizes({"arena": ram - 1_000, "stack": 1_000}),
+        correct=round(200 * accuracy),
+        total=200,
+        outputs_sha256="ab" * 32,
+    )
+    fields: dict[str, Any] = {
+        "number": number,
+        "genome": genome,
+        "state": "measured",
+        "accuracy": accuracy,
+        "measurement": measurement,
+        "reason": "",
+        "violation": 0.0,
+        "epochs": 2,
+        "seconds": {"train": 1.5, "build": 0.25},
+        "program_sha256": "cd" * 32,
+        "provenance": PROVENANCE,
+    }
+    return Trial(**{**fields, **changes})
+
+
+def infeasible(number: int, genome: Genome, reason: str = "too big", **changes: Any) -> Trial:
+    return measured(
+        number,
+        genome,
+        **{
+            "state": "infeasible",
+            "measurement": None,
+            "reason": reason,
+            "violation": 0.5,
+            **changes,
+        },
+    )
+
+
+_shares = st.floats(0.01, 1.0)
+_counts = st.integers(0, 2**62)
+_sizes = st.dictionaries(st.sampled_from(["weights", "kernels", "arena", "ß"]), _counts).map(Sizes)
+
+stages: st.SearchStrategy[Stage] = st.one_of(
+    st.builds(
+        Prune,
+        st.lists(_shares, min_size=1, max_size=5).map(tuple),
+        st.sampled_from(["l1", "l2"]),
+        st.integers(0, 9),
+    ),
+    st.builds(Quantize, _shares),
+    st.builds(
+        Distill,
+        st.sampled_from(["original", "compressed"]),
+        _shares,
+        _shares,
+        _shares,
+        st.booleans(),
+        st.integers(0, 9),
+    ),
+)
+genomes = st.lists(stages, max_size=4).map(tuple).map(Genome)
+measurements = st.builds(
+    Measurement,
+    counter=st.sampled_from(["insn", "model", "dwt", "systick"]),
+    count=_counts,
+    count_min=_counts,
+    count_max=_counts,
+    flash=_sizes,
+    ram=_sizes,
+    correct=_counts,
+    total=st.integers(1, 2**62),
+    outputs_sha256=st.text(),
+)
+trials = st.builds(
+    Trial,
+    number=st.integers(0, 2**62),
+    genome=genomes,
+    state=st.sampled_from(["measured", "infeasible"]),
+    accuracy=st.none() | _shares,
+    measurement=st.none() | measurements,
+    reason=st.text(),
+    violation=st.floats(0, allow_infinity=False),
+    epochs=_counts,
+    seconds=st.dictionaries(st.text(), st.floats(0, allow_infinity=False)),
+    program_sha256=st.text(),
+    provenance=st.builds(
+        Provenance,
+        **{name: st.text() for name in Provenance.__slots__ if name not in ("dirty", "seed")},
+        dirty=st.booleans(),
+        seed=_counts,
+    ),
+)
