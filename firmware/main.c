@@ -1,0 +1,125 @@
+/* The firmware: answers the host's requests about one model, one at a time, for ever. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "cycles.h"
+#include "model.h"
+#include "stack.h"
+#include "wire.h"
+
+extern const uint8_t __staging_start[], __staging_end[];
+
+/* status of a RUN_REPLY */
+enum { RUN_OK = 0, RUN_STACK_OVERFLOW = 1 };
+
+/* Arguments of a RUN, as its words come; addresses lie in the staging region. */
+struct run {
+    uint32_t samples;
+    const int8_t *inputs;   /* samples x MODEL_INPUT_BYTES */
+    const uint16_t *labels; /* samples, or NULL */
+    int8_t *outputs;        /* samples x MODEL_OUTPUT_BYTES */
+    uint64_t *counts;       /* samples */
+};
+
+/* Whether `count` items of `item_bytes` at `address` lie in the staging region, aligned. */
+static bool in_staging(uint32_t address, uint32_t count, uint32_t item_bytes, uint32_t alignment)
+{
+    uint32_t start = (uint32_t)__staging_start;
+    uint32_t end = (uint32_t)__staging_end;
+    return address % alignment == 0 && address >= start && address <= end &&
+           count <= (end - address) / item_bytes;
+}
+
+static bool parse_run(const struct wire_request *request, struct run *run)
+{
+    if (request->count != 5)
+        return false;
+    const uint32_t *words = request->words;
+    run->samples = words[0];
+    run->inputs = (const int8_t *)words[1];
+    run->labels = (const uint16_t *)words[2];
+    run->outputs = (int8_t *)words[3];
+    run->counts = (uint64_t *)words[4];
+    return run->samples > 0 && in_staging(words[1], run->samples, MODEL_INPUT_BYTES, 1) &&
+           (words[2] == 0 || in_staging(words[2], run->samples, sizeof *run->labels, 2)) &&
+           in_staging(words[3], run->samples, MODEL_OUTPUT_BYTES, 1) &&
+           in_staging(words[4], run->samples, sizeof *run->counts, 8);
+}
+
+/* Index of the largest output, the lowest of equals. */
+static uint32_t argmax(const int8_t *values, uint32_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < count; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
+
+static void reply_hello(const struct wire_request *request)
+{
+    const uint32_t words[] = {
+        MODEL_ID,
+        MODEL_INPUT_BYTES,
+        MODEL_OUTPUT_BYTES,
+        (uint32_t)__staging_start,
+        (uint32_t)(__staging_end - __staging_start),
+        counter_kind(),
+    };
+    wire_send(WIRE_HELLO_REPLY, request->sequence, words, 6);
+}
+
+static void reply_run(const struct wire_request *request, const struct run *run)
+{
+    uint32_t correct = 0;
+    uint32_t crc = 0;
+    uint64_t overhead = cycles_overhead();
+    stack_paint();
+    for (uint32_t i = 0; i < run->samples; i++) {
+        memcpy(model_input, run->inputs + i * MODEL_INPUT_BYTES, MODEL_INPUT_BYTES);
+        run->counts[i] = cycles_between_reads(model_run) - overhead;
+        memcpy(run->outputs + i * MODEL_OUTPUT_BYTES, model_output, MODEL_OUTPUT_BYTES);
+        crc = wire_crc32(crc, model_output, MODEL_OUTPUT_BYTES);
+        if (run->labels && run->labels[i] == argmax(model_output, MODEL_OUTPUT_BYTES))
+            correct++;
+    }
+    uint32_t peak_bytes = stack_peak_bytes();
+    uint32_t size_bytes = (uint32_t)(__stack_top - __stack_limit) * 4u;
+    const uint32_t words[] = {
+        peak_bytes < size_bytes ? RUN_OK : RUN_STACK_OVERFLOW, correct, peak_bytes, crc,
+    };
+    wire_send(WIRE_RUN_REPLY, request->sequence, words, 4);
+}
+
+static enum wire_error answer(const struct wire_request *request)
+{
+    struct run run;
+    switch (request->type) {
+    case WIRE_HELLO:
+        if (request->count != 0)
+            return WIRE_BAD_ARGUMENTS;
+        reply_hello(request);
+        return WIRE_OK;
+    case WIRE_RUN:
+        if (!parse_run(request, &run))
+            return WIRE_BAD_ARGUMENTS;
+        reply_run(request, &run);
+        return WIRE_OK;
+    default:
+        return WIRE_BAD_TYPE;
+    }
+}
+
+int main(void)
+{
+    for (;;) {
+        struct wire_request request;
+        enum wire_error error = wire_receive(&request);
+        if (error == WIRE_OK)
+            error = answer(&request);
+        if (error != WIRE_OK) {
+            const uint32_t code = error;
+            wire_send(WIRE_ERROR, request.sequence, &code, 1);
+        }
+    }
+}

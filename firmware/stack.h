@@ -1,0 +1,29 @@
+/* Peak use of the stack, by painting what is free of it and looking how much paint is left. */
+#ifndef STACK_H
+#define STACK_H
+
+#include <stdint.h>
+
+extern uint32_t __stack_limit[], __stack_top[];
+
+enum { STACK_PAINT = 0xA5A5A5A5 };
+
+/* Paints from the stack's limit to the stack pointer. Inlined: a call would be painted over. */
+__attribute__((always_inline)) static inline void stack_paint(void)
+{
+    uint32_t *pointer;
+    __asm volatile("mov %0, sp" : "=r"(pointer));
+    for (volatile uint32_t *word = __stack_limit; word < pointer; word++)
+        *word = (uint32_t)STACK_PAINT;
+}
+
+/* Bytes from the top of the stack to the deepest word that has lost its paint. */
+static inline uint32_t stack_peak_bytes(void)
+{
+    const uint32_t *word = __stack_limit;
+    while (word < __stack_top && *word == (uint32_t)STACK_PAINT)
+        word++;
+    return (uint32_t)(__stack_top - word) * (uint32_t)sizeof *word;
+}
+
+#endif

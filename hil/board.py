@@ -1,0 +1,175 @@
+"""Boards: facts read from `boards/<name>.toml`, every key checked.
+
+All keys are required but [staging]; none else is allowed:
+
+    title core clock_hz backend machine pyocd_target port counter features compiler_flags
+    stack_bytes [flash] [ram] [staging] origin length_bytes  [limits] flash_bytes ram_bytes
+
+`port` names firmware/port/<port>.c, `counter` firmware/port/counter_<counter>.c; `machine` is
+QEMU's name of the board ("" for a real one).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from compress.errors import UserError
+from hil.types import Board, CounterKind, Region
+
+FOLDER = Path(__file__).resolve().parent.parent / "boards"
+BACKENDS = ("qemu", "pyocd")
+CORES = (
+    "cortex-m0",
+    "cortex-m0plus",
+    "cortex-m3",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m33",
+    "cortex-m55",
+)
+FEATURES = ("dsp", "fpu", "mve")
+_REGION = ("origin", "length_bytes")
+_KEYS = (
+    "title",
+    "core",
+    "clock_hz",
+    "backend",
+    "machine",
+    "pyocd_target",
+    "port",
+    "counter",
+    "features",
+    "compiler_flags",
+    "stack_bytes",
+    "flash",
+    "ram",
+    "limits",
+)
+
+
+def board_names() -> tuple[str, ...]:
+    """Names of the boards there are, in alphabetical order."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def load_board(name: str) -> Board:
+    """The board called `name`. Raises UserError for an unknown name or a bad board file."""
+    if name not in board_names():
+        raise UserError(f"board {name!r}: allowed are {', '.join(board_names())}")
+    return read_board(FOLDER / f"{name}.toml")
+
+
+def read_board(path: Path) -> Board:
+    """The board described by one TOML file; its name is the file's stem.
+
+    Raises UserError naming the file and the key if one is missing, unknown or has a bad value.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+    table = _Table(path, "", values, _KEYS, optional=("staging",))
+    flash, ram = table.region("flash"), table.region("ram")
+    limits = table.table("limits", ("flash_bytes", "ram_bytes"))
+    board = Board(
+        name=path.stem,
+        title=table.text("title"),
+        core=table.choice("core", CORES),
+        clock_hz=table.positive("clock_hz"),
+        backend="qemu" if table.choice("backend", BACKENDS) == "qemu" else "pyocd",
+        machine=table.text("machine", empty=values["backend"] != "qemu"),
+        pyocd_target=table.text("pyocd_target"),
+        flash=flash,
+        ram=ram,
+        staging=table.region("staging") if "staging" in values else None,
+        flash_limit_bytes=limits.positive("flash_bytes", at_most=flash.length_bytes),
+        ram_limit_bytes=limits.positive("ram_bytes", at_most=ram.length_bytes),
+        stack_bytes=table.positive("stack_bytes", at_most=ram.length_bytes),
+        compiler_flags=table.texts("compiler_flags"),
+        features=frozenset(table.texts("features", FEATURES)),
+        port=table.text("port"),
+        counter=table.counter("counter"),
+    )
+    if board.stack_bytes % 8:
+        raise UserError(f"{path}: stack_bytes = {board.stack_bytes}: must be a multiple of 8")
+    return board
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A TOML table whose keys have been checked; getters check a value and name it if bad."""
+
+    path: Path
+    prefix: str
+    values: Mapping[str, Any]
+    keys: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        allowed = self.keys + self.optional
+        for what, names in (
+            ("unknown", [key for key in self.values if key not in allowed]),
+            ("missing", [key for key in self.keys if key not in self.values]),
+        ):
+            if names:
+                keys = ", ".join(self.prefix + key for key in names)
+                raise UserError(
+                    f"{self.path}: {what} key {keys}: keys are "
+                    + ", ".join(self.prefix + key for key in allowed)
+                )
+
+    def bad(self, key: str, expected: str) -> UserError:
+        return UserError(
+            f"{self.path}: {self.prefix}{key} = {self.values[key]!r}: must be {expected}"
+        )
+
+    def text(self, key: str, empty: bool = False) -> str:
+        value = self.values[key]
+        if not isinstance(value, str) or not (value or empty):
+            raise self.bad(key, "a text")
+        return value
+
+    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
+        if self.values[key] not in allowed:
+            raise self.bad(key, f"one of {', '.join(allowed)}")
+        return self.text(key)
+
+    def counter(self, key: str) -> CounterKind:
+        for kind in get_args(CounterKind):
+            if self.values[key] == kind:
+                return kind  # type: ignore[no-any-return]
+        raise self.bad(key, f"one of {', '.join(get_args(CounterKind))}")
+
+    def texts(self, key: str, allowed: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        value = self.values[key]
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.bad(key, "a list of texts")
+        if allowed is not None and not set(value) <= set(allowed):
+            raise self.bad(key, f"a list of some of {', '.join(allowed)}")
+        return tuple(value)
+
+    def whole(self, key: str, at_least: int, at_most: int) -> int:
+        value = self.values[key]
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.bad(key, "a whole number")
+        if not at_least <= value <= at_most:
+            raise self.bad(key, f"from {at_least} to {at_most}")
+        return value
+
+    def positive(self, key: str, at_most: int = 0xFFFF_FFFF) -> int:
+        return self.whole(key, 1, at_most)
+
+    def table(self, key: str, keys: tuple[str, ...]) -> _Table:
+        value = self.values[key]
+        if not isinstance(value, dict):
+            raise self.bad(key, "a table")
+        return _Table(self.path, f"{self.prefix}{key}.", value, keys)
+
+    def region(self, key: str) -> Region:
+        table = self.table(key, _REGION)
+        origin = table.whole("origin", 0, 0xFFFF_FFFF)
+        return Region(origin, table.positive("length_bytes", at_most=(1 << 32) - origin))

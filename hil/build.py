@@ -1,0 +1,266 @@
+"""Program -> Image: compile with arm-none-eabi-gcc, link, read sizes and symbols from the ELF.
+
+What does not depend on the model (kernel archive, most of the harness) is compiled once and cached.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from compress.errors import HilError, OverBudget, UserError
+from hil.cache import cached, hash_of
+from hil.types import Board, Image, Program, Region, Sizes
+
+FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
+FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+LINK_FLAGS = (
+    "--specs=nano.specs",
+    "-nostartfiles",
+    "-Wl,--gc-sections",
+    "-Wl,--strip-debug",  # newlib's: it would carry its build paths into every image
+    "-Wl,--build-id=none",
+    "-Wl,--fatal-warnings",
+)
+FLASH_PARTS = {
+    ".vectors": "harness",
+    ".weights": "weights",
+    ".model": "model",
+    ".kernels": "kernels",
+    ".libc": "libc",
+    ".harness": "harness",
+    ".data": "harness",
+}
+STATIC_SECTIONS = (".data", ".bss")
+_GCC = "arm-none-eabi-gcc"
+_AR = "arm-none-eabi-ar"
+_TIMEOUT_S = 120
+_DEBIAN = "on Debian: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+
+
+class BuildFailed(HilError):
+    """Our C does not compile or link: a bug of ours, never the candidate's fault."""
+
+    exit_code = 4
+
+
+def compiler_version() -> str:
+    """The cross compiler's own words, e.g. "arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 20221205".
+
+    Raises UserError if it is missing.
+    """
+    path = shutil.which(_GCC)
+    if path is None:
+        raise UserError(f"{_GCC} not found: {_DEBIAN}")
+    return _version_of(path)
+
+
+@functools.cache
+def _version_of(path: str) -> str:
+    return _run([path, "--version"], Path.cwd()).splitlines()[0]
+
+
+def build(program: Program, board: Board, folder: Path) -> Image:
+    """Compiles and links `program` for `board`; sources and `model.elf` end up in `folder`.
+
+    Raises OverBudget if it does not fit the board's memory or limits, UserError if a tool or the
+    board's port is missing, BuildFailed if our C is wrong.
+    """
+    compiler_version()
+    harness = _harness(board)
+    archive = _kernels(board) / "libkernels.a"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as name:
+        work = Path(name)
+        for file, text in program.files.items():
+            (work / file).write_text(text, encoding="utf-8")
+        sources = [FIRMWARE / "main.c", work / "model.c", work / "weights.c"]
+        includes = [work, FIRMWARE, FIRMWARE / "kernels", *_cmsis_includes()]
+        _compile(sources, work, board, includes, WARNINGS)
+        objects = [work / "main.o", work / "model.o", work / "weights.o"]
+        _link([*objects, *sorted(harness.glob("*.o")), archive], work, board)
+        image = _read_image(work / "model.elf", folder / "model.elf", program, board)
+        _check_limits(image)
+        for file in (*program.files, "model.elf"):
+            (work / file).replace(folder / file)
+    return image
+
+
+def _harness(board: Board) -> Path:
+    """Folder with the harness's objects that know no model."""
+    names = ("wire", "port/startup", f"port/{board.port}", f"port/counter_{board.counter}")
+    sources = [FIRMWARE / f"{name}.c" for name in names]
+    for source in sources:
+        if not source.is_file():
+            raise UserError(f"board {board.name} needs {source}, which does not exist")
+    headers = [*FIRMWARE.glob("*.h"), *(FIRMWARE / "port").glob("*.h")]
+    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags], [*sources, *headers])
+    return cached("harness", key, lambda work: _compile(sources, work, board, [FIRMWARE], WARNINGS))
+
+
+def _kernels(board: Board) -> Path:
+    """Folder with libkernels.a: CMSIS-NN and our own kernels, for the board's core."""
+    ours = sorted((FIRMWARE / "kernels").glob("*.c"))
+    theirs = sorted((_cmsis() / "cmsis_nn" / "Source").rglob("*.c"))
+    includes = [FIRMWARE / "kernels", *_cmsis_includes()]
+    headers = [path for folder in includes for path in folder.glob("*.h")]
+    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags], [*ours, *theirs, *headers])
+
+    def make(work: Path) -> None:
+        _compile(theirs, work, board, includes, ())
+        _compile(ours, work, board, includes, WARNINGS)
+        objects = sorted(work.glob("*.o"))
+        _run([_AR, "rcsD", "libkernels.a", *(path.name for path in objects)], work)
+
+    return cached("kernels", key, make)
+
+
+def _cmsis() -> Path:
+    """Root of the CMSIS-NN 4.0.0 subset that the bakenn wheel carries."""
+    root = resources.files("bakenn") / "backend" / "cmsis_nn" / "vendor"
+    return Path(str(root))
+
+
+def _cmsis_includes() -> list[Path]:
+    return [_cmsis() / "cmsis_nn" / "Include", _cmsis() / "cmsis_core" / "Include"]
+
+
+def _compile(
+    sources: Sequence[Path],
+    work: Path,
+    board: Board,
+    includes: Iterable[Path],
+    warnings: Sequence[str],
+) -> None:
+    """Compiles each source to <stem>.o in `work`."""
+    common = [_GCC, *FLAGS, *board.compiler_flags, *warnings, *(f"-I{path}" for path in includes)]
+    commands = [
+        [*common, "-c", os.path.relpath(source, work), "-o", f"{source.stem}.o"]
+        for source in sources
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda command: _run(command, work), commands))
+
+
+def _link(inputs: Sequence[Path], work: Path, board: Board) -> None:
+    files = [os.path.relpath(path, work) for path in inputs]
+    command = [_GCC, *board.compiler_flags, *LINK_FLAGS, "-Tlink.ld", *files, "-o", "model.elf"]
+    try:
+        _run(command, work)
+    except BuildFailed as error:
+        overflows = re.findall(r"region `(\w+)' overflowed by (\d+) bytes", str(error))
+        if not overflows:
+            raise
+        raise _over_budget(board, dict(overflows)) from None
+
+
+def _over_budget(board: Board, overflows: dict[str, str]) -> OverBudget:
+    sizes = {"FLASH": board.flash.length_bytes, "RAM": board.ram.length_bytes}
+    texts = [
+        f"{region.lower()} of {board.name} ({sizes[region]} bytes) overflows by {excess} bytes"
+        for region, excess in overflows.items()
+    ]
+    return OverBudget("; ".join(texts))
+
+
+def _check_limits(image: Image) -> None:
+    board = image.board
+    for region, used, limit in (
+        ("flash", image.flash.total, board.flash_limit_bytes),
+        ("ram", image.ram.total, board.ram_limit_bytes),
+    ):
+        if used > limit:
+            raise OverBudget(
+                f"{region} of {board.name}: needs {used} bytes, "
+                f"{used - limit} more than the {limit} allowed"
+            )
+
+
+def _read_image(elf: Path, kept_as: Path, program: Program, board: Board) -> Image:
+    with elf.open("rb") as stream:
+        file = ELFFile(stream)
+        sections = [_Section(s.name, s["sh_addr"], s["sh_size"]) for s in file.iter_sections()]
+        symbols = {
+            symbol.name: int(symbol["st_value"])
+            for table in file.iter_sections()
+            if isinstance(table, SymbolTableSection)
+            for symbol in table.iter_symbols()
+        }
+    staging = symbols["__staging_start"]
+    return Image(
+        elf=kept_as,
+        sha256=hashlib.sha256(elf.read_bytes()).hexdigest(),
+        program=program,
+        board=board,
+        flash=_flash_sizes(sections, symbols["__data_load"], board),
+        ram=Sizes(
+            {
+                "arena": sum(s.size_bytes for s in sections if s.name == ".arena"),
+                "static": sum(s.size_bytes for s in sections if s.name in STATIC_SECTIONS),
+            }
+        ),
+        arena_address=symbols["__arena_start"],
+        layer_ends=_layer_ends(symbols),
+        staging=Region(staging, symbols["__staging_end"] - staging),
+    )
+
+
+class _Section(NamedTuple):
+    name: str
+    address: int
+    size_bytes: int
+
+
+def _flash_sizes(sections: Sequence[_Section], data_load: int, board: Board) -> Sizes:
+    """Bytes of flash by part; the padding before a section counts as the section's."""
+    parts = dict.fromkeys(("weights", "model", "kernels", "harness", "libc"), 0)
+    end = board.flash.origin
+    for section in sections:  # in the order of addresses, as in link.ld
+        if section.name in FLASH_PARTS and section.size_bytes:
+            start = data_load if section.name == ".data" else section.address
+            parts[FLASH_PARTS[section.name]] += start + section.size_bytes - end
+            end = start + section.size_bytes
+    return Sizes(parts)
+
+
+def _layer_ends(symbols: Mapping[str, int]) -> tuple[int, ...]:
+    """Addresses of model_layer_end_0, _1, ...: as many as there are."""
+    names = itertools.takewhile(
+        symbols.__contains__, (f"model_layer_end_{index}" for index in itertools.count())
+    )
+    return tuple(symbols[name] for name in names)
+
+
+def _run(command: Sequence[str], folder: Path) -> str:
+    """Standard output of a tool run in `folder`."""
+    try:
+        done = subprocess.run(
+            list(command), cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S
+        )
+    except FileNotFoundError:
+        raise UserError(f"{command[0]} not found: {_DEBIAN}") from None
+    except subprocess.TimeoutExpired:
+        raise BuildFailed(f"no end after {_TIMEOUT_S} s: {shlex.join(command)}") from None
+    if done.returncode:
+        if "nano.specs" in done.stderr:
+            raise UserError(f"{_GCC} has no newlib-nano: {_DEBIAN}")
+        if "No space left on device" in done.stderr:
+            raise UserError(f"no space left to build in {folder}")
+        raise BuildFailed(f"{shlex.join(command)}\n{done.stderr.strip()}")
+    return str(done.stdout)

@@ -1,0 +1,61 @@
+"""Things built once and kept under ~/.cache/hil-compress (XDG_CACHE_HOME is honoured).
+
+An entry's name is the hash of everything it depends on, and it appears in one step, complete: so
+what is there may be used, whoever built it, and processes may build the same entry at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from compress.errors import UserError
+
+
+def cache_folder() -> Path:
+    """Where built things are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "hil-compress"
+
+
+def hash_of(texts: Iterable[str], files: Iterable[Path] = ()) -> str:
+    """One hash of texts (tool versions, flags) and of the names and contents of files."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(b"text %d " % len(text.encode()) + text.encode())
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"file {path.parent.name}/{path.name} {len(content)} ".encode() + content)
+    return digest.hexdigest()[:32]
+
+
+def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder of entry `key` of a kind; if there is none, `make` fills a new one.
+
+    Raises UserError if the cache cannot be written.
+    """
+    folder = cache_folder() / kind / key
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    except OSError as error:
+        raise UserError(
+            f"cannot write the cache {folder.parent}: {error.strerror}; "
+            "XDG_CACHE_HOME chooses another place"
+        ) from None
+    try:
+        make(temporary)
+        try:
+            temporary.replace(folder)
+        except OSError:
+            if not folder.is_dir():  # no other process was faster: a real failure
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder

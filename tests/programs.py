@@ -1,0 +1,68 @@
+"""Tiny hand-written programs, for tests of the firmware and the build that need no network."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import jinja2
+
+from hil.types import Board, Program
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "firmware" / "templates"
+
+
+def linker_script(board: Board) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("link.ld.j2").render(board=board)
+
+
+def program(
+    board: Board,
+    body: str = "",
+    *,
+    declarations: str = "",
+    weights: str = "",
+    input_bytes: int = 4,
+    output_bytes: int = 4,
+    arena_bytes: int = 16,
+) -> Program:
+    """A program whose model_run is `body`; input at the arena's start, output at its end."""
+    model_h = f"""\
+#ifndef MODEL_H
+#define MODEL_H
+#include <stdint.h>
+#define MODEL_ID 0x12345678u
+#define MODEL_INPUT_BYTES {input_bytes}
+#define MODEL_OUTPUT_BYTES {output_bytes}
+#define MODEL_ARENA_BYTES {arena_bytes}
+extern int8_t *const model_input;
+extern const int8_t *const model_output;
+void model_run(void);
+#endif
+"""
+    model_c = f"""\
+#include "model.h"
+{declarations}
+static int8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
+int8_t *const model_input = model_arena;
+const int8_t *const model_output = model_arena + {arena_bytes - output_bytes};
+void model_run(void)
+{{
+{body}
+}}
+"""
+    weights_c = f"#include <stdint.h>\n{weights}\ntypedef int weights;\n"
+    files = {
+        "model.h": model_h,
+        "model.c": model_c,
+        "weights.c": weights_c,
+        "link.ld": linker_script(board),
+    }
+    sha256 = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+    return Program(files, sha256, 0x12345678)
