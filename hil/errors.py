@@ -5,10 +5,13 @@ HilError
 │   ├── ProbeLost            the debug probe or the emulator's gdb stub went away
 │   ├── FlashFailed          the image could not be written, or reads back different
 │   └── NoReply              the firmware did not answer in time, or answered garbage
+├── FirmwareFault        ours: our code crashed on the device                       exit 4
 └── Mismatch             ours: device and reference differ; everything is saved     exit 4
 
 A BenchError never becomes a fitness value.
 """
+
+from collections.abc import Mapping
 
 from compress.errors import HilError
 
@@ -33,6 +36,22 @@ class FlashFailed(BenchError):
 
 class NoReply(BenchError):
     """The firmware did not answer within its time limit, or not in our protocol."""
+
+
+class FirmwareFault(HilError):
+    """Our program crashed on the device (HardFault, lockup, stack overflow): a bug of ours.
+
+    `registers` are the core's and its fault status registers by lower-case name, as far as known.
+    """
+
+    exit_code = 4
+
+    def __init__(
+        self, message: str, registers: Mapping[str, int] | None = None, transcript: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.registers = dict(registers or {})
+        self.transcript = transcript
 
 
 class Mismatch(HilError):

@@ -1,0 +1,50 @@
+"""An emulated board: QEMU with its UART on pyserial and its gdbstub behind pyOCD."""
+
+from __future__ import annotations
+
+from hil.errors import BenchError, FirmwareFault, ProbeLost
+from hil.pyocd_targets import register_board
+from hil.qemu import Emulator
+from hil.target_pyocd import PyocdTarget
+from hil.types import Board
+
+_DYING_S = 0.5  # from QEMU's connections closing to its process being gone
+
+
+class QemuTarget(PyocdTarget):
+    """Starts QEMU and owns it: one process for any number of images, gone after `close()`.
+
+    QEMU dies with the thread that made the target. If it dies before, or hangs, whatever was
+    going on raises ProbeLost (with QEMU's last words) or NoReply within its time limit.
+    """
+
+    def __init__(self, board: Board) -> None:
+        register_board(board)
+        self.emulator = Emulator(board)
+        try:
+            super().__init__(
+                board,
+                f"qemu:127.0.0.1:{self.emulator.gdb_port}",
+                f"socket://127.0.0.1:{self.emulator.uart_port}",
+                no_config=True,  # a pyocd.yaml lying around is for real boards
+                **{"reset.post_delay": 0.0},
+            )
+        except BaseException:
+            self.emulator.kill()
+            raise
+
+    def close(self) -> None:
+        # QEMU first: with it gone, nothing that pyOCD still wants to tell the chip can hang.
+        self.emulator.kill()
+        super().close()
+
+    def _explained(self, error: BenchError) -> BenchError | FirmwareFault:
+        status = self.emulator.wait(_DYING_S)
+        if status is None:
+            return error
+        words = self.emulator.stderr()
+        if "Lockup" in words:
+            return FirmwareFault(f"the core locked up: {words}", transcript=error.transcript)
+        ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        last_words = f": {words}" if words else ""
+        return ProbeLost(f"QEMU ended ({ending}){last_words} [{error}]", error.transcript)
