@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compress.errors import OverBudget
-from hil.types import Board, Image, Plan, Region, RunReply
+from hil.types import Board, Image, Region, RunReply
 from hil.wire import HelloReply, RunRequest
 
 _LABEL_BYTES = 2
@@ -38,11 +38,11 @@ class Target(Protocol):
         """Read memory through the debug probe."""
         ...
 
-    def run(self, layout: Layout, timeout_s: float) -> RunReply:
+    def run(self, request: RunRequest, timeout_s: float) -> RunReply:
         """Run the samples in memory and wait for the end."""
         ...
 
-    def run_until(self, layout: Layout, address: int, timeout_s: float) -> None:
+    def run_until(self, request: RunRequest, address: int, timeout_s: float) -> None:
         """Start a run and return when the core has halted before the instruction at `address`."""
         ...
 
@@ -57,60 +57,48 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a run's inputs, labels (u16), outputs and counts (u64) lie in the staging memory."""
+    """Where inputs, labels (u16 each), outputs and counts (u64 each) of a run are in memory."""
 
     samples: int
-    input_bytes: int
-    output_bytes: int
-    inputs_address: int
-    labels_address: int
-    outputs_address: int
-    counts_address: int
+    inputs: Region
+    labels: Region
+    outputs: Region
+    counts: Region
 
     @classmethod
-    def fit(cls, staging: Region, plan: Plan, samples: int) -> Layout:
-        """Up to `samples` samples, as many as fit. Raises OverBudget if not even one does."""
-        input_bytes = plan.graph.input_tensor.size_bytes
-        output_bytes = plan.graph.output_tensor.size_bytes
-        sample_bytes = input_bytes + _LABEL_BYTES + output_bytes + _COUNT_BYTES
-        room_bytes = staging.length_bytes - 4 * (_ALIGNMENT_BYTES - 1)
-        fitting = min(samples, room_bytes // sample_bytes)
-        if fitting < 1:
+    def within(cls, staging: Region, samples: int, input_bytes: int, output_bytes: int) -> Layout:
+        """Lay `samples` out from the start of `staging`. Raises OverBudget if they do not fit."""
+        sizes = [samples * size_bytes for size_bytes in _sample_bytes(input_bytes, output_bytes)]
+        regions, free = [], _align(staging.origin)
+        for size_bytes in sizes:
+            regions.append(Region(free, size_bytes))
+            free = _align(free + size_bytes)
+        if regions[-1].end > staging.end:
             raise OverBudget(
-                f"the staging memory of {staging.length_bytes} bytes has no room for one sample "
-                f"of {sample_bytes} bytes"
+                f"{samples} samples need {regions[-1].end - staging.origin} bytes of staging "
+                f"memory, there are {staging.length_bytes}"
             )
-        addresses, free = [], staging.origin
-        for item_bytes in (input_bytes, _LABEL_BYTES, output_bytes, _COUNT_BYTES):
-            addresses.append(_align(free))
-            free = addresses[-1] + fitting * item_bytes
-        return cls(fitting, input_bytes, output_bytes, *addresses)
-
-    @property
-    def inputs_bytes(self) -> int:
-        return self.samples * self.input_bytes
-
-    @property
-    def labels_bytes(self) -> int:
-        return self.samples * _LABEL_BYTES
-
-    @property
-    def outputs_bytes(self) -> int:
-        return self.samples * self.output_bytes
-
-    @property
-    def counts_bytes(self) -> int:
-        return self.samples * _COUNT_BYTES
+        return cls(samples, *regions)
 
     @property
     def request(self) -> RunRequest:
         return RunRequest(
             self.samples,
-            self.inputs_address,
-            self.labels_address,
-            self.outputs_address,
-            self.counts_address,
+            self.inputs.origin,
+            self.labels.origin,
+            self.outputs.origin,
+            self.counts.origin,
         )
+
+
+def capacity(staging: Region, input_bytes: int, output_bytes: int) -> int:
+    """How many samples are sure to fit into the staging memory at once; may be 0."""
+    sizes = _sample_bytes(input_bytes, output_bytes)
+    return max(0, (staging.length_bytes - len(sizes) * _ALIGNMENT_BYTES) // sum(sizes))
+
+
+def _sample_bytes(input_bytes: int, output_bytes: int) -> tuple[int, int, int, int]:
+    return input_bytes, _LABEL_BYTES, output_bytes, _COUNT_BYTES
 
 
 def _align(address: int) -> int:

@@ -26,9 +26,8 @@ from pyocd.probe.aggregator import DebugProbeAggregator
 
 from hil.errors import BenchError, FirmwareFault, FlashFailed, NoReply, ProbeLost
 from hil.link import Link, Port
-from hil.target import Layout
 from hil.types import Board, Image, RunReply
-from hil.wire import HelloReply
+from hil.wire import HelloReply, RunRequest
 
 BAUD_RATE = 115_200
 HELLO_TIMEOUT_S = 5.0
@@ -84,16 +83,16 @@ class PyocdTarget:
         with self._bench_errors(f"reading {size_bytes} bytes at {address:#010x}"):
             return bytes(self._chip.read_memory_block8(address, size_bytes))
 
-    def run(self, layout: Layout, timeout_s: float) -> RunReply:
+    def run(self, request: RunRequest, timeout_s: float) -> RunReply:
         with self._bench_errors("running"):
-            return self._serial.finish_run(self._serial.start_run(layout.request), timeout_s)
+            return self._serial.finish_run(self._serial.start_run(request), timeout_s)
 
-    def run_until(self, layout: Layout, address: int, timeout_s: float) -> None:
+    def run_until(self, request: RunRequest, address: int, timeout_s: float) -> None:
         with self._bench_errors(f"running to {address:#010x}"):
             self._chip.halt()  # pyOCD sets breakpoints when it lets a halted core run
             self._chip.set_breakpoint(address, PyocdTargetApi.BreakpointType.HW)
             self._chip.resume()
-            sequence = self._serial.start_run(layout.request)
+            sequence = self._serial.start_run(request)
             try:
                 self._wait_until_halted(sequence, timeout_s)
             finally:
