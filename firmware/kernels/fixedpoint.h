@@ -1,0 +1,33 @@
+/* Rounding fixed-point arithmetic on int32, as gemmlowp's fixedpoint.h defines it. */
+#ifndef HIL_FIXEDPOINT_H
+#define HIL_FIXEDPOINT_H
+
+#include <stdint.h>
+
+static inline int32_t clamp(int32_t value, int32_t minimum, int32_t maximum)
+{
+    value = value < minimum ? minimum : value;
+    return value > maximum ? maximum : value;
+}
+
+/* High word of 2ab, rounded; a tie goes towards plus infinity. a and b are not both INT32_MIN. */
+static inline int32_t doubling_high_multiply(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+}
+
+/* value / 2^exponent, rounded; a tie goes away from zero. 0 <= exponent <= 31. */
+static inline int32_t rounding_shift_right(int32_t value, int32_t exponent)
+{
+    const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1);
+    const int32_t threshold = (mask >> 1) + (value < 0);
+    return (value >> exponent) + ((value & mask) > threshold);
+}
+
+/* Through uint32_t, because the left shift is defined to wrap as the reference's does. */
+static inline int32_t shift_left(int32_t value, int32_t exponent)
+{
+    return (int32_t)((uint32_t)value << exponent);
+}
+
+#endif
