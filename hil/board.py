@@ -11,9 +11,11 @@ QEMU's name of the board ("" for a real one).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -97,6 +99,19 @@ def read_board(path: Path) -> Board:
     if board.stack_bytes % 8:
         raise UserError(f"{path}: stack_bytes = {board.stack_bytes}: must be a multiple of 8")
     return board
+
+
+def without_limits(board: Board) -> Board:
+    """The same board allowed to fill its memories, for building what is weighed afterwards."""
+    return replace(
+        board, flash_limit_bytes=board.flash.length_bytes, ram_limit_bytes=board.ram.length_bytes
+    )
+
+
+def board_sha256(board: Board) -> str:
+    """Hash of every fact: numbers from boards that differ in one do not compare."""
+    facts = {**asdict(board), "features": sorted(board.features)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

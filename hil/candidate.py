@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from compress.tflite import export_tflite
 from compress.tflite_import import import_tflite
 
 from compress import oracle
 from compress.errors import HilError, Infeasible, UserError
 from compress.pipeline import Original, compress, examine
+from compress.tflite import export_tflite
 from compress.types import Genome, Graph, Prune, Samples
+from hil.board import without_limits
 from hil.build import build
 from hil.errors import BenchError, FirmwareFault, Mismatch
 from hil.measure import Bench
@@ -32,7 +33,11 @@ from hil.types import Board, Image, Measurement, Program, Provenance, Trial
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a process needs to try candidates: the original network, a bench, a run folder."""
+    """What a process needs to try candidates: the original network, a bench, a run folder.
+
+    Candidates are built without the board's limits and weighed against them once measured, so
+    that the search learns by how much one is too large.
+    """
 
     original: Original
     board: Board
@@ -85,14 +90,28 @@ def try_genome(context: Context, number: int, genome: Genome) -> Trial:
     except Infeasible as error:
         return replace(trial, reason=str(error), violation=1.0)
     keep(context.folder, number, tflite)
+    excess, violation = over_limits(measurement, context.board)
     return replace(
         trial,
-        state="measured",
+        state="infeasible" if excess else "measured",
+        reason=excess,
+        violation=violation,
         accuracy=model.accuracy,
         measurement=measurement,
         epochs=model.epochs,
         program_sha256=program.sha256,
     )
+
+
+def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
+    """What exceeds the board's limits, in words ('' if nothing), and by which share of them."""
+    used = {
+        "flash": (measurement.flash.total, board.flash_limit_bytes),
+        "RAM": (measurement.ram.total, board.ram_limit_bytes),
+    }
+    over = {memory: pair for memory, pair in used.items() if pair[0] > pair[1]}
+    words = [f"{bytes_} bytes of {memory}, limit {most}" for memory, (bytes_, most) in over.items()]
+    return "; ".join(words), sum(bytes_ / most - 1.0 for bytes_, most in over.values())
 
 
 def run_on_board(
@@ -104,7 +123,7 @@ def run_on_board(
         with clock.step("build"):
             plan = make_plan(graph, context.board)
             program = render(plan, context.board)
-            image = build(program, context.board, build_folder)
+            image = build(program, without_limits(context.board), build_folder)
         try:
             with clock.step("measure"):
                 measurement = context.bench.measure(image, plan, samples)
@@ -132,7 +151,8 @@ def smallest(context: Context) -> Image:
     model = compress(Genome((Prune(ratios, epochs=0),)), context.original)
     plan = make_plan(model.graph, context.board)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
-        return build(render(plan, context.board), context.board, Path(temporary))
+        program = render(plan, context.board)
+        return build(program, without_limits(context.board), Path(temporary))
 
 
 def check_oracle(tflite: bytes, samples: Samples) -> None:

@@ -9,9 +9,10 @@ from typing import Self
 import numpy as np
 
 from compress import reference
-from compress.types import Samples
+from compress.errors import OverBudget
+from compress.types import Int8Array, Samples
 from hil.errors import BenchError, Mismatch, NoReply
-from hil.target import Layout, Target
+from hil.target import Layout, Target, capacity
 from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
 
 _ATTEMPTS = 3
@@ -65,24 +66,23 @@ class Bench:
 def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measurement:
     """One attempt: load, run all samples in as many batches as the staging memory needs."""
     target.load(image)
-    timeout_s = _timeout_s(plan, len(samples.labels))
+    total = len(samples.labels)
+    room = _capacity(image, plan)
     counts: list[int] = []
-    correct, stack_bytes, done = 0, 0, 0
+    correct, stack_bytes = 0, 0
     digest = hashlib.sha256()
-    while done < len(samples.labels):
-        layout = Layout.fit(image.staging, plan, len(samples.labels) - done)
-        batch = slice(done, done + layout.samples)
-        reply, outputs, batch_counts = _run(target, layout, samples, batch, timeout_s)
-        expected = samples.outputs[batch]
-        if not np.array_equal(outputs, expected):
-            first = int(np.flatnonzero((outputs != expected).any(1))[0])
-            raise find_mismatch(target, image, plan, samples, done + first, outputs[first])
-        _check_reply(reply, samples, batch)
+    for start in range(0, total, room):
+        batch = _part(samples, slice(start, start + room))
+        reply, outputs, batch_counts = _run(target, image, plan, batch)
+        if not np.array_equal(outputs, batch.outputs):
+            first = int(np.flatnonzero((outputs != batch.outputs).any(1))[0])
+            one = _part(batch, slice(first, first + 1))
+            raise find_mismatch(target, image, plan, one, start + first, outputs[first])
+        _check_argmax(reply, batch, start)
         digest.update(outputs.tobytes())
         counts += batch_counts
         correct += reply.correct
         stack_bytes = max(stack_bytes, reply.stack_peak_bytes)
-        done += layout.samples
     return Measurement(
         counter=image.board.counter,
         count=int(np.median(counts)),
@@ -91,68 +91,82 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
         flash=image.flash,
         ram=Sizes({**image.ram.parts, "stack": stack_bytes}),
         correct=correct,
-        total=len(samples.labels),
+        total=total,
         outputs_sha256=digest.hexdigest(),
     )
 
 
-def _run(
-    target: Target, layout: Layout, samples: Samples, batch: slice, timeout_s: float
-) -> tuple[RunReply, np.ndarray[tuple[int, int], np.dtype[np.int8]], list[int]]:
-    target.write(layout.inputs_address, samples.inputs[batch].tobytes())
-    target.write(layout.labels_address, samples.labels[batch].astype("<u2").tobytes())
-    reply = target.run(layout, timeout_s)
-    data = target.read(layout.outputs_address, layout.outputs_bytes)
-    if zlib.crc32(data) != reply.outputs_crc32:
-        raise NoReply("outputs read over the debug probe differ from the CRC-32 the firmware sent")
-    outputs = np.frombuffer(data, np.int8).reshape(layout.samples, -1)
-    counts = np.frombuffer(target.read(layout.counts_address, layout.counts_bytes), "<u8")
-    return reply, outputs, [int(count) for count in counts]
-
-
-def _check_reply(reply: RunReply, samples: Samples, batch: slice) -> None:
-    """The firmware's own count of right answers must follow from outputs known to be equal."""
-    right = int(np.sum(samples.outputs[batch].argmax(1) == samples.labels[batch]))
-    if reply.correct != right:
-        raise Mismatch("argmax", batch.start, 0, right, reply.correct)
-
-
-def _timeout_s(plan: Plan, samples: int) -> float:
-    macs = sum(step.macs for step in plan.steps)
-    return _START_S + samples * max(0.01, macs / 1e6 * _SECONDS_PER_MILLION_MACS)
-
-
 def find_mismatch(
-    target: Target,
-    image: Image,
-    plan: Plan,
-    samples: Samples,
-    sample: int,
-    outputs: np.ndarray[tuple[int], np.dtype[np.int8]],
+    target: Target, image: Image, plan: Plan, one: Samples, sample: int, outputs: Int8Array
 ) -> Mismatch:
-    """The first layer at which the device leaves the reference, for one sample.
+    """The first layer at which the device leaves the reference, for `one` sample (number `sample`).
 
     The device runs the sample once more per layer and is stopped by a hardware breakpoint where
     the layer ends; its output is read from the arena. If every layer is right when stopped at, the
     network's output is named.
     """
-    one = Samples(
-        samples.inputs[sample : sample + 1],
-        samples.labels[sample : sample + 1],
-        samples.outputs[sample : sample + 1],
-    )
     values = reference.trace(plan.graph, one.inputs)
-    layout = Layout.fit(image.staging, plan, 1)
-    target.write(layout.inputs_address, one.inputs.tobytes())
+    layout = _layout(image, plan, 1)
+    target.write(layout.inputs.origin, one.inputs.tobytes())
+    target.write(layout.labels.origin, one.labels.astype("<u2").tobytes())
+    timeout_s = _timeout_s(plan, 1)
     for step, end in zip(plan.steps, image.layer_ends, strict=True):
-        buffer = plan.tensors[step.op.output]
         expected = values[step.op.output].reshape(-1)
-        target.run_until(layout, end, _timeout_s(plan, 1))
-        data = target.read(image.arena_address + buffer.offset_bytes, expected.size)
-        got = np.frombuffer(data, np.int8)
-        target.resume(_timeout_s(plan, 1))
+        target.run_until(layout.request, end, timeout_s)
+        address = image.arena_address + plan.tensors[step.op.output].offset_bytes
+        got = np.frombuffer(target.read(address, expected.size), np.int8)
+        target.resume(timeout_s)
         if not np.array_equal(got, expected):
-            index = int(np.flatnonzero(got != expected)[0])
-            return Mismatch(step.op.name, sample, index, int(expected[index]), int(got[index]))
-    index = int(np.flatnonzero(outputs != one.outputs[0])[0])
-    return Mismatch("output", sample, index, int(one.outputs[0][index]), int(outputs[index]))
+            return _first_difference(step.op.name, sample, expected, got)
+    return _first_difference("output", sample, one.outputs[0], outputs)
+
+
+def _first_difference(name: str, sample: int, expected: Int8Array, got: Int8Array) -> Mismatch:
+    index = int(np.flatnonzero(got != expected)[0])
+    return Mismatch(name, sample, index, int(expected[index]), int(got[index]))
+
+
+def _run(
+    target: Target, image: Image, plan: Plan, batch: Samples
+) -> tuple[RunReply, Int8Array, list[int]]:
+    """One round trip: inputs and labels in, outputs (N, classes) and counts out."""
+    layout = _layout(image, plan, len(batch.labels))
+    target.write(layout.inputs.origin, batch.inputs.tobytes())
+    target.write(layout.labels.origin, batch.labels.astype("<u2").tobytes())
+    reply = target.run(layout.request, _timeout_s(plan, layout.samples))
+    data = target.read(layout.outputs.origin, layout.outputs.length_bytes)
+    if zlib.crc32(data) != reply.outputs_crc32:
+        raise NoReply("outputs read over the debug probe differ from the CRC-32 the firmware sent")
+    counts = target.read(layout.counts.origin, layout.counts.length_bytes)
+    outputs: Int8Array = np.frombuffer(data, np.int8).reshape(batch.outputs.shape)
+    return reply, outputs, [int(count) for count in np.frombuffer(counts, "<u8")]
+
+
+def _check_argmax(reply: RunReply, batch: Samples, start: int) -> None:
+    """The firmware's own count of right answers must follow from outputs known to be equal."""
+    right = int(np.sum(batch.outputs.argmax(1) == batch.labels))
+    if reply.correct != right:
+        raise Mismatch("argmax (counted over a batch)", start, 0, right, reply.correct)
+
+
+def _part(samples: Samples, chosen: slice) -> Samples:
+    return Samples(samples.inputs[chosen], samples.labels[chosen], samples.outputs[chosen])
+
+
+def _capacity(image: Image, plan: Plan) -> int:
+    graph = plan.graph
+    room = capacity(image.staging, graph.input_tensor.elements, graph.output_tensor.elements)
+    if room == 0:
+        raise OverBudget(f"no room for one sample in {image.staging.length_bytes} bytes of staging")
+    return room
+
+
+def _layout(image: Image, plan: Plan, samples: int) -> Layout:
+    graph = plan.graph
+    input_bytes, output_bytes = graph.input_tensor.elements, graph.output_tensor.elements
+    return Layout.within(image.staging, samples, input_bytes, output_bytes)
+
+
+def _timeout_s(plan: Plan, samples: int) -> float:
+    macs = sum(step.macs for step in plan.steps)
+    return _START_S + samples * max(0.01, macs / 1e6 * _SECONDS_PER_MILLION_MACS)

@@ -49,7 +49,7 @@ def front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     first: dict[tuple[float, ...], Trial] = {}
     kinds = set()
     for trial in sorted(trials, key=lambda trial: trial.number):
-        if trial.measurement is not None:
+        if trial.state == "measured" and trial.measurement is not None:
             first.setdefault(costs(trial), trial)
             kinds.add(trial.measurement.counter)
     if len(kinds) > 1:

@@ -9,10 +9,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import moocore
+import numpy as np
 from deap import base, tools
 
 from compress.space import Space, baseline, crossover, mutate, random_genome, recipes
 from compress.types import Genome
+from hil.pareto import costs
 from hil.types import Board, Trial
 
 _CROSSOVER_PROBABILITY = 0.6
@@ -153,14 +156,17 @@ class Nsga2:
         return True
 
 
-def score(trial: Trial, baseline: Trial) -> float:
-    """Geometric mean of the flash, RAM and count ratios to the baseline: less is better.
+def growth(before: Sequence[Trial], after: Sequence[Trial]) -> float:
+    """By what ratio the hypervolume of front `after` exceeds that of `before`: 0 if it does not.
 
-    Raises ValueError for a trial that was not measured.
+    Both are measured from the same corner, a tenth beyond the worst of each objective; error
+    (1 - accuracy), flash, RAM and count are scaled by their worst.
     """
-    ours, theirs = trial.measurement, baseline.measurement
-    if ours is None or theirs is None:
-        raise ValueError("only measured trials have a score")
-    flash = ours.flash.total / theirs.flash.total
-    ram = ours.ram.total / theirs.ram.total
-    return float((flash * ram * (ours.count / theirs.count)) ** (1 / 3))
+    if not before or not after:
+        return 1.0 if after else 0.0
+    points = np.array([(1.0 + accuracy, *rest) for accuracy, *rest in map(costs, after)])
+    old = np.array([(1.0 + accuracy, *rest) for accuracy, *rest in map(costs, before)])
+    worst = np.maximum(np.vstack([points, old]).max(axis=0), 1e-9)
+    corner = np.full(len(worst), 1.1)
+    volume, old_volume = (moocore.hypervolume(p / worst, ref=corner) for p in (points, old))
+    return max(0.0, float(volume / old_volume) - 1.0)

@@ -36,6 +36,7 @@ class Workers:
     """A pool of `count` processes; `start()` runs in each, once, and makes its context."""
 
     def __init__(self, count: int, start: Callable[[], object]) -> None:
+        self.count = count
         # A fresh interpreter per worker: forking a process that holds torch's threads is unsafe.
         self._pool = ProcessPoolExecutor(
             count, multiprocessing.get_context("spawn"), _begin, (start,)

@@ -1,0 +1,175 @@
+"""The command `hil`: options in, one job done, the result shown; errors become one line."""
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from compress.errors import HilError, UserError
+from compress.tasks import TASK_NAMES, get_task
+from hil.board import board_names, load_board
+from hil.store import Store
+from hil.summary import summarize, to_json
+
+app = typer.Typer(
+    help="Compress neural networks for Cortex-M boards; measure every candidate on the board.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+RUNS = Path("runs")
+Number = TypeVar("Number", int, float)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    with errors_as_lines():
+        app()
+
+
+@app.command()
+def evolve(
+    board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
+    task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+    accuracy: Annotated[
+        float | None, typer.Option(help="Accuracy to keep, a share of 1 [default: the task's].")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Time budget of the search.")] = 8.0,
+    trials: Annotated[int, typer.Option(help="Budget of candidates.")] = 150,
+    seed: Annotated[int, typer.Option(help="Same seed, same search.")] = 0,
+    run: Annotated[
+        str | None, typer.Option(help="Name of the run's folder in runs/ [default: TASK-BOARD].")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Search for the best compression of TASK on BOARD; go on where an earlier run stopped."""
+    from hil.evolve import Settings
+    from hil.evolve import evolve as search
+    from hil.export import export_chosen
+    from hil.report import print_summary, write_report
+
+    wanted = get_task(task)
+    facts = load_board(board)
+    settings = Settings(
+        task=task,
+        board=board,
+        folder=RUNS / check_name(run or f"{task}-{board}"),
+        accuracy=check_accuracy(wanted.accuracy_floor if accuracy is None else accuracy),
+        trials=check_positive("--trials", trials),
+        minutes=check_positive("--minutes", minutes),
+        seed=seed,
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    search(settings)
+    with Store.read(settings.folder) as store:
+        summary = summarize(store)
+        if summary.chosen is not None:
+            export_chosen(settings.folder, summary.chosen, facts, task)
+        write_report(summary, settings.folder)
+    if as_json:
+        print(json.dumps(to_json(summary)))
+    else:
+        print_summary(summary, settings.folder, Console())
+
+
+@app.command()
+def boards(as_json: JsonFlag = False) -> None:
+    """List the boards: core, clock, memory limits, counter, and how each is reached."""
+    facts = [load_board(name) for name in board_names()]
+    if as_json:
+        rows = [
+            {
+                "name": board.name,
+                "title": board.title,
+                "core": board.core,
+                "clock_hz": board.clock_hz,
+                "backend": board.backend,
+                "flash_limit_bytes": board.flash_limit_bytes,
+                "ram_limit_bytes": board.ram_limit_bytes,
+                "counter": board.counter,
+            }
+            for board in facts
+        ]
+        print(json.dumps({"boards": rows}))
+        return
+    table = Table("board", "core", "clock", "flash", "RAM", "counter", "what it is")
+    for board in facts:
+        table.add_row(
+            board.name,
+            board.core,
+            f"{board.clock_hz / 1e6:g} MHz",
+            f"{board.flash_limit_bytes // 1024} KB",
+            f"{board.ram_limit_bytes // 1024} KB",
+            board.counter,
+            board.title,
+        )
+    Console().print(table)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a run has found so far and write its report.html anew."""
+    from hil.report import print_summary, write_report
+
+    folder = Path(run) if Path(run).is_dir() else RUNS / run
+    with Store.read(folder) as store:
+        summary = summarize(store)
+    write_report(summary, folder)
+    if as_json:
+        print(json.dumps(to_json(summary)))
+    else:
+        print_summary(summary, folder, Console())
+
+
+def check_accuracy(value: float) -> float:
+    """Raises UserError for what is not a share of 1."""
+    if not 0.0 < value < 1.0:
+        hint = f"; did you mean {value / 100:g}?" if 1.0 < value < 100.0 else ""
+        raise UserError(f"--accuracy {value:g}: a share of 1, 0 < accuracy < 1{hint}")
+    return value
+
+
+def check_positive(option: str, value: Number) -> Number:
+    """Raises UserError for a budget that allows nothing."""
+    if not value > 0:
+        raise UserError(f"{option} {value}: must be more than 0")
+    return value
+
+
+def check_name(name: str) -> str:
+    """Raises UserError for a run name that would leave the runs folder."""
+    if not name or name != Path(name).name or name.startswith("."):
+        raise UserError(f"--run {name!r}: a plain folder name, as in runs/{name or 'NAME'}")
+    return name
+
+
+@contextmanager
+def errors_as_lines() -> Iterator[None]:
+    """Turn our errors into one line on stderr and the culprit's exit code."""
+    try:
+        yield
+    except HilError as error:
+        fail(error)
+
+
+def fail(error: HilError) -> NoReturn:
+    """Print the error and leave with its exit code."""
+    kind = "error" if isinstance(error, UserError) else type(error).__name__
+    width = shutil.get_terminal_size().columns
+    Console(stderr=True, width=max(width, 200), highlight=False).print(
+        f"hil: {kind}: {error}", markup=False, soft_wrap=True
+    )
+    sys.exit(error.exit_code)

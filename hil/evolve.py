@@ -1,0 +1,189 @@
+"""START HERE. One search: a DEAP loop over genomes, every candidate measured on the board.
+
+task -> genome -> quantized model -> plan -> program -> image -> measurement -> trial, again and
+again: `evolve` is the loop, `hil.candidate.try_genome` is what happens to one genome.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from compress.errors import OverBudget, UnsupportedLayer, UserError
+from compress.pipeline import train_original
+from compress.space import Space
+from compress.tasks import get_task
+from compress.types import Genome
+from hil.board import board_sha256, load_board
+from hil.candidate import Context, final_figures, smallest, try_genome
+from hil.measure import Bench
+from hil.pareto import front
+from hil.progress import SearchProgress, training_progress
+from hil.provenance import provenance
+from hil.search import Limits, Nsga2, growth
+from hil.store import RunIdentity, Store
+from hil.targets import open_target
+from hil.types import Board, Trial
+from hil.workers import Workers, result_of
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asks for. `accuracy` is the floor, as a share of 1; a budget of None is none.
+
+    The search stops when the floor is met and the front has not improved for `patience`
+    generations of `population` trials, or when `trials` or `minutes` are used up.
+    """
+
+    task: str
+    board: str
+    folder: Path
+    accuracy: float
+    trials: int
+    minutes: float
+    seed: int = 0
+    population: int = 12
+    patience: int = 5
+    processes: int = 2
+
+
+def evolve(settings: Settings) -> str:
+    """Search until a stop rule holds and return which; what was found is in the run's store.
+
+    Raises UserError before any work is lost, BenchError and Mismatch with everything saved.
+    """
+    board = load_board(settings.board)
+    identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
+    with Store.open(settings.folder, identity) as store:
+        store.begin_session(settings.accuracy)
+        start = partial(open_context, settings, board)
+        context = start()
+        check_feasible(context, board)
+        engine = Nsga2(
+            Space.of(context.original.task, len(context.original.groups)),
+            Limits.of(board, settings.accuracy),
+            settings.seed,
+            settings.population,
+        )
+        rule = StopRule(settings, engine.limits)
+        try:
+            with Workers(settings.processes, start) as workers, SearchProgress(settings) as bar:
+                while not rule.reason(store):
+                    trials = run_generation(engine.ask(), store, workers, rule, bar)
+                    engine.tell(trials)
+                    rule.generation_ended(trials)
+                measure_finals(store, engine.limits, workers, bar)
+            reason = rule.reason(store)
+        except KeyboardInterrupt:
+            reason = "interrupt"
+        store.end_session(reason)
+    return reason
+
+
+def run_generation(
+    genomes: Sequence[Genome],
+    store: Store,
+    workers: Workers,
+    rule: "StopRule",
+    progress: SearchProgress,
+) -> list[Trial]:
+    """Trials of `genomes`, in their order: from the store, or run now and stored as they end.
+
+    Stops starting new ones when the budget is used up, so the last generation may be short.
+    """
+    waiting = deque(genome for genome in genomes if store.find(genome) is None)
+    number, running = store.next_number(), set[Future[Trial]]()
+    while True:
+        while waiting and len(running) < workers.count and rule.may_start(store, len(running)):
+            running.add(workers.submit(try_genome, number, waiting.popleft()))
+            number += 1
+        if not running:
+            break
+        ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in ended:
+            store.add(result_of(future))
+        progress.update(store)
+    return [trial for genome in genomes if (trial := store.find(genome))]
+
+
+def measure_finals(
+    store: Store, limits: Limits, workers: Workers, progress: SearchProgress
+) -> None:
+    """The front's figures on the test split, which no decision has seen: each once."""
+    done = {final.number for final in store.finals()}
+    rest = [trial for trial in feasible_front(store.trials(), limits) if trial.number not in done]
+    running = {workers.submit(final_figures, trial.number) for trial in rest}
+    while running:
+        ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in ended:
+            store.add_final(result_of(future))
+        progress.finals(len(rest) - len(running), len(rest))
+
+
+class StopRule:
+    """When the search ends, and why."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.idle_generations = 0
+        self.told: list[Trial] = []
+
+    def generation_ended(self, trials: Sequence[Trial]) -> None:
+        """Note whether these trials improved the front: its hypervolume by over a thousandth."""
+        before = feasible_front(self.told, self.limits)
+        self.told += trials
+        after = feasible_front(self.told, self.limits)
+        idle = bool(before) and growth(before, after) <= 0.001
+        self.idle_generations = self.idle_generations + 1 if idle else 0
+
+    def may_start(self, store: Store, running: int) -> bool:
+        """Whether the budget allows one more trial beside those running."""
+        return (
+            store.count() + running < self.settings.trials
+            and store.used_minutes() < self.settings.minutes
+        )
+
+    def reason(self, store: Store) -> str:
+        """'target', 'trials' or 'minutes'; empty while the search goes on."""
+        if store.count() >= self.settings.trials:
+            return "trials"
+        if store.used_minutes() >= self.settings.minutes:
+            return "minutes"
+        return "target" if self.idle_generations >= self.settings.patience else ""
+
+
+def feasible_front(trials: Iterable[Trial], limits: Limits) -> tuple[Trial, ...]:
+    """Non-dominated trials among those that keep every limit."""
+    return front(trial for trial in trials if limits.violation(trial) == 0.0)
+
+
+def open_context(settings: Settings, board: Board) -> Context:
+    """What this process needs to try candidates; trains the original network if none has yet."""
+    task = get_task(settings.task)
+    origin = provenance(board, settings.seed)
+    with training_progress(f"training {task.name}") as tick:
+        original = train_original(
+            task, task.load(), settings.seed, settings.folder / "original.pt", tick
+        )
+    return Context(original, board, Bench(board, open_target), settings.folder, origin)
+
+
+def check_feasible(context: Context, board: Board) -> None:
+    """Raises UserError where no candidate can work: an unsupported layer, too small a board."""
+    try:
+        image = smallest(context)
+        needs = {"flash": image.flash.total, "RAM": image.ram.total}
+        limits = {"flash": board.flash_limit_bytes, "RAM": board.ram_limit_bytes}
+        for memory, limit in limits.items():
+            if needs[memory] > limit:
+                raise OverBudget(f"{needs[memory]} bytes of {memory}, the limit is {limit}")
+    except UnsupportedLayer as error:
+        raise UserError(f"task {context.original.task.name}: layer {error}") from error
+    except OverBudget as error:
+        raise UserError(
+            f"board {board.name} is too small for task {context.original.task.name}: even the "
+            f"narrowest network needs {error}; choose a larger board (hil boards)"
+        ) from error
