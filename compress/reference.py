@@ -3,20 +3,19 @@
 The semantics are those of tensorflow/lite/kernels/internal/reference/integer_ops (conv.h,
 depthwise_conv.h, fully_connected.h, add.h, pooling.h) and reference/requantize.h of release 2.14
 with double rounding, which is also what CMSIS-NN computes by default. Sums of products run in
-float32 or float64 through BLAS, but only where every partial sum is exactly representable, so
-results do not depend on the order of summation, the BLAS or the number of threads.
+`compress.accumulate`, exactly, so results do not depend on the BLAS or the number of threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
-from compress.errors import UnsupportedLayer, UserError
+from compress.accumulate import accumulator, accumulator_offset
+from compress.errors import UserError
 from compress.fixedpoint import (
     INT8_MIN,
     Int64Array,
@@ -35,14 +34,14 @@ from compress.ops import (
     FullyConnected,
     MaxPool2D,
     Op,
-    Padding,
     Requantize,
     Reshape,
     Softmax,
     inputs_of,
 )
 from compress.softmax import softmax_rows
-from compress.types import Array, Graph, Int8Array
+from compress.types import Graph, Int8Array
+from compress.windows import pad, taps
 
 Kernel = Callable[..., Int8Array]
 Int32Array = npt.NDArray[np.int32]
@@ -84,14 +83,6 @@ def _blocks(graph: Graph, inputs: Int8Array) -> Iterator[dict[int, Int8Array]]:
         yield values
 
 
-def accumulators(
-    graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected, x: Int8Array
-) -> Int64Array:
-    """What `op` sums up, bias included: int64 (N, *output shape[1:]) for x int8 (N, ...)."""
-    sums: Int64Array = _accumulator(graph, op)(x).astype(np.int64)
-    return sums + _offset(graph, op)
-
-
 def _kernel(graph: Graph, op: Op) -> Kernel:
     match op:
         case Conv2D() | DepthwiseConv2D() | FullyConnected():
@@ -116,10 +107,10 @@ def _kernel(graph: Graph, op: Op) -> Kernel:
 
 def _weighted(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) -> Kernel:
     """clamp(zero point + M_c(bias_c + sum of (x - input zero point) * weight)) per channel c."""
-    accumulate = _accumulator(graph, op)
+    accumulate = accumulator(graph, op)
     out = graph.tensors[op.output]
     pairs = np.array(conv_multipliers(graph, op), np.int64)
-    offset, lo_hi = _offset(graph, op), clamp_range(out, op.activation)
+    offset, lo_hi = accumulator_offset(graph, op), clamp_range(out, op.activation)
     # Constants are spread over the whole row (all positions and channels of a sample): long
     # inner loops are what NumPy is fast at.
     repeats = out.elements // len(offset)
@@ -134,68 +125,6 @@ def _weighted(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) -> Ke
         sums = multiply_by_quantized_multiplier(sums, multiplier, shift)
         sums += out.zero_point
         return np.clip(sums, *lo_hi, out=sums).astype(np.int8).reshape(len(x), *out.shape[1:])
-
-    return run_op
-
-
-def _offset(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) -> Int64Array:
-    """bias - input zero point * sum of weights, per channel: lets sums run over raw inputs.
-
-    Raises UnsupportedLayer where an accumulator could leave int32: that is undefined in C.
-    """
-    weights = _by_channel(graph, op).astype(np.int64)
-    zero_point = graph.tensors[op.input].zero_point
-    offset: Int64Array = _constant(graph, op.bias) - zero_point * weights.sum(axis=1)
-    reach = int((128 * np.abs(weights).sum(axis=1) + np.abs(offset)).max())
-    if reach >= 2**31:
-        raise UnsupportedLayer(f"{op.name}: accumulators may reach {reach}, beyond int32")
-    return offset
-
-
-def _accumulator(
-    graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected
-) -> Callable[[Int8Array], Array]:
-    """Sum of raw input * weight, without offset, as an exact number of any type."""
-    weights, out = _constant(graph, op.weights), graph.tensors[op.output]
-    if isinstance(op, DepthwiseConv2D):
-        return _depthwise_accumulator(graph, op)
-    by_channel = _by_channel(graph, op)
-    reach = 128 * int(np.abs(by_channel.astype(np.int64)).sum(axis=1).max())
-    # No partial sum exceeds `reach`, so every one is an exact integer of this type.
-    exact: npt.DTypeLike = np.float32 if reach < 2**24 else np.float64
-    matrix: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(by_channel.T.astype(exact))
-    if isinstance(op, FullyConnected):
-        return lambda x: np.matmul(x.reshape(len(x), -1).astype(exact), matrix)
-    zero_point = graph.tensors[op.input].zero_point
-    kernel, stride, dilation, padding = weights.shape[1:3], op.stride, op.dilation, op.padding
-    extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
-
-    def run_op(x: Int8Array) -> Array:
-        rows = sliding_window_view(_pad(x, padding, zero_point), extent[0], axis=1)
-        windows = sliding_window_view(rows, extent[1], axis=2)
-        windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-        patches = windows.transpose(0, 1, 2, 4, 5, 3).astype(exact, order="C")
-        sums: Array = patches.reshape(-1, matrix.shape[0]) @ matrix
-        return sums.reshape(len(x), *out.shape[1:])
-
-    return run_op
-
-
-def _depthwise_accumulator(graph: Graph, op: DepthwiseConv2D) -> Callable[[Int8Array], Array]:
-    weights, out = _constant(graph, op.weights)[0].astype(np.int32), graph.tensors[op.output]
-    source = graph.tensors[op.input]
-    multiplier = out.shape[3] // source.shape[3]
-
-    def run_op(x: Int8Array) -> Array:
-        padded = _pad(x, op.padding, source.zero_point).astype(np.int32)
-        padded = np.repeat(padded, multiplier, axis=3) if multiplier > 1 else padded
-        sums = np.zeros((len(x), *out.shape[1:]), np.int32)
-        product = np.empty_like(sums)
-        taps = _taps(padded, weights.shape[:2], op.stride, op.dilation, out.shape)
-        for tap, weight in zip(taps, weights.reshape(-1, out.shape[3]), strict=True):
-            np.multiply(tap, np.broadcast_to(weight, tap.shape[2:]).copy(), out=product)
-            sums += product
-        return sums
 
     return run_op
 
@@ -235,9 +164,9 @@ def _average_pool(graph: Graph, op: AveragePool2D) -> Kernel:
     shape = graph.tensors[op.output].shape
 
     def window_sums(x: Int8Array) -> Int32Array:
-        padded = _pad(x, op.padding, 0).astype(np.int32)
+        padded = pad(x, op.padding, 0).astype(np.int32)
         sums = np.zeros((len(x), *shape[1:3], x.shape[3]), np.int32)
-        for tap in _taps(padded, op.filter, op.stride, (1, 1), shape):
+        for tap in taps(padded, op.filter, op.stride, (1, 1), shape):
             sums += tap
         return sums
 
@@ -256,53 +185,14 @@ def _max_pool(graph: Graph, op: MaxPool2D) -> Kernel:
 
     def run_op(x: Int8Array) -> Int8Array:
         highest = np.full((len(x), *shape[1:]), INT8_MIN, np.int8)
-        padded = _pad(x, op.padding, INT8_MIN)
-        for tap in _taps(padded, op.filter, op.stride, (1, 1), shape):
+        padded = pad(x, op.padding, INT8_MIN)
+        for tap in taps(padded, op.filter, op.stride, (1, 1), shape):
             np.maximum(highest, tap, out=highest)
         return highest
 
     return run_op
 
 
-def _taps(
-    padded: Array,
-    window: tuple[int, ...],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    output: tuple[int, ...],
-) -> Iterator[Array]:
-    """Views (N, H', W', C), one per window position in row-major order, of what it meets."""
-    rows, columns = (output[1] - 1) * stride[0] + 1, (output[2] - 1) * stride[1] + 1
-    for top in range(0, window[0] * dilation[0], dilation[0]):
-        for left in range(0, window[1] * dilation[1], dilation[1]):
-            yield padded[:, top : top + rows : stride[0], left : left + columns : stride[1]]
-
-
-def _pad(x: Int8Array, padding: Padding, value: int) -> Int8Array:
-    if padding == Padding():
-        return x
-    n, height, width, channels = x.shape
-    vertical, horizontal = padding.top + padding.bottom, padding.left + padding.right
-    padded = np.full((n, height + vertical, width + horizontal, channels), value, np.int8)
-    padded[:, padding.top : padding.top + height, padding.left : padding.left + width] = x
-    return padded
-
-
 def _every_int8() -> Int64Array:
     """All int8 values, ordered by their unsigned representation: the index of a lookup table."""
     return np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
-
-
-def _constant(graph: Graph, index: int) -> Array:
-    data = graph.tensors[index].data
-    if data is None:
-        raise UserError(f"{graph.name}: tensor {graph.tensors[index].name} has no data")
-    return data
-
-
-def _by_channel(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) -> Array:
-    """Weights as one row per output channel."""
-    weights = _constant(graph, op.weights)
-    if isinstance(op, DepthwiseConv2D):
-        return weights.reshape(-1, weights.shape[-1]).T
-    return weights.reshape(len(weights), -1)

@@ -1,0 +1,217 @@
+"""Export a `Graph` as a .tflite file that any TensorFlow Lite runtime executes.
+
+Explicit padding that is neither SAME nor VALID becomes a PAD (zero point) or, before a maximum,
+a PADV2 (-128); `compress.tflite_import` fuses it back. Equal graphs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import numpy as np
+import tflite
+
+from compress.errors import UnsupportedLayer
+from compress.fixedpoint import INT8_MIN
+from compress.ops import (
+    Activation,
+    Add,
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    MaxPool2D,
+    Op,
+    Padding,
+    Requantize,
+    Reshape,
+    Softmax,
+    constants_of,
+    inputs_of,
+)
+from compress.tflite_file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite_write import write
+from compress.types import Array, Graph, Tensor
+from compress.windows import same_padding
+
+ACTIVATION_CODES: Mapping[Activation, int] = {
+    Activation.NONE: tflite.ActivationFunctionType.NONE,
+    Activation.RELU: tflite.ActivationFunctionType.RELU,
+    Activation.RELU6: tflite.ActivationFunctionType.RELU6,
+}
+REQUANTIZE_CODES: Mapping[Activation, int] = {
+    Activation.NONE: BuiltinOperator.QUANTIZE,
+    Activation.RELU: BuiltinOperator.RELU,
+    Activation.RELU6: BuiltinOperator.RELU6,
+}
+TENSOR_TYPES: Mapping[str, int] = {"int8": TensorType.INT8, "int32": TensorType.INT32}
+_INDEX_FIELDS = frozenset(("input", "left", "right", "weights", "bias", "output"))
+
+
+def export_tflite(graph: Graph) -> bytes:
+    """The .tflite file. Raises UnsupportedLayer for an average pool that is padded explicitly."""
+    return write(_Exporter(referenced_only(graph)).file())
+
+
+def referenced_only(graph: Graph) -> Graph:
+    """The same graph without the tensors that no operator refers to; order is kept."""
+    used = {graph.input, graph.output}
+    for op in graph.ops:
+        used.update(inputs_of(op), constants_of(op), (op.output,))
+    ordered = sorted(used)
+    index = {old: new for new, old in enumerate(ordered)}
+    ops = []
+    for op in graph.ops:
+        fields = [f.name for f in dataclasses.fields(op) if f.name in _INDEX_FIELDS]
+        changes: dict[str, Any] = {name: index[getattr(op, name)] for name in fields}
+        ops.append(dataclasses.replace(op, **changes))
+    tensors = tuple(graph.tensors[i] for i in ordered)
+    return Graph(graph.name, tensors, tuple(ops), index[graph.input], index[graph.output])
+
+
+class _Exporter:
+    """Collects the records of one file: the graph's tensors first, then those it must add."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.tensors = [_stored(tensor) for tensor in graph.tensors]
+        self.operators: list[FileOperator] = []
+
+    def file(self) -> File:
+        for op in self.graph.ops:
+            self._operator(op)
+        g = self.graph
+        return File(g.name, tuple(self.tensors), tuple(self.operators), (g.input,), (g.output,))
+
+    def _operator(self, op: Op) -> None:
+        match op:
+            case Conv2D() | DepthwiseConv2D():
+                self._convolution(op)
+            case FullyConnected():
+                options = {**_activation(op.activation), "WeightsFormat": 0}
+                inputs = (op.input, op.weights, op.bias)
+                self._add(BuiltinOperator.FULLY_CONNECTED, inputs, op.output, options)
+            case Add():
+                options = _activation(op.activation)
+                self._add(BuiltinOperator.ADD, (op.left, op.right), op.output, options)
+            case AveragePool2D() | MaxPool2D():
+                self._pool(op)
+            case Reshape():
+                shape = np.array(self.graph.tensors[op.output].shape, np.int32)
+                constant = self._constant(f"{self._output_name(op)}_shape", shape)
+                self._add(BuiltinOperator.RESHAPE, (op.input, constant), op.output)
+            case Softmax():
+                self._add(BuiltinOperator.SOFTMAX, (op.input,), op.output, {"Beta": 1.0})
+            case Requantize():
+                self._add(REQUANTIZE_CODES[op.activation], (op.input,), op.output)
+            case _:
+                assert_never(op)
+
+    def _convolution(self, op: Conv2D | DepthwiseConv2D) -> None:
+        weights, x = self.graph.tensors[op.weights], self.graph.tensors[op.input]
+        window = (weights.shape[1], weights.shape[2])
+        same = same_padding((x.shape[1], x.shape[2]), window, op.stride, op.dilation)
+        source, padding = self._padded(op, same, x.zero_point)
+        options = {
+            "Padding": padding,
+            "StrideH": op.stride[0],
+            "StrideW": op.stride[1],
+            "DilationHFactor": op.dilation[0],
+            "DilationWFactor": op.dilation[1],
+            **_activation(op.activation),
+        }
+        code = BuiltinOperator.CONV_2D
+        if isinstance(op, DepthwiseConv2D):
+            code = BuiltinOperator.DEPTHWISE_CONV_2D
+            options["DepthMultiplier"] = weights.shape[3] // x.shape[3]
+        self._add(code, (source, op.weights, op.bias), op.output, options)
+
+    def _pool(self, op: AveragePool2D | MaxPool2D) -> None:
+        x = self.graph.tensors[op.input]
+        same = same_padding((x.shape[1], x.shape[2]), op.filter, op.stride)
+        source, padding = self._padded(op, same, INT8_MIN)
+        options = {
+            "Padding": padding,
+            "StrideH": op.stride[0],
+            "StrideW": op.stride[1],
+            "FilterHeight": op.filter[0],
+            "FilterWidth": op.filter[1],
+            **_activation(Activation.NONE),
+        }
+        maximum = isinstance(op, MaxPool2D)
+        code = BuiltinOperator.MAX_POOL_2D if maximum else BuiltinOperator.AVERAGE_POOL_2D
+        self._add(code, (source,), op.output, options)
+
+    def _padded(
+        self, op: Conv2D | DepthwiseConv2D | AveragePool2D | MaxPool2D, same: Padding, value: int
+    ) -> tuple[int, int]:
+        """(tensor to read, TFLite's padding code) for op.padding filled with `value`."""
+        p = op.padding
+        if p == Padding():
+            return op.input, tflite.Padding.VALID
+        if p == same:
+            return op.input, tflite.Padding.SAME
+        if isinstance(op, AveragePool2D):
+            raise UnsupportedLayer(f"{op.name}: an average pool with {p} has no TFLite form")
+        x, name = self.graph.tensors[op.input], self._output_name(op)
+        _, height, width, channels = x.shape
+        shape = (1, height + p.top + p.bottom, width + p.left + p.right, channels)
+        sides = np.array([[0, 0], [p.top, p.bottom], [p.left, p.right], [0, 0]], np.int32)
+        inputs = [op.input, self._constant(f"{name}_paddings", sides)]
+        code = BuiltinOperator.PAD
+        if isinstance(op, MaxPool2D):
+            code = BuiltinOperator.PADV2
+            fill = dataclasses.replace(
+                x, name=f"{name}_fill", shape=(1,), data=np.array([value], np.int8)
+            )
+            inputs.append(self._tensor(_stored(fill)))
+        padded = dataclasses.replace(x, name=f"{name}_padded", shape=shape)
+        output = self._tensor(_stored(padded))
+        self._add(code, tuple(inputs), output)
+        return output, tflite.Padding.VALID
+
+    def _output_name(self, op: Op) -> str:
+        return self.graph.tensors[op.output].name
+
+    def _tensor(self, tensor: FileTensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def _constant(self, name: str, values: Array) -> int:
+        raw = _raw(values)
+        return self._tensor(FileTensor(name, values.shape, TensorType.INT32, data=raw))
+
+    def _add(
+        self,
+        code: int,
+        inputs: tuple[int, ...],
+        output: int,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.operators.append(FileOperator(code, inputs, (output,), options or {}))
+
+
+def _stored(tensor: Tensor) -> FileTensor:
+    if tensor.dtype not in TENSOR_TYPES:
+        raise UnsupportedLayer(f"{tensor.name}: {tensor.dtype} is not exported")
+    return FileTensor(
+        tensor.name,
+        tensor.shape,
+        TENSOR_TYPES[tensor.dtype],
+        tensor.scales,
+        (tensor.zero_point,) * len(tensor.scales),
+        tensor.axis or 0,
+        None if tensor.data is None else _raw(tensor.data),
+    )
+
+
+def _raw(values: Array) -> Array:
+    """The bytes of `values`, little-endian, as uint8."""
+    little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
+    return np.frombuffer(little.tobytes(), np.uint8)
+
+
+def _activation(activation: Activation) -> dict[str, Any]:
+    return {"FusedActivationFunction": ACTIVATION_CODES[activation]}

@@ -1,0 +1,96 @@
+"""A .tflite file as plain records: the file format, not what it means.
+
+Schema: tensorflow/compiler/mlir/lite/schema/schema.fbs, version 3. Only what the integer
+operators need is kept: one subgraph, builtin operators, no metadata. `compress.tflite_read` and
+`compress.tflite_write` turn bytes into these records and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tflite
+
+from compress.types import Array
+
+BuiltinOperator = tflite.BuiltinOperator
+TensorType = tflite.TensorType
+
+IDENTIFIER = b"TFL3"
+
+_WINDOW_FIELDS = ("Padding", "StrideW", "StrideH")
+_DILATION_FIELDS = ("DilationWFactor", "DilationHFactor")
+_POOL_FIELDS = (*_WINDOW_FIELDS, "FilterWidth", "FilterHeight", "FusedActivationFunction")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Version of an int8 operator, its options table and the fields of it that matter."""
+
+    version: int
+    table: str = ""
+    fields: tuple[str, ...] = ()
+
+
+SCHEMAS: Mapping[int, Schema] = {
+    BuiltinOperator.CONV_2D: Schema(
+        3, "Conv2DOptions", (*_WINDOW_FIELDS, *_DILATION_FIELDS, "FusedActivationFunction")
+    ),
+    BuiltinOperator.DEPTHWISE_CONV_2D: Schema(
+        3,
+        "DepthwiseConv2DOptions",
+        (*_WINDOW_FIELDS, *_DILATION_FIELDS, "DepthMultiplier", "FusedActivationFunction"),
+    ),
+    BuiltinOperator.FULLY_CONNECTED: Schema(
+        4, "FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat")
+    ),
+    BuiltinOperator.ADD: Schema(2, "AddOptions", ("FusedActivationFunction",)),
+    BuiltinOperator.AVERAGE_POOL_2D: Schema(2, "Pool2DOptions", _POOL_FIELDS),
+    BuiltinOperator.MAX_POOL_2D: Schema(2, "Pool2DOptions", _POOL_FIELDS),
+    BuiltinOperator.RESHAPE: Schema(1),
+    BuiltinOperator.SOFTMAX: Schema(2, "SoftmaxOptions", ("Beta",)),
+    BuiltinOperator.QUANTIZE: Schema(2),
+    BuiltinOperator.RELU: Schema(2),
+    BuiltinOperator.RELU6: Schema(2),
+    BuiltinOperator.PAD: Schema(2),
+    BuiltinOperator.PADV2: Schema(2),
+}
+OPERATOR_NAMES: Mapping[int, str] = {
+    code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileTensor:
+    """A tensor as stored: `type` of TensorType, `data` its little-endian bytes (uint8) or None."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: int
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis: int = 0
+    data: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileOperator:
+    """An operator as stored: `code` of BuiltinOperator; input -1 is an absent optional one."""
+
+    code: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The one subgraph of a .tflite file."""
+
+    name: str
+    tensors: tuple[FileTensor, ...]
+    operators: tuple[FileOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]

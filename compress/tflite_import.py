@@ -1,0 +1,299 @@
+"""Import an int8 .tflite file as a `Graph`.
+
+PAD and PADV2 are fused into the convolutions and pools that read them; missing biases become
+zeros; constants and tensors nothing refers to are dropped. What the operators of `compress.ops`
+cannot say is an UnsupportedLayer that names the operator; a damaged file is a UserError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tflite
+
+from compress.check import LARGEST_WINDOW, check_graph
+from compress.errors import UnsupportedLayer, UserError
+from compress.fixedpoint import INT8_MIN
+from compress.ops import (
+    Activation,
+    Add,
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    MaxPool2D,
+    Op,
+    Padding,
+    Requantize,
+    Reshape,
+    Softmax,
+)
+from compress.tflite import ACTIVATION_CODES, REQUANTIZE_CODES, TENSOR_TYPES, referenced_only
+from compress.tflite_file import (
+    OPERATOR_NAMES,
+    BuiltinOperator,
+    File,
+    FileOperator,
+    FileTensor,
+    TensorType,
+)
+from compress.tflite_read import read
+from compress.types import Array, DType, Graph, Tensor
+from compress.windows import same_padding
+
+_ACTIVATIONS = {code: activation for activation, code in ACTIVATION_CODES.items()}
+_REQUANTIZE = {code: activation for activation, code in REQUANTIZE_CODES.items()}
+_DTYPES: Mapping[int, DType] = {TENSOR_TYPES["int8"]: "int8", TENSOR_TYPES["int32"]: "int32"}
+_TYPE_NAMES: Mapping[int, str] = {
+    code: name.lower() for name, code in vars(TensorType).items() if isinstance(code, int)
+}
+
+
+def import_tflite(data: bytes, name: str) -> Graph:
+    """The graph in a .tflite file, checked. Operators are named by kind and position.
+
+    Raises UserError for a file that is damaged or inconsistent, UnsupportedLayer for an operator,
+    type or parameter outside of `compress.ops`.
+    """
+    return _Importer(read(data), name).graph()
+
+
+@dataclass(frozen=True, slots=True)
+class _Padded:
+    """What a PAD's output stands for: its input, with `padding` of the given value around."""
+
+    source: int
+    padding: Padding
+    value: int
+    label: str
+
+
+class _Importer:
+    """Translates operators over the file's own tensor indices, then drops what is not used."""
+
+    def __init__(self, file: File, name: str) -> None:
+        self.file = file
+        self.name = name
+        self.tensors = [_tensor(stored) for stored in file.tensors]
+        self.padded: dict[int, _Padded] = {}
+        self.builders: Mapping[int, Callable[[FileOperator, str], Op | None]] = {
+            BuiltinOperator.CONV_2D: self._convolution,
+            BuiltinOperator.DEPTHWISE_CONV_2D: self._convolution,
+            BuiltinOperator.FULLY_CONNECTED: self._fully_connected,
+            BuiltinOperator.ADD: self._add,
+            BuiltinOperator.AVERAGE_POOL_2D: self._pool,
+            BuiltinOperator.MAX_POOL_2D: self._pool,
+            BuiltinOperator.RESHAPE: self._reshape,
+            BuiltinOperator.SOFTMAX: self._softmax,
+            BuiltinOperator.QUANTIZE: self._requantize,
+            BuiltinOperator.RELU: self._requantize,
+            BuiltinOperator.RELU6: self._requantize,
+            BuiltinOperator.PAD: self._pad,
+            BuiltinOperator.PADV2: self._pad,
+        }
+
+    def graph(self) -> Graph:
+        if len(self.file.inputs) != 1 or len(self.file.outputs) != 1:
+            counts = f"{len(self.file.inputs)} inputs and {len(self.file.outputs)} outputs"
+            raise UnsupportedLayer(f"{self.name}: {counts}, must be one each")
+        ops = [
+            op
+            for position, stored in enumerate(self.file.operators)
+            if (op := self._operator(stored, position)) is not None
+        ]
+        graph = Graph(
+            self.name, tuple(self.tensors), tuple(ops), self.file.inputs[0], self.file.outputs[0]
+        )
+        self._check_indices((graph.input, graph.output), self.name)
+        graph = referenced_only(graph)
+        check_graph(graph)
+        return graph
+
+    def _operator(self, stored: FileOperator, position: int) -> Op | None:
+        kind = OPERATOR_NAMES.get(stored.code, f"operator {stored.code}")
+        label = f"{kind.lower()}_{position}"
+        if stored.code not in self.builders:
+            raise UnsupportedLayer(f"{label}: there is no integer kernel for {kind}")
+        if not stored.inputs or len(stored.outputs) != 1:
+            raise UserError(f"{label}: {len(stored.inputs)} inputs, {len(stored.outputs)} outputs")
+        self._check_indices((*(i for i in stored.inputs if i != -1), *stored.outputs), label)
+        for index in (stored.inputs[0], stored.outputs[0]):
+            if self.file.tensors[index].type != TensorType.INT8:
+                found = _TYPE_NAMES.get(self.file.tensors[index].type, "unknown")
+                raise UnsupportedLayer(f"{label}: activations must be int8, not {found}")
+        return self.builders[stored.code](stored, label)
+
+    def _check_indices(self, indices: tuple[int, ...], label: str) -> None:
+        for index in indices:
+            if not 0 <= index < len(self.tensors):
+                raise UserError(f"{label}: tensor {index} of {len(self.tensors)}")
+
+    def _convolution(self, stored: FileOperator, label: str) -> Op:
+        source, weights, bias = self._weighted_inputs(stored, label)
+        shape = self._rank_4(weights, label)
+        options = stored.options
+        stride = _pair(options, "StrideH", "StrideW", label)
+        dilation = _pair(options, "DilationHFactor", "DilationWFactor", label)
+        source, padding = self._source(stored, (shape[1], shape[2]), stride, dilation, label)
+        kind = DepthwiseConv2D if stored.code == BuiltinOperator.DEPTHWISE_CONV_2D else Conv2D
+        activation = _activation(stored, label)
+        output = stored.outputs[0]
+        return kind(label, source, weights, bias, output, stride, dilation, padding, activation)
+
+    def _fully_connected(self, stored: FileOperator, label: str) -> Op:
+        source, weights, bias = self._weighted_inputs(stored, label)
+        if stored.options.get("WeightsFormat", 0) != 0:
+            raise UnsupportedLayer(f"{label}: shuffled weights")
+        activation = _activation(stored, label)
+        return FullyConnected(label, source, weights, bias, stored.outputs[0], activation)
+
+    def _weighted_inputs(self, stored: FileOperator, label: str) -> tuple[int, int, int]:
+        """(input, weights, bias); an absent bias is added as zeros."""
+        source, weights, bias = (*stored.inputs, -1)[:3] if len(stored.inputs) > 1 else (-1,) * 3
+        if min(source, weights) < 0:
+            raise UserError(f"{label}: it lacks weights")
+        if bias < 0:
+            channels = self.tensors[stored.outputs[0]].shape[-1:]
+            scales = tuple(
+                float(np.float32(self.tensors[source].scales[0]) * np.float32(scale))
+                for scale in self.tensors[weights].scales
+            )
+            zeros: Array = np.zeros(channels, np.int32)
+            bias = len(self.tensors)
+            self.tensors.append(Tensor(f"{label}_bias", channels, "int32", scales, 0, None, zeros))
+        return source, weights, bias
+
+    def _add(self, stored: FileOperator, label: str) -> Op:
+        if len(stored.inputs) != 2:
+            raise UserError(f"{label}: {len(stored.inputs)} inputs, must be 2")
+        left, right = stored.inputs
+        for index in (left, right):
+            if self.tensors[index].data is not None:
+                raise UnsupportedLayer(f"{label}: addition of a constant")
+        return Add(label, left, right, stored.outputs[0], _activation(stored, label))
+
+    def _pool(self, stored: FileOperator, label: str) -> Op:
+        window = _pair(stored.options, "FilterHeight", "FilterWidth", label)
+        stride = _pair(stored.options, "StrideH", "StrideW", label)
+        if _activation(stored, label) is not Activation.NONE:
+            raise UnsupportedLayer(f"{label}: a pool with a fused activation")
+        source, padding = self._source(stored, window, stride, (1, 1), label)
+        kind = MaxPool2D if stored.code == BuiltinOperator.MAX_POOL_2D else AveragePool2D
+        return kind(label, source, stored.outputs[0], window, stride, padding)
+
+    def _reshape(self, stored: FileOperator, label: str) -> Op:
+        return Reshape(label, stored.inputs[0], stored.outputs[0])
+
+    def _softmax(self, stored: FileOperator, label: str) -> Op:
+        if stored.options.get("Beta", 1.0) != 1.0:
+            raise UnsupportedLayer(f"{label}: beta {stored.options['Beta']}, must be 1")
+        return Softmax(label, stored.inputs[0], stored.outputs[0])
+
+    def _requantize(self, stored: FileOperator, label: str) -> Op:
+        activation = _REQUANTIZE[stored.code]
+        return Requantize(label, stored.inputs[0], stored.outputs[0], activation)
+
+    def _pad(self, stored: FileOperator, label: str) -> None:
+        source, output = stored.inputs[0], stored.outputs[0]
+        before, after = self._rank_4(source, label), self._rank_4(output, label)
+        sides = self._int_constant(stored, 1, label)
+        if sides.shape != (4, 2) or (sides < 0).any() or (sides > LARGEST_WINDOW).any():
+            raise UserError(f"{label}: paddings {sides.tolist()}")
+        if sides[0].any() or sides[3].any():
+            raise UnsupportedLayer(f"{label}: padding of batch or channels")
+        if after != tuple(n + sum(side) for n, side in zip(before, sides.tolist(), strict=True)):
+            raise UserError(f"{label}: output {after} does not fit input {before}")
+        value = self.tensors[source].zero_point
+        if stored.code == BuiltinOperator.PADV2:
+            value = int(self._int_constant(stored, 2, label).reshape(-1)[0])
+        padding = Padding(*(int(n) for n in sides[1:3].reshape(-1)))
+        self.padded[output] = _Padded(source, padding, value, label)
+
+    def _source(
+        self,
+        stored: FileOperator,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        label: str,
+    ) -> tuple[int, Padding]:
+        """(tensor to read, explicit padding), with a preceding PAD fused."""
+        index = stored.inputs[0]
+        shape = self._rank_4(index, label)
+        padding = Padding()
+        if stored.options.get("Padding") == tflite.Padding.SAME:
+            padding = same_padding((shape[1], shape[2]), window, stride, dilation)
+        pad = self.padded.get(index)
+        if pad is None:
+            return index, padding
+        maximum = stored.code == BuiltinOperator.MAX_POOL_2D
+        neutral = INT8_MIN if maximum else self.tensors[pad.source].zero_point
+        if stored.code == BuiltinOperator.AVERAGE_POOL_2D or pad.value != neutral:
+            raise UnsupportedLayer(f"{pad.label}: cannot be fused into {label}")
+        total = Padding(
+            pad.padding.top + padding.top,
+            pad.padding.bottom + padding.bottom,
+            pad.padding.left + padding.left,
+            pad.padding.right + padding.right,
+        )
+        return pad.source, total
+
+    def _rank_4(self, index: int, label: str) -> tuple[int, ...]:
+        shape = self.tensors[index].shape
+        if len(shape) != 4 or min(shape) < 1:
+            raise UserError(f"{label}: tensor of shape {shape}, must be NHWC")
+        return shape
+
+    def _int_constant(self, stored: FileOperator, position: int, label: str) -> Array:
+        index = stored.inputs[position] if position < len(stored.inputs) else -1
+        data = self.tensors[index].data if index >= 0 else None
+        if data is None or data.size == 0:
+            raise UnsupportedLayer(f"{label}: operand {position} must be constant int8 or int32")
+        return data
+
+
+def _tensor(stored: FileTensor) -> Tensor:
+    """The tensor; one of a type that is not ours keeps no data and is refused where it is used."""
+    dtype = _DTYPES.get(stored.type)
+    zero_points = set(stored.zero_points) or {0}
+    if len(zero_points) != 1:
+        raise UnsupportedLayer(f"{stored.name}: several zero points")
+    scales = stored.scales or (1.0,)
+    axis = stored.axis if len(scales) > 1 else None
+    data = None
+    if dtype is not None and stored.data is not None:
+        data = _values(stored, dtype)
+    return Tensor(
+        stored.name, stored.shape, dtype or "int16", scales, zero_points.pop(), axis, data
+    )
+
+
+def _values(stored: FileTensor, dtype: DType) -> Array:
+    item = np.dtype(dtype).newbyteorder("<")
+    count = int(np.prod(np.array(stored.shape, object)))
+    if stored.data is None or min(stored.shape, default=1) < 0:
+        raise UserError(f"{stored.name}: shape {stored.shape}")
+    if count * item.itemsize != stored.data.size:
+        raise UserError(
+            f"{stored.name}: {stored.data.size} bytes of data for shape {stored.shape} of {dtype}"
+        )
+    values: Array = np.frombuffer(stored.data.tobytes(), item).astype(dtype)
+    return values.reshape(stored.shape)
+
+
+def _pair(
+    options: Mapping[str, int], vertical: str, horizontal: str, label: str
+) -> tuple[int, int]:
+    pair = options.get(vertical, 0), options.get(horizontal, 0)
+    if not 1 <= min(pair) <= max(pair) <= LARGEST_WINDOW:
+        raise UserError(f"{label}: {vertical}, {horizontal} = {pair}")
+    return pair
+
+
+def _activation(stored: FileOperator, label: str) -> Activation:
+    code = stored.options.get("FusedActivationFunction", 0)
+    if code not in _ACTIVATIONS:
+        raise UnsupportedLayer(f"{label}: fused activation {code}, must be none, ReLU or ReLU6")
+    return _ACTIVATIONS[code]

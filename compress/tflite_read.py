@@ -1,0 +1,103 @@
+"""Reads a .tflite flatbuffer into records, and survives any damage to it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tflite
+
+from compress.errors import UserError
+from compress.tflite_file import IDENTIFIER, OPERATOR_NAMES, SCHEMAS, File, FileOperator, FileTensor
+
+_LARGEST_COUNT = 4096  # of tensors, operators or buffers: far more than fits a microcontroller
+_LARGEST_RANK = 8
+_tables: Any = tflite  # generated code without types
+
+
+def read(data: bytes) -> File:
+    """Parse a .tflite. Raises UserError for what is not one, is damaged or has control flow."""
+    if data[4:8] != IDENTIFIER:
+        raise UserError("not a .tflite file: it lacks the identifier TFL3 at byte 4")
+    try:
+        return _read(data)
+    except (struct.error, ValueError, TypeError, IndexError, OverflowError, AttributeError):
+        raise UserError("the .tflite file is damaged: its tables point outside of it") from None
+
+
+def _read(data: bytes) -> File:
+    model = _tables.Model.GetRootAs(data, 0)
+    if model.SubgraphsLength() != 1:
+        raise UserError(f"the .tflite file has {model.SubgraphsLength()} subgraphs, must be 1")
+    graph = model.Subgraphs(0)
+    codes = [
+        max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+        for code in _items(model.OperatorCodesLength(), model.OperatorCodes)
+    ]
+    buffers = [b.DataAsNumpy() for b in _items(model.BuffersLength(), model.Buffers)]
+    tensors = [_read_tensor(t, buffers) for t in _items(graph.TensorsLength(), graph.Tensors)]
+    operators = []
+    for operator in _items(graph.OperatorsLength(), graph.Operators):
+        code = codes[operator.OpcodeIndex()]
+        inputs, outputs = _ints(operator.InputsAsNumpy()), _ints(operator.OutputsAsNumpy())
+        operators.append(FileOperator(code, inputs, outputs, _read_options(operator, code)))
+    return File(
+        _text(graph.Name()),
+        tuple(tensors),
+        tuple(operators),
+        _ints(graph.InputsAsNumpy()),
+        _ints(graph.OutputsAsNumpy()),
+    )
+
+
+def _items(count: int, item: Callable[[int], Any]) -> list[Any]:
+    if count > _LARGEST_COUNT:
+        raise UserError(
+            f"the .tflite file has a table of {count} entries, at most {_LARGEST_COUNT}"
+        )
+    return [item(i) for i in range(count)]
+
+
+def _read_tensor(tensor: Any, buffers: list[Any]) -> FileTensor:
+    if tensor.ShapeLength() > _LARGEST_RANK:
+        raise UserError(f"a tensor of the .tflite file has {tensor.ShapeLength()} dimensions")
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis, quantization = 0, tensor.Quantization()
+    if quantization is not None and quantization.ScaleLength():
+        scales = tuple(map(float, quantization.ScaleAsNumpy()))
+        axis = quantization.QuantizedDimension()
+        zero_points = _ints(quantization.ZeroPointAsNumpy()) or (0,)
+    content = buffers[tensor.Buffer()]
+    return FileTensor(
+        _text(tensor.Name()),
+        _ints(tensor.ShapeAsNumpy()),
+        tensor.Type(),
+        scales,
+        zero_points,
+        axis,
+        content if isinstance(content, np.ndarray) and content.size else None,
+    )
+
+
+def _read_options(operator: Any, code: int) -> dict[str, Any]:
+    schema = SCHEMAS.get(code)
+    table = operator.BuiltinOptions()
+    if schema is None or not schema.table or table is None:
+        return {}
+    if operator.BuiltinOptionsType() != getattr(_tables.BuiltinOptions, schema.table):
+        raise UserError(f"the .tflite file is damaged: {OPERATOR_NAMES[code]} has other options")
+    options = getattr(_tables, schema.table)()
+    options.Init(table.Bytes, table.Pos)
+    return {name: getattr(options, name)() for name in schema.fields}
+
+
+def _ints(values: Any) -> tuple[int, ...]:
+    """A vector of the file; the accessors answer 0 for an absent one."""
+    return tuple(map(int, values)) if isinstance(values, np.ndarray) else ()
+
+
+def _text(name: bytes | None) -> str:
+    return (name or b"").decode("utf-8", "replace")
