@@ -18,6 +18,8 @@ static inline void cmsdk_uart_start(uint32_t base, uint32_t rx_irq, uint32_t clo
 {
     CMSDK_BAUDDIV(base) = clock_hz / 115200u;
     CMSDK_CTRL(base) = CMSDK_TX_ENABLE | CMSDK_RX_ENABLE | CMSDK_RX_INTERRUPT;
+    /* Drops what came before. QEMU, too, begins to look for input only when DATA is read. */
+    (void)CMSDK_DATA(base);
     core_wake_on(rx_irq);
 }
 
