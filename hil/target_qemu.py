@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from hil.emulator import counting_arguments
 from hil.errors import BenchError, FirmwareFault, ProbeLost
 from hil.pyocd_targets import register_board
 from hil.qemu import Emulator
 from hil.target_pyocd import PyocdTarget
 from hil.types import Board
 
+COUNTED_BY_PLUGIN = ("insn", "model")
 _DYING_S = 0.5  # from QEMU's connections closing to its process being gone
 
 
@@ -20,7 +22,8 @@ class QemuTarget(PyocdTarget):
 
     def __init__(self, board: Board) -> None:
         register_board(board)
-        self.emulator = Emulator(board)
+        arguments = counting_arguments() if board.counter in COUNTED_BY_PLUGIN else ()
+        self.emulator = Emulator(board, arguments)
         try:
             super().__init__(
                 board,
