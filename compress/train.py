@@ -79,7 +79,7 @@ def fit(
         for indices in _batches(torch.randperm(len(split), generator=order), recipe.batch):
             optimizer.zero_grad(set_to_none=True)
             value = loss(run(x[indices]), y[indices], indices)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimizer.step()
             cycle.step()
             done += 1

@@ -47,7 +47,7 @@ class Workers:
     ) -> "Future[T]":
         """Run `function(context, ...)` in a worker."""
         try:
-            return self._pool.submit(_call, function, args, kwargs)  # type: ignore[arg-type]
+            return self._pool.submit(_call, function, args, kwargs)
         except BrokenProcessPool as error:
             raise WorkerDied(_DIED) from error
 

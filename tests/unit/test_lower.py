@@ -1,0 +1,157 @@
+"""Capture, fusing and lowering, judged by the float network they came from."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from compress import reference
+from compress.capture import capture, trace
+from compress.errors import UnsupportedLayer
+from compress.fuse import fuse
+from compress.lower import lower, quantize_input, weight_scales
+from compress.quantize import FakeQuantized, affine
+from compress.types import Quantize
+
+
+class Residual(nn.Module):
+    """Every supported layer, with the traps: skip, flattened map, uneven padding, shared value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d((1, 2, 0, 1))
+        self.stem = nn.Conv2d(2, 8, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 16, 3, padding="same", groups=8)
+        self.pointwise = nn.Conv2d(16, 8, 1)
+        self.pool = nn.MaxPool2d(3, 2, padding=1)
+        self.fc = nn.Linear(8 * 3 * 4, 12)
+        self.norm1 = nn.BatchNorm1d(12)
+        self.out = nn.Linear(12, 5)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu6(self.norm(self.stem(self.pad(x))))
+        y = torch.relu(self.depthwise(x))
+        y = self.pointwise(y)
+        x = functional.relu(x + y)
+        x = self.pool(x)
+        x = self.drop(torch.flatten(x, 1))
+        return self.out(functional.relu(self.norm1(self.fc(x))))
+
+
+class Pooled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 6, 3, dilation=2)
+        self.mean = nn.AvgPool2d(2, 2, padding=1, count_include_pad=False)
+        self.out = nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x)
+        x = functional.relu(x) + x  # a value read twice: the activation must not be fused
+        return functional.softmax(self.out(self.mean(x).mean((2, 3))), 1)
+
+
+def _settled(module: nn.Module, x: torch.Tensor) -> nn.Module:
+    """Batch-norm statistics and scales that are not the identity."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
+            nn.init.uniform_(layer.weight, 0.5, 2.0)
+            nn.init.normal_(layer.bias)
+    module.train()
+    with torch.no_grad():
+        for _ in range(60):
+            module(x)
+    return module.eval()
+
+
+@pytest.mark.parametrize(("net", "shape"), [(Residual, (2, 9, 11)), (Pooled, (2, 10, 8))])
+@pytest.mark.parametrize("percentile", [100.0, 99.99])
+def test_integer_network_follows_the_float_one(
+    net: type[nn.Module], shape: tuple[int, int, int], percentile: float
+) -> None:
+    torch.manual_seed(1)
+    x = torch.randn(64, *shape)
+    module = _settled(net(), x)
+    graph = lower(module, Quantize(percentile), x.numpy(), "test")
+    outputs = reference.run(graph, quantize_input(graph, x.numpy())).reshape(64, -1)
+    real = (outputs.astype(float) - graph.output_tensor.zero_point) * graph.output_tensor.scale
+    wanted = module(x).detach().numpy()
+    noise = np.mean((real - wanted) ** 2)
+    assert 10 * np.log10(np.var(wanted) / noise) > 18  # dB; a wrong order or shift gives about 0
+
+
+def test_fake_quantization_predicts_the_integer_network() -> None:
+    torch.manual_seed(2)
+    x = torch.randn(64, 2, 9, 11)
+    module = _settled(Residual(), x)
+    graph = lower(module, Quantize(), x.numpy(), "test")
+    outputs = reference.run(graph, quantize_input(graph, x.numpy())).reshape(64, -1)
+    real = (outputs.astype(float) - graph.output_tensor.zero_point) * graph.output_tensor.scale
+    faked = FakeQuantized(module, Quantize(), x.numpy())(x).detach().numpy()
+    # Rounding may fall the other way here and there, and no further.
+    steps = np.abs(faked - real) / graph.output_tensor.scale
+    assert np.mean(steps) < 0.6
+    assert np.mean(np.abs(faked - module(x).detach().numpy())) > 0
+
+
+def test_fake_quantization_trains_the_modules_own_weights() -> None:
+    torch.manual_seed(3)
+    x = torch.randn(16, 2, 9, 11)
+    module = Residual()
+    faked = FakeQuantized(module, Quantize(), x.numpy())
+    faked(x).sum().backward()
+    gradients = [p.grad for p in module.parameters()]
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients)
+    assert module.stem.weight.grad is not None
+    assert module.stem.weight.grad.abs().sum() > 0
+
+
+def test_fusing_leaves_one_operator_per_computation() -> None:
+    module = Residual()
+    layers, _, output = capture(trace(module, (2, 9, 11)))
+    kinds = [layer.kind for layer in fuse(layers, output)]
+    assert kinds == ["conv", "depthwise", "conv", "add", "max_pool", "reshape", "linear", "linear"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Sigmoid()), "Sigmoid"),
+        (nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.Conv2d(4, 4, 1, groups=2)), "groups"),
+        (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True)), "ceil_mode"),
+        (nn.Sequential(nn.AvgPool2d(3, 2, padding=1)), "count_include_pad"),
+        (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(2)), "batch-norm"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(2)), "whole map"),
+        (nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")), "padding_mode"),
+        (nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(2)), "padding must"),
+        (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten()), "flattened map as output"),
+        (nn.LSTM(4, 4), "LSTM"),
+    ],
+)
+def test_unsupported_layers_are_named(module: nn.Module, name: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=name):
+        lower(module, Quantize(), np.zeros((4, 2, 8, 8), np.float32), "test")
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1.0, 1.0), (0.0, 6.0), (-3.0, -1.0), (2.0, 5.0), (0.0, 0.0)]
+)
+def test_affine_represents_zero_and_both_ends(low: float, high: float) -> None:
+    scale, zero_point = affine(low, high)
+    assert -128 <= zero_point <= 127
+    ends = [(q - zero_point) * scale for q in (-128, 127)]
+    assert ends[0] <= min(low, 0.0) + scale
+    assert ends[1] >= max(high, 0.0) - scale
+
+
+def test_a_dead_channel_keeps_its_bias_inside_int32() -> None:
+    weight, bias = np.zeros((3, 1, 1, 2), np.float32), np.array([5.0, 0.0, -2.0], np.float32)
+    weight[2] = 0.1
+    scales = weight_scales(weight, bias, 0.02, 0)
+    whole = bias / (np.float32(0.02) * scales)
+    assert np.all(scales > 0)
+    assert np.all(np.abs(whole) < 2**31)
+    assert scales[2] == pytest.approx(0.1 / 127)
