@@ -26,6 +26,7 @@ static const uint8_t marker[2] = {0xC9, 0x46}; /* mov r9, r9 */
 
 static uint64_t entered; /* instructions of all blocks entered so far */
 static uint64_t marked;  /* instructions executed up to and with the last marker */
+static bool awaited;     /* whether the last marker's store is still to come */
 
 static bool is_marker(const struct qemu_plugin_insn *insn)
 {
@@ -33,18 +34,29 @@ static bool is_marker(const struct qemu_plugin_insn *insn)
            memcmp(qemu_plugin_insn_data(insn), marker, sizeof marker) == 0;
 }
 
+/* Whether a marker may stand before the block: a debugger makes blocks of one instruction. */
+static bool follows_marker(const struct qemu_plugin_tb *block)
+{
+    uint8_t before[sizeof marker];
+    uint64_t address = qemu_plugin_tb_vaddr(block) - sizeof before;
+    return cpu_memory_rw_debug(qemu_get_cpu(0), address, before, sizeof before, false) == 0 &&
+           memcmp(before, marker, sizeof marker) == 0;
+}
+
 static void on_marker(unsigned vcpu, void *after)
 {
     (void)vcpu;
     marked = entered - (uintptr_t)after;
+    awaited = true;
 }
 
 static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
 {
     (void)info;
     (void)data;
-    if (address % sizeof marked == 0)
+    if (awaited && address % sizeof marked == 0)
         cpu_memory_rw_debug(qemu_get_cpu((int)vcpu), address, &marked, sizeof marked, true);
+    awaited = false;
 }
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
@@ -52,15 +64,16 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     (void)id;
     size_t count = qemu_plugin_tb_n_insns(block);
     qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &entered, count);
-    for (size_t i = 0; i + 1 < count; i++) {
+    bool after_marker = follows_marker(block);
+    for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
-        if (!is_marker(insn))
-            continue;
-        uintptr_t after = count - 1 - i;
-        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker, QEMU_PLUGIN_CB_NO_REGS,
-                                               (void *)after);
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(block, i + 1), on_store,
-                                         QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W, NULL);
+        if (after_marker)
+            qemu_plugin_register_vcpu_mem_cb(insn, on_store, QEMU_PLUGIN_CB_NO_REGS,
+                                             QEMU_PLUGIN_MEM_W, NULL);
+        after_marker = is_marker(insn);
+        if (after_marker)
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker, QEMU_PLUGIN_CB_NO_REGS,
+                                                   (void *)(uintptr_t)(count - 1 - i));
     }
 }
 

@@ -6,6 +6,8 @@
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
+#define SYST_CSR REGISTER(0xE000E010u)
+#define SYST_RVR REGISTER(0xE000E014u)
 #define NVIC_ISER(n) REGISTER(0xE000E100u + 4u * (n))
 #define NVIC_ICPR(n) REGISTER(0xE000E280u + 4u * (n))
 #define SCB_VTOR REGISTER(0xE000ED08u)
