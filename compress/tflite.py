@@ -32,8 +32,9 @@ from compress.ops import (
     inputs_of,
 )
 from compress.tflite_file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite_tensor import raw_bytes, to_file
 from compress.tflite_write import write
-from compress.types import Array, Graph, Tensor
+from compress.types import Array, Graph
 from compress.windows import same_padding
 
 ACTIVATION_CODES: Mapping[Activation, int] = {
@@ -46,7 +47,6 @@ REQUANTIZE_CODES: Mapping[Activation, int] = {
     Activation.RELU: BuiltinOperator.RELU,
     Activation.RELU6: BuiltinOperator.RELU6,
 }
-TENSOR_TYPES: Mapping[str, int] = {"int8": TensorType.INT8, "int32": TensorType.INT32}
 _INDEX_FIELDS = frozenset(("input", "left", "right", "weights", "bias", "output"))
 
 
@@ -76,7 +76,7 @@ class _Exporter:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.tensors = [_stored(tensor) for tensor in graph.tensors]
+        self.tensors = [to_file(tensor) for tensor in graph.tensors]
         self.operators: list[FileOperator] = []
 
     def file(self) -> File:
@@ -166,9 +166,9 @@ class _Exporter:
             fill = dataclasses.replace(
                 x, name=f"{name}_fill", shape=(1,), data=np.array([value], np.int8)
             )
-            inputs.append(self._tensor(_stored(fill)))
+            inputs.append(self._tensor(to_file(fill)))
         padded = dataclasses.replace(x, name=f"{name}_padded", shape=shape)
-        output = self._tensor(_stored(padded))
+        output = self._tensor(to_file(padded))
         self._add(code, tuple(inputs), output)
         return output, tflite.Padding.VALID
 
@@ -180,7 +180,7 @@ class _Exporter:
         return len(self.tensors) - 1
 
     def _constant(self, name: str, values: Array) -> int:
-        raw = _raw(values)
+        raw = raw_bytes(values)
         return self._tensor(FileTensor(name, values.shape, TensorType.INT32, data=raw))
 
     def _add(
@@ -191,26 +191,6 @@ class _Exporter:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.operators.append(FileOperator(code, inputs, (output,), options or {}))
-
-
-def _stored(tensor: Tensor) -> FileTensor:
-    if tensor.dtype not in TENSOR_TYPES:
-        raise UnsupportedLayer(f"{tensor.name}: {tensor.dtype} is not exported")
-    return FileTensor(
-        tensor.name,
-        tensor.shape,
-        TENSOR_TYPES[tensor.dtype],
-        tensor.scales,
-        (tensor.zero_point,) * len(tensor.scales),
-        tensor.axis or 0,
-        None if tensor.data is None else _raw(tensor.data),
-    )
-
-
-def _raw(values: Array) -> Array:
-    """The bytes of `values`, little-endian, as uint8."""
-    little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
-    return np.frombuffer(little.tobytes(), np.uint8)
 
 
 def _activation(activation: Activation) -> dict[str, Any]:

@@ -8,7 +8,7 @@ cannot say is an UnsupportedLayer that names the operator; a damaged file is a U
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import tflite
@@ -30,25 +30,29 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.tflite import ACTIVATION_CODES, REQUANTIZE_CODES, TENSOR_TYPES, referenced_only
+from compress.tflite import ACTIVATION_CODES, REQUANTIZE_CODES, referenced_only
 from compress.tflite_file import (
     OPERATOR_NAMES,
     BuiltinOperator,
     File,
     FileOperator,
-    FileTensor,
     TensorType,
 )
 from compress.tflite_read import read
-from compress.types import Array, DType, Graph, Tensor
+from compress.tflite_tensor import from_file, type_name
+from compress.types import Array, Graph, Tensor
 from compress.windows import same_padding
 
 _ACTIVATIONS = {code: activation for activation, code in ACTIVATION_CODES.items()}
 _REQUANTIZE = {code: activation for activation, code in REQUANTIZE_CODES.items()}
-_DTYPES: Mapping[int, DType] = {TENSOR_TYPES["int8"]: "int8", TENSOR_TYPES["int32"]: "int32"}
-_TYPE_NAMES: Mapping[int, str] = {
-    code: name.lower() for name, code in vars(TensorType).items() if isinstance(code, int)
-}
+_WINDOWED = frozenset(
+    (
+        BuiltinOperator.CONV_2D,
+        BuiltinOperator.DEPTHWISE_CONV_2D,
+        BuiltinOperator.AVERAGE_POOL_2D,
+        BuiltinOperator.MAX_POOL_2D,
+    )
+)
 
 
 def import_tflite(data: bytes, name: str) -> Graph:
@@ -76,7 +80,7 @@ class _Importer:
     def __init__(self, file: File, name: str) -> None:
         self.file = file
         self.name = name
-        self.tensors = [_tensor(stored) for stored in file.tensors]
+        self.tensors: list[Tensor] = []
         self.padded: dict[int, _Padded] = {}
         self.builders: Mapping[int, Callable[[FileOperator, str], Op | None]] = {
             BuiltinOperator.CONV_2D: self._convolution,
@@ -95,40 +99,44 @@ class _Importer:
         }
 
     def graph(self) -> Graph:
-        if len(self.file.inputs) != 1 or len(self.file.outputs) != 1:
-            counts = f"{len(self.file.inputs)} inputs and {len(self.file.outputs)} outputs"
+        file = self.file
+        if len(file.inputs) != 1 or len(file.outputs) != 1:
+            counts = f"{len(file.inputs)} inputs and {len(file.outputs)} outputs"
             raise UnsupportedLayer(f"{self.name}: {counts}, must be one each")
-        ops = [
-            op
-            for position, stored in enumerate(self.file.operators)
-            if (op := self._operator(stored, position)) is not None
-        ]
-        graph = Graph(
-            self.name, tuple(self.tensors), tuple(ops), self.file.inputs[0], self.file.outputs[0]
-        )
-        self._check_indices((graph.input, graph.output), self.name)
+        labels = [self._checked_label(stored, n) for n, stored in enumerate(file.operators)]
+        self.tensors.extend(map(from_file, file.tensors))
+        ops = []
+        for stored, label in zip(file.operators, labels, strict=True):
+            self._check_pads(stored, label)
+            op = self.builders[stored.code](stored, label)
+            if op is not None:
+                ops.append(op)
+        graph = Graph(self.name, tuple(self.tensors), tuple(ops), file.inputs[0], file.outputs[0])
         graph = referenced_only(graph)
         check_graph(graph)
         return graph
 
-    def _operator(self, stored: FileOperator, position: int) -> Op | None:
+    def _checked_label(self, stored: FileOperator, position: int) -> str:
+        """Name of the operator, once it is of a kind, with operands of types, that we have."""
         kind = OPERATOR_NAMES.get(stored.code, f"operator {stored.code}")
         label = f"{kind.lower()}_{position}"
         if stored.code not in self.builders:
             raise UnsupportedLayer(f"{label}: there is no integer kernel for {kind}")
-        if not stored.inputs or len(stored.outputs) != 1:
-            raise UserError(f"{label}: {len(stored.inputs)} inputs, {len(stored.outputs)} outputs")
-        self._check_indices((*(i for i in stored.inputs if i != -1), *stored.outputs), label)
-        for index in (stored.inputs[0], stored.outputs[0]):
-            if self.file.tensors[index].type != TensorType.INT8:
-                found = _TYPE_NAMES.get(self.file.tensors[index].type, "unknown")
-                raise UnsupportedLayer(f"{label}: activations must be int8, not {found}")
-        return self.builders[stored.code](stored, label)
+        if not stored.inputs or min(stored.inputs[:2]) < 0 or len(stored.outputs) != 1:
+            raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
+        operands = (*(i for i in stored.inputs if i >= 0), *stored.outputs)
+        for index in operands:
+            tensor = self.file.tensors[index]
+            if tensor.type not in (TensorType.INT8, TensorType.INT32):
+                found = type_name(tensor.type)
+                raise UnsupportedLayer(f"{label}: {tensor.name} is {found}, must be int8")
+        return label
 
-    def _check_indices(self, indices: tuple[int, ...], label: str) -> None:
-        for index in indices:
-            if not 0 <= index < len(self.tensors):
-                raise UserError(f"{label}: tensor {index} of {len(self.tensors)}")
+    def _check_pads(self, stored: FileOperator, label: str) -> None:
+        """A PAD may only feed operators that it can be fused into."""
+        for index in stored.inputs:
+            if index in self.padded and stored.code not in _WINDOWED:
+                raise UnsupportedLayer(f"{self.padded[index].label}: cannot be fused into {label}")
 
     def _convolution(self, stored: FileOperator, label: str) -> Op:
         source, weights, bias = self._weighted_inputs(stored, label)
@@ -151,11 +159,13 @@ class _Importer:
 
     def _weighted_inputs(self, stored: FileOperator, label: str) -> tuple[int, int, int]:
         """(input, weights, bias); an absent bias is added as zeros."""
-        source, weights, bias = (*stored.inputs, -1)[:3] if len(stored.inputs) > 1 else (-1,) * 3
-        if min(source, weights) < 0:
+        if len(stored.inputs) < 2:
             raise UserError(f"{label}: it lacks weights")
+        source, weights, bias = (*stored.inputs, -1)[:3]
         if bias < 0:
             channels = self.tensors[stored.outputs[0]].shape[-1:]
+            if not channels or not 0 < channels[0] <= self.tensors[weights].elements:
+                raise UserError(f"{label}: output of {channels} channels")
             scales = tuple(
                 float(np.float32(self.tensors[source].scales[0]) * np.float32(scale))
                 for scale in self.tensors[weights].scales
@@ -205,6 +215,9 @@ class _Importer:
             raise UnsupportedLayer(f"{label}: padding of batch or channels")
         if after != tuple(n + sum(side) for n, side in zip(before, sides.tolist(), strict=True)):
             raise UserError(f"{label}: output {after} does not fit input {before}")
+        x, out = self.tensors[source], self.tensors[output]
+        if x.scales != out.scales or x.zero_point != out.zero_point:
+            raise UnsupportedLayer(f"{label}: output must keep the input's scale and zero point")
         value = self.tensors[source].zero_point
         if stored.code == BuiltinOperator.PADV2:
             value = int(self._int_constant(stored, 2, label).reshape(-1)[0])
@@ -222,9 +235,13 @@ class _Importer:
         """(tensor to read, explicit padding), with a preceding PAD fused."""
         index = stored.inputs[0]
         shape = self._rank_4(index, label)
-        padding = Padding()
-        if stored.options.get("Padding") == tflite.Padding.SAME:
-            padding = same_padding((shape[1], shape[2]), window, stride, dilation)
+        match stored.options.get("Padding"):
+            case tflite.Padding.SAME:
+                padding = same_padding((shape[1], shape[2]), window, stride, dilation)
+            case tflite.Padding.VALID:
+                padding = Padding()
+            case other:
+                raise UserError(f"{label}: padding code {other}")
         pad = self.padded.get(index)
         if pad is None:
             return index, padding
@@ -232,13 +249,8 @@ class _Importer:
         neutral = INT8_MIN if maximum else self.tensors[pad.source].zero_point
         if stored.code == BuiltinOperator.AVERAGE_POOL_2D or pad.value != neutral:
             raise UnsupportedLayer(f"{pad.label}: cannot be fused into {label}")
-        total = Padding(
-            pad.padding.top + padding.top,
-            pad.padding.bottom + padding.bottom,
-            pad.padding.left + padding.left,
-            pad.padding.right + padding.right,
-        )
-        return pad.source, total
+        both = zip(astuple(pad.padding), astuple(padding), strict=True)
+        return pad.source, Padding(*map(sum, both))
 
     def _rank_4(self, index: int, label: str) -> tuple[int, ...]:
         shape = self.tensors[index].shape
@@ -252,35 +264,6 @@ class _Importer:
         if data is None or data.size == 0:
             raise UnsupportedLayer(f"{label}: operand {position} must be constant int8 or int32")
         return data
-
-
-def _tensor(stored: FileTensor) -> Tensor:
-    """The tensor; one of a type that is not ours keeps no data and is refused where it is used."""
-    dtype = _DTYPES.get(stored.type)
-    zero_points = set(stored.zero_points) or {0}
-    if len(zero_points) != 1:
-        raise UnsupportedLayer(f"{stored.name}: several zero points")
-    scales = stored.scales or (1.0,)
-    axis = stored.axis if len(scales) > 1 else None
-    data = None
-    if dtype is not None and stored.data is not None:
-        data = _values(stored, dtype)
-    return Tensor(
-        stored.name, stored.shape, dtype or "int16", scales, zero_points.pop(), axis, data
-    )
-
-
-def _values(stored: FileTensor, dtype: DType) -> Array:
-    item = np.dtype(dtype).newbyteorder("<")
-    count = int(np.prod(np.array(stored.shape, object)))
-    if stored.data is None or min(stored.shape, default=1) < 0:
-        raise UserError(f"{stored.name}: shape {stored.shape}")
-    if count * item.itemsize != stored.data.size:
-        raise UserError(
-            f"{stored.name}: {stored.data.size} bytes of data for shape {stored.shape} of {dtype}"
-        )
-    values: Array = np.frombuffer(stored.data.tobytes(), item).astype(dtype)
-    return values.reshape(stored.shape)
 
 
 def _pair(

@@ -43,13 +43,13 @@ def _read(data: bytes) -> File:
         code = codes[operator.OpcodeIndex()]
         inputs, outputs = _ints(operator.InputsAsNumpy()), _ints(operator.OutputsAsNumpy())
         operators.append(FileOperator(code, inputs, outputs, _read_options(operator, code)))
-    return File(
-        _text(graph.Name()),
-        tuple(tensors),
-        tuple(operators),
-        _ints(graph.InputsAsNumpy()),
-        _ints(graph.OutputsAsNumpy()),
-    )
+    inputs, outputs = _ints(graph.InputsAsNumpy()), _ints(graph.OutputsAsNumpy())
+    consumed = [i for o in operators for i in o.inputs if i != -1]
+    produced = [i for o in operators for i in o.outputs]
+    for index in (*inputs, *outputs, *consumed, *produced):
+        if not 0 <= index < len(tensors):
+            raise UserError(f"the .tflite file is damaged: it has no tensor {index}")
+    return File(_text(graph.Name()), tuple(tensors), tuple(operators), inputs, outputs)
 
 
 def _items(count: int, item: Callable[[int], Any]) -> list[Any]:

@@ -1,0 +1,77 @@
+"""What a graph costs, by analysis alone: gates before anything is trained, built or run.
+
+These are bounds, not measurements: flash and RAM as used are what the linker and the memory plan
+say. MACs are counted as TFLite and MLPerf Tiny do: multiplications of weights with inputs,
+padding included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compress.ops import (
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    Op,
+    Reshape,
+    constants_of,
+    inputs_of,
+)
+from compress.types import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Totals of one inference: multiply-accumulates, bytes of constants, bytes of live tensors."""
+
+    macs: int
+    weight_bytes: int
+    peak_activation_bytes: int
+
+
+def cost(graph: Graph) -> Cost:
+    """All of it at once."""
+    return Cost(total_macs(graph), weight_bytes(graph), peak_activation_bytes(graph))
+
+
+def macs(graph: Graph, op: Op) -> int:
+    """Multiply-accumulates of `op`; 0 for an operator without weights."""
+    if isinstance(op, FullyConnected):
+        return graph.tensors[op.weights].elements
+    if isinstance(op, Conv2D | DepthwiseConv2D):
+        weights, out = graph.tensors[op.weights], graph.tensors[op.output]
+        return out.elements * (weights.elements // out.shape[3])
+    return 0
+
+
+def total_macs(graph: Graph) -> int:
+    return sum(macs(graph, op) for op in graph.ops)
+
+
+def weight_bytes(graph: Graph) -> int:
+    """Bytes of all weights and biases; one that several operators share counts once."""
+    constants = {index for op in graph.ops for index in constants_of(op)}
+    return sum(graph.tensors[index].size_bytes for index in constants)
+
+
+def peak_activation_bytes(graph: Graph) -> int:
+    """Most bytes of activations alive during any one operator: no arena can be smaller.
+
+    A tensor lives from the operator that writes it to the last that reads it, the input from the
+    start and the output to the end. A Reshape shares its input's bytes. Kernel scratch and
+    alignment come on top.
+    """
+    owner = {graph.input: graph.input}
+    first, last = {graph.input: 0}, {graph.input: 0}
+    for step, op in enumerate(graph.ops):
+        for index in inputs_of(op):
+            last[owner[index]] = step
+        owner[op.output] = owner[op.input] if isinstance(op, Reshape) else op.output
+        first.setdefault(owner[op.output], step)
+        last[owner[op.output]] = step
+    last[owner[graph.output]] = len(graph.ops)
+    return max(
+        sum(graph.tensors[i].size_bytes for i in first if first[i] <= step <= last[i])
+        for step in range(max(1, len(graph.ops)))
+    )
