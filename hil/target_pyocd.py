@@ -154,7 +154,10 @@ class PyocdTarget:
         try:
             yield
         except NoReply as error:
-            raise self._explained(error) from error
+            explained = self._explained(error)
+            if explained is error:
+                raise
+            raise explained from error
         except (exceptions.Error, ELFError, OSError) as error:
             lost = isinstance(error, exceptions.ProbeError)
             transcript = "" if self._link is None else self._link.transcript

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hil.emulator import counting_arguments
 from hil.errors import BenchError, FirmwareFault, ProbeLost
 from hil.pyocd_targets import register_board
@@ -30,6 +32,7 @@ class QemuTarget(PyocdTarget):
                 f"qemu:127.0.0.1:{self.emulator.gdb_port}",
                 f"socket://127.0.0.1:{self.emulator.uart_port}",
                 no_config=True,  # a pyocd.yaml lying around is for real boards
+                project_dir=os.getcwd(),  # pyOCD changes to it
                 **{"reset.post_delay": 0.0},
             )
         except BaseException:

@@ -1,0 +1,46 @@
+"""What tests on a board share: the board is chosen by `--board`, emulated or real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from programs import program
+
+from hil.board import load_board
+from hil.build import build
+from hil.target import Target
+from hil.targets import open_target
+from hil.types import Board, Image
+
+# Four int8 inputs at the arena's start; plus 1 in its middle ("layer 0"), plus 1 again at its end.
+PLUS_TWO = """\
+    for (int i = 0; i < 4; i++)
+        model_arena[4 + i] = (int8_t)(model_arena[i] + 1);
+    __asm volatile(".global model_layer_end_0\\nmodel_layer_end_0:" ::: "memory");
+    for (int i = 0; i < 4; i++)
+        model_arena[12 + i] = (int8_t)(model_arena[4 + i] + 1);
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--board", default="m3", help="board for the tests on hardware (m3)")
+
+
+@pytest.fixture(scope="session")
+def board(request: pytest.FixtureRequest) -> Board:
+    return load_board(request.config.getoption("--board"))
+
+
+@pytest.fixture(scope="session")
+def image(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """A program of two layers: input + 2."""
+    return build(program(board, PLUS_TWO), board, tmp_path_factory.mktemp("plus_two"))
+
+
+@pytest.fixture(scope="module")
+def target(board: Board) -> Iterator[Target]:
+    """One target for a module's tests; each loads what it needs."""
+    opened = open_target(board)
+    yield opened
+    opened.close()
