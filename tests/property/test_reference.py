@@ -1,0 +1,217 @@
+"""The NumPy reference against tflite-runtime's kernels and against plain Python integers."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from graphs import (
+    EXAMPLES,
+    OP_KINDS,
+    GraphBuilder,
+    chain_graphs,
+    ds_cnn,
+    every_op,
+    random_inputs,
+    residual,
+    single_op_graphs,
+    tiny_conv,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compress import oracle, reference
+from compress.accumulate import accumulators
+from compress.check import check_graph
+from compress.errors import UnsupportedLayer, UserError
+from compress.fixedpoint import INT8_MAX, INT8_MIN
+from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, FullyConnected, MaxPool2D, Padding
+from compress.tflite import export_tflite
+from compress.types import Graph, Int8Array
+
+needs_oracle = pytest.mark.skipif(
+    not oracle.available(), reason="tflite-runtime has no wheel for this Python"
+)
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def assert_equals_oracle(graph: Graph, seed: int) -> None:
+    check_graph(graph)
+    inputs = random_inputs(graph, 4, seed)
+    expected = oracle.run(export_tflite(graph), inputs)
+    np.testing.assert_array_equal(reference.run(graph, inputs), expected)
+
+
+@needs_oracle
+@pytest.mark.parametrize("kind", OP_KINDS)
+def test_every_operator_equals_the_oracle(kind: str) -> None:
+    @settings(relaxed, max_examples=60)
+    @given(single_op_graphs(kind), st.integers(0, 99))
+    def check(graph: Graph, seed: int) -> None:
+        assert_equals_oracle(graph, seed)
+
+    check()
+
+
+@needs_oracle
+@settings(relaxed, max_examples=100)
+@given(chain_graphs(), st.integers(0, 99))
+def test_chains_equal_the_oracle(graph: Graph, seed: int) -> None:
+    assert_equals_oracle(graph, seed)
+
+
+@needs_oracle
+@pytest.mark.parametrize("example", [*EXAMPLES, ds_cnn])
+def test_examples_equal_the_oracle(example: Callable[[], Graph]) -> None:
+    assert_equals_oracle(example(), seed=5)
+
+
+def exact_accumulators(graph: Graph, op: object, x: Int8Array) -> list[int]:
+    """sum((x - zero point) * weight) + bias of every output, by loops over Python integers."""
+    assert isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected)
+    tensors = graph.tensors
+    weights, biases = tensors[op.weights].data.tolist(), tensors[op.bias].data.tolist()
+    zero = tensors[op.input].zero_point
+    if isinstance(op, FullyConnected):
+        flat = x.reshape(-1).tolist()
+        return [
+            sum((a - zero) * w for a, w in zip(flat, row, strict=True)) + bias
+            for row, bias in zip(weights, biases, strict=True)
+        ]
+    _, height, width, channels = tensors[op.input].shape
+    _, rows, columns, outputs = tensors[op.output].shape
+    _, kernel_rows, kernel_columns, _ = tensors[op.weights].shape
+    values = x.tolist()
+    result = []
+    for row, column, channel in itertools.product(range(rows), range(columns), range(outputs)):
+        total = biases[channel]
+        for i, j in itertools.product(range(kernel_rows), range(kernel_columns)):
+            y = row * op.stride[0] + i * op.dilation[0] - op.padding.top
+            z = column * op.stride[1] + j * op.dilation[1] - op.padding.left
+            if not (0 <= y < height and 0 <= z < width):
+                continue
+            if isinstance(op, DepthwiseConv2D):
+                source = channel // (outputs // channels)
+                total += (values[y][z][source] - zero) * weights[0][i][j][channel]
+            else:
+                total += sum(
+                    (values[y][z][c] - zero) * weights[channel][i][j][c] for c in range(channels)
+                )
+        result.append(total)
+    return result
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "fully_connected"])
+def test_accumulators_equal_python_integers(kind: str) -> None:
+    @settings(relaxed, max_examples=25)
+    @given(single_op_graphs(kind), st.integers(0, 99))
+    def check(graph: Graph, seed: int) -> None:
+        inputs = random_inputs(graph, 2, seed)
+        sums = accumulators(graph, graph.ops[0], inputs)
+        for sample, found in zip(inputs, sums, strict=True):
+            assert found.reshape(-1).tolist() == exact_accumulators(graph, graph.ops[0], sample)
+
+    check()
+
+
+@pytest.mark.parametrize("elements", [1000, 1040, 5000])
+def test_accumulators_are_exact_beyond_single_precision(elements: int) -> None:
+    # All products have one sign: sums pass 2**24, where float32 no longer holds every integer.
+    b = GraphBuilder(seed=elements)
+    graph = b.finish(b.fully_connected(b.input((elements,), zero_point=0), 2))
+    op = graph.ops[0]
+    weights = graph.tensors[op.weights].data
+    weights[:] = np.random.default_rng(0).integers(120, 128, weights.shape)
+    inputs = np.random.default_rng(1).integers(120, 128, (1, elements)).astype(np.int8)
+    for x in (inputs, ~inputs):
+        assert accumulators(graph, op, x)[0].tolist() == exact_accumulators(graph, op, x)
+
+
+@settings(relaxed, max_examples=40)
+@given(single_op_graphs("max_pool") | single_op_graphs("average_pool"), st.integers(0, 99))
+def test_pools_see_only_what_is_inside(graph: Graph, seed: int) -> None:
+    op = graph.ops[0]
+    assert isinstance(op, AveragePool2D | MaxPool2D)
+    x = random_inputs(graph, 1, seed)
+    out = reference.run(graph, x)[0]
+    height, width = x.shape[1:3]
+    for row, column in np.ndindex(out.shape[:2]):
+        top, left = row * op.stride[0] - op.padding.top, column * op.stride[1] - op.padding.left
+        window = x[
+            0,
+            max(top, 0) : min(top + op.filter[0], height),
+            max(left, 0) : min(left + op.filter[1], width),
+        ].astype(float)
+        if isinstance(op, MaxPool2D):
+            np.testing.assert_array_equal(out[row, column], window.max((0, 1)))
+        else:
+            assert np.abs(out[row, column] - window.mean((0, 1))).max() <= 0.5
+
+
+@settings(relaxed, max_examples=40)
+@given(st.floats(1e-4, 2.0), st.integers(2, 40), st.integers(0, 99))
+def test_softmax_is_close_to_the_real_one(scale: float, classes: int, seed: int) -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.softmax(b.input((classes,), scale)))
+    x = random_inputs(graph, 3, seed)
+    exponentials = np.exp((x.astype(float) - x.max(1, keepdims=True)) * graph.tensors[0].scale)
+    real = exponentials / exponentials.sum(1, keepdims=True)
+    found = (reference.run(graph, x).astype(float) + 128) / 256
+    assert np.abs(found - np.minimum(real, 255 / 256)).max() <= 0.51 / 256
+
+
+def test_requantization_to_the_same_scale_is_the_identity() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.requantize(b.input((256,), 0.3, 11), 0.3, 11))
+    every = np.arange(INT8_MIN, INT8_MAX + 1).astype(np.int8)[np.newaxis]
+    np.testing.assert_array_equal(reference.run(graph, every), every)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_sample_does_not_depend_on_its_batch(
+    example: Callable[[], Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = example()
+    inputs = random_inputs(graph, 7)
+    together = reference.run(graph, inputs)
+    monkeypatch.setattr(reference, "_BLOCK_ELEMENTS", 1)
+    np.testing.assert_array_equal(reference.run(graph, inputs), together)
+
+
+def test_trace_holds_every_activation() -> None:
+    graph = every_op()
+    inputs = random_inputs(graph, 3)
+    values = reference.trace(graph, inputs)
+    assert set(values) == {i for i, t in enumerate(graph.tensors) if t.data is None}
+    for index, value in values.items():
+        assert value.dtype == np.int8
+        assert value.shape == (3, *graph.tensors[index].shape[1:])
+    np.testing.assert_array_equal(values[graph.input], inputs)
+    np.testing.assert_array_equal(values[graph.output], reference.run(graph, inputs))
+
+
+def test_inputs_of_another_shape_or_type_are_refused() -> None:
+    graph = residual()
+    inputs = random_inputs(graph, 2)
+    for wrong in (inputs[0], inputs.astype(np.float32), inputs[:, :-1], inputs[:0]):
+        with pytest.raises(UserError, match="must be int8"):
+            reference.run(graph, wrong)
+
+
+def test_an_accumulator_beyond_int32_is_unsupported() -> None:
+    graph = tiny_conv()
+    graph.tensors[graph.ops[0].bias].data[0] = 2**31 - 1
+    with pytest.raises(UnsupportedLayer, match="conv_0: accumulators may reach"):
+        reference.run(graph, random_inputs(graph, 1))
+
+
+def test_padding_holds_the_zero_point() -> None:
+    # A window of zero-point values sums to nothing, so the corner sees one element only.
+    b = GraphBuilder()
+    x = b.input((1, 1, 1), zero_point=100)
+    graph = b.finish(b.conv(x, 1, (3, 3), padding=Padding(2, 0, 2, 0)))
+    op = graph.ops[0]
+    weight = int(graph.tensors[op.weights].data[0, 2, 2, 0])
+    bias = int(graph.tensors[op.bias].data[0])
+    sums = accumulators(graph, op, np.array([[[[-28]]]], np.int8))
+    assert sums.reshape(-1).tolist() == [-128 * weight + bias]
