@@ -100,4 +100,6 @@ def _ints(values: Any) -> tuple[int, ...]:
 
 
 def _text(name: bytes | None) -> str:
-    return (name or b"").decode("utf-8", "replace")
+    """A name of the file, fit to be shown on one line."""
+    text = (name or b"").decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in text)

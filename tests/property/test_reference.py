@@ -25,7 +25,15 @@ from compress.accumulate import accumulators
 from compress.check import check_graph
 from compress.errors import UnsupportedLayer, UserError
 from compress.fixedpoint import INT8_MAX, INT8_MIN
-from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, FullyConnected, MaxPool2D, Padding
+from compress.ops import (
+    Activation,
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    MaxPool2D,
+    Padding,
+)
 from compress.tflite import export_tflite
 from compress.types import Graph, Int8Array
 
@@ -215,3 +223,27 @@ def test_padding_holds_the_zero_point() -> None:
     bias = int(graph.tensors[op.bias].data[0])
     sums = accumulators(graph, op, np.array([[[[-28]]]], np.int8))
     assert sums.reshape(-1).tolist() == [-128 * weight + bias]
+
+
+@needs_oracle
+@pytest.mark.parametrize("activation", Activation)
+def test_rescaling_at_ties_has_the_precision_of_the_oracle(activation: Activation) -> None:
+    # Ratios of (k + 1/2) / m put outputs on ties, where single and double precision differ.
+    every = np.arange(INT8_MIN, INT8_MAX + 1).astype(np.int8)[np.newaxis]
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        b = GraphBuilder(seed)
+        x = b.input((256,), rng.uniform(0.01, 1))
+        ratio = (rng.integers(1, 100) + 0.5) / rng.integers(1, 128)
+        graph = b.finish(b.requantize(x, b.tensors[x].scale / ratio, -128, activation))
+        expected = oracle.run(export_tflite(graph), every)
+        np.testing.assert_array_equal(reference.run(graph, every), expected)
+
+
+@needs_oracle
+def test_fully_connected_has_the_precision_of_the_oracle() -> None:
+    # Narrow output scales make the last bits of the multiplier visible.
+    for seed in range(10):
+        b = GraphBuilder(seed)
+        x = b.input((64,), b.rng.uniform(0.01, 1))
+        assert_equals_oracle(b.finish(b.fully_connected(x, 256, gain=0.02)), seed)

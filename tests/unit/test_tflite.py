@@ -1,0 +1,283 @@
+"""Export to and import from .tflite: round trips, real models, damage."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import EXAMPLES, GraphBuilder, ds_cnn, graphs, random_inputs, residual, same_padding
+from hypothesis import HealthCheck, given, settings
+
+from compress import oracle, reference
+from compress.cost import cost
+from compress.errors import HilError, UnsupportedLayer, UserError
+from compress.ops import AveragePool2D, Conv2D, MaxPool2D, Padding
+from compress.tflite import export_tflite
+from compress.tflite_file import SCHEMAS, BuiltinOperator, File, FileOperator, Schema, TensorType
+from compress.tflite_import import import_tflite
+from compress.tflite_read import read
+from compress.tflite_write import write
+from compress.types import Graph
+
+MODELS = Path(__file__).parents[3] / "shared" / "data" / "mlperf_tiny"
+# MACs and peak of live int8 tensors, as counted by hand from the published architectures.
+MLPERF = {
+    "kws_ref_model": (2_656_768, 16_000),
+    "vww_96_int8": (7_489_664, 55_296),
+    "pretrainedResnet_quant": (12_501_632, 49_152),
+    "ad01_int8": (264_192, 768),
+}
+
+
+def codes(data: bytes) -> list[int]:
+    return [operator.code for operator in read(data).operators]
+
+
+def edited(graph: Graph, edit: Callable[[File], File]) -> bytes:
+    """The exported file with its records changed."""
+    return write(edit(read(export_tflite(graph))))
+
+
+def with_operator(index: int, **changes: Any) -> Callable[[File], File]:
+    def edit(file: File) -> File:
+        operators = list(file.operators)
+        operators[index] = replace(operators[index], **changes)
+        return replace(file, operators=tuple(operators))
+
+    return edit
+
+
+def with_tensor(index: int, **changes: Any) -> Callable[[File], File]:
+    def edit(file: File) -> File:
+        tensors = list(file.tensors)
+        tensors[index] = replace(tensors[index], **changes)
+        return replace(file, tensors=tuple(tensors))
+
+    return edit
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(graphs())
+def test_import_undoes_export(graph: Graph) -> None:
+    data = export_tflite(graph)
+    back = import_tflite(data, graph.name)
+    assert export_tflite(back) == data
+    assert [replace(op, name="") for op in back.ops] == [replace(op, name="") for op in graph.ops]
+    inputs = random_inputs(graph, 2)
+    np.testing.assert_array_equal(reference.run(back, inputs), reference.run(graph, inputs))
+
+
+@pytest.mark.parametrize("example", [*EXAMPLES, ds_cnn])
+def test_export_is_deterministic(example: Callable[[], Graph]) -> None:
+    assert export_tflite(example()) == export_tflite(example())
+
+
+def test_tensors_nothing_refers_to_are_dropped() -> None:
+    b = GraphBuilder()
+    x = b.input((4, 4, 2))
+    b.tensors.append(replace(b.tensors[x], name="left over"))
+    data = export_tflite(b.finish(b.conv(x, 3)))
+    assert "left over" not in [tensor.name for tensor in read(data).tensors]
+
+
+def test_padding_is_written_as_same_where_it_is() -> None:
+    b = GraphBuilder()
+    x = b.input((49, 10, 1))
+    (top, bottom), (left, right) = same_padding(49, 10, 2), same_padding(10, 4, 2)
+    padding = Padding(top, bottom, left, right)
+    data = export_tflite(b.finish(b.conv(x, 3, (10, 4), (2, 2), padding=padding)))
+    assert codes(data) == [BuiltinOperator.CONV_2D]
+    assert import_tflite(data, "back").ops[0].padding == padding
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "max_pool"])
+def test_other_padding_is_an_operator_of_its_own(kind: str) -> None:
+    b = GraphBuilder()
+    x = b.input((8, 8, 2))
+    padding = Padding(1, 1, 1, 1)  # with stride 2 on an even extent, SAME is (0, 1)
+    if kind == "max_pool":
+        out, pad = b.max_pool(x, (3, 3), (2, 2), padding), BuiltinOperator.PADV2
+    else:
+        make = b.conv if kind == "conv" else b.depthwise
+        out, pad = make(x, 2, stride=(2, 2), padding=padding), BuiltinOperator.PAD
+    data = export_tflite(b.finish(out))
+    assert codes(data)[0] == pad
+    (op,) = import_tflite(data, "back").ops
+    assert op.padding == padding
+
+
+def test_an_average_pool_with_other_padding_has_no_tflite_form() -> None:
+    b = GraphBuilder()
+    x = b.average_pool(b.input((8, 8, 2)), (3, 3), (2, 2), Padding(1, 1, 1, 1))
+    with pytest.raises(UnsupportedLayer, match="average_pool_0"):
+        export_tflite(b.finish(x))
+
+
+def test_an_absent_bias_is_zero() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.conv(b.input((4, 4, 2)), 3))
+    op = graph.ops[0]
+    graph.tensors[op.bias].data[:] = 0
+    data = edited(graph, with_operator(0, inputs=(op.input, op.weights)))
+    inputs = random_inputs(graph, 3)
+    expected = reference.run(graph, inputs)
+    np.testing.assert_array_equal(reference.run(import_tflite(data, "back"), inputs), expected)
+
+
+@pytest.mark.parametrize("model", MLPERF)
+def test_mlperf_tiny_models(model: str) -> None:
+    path = MODELS / f"{model}.tflite"
+    if not path.exists():
+        pytest.skip(f"needs the MLPerf Tiny models in {MODELS}")
+    data = path.read_bytes()
+    graph = import_tflite(data, model)
+    costs = cost(graph)
+    assert (costs.macs, costs.peak_activation_bytes) == MLPERF[model]
+    again = export_tflite(graph)
+    assert export_tflite(import_tflite(again, model)) == again
+    if not oracle.available():
+        pytest.skip("tflite-runtime has no wheel for this Python")
+    inputs = random_inputs(graph, 10)
+    expected = oracle.run(data, inputs)
+    np.testing.assert_array_equal(reference.run(graph, inputs), expected)
+    np.testing.assert_array_equal(oracle.run(again, inputs), expected)
+
+
+# What the integer operators cannot say ---------------------------------------------------------
+
+
+def test_an_operator_outside_of_the_union_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCHEMAS, BuiltinOperator.LOGISTIC, Schema(1))
+    data = edited(residual(), with_operator(9, code=BuiltinOperator.LOGISTIC))
+    with pytest.raises(UnsupportedLayer, match="logistic_9: there is no integer kernel"):
+        import_tflite(data, "model")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (with_tensor(0, type=TensorType.FLOAT32), "conv_2d_0: input is float32"),
+        (with_tensor(0, shape=(2, 8, 8, 3)), "batch 2"),
+        (with_tensor(1, zero_points=(0, 1, 0, 0, 0, 0, 0, 0)), "several zero points"),
+        (with_tensor(1, zero_points=(3,) * 8), "conv_2d_0: weights must be symmetric"),
+        (with_tensor(1, axis=3), "conv_2d_0: weights have 8 scales"),
+        (with_tensor(1, type=TensorType.INT4), "conv_2d_0: weights_0 is int4"),
+        (with_operator(9, options={"Beta": 2.0}), "softmax_9: beta 2.0"),
+        (with_operator(5, options={"FusedActivationFunction": 4}), "add_5: fused activation 4"),
+        (with_operator(5, inputs=(0, 0)), "add_5: Add of"),
+        (lambda file: replace(file, inputs=(0, 0)), "2 inputs and 1 outputs"),
+    ],
+)
+def test_what_is_unsupported_is_named(edit: Callable[[File], File], message: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=message):
+        import_tflite(edited(residual(), edit), "model")
+
+
+def test_a_pad_that_feeds_no_window_is_unsupported() -> None:
+    b = GraphBuilder()
+    x = b.conv(b.input((8, 8, 2)), 2, stride=(2, 2), padding=Padding(1, 1, 1, 1))
+    data = export_tflite(b.finish(b.requantize(x)))
+    padded = read(data).operators[0].outputs[0]
+
+    def edit(file: File) -> File:
+        return with_operator(2, inputs=(padded,))(file)
+
+    with pytest.raises(UnsupportedLayer, match="pad_0: cannot be fused into quantize_2"):
+        import_tflite(write(edit(read(data))), "model")
+
+
+# Damage ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (with_operator(0, inputs=(0, 99, 2)), "no tensor 99"),
+        (with_operator(0, inputs=(0, -1, 2)), "conv_2d_0: damaged"),
+        (with_operator(5, inputs=(0,)), "add_5: 1 inputs"),
+        (with_operator(0, outputs=()), "conv_2d_0: damaged"),
+        (with_tensor(1, shape=(8, 3, 3, 4)), "bytes of data for shape"),
+        (with_tensor(0, shape=(1, 8, 9, 3)), "conv_2d_0: inconsistent graph"),
+        (with_tensor(0, shape=(1, 8, -8, 3)), "must be NHWC"),
+        (with_tensor(0, shape=(1, 8, 2**31 - 1, 3)), "inconsistent graph"),
+        (with_tensor(0, scales=(float("nan"),)), "inconsistent graph"),
+        (with_tensor(0, zero_points=(400,)), "zero point 400"),
+        (lambda file: replace(file, outputs=(77,)), "no tensor 77"),
+        (lambda file: replace(file, operators=file.operators[::-1]), "before it is computed"),
+        (lambda file: replace(file, operators=file.operators[:-1]), "never computed"),
+    ],
+)
+def test_an_inconsistent_file_is_the_users(edit: Callable[[File], File], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        import_tflite(edited(residual(), edit), "model")
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"\0" * 64, b"\x1c\0\0\0TFL3" + b"\xff" * 64])
+def test_what_is_no_tflite_file_is_the_users(data: bytes) -> None:
+    with pytest.raises(UserError, match="tflite"):
+        import_tflite(data, "model")
+
+
+def test_a_truncated_file_is_the_users() -> None:
+    data = export_tflite(residual())
+    for length in range(0, len(data) // 2, 97):
+        with pytest.raises(UserError):
+            import_tflite(data[:length], "model")
+
+
+def test_random_damage_ends_in_a_graph_or_a_named_error() -> None:
+    data = export_tflite(residual())
+    rng = random.Random(0)
+    refusals = []
+    for _ in range(400):
+        damaged = bytearray(data)
+        for _ in range(rng.choice((1, 1, 4, 20))):
+            damaged[rng.randrange(8, len(data))] = rng.randrange(256)
+        try:
+            graph = import_tflite(bytes(damaged), "model")
+        except HilError as error:
+            refusals.append(str(error))
+        else:
+            assert graph.output_tensor.shape[0] == 1
+    assert len(refusals) > 20
+    assert not any("\n" in refusal for refusal in refusals)
+
+
+def test_a_window_larger_than_any_design_is_refused() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.max_pool(b.input((8, 8, 2)), (2, 2)))
+    options = dict(read(export_tflite(graph)).operators[0].options)
+    for change in ({"FilterHeight": 2**30}, {"StrideW": 0}, {"Padding": 9}):
+        edit = with_operator(0, options=options | change)
+        with pytest.raises(UserError, match="max_pool_2d_0"):
+            import_tflite(edited(graph, edit), "model")
+
+
+def test_records_survive_a_round_trip() -> None:
+    file = read(export_tflite(residual()))
+    again = read(write(file))
+    assert (again.name, again.inputs, again.outputs) == (file.name, file.inputs, file.outputs)
+    assert again.operators == file.operators
+    assert all(isinstance(o, FileOperator) for o in again.operators)
+    for a, b in zip(again.tensors, file.tensors, strict=True):
+        assert (a.name, a.shape, a.type, a.scales, a.zero_points, a.axis) == (
+            b.name,
+            b.shape,
+            b.type,
+            b.scales,
+            b.zero_points,
+            b.axis,
+        )
+        np.testing.assert_array_equal(a.data, b.data)
+
+
+def test_imported_operators_keep_their_kind() -> None:
+    graph = residual()
+    back = import_tflite(export_tflite(graph), graph.name)
+    assert [type(op) for op in back.ops] == [type(op) for op in graph.ops]
+    assert isinstance(back.ops[0], Conv2D)
+    assert not any(isinstance(op, MaxPool2D) for op in back.ops)
+    assert sum(isinstance(op, AveragePool2D) for op in back.ops) == 1
