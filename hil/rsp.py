@@ -18,7 +18,6 @@ from dataclasses import dataclass
 STOP_REPLIES = b"TSWX"
 SIGINT = 2  # the stub stopped because it was asked to
 SIGTRAP = 5  # it stopped at a breakpoint or after a step
-_INTERRUPT = b"\x03"
 _DEFAULT_PACKET_BYTES = 0x400
 _WRITE_HEADER_BYTES = 40  # "$M<address>,<length>:" and "#xx", with room to spare
 
@@ -46,7 +45,7 @@ class Register:
 class RspClient:
     """One connection to a gdbstub; connecting stops the machine. Raises RspLost, OSError."""
 
-    def __init__(self, host: str, port: int, timeout_s: float = 5.0) -> None:
+    def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._received = bytearray()
         self._running = False
@@ -74,8 +73,7 @@ class RspClient:
 
     def command(self, data: bytes) -> bytes:
         """Send a packet and return the reply. Raises RspRefused for `Exx`, RspLost."""
-        self._send(data)
-        deadline = time.monotonic() + self._timeout_s
+        deadline = self._send(data)
         while True:
             reply = self._receive(deadline)
             if reply[:1] and reply[:1] in STOP_REPLIES and data not in (b"?", b"s"):
@@ -85,10 +83,11 @@ class RspClient:
                 raise RspRefused(f"{data[:32].decode()} was answered {reply.decode()}")
             return reply
 
-    def _send(self, data: bytes) -> None:
-        self._transmit(b"$%b#%02x" % (data, sum(data) & 0xFF))
+    def _send(self, data: bytes) -> float:
+        return self._transmit(b"$%b#%02x" % (data, sum(data) & 0xFF))
 
-    def _transmit(self, data: bytes) -> None:
+    def _transmit(self, data: bytes) -> float:
+        """Send these bytes; returns when (monotonic) an answer to them is overdue."""
         if self._lost:
             raise RspLost(self._lost)
         try:
@@ -96,6 +95,7 @@ class RspClient:
             self._socket.sendall(data)
         except OSError as error:
             raise self._lose(f"the gdb stub takes no more data: {error}") from error
+        return time.monotonic() + self._timeout_s
 
     def _receive(self, deadline: float) -> bytes:
         """The next packet. Raises RspLost if none is complete at `deadline` (monotonic)."""
@@ -164,8 +164,7 @@ class RspClient:
         """Stop the machine, if it runs; `stop_signal` says why it stopped."""
         if not self.running():
             return
-        self._transmit(_INTERRUPT)
-        deadline = time.monotonic() + self._timeout_s
+        deadline = self._transmit(b"\x03")
         while self._running:
             reply = self._receive(deadline)
             if reply[:1] and reply[:1] in STOP_REPLIES:
@@ -177,8 +176,7 @@ class RspClient:
 
     def system_reset(self) -> None:
         """Reset the whole stopped machine (memory stays) and leave it stopped."""
-        self._send(b"qRcmd,%b" % b"system_reset".hex().encode())
-        deadline = time.monotonic() + self._timeout_s
+        deadline = self._send(b"qRcmd,%b" % b"system_reset".hex().encode())
         while (reply := self._receive(deadline)) != b"OK":
             if not reply.startswith(b"O"):  # O<hex>: console output before the final OK
                 raise RspRefused(f"monitor system_reset was answered {reply!r}")

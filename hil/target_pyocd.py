@@ -59,7 +59,7 @@ class PyocdTarget:
     def load(self, image: Image) -> HelloReply:
         """Raises FlashFailed if the memory cannot be written or the wrong program answers."""
         with self._bench_errors(f"loading {image.elf}", FlashFailed):
-            self._chip.reset_and_halt()
+            self._chip.halt()
             FileProgrammer(self._session).program(str(image.elf), file_format="elf")
             self._verify(image.elf)
             self._chip.reset_and_halt()

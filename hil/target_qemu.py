@@ -42,6 +42,7 @@ class QemuTarget(PyocdTarget):
     def close(self) -> None:
         # QEMU first: with it gone, nothing that pyOCD still wants to tell the chip can hang.
         self.emulator.kill()
+        self._session.context_state.suppress_disconnect_error = True  # it is to be expected
         super().close()
 
     def _explained(self, error: BenchError) -> BenchError | FirmwareFault:

@@ -1,0 +1,308 @@
+"""QEMU dies, hangs and is abandoned: the right error, nothing left behind, nothing waits for ever.
+
+A wait without a limit would make these tests hang; a watchdog ends the test run instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import faulthandler
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from programs import program
+from pyocd.core.session import Session
+
+from compress.errors import UserError
+from hil.build import build
+from hil.errors import FirmwareFault, FlashFailed, NoReply, ProbeLost
+from hil.probe_qemu import QemuProbe
+from hil.pyocd_targets import register_board
+from hil.qemu import Emulator
+from hil.target import Layout
+from hil.target_qemu import QemuTarget
+from hil.types import Board, Image
+
+WATCHDOG_S = 120
+RUN_TIMEOUT_S = 20.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def emulated(board: Board) -> None:
+    if board.backend != "qemu":
+        pytest.skip(f"board {board.name} is not emulated")
+
+
+@pytest.fixture(autouse=True)
+def watchdog() -> Iterator[None]:
+    faulthandler.dump_traceback_later(WATCHDOG_S, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def qemu(board: Board) -> Iterator[QemuTarget]:
+    target = QemuTarget(board)
+    yield target
+    target.close()
+
+
+@pytest.fixture(scope="module")
+def endless(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    body = '    for (;;) __asm volatile("");'
+    return build(program(board, body), board, tmp_path_factory.mktemp("endless"))
+
+
+def layout_of(image: Image) -> Layout:
+    return Layout.within(image.staging, 1, 4, 4)
+
+
+def nowhere(image: Image) -> int:
+    """An address that is never executed: the vector table."""
+    return image.board.flash.origin + 8
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until_gone(pid: int) -> None:
+    while alive(pid):  # the watchdog is watching
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda target, image: target.load(image),
+        lambda target, image: target.run(layout_of(image).request, RUN_TIMEOUT_S),
+        lambda target, image: target.run_until(
+            layout_of(image).request, nowhere(image), RUN_TIMEOUT_S
+        ),
+        lambda target, image: target.read(image.staging.origin, 4),
+        lambda target, image: target.write(image.staging.origin, b"1234"),
+    ],
+    ids=["load", "run", "run_until", "read", "write"],
+)
+def test_a_dead_emulator_is_a_lost_probe(
+    qemu: QemuTarget,
+    image: Image,
+    verb: Callable[[QemuTarget, Image], object],
+) -> None:
+    qemu.load(image)
+    os.kill(qemu.emulator.pid, signal.SIGKILL)
+    wait_until_gone(qemu.emulator.pid)
+    with pytest.raises(ProbeLost, match="QEMU ended"):
+        verb(qemu, image)
+    with pytest.raises(ProbeLost):  # and stays lost
+        qemu.load(image)
+
+
+def test_an_emulator_killed_in_mid_run_is_a_lost_probe(qemu: QemuTarget, endless: Image) -> None:
+    qemu.load(endless)
+    killer = threading.Timer(0.3, os.kill, (qemu.emulator.pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(ProbeLost, match="killed by signal 9") as caught:
+        qemu.run(layout_of(endless).request, RUN_TIMEOUT_S)
+    assert "[RUN]" in caught.value.transcript
+    killer.join()
+
+
+def test_an_emulator_killed_while_waiting_for_a_halt_is_a_lost_probe(
+    qemu: QemuTarget, endless: Image
+) -> None:
+    qemu.load(endless)
+    killer = threading.Timer(0.3, os.kill, (qemu.emulator.pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(ProbeLost, match="killed by signal 9"):
+        qemu.run_until(layout_of(endless).request, nowhere(endless), RUN_TIMEOUT_S)
+    killer.join()
+
+
+def test_an_emulator_that_hangs_in_a_run_is_no_reply(qemu: QemuTarget, image: Image) -> None:
+    qemu.load(image)
+    os.kill(qemu.emulator.pid, signal.SIGSTOP)
+    with pytest.raises(NoReply, match=r"within 0\.5 s"):
+        qemu.run(layout_of(image).request, 0.5)
+    os.kill(qemu.emulator.pid, signal.SIGCONT)
+    qemu.load(image)  # it was only asleep
+    assert qemu.run(layout_of(image).request, RUN_TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda target, image: target.load(image),
+        lambda target, image: target.read(image.staging.origin, 4),
+        lambda target, image: target.run_until(layout_of(image).request, nowhere(image), 1.0),
+    ],
+    ids=["load", "read", "run_until"],
+)
+def test_an_emulator_that_hangs_is_a_lost_probe(
+    board: Board,
+    image: Image,
+    verb: Callable[[QemuTarget, Image], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hil.probe_qemu.ANSWER_TIMEOUT_S", 1.0)
+    qemu = QemuTarget(board)
+    try:
+        qemu.load(image)
+        os.kill(qemu.emulator.pid, signal.SIGSTOP)
+        with pytest.raises(ProbeLost, match="has not answered"):
+            verb(qemu, image)
+    finally:
+        qemu.close()
+    assert not alive(qemu.emulator.pid)
+
+
+def test_close_ends_the_emulator_and_may_be_repeated(board: Board, image: Image) -> None:
+    target = QemuTarget(board)
+    target.load(image)
+    target.close()
+    assert not alive(target.emulator.pid)
+    target.close()
+    with pytest.raises(ProbeLost):
+        target.load(image)
+
+
+def test_a_parent_killed_with_its_target_open_leaves_no_emulator(board: Board) -> None:
+    script = (
+        "import sys, time\n"
+        "from hil.board import load_board\n"
+        "from hil.target_qemu import QemuTarget\n"
+        "target = QemuTarget(load_board(sys.argv[1]))\n"
+        "print(target.emulator.pid, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    command = [sys.executable, "-c", script, board.name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        parent.kill()
+    wait_until_gone(pid)
+
+
+def test_a_parent_that_forgets_to_close_leaves_no_emulator(board: Board) -> None:
+    emulator = Emulator(board)
+    pid = emulator.pid
+    del emulator
+    wait_until_gone(pid)
+
+
+def test_two_targets_at_once_do_not_meet(board: Board, image: Image, qemu: QemuTarget) -> None:
+    other = QemuTarget(board)
+    try:
+        for target in (qemu, other):
+            target.load(image)
+        layout = layout_of(image)
+        for target, first in ((qemu, 10), (other, 20)):
+            target.write(layout.inputs.origin, bytes([first] * 4))
+        for target, first in ((qemu, 10), (other, 20)):
+            target.run(layout.request, RUN_TIMEOUT_S)
+            assert target.read(layout.outputs.origin, 4) == bytes([first + 2] * 4)
+    finally:
+        other.close()
+
+
+def test_a_machine_that_qemu_does_not_know_shows_qemus_words(board: Board) -> None:
+    with pytest.raises(ProbeLost, match="unsupported machine type"):
+        QemuTarget(dataclasses.replace(board, machine="no-such-machine"))
+
+
+def test_a_missing_emulator_is_the_users(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UserError, match="qemu-system-arm"):
+        QemuTarget(board)
+
+
+def test_a_locked_up_core_is_our_fault(qemu: QemuTarget, image: Image, tmp_path: Path) -> None:
+    """No vector table: the first fault cannot be handled, and QEMU gives up."""
+    data = image.elf.read_bytes()
+    vectors = board_memory(qemu, image)[:64]
+    assert data.count(vectors) == 1
+    elf = tmp_path / "no_vectors.elf"
+    elf.write_bytes(data.replace(vectors, bytes(64)))
+    with pytest.raises(FirmwareFault, match="locked up"):
+        qemu.load(dataclasses.replace(image, elf=elf))
+
+
+def board_memory(qemu: QemuTarget, image: Image) -> bytes:
+    qemu.load(image)
+    return qemu.read(image.board.flash.origin, 256)
+
+
+def test_a_write_that_does_not_stick_is_found_on_reading_back(
+    qemu: QemuTarget, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = QemuProbe.write_bus
+
+    def flip_one_bit(self: QemuProbe, address: int, data: bytes) -> None:
+        if address == image.board.flash.origin:
+            data = bytes([data[0] ^ 0x10]) + data[1:]
+        real(self, address, data)
+
+    monkeypatch.setattr(QemuProbe, "write_bus", flip_one_bit)
+    with pytest.raises(FlashFailed, match=f"{image.board.flash.origin:#010x} reads back different"):
+        qemu.load(image)
+
+
+class WordwiseProbe(QemuProbe):
+    """Without the accelerated interface pyOCD goes through CSW, TAR and DRW."""
+
+    def get_memory_interface_for_ap(self, ap_address: object) -> None:
+        return None
+
+
+def test_memory_through_the_access_port_is_the_same_memory(board: Board, image: Image) -> None:
+    register_board(board)
+    emulator = Emulator(board)
+    options = {"target_override": board.pyocd_target, "no_config": True}
+    try:
+        with Session(WordwiseProbe(f"127.0.0.1:{emulator.gdb_port}"), options=options) as session:
+            assert session.target is not None
+            data = list(range(1, 24))
+            for offset in range(4):
+                address = image.staging.origin + 64 * offset + offset
+                session.target.write_memory_block8(address, data)
+                assert list(session.target.read_memory_block8(address, 23)) == data
+            session.target.write32(board.ram.origin, 0x1122_3344)
+            session.target.write8(board.ram.origin + 1, 0xAA)
+            session.target.write16(board.ram.origin + 2, 0xBBCC)
+            assert session.target.read32(board.ram.origin) == 0xBBCC_AA44
+            assert session.target.read8(board.ram.origin + 3) == 0xBB
+            assert session.target.read16(board.ram.origin + 2) == 0xBBCC
+    finally:
+        emulator.kill()
+
+
+def test_the_pyocd_command_loads_an_emulated_board(board: Board, image: Image) -> None:
+    emulator = Emulator(board)
+    try:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pyocd", "load", "--no-config"),
+                *("-u", f"qemu:127.0.0.1:{emulator.gdb_port}", "-t", board.pyocd_target),
+                str(image.elf),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=WATCHDOG_S,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "programmed" in done.stderr
+    finally:
+        emulator.kill()
