@@ -152,6 +152,10 @@ class Store:
         """All trials, in the order of their numbers."""
         return tuple(self._trial(row) for row in self._rows("SELECT * FROM trials ORDER BY number"))
 
+    def count(self) -> int:
+        """How many trials there are."""
+        return int(self._rows("SELECT count(*) AS trials FROM trials")[0]["trials"])
+
     def next_number(self) -> int:
         """One more than the highest trial number; 1 in an empty store."""
         row = self._rows("SELECT coalesce(max(number), 0) + 1 AS number FROM trials")[0]

@@ -14,16 +14,18 @@ COUNTED: dict[CounterKind, str] = {
     "systick": "cycles",
 }
 
+_GAP = "\N{NO-BREAK SPACE}"  # between a number and its unit
+
 
 def percent(share: float) -> str:
-    """A share of 1, as `95.13 %`."""
-    return f"{100 * share:.2f} %"
+    """A share of 1, as `95.13 %`, which does not break across lines."""
+    return f"{100 * share:.2f}{_GAP}%"
 
 
 def kib(size_bytes: float) -> str:
-    """Bytes, as `29.30 KiB`."""
+    """Bytes in KiB, without the unit, as `29.30`."""
     kibibytes = size_bytes / 1024
-    return f"{kibibytes:.{2 if kibibytes < 100 else 1}f} KiB"
+    return f"{kibibytes:.{2 if kibibytes < 100 else 1}f}"
 
 
 def short_count(count: float) -> str:
@@ -31,13 +33,18 @@ def short_count(count: float) -> str:
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= factor:
             value = count / factor
-            return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f} {unit}"
+            return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}{_GAP}{unit}"
     return f"{count:.0f}"
 
 
 def times(ratio: float) -> str:
     """A ratio to the baseline, as `0.52x` with a multiplication sign."""
     return f"{ratio:.2f}\N{MULTIPLICATION SIGN}"
+
+
+def number_of(number: int, noun: str) -> str:
+    """As `1 trial`, `2 trials`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -65,18 +72,15 @@ def _stage(stage: Stage) -> str:
     match stage:
         case Prune():
             keep = " ".join(f"{share:.2f}" for share in stage.keep)
-            return f"prune (keep {keep}, {stage.criterion}, {_epochs(stage.epochs)})"
+            return f"prune (keep {keep}, {stage.criterion}, {number_of(stage.epochs, 'epoch')})"
         case Quantize():
             return f"quantize (percentile {stage.percentile:g})"
         case Distill():
             start = ", fresh" if stage.fresh else ""
             return (
                 f"distill (teacher {stage.teacher}, width {stage.width:.2f}{start}, "
-                f"T {stage.temperature:.3g}, weight {stage.weight:.2f}, {_epochs(stage.epochs)})"
+                f"T {stage.temperature:.3g}, weight {stage.weight:.2f}, "
+                f"{number_of(stage.epochs, 'epoch')})"
             )
         case _:
             assert_never(stage)
-
-
-def _epochs(number: int) -> str:
-    return f"{number} epoch{'' if number == 1 else 's'}"

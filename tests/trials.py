@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -69,11 +70,12 @@ def measured(
 
 
 def infeasible(number: int, genome: Genome, reason: str = "too big", **changes: Any) -> Trial:
-    return measured(
-        number,
-        genome,
+    trial = measured(number, genome)
+    return replace(
+        trial,
         **{
             "state": "infeasible",
+            "accuracy": None,
             "measurement": None,
             "reason": reason,
             "violation": 0.5,

@@ -1,0 +1,148 @@
+"""Live progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
+
+from hil import pareto, words
+from hil.store import Store
+from hil.types import Trial
+
+PLAIN_INTERVAL_S = 10.0
+
+
+class Budget(Protocol):
+    """What a search may use, and the accuracy (share of 1) that its best must have."""
+
+    @property
+    def trials(self) -> int: ...
+    @property
+    def minutes(self) -> float: ...
+    @property
+    def accuracy(self) -> float: ...
+
+
+class Line:
+    """One line that is shown again and again; nothing at all is written before the first time."""
+
+    def __init__(
+        self, console: Console | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._now = now
+        self._progress: Progress | None = None
+        self._printed_at = float("-inf")
+
+    def show(self, share: float, text: str) -> None:
+        """`share` is what is done, 0..1."""
+        if self._console.is_terminal:
+            self._live().update(self._live().task_ids[0], completed=share, description=text)
+        elif self._now() - self._printed_at >= PLAIN_INTERVAL_S:
+            self._printed_at = self._now()
+            self._console.print(Text(text), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _live(self) -> Progress:
+        if self._progress is None:
+            self._progress = Progress(
+                SpinnerColumn(),
+                BarColumn(bar_width=16),
+                TextColumn("{task.description}", markup=False),
+                console=self._console,
+                transient=True,
+                redirect_stdout=False,  # stdout belongs to --json
+            )
+            self._progress.add_task("", total=1.0)
+            self._progress.start()
+        return self._progress
+
+
+class SearchProgress:
+    """Trials, best so far, rate and time left of a search, as a context manager.
+
+    The time left is that of the nearer of the two budgets, trials and minutes; the search may
+    end before, when its front no longer improves.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        console: Console | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._budget = budget
+        self._line = Line(console, now)
+        self._now = now
+        self._began = now()
+        self._trials_before: int | None = None
+        self._count = 0
+        self._best: Trial | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line.close()
+
+    def update(self, store: Store, generation: int | None = None) -> None:
+        """Show how far the run is. Cheap where no trial has ended since the last time."""
+        count = store.count()
+        if self._trials_before is None:
+            self._trials_before = count
+        if count != self._count:
+            self._count = count
+            self._best = pareto.best(store.trials(), self._budget.accuracy)
+        minutes_left = max(0.0, self._budget.minutes - store.used_minutes())
+        elapsed_minutes = max(self._now() - self._began, 1e-9) / 60
+        rate = (count - self._trials_before) / elapsed_minutes
+        if rate > 0:
+            minutes_left = min(minutes_left, max(0, self._budget.trials - count) / rate)
+        parts = [
+            f"{count}/{self._budget.trials} trials",
+            f"at most {words.duration(60 * minutes_left)} left",
+            _best_words(self._best),
+        ]
+        if rate > 0:
+            parts.append(f"{rate:.1f} trials/min")
+        if generation is not None:
+            parts.append(f"generation {generation}")
+        used = (count / self._budget.trials, store.used_minutes() / self._budget.minutes)
+        self._line.show(min(1.0, max(used)), ", ".join(parts))
+
+    def finals(self, done: int, total: int) -> None:
+        """Show how many networks of the front have run on the test split."""
+        self._line.show(done / max(total, 1), f"{done}/{total} of the front on the test split")
+
+
+@contextmanager
+def training_progress(
+    title: str, console: Console | None = None
+) -> Iterator[Callable[[float], None]]:
+    """Yields what is to be told the share done, 0..1; if it never is, nothing is shown."""
+    line = Line(console)
+    try:
+        yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")
+    finally:
+        line.close()
+
+
+def _best_words(best: Trial | None) -> str:
+    if best is None:
+        return "none meets the accuracy yet"
+    measurement = pareto.measurement_of(best)
+    return (
+        f"best {words.percent(best.accuracy or 0.0)}, {words.kib(measurement.flash.total)} KiB, "
+        f"{words.short_count(measurement.count)} {words.COUNTED[measurement.counter]}"
+    )

@@ -1,0 +1,126 @@
+"""A run's report: a table on the terminal, JSON, and one self-contained report.html."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hil import findings, plots, store_file, words
+from hil.findings import Cost, Row
+from hil.summary import Summary, summarize, to_json
+from hil.svg import svg
+
+__all__ = [
+    "Summary",
+    "print_summary",
+    "print_table",
+    "summarize",
+    "to_json",
+    "write_html",
+    "write_report",
+]
+
+FRONT_ON_TERMINAL = 16
+NARROW_COLUMNS = 100
+
+
+def print_table(summary: Summary, console: Console) -> None:
+    """The headline, the front (what meets the target first) and what the numbers are."""
+    console.print(Text(findings.headline(summary), style="bold"))
+    if summary.measured:
+        front = summary.ranked_front()
+        shown = list(front[:FRONT_ON_TERMINAL])
+        if summary.baseline is not None and summary.baseline not in shown:
+            shown.append(summary.baseline)
+        rows = [findings.row(summary, trial) for trial in shown]
+        console.print(_table(rows, findings.counted(summary), console.width < NARROW_COLUMNS))
+        console.print(Text("\n".join(_legend(summary, len(front))), style="dim"))
+    console.print(Text(findings.status(summary), style="dim"))
+
+
+def print_summary(summary: Summary, folder: Path, console: Console) -> None:
+    """The table, and where the pictures and files of the run are."""
+    print_table(summary, console)
+    console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def write_html(summary: Summary, path: Path) -> None:
+    """The report as one file that needs no other. Raises UserError if it cannot be written."""
+    environment = Environment(
+        loader=PackageLoader("hil", "templates_html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pareto = plots.pareto_figure(summary)
+    progress = plots.progress_figure(summary)
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        headline=findings.headline(summary),
+        status=findings.status(summary),
+        counted=findings.counted(summary),
+        target=words.percent(summary.accuracy_target),
+        chosen=summary.chosen and findings.row(summary, summary.chosen),
+        baseline=summary.baseline and findings.row(summary, summary.baseline),
+        front=[findings.row(summary, trial) for trial in summary.ranked_front()],
+        trials=[findings.row(summary, trial) for trial in summary.trials],
+        parts=findings.parts(summary),
+        pareto=Markup(svg(pareto, summary, "Accuracy against flash, RAM and count")),
+        progress=progress and Markup(svg(progress, summary, "Score over the trials")),
+        notes=findings.notes(summary),
+        provenance=findings.provenance(summary),
+        seconds=findings.seconds(summary),
+    )
+    with store_file.user_errors(path):
+        path.write_text(page, encoding="utf-8")
+
+
+def write_report(summary: Summary, folder: Path) -> None:
+    """report.html and pareto.png into `folder`. Raises UserError if they cannot be written."""
+    write_html(summary, folder / "report.html")
+    with store_file.user_errors(folder / "pareto.png"):
+        plots.write_png(plots.pareto_figure(summary), folder / "pareto.png")
+
+
+def _table(rows: list[Row], counted: str, narrow: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("stages")
+    for heading in ("accuracy", "device", "test"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("flash KiB", "RAM KiB", counted):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            f"{row.mark}{row.number}",
+            row.order if narrow else row.stages,
+            row.accuracy,
+            row.device,
+            row.test,
+            *map(_cost, (row.flash, row.ram, row.count)),
+            style="bold" if row.is_chosen else "" if row.meets_target else "dim",
+        )
+    return table
+
+
+def _cost(cost: Cost) -> Text:
+    return Text.assemble(cost.value, " ", (cost.ratio, "green")) if cost.ratio else Text(cost.value)
+
+
+def _legend(summary: Summary, on_front: int) -> list[str]:
+    marks = "★ chosen  • int8 baseline, which the ratios are to  (dim: misses the accuracy target)"
+    if on_front > FRONT_ON_TERMINAL:
+        marks += f"  … {on_front - FRONT_ON_TERMINAL} more on the front: see report.html"
+    made = findings.provenance(summary)
+    return [
+        marks,
+        f"count: {findings.notes(summary)['count']}. Board {made['board']} ({made['core']}), "
+        f"{made['compiler']}, {made['kernels']}.",
+    ]
