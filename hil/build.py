@@ -20,6 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
@@ -40,14 +41,14 @@ LINK_FLAGS = (
 )
 FLASH_PARTS = {
     ".vectors": "harness",
-    ".weights": "weights",
-    ".model": "model",
-    ".kernels": "kernels",
-    ".libc": "libc",
     ".harness": "harness",
+    ".libc": "libc",
+    ".kernels": "kernels",
+    ".model": "model",
+    ".weights": "weights",
     ".data": "harness",
 }
-STATIC_SECTIONS = (".data", ".bss")
+RAM_PARTS = {".data": "static", ".bss": "static", ".arena": "arena"}
 _GCC = "arm-none-eabi-gcc"
 _AR = "arm-none-eabi-ar"
 _TIMEOUT_S = 120
@@ -84,7 +85,7 @@ def build(program: Program, board: Board, folder: Path) -> Image:
     """
     compiler_version()
     harness = _harness(board)
-    archive = _kernels(board) / "libkernels.a"
+    archive = kernel_archive(board)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as name:
         work = Path(name)
@@ -114,8 +115,8 @@ def _harness(board: Board) -> Path:
     return cached("harness", key, lambda work: _compile(sources, work, board, [FIRMWARE], WARNINGS))
 
 
-def _kernels(board: Board) -> Path:
-    """Folder with libkernels.a: CMSIS-NN and our own kernels, for the board's core."""
+def kernel_archive(board: Board) -> Path:
+    """libkernels.a, cached: CMSIS-NN and our own kernels for the board's core."""
     ours = sorted((FIRMWARE / "kernels").glob("*.c"))
     theirs = sorted((_cmsis() / "cmsis_nn" / "Source").rglob("*.c"))
     includes = [FIRMWARE / "kernels", *_cmsis_includes()]
@@ -128,7 +129,7 @@ def _kernels(board: Board) -> Path:
         objects = sorted(work.glob("*.o"))
         _run([_AR, "rcsD", "libkernels.a", *(path.name for path in objects)], work)
 
-    return cached("kernels", key, make)
+    return cached("kernels", key, make) / "libkernels.a"
 
 
 def _cmsis() -> Path:
@@ -195,7 +196,11 @@ def _check_limits(image: Image) -> None:
 def _read_image(elf: Path, kept_as: Path, program: Program, board: Board) -> Image:
     with elf.open("rb") as stream:
         file = ELFFile(stream)
-        sections = [_Section(s.name, s["sh_addr"], s["sh_size"]) for s in file.iter_sections()]
+        sections = [
+            _Section(section.name, section["sh_addr"], section["sh_size"])
+            for section in file.iter_sections()
+            if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_size"]
+        ]
         symbols = {
             symbol.name: int(symbol["st_value"])
             for table in file.iter_sections()
@@ -209,12 +214,7 @@ def _read_image(elf: Path, kept_as: Path, program: Program, board: Board) -> Ima
         program=program,
         board=board,
         flash=_flash_sizes(sections, symbols["__data_load"], board),
-        ram=Sizes(
-            {
-                "arena": sum(s.size_bytes for s in sections if s.name == ".arena"),
-                "static": sum(s.size_bytes for s in sections if s.name in STATIC_SECTIONS),
-            }
-        ),
+        ram=_ram_sizes(sections),
         arena_address=symbols["__arena_start"],
         layer_ends=_layer_ends(symbols),
         staging=Region(staging, symbols["__staging_end"] - staging),
@@ -232,10 +232,20 @@ def _flash_sizes(sections: Sequence[_Section], data_load: int, board: Board) -> 
     parts = dict.fromkeys(("weights", "model", "kernels", "harness", "libc"), 0)
     end = board.flash.origin
     for section in sections:  # in the order of addresses, as in link.ld
-        if section.name in FLASH_PARTS and section.size_bytes:
+        if section.name not in FLASH_PARTS and section.name not in RAM_PARTS:
+            raise BuildFailed(f"link.ld.j2 has no place for section {section.name}")
+        if section.name in FLASH_PARTS:
             start = data_load if section.name == ".data" else section.address
             parts[FLASH_PARTS[section.name]] += start + section.size_bytes - end
             end = start + section.size_bytes
+    return Sizes(parts)
+
+
+def _ram_sizes(sections: Sequence[_Section]) -> Sizes:
+    parts = {"arena": 0, "static": 0}
+    for section in sections:
+        if section.name in RAM_PARTS:
+            parts[RAM_PARTS[section.name]] += section.size_bytes
     return Sizes(parts)
 
 
@@ -258,7 +268,7 @@ def _run(command: Sequence[str], folder: Path) -> str:
     except subprocess.TimeoutExpired:
         raise BuildFailed(f"no end after {_TIMEOUT_S} s: {shlex.join(command)}") from None
     if done.returncode:
-        if "nano.specs" in done.stderr:
+        if re.search(r"(nano\.specs|stdint\.h|string\.h): No such file", done.stderr):
             raise UserError(f"{_GCC} has no newlib-nano: {_DEBIAN}")
         if "No space left on device" in done.stderr:
             raise UserError(f"no space left to build in {folder}")

@@ -57,7 +57,7 @@ void model_run(void)
 {body}
 }}
 """
-    weights_c = f"#include <stdint.h>\n{weights}\ntypedef int weights;\n"
+    weights_c = f"#include <stdint.h>\n{weights}\ntypedef int file_is_not_empty;\n"
     files = {
         "model.h": model_h,
         "model.c": model_c,

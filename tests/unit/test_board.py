@@ -1,0 +1,165 @@
+"""Board files: those we ship agree with the tools; bad ones are refused by file and key."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from compress.errors import UserError
+from hil.board import board_names, load_board, read_board, without_limits
+from hil.types import Region
+
+GOOD = """
+title = "a board"
+core = "cortex-m4"
+clock_hz = 168_000_000
+backend = "pyocd"
+machine = ""
+pyocd_target = "stm32f405"
+port = "stm32f4"
+counter = "dwt"
+features = ["dsp", "fpu"]
+compiler_flags = ["-mcpu=cortex-m4"]
+stack_bytes = 4096
+[flash]
+origin = 0x0800_0000
+length_bytes = 0x10_0000
+[ram]
+origin = 0x2000_0000
+length_bytes = 0x2_0000
+[limits]
+flash_bytes = 1_048_576
+ram_bytes = 131_072
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def predefined(flags: tuple[str, ...]) -> str:
+    command = ["arm-none-eabi-gcc", *flags, "-dM", "-E", "-x", "c", "/dev/null"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_emulated_boards_are_there() -> None:
+    assert {"m0", "m3", "m4", "m7", "m33", "m55"} <= set(board_names())
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_core_and_features_are_what_the_compiler_makes_of_the_flags(name: str) -> None:
+    board = load_board(name)
+    assert f"-mcpu={board.core}" in board.compiler_flags
+    macros = predefined(board.compiler_flags)
+    for feature, macro in (
+        ("dsp", "__ARM_FEATURE_DSP 1"),
+        ("fpu", "__ARM_FP "),
+        ("mve", "__ARM_FEATURE_MVE "),
+    ):
+        assert (feature in board.features) == (f"#define {macro}" in macros), feature
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_regions_do_not_overlap(name: str) -> None:
+    board = load_board(name)
+    regions = [board.flash, board.ram] + ([board.staging] if board.staging else [])
+    regions.sort(key=lambda region: region.origin)
+    assert all(a.end <= b.origin for a, b in itertools.pairwise(regions))
+
+
+def test_qemu_knows_the_machines() -> None:
+    listing = subprocess.run(
+        ["qemu-system-arm", "-machine", "help"], capture_output=True, text=True, check=True
+    ).stdout
+    machines = {line.split()[0] for line in listing.splitlines() if line}
+    boards = [load_board(name) for name in board_names()]
+    assert {board.machine for board in boards if board.backend == "qemu"} <= machines
+
+
+def test_a_real_board_loads(tmp_path: Path) -> None:
+    board = read_board(write(tmp_path, GOOD))
+    assert (board.name, board.backend, board.counter, board.staging) == (
+        "mine",
+        "pyocd",
+        "dwt",
+        None,
+    )
+    assert board.flash == Region(0x0800_0000, 1 << 20)
+    assert board.features == {"dsp", "fpu"}
+
+
+def test_limits_default_to_what_the_file_says_and_can_be_lifted() -> None:
+    board = load_board("m3")
+    assert (board.flash_limit_bytes, board.ram_limit_bytes) == (128 * 1024, 20 * 1024)
+    free = without_limits(board)
+    assert (free.flash_limit_bytes, free.ram_limit_bytes) == (4 << 20, 4 << 20)
+
+
+@pytest.mark.parametrize("name", ["m5", "", "../boards/m3", "M3", "m3.toml"])
+def test_an_unknown_board_is_refused_with_the_names_there_are(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_board(name)
+    assert repr(name) in str(caught.value)
+    assert ", ".join(board_names()) in str(caught.value)
+
+
+@pytest.mark.parametrize("line", [line for line in GOOD.splitlines() if " = " in line])
+def test_a_missing_key_is_named(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, GOOD.replace(line + "\n", "", 1))
+    with pytest.raises(UserError) as caught:
+        read_board(path)
+    assert str(path) in str(caught.value)
+    assert re.search(rf"missing key (\w+\.)?{line.split(' = ')[0]}\b", str(caught.value))
+
+
+@pytest.mark.parametrize("table", ["flash", "ram", "limits"])
+def test_a_missing_table_is_named(tmp_path: Path, table: str) -> None:
+    path = write(tmp_path, re.sub(rf"\[{table}\]\n(\w+ = .*\n)+", "", GOOD))
+    with pytest.raises(UserError, match=f"missing key {table}"):
+        read_board(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('title = "a board"', 'title = "a board"\ncolour = "red"', "unknown key colour"),
+        ("[flash]", "[flash]\nsectors = 4", "unknown key flash.sectors"),
+        ("[flash]", "[eeprom]\n[flash]", "unknown key eeprom"),
+        ('"cortex-m4"', '"cortex-a9"', "core = 'cortex-a9': must be one of cortex-m0"),
+        ('"cortex-m4"', "4", "core = 4"),
+        ("168_000_000", '"fast"', "clock_hz = 'fast'"),
+        ("168_000_000", "0", "clock_hz = 0"),
+        ("168_000_000", "true", "clock_hz = True"),
+        ("168_000_000", "168e6", "clock_hz = 168000000.0"),
+        ('"pyocd"', '"openocd"', "backend = 'openocd': must be one of qemu, pyocd"),
+        ('"pyocd"', '"qemu"', "machine = ''"),
+        ('"stm32f4"', '""', "port = ''"),
+        ('"dwt"', '"etm"', "counter = 'etm': must be one of insn, model, dwt, systick"),
+        ('["dsp", "fpu"]', '["dsp", "gpu"]', "features = "),
+        ('["dsp", "fpu"]', '"dsp"', "features = 'dsp'"),
+        ('["-mcpu=cortex-m4"]', "[4]", "compiler_flags = [4]"),
+        ("stack_bytes = 4096", "stack_bytes = 4097", "stack_bytes = 4097"),
+        ("stack_bytes = 4096", "stack_bytes = 1_000_000", "stack_bytes = 1000000"),
+        ("0x2000_0000", "-4", "ram.origin = -4"),
+        ("0x2_0000", "0", "ram.length_bytes = 0"),
+        ("0x0800_0000", "0xFFFF_0000", "flash.length_bytes = 1048576"),
+        ("1_048_576", "1_048_577", "limits.flash_bytes = 1048577"),
+        ("131_072", "131_073", "limits.ram_bytes = 131073"),
+        ("[limits]", "[staging]\norigin = 0\n[limits]", "missing key staging.length_bytes"),
+        ("[limits]", 'staging = "ram"\n[limits]', "unknown key ram.staging"),
+        ("core = ", "core == ", ""),
+    ],
+)
+def test_a_bad_value_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(UserError) as caught:
+        read_board(path)
+    assert str(path) in str(caught.value)
+    assert named in str(caught.value)
