@@ -71,7 +71,7 @@ class QemuMemory(MemoryInterface):
         self._probe.write_bus(addr, struct.pack(f"<{len(data)}I", *data))
 
     def read_memory_block32(self, addr: int, size: int, **attrs: Any) -> Sequence[int]:
-        return struct.unpack(f"<{size}I", self._probe.read_bus(addr, 4 * size))
+        return list(struct.unpack(f"<{size}I", self._probe.read_bus(addr, 4 * size)))
 
     def write_memory_block8(self, addr: int, data: Sequence[int], **attrs: Any) -> None:
         self._probe.write_bus(addr, bytes(data))

@@ -19,7 +19,6 @@ STOP_REPLIES = b"TSWX"
 SIGINT = 2  # the stub stopped because it was asked to
 SIGTRAP = 5  # it stopped at a breakpoint or after a step
 _DEFAULT_PACKET_BYTES = 0x400
-_WRITE_HEADER_BYTES = 40  # "$M<address>,<length>:" and "#xx", with room to spare
 
 
 class RspError(Exception):
@@ -206,19 +205,19 @@ class RspClient:
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Raises RspRefused where nothing answers on the bus."""
-        chunk_bytes = (self._packet_bytes - _WRITE_HEADER_BYTES) // 2
+        chunk_bytes = (self._packet_bytes - 40) // 2  # 40: "$M<address>,<length>:#xx" and more
         for offset in range(0, len(data), chunk_bytes):
             piece = data[offset : offset + chunk_bytes]
             self.command(b"M%x,%x:%b" % (address + offset, len(piece), piece.hex().encode()))
 
     def read_register(self, name: str) -> int:
-        reply = self.command(b"p%x" % self.registers[name].number)
-        return int.from_bytes(self._from_hex(reply), "little")
+        data = self._from_hex(self.command(b"p%x" % self.registers[name].number))
+        return int.from_bytes(data, "little")
 
     def write_register(self, name: str, value: int) -> None:
         register = self.registers[name]
-        data = value.to_bytes(register.size_bytes, "little").hex().encode()
-        self.command(b"P%x=%b" % (register.number, data))
+        data = value.to_bytes(register.size_bytes, "little")
+        self.command(b"P%x=%b" % (register.number, data.hex().encode()))
 
     def _from_hex(self, text: bytes) -> bytes:
         try:
@@ -244,8 +243,8 @@ class RspClient:
     def _read_feature(self, name: str) -> str:
         text = b""
         while True:
-            span = b"%x,%x" % (len(text), self._packet_bytes - 16)
-            reply = self.command(b"qXfer:features:read:%b:%b" % (name.encode(), span))
+            span = f"{name}:{len(text):x},{self._packet_bytes - 16:x}"
+            reply = self.command(b"qXfer:features:read:" + span.encode())
             text += reply[1:]
             if reply[:1] != b"m":  # "m": there is more; "l": this was the last part
                 return text.decode()

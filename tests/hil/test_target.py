@@ -99,8 +99,9 @@ def test_counts_repeat_exactly(target: Target, image: Image) -> None:
 
 def test_memory_reads_back_at_any_alignment(target: Target, image: Image) -> None:
     target.load(image)
-    data = np.random.default_rng(1).bytes(20_000)
-    for offset, size_bytes in [(0, 20_000), (1, 1), (2, 4099), (3, 8), (0, 3), (7, 12_345)]:
+    room = min(20_000, image.staging.length_bytes)
+    data = np.random.default_rng(1).bytes(room)
+    for offset, size_bytes in [(0, room), (1, 1), (2, room // 2 + 1), (3, 8), (0, 3), (7, 4099)]:
         address = image.staging.origin + offset
         target.write(address, data[:size_bytes])
         assert target.read(address, size_bytes) == data[:size_bytes]
@@ -225,7 +226,7 @@ def test_a_stack_overflow_is_ours(target: Target, board: Board, tmp_path: Path) 
 """
     overflowing = build(program(board, deep), board, tmp_path)
     target.load(overflowing)
-    with pytest.raises(FirmwareFault, match="stack overflow"):
+    with pytest.raises(FirmwareFault, match="stack overflow|STKOF"):
         target.run(layout_of(overflowing, 1).request, TIMEOUT_S)
 
 
