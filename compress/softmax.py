@@ -38,8 +38,7 @@ def softmax_rows(x: Int8Array, parameters: SoftmaxParameters) -> Int8Array:
     sums = _round_shift(terms, _ACCUMULATION_BITS).sum(axis=1, keepdims=True)
     reciprocal, bits_over_unit = _reciprocal(sums)
     scaled = _round_shift(_multiply(reciprocal, terms), bits_over_unit + 31 - 8)
-    result = np.clip(scaled - 128, -128, 127)
-    return np.where(-below_max >= parameters.diff_min, result, -128).astype(np.int8)
+    return np.clip(scaled - 128, -128, 127).astype(np.int8)
 
 
 def _exponentials(parameters: SoftmaxParameters) -> Int64Array:

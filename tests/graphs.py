@@ -40,6 +40,8 @@ OP_KINDS = (
     "softmax",
     "requantize",
 )
+# TFLite casts 6 / scale to int32 for ReLU6: scales below 3e-9 have no defined clamp.
+SMALLEST_SCALE = 1e-7
 NONE, RELU, RELU6 = Activation.NONE, Activation.RELU, Activation.RELU6
 
 
@@ -248,6 +250,7 @@ class GraphBuilder:
         return len(self.tensors) - 1
 
     def _activation(self, name: str, shape: tuple[int, ...], scale: float, zero_point: int) -> int:
+        scale = max(scale, SMALLEST_SCALE)
         return self._tensor(Tensor(name, shape, "int8", (float32(scale),), zero_point))
 
     def _pool_output(
