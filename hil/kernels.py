@@ -89,7 +89,7 @@ def alignment_bytes(board: Board) -> int:
 
 def _convolution(graph: Graph, op: Conv2D, board: Board) -> Kernel:
     """Conditions of arm_convolve_wrapper_s8; buffers of arm_convolve_s8_get_buffer_size."""
-    _, height, width, channels = graph.tensors[op.input].shape
+    _, height, _, channels = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
     _, rows, columns, _ = graph.tensors[op.weights].shape
     pad = op.padding

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from compress.cost import macs
-
 from compress.ops import Add, Requantize, Reshape, Softmax, inputs_of
 from compress.types import Graph
 from hil.kernels import Kernel, alignment_bytes, choose
@@ -91,7 +90,7 @@ def place(buffers: Sequence[Buffer], alignment: int) -> list[Buffer]:
 
 
 def _place_in(buffers: Sequence[Buffer], order: Sequence[int], alignment: int) -> list[Buffer]:
-    """Greedy placement: in `order`, each buffer at the lowest offset that is free while it lives."""
+    """Greedy: in `order`, each buffer at the lowest offset that is free while it lives."""
     placed: dict[int, Buffer] = {}
     for index in order:
         buffer, offset = buffers[index], 0
@@ -133,7 +132,7 @@ def _storage(graph: Graph) -> list[_Storage]:
     ops = graph.ops
     last_use = {graph.input: 0}
     for index, op in enumerate(ops):
-        last_use.update({tensor: index for tensor in (*inputs_of(op), op.output)})
+        last_use.update(dict.fromkeys((*inputs_of(op), op.output), index))
     # The output is read after the last operator: no operator may write over it.
     last_use[graph.output] = len(ops)
 

@@ -1,0 +1,235 @@
+"""Generated programs on emulated cores against the NumPy reference: bit for bit, layer by layer."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graphs import (
+    RELU,
+    RELU6,
+    GraphBuilder,
+    ds_cnn,
+    every_op,
+    graphs,
+    random_inputs,
+    residual,
+    tiny_conv,
+)
+from hypothesis import HealthCheck, given, settings
+from machine import RUN, RUN_REPLY, Machine
+from programs import program
+
+from compress import reference
+from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Padding
+from compress.types import Graph, Int8Array
+from hil.board import load_board
+from hil.build import build
+from hil.kernels import choose
+from hil.plan import make_plan
+from hil.render import render
+from hil.target import Layout, Target
+from hil.targets import open_target
+from hil.types import Board, Image
+
+BOARDS = ("m3", "m4", "m7")
+TIMEOUT_S = 30.0
+
+
+@pytest.fixture(scope="module", params=BOARDS)
+def board(request: pytest.FixtureRequest) -> Board:
+    return load_board(request.param)
+
+
+@pytest.fixture(scope="module")
+def target(board: Board) -> Iterator[Target]:
+    opened = open_target(board)
+    yield opened
+    opened.close()
+
+
+def staged(target: Target, image: Image, graph: Graph, inputs: Int8Array) -> Layout:
+    """Load the image and put the inputs in place."""
+    target.load(image)
+    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
+    layout = Layout.within(image.staging, len(inputs), *sizes)
+    target.write(layout.inputs.origin, inputs.tobytes())
+    target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
+    return layout
+
+
+def assert_bit_equal(target: Target, graph: Graph, folder: Path, samples: int = 4) -> None:
+    inputs = random_inputs(graph, samples)
+    inputs[0] = -128
+    image = build(render(make_plan(graph, target.board), target.board), target.board, folder)
+    layout = staged(target, image, graph, inputs)
+    target.run(layout.request, TIMEOUT_S)
+    outputs = target.read(layout.outputs.origin, layout.outputs.length_bytes)
+    expected = reference.run(graph, inputs)
+    got = np.frombuffer(outputs, np.int8).reshape(expected.shape)
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("example", [tiny_conv, residual, ds_cnn])
+def test_example_is_bit_equal(target: Target, tmp_path: Path, example: object) -> None:
+    assert callable(example)
+    assert_bit_equal(target, example(), tmp_path, samples=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("random")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graph=graphs())
+def test_random_graph_is_bit_equal(target: Target, folder: Path, graph: Graph) -> None:
+    assert_bit_equal(target, graph, folder)
+
+
+def awkward() -> Graph:
+    """Each kernel at least once, with odd channels, odd windows and lopsided padding."""
+    b = GraphBuilder(seed=5)
+    fine = {"weight_scale": 0.002, "gain": 0.4}
+    x = b.input((11, 9, 3), 0.02, zero_point=-128)
+    x = b.conv(x, 7, (3, 2), dilation=(2, 1), padding=Padding(3, 1, 0, 1), activation=RELU6)
+    x = b.depthwise(x, 1, (3, 3), padding=Padding(1, 0, 1, 1), zero_point=-128, **fine)
+    x = b.conv(x, 5, (1, 1), activation=RELU, **fine)
+    x = b.depthwise(x, 1, (5, 2), padding=Padding(2, 2, 1, 0), **fine)
+    x = b.add(x, b.requantize(x, zero_point=40), activation=RELU, zero_point=-90, gain=0.5)
+    x = b.depthwise(x, 1, (3, 3), padding=Padding(0, 2, 0, 2), **fine)
+    x = b.depthwise(x, 3, (2, 3), (2, 1), (1, 2), Padding(1, 1, 2, 2), **fine)
+    x = b.conv(x, 6, (1, 1), (1, 2), zero_point=100, **fine)
+    x = b.depthwise(x, 4, (2, 2), padding=Padding(1, 0, 0, 1), **fine)
+    x = b.average_pool(x, (3, 2), (2, 1), Padding(1, 1, 0, 1))
+    x = b.max_pool(x, (2, 3), (1, 2), Padding(1, 0, 1, 1))
+    x = b.requantize(x, b.tensors[x].scale * 0.9, zero_point=-60, activation=RELU)
+    x = b.reshape(x, (b.tensors[x].elements,))
+    x = b.fully_connected(x, 13, weight_scale=0.4, gain=0.4)
+    return b.finish(b.softmax(b.requantize(x, b.tensors[x].scale * 1.5)), "awkward")
+
+
+def test_every_layer_is_bit_equal_where_it_ends(target: Target, tmp_path: Path) -> None:
+    graph = awkward()
+    inputs = random_inputs(graph, 1)
+    plan = make_plan(graph, target.board)
+    image = build(render(plan, target.board), target.board, tmp_path)
+    expected = reference.trace(graph, inputs)
+    layout = staged(target, image, graph, inputs)
+    assert len(image.layer_ends) == len(graph.ops)
+    for step, end in zip(plan.steps, image.layer_ends, strict=True):
+        target.run_until(layout.request, end, TIMEOUT_S)
+        address = image.arena_address + plan.tensors[step.op.output].offset_bytes
+        got = np.frombuffer(target.read(address, expected[step.op.output].size), np.int8)
+        target.resume(TIMEOUT_S)
+        np.testing.assert_array_equal(got, expected[step.op.output].reshape(-1), step.op.name)
+
+    # A saturated layer would prove little.
+    assert all(len(np.unique(values)) > 5 for values in expected.values())
+    assert {step.kernel for step in plan.steps} >= {
+        "arm_convolve_1x1_s8",
+        "arm_convolve_1x1_s8_fast",
+        "arm_convolve_s8",
+        "arm_depthwise_conv_3x3_s8",
+        "arm_depthwise_conv_s8",
+        "arm_avgpool_s8",
+        "arm_max_pool_s8",
+        "arm_fully_connected_s8",
+        "add_s8",
+        "requantize_s8",
+        "softmax_s8",
+    }
+    optimized = "arm_depthwise_conv_s8_opt" in {step.kernel for step in plan.steps}
+    assert optimized == ("dsp" in target.board.features)
+
+
+# What CMSIS-NN itself says, compiled for the core, of the kernels that use scratch.
+BUFFER_SIZES = {
+    "arm_convolve_s8": "arm_convolve_s8_get_buffer_size(&input, &filter)",
+    "arm_convolve_1_x_n_s8": "arm_convolve_1_x_n_s8_get_buffer_size(&input, &filter)",
+    "arm_convolve_1x1_s8_fast": "arm_convolve_1x1_s8_fast_get_buffer_size(&input)",
+    "arm_depthwise_conv_s8_opt": "arm_depthwise_conv_s8_opt_get_buffer_size(&input, &filter)",
+    "arm_avgpool_s8": "arm_avgpool_s8_get_buffer_size(output.w, input.c)",
+    "arm_fully_connected_s8": "arm_fully_connected_s8_get_buffer_size(&filter)",
+}
+
+
+def scratch_graphs() -> list[Graph]:
+    b = GraphBuilder()
+    x = b.input((1, 12, 5))
+    b.conv(x, 3, (1, 3), padding=Padding(0, 0, 1, 1))
+    b.conv(x, 3, (1, 2))
+    b.conv(x, 3, (1, 1))
+    b.depthwise(x, 1, (1, 3))
+    b.average_pool(x, (1, 4))
+    graphs = [b.finish(0)]
+    b = GraphBuilder()
+    x = b.input((6, 7, 130))
+    b.conv(x, 9, (3, 3))
+    b.depthwise(x, 1, (5, 3))
+    b.depthwise(x, 1, (4, 4), padding=Padding(1, 2, 1, 2))
+    b.average_pool(x, (6, 7))
+    b.fully_connected(x, 4)
+    return [*graphs, b.finish(0)]
+
+
+@pytest.mark.parametrize("name", [*BOARDS, "m0", "m33", "m55"])
+def test_scratch_is_what_the_kernels_ask_for(name: str, tmp_path: Path) -> None:
+    board = load_board(name)
+    expected, lines = [], []
+    for graph in scratch_graphs():
+        for op in graph.ops:
+            kernel = choose(graph, op, board)
+            if kernel.name not in BUFFER_SIZES:
+                assert kernel.scratch_bytes == 0
+                continue
+            source, out = graph.input_tensor, graph.tensors[op.output]
+            window = (1, 1, 1, 1)
+            if isinstance(op, Conv2D | DepthwiseConv2D):
+                window = graph.tensors[op.weights].shape
+            elif isinstance(op, AveragePool2D):
+                window = (1, *op.filter, 1)
+            shapes = (source.shape, window, (1, 1, *out.shape)[-4:])
+            dims = ", ".join(
+                f"{name} = {{{', '.join(map(str, shape))}}}"
+                for name, shape in zip(("input", "filter", "output"), shapes, strict=True)
+            )
+            lines.append(
+                f"{{ const cmsis_nn_dims {dims}; (void)input; (void)filter; (void)output; "
+                f"sizes[{len(expected)}] = {BUFFER_SIZES[kernel.name]}; }}"
+            )
+            expected.append(kernel.scratch_bytes)
+    size = 4 * len(expected)
+    body = f"int32_t *sizes = (int32_t *)(model_arena + {256 - size});\n" + "\n".join(lines)
+    made = program(
+        board,
+        body,
+        declarations='#include "arm_nnfunctions.h"',
+        output_bytes=size,
+        arena_bytes=256,
+    )
+    image = build(made, board, tmp_path)
+    layout = Layout.within(image.staging, 1, 4, size)
+    places = (layout.inputs, layout.outputs, layout.counts)
+    inputs, outputs, counts = (place.origin for place in places)
+    with Machine(image, tmp_path) as machine:
+        reply = machine.ask(RUN, 1, inputs, 0, outputs, counts)
+        assert (reply.type, reply.words[0]) == (RUN_REPLY, 0)
+        got = struct.unpack(f"<{len(expected)}i", machine.read(outputs, size))
+    assert list(got) == expected
+    assert any(expected)
+
+
+def test_program_has_only_the_kernels_it_calls(target: Target, tmp_path: Path) -> None:
+    graph = every_op()
+    pooled = GraphBuilder()
+    pooled.max_pool(pooled.input((4, 4, 2)), (2, 2))
+    images = [
+        build(render(make_plan(g, target.board), target.board), target.board, tmp_path / name)
+        for name, g in (("all", graph), ("pool", pooled.finish(1)))
+    ]
+    everything, one = (image.flash.parts["kernels"] for image in images)
+    assert 0 < one < everything / 4
