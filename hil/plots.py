@@ -108,6 +108,7 @@ def progress_figure(summary: Summary) -> Figure | None:
         failed = [trial.number for trial in summary.trials if trial.measurement is None]
         axes.vlines(failed, 0, 0.04, color=_FAINT, transform=axes.get_xaxis_transform())
         axes.axhline(1.0, color=_FAINT, linewidth=1, linestyle=":")
+        axes.set_xlim(0, summary.trials[-1].number + 1)
         axes.set_xlabel("trial")
         axes.set_ylabel("score (baseline = 1)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

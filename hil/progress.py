@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from hil import pareto, words
@@ -43,7 +44,11 @@ class Line:
     def show(self, share: float, text: str) -> None:
         """`share` is what is done, 0..1."""
         if self._console.is_terminal:
-            self._live().update(self._live().task_ids[0], completed=share, description=text)
+            if self._progress is None:
+                self._progress = _bar(self._console)
+                self._progress.add_task(text, total=1.0)
+                self._progress.start()
+            self._progress.update(self._progress.task_ids[0], completed=share, description=text)
         elif self._now() - self._printed_at >= PLAIN_INTERVAL_S:
             self._printed_at = self._now()
             self._console.print(Text(text), soft_wrap=True)
@@ -53,20 +58,6 @@ class Line:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-
-    def _live(self) -> Progress:
-        if self._progress is None:
-            self._progress = Progress(
-                SpinnerColumn(),
-                BarColumn(bar_width=16),
-                TextColumn("{task.description}", markup=False),
-                console=self._console,
-                transient=True,
-                redirect_stdout=False,  # stdout belongs to --json
-            )
-            self._progress.add_task("", total=1.0)
-            self._progress.start()
-        return self._progress
 
 
 class SearchProgress:
@@ -136,6 +127,22 @@ def training_progress(
         yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")
     finally:
         line.close()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(table_column=Column(width=1)),
+        BarColumn(bar_width=12, table_column=Column(width=12)),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+        console=console,
+        transient=True,
+        expand=True,
+        redirect_stdout=False,  # stdout belongs to --json
+    )
 
 
 def _best_words(best: Trial | None) -> str:

@@ -111,7 +111,7 @@ def _table(rows: list[Row], counted: str, narrow: bool) -> Table:
 
 
 def _cost(cost: Cost) -> Text:
-    return Text.assemble(cost.value, " ", (cost.ratio, "green")) if cost.ratio else Text(cost.value)
+    return Text.assemble(cost.value, " ", (cost.ratio, "cyan")) if cost.ratio else Text(cost.value)
 
 
 def _legend(summary: Summary, on_front: int) -> list[str]:

@@ -40,6 +40,7 @@ class RunIdentity:
 class Session:
     """One process that worked on the run. `stopped_by` is None if it was killed or still runs."""
 
+    id: int
     started: float
     heartbeat: float
     accuracy_target: float
@@ -158,8 +159,7 @@ class Store:
 
     def next_number(self) -> int:
         """One more than the highest trial number; 1 in an empty store."""
-        row = self._rows("SELECT coalesce(max(number), 0) + 1 AS number FROM trials")[0]
-        return int(row["number"])
+        return int(self._rows("SELECT coalesce(max(number), 0) + 1 AS n FROM trials")[0]["n"])
 
     def add_final(self, final: Final) -> bool:
         """Write final figures, once: False, and the first stay, if they are already there."""
@@ -167,9 +167,8 @@ class Store:
 
     def finals(self) -> tuple[Final, ...]:
         """All final figures, by trial number and split."""
-        return tuple(
-            Final(**row) for row in self._rows("SELECT * FROM finals ORDER BY number, split")
-        )
+        rows = self._rows("SELECT * FROM finals ORDER BY number, split")
+        return tuple(Final(**row) for row in rows)
 
     def begin_session(self, accuracy_target: float) -> None:
         """From now on this process's time counts as used; the target is what the report shows."""
@@ -181,11 +180,6 @@ class Store:
             )
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
 
-    def heartbeat(self) -> None:
-        """Note that this session is alive; `add` does it too."""
-        with store_file.transaction(self._connection, self.path):
-            self._beat()
-
     def end_session(self, stopped_by: str) -> None:
         """Note in a few words what ended this session, as the report will show it."""
         with store_file.transaction(self._connection, self.path):
@@ -196,21 +190,16 @@ class Store:
 
     def sessions(self) -> tuple[Session, ...]:
         """All sessions of this run, oldest first."""
-        columns = "started, heartbeat, accuracy_target, stopped_by"
-        return tuple(
-            Session(**row) for row in self._rows(f"SELECT {columns} FROM sessions ORDER BY id")
-        )
+        rows = self._rows("SELECT * FROM sessions ORDER BY id")
+        return tuple(Session(**row) for row in rows)
 
     def used_minutes(self) -> float:
         """Minutes that all sessions together have worked, this one up to now."""
-        seconds = self._rows(
-            "SELECT coalesce(sum(heartbeat - started), 0.0) AS total "
-            "FROM sessions WHERE id IS NOT ?",
-            self._session,
-        )[0]["total"]
+        others = (one for one in self.sessions() if one.id != self._session)
+        seconds = sum(one.heartbeat - one.started for one in others)
         if self._session is not None:
             seconds += time.monotonic() - self._session_began
-        return float(seconds) / 60
+        return seconds / 60
 
     def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         with store_file.user_errors(self.path):
