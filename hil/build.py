@@ -1,4 +1,4 @@
-"""Program -> Image: compile with arm-none-eabi-gcc, link, read sizes and symbols from the ELF.
+"""Program -> Image: compile with arm-none-eabi-gcc, link, hold the result to the limits.
 
 What does not depend on the model (kernel archive, most of the harness) is compiled once and cached.
 """
@@ -6,27 +6,22 @@ What does not depend on the model (kernel archive, most of the harness) is compi
 from __future__ import annotations
 
 import functools
-import hashlib
-import itertools
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
-
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
 
 from compress.errors import HilError, OverBudget, UserError
 from hil.cache import cached, hash_of
-from hil.types import Board, Image, Program, Region, Sizes
+from hil.elf import read_image
+from hil.types import Board, Image, Program
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
@@ -39,16 +34,6 @@ LINK_FLAGS = (
     "-Wl,--build-id=none",
     "-Wl,--fatal-warnings",
 )
-FLASH_PARTS = {
-    ".vectors": "harness",
-    ".harness": "harness",
-    ".libc": "libc",
-    ".kernels": "kernels",
-    ".model": "model",
-    ".weights": "weights",
-    ".data": "harness",
-}
-RAM_PARTS = {".data": "static", ".bss": "static", ".arena": "arena"}
 _GCC = "arm-none-eabi-gcc"
 _AR = "arm-none-eabi-ar"
 _TIMEOUT_S = 120
@@ -96,11 +81,11 @@ def build(program: Program, board: Board, folder: Path) -> Image:
         _compile(sources, work, board, includes, WARNINGS)
         objects = [work / "main.o", work / "model.o", work / "weights.o"]
         _link([*objects, *sorted(harness.glob("*.o")), archive], work, board)
-        image = _read_image(work / "model.elf", folder / "model.elf", program, board)
+        image = read_image(work / "model.elf", program, board)
         _check_limits(image)
         for file in (*program.files, "model.elf"):
             (work / file).replace(folder / file)
-    return image
+    return replace(image, elf=folder / "model.elf")
 
 
 def _harness(board: Board) -> Path:
@@ -172,9 +157,12 @@ def _link(inputs: Sequence[Path], work: Path, board: Board) -> None:
 
 
 def _over_budget(board: Board, overflows: dict[str, str]) -> OverBudget:
-    sizes = {"FLASH": board.flash.length_bytes, "RAM": board.ram.length_bytes}
+    sizes = {
+        "FLASH": f"{board.flash.length_bytes} bytes",
+        "RAM": f"{board.ram.length_bytes} bytes, {board.stack_bytes} of them stack",
+    }
     texts = [
-        f"{region.lower()} of {board.name} ({sizes[region]} bytes) overflows by {excess} bytes"
+        f"{region.lower()} of {board.name} ({sizes[region]}) overflows by {excess} bytes"
         for region, excess in overflows.items()
     ]
     return OverBudget("; ".join(texts))
@@ -191,70 +179,6 @@ def _check_limits(image: Image) -> None:
                 f"{region} of {board.name}: needs {used} bytes, "
                 f"{used - limit} more than the {limit} allowed"
             )
-
-
-def _read_image(elf: Path, kept_as: Path, program: Program, board: Board) -> Image:
-    with elf.open("rb") as stream:
-        file = ELFFile(stream)
-        sections = [
-            _Section(section.name, section["sh_addr"], section["sh_size"])
-            for section in file.iter_sections()
-            if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_size"]
-        ]
-        symbols = {
-            symbol.name: int(symbol["st_value"])
-            for table in file.iter_sections()
-            if isinstance(table, SymbolTableSection)
-            for symbol in table.iter_symbols()
-        }
-    staging = symbols["__staging_start"]
-    return Image(
-        elf=kept_as,
-        sha256=hashlib.sha256(elf.read_bytes()).hexdigest(),
-        program=program,
-        board=board,
-        flash=_flash_sizes(sections, symbols["__data_load"], board),
-        ram=_ram_sizes(sections),
-        arena_address=symbols["__arena_start"],
-        layer_ends=_layer_ends(symbols),
-        staging=Region(staging, symbols["__staging_end"] - staging),
-    )
-
-
-class _Section(NamedTuple):
-    name: str
-    address: int
-    size_bytes: int
-
-
-def _flash_sizes(sections: Sequence[_Section], data_load: int, board: Board) -> Sizes:
-    """Bytes of flash by part; the padding before a section counts as the section's."""
-    parts = dict.fromkeys(("weights", "model", "kernels", "harness", "libc"), 0)
-    end = board.flash.origin
-    for section in sections:  # in the order of addresses, as in link.ld
-        if section.name not in FLASH_PARTS and section.name not in RAM_PARTS:
-            raise BuildFailed(f"link.ld.j2 has no place for section {section.name}")
-        if section.name in FLASH_PARTS:
-            start = data_load if section.name == ".data" else section.address
-            parts[FLASH_PARTS[section.name]] += start + section.size_bytes - end
-            end = start + section.size_bytes
-    return Sizes(parts)
-
-
-def _ram_sizes(sections: Sequence[_Section]) -> Sizes:
-    parts = {"arena": 0, "static": 0}
-    for section in sections:
-        if section.name in RAM_PARTS:
-            parts[RAM_PARTS[section.name]] += section.size_bytes
-    return Sizes(parts)
-
-
-def _layer_ends(symbols: Mapping[str, int]) -> tuple[int, ...]:
-    """Addresses of model_layer_end_0, _1, ...: as many as there are."""
-    names = itertools.takewhile(
-        symbols.__contains__, (f"model_layer_end_{index}" for index in itertools.count())
-    )
-    return tuple(symbols[name] for name in names)
 
 
 def _run(command: Sequence[str], folder: Path) -> str:
