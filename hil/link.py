@@ -94,9 +94,16 @@ class Link:
 
     def finish_run(self, sequence: int, timeout_s: float) -> RunReply:
         """Wait for the reply to RUN."""
-        payload = self._receive(Kind.RUN_REPLY, sequence, time.monotonic() + timeout_s)
-        if payload is None:
+        reply = self.poll_run(sequence, timeout_s)
+        if reply is None:
             raise self._silence("RUN", timeout_s)
+        return reply
+
+    def poll_run(self, sequence: int, wait_s: float) -> RunReply | None:
+        """The reply to RUN, or None if the run goes on."""
+        payload = self._receive(Kind.RUN_REPLY, sequence, time.monotonic() + wait_s)
+        if payload is None:
+            return None
         result = self._parsed(RunResult.unpack, payload)
         if result.status:
             why = wire.RUN_FAILURES.get(result.status, f"status {result.status}")

@@ -6,16 +6,18 @@ QEMU inherits them: two processes cannot be given the same port, and a port that
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import weakref
+from typing import IO
 
 from compress.errors import UserError
+from hil.emulator import QEMU
 from hil.types import Board
 
-QEMU = "qemu-system-arm"
 _ENDING_S = 5.0
 _STDERR_BYTES = 2000
 
@@ -50,18 +52,17 @@ class Emulator:
                 pass_fds=(gdb.fileno(), uart.fileno()),
                 start_new_session=True,  # Ctrl-C is for us, not for QEMU
             )
-        self._finalizer = weakref.finalize(self, _kill, self._process)
+        self._finalizer = weakref.finalize(self, _kill, self._process, self._stderr)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def running(self) -> bool:
-        return self._process.poll() is None
-
     def stderr(self) -> str:
         """The end of what QEMU has printed."""
-        size_bytes = self._stderr.seek(0, 2)
+        if self._stderr.closed:
+            return self._last_words
+        size_bytes = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size_bytes - _STDERR_BYTES))
         return self._stderr.read().decode(errors="replace").strip()
 
@@ -73,12 +74,15 @@ class Emulator:
             return None
 
     def kill(self) -> None:
+        """End QEMU, however it is; may be called twice."""
+        self._last_words = self.stderr()
         self._finalizer()
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
     process.kill()  # SIGKILL ends a stopped process, too
     process.wait(_ENDING_S)
+    stderr.close()
 
 
 def _listener() -> socket.socket:

@@ -33,7 +33,6 @@ BAUD_RATE = 115_200
 HELLO_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 5.0
 _POLL_S = 0.001
-_LAST_LOOK_S = 0.05
 
 # pyOCD logs what it finds and what goes wrong; what goes wrong is raised here. An application
 # that configures logging still gets the records.
@@ -102,10 +101,10 @@ class PyocdTarget:
     def _wait_until_halted(self, sequence: int, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while self._chip.get_state() != PyocdTargetApi.State.HALTED:
-            if time.monotonic() > deadline:
-                self._serial.finish_run(sequence, _LAST_LOOK_S)  # it may have crashed
+            if self._serial.poll_run(sequence, _POLL_S) is not None:
                 raise NoReply("the run ended without passing there", self._serial.transcript)
-            time.sleep(_POLL_S)
+            if time.monotonic() > deadline:
+                raise NoReply(f"not there within {timeout_s:g} s", self._serial.transcript)
 
     def resume(self, timeout_s: float) -> RunReply:
         if self._halted_run is None:

@@ -40,7 +40,8 @@ class QemuTarget(PyocdTarget):
             raise
 
     def close(self) -> None:
-        # QEMU first: with it gone, nothing that pyOCD still wants to tell the chip can hang.
+        self._serial.close()
+        # QEMU before pyOCD: with it gone, nothing that is still to be told to the chip can hang.
         self.emulator.kill()
         self._session.context_state.suppress_disconnect_error = True  # it is to be expected
         super().close()

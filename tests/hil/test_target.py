@@ -142,7 +142,18 @@ def test_halting_where_the_run_never_passes_is_no_reply(target: Target, image: I
     target.load(image)
     nowhere = symbol(image.elf, "main")  # passed once, at the start
     with pytest.raises(NoReply, match="without passing"):
-        target.run_until(layout_of(image, 1).request, nowhere, 0.3)
+        target.run_until(layout_of(image, 1).request, nowhere, TIMEOUT_S)
+    target.load(image)
+    assert target.run(layout_of(image, 1).request, TIMEOUT_S)
+
+
+def test_a_run_that_hangs_before_the_halt_is_no_reply(
+    target: Target, image: Image, board: Board, tmp_path: Path
+) -> None:
+    endless = build(program(board, '    for (;;) __asm volatile("");'), board, tmp_path)
+    target.load(endless)
+    with pytest.raises(NoReply, match=r"not there within 0\.3 s"):
+        target.run_until(layout_of(endless, 1).request, symbol(endless.elf, "main"), 0.3)
     target.load(image)
     assert target.run(layout_of(image, 1).request, TIMEOUT_S)
 
@@ -215,7 +226,7 @@ def test_a_hard_fault_before_the_halt_is_told_too(
     crashing = build(program(board, body), board, tmp_path)
     target.load(crashing)
     with pytest.raises(FirmwareFault, match="HardFault"):
-        target.run_until(layout_of(crashing, 1).request, symbol(crashing.elf, "after"), 0.3)
+        target.run_until(layout_of(crashing, 1).request, symbol(crashing.elf, "after"), TIMEOUT_S)
 
 
 def test_a_stack_overflow_is_ours(target: Target, board: Board, tmp_path: Path) -> None:
@@ -226,7 +237,7 @@ def test_a_stack_overflow_is_ours(target: Target, board: Board, tmp_path: Path) 
 """
     overflowing = build(program(board, deep), board, tmp_path)
     target.load(overflowing)
-    with pytest.raises(FirmwareFault, match="stack overflow|STKOF"):
+    with pytest.raises(FirmwareFault, match=r"stack overflow|STKOF"):
         target.run(layout_of(overflowing, 1).request, TIMEOUT_S)
 
 
