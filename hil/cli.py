@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -28,7 +28,6 @@ app = typer.Typer(
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 RUNS = Path("runs")
-Number = TypeVar("Number", int, float)
 
 
 def main() -> None:
@@ -53,22 +52,21 @@ def evolve(
     as_json: JsonFlag = False,
 ) -> None:
     """Search for the best compression of TASK on BOARD; go on where an earlier run stopped."""
+    check_positive("--trials", trials)
+    check_positive("--minutes", minutes)
+    folder = RUNS / check_name(run or f"{task}-{board}")
+    facts = load_board(board)
+    if accuracy is not None:
+        check_accuracy(accuracy)
+    wanted = get_task(task)
+    # torch takes seconds to import: only once the options are known to be good.
     from hil.evolve import Settings
     from hil.evolve import evolve as search
     from hil.export import export_chosen
     from hil.report import print_summary, write_report
 
-    wanted = get_task(task)
-    facts = load_board(board)
-    settings = Settings(
-        task=task,
-        board=board,
-        folder=RUNS / check_name(run or f"{task}-{board}"),
-        accuracy=check_accuracy(wanted.accuracy_floor if accuracy is None else accuracy),
-        trials=check_positive("--trials", trials),
-        minutes=check_positive("--minutes", minutes),
-        seed=seed,
-    )
+    floor = wanted.accuracy_floor if accuracy is None else accuracy
+    settings = Settings(task, board, folder, floor, trials, minutes, seed)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     search(settings)
     with Store.read(settings.folder) as store:
@@ -134,19 +132,17 @@ def report(
         print_summary(summary, folder, Console())
 
 
-def check_accuracy(value: float) -> float:
+def check_accuracy(value: float) -> None:
     """Raises UserError for what is not a share of 1."""
     if not 0.0 < value < 1.0:
         hint = f"; did you mean {value / 100:g}?" if 1.0 < value < 100.0 else ""
         raise UserError(f"--accuracy {value:g}: a share of 1, 0 < accuracy < 1{hint}")
-    return value
 
 
-def check_positive(option: str, value: Number) -> Number:
+def check_positive(option: str, value: float) -> None:
     """Raises UserError for a budget that allows nothing."""
     if not value > 0:
         raise UserError(f"{option} {value}: must be more than 0")
-    return value
 
 
 def check_name(name: str) -> str:

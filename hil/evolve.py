@@ -15,7 +15,6 @@ from compress.errors import OverBudget, UnsupportedLayer, UserError
 from compress.pipeline import train_original
 from compress.space import Space
 from compress.tasks import get_task
-from compress.types import Genome
 from hil.board import board_sha256, load_board
 from hil.candidate import Context, final_figures, smallest, try_genome
 from hil.measure import Bench
@@ -71,7 +70,7 @@ def evolve(settings: Settings) -> str:
         try:
             with Workers(settings.processes, start) as workers, SearchProgress(settings) as bar:
                 while not rule.reason(store):
-                    trials = run_generation(engine.ask(), store, workers, rule, bar)
+                    trials = run_generation(engine, store, workers, rule, bar)
                     engine.tell(trials)
                     rule.generation_ended(trials)
                 measure_finals(store, engine.limits, workers, bar)
@@ -83,16 +82,17 @@ def evolve(settings: Settings) -> str:
 
 
 def run_generation(
-    genomes: Sequence[Genome],
+    engine: Nsga2,
     store: Store,
     workers: Workers,
     rule: "StopRule",
     progress: SearchProgress,
 ) -> list[Trial]:
-    """Trials of `genomes`, in their order: from the store, or run now and stored as they end.
+    """Trials of the next generation, in its order: from the store, or run now and stored.
 
     Stops starting new ones when the budget is used up, so the last generation may be short.
     """
+    genomes = engine.ask()
     waiting = deque(genome for genome in genomes if store.find(genome) is None)
     number, running = store.next_number(), set[Future[Trial]]()
     while True:
@@ -104,7 +104,7 @@ def run_generation(
         ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in ended:
             store.add(result_of(future))
-        progress.update(store)
+        progress.update(store, engine.generation)
     return [trial for genome in genomes if (trial := store.find(genome))]
 
 

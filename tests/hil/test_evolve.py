@@ -1,0 +1,186 @@
+"""The main job on a real emulator: it ends, it is repeatable, and nothing can make it forget."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CODE = "import sys; from hil.cli import main; sys.argv[0] = 'hil'; main()"
+LIMIT_S = 240
+
+
+def command(board: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", CODE, "evolve", "--board", board, "--json", *arguments]
+
+
+def search(folder: Path, board: str, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        command(board, *arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.fixture(scope="module")
+def board_name(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--board"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, board_name: str) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, search(folder, board_name, "--trials", "14")
+
+
+def test_a_run_ends_with_a_measured_front(finished: tuple[Path, Any]) -> None:
+    folder, result = finished
+    assert result["stopped_by"] == "trials"
+    assert len(result["trials"]) == 14
+    assert {trial["state"] for trial in result["trials"]} == {"measured"}
+    assert [stage["stage"] for stage in result["baseline"]["genome"]] == ["quantize"]
+    assert result["front"]
+    numbers = {final["number"] for final in result["finals"]}
+    assert {trial["number"] for trial in result["front"]} >= numbers >= {result["chosen"]["number"]}
+    run = next((folder / "runs").iterdir())
+    chosen = {path.name for path in (run / "chosen").iterdir()}
+    assert {"model.c", "weights.c", "link.ld", "model.elf", "model.tflite"} <= chosen
+    assert (run / "report.html").stat().st_size > 10_000
+
+
+def test_the_chosen_network_beats_the_baseline(finished: tuple[Path, Any]) -> None:
+    result = finished[1]
+    chosen, baseline = result["chosen"]["measurement"], result["baseline"]["measurement"]
+    assert result["chosen"]["accuracy"] >= result["baseline"]["accuracy"] - 0.05
+    assert chosen["count"] < baseline["count"]
+    assert sum(chosen["flash"].values()) < sum(baseline["flash"].values())
+
+
+def test_the_same_command_again_adds_nothing(finished: tuple[Path, Any], board_name: str) -> None:
+    folder, result = finished
+    again = search(folder, board_name, "--trials", "14")
+    assert again["trials"] == result["trials"]
+
+
+def test_a_larger_budget_goes_on_and_another_board_is_refused(
+    finished: tuple[Path, Any], board_name: str
+) -> None:
+    folder, result = finished
+    more = search(folder, board_name, "--trials", "16")
+    assert more["trials"][:14] == result["trials"]
+    assert len(more["trials"]) == 16
+    other = "m4" if board_name != "m4" else "m3"
+    refused = subprocess.run(
+        command(other, "--run", f"digits-{board_name}"),
+        cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert board_name in refused.stderr
+
+
+def _essence(result: dict[str, Any]) -> dict[str, Any]:
+    """What a seed must fix: the genome, the C bytes, every count and size, every answer."""
+    return {
+        json.dumps(trial["genome"]): (
+            trial["program_sha256"],
+            trial["accuracy"],
+            trial["measurement"],
+        )
+        for trial in result["trials"]
+    }
+
+
+def test_kill_9_loses_and_repeats_nothing_and_changes_nothing(
+    finished: tuple[Path, Any], tmp_path: Path, board_name: str
+) -> None:
+    """Also that the same seed gives the same genomes, C bytes and counts: in another process."""
+    rng = random.Random()
+    for _ in range(3):
+        process = subprocess.Popen(
+            command(board_name, "--trials", "14"),
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        before = _stored(tmp_path)
+        deadline = time.monotonic() + LIMIT_S
+        wanted = len(before) + rng.randint(0, 3)
+        while len(_stored(tmp_path)) < wanted and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(rng.random())
+        process.kill()
+        process.wait()
+        assert _stored(tmp_path)[: len(before)] == before
+        assert not _children_left(tmp_path)
+    result = search(tmp_path, board_name, "--trials", "14")
+    keys = [json.dumps(trial["genome"]) for trial in result["trials"]]
+    assert len(keys) == len(set(keys)) == 14
+    assert _essence(result) == _essence(finished[1])
+
+
+def _stored(folder: Path) -> list[tuple[int, str]]:
+    files = list(folder.glob("runs/*/store.sqlite"))
+    if not files:
+        return []
+    connection = sqlite3.connect(f"file:{files[0]}?mode=ro", uri=True, timeout=10)
+    try:
+        return connection.execute("SELECT number, key FROM trials ORDER BY created").fetchall()
+    except sqlite3.OperationalError:  # killed before the tables were made
+        return []
+    finally:
+        connection.close()
+
+
+def _children_left(folder: Path) -> list[str]:
+    """Processes that still work in `folder` a moment after their parent was killed."""
+    deadline = time.monotonic() + 5
+    while True:
+        left = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(process / "cwd") == str(folder):
+                    left.append((process / "cmdline").read_text().replace("\0", " "))
+            except OSError:
+                continue
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
+
+
+def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path, board_name: str) -> None:
+    process = subprocess.Popen(
+        command(board_name, "--trials", "400"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + LIMIT_S
+    while len(_stored(tmp_path)) < 4:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    result = json.loads(stdout)
+    assert result["stopped_by"] == "interrupt"
+    assert len(result["trials"]) >= 4
+    assert result["chosen"] is not None
+    assert "Traceback" not in stderr
+    assert not _children_left(tmp_path)

@@ -1,0 +1,87 @@
+"""Bad input ends in one clear line on stderr and exit 2, before anything is written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def hil(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from hil.cli import main; sys.argv[0] = 'hil'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--board", "m9"], ["m9", "m3", "m4", "m7"]),
+        (["--task", "faces"], ["faces", "digits", "kws"]),
+        (["--accuracy", "86"], ["86", "0.86", "share of 1"]),
+        (["--accuracy", "0"], ["0 < accuracy < 1"]),
+        (["--minutes", "0"], ["--minutes", "more than 0"]),
+        (["--trials", "-3"], ["--trials", "-3"]),
+        (["--seed", "x"], ["--seed"]),
+        (["--run", "../elsewhere"], ["../elsewhere", "folder name"]),
+    ],
+)
+def test_bad_options(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    done = hil(tmp_path, "evolve", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_compiler_is_named_with_its_package(tmp_path: Path) -> None:
+    done = hil(tmp_path, "evolve", PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "arm-none-eabi-gcc not found" in done.stderr
+    assert "gcc-arm-none-eabi" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_run_of_another_task_is_left_alone(tmp_path: Path) -> None:
+    from hil.store import RunIdentity, Store
+
+    with Store.open(tmp_path / "runs" / "mine", RunIdentity("kws", "m3", 0, "00")) as store:
+        before = store.path.read_bytes()
+    done = hil(tmp_path, "evolve", "--run", "mine")
+    assert done.returncode == 2
+    assert "kws" in done.stderr
+    assert "digits" in done.stderr
+    assert store.path.read_bytes() == before
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_unknown_run_cannot_be_reported(tmp_path: Path) -> None:
+    done = hil(tmp_path, "report", "nothing")
+    assert done.returncode == 2
+    assert "no run in" in done.stderr
+
+
+def test_boards_as_json_are_one_object(tmp_path: Path) -> None:
+    done = hil(tmp_path, "boards", "--json")
+    rows = {row["name"]: row for row in json.loads(done.stdout)["boards"]}
+    assert done.returncode == 0
+    assert rows["m3"]["core"] == "cortex-m3"
+    assert rows["m3"]["ram_limit_bytes"] == 20 * 1024
+    assert {"m0", "m3", "m4", "m7", "m33", "m55"} <= set(rows)
+
+
+def test_help_names_every_option(tmp_path: Path) -> None:
+    done = hil(tmp_path, "evolve", "--help", COLUMNS="200")
+    for option in ("--board", "--task", "--accuracy", "--minutes", "--trials", "--seed", "--json"):
+        assert option in done.stdout
