@@ -244,7 +244,7 @@ def test_page_shows_the_chosen_beside_the_baseline(tmp_path: Path) -> None:
 
 
 def test_same_run_gives_the_same_files(tmp_path: Path) -> None:
-    summary = make(tmp_path, many(40))
+    summary = make(tmp_path, many(12))
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write_report(summary, tmp_path / name)
