@@ -1,0 +1,102 @@
+# From a checkout to results: everything needed is set up on first use, once, from Debian's
+# packages and PyPI. `make` lists what there is; the work itself is the command `hil`.
+
+.DEFAULT_GOAL := help
+.PHONY: help evolve test lint check golden setup tools
+.ONESHELL:
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+
+PYTHON ?= python3
+export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+evolve: setup  ## search for the best compression of TASK on BOARD; the same call goes on
+	@exec .venv/bin/hil evolve $${BOARD:+--board="$$BOARD"} $${TASK:+--task="$$TASK"} \
+	  $${ACCURACY:+--accuracy="$$ACCURACY"} $${MINUTES:+--minutes="$$MINUTES"} \
+	  $${TRIALS:+--trials="$$TRIALS"} $${SEED:+--seed="$$SEED"} $${RUN:+--run="$$RUN"}
+
+test: setup  ## the tests; BOARD=m4 for another board, ARGS='-k wire' for pytest
+	@exec .venv/bin/python -m pytest $${BOARD:+--board="$$BOARD"} $(ARGS)
+
+lint: setup
+	@.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy
+
+check: lint test  ## what CI runs: ruff, mypy, the tests
+
+golden: setup  ## write the golden files anew; read their diff before you commit it
+	@HIL_UPDATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/golden
+	git --no-pager diff --stat -- tests/golden
+
+# The virtual environment is stamped with what it was made from. No stamp: it is new, or its
+# set-up was interrupted, and it is made from nothing; an old stamp: it is brought up to date.
+setup: tools  ## only set up; TORCH_INDEX=URL takes torch from another index (CPU-only wheels)
+	@exec 9<Makefile; if command -v flock >/dev/null; then flock 9; fi
+	stamp=.venv/made-from
+	made_from=$$({ pwd; readlink -f "$$(command -v $$PYTHON)"; cat pyproject.toml constraints.txt; } | cksum)
+	if [ "$$made_from" = "$$(cat $$stamp 2>/dev/null)" ]; then exit 0; fi
+	if [ -t 1 ]; then quiet=; else quiet=-q; fi
+	if [ -e $$stamp ]; then clear=; else clear=--clear; fi
+	rm -f $$stamp
+	echo "setup: Python environment in .venv ($$($$PYTHON --version))"
+	$$PYTHON -m venv $$clear .venv
+	pip() { .venv/bin/python -m pip "$$@"; }
+	echo "setup: torch$${TORCH_INDEX:+ from $$TORCH_INDEX} (the largest download)"
+	pip install $$quiet -c constraints.txt $${TORCH_INDEX:+--no-deps --index-url "$$TORCH_INDEX"} torch
+	echo "setup: the other packages"
+	pip install -q -c constraints.txt -e '.[dev]'
+	.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' ||
+	  echo "setup: no tflite-runtime for this Python (3.11 has it): everything works but that cross-check"
+	echo "$$made_from" >$$stamp
+	echo "setup: done"
+
+# What is missing comes from Debian's packages where we may install them (root or sudo).
+tools:
+	@works() { "$$@" >/dev/null 2>&1; }
+	compiles() { echo '#include <stdint.h>' | works $$1 -x c -c $$2 -o /dev/null -; }
+	list() {
+	  works arm-none-eabi-gcc --version || echo gcc-arm-none-eabi
+	  compiles arm-none-eabi-gcc --specs=nano.specs || echo libnewlib-arm-none-eabi
+	  works qemu-system-arm --version || echo qemu-system-arm
+	  works $$PYTHON --version || echo python3
+	  works $$PYTHON -c 'import ensurepip, venv' || echo python3-venv
+	  works cc --version || echo gcc
+	  compiles cc || echo libc6-dev
+	}
+	missing=$$(list)
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then
+	  if [ "$$(id -u)" = 0 ]; then root=env; else root="sudo env"; fi
+	  apt() { $$root DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$$@"; }
+	  if works command -v $${root%% *}; then
+	    echo "setup: installing Debian packages:" $$missing
+	    log=$$(mktemp)
+	    { apt update && apt install -y --no-install-recommends $$missing; } >$$log 2>&1 || tail -n 5 $$log
+	    rm -f $$log
+	    missing=$$(list)
+	  fi
+	fi
+	for package in $$missing; do
+	  echo "setup: missing: $$package (on Debian: apt install $$package)" >&2
+	done
+	if [ -n "$$missing" ]; then exit 2; fi
+	$$PYTHON -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+	  echo "setup: $$($$PYTHON --version) is too old, 3.11 is needed: make PYTHON=python3.11 ..." >&2
+	  exit 2
+	}
+
+help:
+	@echo 'make TARGET [NAME=value ...]'
+	echo
+	sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1@\2/p' Makefile | awk -F@ '{ printf "  %-9s %s\n", $$1, $$2 }'
+	echo
+	echo 'For evolve, all optional: make evolve BOARD=m7 TASK=kws ACCURACY=0.86 MINUTES=20'
+	echo
+	echo '  BOARD     ' $$(ls boards | sed -n 's/\.toml$$//p')
+	echo '  TASK       digits kws'
+	echo '  ACCURACY   what to keep, a share of 1'
+	echo '  MINUTES    budget in time'
+	echo '  TRIALS     budget in candidates'
+	echo '  SEED       same seed, same search'
+	echo '  RUN        name of the folder in runs/'
