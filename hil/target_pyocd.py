@@ -57,6 +57,7 @@ class PyocdTarget:
 
     def load(self, image: Image) -> HelloReply:
         """Raises FlashFailed if the memory cannot be written or the wrong program answers."""
+        self._halted_run = None
         with self._bench_errors(f"loading {image.elf}", FlashFailed):
             self._chip.halt()
             FileProgrammer(self._session).program(str(image.elf), file_format="elf")
@@ -89,7 +90,8 @@ class PyocdTarget:
     def run_until(self, request: RunRequest, address: int, timeout_s: float) -> None:
         with self._bench_errors(f"running to {address:#010x}"):
             self._chip.halt()  # pyOCD sets breakpoints when it lets a halted core run
-            self._chip.set_breakpoint(address, PyocdTargetApi.BreakpointType.HW)
+            if not self._chip.set_breakpoint(address, PyocdTargetApi.BreakpointType.HW):
+                raise exceptions.DebugError("no hardware breakpoint is free for this address")
             self._chip.resume()
             sequence = self._serial.start_run(request)
             try:
@@ -131,7 +133,7 @@ class PyocdTarget:
     @property
     def _serial(self) -> Link:
         if self._link is None:
-            raise RuntimeError("the target is closed")
+            raise RuntimeError("the serial port is not open yet")
         return self._link
 
     def _verify(self, elf: Path) -> None:
