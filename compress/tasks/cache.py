@@ -1,0 +1,86 @@
+"""Arrays that take minutes to make, kept in ~/.cache/hil-compress/data (or XDG_CACHE_HOME).
+
+An entry's name holds a hash of everything it depends on, so a changed parameter or source is
+another entry. Entries are written aside and renamed into place: a reader never sees half a file,
+and two processes that make the same entry write the same bytes, one after the other. An entry
+that cannot be read back (zip's CRC-32 covers every byte of the arrays) is made anew.
+"""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from compress.errors import UserError
+from compress.types import Array
+
+Arrays = dict[str, Array]
+
+
+def data_folder() -> Path:
+    """Where the entries are."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "hil-compress" / "data"
+
+
+def key_of(parameters: object, sources: Iterable[Path]) -> str:
+    """Hash of parameters (by their repr) and of the contents of the sources that use them."""
+    digest = hashlib.sha256(repr(parameters).encode())
+    for source in sources:
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def cached(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
+    """The arrays of entry `name`-`key`; `make` is called if there is none that is intact.
+
+    Raises UserError if the folder cannot be written.
+    """
+    path = data_folder() / f"{name}-{key}.npz"
+    arrays = _read(path)
+    if arrays is None:
+        _check_writable(path.parent)
+        arrays = make()
+        _write(path, arrays)
+    return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile):
+        return None  # damaged: cut short, overwritten or not ours (np.load may then give no zip)
+
+
+def _check_writable(folder: Path) -> None:
+    """Complain before minutes of work, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write the cache {folder}: {error.strerror}; XDG_CACHE_HOME chooses another place"
+    )

@@ -1,0 +1,73 @@
+"""Map over chunks of work in two worker processes, with a progress bar on stderr."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence, Sized
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_PROCESSES = 2
+
+Chunk = TypeVar("Chunk", bound=Sized)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Worker processes and the progress bars of what they do."""
+
+    pool: ProcessPoolExecutor
+    progress: Progress
+
+    def map(
+        self, description: str, function: Callable[[Chunk], Result], chunks: Sequence[Chunk]
+    ) -> list[Result]:
+        """`function` of every chunk, in order. Progress counts the chunks' elements."""
+        bar = self.progress.add_task(description, total=sum(len(chunk) for chunk in chunks))
+        results: list[Result] = []
+        for chunk, result in zip(chunks, self.pool.map(function, chunks), strict=True):
+            results.append(result)
+            self.progress.advance(bar, len(chunk))
+        return results
+
+
+@contextmanager
+def workers() -> Iterator[Workers]:
+    """Two processes, freshly started: a fork would inherit torch's threads in unknown states."""
+    context = multiprocessing.get_context("spawn")
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with ProcessPoolExecutor(_PROCESSES, context, _leave_interrupts_to_parent) as pool, progress:
+        yield Workers(pool, progress)
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _RateColumn(ProgressColumn):
+    """Elements per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.0f}/s")
