@@ -82,6 +82,8 @@ class _Exporter:
     def file(self) -> File:
         for op in self.graph.ops:
             self._operator(op)
+            # The last record is the operator's own; a PAD before it stays nameless.
+            self.operators[-1] = dataclasses.replace(self.operators[-1], name=op.name)
         g = self.graph
         return File(g.name, tuple(self.tensors), tuple(self.operators), (g.input,), (g.output,))
 

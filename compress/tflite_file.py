@@ -19,6 +19,7 @@ BuiltinOperator = tflite.BuiltinOperator
 TensorType = tflite.TensorType
 
 IDENTIFIER = b"TFL3"
+OPERATOR_NAMES_KEY = "hil-compress.operator_names"  # metadata: one name a line, UTF-8
 
 _WINDOW_FIELDS = ("Padding", "StrideW", "StrideH")
 _DILATION_FIELDS = ("DilationWFactor", "DilationHFactor")
@@ -57,7 +58,7 @@ SCHEMAS: Mapping[int, Schema] = {
     BuiltinOperator.PAD: Schema(2),
     BuiltinOperator.PADV2: Schema(2),
 }
-OPERATOR_NAMES: Mapping[int, str] = {
+KIND_NAMES: Mapping[int, str] = {
     code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)
 }
 
@@ -77,12 +78,16 @@ class FileTensor:
 
 @dataclass(frozen=True, slots=True)
 class FileOperator:
-    """An operator as stored: `code` of BuiltinOperator; input -1 is an absent optional one."""
+    """An operator as stored: `code` of BuiltinOperator; input -1 is an absent optional one.
+
+    The format has no names for operators: ours are in the file's metadata, and empty elsewhere.
+    """
 
     code: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

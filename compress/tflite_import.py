@@ -32,7 +32,7 @@ from compress.ops import (
 )
 from compress.tflite import ACTIVATION_CODES, REQUANTIZE_CODES, referenced_only
 from compress.tflite_file import (
-    OPERATOR_NAMES,
+    KIND_NAMES,
     BuiltinOperator,
     File,
     FileOperator,
@@ -56,7 +56,9 @@ _WINDOWED = frozenset(
 
 
 def import_tflite(data: bytes, name: str) -> Graph:
-    """The graph in a .tflite file, checked. Operators are named by kind and position.
+    """The graph in a .tflite file, checked.
+
+    Operators have the names they were exported with; those of other files get kind and position.
 
     Raises UserError for a file that is damaged or inconsistent, UnsupportedLayer for an operator,
     type or parameter outside of `compress.ops`.
@@ -118,8 +120,8 @@ class _Importer:
 
     def _checked_label(self, stored: FileOperator, position: int) -> str:
         """Name of the operator, once it is of a kind, with operands of types, that we have."""
-        kind = OPERATOR_NAMES.get(stored.code, f"operator {stored.code}")
-        label = f"{kind.lower()}_{position}"
+        kind = KIND_NAMES.get(stored.code, f"operator {stored.code}")
+        label = stored.name or f"{kind.lower()}_{position}"
         if stored.code not in self.builders:
             raise UnsupportedLayer(f"{label}: there is no integer kernel for {kind}")
         if not stored.inputs or min(stored.inputs[:2]) < 0 or len(stored.outputs) != 1:

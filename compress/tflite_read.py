@@ -10,7 +10,15 @@ import numpy as np
 import tflite
 
 from compress.errors import UserError
-from compress.tflite_file import IDENTIFIER, OPERATOR_NAMES, SCHEMAS, File, FileOperator, FileTensor
+from compress.tflite_file import (
+    IDENTIFIER,
+    KIND_NAMES,
+    OPERATOR_NAMES_KEY,
+    SCHEMAS,
+    File,
+    FileOperator,
+    FileTensor,
+)
 
 _LARGEST_COUNT = 4096  # of tensors, operators or buffers: far more than fits a microcontroller
 _LARGEST_RANK = 8
@@ -39,10 +47,11 @@ def _read(data: bytes) -> File:
     buffers = [b.DataAsNumpy() for b in _items(model.BuffersLength(), model.Buffers)]
     tensors = [_read_tensor(t, buffers) for t in _items(graph.TensorsLength(), graph.Tensors)]
     operators = []
-    for operator in _items(graph.OperatorsLength(), graph.Operators):
+    stored = _items(graph.OperatorsLength(), graph.Operators)
+    for operator, name in zip(stored, _operator_names(model, buffers, len(stored)), strict=True):
         code = codes[operator.OpcodeIndex()]
         inputs, outputs = _ints(operator.InputsAsNumpy()), _ints(operator.OutputsAsNumpy())
-        operators.append(FileOperator(code, inputs, outputs, _read_options(operator, code)))
+        operators.append(FileOperator(code, inputs, outputs, _read_options(operator, code), name))
     inputs, outputs = _ints(graph.InputsAsNumpy()), _ints(graph.OutputsAsNumpy())
     consumed = [i for o in operators for i in o.inputs if i != -1]
     produced = [i for o in operators for i in o.outputs]
@@ -50,6 +59,17 @@ def _read(data: bytes) -> File:
         if not 0 <= index < len(tensors):
             raise UserError(f"the .tflite file is damaged: it has no tensor {index}")
     return File(_text(graph.Name()), tuple(tensors), tuple(operators), inputs, outputs)
+
+
+def _operator_names(model: Any, buffers: list[Any], count: int) -> list[str]:
+    """What we wrote as metadata, or empty names."""
+    for entry in _items(model.MetadataLength(), model.Metadata):
+        if _text(entry.Name()) == OPERATOR_NAMES_KEY:
+            content = buffers[entry.Buffer()]
+            lines = content.tobytes().split(b"\n") if isinstance(content, np.ndarray) else []
+            if len(lines) == count:
+                return [_text(line) for line in lines]
+    return [""] * count
 
 
 def _items(count: int, item: Callable[[int], Any]) -> list[Any]:
@@ -88,7 +108,7 @@ def _read_options(operator: Any, code: int) -> dict[str, Any]:
     if schema is None or not schema.table or table is None:
         return {}
     if operator.BuiltinOptionsType() != getattr(_tables.BuiltinOptions, schema.table):
-        raise UserError(f"the .tflite file is damaged: {OPERATOR_NAMES[code]} has other options")
+        raise UserError(f"the .tflite file is damaged: {KIND_NAMES[code]} has other options")
     options = getattr(_tables, schema.table)()
     options.Init(table.Bytes, table.Pos)
     return {name: getattr(options, name)() for name in schema.fields}

@@ -8,7 +8,14 @@ import flatbuffers
 import numpy as np
 import tflite
 
-from compress.tflite_file import IDENTIFIER, SCHEMAS, File, FileOperator, FileTensor
+from compress.tflite_file import (
+    IDENTIFIER,
+    OPERATOR_NAMES_KEY,
+    SCHEMAS,
+    File,
+    FileOperator,
+    FileTensor,
+)
 from compress.types import Array
 
 _ALIGNMENT = 16
@@ -25,6 +32,13 @@ def write(file: File) -> bytes:
         indices.append(0 if tensor.data is None else len(contents))
         if tensor.data is not None:
             contents.append(tensor.data)
+    names = "\n".join(operator.name for operator in file.operators).encode()
+    metadata = {}
+    if names.strip():
+        name = b.CreateString(OPERATOR_NAMES_KEY)
+        entry = _table(b, "Metadata", Name=name, Buffer=len(contents))
+        metadata["Metadata"] = _table_vector(b, [entry])
+        contents.append(np.frombuffer(names, np.uint8))
     buffers = _table_vector(b, [_write_buffer(b, content) for content in contents])
     tensors = _table_vector(
         b, [_write_tensor(b, t, i) for t, i in zip(file.tensors, indices, strict=True)]
@@ -60,6 +74,7 @@ def write(file: File) -> bytes:
         Subgraphs=_table_vector(b, [subgraph]),
         Description=b.CreateString("hil-compress"),
         Buffers=buffers,
+        **metadata,
     )
     b.Finish(model, IDENTIFIER)
     return bytes(b.Output())

@@ -41,7 +41,7 @@ OP_KINDS = (
     "requantize",
 )
 # TFLite casts 6 / scale to int32 for ReLU6: scales below 3e-9 have no defined clamp.
-SMALLEST_SCALE = 1e-7
+SMALLEST_SCALE = 1e-8
 NONE, RELU, RELU6 = Activation.NONE, Activation.RELU, Activation.RELU6
 
 

@@ -147,7 +147,7 @@ def test_add_parameters_of_equal_scales_are_halves() -> None:
 
 def test_add_needs_an_output_scale_the_inputs_can_reach() -> None:
     b = GraphBuilder()
-    x = b.input((2, 2, 2))
+    x = b.input((2, 2, 2), scale=1.0)
     graph = b.finish(b.add(x, x, gain=1e-7))
     with pytest.raises(UnsupportedLayer, match="add_0: output scale"):
         add_parameters(graph, graph.ops[0])
