@@ -71,6 +71,7 @@ def build(program: Program, board: Board, folder: Path) -> Image:
     compiler_version()
     harness = _harness(board)
     archive = kernel_archive(board)
+    folder = folder.resolve()  # the tools run in a folder of their own
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as name:
         work = Path(name)
