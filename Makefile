@@ -55,7 +55,7 @@ setup: tools  ## only set up; TORCH_INDEX=URL takes torch from another index (CP
 # What is missing comes from Debian's packages where we may install them (root or sudo).
 tools:
 	@works() { "$$@" >/dev/null 2>&1; }
-	compiles() { echo '#include <stdint.h>' | works $$1 -x c -c $$2 -o /dev/null -; }
+	compiles() { echo '#include <stdint.h>' | works "$$@" -x c -c -o /dev/null -; }
 	list() {
 	  works arm-none-eabi-gcc --version || echo gcc-arm-none-eabi
 	  compiles arm-none-eabi-gcc --specs=nano.specs || echo libnewlib-arm-none-eabi
