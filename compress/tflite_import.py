@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 
 import numpy as np
-import tflite
 
 from compress.check import LARGEST_WINDOW, check_graph
 from compress.errors import UnsupportedLayer, UserError
@@ -30,20 +29,17 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.tflite import ACTIVATION_CODES, REQUANTIZE_CODES, referenced_only
+from compress.tflite import REQUANTIZE_CODES, referenced_only
 from compress.tflite_file import (
-    KIND_NAMES,
     BuiltinOperator,
     File,
     FileOperator,
-    TensorType,
 )
+from compress.tflite_operator import activation_of, checked_label, padding_of, pair_of
 from compress.tflite_read import read
-from compress.tflite_tensor import from_file, type_name
+from compress.tflite_tensor import from_file
 from compress.types import Array, Graph, Tensor
-from compress.windows import same_padding
 
-_ACTIVATIONS = {code: activation for activation, code in ACTIVATION_CODES.items()}
 _REQUANTIZE = {code: activation for activation, code in REQUANTIZE_CODES.items()}
 _WINDOWED = frozenset(
     (
@@ -105,7 +101,7 @@ class _Importer:
         if len(file.inputs) != 1 or len(file.outputs) != 1:
             counts = f"{len(file.inputs)} inputs and {len(file.outputs)} outputs"
             raise UnsupportedLayer(f"{self.name}: {counts}, must be one each")
-        labels = [self._checked_label(stored, n) for n, stored in enumerate(file.operators)]
+        labels = [checked_label(file, n, self.builders) for n in range(len(file.operators))]
         self.tensors.extend(map(from_file, file.tensors))
         ops = []
         for stored, label in zip(file.operators, labels, strict=True):
@@ -118,22 +114,6 @@ class _Importer:
         check_graph(graph)
         return graph
 
-    def _checked_label(self, stored: FileOperator, position: int) -> str:
-        """Name of the operator, once it is of a kind, with operands of types, that we have."""
-        kind = KIND_NAMES.get(stored.code, f"operator {stored.code}")
-        label = stored.name or f"{kind.lower()}_{position}"
-        if stored.code not in self.builders:
-            raise UnsupportedLayer(f"{label}: there is no integer kernel for {kind}")
-        if not stored.inputs or min(stored.inputs[:2]) < 0 or len(stored.outputs) != 1:
-            raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
-        operands = (*(i for i in stored.inputs if i >= 0), *stored.outputs)
-        for index in operands:
-            tensor = self.file.tensors[index]
-            if tensor.type not in (TensorType.INT8, TensorType.INT32):
-                found = type_name(tensor.type)
-                raise UnsupportedLayer(f"{label}: {tensor.name} is {found}, must be int8")
-        return label
-
     def _check_pads(self, stored: FileOperator, label: str) -> None:
         """A PAD may only feed operators that it can be fused into."""
         for index in stored.inputs:
@@ -143,12 +123,11 @@ class _Importer:
     def _convolution(self, stored: FileOperator, label: str) -> Op:
         source, weights, bias = self._weighted_inputs(stored, label)
         shape = self._rank_4(weights, label)
-        options = stored.options
-        stride = _pair(options, "StrideH", "StrideW", label)
-        dilation = _pair(options, "DilationHFactor", "DilationWFactor", label)
+        stride = pair_of(stored, "StrideH", "StrideW", label)
+        dilation = pair_of(stored, "DilationHFactor", "DilationWFactor", label)
         source, padding = self._source(stored, (shape[1], shape[2]), stride, dilation, label)
         kind = DepthwiseConv2D if stored.code == BuiltinOperator.DEPTHWISE_CONV_2D else Conv2D
-        activation = _activation(stored, label)
+        activation = activation_of(stored, label)
         output = stored.outputs[0]
         return kind(label, source, weights, bias, output, stride, dilation, padding, activation)
 
@@ -156,7 +135,7 @@ class _Importer:
         source, weights, bias = self._weighted_inputs(stored, label)
         if stored.options.get("WeightsFormat", 0) != 0:
             raise UnsupportedLayer(f"{label}: shuffled weights")
-        activation = _activation(stored, label)
+        activation = activation_of(stored, label)
         return FullyConnected(label, source, weights, bias, stored.outputs[0], activation)
 
     def _weighted_inputs(self, stored: FileOperator, label: str) -> tuple[int, int, int]:
@@ -184,12 +163,12 @@ class _Importer:
         for index in (left, right):
             if self.tensors[index].data is not None:
                 raise UnsupportedLayer(f"{label}: addition of a constant")
-        return Add(label, left, right, stored.outputs[0], _activation(stored, label))
+        return Add(label, left, right, stored.outputs[0], activation_of(stored, label))
 
     def _pool(self, stored: FileOperator, label: str) -> Op:
-        window = _pair(stored.options, "FilterHeight", "FilterWidth", label)
-        stride = _pair(stored.options, "StrideH", "StrideW", label)
-        if _activation(stored, label) is not Activation.NONE:
+        window = pair_of(stored, "FilterHeight", "FilterWidth", label)
+        stride = pair_of(stored, "StrideH", "StrideW", label)
+        if activation_of(stored, label) is not Activation.NONE:
             raise UnsupportedLayer(f"{label}: a pool with a fused activation")
         source, padding = self._source(stored, window, stride, (1, 1), label)
         kind = MaxPool2D if stored.code == BuiltinOperator.MAX_POOL_2D else AveragePool2D
@@ -237,13 +216,7 @@ class _Importer:
         """(tensor to read, explicit padding), with a preceding PAD fused."""
         index = stored.inputs[0]
         shape = self._rank_4(index, label)
-        match stored.options.get("Padding"):
-            case tflite.Padding.SAME:
-                padding = same_padding((shape[1], shape[2]), window, stride, dilation)
-            case tflite.Padding.VALID:
-                padding = Padding()
-            case other:
-                raise UserError(f"{label}: padding code {other}")
+        padding = padding_of(stored, (shape[1], shape[2]), window, stride, dilation, label)
         pad = self.padded.get(index)
         if pad is None:
             return index, padding
@@ -266,19 +239,3 @@ class _Importer:
         if data is None or data.size == 0:
             raise UnsupportedLayer(f"{label}: operand {position} must be constant int8 or int32")
         return data
-
-
-def _pair(
-    options: Mapping[str, int], vertical: str, horizontal: str, label: str
-) -> tuple[int, int]:
-    pair = options.get(vertical, 0), options.get(horizontal, 0)
-    if not 1 <= min(pair) <= max(pair) <= LARGEST_WINDOW:
-        raise UserError(f"{label}: {vertical}, {horizontal} = {pair}")
-    return pair
-
-
-def _activation(stored: FileOperator, label: str) -> Activation:
-    code = stored.options.get("FusedActivationFunction", 0)
-    if code not in _ACTIVATIONS:
-        raise UnsupportedLayer(f"{label}: fused activation {code}, must be none, ReLU or ReLU6")
-    return _ACTIVATIONS[code]
