@@ -4,6 +4,7 @@ Two torch threads are many times slower than one where a core is shared: the Ope
 for the thread that was scheduled out.
 """
 
+import io
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -111,7 +112,9 @@ def accuracy(forward: Forward, split: Split) -> float:
 def save(module: nn.Module, path: Path) -> None:
     """Write the weights so that a reader never sees half a file."""
     part = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(module.state_dict(), part)
+    data = io.BytesIO()
+    torch.save(module.state_dict(), data)
+    part.write_bytes(data.getvalue())
     part.replace(path)
 
 

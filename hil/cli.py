@@ -1,5 +1,6 @@
 """The command `hil`: options in, one job done, the result shown; errors become one line."""
 
+import errno
 import json
 import shutil
 import signal
@@ -159,6 +160,11 @@ def errors_as_lines() -> Iterator[None]:
         yield
     except HilError as error:
         fail(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        fail(UserError(f"disk full{where}: free some space; finished trials are kept, run again"))
 
 
 def fail(error: HilError) -> NoReturn:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from compress.errors import OverBudget, UnsupportedLayer, UserError
 from compress.pipeline import train_original
-from compress.space import Space
+from compress.space import Space, baseline
 from compress.tasks import get_task
 from hil.board import board_sha256, load_board
 from hil.candidate import Context, final_figures, smallest, try_genome
@@ -111,10 +111,11 @@ def run_generation(
 def measure_finals(
     store: Store, limits: Limits, workers: Workers, progress: SearchProgress
 ) -> None:
-    """The front's figures on the test split, which no decision has seen: each once."""
+    """The front's and the baseline's figures on the test split, which no decision has seen."""
     done = {final.number for final in store.finals()}
-    rest = [trial for trial in feasible_front(store.trials(), limits) if trial.number not in done]
-    running = {workers.submit(final_figures, trial.number) for trial in rest}
+    shown = [*feasible_front(store.trials(), limits), store.find(baseline())]
+    rest = {t.number: t for t in shown if t and t.measurement and t.number not in done}
+    running = {workers.submit(final_figures, number) for number in rest}
     while running:
         ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in ended:

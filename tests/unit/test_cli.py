@@ -57,7 +57,8 @@ def test_a_run_of_another_task_is_left_alone(tmp_path: Path) -> None:
     from hil.store import RunIdentity, Store
 
     with Store.open(tmp_path / "runs" / "mine", RunIdentity("kws", "m3", 0, "00")) as store:
-        before = store.path.read_bytes()
+        store.begin_session(0.9)
+    before = store.path.read_bytes()
     done = hil(tmp_path, "evolve", "--run", "mine")
     assert done.returncode == 2
     assert "kws" in done.stderr
