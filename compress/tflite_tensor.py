@@ -33,7 +33,8 @@ def to_file(tensor: Tensor) -> FileTensor:
         FILE_TYPES[tensor.dtype],
         tensor.scales,
         (tensor.zero_point,) * len(tensor.scales),
-        tensor.axis or 0,
+        # With one scale the axis says nothing; it must not make equal tensors differ.
+        tensor.axis or 0 if len(tensor.scales) > 1 else 0,
         None if tensor.data is None else raw_bytes(tensor.data),
     )
 

@@ -70,6 +70,13 @@ def test_import_undoes_export(graph: Graph) -> None:
     np.testing.assert_array_equal(reference.run(back, inputs), reference.run(graph, inputs))
 
 
+def test_a_single_channel_round_trips() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.depthwise(b.input((4, 4, 1))))
+    data = export_tflite(graph)
+    assert export_tflite(import_tflite(data, graph.name)) == data
+
+
 @pytest.mark.parametrize("example", [*EXAMPLES, ds_cnn])
 def test_export_is_deterministic(example: Callable[[], Graph]) -> None:
     assert export_tflite(example()) == export_tflite(example())
