@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cycles.h"
+#include "guard.h"
 #include "model.h"
 #include "stack.h"
 #include "wire.h"
@@ -10,7 +11,7 @@
 extern const uint8_t __staging_start[], __staging_end[];
 
 /* status of a RUN_REPLY */
-enum { RUN_OK = 0, RUN_STACK_OVERFLOW = 1 };
+enum run_status { RUN_OK = 0, RUN_STACK_OVERFLOW = 1, RUN_ARENA_OVERRUN = 2 };
 
 /* Arguments of a RUN, as its words come; addresses lie in the staging region. */
 struct run {
@@ -69,25 +70,33 @@ static void reply_hello(const struct wire_request *request)
     wire_send(WIRE_HELLO_REPLY, request->sequence, words, 6);
 }
 
+/* Whether the model has kept to its memory so far. */
+static enum run_status check_memory(void)
+{
+    if (!stack_holds())
+        return RUN_STACK_OVERFLOW;
+    return guard_holds() ? RUN_OK : RUN_ARENA_OVERRUN;
+}
+
+/* Stops at the first sample that damages memory: what comes after would mean nothing. */
 static void reply_run(const struct wire_request *request, const struct run *run)
 {
     uint32_t correct = 0;
     uint32_t crc = 0;
     uint64_t overhead = cycles_overhead();
+    enum run_status status = RUN_OK;
+    guard_paint();
     stack_paint();
-    for (uint32_t i = 0; i < run->samples; i++) {
+    for (uint32_t i = 0; i < run->samples && status == RUN_OK; i++) {
         memcpy(model_input, run->inputs + i * MODEL_INPUT_BYTES, MODEL_INPUT_BYTES);
         run->counts[i] = cycles_between_reads(model_run) - overhead;
         memcpy(run->outputs + i * MODEL_OUTPUT_BYTES, model_output, MODEL_OUTPUT_BYTES);
         crc = wire_crc32(crc, model_output, MODEL_OUTPUT_BYTES);
         if (run->labels && run->labels[i] == argmax(model_output, MODEL_OUTPUT_BYTES))
             correct++;
+        status = check_memory();
     }
-    uint32_t peak_bytes = stack_peak_bytes();
-    uint32_t size_bytes = (uint32_t)(__stack_top - __stack_limit) * 4u;
-    const uint32_t words[] = {
-        peak_bytes < size_bytes ? RUN_OK : RUN_STACK_OVERFLOW, correct, peak_bytes, crc,
-    };
+    const uint32_t words[] = {status, correct, stack_peak_bytes(), crc};
     wire_send(WIRE_RUN_REPLY, request->sequence, words, 4);
 }
 

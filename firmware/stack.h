@@ -2,6 +2,7 @@
 #ifndef STACK_H
 #define STACK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 extern uint32_t __stack_limit[], __stack_top[];
@@ -15,6 +16,12 @@ __attribute__((always_inline)) static inline void stack_paint(void)
     __asm volatile("mov %0, sp" : "=r"(pointer));
     for (volatile uint32_t *word = __stack_limit; word < pointer; word++)
         *word = (uint32_t)STACK_PAINT;
+}
+
+/* Whether the last word before the limit still has its paint: nothing has gone beyond it. */
+static inline bool stack_holds(void)
+{
+    return *(volatile uint32_t *)__stack_limit == (uint32_t)STACK_PAINT;
 }
 
 /* Bytes from the top of the stack to the deepest word that has lost its paint. */

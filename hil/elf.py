@@ -27,7 +27,7 @@ FLASH_PARTS = {
     ".weights": "weights",
     ".data": "harness",
 }
-RAM_PARTS = {".data": "static", ".bss": "static", ".arena": "arena"}
+RAM_PARTS = {".data": "static", ".bss": "static", ".arena": "arena", ".guard": "static"}
 
 
 class _Section(NamedTuple):

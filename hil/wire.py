@@ -136,7 +136,7 @@ class RunResult:
 
 
 _RUN_REPLY = struct.Struct("<4I")
-RUN_FAILURES = {1: "stack overflow"}  # by RUN_REPLY status
+RUN_FAILURES = {1: "stack overflow", 2: "a write behind the arena's end"}  # by RUN_REPLY status
 _ERROR_CODES = {1: "version", 2: "CRC", 3: "frame type", 4: "arguments"}
 _FAULT = struct.Struct("<7I")
 _FAULT_REGISTERS = ("pc", "lr", "psr", "cfsr", "hfsr", "mmfar", "bfar")

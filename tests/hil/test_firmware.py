@@ -23,7 +23,7 @@ from hil.types import Board, Image
 BOARDS = ("m0", "m3", "m4", "m7", "m33", "m55")
 INSN = 1
 BAD_VERSION, BAD_CRC, BAD_TYPE, BAD_ARGUMENTS = 1, 2, 3, 4
-STACK_OVERFLOW = 1
+STACK_OVERFLOW, ARENA_OVERRUN = 1, 2
 COPY = "for (int i = 0; i < 4; i++) model_arena[12 + i] = model_arena[i];"
 SAMPLES = 5
 
@@ -169,6 +169,24 @@ def test_a_stack_overflow_is_told(board: Board, tmp_path: Path) -> None:
     else:
         assert (reply.type, reply.words[0]) == (RUN_REPLY, STACK_OVERFLOW)
         assert reply.words[2] == board.stack_bytes
+
+
+@pytest.mark.parametrize("distance", [0, 15])
+def test_a_write_behind_the_arena_is_told_at_the_first_sample(
+    board: Board, tmp_path: Path, distance: int
+) -> None:
+    overrun = f"int8_t *volatile a = model_arena; if (a[0] == 2) a[{16 + distance}]++;"
+    image = made(board, tmp_path, f"{COPY}\n{overrun}")
+    inputs, _, outputs, counts = places(image)
+    memory = {inputs: b"".join(bytes([sample] * 4) for sample in range(SAMPLES))}
+    with Machine(image, tmp_path, memory, counting_arguments()) as machine:
+        reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts)
+        again = machine.ask(RUN, 2, inputs, 0, outputs, counts)  # neither of them is guilty
+        written = machine.read(outputs, 4 * SAMPLES)
+    assert (reply.type, reply.words[0]) == (RUN_REPLY, ARENA_OVERRUN)
+    assert (again.type, again.words[0]) == (RUN_REPLY, 0)
+    assert written[:12] == memory[inputs][:12]
+    assert written[12:] == bytes(8)  # nothing ran after the guilty sample
 
 
 def test_a_fault_names_the_instruction(board: Board, tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def test_the_vector_table_begins_the_flash(board: Board, tmp_path: Path) -> None
 def test_staging_is_the_gap_where_the_board_has_no_region_for_it(tmp_path: Path) -> None:
     board = load_board("m0")
     image = build(program(board, arena_bytes=1024), board, tmp_path)
-    assert image.staging.origin == image.arena_address + 1024
+    guard_bytes = 16
+    assert image.staging.origin == image.arena_address + 1024 + guard_bytes
     assert image.staging.end == board.ram.end - board.stack_bytes
     roomy = load_board("m4")
     assert build(program(roomy), roomy, tmp_path).staging == roomy.staging

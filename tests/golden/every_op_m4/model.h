@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x13d91ae2u
+#define MODEL_ID 0xd77a2e0bu
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1080
