@@ -1,18 +1,21 @@
 """Boards: facts read from `boards/<name>.toml`, every key checked.
 
-All keys are required but [staging]; none else is allowed:
+All keys are required but [staging], [energy] and its idle_mw; none else is allowed:
 
     title core clock_hz backend machine pyocd_target port counter features compiler_flags
     stack_bytes [flash] [ram] [staging] origin length_bytes  [limits] flash_bytes ram_bytes
+    [energy] active_mw idle_mw supply_v source
 
 `port` names firmware/port/<port>.c, `counter` firmware/port/counter_<counter>.c; `machine` is
-QEMU's name of the board ("" for a real one).
+QEMU's name of the board ("" for a real one). `energy` is a cited figure for the board's clock (of
+the part that an emulated board stands for); where none is known there is no such table.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +23,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from compress.errors import UserError
-from hil.types import Board, CounterKind, Region
+from hil.types import Board, CounterKind, PowerFigure, Region
 
 FOLDER = Path(__file__).resolve().parent.parent / "boards"
 BACKENDS = ("qemu", "pyocd")
@@ -35,6 +38,7 @@ CORES = (
 )
 FEATURES = ("dsp", "fpu", "mve")
 _REGION = ("origin", "length_bytes")
+_ENERGY = ("active_mw", "supply_v", "source")
 _KEYS = (
     "title",
     "core",
@@ -74,7 +78,7 @@ def read_board(path: Path) -> Board:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from None
-    table = _Table(path, "", values, _KEYS, optional=("staging",))
+    table = _Table(path, "", values, _KEYS, optional=("staging", "energy"))
     flash, ram = table.region("flash"), table.region("ram")
     limits = table.table("limits", ("flash_bytes", "ram_bytes"))
     board = Board(
@@ -95,6 +99,7 @@ def read_board(path: Path) -> Board:
         features=frozenset(table.texts("features", FEATURES)),
         port=table.text("port"),
         counter=table.counter("counter"),
+        energy=table.energy("energy") if "energy" in values else None,
     )
     if board.stack_bytes % 8:
         raise UserError(f"{path}: stack_bytes = {board.stack_bytes}: must be a multiple of 8")
@@ -109,8 +114,9 @@ def without_limits(board: Board) -> Board:
 
 
 def board_sha256(board: Board) -> str:
-    """Hash of every fact: numbers from boards that differ in one do not compare."""
+    """Hash of every fact that counts depend on: those of boards that differ do not compare."""
     facts = {**asdict(board), "features": sorted(board.features)}
+    del facts["energy"]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -178,11 +184,30 @@ class _Table:
     def positive(self, key: str, at_most: int = 0xFFFF_FFFF) -> int:
         return self.whole(key, 1, at_most)
 
-    def table(self, key: str, keys: tuple[str, ...]) -> _Table:
+    def above_zero(self, key: str) -> float:
+        value = self.values[key]
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not 0 < value < math.inf
+        ):
+            raise self.bad(key, "a number above 0")
+        return float(value)
+
+    def table(self, key: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> _Table:
         value = self.values[key]
         if not isinstance(value, dict):
             raise self.bad(key, "a table")
-        return _Table(self.path, f"{self.prefix}{key}.", value, keys)
+        return _Table(self.path, f"{self.prefix}{key}.", value, keys, optional)
+
+    def energy(self, key: str) -> PowerFigure:
+        table = self.table(key, _ENERGY, optional=("idle_mw",))
+        return PowerFigure(
+            active_mw=table.above_zero("active_mw"),
+            idle_mw=table.above_zero("idle_mw") if "idle_mw" in table.values else None,
+            supply_v=table.above_zero("supply_v"),
+            source=table.text("source"),
+        )
 
     def region(self, key: str) -> Region:
         table = self.table(key, _REGION)

@@ -36,13 +36,26 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerFigure:
+    """What a board draws while it computes, and (if known) while it sleeps, at `supply_v` volts.
+
+    `source` cites where the figure is published, or tells the calibration it was read in.
+    """
+
+    active_mw: float
+    idle_mw: float | None
+    supply_v: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """Facts about one board, read from `boards/<name>.toml`.
 
     `flash` and `ram` are what the linker may use; `flash_limit_bytes` and `ram_limit_bytes` are
     what a candidate may use (an emulated core standing for a real part has small limits in large
     memories). `staging` holds test inputs and outputs: its own region where the board has one,
-    otherwise the RAM between the image and the stack.
+    otherwise the RAM between the image and the stack. `energy` is None where nothing is published.
     """
 
     name: str
@@ -62,6 +75,7 @@ class Board:
     features: frozenset[str]
     port: str
     counter: CounterKind
+    energy: PowerFigure | None = None
 
 
 @dataclass(frozen=True, slots=True)

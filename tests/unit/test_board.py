@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from compress.errors import UserError
-from hil.board import board_names, load_board, read_board, without_limits
-from hil.types import Region
+from hil.board import board_names, board_sha256, load_board, read_board, without_limits
+from hil.types import PowerFigure, Region
 
 GOOD = """
 title = "a board"
@@ -34,6 +35,12 @@ length_bytes = 0x2_0000
 [limits]
 flash_bytes = 1_048_576
 ram_bytes = 131_072
+"""
+
+ENERGY = """[energy]
+active_mw = 160
+supply_v = 3.3
+source = "a paper, table 1"
 """
 
 
@@ -92,6 +99,20 @@ def test_a_real_board_loads(tmp_path: Path) -> None:
     )
     assert board.flash == Region(0x0800_0000, 1 << 20)
     assert board.features == {"dsp", "fpu"}
+
+
+def test_energy_is_what_the_file_says_or_nothing(tmp_path: Path) -> None:
+    assert read_board(write(tmp_path, GOOD)).energy is None
+    known = read_board(write(tmp_path, GOOD + ENERGY))
+    assert known.energy == PowerFigure(160.0, None, 3.3, "a paper, table 1")
+    asleep = read_board(write(tmp_path, GOOD + ENERGY + "idle_mw = 0.5"))
+    assert asleep.energy == PowerFigure(160.0, 0.5, 3.3, "a paper, table 1")
+
+
+def test_counts_compare_whatever_the_board_draws(tmp_path: Path) -> None:
+    board = read_board(write(tmp_path, GOOD))
+    assert board_sha256(read_board(write(tmp_path, GOOD + ENERGY))) == board_sha256(board)
+    assert board_sha256(replace(board, clock_hz=1)) != board_sha256(board)
 
 
 def test_limits_default_to_what_the_file_says_and_can_be_lifted() -> None:
@@ -153,6 +174,19 @@ def test_a_missing_table_is_named(tmp_path: Path, table: str) -> None:
         ("131_072", "131_073", "limits.ram_bytes = 131073"),
         ("[limits]", "[staging]\norigin = 0\n[limits]", "missing key staging.length_bytes"),
         ("[limits]", 'staging = "ram"\n[limits]', "unknown key ram.staging"),
+        (
+            "[limits]",
+            "[energy]\nsupply_v = 1.8\n[limits]",
+            "missing key energy.active_mw, energy.s",
+        ),
+        (
+            "[limits]",
+            f"{ENERGY.replace('160', '-1')}[limits]",
+            "energy.active_mw = -1: must be a num",
+        ),
+        ("[limits]", f"{ENERGY.replace('160', 'nan')}[limits]", "energy.active_mw = nan"),
+        ("[limits]", f"{ENERGY.replace('160', 'true')}[limits]", "energy.active_mw = True"),
+        ("[limits]", f"{ENERGY}idle_mw = 0\n[limits]", "energy.idle_mw = 0"),
         ("core = ", "core == ", ""),
     ],
 )
