@@ -4,7 +4,7 @@ import hashlib
 import zlib
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from compress.types import Int8Array, Samples
 from hil.errors import BenchError, Mismatch, NoReply
 from hil.target import Layout, Target, capacity
 from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
+
+T = TypeVar("T")
 
 _ATTEMPTS = 3
 # A Cortex-M at 25 MHz or an emulator on a busy host: generous per sample, but bounded.
@@ -48,14 +50,21 @@ class Bench:
     def measure(self, image: Image, plan: Plan, samples: Samples) -> Measurement:
         """Counts, sizes and accuracy of `image` on `samples`, outputs equal bit for bit.
 
-        Raises Mismatch, naming the layer, where the device computed something else, and the last
-        BenchError after three attempts, each on a freshly opened target.
+        Raises Mismatch, naming the layer, where the device computed something else, and BenchError
+        as `run` does.
+        """
+        return self.run(lambda target: measure(target, image, plan, samples))
+
+    def run(self, job: Callable[[Target], T]) -> T:
+        """Do `job`, again on a freshly opened target where the bench fails.
+
+        Raises the last BenchError after three attempts.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if self._target is None:
                     self._target = self._open(self.board)
-                return measure(self._target, image, plan, samples)
+                return job(self._target)
             except BenchError:
                 self.close()
                 if attempt == _ATTEMPTS:
