@@ -17,7 +17,7 @@ evolve: setup  ## search for the best compression of TASK on BOARD; the same cal
 	  $${TRIALS:+--trials="$$TRIALS"} $${SEED:+--seed="$$SEED"} $${RUN:+--run="$$RUN"}
 
 test: setup  ## the tests; BOARD=m4 for another board, ARGS='-k wire' for pytest
-	@exec .venv/bin/python -m pytest $${BOARD:+--board="$$BOARD"} $(ARGS)
+	@exec .venv/bin/python -m pytest -n 2 --dist loadfile $${BOARD:+--board="$$BOARD"} $(ARGS)
 
 lint: setup
 	@.venv/bin/python -m ruff check .
