@@ -58,8 +58,16 @@ class Bench:
     def run(self, job: Callable[[Target], T]) -> T:
         """Do `job`, again on a freshly opened target where the bench fails.
 
-        Raises the last BenchError after three attempts.
+        A real board is let go of afterwards: other processes may be waiting for it. Raises the last
+        BenchError after three attempts.
         """
+        try:
+            return self._attempt(job)
+        finally:
+            if self.board.backend != "qemu":
+                self.close()
+
+    def _attempt(self, job: Callable[[Target], T]) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if self._target is None:

@@ -7,14 +7,11 @@ over the serial line. Real boards and emulated ones run this same code.
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
-import serial
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from pyocd.core import exceptions
@@ -25,13 +22,12 @@ from pyocd.flash.file_programmer import FileProgrammer
 from pyocd.probe.aggregator import DebugProbeAggregator
 
 from hil.errors import BenchError, FirmwareFault, FlashFailed, NoReply, ProbeLost
-from hil.link import Link, Port
+from hil.link import Link
+from hil.serial_port import open_port
 from hil.types import Board, Image, RunReply
 from hil.wire import HelloReply, RunRequest
 
-BAUD_RATE = 115_200
 HELLO_TIMEOUT_S = 5.0
-WRITE_TIMEOUT_S = 5.0
 _POLL_S = 0.001
 
 # pyOCD logs what it finds and what goes wrong; what goes wrong is raised here. An application
@@ -50,13 +46,16 @@ class PyocdTarget:
             self._session = _open_session(board, probe_id, options)
         try:
             with self._bench_errors(f"opening serial port {port_url}"):
-                self._link = Link(_open_port(port_url))
+                self._link = Link(open_port(port_url))
         except BaseException:
             self._session.close()
             raise
 
     def load(self, image: Image) -> HelloReply:
-        """Raises FlashFailed if the memory cannot be written or the wrong program answers."""
+        """Raises FlashFailed if the image is for another board, the memory cannot be written, or
+        the wrong program answers."""
+        if image.board.name != self.board.name:
+            raise FlashFailed(f"{image.elf} is for board {image.board.name}, not {self.board.name}")
         self._halted_run = None
         with self._bench_errors(f"loading {image.elf}", FlashFailed):
             self._chip.halt()
@@ -67,12 +66,12 @@ class PyocdTarget:
             self._chip.resume()
         with self._bench_errors(f"starting {image.elf}"):
             hello = self._serial.hello(HELLO_TIMEOUT_S)
-        if hello.model_id != image.program.id:
-            raise FlashFailed(
-                f"{image.elf}: program {hello.model_id:#010x} answers, "
-                f"loaded was {image.program.id:#010x}",
-                self._serial.transcript,
-            )
+            if hello.model_id != image.program.id:
+                raise FlashFailed(
+                    f"{image.elf}: program {hello.model_id:#010x} answers, "
+                    f"loaded was {image.program.id:#010x}",
+                    self._serial.transcript,
+                )
         return hello
 
     def write(self, address: int, data: bytes) -> None:
@@ -189,13 +188,3 @@ def _open_session(board: Board, probe_id: str, options: dict[str, object]) -> Se
         session.close()
         raise
     return session
-
-
-def _open_port(url: str) -> Port:
-    port: Any = serial.serial_for_url(  # type: ignore[no-untyped-call]
-        url, baudrate=BAUD_RATE, timeout=0, write_timeout=WRITE_TIMEOUT_S
-    )
-    if url.startswith("socket://"):
-        # pyserial has no option for this; without it Nagle's algorithm costs 50 ms per request.
-        port._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return cast(Port, port)

@@ -5,7 +5,13 @@ from hil.types import Board
 
 
 def open_target(board: Board) -> Target:
-    """Open the board's target. Raises BenchError if it cannot be reached."""
+    """Open the board's target. Raises BenchError if it cannot be reached, UserError if it is not
+    known which of several it is."""
+    if board.backend == "pyocd":
+        from hil.benches import find_benches
+        from hil.target_probe import ProbeTarget
+
+        return ProbeTarget(board, find_benches(board))
     from hil.target_qemu import QemuTarget
 
     return QemuTarget(board)
