@@ -1,14 +1,15 @@
 """Boards: facts read from `boards/<name>.toml`, every key checked.
 
-All keys are required but [staging], [energy] and its idle_mw; none else is allowed:
+All keys are required but [staging], [energy] and its idle_mw and clock_hz; none else is allowed:
 
     title core clock_hz backend machine pyocd_target port counter features compiler_flags
     stack_bytes [flash] [ram] [staging] origin length_bytes  [limits] flash_bytes ram_bytes
-    [energy] active_mw idle_mw supply_v source
+    [energy] active_mw idle_mw supply_v clock_hz source
 
 `port` names firmware/port/<port>.c, `counter` firmware/port/counter_<counter>.c; `machine` is
-QEMU's name of the board ("" for a real one). `energy` is a cited figure for the board's clock (of
-the part that an emulated board stands for); where none is known there is no such table.
+QEMU's name of the board ("" for a real one). `energy` is a cited figure at the
+board's clock, or at that of the part which an emulated board stands for and which it has to tell;
+where none is known there is no such table.
 """
 
 from __future__ import annotations
@@ -201,11 +202,15 @@ class _Table:
         return _Table(self.path, f"{self.prefix}{key}.", value, keys, optional)
 
     def energy(self, key: str) -> PowerFigure:
-        table = self.table(key, _ENERGY, optional=("idle_mw",))
+        emulated = self.values["backend"] == "qemu"
+        keys = (*_ENERGY, "clock_hz") if emulated else _ENERGY
+        table = self.table(key, keys, optional=("idle_mw", "clock_hz"))
+        clock = table if "clock_hz" in table.values else self
         return PowerFigure(
             active_mw=table.above_zero("active_mw"),
             idle_mw=table.above_zero("idle_mw") if "idle_mw" in table.values else None,
             supply_v=table.above_zero("supply_v"),
+            clock_hz=clock.positive("clock_hz"),
             source=table.text("source"),
         )
 

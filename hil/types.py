@@ -37,14 +37,16 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class PowerFigure:
-    """What a board draws while it computes, and (if known) while it sleeps, at `supply_v` volts.
+    """What a board draws while it computes, and (if known) while it sleeps.
 
-    `source` cites where the figure is published, or tells the calibration it was read in.
+    At `supply_v` volts and a core clock of `clock_hz`: an emulated board's own clock is not that of
+    the part it stands for. `source` cites where the figure is published, or tells the calibration.
     """
 
     active_mw: float
     idle_mw: float | None
     supply_v: float
+    clock_hz: int
     source: str
 
 

@@ -104,9 +104,18 @@ def test_a_real_board_loads(tmp_path: Path) -> None:
 def test_energy_is_what_the_file_says_or_nothing(tmp_path: Path) -> None:
     assert read_board(write(tmp_path, GOOD)).energy is None
     known = read_board(write(tmp_path, GOOD + ENERGY))
-    assert known.energy == PowerFigure(160.0, None, 3.3, "a paper, table 1")
-    asleep = read_board(write(tmp_path, GOOD + ENERGY + "idle_mw = 0.5"))
-    assert asleep.energy == PowerFigure(160.0, 0.5, 3.3, "a paper, table 1")
+    assert known.energy == PowerFigure(160.0, None, 3.3, 168_000_000, "a paper, table 1")
+    more = read_board(write(tmp_path, GOOD + ENERGY + "idle_mw = 0.5\nclock_hz = 80_000_000"))
+    assert more.energy == PowerFigure(160.0, 0.5, 3.3, 80_000_000, "a paper, table 1")
+
+
+def test_an_emulated_board_must_tell_the_clock_of_the_part_it_stands_for(tmp_path: Path) -> None:
+    emulated = GOOD.replace('"pyocd"', '"qemu"').replace('machine = ""', 'machine = "any"') + ENERGY
+    with pytest.raises(UserError, match=r"missing key energy\.clock_hz"):
+        read_board(write(tmp_path, emulated))
+    board = read_board(write(tmp_path, emulated + "clock_hz = 80_000_000"))
+    assert board.energy is not None
+    assert (board.energy.clock_hz, board.clock_hz) == (80_000_000, 168_000_000)
 
 
 def test_counts_compare_whatever_the_board_draws(tmp_path: Path) -> None:
