@@ -47,7 +47,7 @@ setup: tools  ## only set up; TORCH_INDEX=URL takes torch from another index (CP
 	pip install $$quiet -c constraints.txt $${TORCH_INDEX:+--no-deps --index-url "$$TORCH_INDEX"} torch
 	echo "setup: the other packages"
 	pip install -q -c constraints.txt -e '.[dev]'
-	.venv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 12))' ||
+	$$PYTHON -c 'import sys; sys.exit(sys.version_info >= (3, 12))' ||
 	  echo "setup: no tflite-runtime for this Python (3.11 has it): everything works but that cross-check"
 	echo "$$made_from" >$$stamp
 	echo "setup: done"
