@@ -19,7 +19,7 @@ struct run {
     const int8_t *inputs;   /* samples x MODEL_INPUT_BYTES */
     const uint16_t *labels; /* samples, or NULL */
     int8_t *outputs;        /* samples x MODEL_OUTPUT_BYTES */
-    uint64_t *counts;       /* samples */
+    struct counts *counts;  /* samples */
 };
 
 /* Whether `count` items of `item_bytes` at `address` lie in the staging region, aligned. */
@@ -40,7 +40,7 @@ static bool parse_run(const struct wire_request *request, struct run *run)
     run->inputs = (const int8_t *)words[1];
     run->labels = (const uint16_t *)words[2];
     run->outputs = (int8_t *)words[3];
-    run->counts = (uint64_t *)words[4];
+    run->counts = (struct counts *)words[4];
     return run->samples > 0 && in_staging(words[1], run->samples, MODEL_INPUT_BYTES, 1) &&
            (words[2] == 0 || in_staging(words[2], run->samples, sizeof *run->labels, 2)) &&
            in_staging(words[3], run->samples, MODEL_OUTPUT_BYTES, 1) &&
@@ -83,13 +83,13 @@ static void reply_run(const struct wire_request *request, const struct run *run)
 {
     uint32_t correct = 0;
     uint32_t crc = 0;
-    uint64_t overhead = cycles_overhead();
+    struct counts overhead = cycles_overhead();
     enum run_status status = RUN_OK;
     guard_paint();
     stack_paint();
     for (uint32_t i = 0; i < run->samples && status == RUN_OK; i++) {
         memcpy(model_input, run->inputs + i * MODEL_INPUT_BYTES, MODEL_INPUT_BYTES);
-        run->counts[i] = cycles_between_reads(model_run) - overhead;
+        run->counts[i] = counts_difference(cycles_between_reads(model_run), overhead);
         memcpy(run->outputs + i * MODEL_OUTPUT_BYTES, model_output, MODEL_OUTPUT_BYTES);
         crc = wire_crc32(crc, model_output, MODEL_OUTPUT_BYTES);
         if (run->labels && run->labels[i] == argmax(model_output, MODEL_OUTPUT_BYTES))

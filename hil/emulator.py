@@ -33,8 +33,10 @@ def qemu_version() -> str:
     return found[1]
 
 
-def counting_arguments() -> tuple[str, ...]:
+def counting_arguments(core: str = "") -> tuple[str, ...]:
     """QEMU arguments that load the plug-in; it is built if the cache does not have it.
+
+    It counts instructions, and models the cycles of `core` ("cortex-m4") if that is given.
 
     Raises UserError if QEMU or the host's C compiler is missing, or QEMU is too new or too old.
     """
@@ -44,7 +46,7 @@ def counting_arguments() -> tuple[str, ...]:
             f"{QEMU} {version}: its plug-in interface is another one; "
             f"QEMU {' or '.join(map(str, PLUGIN_MAJORS))} is needed (Debian 12 has 7.2)"
         )
-    return ("-plugin", str(_plugin()))
+    return ("-plugin", f"{_plugin()},core={core}" if core else str(_plugin()))
 
 
 def _plugin() -> Path:

@@ -1,6 +1,7 @@
 """Run a candidate's samples on the device and believe the count only if every byte is right."""
 
 import hashlib
+import struct
 import zlib
 from collections.abc import Callable
 from types import TracebackType
@@ -11,6 +12,7 @@ import numpy as np
 from compress import reference
 from compress.errors import OverBudget
 from compress.types import Int8Array, Samples
+from hil.cycle_model import stated_error
 from hil.errors import BenchError, Mismatch, NoReply
 from hil.target import Layout, Target, capacity
 from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
@@ -86,20 +88,23 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
     total = len(samples.labels)
     room = _capacity(image, plan)
     counts: list[int] = []
+    model_cycles: list[int] = []
     correct, stack_bytes = 0, 0
     digest = hashlib.sha256()
     for start in range(0, total, room):
         batch = _part(samples, slice(start, start + room))
-        reply, outputs, batch_counts = _run(target, image, plan, batch)
+        reply, outputs, pairs = _run(target, image, plan, batch)
         if not np.array_equal(outputs, batch.outputs):
             first = int(np.flatnonzero((outputs != batch.outputs).any(1))[0])
             one = _part(batch, slice(first, first + 1))
             raise find_mismatch(target, image, plan, one, start + first, outputs[first])
         _check_argmax(reply, batch, start)
         digest.update(outputs.tobytes())
-        counts += batch_counts
+        counts += [count for count, _ in pairs]
+        model_cycles += [cycles for _, cycles in pairs]
         correct += reply.correct
         stack_bytes = max(stack_bytes, reply.stack_peak_bytes)
+    modelled = max(model_cycles) > 0
     return Measurement(
         counter=image.board.counter,
         count=int(np.median(counts)),
@@ -110,6 +115,8 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
         correct=correct,
         total=total,
         outputs_sha256=digest.hexdigest(),
+        model_cycles=int(np.median(model_cycles)) if modelled else None,
+        model_error=stated_error(image.board.core) if modelled else None,
     )
 
 
@@ -145,8 +152,8 @@ def _first_difference(name: str, sample: int, expected: Int8Array, got: Int8Arra
 
 def _run(
     target: Target, image: Image, plan: Plan, batch: Samples
-) -> tuple[RunReply, Int8Array, list[int]]:
-    """One round trip: inputs and labels in, outputs (N, classes) and counts out."""
+) -> tuple[RunReply, Int8Array, list[tuple[int, int]]]:
+    """One round trip: inputs and labels in; outputs (N, classes), counts and model cycles out."""
     layout = _layout(image, plan, len(batch.labels))
     target.write(layout.inputs.origin, batch.inputs.tobytes())
     target.write(layout.labels.origin, batch.labels.astype("<u2").tobytes())
@@ -156,7 +163,7 @@ def _run(
         raise NoReply("outputs read over the debug probe differ from the CRC-32 the firmware sent")
     counts = target.read(layout.counts.origin, layout.counts.length_bytes)
     outputs: Int8Array = np.frombuffer(data, np.int8).reshape(batch.outputs.shape)
-    return reply, outputs, [int(count) for count in np.frombuffer(counts, "<u8")]
+    return reply, outputs, [*struct.iter_unpack("<QQ", counts)]
 
 
 def _check_argmax(reply: RunReply, batch: Samples, start: int) -> None:

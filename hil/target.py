@@ -14,7 +14,7 @@ from hil.types import Board, Image, Region, RunReply
 from hil.wire import HelloReply, RunRequest
 
 _LABEL_BYTES = 2
-_COUNT_BYTES = 8
+_COUNT_BYTES = 16  # u64 by the counter, u64 modelled cycles
 _ALIGNMENT_BYTES = 16
 
 
@@ -57,7 +57,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where inputs, labels (u16 each), outputs and counts (u64 each) of a run are in memory."""
+    """Where inputs, labels (u16 each), outputs and counts (two u64 each) of a run are in memory."""
 
     samples: int
     inputs: Region

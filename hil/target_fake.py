@@ -33,7 +33,7 @@ class FakeTarget:
 
     The n-th load fails as the n-th of `load_failures` says, the n-th run as that of
     `run_failures`; beyond their ends all goes well. To get a layer wrong, plan another graph
-    here than the one under test. Every sample counts `count`.
+    here than the one under test. Every sample counts `count` and `model_cycles`.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class FakeTarget:
         load_failures: Iterable[Failure] = (),
         run_failures: Iterable[Failure] = (),
         count: int = 1000,
+        model_cycles: int = 0,
         stack_peak_bytes: int = 512,
     ) -> None:
         self.board = board
@@ -51,6 +52,7 @@ class FakeTarget:
         self._load_failures = iter(load_failures)
         self._run_failures = iter(run_failures)
         self._count = count
+        self._model_cycles = model_cycles
         self._stack_peak_bytes = stack_peak_bytes
         self._image: Image | None = None
         self._lasting = Failure.NONE  # DIE or HANG
@@ -116,7 +118,8 @@ class FakeTarget:
             outputs = outputs.copy()
             outputs[0, 0] ^= 1
         self.write(request.outputs_address, outputs.tobytes())
-        self.write(request.counts_address, struct.pack("<Q", self._count) * request.samples)
+        counts = struct.pack("<QQ", self._count, self._model_cycles)
+        self.write(request.counts_address, counts * request.samples)
         correct = 0
         if request.labels_address:
             labels = np.frombuffer(self.read(request.labels_address, 2 * request.samples), "<u2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from hil.cycle_model import MODELLED_CORES
 from hil.emulator import counting_arguments
 from hil.errors import BenchError, FirmwareFault, ProbeLost
 from hil.pyocd_targets import register_board
@@ -24,7 +25,8 @@ class QemuTarget(PyocdTarget):
 
     def __init__(self, board: Board) -> None:
         register_board(board)
-        arguments = counting_arguments() if board.counter in COUNTED_BY_PLUGIN else ()
+        core = board.core if board.core in MODELLED_CORES else ""
+        arguments = counting_arguments(core) if board.counter in COUNTED_BY_PLUGIN else ()
         self.emulator = Emulator(board, arguments)
         try:
             super().__init__(

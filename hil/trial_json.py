@@ -39,11 +39,16 @@ def measurement_to_json(measurement: Measurement) -> Json:
         "total": measurement.total,
         "accuracy": measurement.accuracy,
         "outputs_sha256": measurement.outputs_sha256,
+        "model_cycles": measurement.model_cycles,
+        "model_error": measurement.model_error,
     }
 
 
 def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
-    """Inverse of `measurement_to_json`. Raises KeyError for a missing field."""
+    """Inverse of `measurement_to_json`; what came without modelled cycles has none.
+
+    Raises KeyError for any other missing field.
+    """
     return Measurement(
         counter=fields["counter"],
         count=fields["count"],
@@ -54,6 +59,8 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
         correct=fields["correct"],
         total=fields["total"],
         outputs_sha256=fields["outputs_sha256"],
+        model_cycles=fields.get("model_cycles"),
+        model_error=fields.get("model_error"),
     )
 
 

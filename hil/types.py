@@ -173,6 +173,8 @@ class Measurement:
 
     `count` is the median over the `total` samples of what `counter` counts in one inference;
     `ram` parts: arena, static, stack (painted peak). `correct` is counted by the firmware.
+    `model_cycles` is the median of the emulator's modelled cycles, None where nothing models them;
+    `model_error` is their stated relative error (hil/cycle_model.py), None where it is unknown.
     """
 
     counter: CounterKind
@@ -184,6 +186,8 @@ class Measurement:
     correct: int
     total: int
     outputs_sha256: str
+    model_cycles: int | None = None
+    model_error: float | None = None
 
     @property
     def accuracy(self) -> float:

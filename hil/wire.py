@@ -83,7 +83,7 @@ class RunRequest:
     """Run `samples` inferences on what lies in the staging memory (see `hil.target.Layout`).
 
     Inputs and outputs are the model's bytes, one sample after the other; labels are u16 each
-    (address 0: there are none), counts u64 each.
+    (address 0: there are none), counts two u64 each: the counter's and modelled cycles (or 0).
     """
 
     samples: int

@@ -1,20 +1,32 @@
-/* QEMU plug-in: counts what the guest executes and lets the guest read the count.
+/* QEMU plug-in: counts what the guest executes and lets the guest read the counts.
  *
- * The guest executes a marker, `mov r9, r9`, and right after it a store to an 8-byte aligned u64.
- * The plug-in replaces what was stored by the number of instructions executed up to and with the
- * marker. That number is exact: a block of translated code adds its length when it is entered, and
- * what of its own block comes after the marker is taken off again. An instruction that an IT block
- * skips counts as executed.
+ * The guest executes a marker, `mov r9, r9`, and right after it a store to an 8-byte aligned
+ * struct {u64 instructions, u64 model_cycles}. The plug-in replaces what was stored by
+ *   instructions: executed up to and with the marker. Exact: a block of translated code adds its
+ *                 length when it is entered, and what of its own block comes after the marker is
+ *                 taken off again. An instruction that an IT block skips counts as executed.
+ *   model_cycles: what they take on a core as timing.c describes it, 0 if none was asked for.
+ *                 Straight-line code is timed when it is translated; whether a conditional branch
+ *                 was taken is seen from what is executed next.
  *
- *   qemu-system-arm ... -plugin plugin.so
+ *   qemu-system-arm ... -plugin plugin.so[,core=cortex-m4[,flash=ORIGIN:LENGTH:LINE:WAIT:I:D]]
  *
- * Only one CPU is counted. Writing guest memory is not part of the plug-in interface; QEMU 7 and 8
- * export the two functions it takes, and installing fails if the emulator at hand does not.
+ * `flash` adds the wait states of a memory that yields LINE bytes at a time, each time WAIT cycles
+ * late, behind caches of I lines for instructions and D for data (numbers as C writes them).
+ *
+ * Only one CPU is counted. Nothing the guest can see changes but the markers' cells. Writing guest
+ * memory is not part of the plug-in interface; QEMU 7 and 8 export the two functions it takes, and
+ * installing fails if the emulator at hand does not.
  */
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "decode.h"
+#include "flash.h"
 #include "qemu_plugin.h"
+#include "timing.h"
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_API;
 
@@ -24,9 +36,46 @@ extern int cpu_memory_rw_debug(void *cpu, uint64_t address, void *data, uint64_t
 
 static const uint8_t marker[2] = {0xC9, 0x46}; /* mov r9, r9 */
 
-static uint64_t entered; /* instructions of all blocks entered so far */
-static uint64_t marked;  /* instructions executed up to and with the last marker */
-static bool awaited;     /* whether the last marker's store is still to come */
+/* What the guest reads. */
+struct counts {
+    uint64_t instructions;
+    uint64_t model_cycles;
+};
+
+/* A translated block, as far as its timing depends on what is executed around it. */
+struct block {
+    uint64_t start;
+    uint64_t last;        /* address of its last byte */
+    uint64_t next;        /* address after it */
+    uint32_t count;       /* instructions */
+    uint8_t refill;       /* if its last instruction is a conditional branch: cycles if taken */
+    uint8_t mispredicted; /* cycles if wrongly predicted, 0 without a predictor */
+    uint8_t taken_lately; /* the predictor: 0 and 1 predict not taken, 2 and 3 taken */
+    bool branches;        /* ends with a conditional branch */
+};
+
+/* Where a marker stands: what of its block is executed after it. */
+struct place {
+    uint64_t instructions;
+    uint64_t cycles;
+};
+
+static const struct core *core;
+static struct flash flash;
+static bool has_flash;
+
+static struct counts entered; /* of all blocks entered so far, all branches taken as told below */
+static struct counts marked;  /* up to and with the last marker */
+static bool awaited;          /* whether the last marker's store is still to come */
+
+/* The last conditional branch, charged as taken; if it was not, that is seen at the next block. */
+static struct {
+    struct block *block;
+    uint64_t instructions; /* `entered` when the next block is entered */
+    uint32_t charged;
+    uint32_t otherwise;    /* what it would have cost had it not been taken */
+    uint8_t taken_lately;  /* the predictor before */
+} branch;
 
 static bool is_marker(const struct qemu_plugin_insn *insn)
 {
@@ -34,19 +83,91 @@ static bool is_marker(const struct qemu_plugin_insn *insn)
            memcmp(qemu_plugin_insn_data(insn), marker, sizeof marker) == 0;
 }
 
+static bool read_code(uint64_t address, uint8_t *code, size_t size_bytes)
+{
+    return cpu_memory_rw_debug(qemu_get_cpu(0), address, code, size_bytes, false) == 0;
+}
+
 /* Whether a marker may stand before the block: a debugger makes blocks of one instruction. */
 static bool follows_marker(const struct qemu_plugin_tb *block)
 {
     uint8_t before[sizeof marker];
-    uint64_t address = qemu_plugin_tb_vaddr(block) - sizeof before;
-    return cpu_memory_rw_debug(qemu_get_cpu(0), address, before, sizeof before, false) == 0 &&
+    return read_code(qemu_plugin_tb_vaddr(block) - sizeof before, before, sizeof before) &&
            memcmp(before, marker, sizeof marker) == 0;
 }
 
-static void on_marker(unsigned vcpu, void *after)
+/* Whether a conditional branch may stand before the block. */
+static bool may_follow_branch(const struct qemu_plugin_tb *block)
+{
+    uint8_t before[4];
+    if (!read_code(qemu_plugin_tb_vaddr(block) - sizeof before, before, sizeof before))
+        return true;
+    struct instruction wide = decode(before), narrow = decode(before + 2);
+    /* In an IT block any branch may be conditional. */
+    return (wide.size_bytes == 4 && wide.sets_pc) || (narrow.size_bytes == 2 && narrow.sets_pc);
+}
+
+/* Whether the instruction at `address` is a 32-bit one in two words. */
+static bool is_split(uint64_t address)
+{
+    uint8_t half[2];
+    return address % 4 == 2 && read_code(address, half, sizeof half) &&
+           decode_is_wide((uint16_t)(half[0] | half[1] << 8));
+}
+
+/* ---- while the guest runs */
+
+static void settle_branch(const struct block *now)
+{
+    if (!branch.block)
+        return;
+    if (branch.instructions == entered.instructions && branch.block->next == now->start) {
+        entered.model_cycles += branch.otherwise - (uint64_t)branch.charged;
+        branch.block->taken_lately = branch.taken_lately ? branch.taken_lately - 1 : 0;
+    }
+    branch.block = NULL;
+}
+
+static void take_branch(struct block *now)
+{
+    bool expected = now->taken_lately >= 2;
+    branch.block = now;
+    branch.instructions = entered.instructions + now->count;
+    branch.charged = now->refill + (expected ? 0u : now->mispredicted);
+    branch.otherwise = expected ? now->mispredicted : 0;
+    branch.taken_lately = now->taken_lately;
+    if (now->taken_lately < 3)
+        now->taken_lately++;
+    entered.model_cycles += branch.charged;
+}
+
+static void on_block(unsigned vcpu, void *data)
 {
     (void)vcpu;
-    marked = entered - (uintptr_t)after;
+    struct block *now = data;
+    settle_branch(now);
+    if (now->branches)
+        take_branch(now);
+    if (has_flash)
+        entered.model_cycles += flash_fetch(&flash, now->start, now->last);
+}
+
+static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    (void)vcpu;
+    (void)info;
+    (void)data;
+    entered.model_cycles += flash_read(&flash, address);
+}
+
+static void on_marker(unsigned vcpu, void *data)
+{
+    (void)vcpu;
+    const struct place *place = data;
+    marked.instructions = entered.instructions - place->instructions;
+    marked.model_cycles = entered.model_cycles - place->cycles;
+    if (branch.block && branch.instructions == entered.instructions) /* this block's own */
+        marked.model_cycles -= branch.charged;
     awaited = true;
 }
 
@@ -54,16 +175,74 @@ static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address
 {
     (void)info;
     (void)data;
-    if (awaited && address % sizeof marked == 0)
+    if (awaited && address % sizeof(uint64_t) == 0)
         cpu_memory_rw_debug(qemu_get_cpu((int)vcpu), address, &marked, sizeof marked, true);
     awaited = false;
+}
+
+/* ---- when a block is translated */
+
+/* Memory that lives as long as the translated code, which QEMU rarely throws away. */
+static void *kept(const void *value, size_t size_bytes)
+{
+    void *copy = malloc(size_bytes);
+    if (!copy)
+        abort();
+    return memcpy(copy, value, size_bytes);
+}
+
+/* What the block's last instruction, a branch or not, adds to the block's cycles. */
+static uint32_t end_block(struct block *block, const struct instruction *last)
+{
+    bool direct = last->kind == KIND_JUMP || last->kind == KIND_CALL;
+    uint64_t address = block->next - last->size_bytes;
+    bool split = direct && is_split(address + (uint64_t)(int64_t)last->target);
+    uint32_t refill = timing_refill(core, last, split);
+    block->branches = last->conditional && last->sets_pc;
+    block->refill = (uint8_t)refill;
+    block->mispredicted = core->predicts ? core->mispredicted : 0;
+    block->taken_lately = last->target < 0 ? 2 : 1; /* loops are taken */
+    return block->branches ? 0 : refill;
+}
+
+static void time_block(struct qemu_plugin_tb *translated, uint32_t *cycles_after, size_t count)
+{
+    struct block block = {.start = qemu_plugin_tb_vaddr(translated), .count = (uint32_t)count};
+    struct pipeline pipeline = {0};
+    struct instruction in = {0};
+    block.next = block.start;
+    for (size_t i = 0; i < count; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(translated, i);
+        in = decode(qemu_plugin_insn_data(insn));
+        timing_issue(core, &pipeline, &in);
+        cycles_after[i] = pipeline.now;
+        block.next += in.size_bytes;
+        if (has_flash && (in.kind == KIND_LOAD || in.kind == KIND_LOAD_MULTIPLE ||
+                          in.kind == KIND_LOAD_DOUBLE))
+            qemu_plugin_register_vcpu_mem_cb(insn, on_load, QEMU_PLUGIN_CB_NO_REGS,
+                                             QEMU_PLUGIN_MEM_R, NULL);
+    }
+    block.last = block.next - 1;
+    uint32_t total = pipeline.now + end_block(&block, &in);
+    for (size_t i = 0; i < count; i++)
+        cycles_after[i] = total - cycles_after[i];
+    qemu_plugin_register_vcpu_tb_exec_inline(translated, QEMU_PLUGIN_INLINE_ADD_U64,
+                                             &entered.model_cycles, total);
+    if (has_flash || block.branches || may_follow_branch(translated))
+        qemu_plugin_register_vcpu_tb_exec_cb(translated, on_block, QEMU_PLUGIN_CB_NO_REGS,
+                                             kept(&block, sizeof block));
 }
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     (void)id;
     size_t count = qemu_plugin_tb_n_insns(block);
-    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &entered, count);
+    uint32_t cycles_after[count];
+    memset(cycles_after, 0, sizeof cycles_after);
+    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64,
+                                             &entered.instructions, count);
+    if (core)
+        time_block(block, cycles_after, count);
     bool after_marker = follows_marker(block);
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
@@ -71,19 +250,44 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
             qemu_plugin_register_vcpu_mem_cb(insn, on_store, QEMU_PLUGIN_CB_NO_REGS,
                                              QEMU_PLUGIN_MEM_W, NULL);
         after_marker = is_marker(insn);
-        if (after_marker)
+        if (after_marker) {
+            struct place place = {count - 1 - i, cycles_after[i]};
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_marker, QEMU_PLUGIN_CB_NO_REGS,
-                                                   (void *)(uintptr_t)(count - 1 - i));
+                                                   kept(&place, sizeof place));
+        }
     }
+}
+
+/* ---- arguments */
+
+static bool use_flash(const char *text)
+{
+    uint32_t instruction_lines, data_lines;
+    has_flash = sscanf(text, "%" SCNi64 ":%" SCNi64 ":%" SCNi32 ":%" SCNi32 ":%" SCNi32 ":%" SCNi32,
+                       (int64_t *)&flash.origin, (int64_t *)&flash.length_bytes,
+                       (int32_t *)&flash.line_bytes, (int32_t *)&flash.wait_cycles,
+                       (int32_t *)&instruction_lines, (int32_t *)&data_lines) == 6;
+    return has_flash && flash_open(&flash, instruction_lines, data_lines);
+}
+
+static bool use_argument(const char *argument)
+{
+    if (strncmp(argument, "core=", 5) == 0) {
+        core = core_find(argument + 5);
+        return core != NULL;
+    }
+    return strncmp(argument, "flash=", 6) == 0 && use_flash(argument + 6);
 }
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
                                            int argument_count, char **arguments)
 {
     (void)info;
-    if (argument_count > 0) {
-        fprintf(stderr, "hil-compress plug-in: unknown argument %s\n", arguments[0]);
-        return -1;
+    for (int i = 0; i < argument_count; i++) {
+        if (!use_argument(arguments[i])) {
+            fprintf(stderr, "hil-compress plug-in: cannot use argument %s\n", arguments[i]);
+            return -1;
+        }
     }
     if (!qemu_get_cpu || !cpu_memory_rw_debug) {
         fprintf(stderr, "hil-compress plug-in: this QEMU does not let a plug-in write memory\n");

@@ -51,11 +51,16 @@ def places(image: Image) -> tuple[int, int, int, int]:
 
 
 def run_counts(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[int, ...]:
+    return run_both(image, folder, arguments)[::2]
+
+
+def run_both(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[int, ...]:
+    """Instructions and modelled cycles of each sample, by turns."""
     inputs, _, outputs, counts = places(image)
     with Machine(image, folder, {}, arguments) as machine:
         reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts)
         assert (reply.type, reply.words[0]) == (RUN_REPLY, 0)
-        return struct.unpack(f"<{SAMPLES}Q", machine.read(counts, 8 * SAMPLES))
+        return struct.unpack(f"<{2 * SAMPLES}Q", machine.read(counts, 16 * SAMPLES))
 
 
 def symbol(image: Image, name: str) -> int:
@@ -255,7 +260,7 @@ def test_run_refuses_arguments_outside_staging(name: str, tmp_path: Path) -> Non
         for words in bad:
             assert machine.ask(RUN, *words) == Frame(ERROR, 7, (BAD_ARGUMENTS,)), words
         assert machine.ask(RUN, *good).type == RUN_REPLY
-        assert machine.ask(RUN, 1, end - 4, end - 8, end - 12, end - 24).type == RUN_REPLY
+        assert machine.ask(RUN, 1, end - 4, end - 8, end - 12, end - 32).type == RUN_REPLY
 
 
 def test_garbage_of_any_length_gets_one_error_each(tmp_path: Path) -> None:

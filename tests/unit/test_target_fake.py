@@ -57,7 +57,7 @@ def expected_outputs() -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
 
 
 def test_it_computes_what_the_reference_computes() -> None:
-    target: Target = FakeTarget(BOARD, PLAN, count=123)
+    target: Target = FakeTarget(BOARD, PLAN, count=123, model_cycles=150)
     layout = prepared(target)
     reply = target.run(layout.request, 1.0)
     outputs = target.read(layout.outputs.origin, layout.outputs.length_bytes)
@@ -65,7 +65,7 @@ def test_it_computes_what_the_reference_computes() -> None:
     assert reply.outputs_crc32 == zlib.crc32(outputs)
     assert reply.correct == int(np.sum(expected_outputs().argmax(1) == 0))
     counts = target.read(layout.counts.origin, layout.counts.length_bytes)
-    assert counts == struct.pack("<Q", 123) * SAMPLES
+    assert counts == struct.pack("<QQ", 123, 150) * SAMPLES
 
 
 def test_it_halts_with_a_layer_in_the_arena() -> None:

@@ -1,0 +1,23 @@
+"""What the emulator's modelled cycles are worth, core by core.
+
+The model itself is firmware/emulator/timing.c. `benchmarks/validate_cycle_model.py` compares it
+with published silicon results; docs/cycle-model.md is what it printed, and STATED_ERRORS its gist.
+"""
+
+from __future__ import annotations
+
+MODELLED_CORES = (
+    "cortex-m0",
+    "cortex-m0plus",
+    "cortex-m3",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m33",
+)
+
+STATED_ERRORS: dict[str, float] = {}
+
+
+def stated_error(core: str) -> float | None:
+    """Relative error to state with modelled cycles of `core`; None where silicon gives none."""
+    return STATED_ERRORS.get(core)
