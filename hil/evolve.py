@@ -57,28 +57,31 @@ def evolve(settings: Settings) -> str:
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
         store.begin_session(settings.accuracy)
-        start = partial(open_context, settings, board)
-        context = start()
-        check_feasible(context, board)
-        engine = Nsga2(
-            Space.of(context.original.task, len(context.original.groups)),
-            Limits.of(board, settings.accuracy),
-            settings.seed,
-            settings.population,
-        )
-        rule = StopRule(settings, engine.limits)
+        rule = StopRule(settings, Limits.of(board, settings.accuracy))
+        reason = rule.reason(store)
         try:
-            with Workers(settings.processes, start) as workers, SearchProgress(settings) as bar:
-                while not rule.reason(store):
-                    trials = run_generation(engine, store, workers, rule, bar)
-                    engine.tell(trials)
-                    rule.generation_ended(trials)
-                measure_finals(store, engine.limits, workers, bar)
-            reason = rule.reason(store)
+            if not reason or finals_missing(store, rule.limits):
+                reason = search(settings, board, store, rule)
         except KeyboardInterrupt:
             reason = "interrupt"
         store.end_session(reason)
     return reason
+
+
+def search(settings: Settings, board: Board, store: Store, rule: "StopRule") -> str:
+    """Generation after generation, each asked of the engine, tried by the workers, told back."""
+    start = partial(open_context, settings, board)
+    context = start()
+    check_feasible(context, board)
+    space = Space.of(context.original.task, len(context.original.groups))
+    engine = Nsga2(space, rule.limits, settings.seed, settings.population)
+    with Workers(settings.processes, start) as workers, SearchProgress(settings) as progress:
+        while not rule.reason(store):
+            trials = run_generation(engine, store, workers, rule, progress)
+            engine.tell(trials)
+            rule.generation_ended(trials)
+        measure_finals(store, rule.limits, workers, progress)
+    return rule.reason(store)
 
 
 def run_generation(
@@ -111,16 +114,21 @@ def run_generation(
 def measure_finals(
     store: Store, limits: Limits, workers: Workers, progress: SearchProgress
 ) -> None:
-    """The front's and the baseline's figures on the test split, which no decision has seen."""
-    done = {final.number for final in store.finals()}
-    shown = [*feasible_front(store.trials(), limits), store.find(baseline())]
-    rest = {t.number: t for t in shown if t and t.measurement and t.number not in done}
-    running = {workers.submit(final_figures, number) for number in rest}
+    """Run the networks that the report shows on the test split: once, at the end."""
+    missing = finals_missing(store, limits)
+    running = {workers.submit(final_figures, number) for number in missing}
     while running:
         ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in ended:
             store.add_final(result_of(future))
-        progress.finals(len(rest) - len(running), len(rest))
+        progress.finals(len(missing) - len(running), len(missing))
+
+
+def finals_missing(store: Store, limits: Limits) -> list[int]:
+    """Numbers of the front's and the baseline's trials without figures on the test split."""
+    done = {final.number for final in store.finals()}
+    shown = [*feasible_front(store.trials(), limits), store.find(baseline())]
+    return sorted({t.number for t in shown if t and t.measurement and t.number not in done})
 
 
 class StopRule:
