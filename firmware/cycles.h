@@ -28,14 +28,14 @@ static inline struct counts counts_difference(struct counts end, struct counts s
 }
 
 /* One path for calibration and measurement, so that what lies between the reads is the same. */
-__attribute__((noinline, noclone)) static struct counts cycles_between_reads(void (*run)(void))
+__attribute__((noinline, noclone, unused)) static struct counts cycles_between_reads(void (*run)(void))
 {
     struct counts start = counter_read();
     run();
     return counts_difference(counter_read(), start);
 }
 
-__attribute__((naked)) static void cycles_nothing(void) { __asm volatile("bx lr"); }
+__attribute__((naked, unused)) static void cycles_nothing(void) { __asm volatile("bx lr"); }
 
 /* What the reads and the call count for; to be subtracted from cycles_between_reads. */
 static inline struct counts cycles_overhead(void)

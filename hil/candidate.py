@@ -5,7 +5,6 @@ trial with a reason; a BenchError or a Mismatch stops the run and leaves everyth
 reproduce it in the run's folder.
 """
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,18 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from compress.tflite_import import import_tflite
-
-from compress import oracle
-from compress.errors import HilError, Infeasible, UserError
+from compress.errors import Infeasible
 from compress.pipeline import Original, compress, examine
 from compress.tflite import export_tflite
+from compress.tflite_import import import_tflite
 from compress.types import Genome, Graph, Prune, Samples
+from hil.artifacts import keep, kept, save_failure
 from hil.board import without_limits
 from hil.build import build
 from hil.errors import BenchError, FirmwareFault, Mismatch
-from hil.measure import Bench
+from hil.measure import Bench, check_oracle
 from hil.plan import make_plan
 from hil.render import render
 from hil.store import Final
@@ -153,49 +150,3 @@ def smallest(context: Context) -> Image:
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         program = render(plan, context.board)
         return build(program, without_limits(context.board), Path(temporary))
-
-
-def check_oracle(tflite: bytes, samples: Samples) -> None:
-    """Raises Mismatch where tflite-runtime's reference kernels compute something else."""
-    if not oracle.available():
-        return
-    outputs = oracle.run(tflite, samples.inputs).reshape(samples.outputs.shape)
-    if not np.array_equal(outputs, samples.outputs):
-        sample, index = (int(i) for i in np.argwhere(outputs != samples.outputs)[0])
-        expected, got = int(outputs[sample, index]), int(samples.outputs[sample, index])
-        raise Mismatch(
-            "output (tflite-runtime against our reference)", sample, index, expected, got
-        )
-
-
-def kept(folder: Path, number: int) -> Path:
-    """Where trial `number`'s network lies."""
-    return folder / "trials" / f"{number:04d}.tflite"
-
-
-def keep(folder: Path, number: int, tflite: bytes) -> None:
-    """Write trial `number`'s network; a reader never sees half of it. Raises UserError."""
-    path = kept(folder, number)
-    part = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(tflite)
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; free some space") from error
-
-
-def save_failure(
-    folder: Path, number: int, build_folder: Path, samples: Samples, error: HilError
-) -> None:
-    """Everything needed to reproduce a failure: sources, ELF, samples, message, transcript."""
-    failure = folder / "failures" / f"{number:04d}"
-    shutil.copytree(build_folder, failure, dirs_exist_ok=True)
-    np.savez(
-        failure / "samples.npz",
-        inputs=samples.inputs,
-        labels=samples.labels,
-        outputs=samples.outputs,
-    )
-    transcript = getattr(error, "transcript", "")
-    (failure / "error.txt").write_text(f"{type(error).__name__}: {error}\n{transcript}\n")

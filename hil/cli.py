@@ -16,6 +16,7 @@ from rich.table import Table
 
 from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
+from hil import cli_bench
 from hil.board import board_names, load_board
 from hil.store import Store
 from hil.summary import summarize, to_json
@@ -29,6 +30,8 @@ app = typer.Typer(
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 RUNS = Path("runs")
+
+cli_bench.register(app, RUNS)
 
 
 def main() -> None:

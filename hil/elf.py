@@ -62,6 +62,7 @@ def read_image(elf: Path, program: Program, board: Board) -> Image:
         arena_address=symbols["__arena_start"],
         layer_ends=_layer_ends(symbols),
         staging=Region(staging, symbols["__staging_end"] - staging),
+        layer_counts_address=symbols.get("model_layer_counts"),
     )
 
 

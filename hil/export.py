@@ -4,10 +4,9 @@ import shutil
 from pathlib import Path
 
 from compress.tflite_import import import_tflite
-
+from hil.artifacts import kept
 from hil.board import without_limits
 from hil.build import build
-from hil.candidate import kept
 from hil.plan import make_plan
 from hil.render import render
 from hil.types import Board, Trial

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from compress import reference
+from compress import oracle, reference
 from compress.errors import OverBudget
 from compress.types import Int8Array, Samples
 from hil.cycle_model import stated_error
@@ -92,11 +92,11 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
     correct, stack_bytes = 0, 0
     digest = hashlib.sha256()
     for start in range(0, total, room):
-        batch = _part(samples, slice(start, start + room))
+        batch = part(samples, slice(start, start + room))
         reply, outputs, pairs = _run(target, image, plan, batch)
         if not np.array_equal(outputs, batch.outputs):
             first = int(np.flatnonzero((outputs != batch.outputs).any(1))[0])
-            one = _part(batch, slice(first, first + 1))
+            one = part(batch, slice(first, first + 1))
             raise find_mismatch(target, image, plan, one, start + first, outputs[first])
         _check_argmax(reply, batch, start)
         digest.update(outputs.tobytes())
@@ -173,7 +173,8 @@ def _check_argmax(reply: RunReply, batch: Samples, start: int) -> None:
         raise Mismatch("argmax (counted over a batch)", start, 0, right, reply.correct)
 
 
-def _part(samples: Samples, chosen: slice) -> Samples:
+def part(samples: Samples, chosen: slice) -> Samples:
+    """The chosen samples only."""
     return Samples(samples.inputs[chosen], samples.labels[chosen], samples.outputs[chosen])
 
 
@@ -194,3 +195,16 @@ def _layout(image: Image, plan: Plan, samples: int) -> Layout:
 def _timeout_s(plan: Plan, samples: int) -> float:
     macs = sum(step.macs for step in plan.steps)
     return _START_S + samples * max(0.01, macs / 1e6 * _SECONDS_PER_MILLION_MACS)
+
+
+def check_oracle(tflite: bytes, samples: Samples) -> None:
+    """Raises Mismatch where tflite-runtime's reference kernels compute something else."""
+    if not oracle.available():
+        return
+    outputs = oracle.run(tflite, samples.inputs).reshape(samples.outputs.shape)
+    if not np.array_equal(outputs, samples.outputs):
+        sample, index = (int(i) for i in np.argwhere(outputs != samples.outputs)[0])
+        expected, got = int(outputs[sample, index]), int(samples.outputs[sample, index])
+        raise Mismatch(
+            "output (tflite-runtime against our reference)", sample, index, expected, got
+        )

@@ -12,19 +12,21 @@ from typing import Any
 
 import jinja2
 
-from hil.layers import layer_of, safe
+from hil.layer import safe
+from hil.layers import layer_of
 from hil.types import Board, Buffer, Plan, Program
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "firmware" / "templates"
 
 
-def render(plan: Plan, board: Board) -> Program:
+def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:
     """model.c, model.h, weights.c and link.ld of `plan` on `board`.
 
+    With `profile`, `model_run` reads the counter after every layer (see `hil.profile`).
     `sha256` is over the files with model id 0; the id is its first 4 bytes. Raises
     UnsupportedLayer for a layer without a fixed-point form.
     """
-    context = _context(plan, board)
+    context = {**_context(plan, board), "profile": profile}
     digest = hashlib.sha256()
     for name, text in sorted(_files(context, program_id=0).items()):
         digest.update(f"{name}\0{text}\0".encode())

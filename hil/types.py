@@ -58,6 +58,7 @@ class Board:
     what a candidate may use (an emulated core standing for a real part has small limits in large
     memories). `staging` holds test inputs and outputs: its own region where the board has one,
     otherwise the RAM between the image and the stack. `energy` is None where nothing is published.
+    `flash_wait_states` is what the port sets up; `port_settings` are macros for the port's C.
     """
 
     name: str
@@ -78,6 +79,11 @@ class Board:
     port: str
     counter: CounterKind
     energy: PowerFigure | None = None
+    connect_mode: str = "halt"
+    pack: str = ""
+    flash_wait_states: int = 0
+    limits_stand_for: str = ""
+    port_settings: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,7 @@ class Image:
 
     `ram` parts known at link time: arena, static. `layer_ends` are code addresses at which layer i
     has just finished (for the debugger). `staging` is where test data may be written.
+    `layer_counts_address` is where a profile build keeps its readings.
     """
 
     elf: Path
@@ -156,6 +163,7 @@ class Image:
     arena_address: int
     layer_ends: tuple[int, ...]
     staging: Region
+    layer_counts_address: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +201,22 @@ class Measurement:
     def accuracy(self) -> float:
         """Share of the samples run on the device that it classified right."""
         return self.correct / self.total
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCount:
+    """What one layer took in one inference of a profile build, the readings' own cost taken off.
+
+    `count` is in the board's counter's unit; `model_cycles` is None where no model counts.
+    """
+
+    index: int
+    name: str
+    op: str
+    kernel: str
+    macs: int
+    count: int
+    model_cycles: int | None
 
 
 @dataclass(frozen=True, slots=True)

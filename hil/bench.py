@@ -1,0 +1,117 @@
+"""Measure one int8 network on one board: total and per layer, and how true each number is."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from compress import oracle
+from compress.types import Samples
+from hil.board import without_limits
+from hil.build import build
+from hil.kernels import alignment_bytes
+from hil.measure import Bench, check_oracle
+from hil.models import BenchModel
+from hil.plan import lower_bound_bytes, make_plan
+from hil.profile import measure_layers
+from hil.provenance import provenance
+from hil.render import render
+from hil.types import Board, Image, LayerCount, Measurement, Plan, Provenance, Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """One network on one board. `measurement` is of the uninstrumented build, the headline.
+
+    `counts` holds the median count of each repeat; `layers` comes from a second build that reads
+    the counter between layers. `ram` splits what `measurement.ram` sums. `oracle` says whether
+    tflite-runtime's reference kernels were asked, too. `accuracy` is None without labels.
+    """
+
+    model: str
+    board: Board
+    measurement: Measurement
+    counts: tuple[int, ...]
+    layers: tuple[LayerCount, ...]
+    macs: int
+    ram: Sizes
+    compared: int
+    oracle: bool
+    accuracy: float | None
+    provenance: Provenance
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Time at the board's clock; None where only instructions were counted."""
+        measured = self.measurement
+        cycles = measured.count if measured.counter in ("dwt", "systick") else measured.model_cycles
+        return None if cycles is None else 1e3 * cycles / self.board.clock_hz
+
+    @property
+    def spread(self) -> float:
+        """(largest - smallest) / median of the repeats' counts; 0 on an emulator."""
+        return (max(self.counts) - min(self.counts)) / statistics.median(self.counts)
+
+
+def bench_model(
+    model: BenchModel, board: Board, bench: Bench, samples: Samples, repeats: int, labeled: bool
+) -> BenchResult:
+    """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
+
+    The first inference after loading warms caches up; the median of the samples is what counts.
+    Raises OverBudget, saying by how much and where, if the network does not fit; Mismatch if the
+    device, the reference and tflite-runtime do not agree bit for bit.
+    """
+    check_oracle(model.tflite, samples)
+    plan = make_plan(model.graph, board)
+    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+        folder = Path(temporary)
+        image = build(render(plan, board), board, folder / "headline")
+        runs = [bench.measure(image, plan, samples) for _ in range(repeats)]
+        profile = build(render(plan, board, profile=True), without_limits(board), folder / "layers")
+        layers = bench.run(lambda target: measure_layers(target, profile, plan, samples))
+    counts = tuple(run.count for run in runs)
+    middle = sorted(runs, key=lambda run: run.count)[len(runs) // 2]
+    right = np.mean(samples.outputs.argmax(1) == samples.labels)
+    return BenchResult(
+        model=model.name,
+        board=board,
+        measurement=replace(
+            middle,
+            count_min=min(run.count_min for run in runs),
+            count_max=max(run.count_max for run in runs),
+        ),
+        counts=counts,
+        layers=layers,
+        macs=sum(step.macs for step in plan.steps),
+        ram=ram_split(image, plan, middle),
+        compared=len(samples.labels),
+        oracle=oracle.available(),
+        accuracy=float(right) if labeled else None,
+        provenance=provenance(board, 0),
+    )
+
+
+def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:
+    """RAM by what it is for: activations, input and output, kernel scratch, static data, stack.
+
+    Input and output lie in the arena and share its bytes with activations where lives allow, so
+    `io` is what they add to the other tensors' peak, and `scratch` what scratch adds to both.
+    """
+    graph = plan.graph
+    ends = (plan.tensors[graph.input], plan.tensors[graph.output])
+    inner = [buffer for buffer in set(plan.tensors.values()) if buffer not in ends]
+    activations = lower_bound_bytes(inner, alignment_bytes(image.board)) if inner else 0
+    return Sizes(
+        {
+            "arena": activations,
+            "io": plan.tensors_bytes - activations,
+            "scratch": plan.arena_bytes - plan.tensors_bytes,
+            "static": measurement.ram.parts["static"],
+            "stack": measurement.ram.parts["stack"],
+        }
+    )

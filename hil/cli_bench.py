@@ -1,0 +1,195 @@
+"""`hil bench`: measure one network on a board, or compare two such measurements."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from compress.errors import UserError
+from hil import words
+from hil.bench import BenchResult, bench_model
+from hil.bench_json import bench_to_json, regressions
+from hil.board import board_names, load_board, without_limits
+from hil.measure import Bench
+from hil.models import file_samples, load_model, random_samples
+from hil.targets import open_target
+
+_LIMITS = ("board", "none")
+
+
+def register(app: typer.Typer, runs: Path) -> None:
+    """Add the command to `app`; trials are looked for in `runs`."""
+
+    @app.command()
+    def bench(
+        model: Annotated[
+            str | None,
+            typer.Argument(help="FILE.tflite, a task, or RUN:NUMBER for a trial of a run."),
+        ] = None,
+        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
+        samples: Annotated[int, typer.Option(min=1, help="Inputs to compare bit for bit.")] = 4,
+        repeat: Annotated[int, typer.Option(min=1, help="Measure so often; show the spread.")] = 1,
+        data: Annotated[
+            Path | None, typer.Option(help="Inputs and labels, .npz: x int8, y; gives accuracy.")
+        ] = None,
+        limits: Annotated[
+            str, typer.Option(help="'none' lifts the stand-in limits of an emulated board.")
+        ] = "board",
+        compare: Annotated[
+            tuple[Path, Path] | None,
+            typer.Option(metavar="OLD NEW", help="Compare two results of --json; exit 1 if worse."),
+        ] = None,
+        tolerance: Annotated[
+            float, typer.Option(min=0.0, help="What --compare lets grow, in percent.")
+        ] = 0.0,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print one JSON object on stdout.")
+        ] = False,
+    ) -> None:
+        """Measure MODEL on BOARD: total and per layer, flash, RAM, bit-equality."""
+        if compare is not None:
+            show_comparison(*compare, tolerance, as_json)
+            return
+        if model is None:
+            raise UserError("what to measure is missing: hil bench MODEL, or --compare OLD NEW")
+        if limits not in _LIMITS:
+            raise UserError(f"--limits {limits!r}: allowed are {', '.join(_LIMITS)}")
+        facts = load_board(board)
+        facts = facts if limits == "board" else without_limits(facts)
+        network = load_model(model, runs)
+        chosen = (
+            file_samples(network.graph, data, samples)
+            if data
+            else random_samples(network.graph, samples)
+        )
+        with Bench(facts, open_target) as opened:
+            result = bench_model(network, facts, opened, chosen, repeat, data is not None)
+        if as_json:
+            print(json.dumps(bench_to_json(result)))
+        else:
+            print_result(result, Console())
+
+
+def print_result(result: BenchResult, console: Console) -> None:
+    """Headline, layers, where the bytes are, and what the numbers are."""
+    measured = result.measurement
+    counted = words.COUNTED[measured.counter]
+    console.print(
+        f"[bold]{result.model}[/] on [bold]{result.board.name}[/] ({result.board.core}): "
+        f"{words.short_count(measured.count)} {counted}, {_time(result)}, "
+        f"{words.kib(measured.flash.total)} KiB flash, {words.kib(measured.ram.total)} KiB RAM",
+        highlight=False,
+    )
+    console.print(_layers(result, counted, wide=console.width >= 110))
+    console.print(_bytes(result))
+    for line in _notes(result):
+        console.print(line, style="dim", markup=False, highlight=False)
+
+
+def _time(result: BenchResult) -> str:
+    if result.latency_ms is None:
+        return "no time known (instructions are not time)"
+    error = result.measurement.model_error
+    stated = "" if error is None else f" ±{100 * error:.0f} %, modelled"
+    return f"{result.latency_ms:.3g} ms at {result.board.clock_hz / 1e6:g} MHz{stated}"
+
+
+def _layers(result: BenchResult, counted: str, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right")
+    table.add_column("layer", no_wrap=True)
+    if wide:
+        table.add_column("kernel", style="dim", no_wrap=True)
+    for name in ("MACs", counted, "per MAC", "cycles", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("")
+    total = sum(layer.count for layer in result.layers)
+    for layer in result.layers:
+        share = layer.count / total if total else 0.0
+        cells = [
+            f"{layer.macs:,}" if layer.macs else "",
+            f"{layer.count:,}",
+            f"{layer.count / layer.macs:.2f}" if layer.macs else "",
+            "" if layer.model_cycles is None else f"{layer.model_cycles:,}",
+            f"{100 * share:.1f} %",
+        ]
+        extra = ([layer.kernel], ["█" * round(24 * share)]) if wide else ([], [])
+        table.add_row(str(layer.index), layer.name, *extra[0], *cells, *extra[1])
+    count, cycles = result.measurement.count, result.measurement.model_cycles
+    whole = [
+        f"{result.macs:,}",
+        f"{count:,}",
+        f"{count / result.macs:.2f}" if result.macs else "",
+        "" if cycles is None else f"{cycles:,}",
+    ]
+    table.add_section()
+    table.add_row("", "whole network", *([""] if wide else []), *whole)
+    return table
+
+
+def _bytes(result: BenchResult) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("flash", "bytes", "RAM", "bytes"):
+        table.add_column(name, justify="right" if name == "bytes" else "left")
+    flash = [*result.measurement.flash.parts.items(), ("total", result.measurement.flash.total)]
+    ram = [*result.ram.parts.items(), ("total", result.ram.total)]
+    for row in range(max(len(flash), len(ram))):
+        cells: list[str] = []
+        for parts in (flash, ram):
+            name, size = parts[row] if row < len(parts) else ("", None)
+            cells += [name, "" if size is None else f"{size:,}"]
+        table.add_row(*cells)
+    return table
+
+
+def _notes(result: BenchResult) -> list[str]:
+    measured, source = result.measurement, result.provenance
+    judges = "the integer reference"
+    judges += " and tflite-runtime's reference kernels" if result.oracle else ""
+    cycles = "" if measured.model_cycles is None else "; cycles are modelled, not measured"
+    lines = [
+        f"bit-equal on {words.number_of(result.compared, 'input')} to {judges}",
+        f"whole network: median of {len(result.counts)} x {result.compared} inferences, "
+        f"{measured.count_min:,} to {measured.count_max:,}, in a build without per-layer "
+        f"readings{cycles}",
+        f"{source.compiler}; {source.kernels}; {source.flags}",
+        f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
+        + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
+    ]
+    if result.accuracy is not None:
+        lines.insert(1, f"accuracy {words.percent(result.accuracy)} of the samples given")
+    return lines
+
+
+def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> None:
+    """Print what changed from `old` to `new`; exit 1 if a cost grew by more than `tolerance` %."""
+    rows = regressions(_load(old), _load(new), tolerance / 100.0)
+    worse = [row for row in rows if row.worse]
+    if as_json:
+        print(json.dumps({"changes": [row.to_json() for row in rows], "worse": len(worse)}))
+    else:
+        table = Table("cost", "old", "new", "change", box=None, pad_edge=False)
+        for row in rows:
+            style = "red" if row.worse else ""
+            table.add_row(
+                row.name, f"{row.old:,}", f"{row.new:,}", f"{100 * row.change:+.2f} %", style=style
+            )
+        Console().print(table)
+    if worse:
+        raise typer.Exit(1)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--compare {path}: a result of hil bench --json: {error}") from error
+    if not isinstance(loaded, dict) or "flash_bytes" not in loaded:
+        raise UserError(f"--compare {path}: not a result of hil bench --json")
+    return loaded

@@ -1,0 +1,128 @@
+"""What `hil bench` can be pointed at: a .tflite file, a task's network, a trial of a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compress import reference
+from compress.errors import UserError
+from compress.tasks import TASK_NAMES, get_task
+from compress.tflite import export_tflite
+from compress.tflite_import import import_tflite
+from compress.types import Array, Graph, Int8Array, Samples
+from hil.artifacts import kept
+from hil.cache import cached
+
+_TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BenchModel:
+    """A network to measure: its graph, the .tflite it is, and the name it goes by."""
+
+    name: str
+    tflite: bytes
+    graph: Graph
+
+
+def load_model(text: str, runs: Path) -> BenchModel:
+    """The network `text` names. Raises UserError, saying what is allowed, where there is none.
+
+    FILE.tflite; a task's name (its network, trained and quantized to int8); RUN:NUMBER, a trial of
+    a run in the folder `runs`, or of the run in the folder RUN.
+    """
+    trial = _TRIAL.fullmatch(text)
+    if text in TASK_NAMES:
+        return _model(text, _task_network(text))
+    if text.endswith(".tflite"):
+        return _model(Path(text).stem, _read(Path(text)))
+    if trial:
+        run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
+        return _model(text, _read(kept(run, int(trial["number"]))))
+    raise UserError(
+        f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}), "
+        "or RUN:NUMBER for a trial of a run"
+    )
+
+
+def random_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
+    """Inputs without a data set, half noise and half smooth waves, labeled as the reference says.
+
+    Uniform noise saturates most networks; waves of random frequency and phase do not.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (count, *graph.input_tensor.shape[1:])
+    noise = rng.integers(-128, 128, shape)
+    positions = np.indices(shape[1:]).reshape(len(shape) - 1, -1)
+    frequencies = rng.uniform(0.02, 1.0, (count, len(shape) - 1))
+    phases = rng.uniform(0, 2 * np.pi, (count, 1))
+    waves = 100 * np.sin(frequencies @ positions + phases)
+    smooth = waves.reshape(shape) + rng.normal(0, 8, shape)
+    odd = (np.arange(count) % 2 == 1).reshape(-1, *[1] * (len(shape) - 1))
+    inputs = np.clip(np.round(np.where(odd, noise, smooth)), -128, 127).astype(np.int8)
+    return samples_of(graph, inputs, None)
+
+
+def file_samples(graph: Graph, path: Path, count: int) -> Samples:
+    """The first `count` samples of an .npz: `x` int8 (N, *input shape) and labels `y` (N,).
+
+    Raises UserError for another file, shape or type.
+    """
+    try:
+        with np.load(path) as arrays:
+            x, y = arrays["x"], arrays["y"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"--data {path}: an .npz with arrays x and y: {error}") from error
+    shape = graph.input_tensor.shape[1:]
+    if x.dtype != np.int8 or x.shape[1:] != shape or y.shape != x.shape[:1] or len(x) == 0:
+        raise UserError(
+            f"--data {path}: x is {x.dtype} {x.shape}, y is {y.shape}; "
+            f"needed are x int8 (N, {', '.join(map(str, shape))}) and y (N,)"
+        )
+    return samples_of(graph, x[:count], y[:count].astype(np.int64))
+
+
+def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:
+    """Inputs with the reference's answers; without labels, the answers' argmax is the label."""
+    outputs = reference.run(graph, inputs).reshape(len(inputs), -1)
+    return Samples(inputs, outputs.argmax(1) if labels is None else labels, outputs)
+
+
+def _model(name: str, tflite: bytes) -> BenchModel:
+    return BenchModel(name, tflite, import_tflite(tflite, name))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _task_network(name: str) -> bytes:
+    """The int8 baseline of a task, seed 0; trained once and kept in the cache."""
+    from compress.pipeline import compress, train_original  # torch: only where it is needed
+    from compress.space import baseline
+    from hil.progress import training_progress
+
+    task = get_task(name)
+
+    def make(folder: Path) -> None:
+        with training_progress(f"training {name}") as tick:
+            original = train_original(task, task.load(), 0, folder / "original.pt", tick)
+        graph = compress(baseline(), original).graph
+        (folder / "model.tflite").write_bytes(export_tflite(graph))
+
+    return (cached("networks", f"{name}-{_source_key()}", make) / "model.tflite").read_bytes()
+
+
+def _source_key() -> str:
+    """Changes with the sources of `compress`: a network trained by other code is another one."""
+    from hil.cache import hash_of
+
+    sources = sorted((Path(__file__).parent.parent / "compress").rglob("*.py"))
+    return hash_of([], sources)
