@@ -1,0 +1,122 @@
+"""What boards on this bench were seen to draw: `calibration.toml` beside `bench.toml`.
+
+[nucleo-f446re]
+active_mw = 161.0
+idle_mw = 2.1             # may be missing
+supply_v = 3.3
+clock_hz = 180_000_000
+read_at = "2026-02-03T14:15:16+00:00"
+how = "48.8 mA read by hand"
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from compress.errors import UserError
+from hil.benches import ROOT
+from hil.types import Board, PowerFigure
+
+FILE_NAME = "calibration.toml"
+_NUMBERS = ("active_mw", "supply_v", "clock_hz")
+_TEXTS = ("read_at", "how")
+
+
+def calibration_of(board: Board, folder: Path = ROOT) -> PowerFigure | None:
+    """What this bench's board was seen to draw, None if nobody has looked.
+
+    Raises UserError if the file is damaged, or if it tells of another clock than the board's now.
+    """
+    path = folder / FILE_NAME
+    values = _read(path).get(board.name)
+    if values is None:
+        return None
+    figure = _figure(path, board.name, values)
+    if figure.clock_hz != board.clock_hz:
+        raise UserError(
+            f"{path}: {board.name} was calibrated at {figure.clock_hz} Hz, runs at "
+            f"{board.clock_hz} Hz now: hil calibrate --board {board.name} ..."
+        )
+    return figure
+
+
+def calibrate(
+    board: Board,
+    active_mw: float,
+    supply_v: float,
+    idle_mw: float | None,
+    how: str,
+    folder: Path = ROOT,
+) -> PowerFigure:
+    """Keep a reading, in place of an earlier one. Raises UserError for what cannot be a power."""
+    for name, value in (("power", active_mw), ("supply", supply_v), ("idle power", idle_mw)):
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"{name} {value:g}: must be above 0")
+    if idle_mw is not None and idle_mw > active_mw:
+        raise UserError(f"idle power {idle_mw:g} mW is more than active power {active_mw:g} mW")
+    path = folder / FILE_NAME
+    everything = dict(_read(path))
+    entry: dict[str, Any] = {
+        "active_mw": active_mw,
+        **({} if idle_mw is None else {"idle_mw": idle_mw}),
+        "supply_v": supply_v,
+        "clock_hz": board.clock_hz,
+        "read_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "how": how,
+    }
+    everything[board.name] = entry
+    _write(path, everything)
+    return _figure(path, board.name, entry)
+
+
+def _figure(path: Path, name: str, values: object) -> PowerFigure:
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path}: {name} must be a table")
+    numbers = {key: values.get(key) for key in _NUMBERS}
+    idle = values.get("idle_mw")
+    bad = [key for key, value in numbers.items() if not _is_positive(value)]
+    bad += [key for key in _TEXTS if not isinstance(values.get(key), str)]
+    bad += ["idle_mw"] if idle is not None and not _is_positive(idle) else []
+    if bad:
+        raise UserError(f"{path}: {name}.{bad[0]} is missing or wrong: calibrate anew")
+    return PowerFigure(
+        active_mw=float(values["active_mw"]),
+        idle_mw=None if idle is None else float(idle),
+        supply_v=float(values["supply_v"]),
+        clock_hz=int(values["clock_hz"]),
+        source=f"calibrated {values['read_at'][:10]}: {values['how']}",
+    )
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _write(path: Path, everything: Mapping[str, Mapping[str, Any]]) -> None:
+    """Flat tables of numbers and texts, whose JSON form is TOML, too; appears in one step."""
+    blocks = [
+        f"[{json.dumps(board)}]\n"
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+        for board, values in everything.items()
+    ]
+    part = path.with_suffix(".part")
+    try:
+        part.write_text("\n".join(blocks), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
