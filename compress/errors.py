@@ -25,6 +25,8 @@ class UserError(HilError):
 class Infeasible(HilError):
     """This candidate cannot be built or does not fit; others may."""
 
+    exit_code = 2  # where the candidate is a model the user named, and there are no others
+
 
 class UnsupportedLayer(Infeasible):
     """A layer (named in the message) that has no integer kernel."""

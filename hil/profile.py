@@ -18,7 +18,8 @@ def measure_layers(
     """Run the first sample on the profile build `image`; a layer's count is between two readings.
 
     The first two readings follow each other at once, as those round a Reshape do: the shortest
-    distance between two is what a reading costs. Raises Mismatch and BenchError as `measure`, ValueError for an image without readings.
+    distance between two is what a reading costs. Raises Mismatch and BenchError as `measure`,
+    ValueError for an image without readings.
     """
     if image.layer_counts_address is None:
         raise ValueError(f"{image.elf} is not a profile build")
