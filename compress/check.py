@@ -6,6 +6,7 @@ A graph that passes can be executed, exported and rendered without further check
 from __future__ import annotations
 
 import math
+from itertools import dropwhile
 from typing import assert_never
 
 import numpy as np
@@ -14,18 +15,27 @@ from compress.accumulate import accumulator_offset
 from compress.errors import UnsupportedLayer, UserError
 from compress.fixedpoint import (
     add_parameters,
+    clamp_range,
     conv_multipliers,
+    mean_parameters,
+    mul_parameters,
     requantize_parameters,
     softmax_parameters,
 )
+from compress.lookup import lookup_table
 from compress.ops import (
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Lookup,
     MaxPool2D,
+    Mean,
+    Mul,
     Op,
+    Pad,
     Requantize,
     Reshape,
     Softmax,
@@ -36,7 +46,7 @@ from compress.types import Graph, Tensor
 from compress.windows import output_size
 
 LARGEST_WINDOW = 1024  # windows, strides, dilations and paddings above are damage, not design
-_LARGEST_ELEMENTS = 2**31 - 1
+_LARGEST_ELEMENTS = 2**24  # of an activation: more than any microcontroller's RAM
 
 
 def check_graph(graph: Graph) -> None:
@@ -47,6 +57,7 @@ def check_graph(graph: Graph) -> None:
     _check_activation(graph.input_tensor)
     for op in graph.ops:
         indices = (*inputs_of(op), *constants_of(op), op.output)
+        _require(len(inputs_of(op)) > 0, op.name, "no input")
         _require(all(0 <= i < count for i in indices), op.name, "tensor indices")
         _require(ready.issuperset(inputs_of(op)), op.name, "input before it is computed")
         _require(op.output not in ready, op.name, "output written twice")
@@ -83,20 +94,22 @@ def _check_op(graph: Graph, op: Op) -> None:
         case Conv2D() | DepthwiseConv2D():
             _check_convolution(graph, op)
         case FullyConnected():
-            _check_constants(graph, op, out.shape[-1], axis=None)
-            weights = graph.tensors[op.weights]
             _require(len(out.shape) == 2, op.name, f"output shape {out.shape}, must be (1, N)")
+            _check_constants(graph, op, out.shape[-1], axis=0)
+            weights = graph.tensors[op.weights]
             _require(weights.shape == (out.shape[1], x.elements), op.name, "weights' shape")
             conv_multipliers(graph, op)
-        case Add():
-            other = graph.tensors[op.right]
-            if not x.shape == other.shape == out.shape:
-                raise UnsupportedLayer(f"{op.name}: Add of {x.shape} and {other.shape}")
-            add_parameters(graph, op)
+        case Add() | Mul():
+            _check_binary(graph, op)
+            if isinstance(op, Add):
+                add_parameters(graph, op)
+            else:
+                mul_parameters(graph, op)
         case AveragePool2D() | MaxPool2D():
             _check_kept(op.name, x, out)
             _check_window(op, x, out, op.filter, (1, 1))
             _require(x.shape[-1] == out.shape[-1], op.name, "channels")
+            clamp_range(out, op.activation)
         case Reshape():
             _check_kept(op.name, x, out)
             _require(x.elements == out.elements, op.name, f"{x.shape} to {out.shape}")
@@ -108,8 +121,71 @@ def _check_op(graph: Graph, op: Op) -> None:
         case Requantize():
             _require(x.shape == out.shape, op.name, f"{x.shape} to {out.shape}")
             requantize_parameters(graph, op)
+        case Lookup():
+            _require(x.shape == out.shape, op.name, f"{x.shape} to {out.shape}")
+            _require(math.isfinite(op.alpha), op.name, f"alpha {op.alpha}")
+            lookup_table(graph, op)
+        case Mean():
+            _check_mean(op, x, out)
+            mean_parameters(graph, op)
+        case Pad():
+            _check_pad(op, x, out)
+        case Concatenate():
+            _check_concatenate(graph, op)
         case _:
             assert_never(op)
+
+
+def _check_binary(graph: Graph, op: Add | Mul) -> None:
+    left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
+    core = tuple(dropwhile(lambda n: n == 1, right.shape))
+    repeats = (
+        len(right.shape) <= len(left.shape) and left.shape[len(left.shape) - len(core) :] == core
+    )
+    if left.shape != out.shape or not repeats:
+        raise UnsupportedLayer(
+            f"{op.name}: {type(op).__name__} of {left.shape} and {right.shape} to {out.shape}"
+        )
+    if op.constant:
+        data = right.data
+        _require(data is not None and data.shape == right.shape, op.name, f"{right.name} shape")
+        if right.dtype != "int8" or len(right.scales) != 1:
+            raise UnsupportedLayer(f"{op.name}: {right.name} must be int8 with one scale")
+        _require(math.isfinite(right.scale) and right.scale > 0, op.name, f"scale {right.scale}")
+        _require(-128 <= right.zero_point <= 127, op.name, f"zero point {right.zero_point}")
+
+
+def _check_mean(op: Mean, x: Tensor, out: Tensor) -> None:
+    axes, rank = op.axes, len(x.shape)
+    consecutive = axes == tuple(range(axes[0], axes[0] + len(axes))) if axes else False
+    _require(consecutive and axes[0] >= 1 and axes[-1] < rank, op.name, f"axes {axes}")
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
+    dropped = tuple(n for axis, n in enumerate(x.shape) if axis not in axes)
+    _require(out.shape in (kept, dropped), op.name, f"{x.shape} to {out.shape}")
+
+
+def _check_pad(op: Pad, x: Tensor, out: Tensor) -> None:
+    _check_kept(op.name, x, out)
+    rank = len(x.shape)
+    _require(len(op.before) == len(op.after) == rank, op.name, "sides")
+    _require(min(*op.before, *op.after) >= 0, op.name, "sides")
+    padded = tuple(map(sum, zip(op.before, x.shape, op.after, strict=True)))
+    _require(out.shape == padded, op.name, f"output {out.shape}, must be {padded}")
+    _require(-128 <= op.value <= 127, op.name, f"value {op.value}")
+
+
+def _check_concatenate(graph: Graph, op: Concatenate) -> None:
+    out = graph.tensors[op.output]
+    _require(1 <= op.axis < len(out.shape), op.name, f"axis {op.axis}")
+    parts = [graph.tensors[index] for index in op.inputs]
+    for x in parts:
+        _check_kept(op.name, x, out)
+        _require(len(x.shape) == len(out.shape), op.name, f"{x.shape} in {out.shape}")
+    extents = [x.shape[op.axis] for x in parts]
+    _require(sum(extents) == out.shape[op.axis], op.name, f"{extents} along axis {op.axis}")
+    for x in parts:
+        others = (*x.shape[: op.axis], out.shape[op.axis], *x.shape[op.axis + 1 :])
+        _require(others == out.shape, op.name, f"{x.shape} in {out.shape}")
 
 
 def _check_convolution(graph: Graph, op: Conv2D | DepthwiseConv2D) -> None:
@@ -130,7 +206,7 @@ def _check_convolution(graph: Graph, op: Conv2D | DepthwiseConv2D) -> None:
 
 
 def _check_constants(
-    graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected, channels: int, axis: int | None
+    graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected, channels: int, axis: int
 ) -> None:
     weights, bias = graph.tensors[op.weights], graph.tensors[op.bias]
     for tensor, dtype in ((weights, np.int8), (bias, np.int32)):
@@ -145,7 +221,7 @@ def _check_constants(
     if weights.zero_point != 0 or bias.zero_point != 0:
         raise UnsupportedLayer(f"{op.name}: weights must be symmetric (zero point 0)")
     if len(weights.scales) != 1 and (len(weights.scales) != channels or weights.axis != axis):
-        allowed = "one scale" if axis is None else f"one scale, or {channels} along axis {axis}"
+        allowed = f"one scale, or {channels} along axis {axis}"
         raise UnsupportedLayer(f"{op.name}: weights have {len(weights.scales)} scales: {allowed}")
     accumulator_offset(graph, op)
 

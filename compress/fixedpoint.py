@@ -4,13 +4,14 @@ Everything the integer kernels need besides tensors is derived here once, from s
 ints; `compress.reference` and the code generator both use it, so they cannot disagree. Sources:
 tensorflow/lite/kernels/internal/quantization_util.cc (multipliers, input radius),
 internal/common.h (double-rounding multiply), kernels/kernel_util.cc (clamps, convolution
-scales), kernels/add.cc, kernels/activations.cc and kernels/quantize.cc, all of release 2.14.
+scales), kernels/add.cc, sub.cc, mul.cc, reduce.cc, activations.cc and quantize.cc of release 2.14.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from compress.ops import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Mean,
+    Mul,
     Requantize,
     Softmax,
 )
@@ -31,6 +34,8 @@ Int64Array = npt.NDArray[np.int64]
 
 INT8_MIN, INT8_MAX = -128, 127
 ADD_LEFT_SHIFT = 20
+# An int8 minus a zero point has 8 bits and a sign, a product of two 16: more shift leaves int32.
+_MUL_LARGEST_SHIFT = 15
 SOFTMAX_INTEGER_BITS = 5
 
 
@@ -39,6 +44,7 @@ class AddParameters:
     """output = clamp(output_offset + M_out((M_1(in1 + off1) + M_2(in2 + off2)))).
 
     The inputs are shifted left by `left_shift` before M_1 and M_2. `*_shift` > 0 shifts left.
+    For a difference, M_2 is negative.
     """
 
     left_shift: int
@@ -53,6 +59,30 @@ class AddParameters:
     output_shift: int
     lo: int
     hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class MulParameters:
+    """output = clamp(output_offset + M((in1 + off1) * (in2 + off2))); `shift` > 0 shifts left."""
+
+    input1_offset: int
+    input2_offset: int
+    multiplier: int
+    shift: int
+    output_offset: int
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeanParameters:
+    """output = clamp(output_offset + M(sum + sum_offset)); M includes 1 / `count`."""
+
+    count: int
+    sum_offset: int
+    multiplier: int
+    shift: int
+    output_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +153,30 @@ def multiply_by_quantized_multiplier(
 
 
 def clamp_range(tensor: Tensor, activation: Activation) -> tuple[int, int]:
-    """Lowest and highest quantized value that `tensor` may take under `activation`."""
-    lo, hi = INT8_MIN, INT8_MAX
-    if activation is not Activation.NONE:
-        lo = max(lo, tensor.zero_point)
-    if activation is Activation.RELU6:
-        six = float(np.float32(6.0) / np.float32(tensor.scale))
-        hi = min(hi, tensor.zero_point + math.floor(six + 0.5))
-    return lo, hi
+    """Lowest and highest quantized value that `tensor` may take under `activation`.
+
+    Raises UnsupportedLayer for a scale so small that TFLite's int32 could not hold the limit.
+    """
+
+    def quantized(limit: float) -> int:
+        steps = limit / float(np.float32(tensor.scale))
+        if not steps < 2**31 - 256:
+            raise UnsupportedLayer(f"{tensor.name}: scale {tensor.scale:g} is too small to clamp")
+        return math.floor(float(np.float32(steps)) + 0.5)
+
+    match activation:
+        case Activation.NONE:
+            return INT8_MIN, INT8_MAX
+        case Activation.RELU:
+            return max(INT8_MIN, tensor.zero_point), INT8_MAX
+        case Activation.RELU6:
+            highest = tensor.zero_point + quantized(6.0)
+            return max(INT8_MIN, tensor.zero_point), min(INT8_MAX, highest)
+        case Activation.RELU_N1_TO_1:
+            one, zero = quantized(1.0), tensor.zero_point
+            return max(INT8_MIN, zero - one), min(INT8_MAX, zero + one)
+        case _:
+            assert_never(activation)
 
 
 def conv_multipliers(
@@ -138,13 +184,13 @@ def conv_multipliers(
 ) -> tuple[tuple[int, int], ...]:
     """(mantissa, shift) of input scale * weight scale / output scale.
 
-    One per output channel for the convolutions (double precision), a single one for
-    FullyConnected, whose scales TFLite multiplies in single precision. Raises UnsupportedLayer
+    One per output channel (double precision), but a single one for a FullyConnected whose
+    weights have one scale; TFLite multiplies it in single precision. Raises UnsupportedLayer
     where the ratio has no multiplier.
     """
     weights = graph.tensors[op.weights]
     scale_in, scale_out = graph.tensors[op.input].scale, graph.tensors[op.output].scale
-    if isinstance(op, FullyConnected):
+    if isinstance(op, FullyConnected) and len(weights.scales) == 1:
         product = float(np.float32(scale_in) * np.float32(weights.scale))
         return (_multiplier(op.name, product / scale_out),)
     channels = graph.tensors[op.output].shape[-1]
@@ -153,7 +199,10 @@ def conv_multipliers(
 
 
 def add_parameters(graph: Graph, op: Add) -> AddParameters:
-    """Parameters of TFLite's int8 ADD. Raises UnsupportedLayer if the output scale is too small."""
+    """Parameters of TFLite's int8 ADD and SUB.
+
+    Raises UnsupportedLayer if the output scale is too small.
+    """
     left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
     twice_max = 2.0 * max(left.scale, right.scale)
     real_output = twice_max / (2**ADD_LEFT_SHIFT * out.scale)
@@ -162,16 +211,52 @@ def add_parameters(graph: Graph, op: Add) -> AddParameters:
             f"{op.name}: output scale {out.scale:g} is too small for inputs of {twice_max / 2:g}"
         )
     lo, hi = clamp_range(out, op.activation)
+    right_multiplier, right_shift = _multiplier(op.name, right.scale / twice_max)
     return AddParameters(
         ADD_LEFT_SHIFT,
         -left.zero_point,
         *_multiplier(op.name, left.scale / twice_max),
         -right.zero_point,
-        *_multiplier(op.name, right.scale / twice_max),
+        -right_multiplier if op.subtract else right_multiplier,
+        right_shift,
         out.zero_point,
         *_multiplier(op.name, real_output),
         lo,
         hi,
+    )
+
+
+def mul_parameters(graph: Graph, op: Mul) -> MulParameters:
+    """Parameters of TFLite's int8 MUL (scales in single precision).
+
+    Raises UnsupportedLayer where a shifted product would leave int32.
+    """
+    left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
+    product = np.float32(left.scale) * np.float32(right.scale)
+    multiplier, shift = _multiplier(op.name, float(product / np.float32(out.scale)))
+    if shift > _MUL_LARGEST_SHIFT:
+        raise UnsupportedLayer(f"{op.name}: output scale {out.scale:g} is too small")
+    lo, hi = clamp_range(out, op.activation)
+    return MulParameters(
+        -left.zero_point, -right.zero_point, multiplier, shift, out.zero_point, lo, hi
+    )
+
+
+def mean_parameters(graph: Graph, op: Mean) -> MeanParameters:
+    """Parameters of TFLite's int8 MEAN: the ratio of scales, then divided by the count.
+
+    Raises UnsupportedLayer where a sum would leave int32 when it is shifted.
+    """
+    source, out = graph.tensors[op.input], graph.tensors[op.output]
+    count = math.prod(source.shape[axis] for axis in op.axes)
+    multiplier, shift = _multiplier(op.name, source.scale / out.scale)
+    # As far as the quotient stays below 2**31 and the shift above -32.
+    places = min(count.bit_length() - 1, 32, 31 + shift)
+    shift -= places
+    if count << max(shift, 0) >= 2**23:
+        raise UnsupportedLayer(f"{op.name}: a mean over {count} elements may leave int32")
+    return MeanParameters(
+        count, -source.zero_point * count, (multiplier << places) // count, shift, out.zero_point
     )
 
 

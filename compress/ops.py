@@ -17,6 +17,16 @@ class Activation(Enum):
     NONE = "none"
     RELU = "relu"
     RELU6 = "relu6"
+    RELU_N1_TO_1 = "relu_n1_to_1"
+
+
+class Function(Enum):
+    """Element-wise functions without fixed-point form of their own: tables of 256 values."""
+
+    LEAKY_RELU = "leaky_relu"
+    HARD_SWISH = "hard_swish"
+    LOGISTIC = "logistic"
+    TANH = "tanh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,10 @@ class DepthwiseConv2D:
 
 @dataclass(frozen=True, slots=True)
 class FullyConnected:
-    """input of K elements * weights (N,K), one scale, + bias int32 (N,) -> output (1,N)."""
+    """input of K elements * weights (N,K) + bias int32 (N,) -> output (1,N).
+
+    The weights have one scale, or one per unit (axis 0).
+    """
 
     name: str
     input: int
@@ -73,13 +86,31 @@ class FullyConnected:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Element-wise sum of two tensors of equal shape, each with its own scale."""
+    """Element-wise sum or, with `subtract`, left - right; each tensor has its own scale.
+
+    left and output have one shape. right has it, too, or repeats: without leading ones its shape
+    is how left's ends, (1,1,1,C) or a single element, say. With `constant`, right is a constant.
+    """
 
     name: str
     left: int
     right: int
     output: int
     activation: Activation = Activation.NONE
+    subtract: bool = False
+    constant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mul:
+    """Element-wise product; shapes and `constant` as those of `Add`."""
+
+    name: str
+    left: int
+    right: int
+    output: int
+    activation: Activation = Activation.NONE
+    constant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +123,7 @@ class AveragePool2D:
     filter: tuple[int, int]
     stride: tuple[int, int]
     padding: Padding = Padding()
+    activation: Activation = Activation.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +136,7 @@ class MaxPool2D:
     filter: tuple[int, int]
     stride: tuple[int, int]
     padding: Padding = Padding()
+    activation: Activation = Activation.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +159,7 @@ class Softmax:
 
 @dataclass(frozen=True, slots=True)
 class Requantize:
-    """Change scale and zero point, then clamp: TFLite's QUANTIZE, RELU or RELU6 by `activation`."""
+    """Change scale and zero point, then clamp: TFLite's QUANTIZE, RELU, ... by `activation`."""
 
     name: str
     input: int
@@ -134,26 +167,81 @@ class Requantize:
     activation: Activation = Activation.NONE
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """output = function(input), element by element; `alpha` is LEAKY_RELU's slope below zero."""
+
+    name: str
+    input: int
+    output: int
+    function: Function
+    alpha: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Mean over consecutive axes, which the output may keep with extent 1 or drop."""
+
+    name: str
+    input: int
+    output: int
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    """The input with before[i] and after[i] elements of `value` around it along each axis i.
+
+    Only for padding that no convolution or pool could take over.
+    """
+
+    name: str
+    input: int
+    output: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenate:
+    """The inputs one after the other along `axis`; all have the output's scale and zero point."""
+
+    name: str
+    inputs: tuple[int, ...]
+    output: int
+    axis: int
+
+
 Op = (
     Conv2D
     | DepthwiseConv2D
     | FullyConnected
     | Add
+    | Mul
     | AveragePool2D
     | MaxPool2D
     | Reshape
     | Softmax
     | Requantize
+    | Lookup
+    | Mean
+    | Pad
+    | Concatenate
 )
 
 
 def inputs_of(op: Op) -> tuple[int, ...]:
     """Indices of the activation tensors `op` reads (constants not among them)."""
-    return (op.left, op.right) if isinstance(op, Add) else (op.input,)
+    if isinstance(op, Add | Mul):
+        return (op.left,) if op.constant else (op.left, op.right)
+    return op.inputs if isinstance(op, Concatenate) else (op.input,)
 
 
 def constants_of(op: Op) -> tuple[int, ...]:
     """Indices of the constant tensors `op` reads."""
     if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected):
         return (op.weights, op.bias)
+    if isinstance(op, Add | Mul) and op.constant:
+        return (op.right,)
     return ()

@@ -1,9 +1,10 @@
 """Executes an integer `Graph` in NumPy, bit for bit as TFLite's reference kernels do.
 
 The semantics are those of tensorflow/lite/kernels/internal/reference/integer_ops (conv.h,
-depthwise_conv.h, fully_connected.h, add.h, pooling.h) and reference/requantize.h of release 2.14
-with double rounding, which is also what CMSIS-NN computes by default. Sums of products run in
-`compress.accumulate`, exactly, so results do not depend on the BLAS or the number of threads.
+depthwise_conv.h, fully_connected.h, add.h, mul.h, pooling.h), reference/reduce.h and
+reference/requantize.h of release 2.14 with double rounding, which is also what CMSIS-NN computes
+by default. Sums of products run in `compress.accumulate`, exactly, so results do not depend on
+the BLAS or the number of threads.
 """
 
 from __future__ import annotations
@@ -17,23 +18,32 @@ import numpy.typing as npt
 from compress.accumulate import accumulator, accumulator_offset
 from compress.errors import UserError
 from compress.fixedpoint import (
+    INT8_MAX,
     INT8_MIN,
     Int64Array,
     add_parameters,
     clamp_range,
     conv_multipliers,
+    mean_parameters,
+    mul_parameters,
     multiply_by_quantized_multiplier,
     requantize_parameters,
     softmax_parameters,
 )
+from compress.lookup import every_int8, lookup_table
 from compress.ops import (
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Lookup,
     MaxPool2D,
+    Mean,
+    Mul,
     Op,
+    Pad,
     Requantize,
     Reshape,
     Softmax,
@@ -88,7 +98,9 @@ def _kernel(graph: Graph, op: Op) -> Kernel:
         case Conv2D() | DepthwiseConv2D() | FullyConnected():
             return _weighted(graph, op)
         case Add():
-            return _add(graph, op)
+            return _binary(graph, op, _add(graph, op))
+        case Mul():
+            return _binary(graph, op, _mul(graph, op))
         case AveragePool2D():
             return _average_pool(graph, op)
         case MaxPool2D():
@@ -100,7 +112,16 @@ def _kernel(graph: Graph, op: Op) -> Kernel:
             parameters = softmax_parameters(graph, op)
             return lambda x: softmax_rows(x.reshape(-1, x.shape[-1]), parameters).reshape(x.shape)
         case Requantize():
-            return _requantize(graph, op)
+            return _looked_up(_requantize_table(graph, op))
+        case Lookup():
+            return _looked_up(lookup_table(graph, op))
+        case Mean():
+            return _mean(graph, op)
+        case Pad():
+            sides, value = tuple(zip(op.before, op.after, strict=True)), op.value
+            return lambda x: np.pad(x, sides, constant_values=value)
+        case Concatenate():
+            return lambda *parts: np.concatenate(parts, op.axis)
         case _:
             assert_never(op)
 
@@ -133,7 +154,7 @@ def _add(graph: Graph, op: Add) -> Kernel:
     p = add_parameters(graph, op)
 
     def scaled(offset: int, multiplier: int, shift: int) -> Int64Array:
-        values = (_every_int8() + offset) << p.left_shift
+        values = (every_int8() + offset) << p.left_shift
         return multiply_by_quantized_multiplier(values, multiplier, shift)
 
     table1 = scaled(p.input1_offset, p.input1_multiplier, p.input1_shift)
@@ -147,11 +168,39 @@ def _add(graph: Graph, op: Add) -> Kernel:
     return run_op
 
 
-def _requantize(graph: Graph, op: Requantize) -> Kernel:
-    p = requantize_parameters(graph, op)
-    values = multiply_by_quantized_multiplier(_every_int8() + p.input_offset, p.multiplier, p.shift)
-    table: Int8Array = np.clip(values + p.output_offset, p.lo, p.hi).astype(np.int8)
+def _mul(graph: Graph, op: Mul) -> Kernel:
+    p = mul_parameters(graph, op)
 
+    def run_op(left: Int8Array, right: Int8Array) -> Int8Array:
+        products = (left.astype(np.int64) + p.input1_offset) * (
+            right.astype(np.int64) + p.input2_offset
+        )
+        values = multiply_by_quantized_multiplier(products, p.multiplier, p.shift)
+        return np.clip(values + p.output_offset, p.lo, p.hi).astype(np.int8)
+
+    return run_op
+
+
+def _binary(graph: Graph, op: Add | Mul, kernel: Kernel) -> Kernel:
+    """`kernel` with its right operand, a constant or not, shaped to repeat over the left one."""
+    left, right = graph.tensors[op.left], graph.tensors[op.right]
+    shape = (*(1,) * (len(left.shape) - len(right.shape)), *right.shape[1:])
+    if not op.constant:
+        return lambda a, b: kernel(a, b.reshape(len(b), *shape))
+    if right.data is None:
+        raise UserError(f"{op.name}: {right.name} has no data")
+    data = right.data
+    return lambda a: kernel(a, data)
+
+
+def _requantize_table(graph: Graph, op: Requantize) -> Int8Array:
+    p = requantize_parameters(graph, op)
+    values = multiply_by_quantized_multiplier(every_int8() + p.input_offset, p.multiplier, p.shift)
+    table: Int8Array = np.clip(values + p.output_offset, p.lo, p.hi).astype(np.int8)
+    return table
+
+
+def _looked_up(table: Int8Array) -> Kernel:
     def run_op(x: Int8Array) -> Int8Array:
         looked_up: Int8Array = table[x.view(np.uint8)]
         return looked_up
@@ -159,9 +208,21 @@ def _requantize(graph: Graph, op: Requantize) -> Kernel:
     return run_op
 
 
+def _mean(graph: Graph, op: Mean) -> Kernel:
+    p, shape = mean_parameters(graph, op), graph.tensors[op.output].shape
+
+    def run_op(x: Int8Array) -> Int8Array:
+        sums = x.sum(axis=op.axes, dtype=np.int64) + p.sum_offset
+        means = multiply_by_quantized_multiplier(sums, p.multiplier, p.shift) + p.output_offset
+        return np.clip(means, INT8_MIN, INT8_MAX).astype(np.int8).reshape(len(x), *shape[1:])
+
+    return run_op
+
+
 def _average_pool(graph: Graph, op: AveragePool2D) -> Kernel:
     """(sum +- count / 2) / count, truncated: to nearest, ties away from zero; in-bounds only."""
     shape = graph.tensors[op.output].shape
+    lo_hi = clamp_range(graph.tensors[op.output], op.activation)
 
     def window_sums(x: Int8Array) -> Int32Array:
         padded = pad(x, op.padding, 0).astype(np.int32)
@@ -175,24 +236,20 @@ def _average_pool(graph: Graph, op: AveragePool2D) -> Kernel:
     def run_op(x: Int8Array) -> Int8Array:
         sums = window_sums(x)
         means: Int32Array = (np.abs(sums) + counts // 2) // counts
-        return np.where(sums < 0, -means, means).astype(np.int8)
+        return np.clip(np.where(sums < 0, -means, means), *lo_hi).astype(np.int8)
 
     return run_op
 
 
 def _max_pool(graph: Graph, op: MaxPool2D) -> Kernel:
     shape = graph.tensors[op.output].shape
+    lo_hi = clamp_range(graph.tensors[op.output], op.activation)
 
     def run_op(x: Int8Array) -> Int8Array:
         highest = np.full((len(x), *shape[1:]), INT8_MIN, np.int8)
         padded = pad(x, op.padding, INT8_MIN)
         for tap in taps(padded, op.filter, op.stride, (1, 1), shape):
             np.maximum(highest, tap, out=highest)
-        return highest
+        return np.clip(highest, *lo_hi, out=highest)
 
     return run_op
-
-
-def _every_int8() -> Int64Array:
-    """All int8 values, ordered by their unsigned representation: the index of a lookup table."""
-    return np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)

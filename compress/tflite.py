@@ -19,11 +19,17 @@ from compress.ops import (
     Activation,
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Function,
+    Lookup,
     MaxPool2D,
+    Mean,
+    Mul,
     Op,
+    Pad,
     Padding,
     Requantize,
     Reshape,
@@ -41,13 +47,21 @@ ACTIVATION_CODES: Mapping[Activation, int] = {
     Activation.NONE: tflite.ActivationFunctionType.NONE,
     Activation.RELU: tflite.ActivationFunctionType.RELU,
     Activation.RELU6: tflite.ActivationFunctionType.RELU6,
+    Activation.RELU_N1_TO_1: tflite.ActivationFunctionType.RELU_N1_TO_1,
 }
 REQUANTIZE_CODES: Mapping[Activation, int] = {
     Activation.NONE: BuiltinOperator.QUANTIZE,
     Activation.RELU: BuiltinOperator.RELU,
     Activation.RELU6: BuiltinOperator.RELU6,
+    Activation.RELU_N1_TO_1: BuiltinOperator.RELU_N1_TO_1,
 }
-_INDEX_FIELDS = frozenset(("input", "left", "right", "weights", "bias", "output"))
+FUNCTION_CODES: Mapping[Function, int] = {
+    Function.LEAKY_RELU: BuiltinOperator.LEAKY_RELU,
+    Function.HARD_SWISH: BuiltinOperator.HARD_SWISH,
+    Function.LOGISTIC: BuiltinOperator.LOGISTIC,
+    Function.TANH: BuiltinOperator.TANH,
+}
+_INDEX_FIELDS = frozenset(("input", "inputs", "left", "right", "weights", "bias", "output"))
 
 
 def export_tflite(graph: Graph) -> bytes:
@@ -65,7 +79,10 @@ def referenced_only(graph: Graph) -> Graph:
     ops = []
     for op in graph.ops:
         fields = [f.name for f in dataclasses.fields(op) if f.name in _INDEX_FIELDS]
-        changes: dict[str, Any] = {name: index[getattr(op, name)] for name in fields}
+        changes: dict[str, Any] = {}
+        for name in fields:
+            old = getattr(op, name)
+            changes[name] = tuple(index[i] for i in old) if name == "inputs" else index[old]
         ops.append(dataclasses.replace(op, **changes))
     tensors = tuple(graph.tensors[i] for i in ordered)
     return Graph(graph.name, tensors, tuple(ops), index[graph.input], index[graph.output])
@@ -82,7 +99,7 @@ class _Exporter:
     def file(self) -> File:
         for op in self.graph.ops:
             self._operator(op)
-            # The last record is the operator's own; a PAD before it stays nameless.
+            # The last record is the operator's own; a PAD before it stays nameless, to be fused.
             self.operators[-1] = dataclasses.replace(self.operators[-1], name=op.name)
         g = self.graph
         return File(g.name, tuple(self.tensors), tuple(self.operators), (g.input,), (g.output,))
@@ -95,9 +112,12 @@ class _Exporter:
                 options = {**_activation(op.activation), "WeightsFormat": 0}
                 inputs = (op.input, op.weights, op.bias)
                 self._add(BuiltinOperator.FULLY_CONNECTED, inputs, op.output, options)
-            case Add():
+            case Add() | Mul():
+                code = BuiltinOperator.MUL
+                if isinstance(op, Add):
+                    code = BuiltinOperator.SUB if op.subtract else BuiltinOperator.ADD
                 options = _activation(op.activation)
-                self._add(BuiltinOperator.ADD, (op.left, op.right), op.output, options)
+                self._add(code, (op.left, op.right), op.output, options)
             case AveragePool2D() | MaxPool2D():
                 self._pool(op)
             case Reshape():
@@ -108,6 +128,19 @@ class _Exporter:
                 self._add(BuiltinOperator.SOFTMAX, (op.input,), op.output, {"Beta": 1.0})
             case Requantize():
                 self._add(REQUANTIZE_CODES[op.activation], (op.input,), op.output)
+            case Lookup():
+                options = {"Alpha": op.alpha} if op.function is Function.LEAKY_RELU else {}
+                self._add(FUNCTION_CODES[op.function], (op.input,), op.output, options)
+            case Mean():
+                axes = self._constant(f"{self._output_name(op)}_axes", np.array(op.axes, np.int32))
+                x, out = self.graph.tensors[op.input], self.graph.tensors[op.output]
+                options = {"KeepDims": len(x.shape) == len(out.shape)}
+                self._add(BuiltinOperator.MEAN, (op.input, axes), op.output, options)
+            case Pad():
+                self._pad(op)
+            case Concatenate():
+                options = {"Axis": op.axis, **_activation(Activation.NONE)}
+                self._add(BuiltinOperator.CONCATENATION, op.inputs, op.output, options)
             case _:
                 assert_never(op)
 
@@ -140,7 +173,7 @@ class _Exporter:
             "StrideW": op.stride[1],
             "FilterHeight": op.filter[0],
             "FilterWidth": op.filter[1],
-            **_activation(Activation.NONE),
+            **_activation(op.activation),
         }
         maximum = isinstance(op, MaxPool2D)
         code = BuiltinOperator.MAX_POOL_2D if maximum else BuiltinOperator.AVERAGE_POOL_2D
@@ -160,19 +193,25 @@ class _Exporter:
         x, name = self.graph.tensors[op.input], self._output_name(op)
         _, height, width, channels = x.shape
         shape = (1, height + p.top + p.bottom, width + p.left + p.right, channels)
-        sides = np.array([[0, 0], [p.top, p.bottom], [p.left, p.right], [0, 0]], np.int32)
-        inputs = [op.input, self._constant(f"{name}_paddings", sides)]
-        code = BuiltinOperator.PAD
-        if isinstance(op, MaxPool2D):
-            code = BuiltinOperator.PADV2
-            fill = dataclasses.replace(
-                x, name=f"{name}_fill", shape=(1,), data=np.array([value], np.int8)
-            )
-            inputs.append(self._tensor(to_file(fill)))
         padded = dataclasses.replace(x, name=f"{name}_padded", shape=shape)
         output = self._tensor(to_file(padded))
-        self._add(code, tuple(inputs), output)
+        before, after = (0, p.top, p.left, 0), (0, p.bottom, p.right, 0)
+        self._pad(Pad(name, op.input, output, before, after, value))
         return output, tflite.Padding.VALID
+
+    def _pad(self, op: Pad) -> None:
+        """A PAD where the value is the zero point, otherwise a PADV2."""
+        x, name = self.graph.tensors[op.input], self.tensors[op.output].name
+        sides = np.array(list(zip(op.before, op.after, strict=True)), np.int32)
+        inputs = [op.input, self._constant(f"{name}_sides", sides)]
+        code = BuiltinOperator.PAD
+        if op.value != x.zero_point:
+            code = BuiltinOperator.PADV2
+            fill = dataclasses.replace(
+                x, name=f"{name}_fill", shape=(1,), data=np.array([op.value], np.int8)
+            )
+            inputs.append(self._tensor(to_file(fill)))
+        self._add(code, tuple(inputs), op.output)
 
     def _output_name(self, op: Op) -> str:
         return self.graph.tensors[op.output].name

@@ -48,13 +48,27 @@ SCHEMAS: Mapping[int, Schema] = {
         4, "FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat")
     ),
     BuiltinOperator.ADD: Schema(2, "AddOptions", ("FusedActivationFunction",)),
+    BuiltinOperator.SUB: Schema(2, "SubOptions", ("FusedActivationFunction",)),
+    BuiltinOperator.MUL: Schema(2, "MulOptions", ("FusedActivationFunction",)),
     BuiltinOperator.AVERAGE_POOL_2D: Schema(2, "Pool2DOptions", _POOL_FIELDS),
     BuiltinOperator.MAX_POOL_2D: Schema(2, "Pool2DOptions", _POOL_FIELDS),
     BuiltinOperator.RESHAPE: Schema(1),
     BuiltinOperator.SOFTMAX: Schema(2, "SoftmaxOptions", ("Beta",)),
     BuiltinOperator.QUANTIZE: Schema(2),
     BuiltinOperator.RELU: Schema(2),
+    BuiltinOperator.DEQUANTIZE: Schema(2),
     BuiltinOperator.RELU6: Schema(2),
+    BuiltinOperator.RELU_N1_TO_1: Schema(1),
+    BuiltinOperator.LEAKY_RELU: Schema(2, "LeakyReluOptions", ("Alpha",)),
+    BuiltinOperator.HARD_SWISH: Schema(1),
+    BuiltinOperator.LOGISTIC: Schema(2),
+    BuiltinOperator.TANH: Schema(2),
+    BuiltinOperator.MEAN: Schema(2, "ReducerOptions", ("KeepDims",)),
+    BuiltinOperator.CONCATENATION: Schema(
+        2, "ConcatenationOptions", ("Axis", "FusedActivationFunction")
+    ),
+    BuiltinOperator.SQUEEZE: Schema(1),
+    BuiltinOperator.EXPAND_DIMS: Schema(1),
     BuiltinOperator.PAD: Schema(2),
     BuiltinOperator.PADV2: Schema(2),
 }

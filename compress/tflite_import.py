@@ -1,8 +1,9 @@
 """Import an int8 .tflite file as a `Graph`.
 
-PAD and PADV2 are fused into the convolutions and pools that read them; missing biases become
-zeros; constants and tensors nothing refers to are dropped. What the operators of `compress.ops`
-cannot say is an UnsupportedLayer that names the operator; a damaged file is a UserError.
+PAD and PADV2 are fused into the convolutions and pools that read them, where these can say so;
+missing biases become zeros; conversions from and to other types at the edges, and constants and
+tensors nothing refers to, are dropped. What the operators of `compress.ops` cannot say is an
+UnsupportedLayer that names the operator; a damaged file is a UserError.
 """
 
 from __future__ import annotations
@@ -19,47 +20,47 @@ from compress.ops import (
     Activation,
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Lookup,
     MaxPool2D,
+    Mean,
+    Mul,
     Op,
+    Pad,
     Padding,
     Requantize,
     Reshape,
     Softmax,
+    inputs_of,
 )
-from compress.tflite import REQUANTIZE_CODES, referenced_only
-from compress.tflite_file import (
-    BuiltinOperator,
-    File,
-    FileOperator,
-)
+from compress.tflite import FUNCTION_CODES, REQUANTIZE_CODES, referenced_only
+from compress.tflite_edges import int8_core
+from compress.tflite_file import BuiltinOperator, File, FileOperator
 from compress.tflite_operator import activation_of, checked_label, padding_of, pair_of
 from compress.tflite_read import read
 from compress.tflite_tensor import from_file
 from compress.types import Array, Graph, Tensor
 
 _REQUANTIZE = {code: activation for activation, code in REQUANTIZE_CODES.items()}
-_WINDOWED = frozenset(
-    (
-        BuiltinOperator.CONV_2D,
-        BuiltinOperator.DEPTHWISE_CONV_2D,
-        BuiltinOperator.AVERAGE_POOL_2D,
-        BuiltinOperator.MAX_POOL_2D,
-    )
-)
+_FUNCTIONS = {code: function for function, code in FUNCTION_CODES.items()}
 
 
 def import_tflite(data: bytes, name: str) -> Graph:
     """The graph in a .tflite file, checked.
 
     Operators have the names they were exported with; those of other files get kind and position.
+    Where input or output are not int8 and the model converts them, the graph is what is between
+    the conversions and its name says so: "NAME (int8 core)".
 
     Raises UserError for a file that is damaged or inconsistent, UnsupportedLayer for an operator,
     type or parameter outside of `compress.ops`.
     """
-    return _Importer(read(data), name).graph()
+    file = read(data)
+    core = int8_core(file)
+    return _Importer(core, name if core is file else f"{name} (int8 core)").graph()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,6 @@ class _Padded:
     source: int
     padding: Padding
     value: int
-    label: str
 
 
 class _Importer:
@@ -80,20 +80,25 @@ class _Importer:
         self.name = name
         self.tensors: list[Tensor] = []
         self.padded: dict[int, _Padded] = {}
-        self.builders: Mapping[int, Callable[[FileOperator, str], Op | None]] = {
+        self.builders: Mapping[int, Callable[[FileOperator, str], Op]] = {
             BuiltinOperator.CONV_2D: self._convolution,
             BuiltinOperator.DEPTHWISE_CONV_2D: self._convolution,
             BuiltinOperator.FULLY_CONNECTED: self._fully_connected,
-            BuiltinOperator.ADD: self._add,
+            BuiltinOperator.ADD: self._binary,
+            BuiltinOperator.SUB: self._binary,
+            BuiltinOperator.MUL: self._binary,
             BuiltinOperator.AVERAGE_POOL_2D: self._pool,
             BuiltinOperator.MAX_POOL_2D: self._pool,
             BuiltinOperator.RESHAPE: self._reshape,
+            BuiltinOperator.SQUEEZE: self._reshape,
+            BuiltinOperator.EXPAND_DIMS: self._reshape,
             BuiltinOperator.SOFTMAX: self._softmax,
-            BuiltinOperator.QUANTIZE: self._requantize,
-            BuiltinOperator.RELU: self._requantize,
-            BuiltinOperator.RELU6: self._requantize,
+            BuiltinOperator.MEAN: self._mean,
             BuiltinOperator.PAD: self._pad,
             BuiltinOperator.PADV2: self._pad,
+            BuiltinOperator.CONCATENATION: self._concatenate,
+            **dict.fromkeys(_REQUANTIZE, self._requantize),
+            **dict.fromkeys(_FUNCTIONS, self._lookup),
         }
 
     def graph(self) -> Graph:
@@ -103,22 +108,13 @@ class _Importer:
             raise UnsupportedLayer(f"{self.name}: {counts}, must be one each")
         labels = [checked_label(file, n, self.builders) for n in range(len(file.operators))]
         self.tensors.extend(map(from_file, file.tensors))
-        ops = []
-        for stored, label in zip(file.operators, labels, strict=True):
-            self._check_pads(stored, label)
-            op = self.builders[stored.code](stored, label)
-            if op is not None:
-                ops.append(op)
+        pairs = zip(file.operators, labels, strict=True)
+        ops = [self.builders[stored.code](stored, label) for stored, label in pairs]
+        ops = _without_fused_pads(ops, file.outputs[0])
         graph = Graph(self.name, tuple(self.tensors), tuple(ops), file.inputs[0], file.outputs[0])
         graph = referenced_only(graph)
         check_graph(graph)
         return graph
-
-    def _check_pads(self, stored: FileOperator, label: str) -> None:
-        """A PAD may only feed operators that it can be fused into."""
-        for index in stored.inputs:
-            if index in self.padded and stored.code not in _WINDOWED:
-                raise UnsupportedLayer(f"{self.padded[index].label}: cannot be fused into {label}")
 
     def _convolution(self, stored: FileOperator, label: str) -> Op:
         source, weights, bias = self._weighted_inputs(stored, label)
@@ -156,23 +152,30 @@ class _Importer:
             self.tensors.append(Tensor(f"{label}_bias", channels, "int32", scales, 0, None, zeros))
         return source, weights, bias
 
-    def _add(self, stored: FileOperator, label: str) -> Op:
+    def _binary(self, stored: FileOperator, label: str) -> Op:
+        """Sum, difference or product; the operand that repeats or is constant comes second."""
         if len(stored.inputs) != 2:
             raise UserError(f"{label}: {len(stored.inputs)} inputs, must be 2")
         left, right = stored.inputs
-        for index in (left, right):
-            if self.tensors[index].data is not None:
-                raise UnsupportedLayer(f"{label}: addition of a constant")
-        return Add(label, left, right, stored.outputs[0], activation_of(stored, label))
+        shape, subtract = self.tensors[stored.outputs[0]].shape, stored.code == BuiltinOperator.SUB
+        second = self.tensors[left].data is not None or self.tensors[left].shape != shape
+        if second and not subtract:
+            left, right = right, left
+        if self.tensors[left].data is not None:
+            raise UnsupportedLayer(f"{label}: {self.tensors[left].name} is a constant")
+        output, activation = stored.outputs[0], activation_of(stored, label)
+        constant = self.tensors[right].data is not None
+        if stored.code == BuiltinOperator.MUL:
+            return Mul(label, left, right, output, activation, constant)
+        return Add(label, left, right, output, activation, subtract, constant)
 
     def _pool(self, stored: FileOperator, label: str) -> Op:
         window = pair_of(stored, "FilterHeight", "FilterWidth", label)
         stride = pair_of(stored, "StrideH", "StrideW", label)
-        if activation_of(stored, label) is not Activation.NONE:
-            raise UnsupportedLayer(f"{label}: a pool with a fused activation")
+        activation = activation_of(stored, label)
         source, padding = self._source(stored, window, stride, (1, 1), label)
         kind = MaxPool2D if stored.code == BuiltinOperator.MAX_POOL_2D else AveragePool2D
-        return kind(label, source, stored.outputs[0], window, stride, padding)
+        return kind(label, source, stored.outputs[0], window, stride, padding, activation)
 
     def _reshape(self, stored: FileOperator, label: str) -> Op:
         return Reshape(label, stored.inputs[0], stored.outputs[0])
@@ -186,24 +189,47 @@ class _Importer:
         activation = _REQUANTIZE[stored.code]
         return Requantize(label, stored.inputs[0], stored.outputs[0], activation)
 
-    def _pad(self, stored: FileOperator, label: str) -> None:
+    def _lookup(self, stored: FileOperator, label: str) -> Op:
+        alpha = float(stored.options.get("Alpha", 0.0))
+        function = _FUNCTIONS[stored.code]
+        return Lookup(label, stored.inputs[0], stored.outputs[0], function, alpha)
+
+    def _mean(self, stored: FileOperator, label: str) -> Op:
+        rank = len(self.tensors[stored.inputs[0]].shape)
+        stated = [int(axis) for axis in self._int_constant(stored, 1, label).reshape(-1)]
+        if not all(-rank <= axis < rank for axis in stated):
+            raise UserError(f"{label}: mean over axes {stated} of {rank}")
+        axes = tuple(sorted({axis % rank for axis in stated}))
+        if axes[0] == 0 or axes[-1] - axes[0] != len(axes) - 1:
+            raise UnsupportedLayer(f"{label}: mean over axes {stated}, must be consecutive, not 0")
+        return Mean(label, stored.inputs[0], stored.outputs[0], axes)
+
+    def _concatenate(self, stored: FileOperator, label: str) -> Op:
+        if activation_of(stored, label) is not Activation.NONE:
+            raise UnsupportedLayer(f"{label}: a concatenation with a fused activation")
+        for index in stored.inputs:
+            if index < 0 or self.tensors[index].data is not None:
+                raise UnsupportedLayer(f"{label}: concatenation of a constant")
+        axis = int(stored.options.get("Axis", 0))
+        axis += len(self.tensors[stored.outputs[0]].shape) if axis < 0 else 0
+        return Concatenate(label, stored.inputs, stored.outputs[0], axis)
+
+    def _pad(self, stored: FileOperator, label: str) -> Op:
         source, output = stored.inputs[0], stored.outputs[0]
-        before, after = self._rank_4(source, label), self._rank_4(output, label)
+        x = self.tensors[source]
         sides = self._int_constant(stored, 1, label)
-        if sides.shape != (4, 2) or (sides < 0).any() or (sides > LARGEST_WINDOW).any():
-            raise UserError(f"{label}: paddings {sides.tolist()}")
-        if sides[0].any() or sides[3].any():
-            raise UnsupportedLayer(f"{label}: padding of batch or channels")
-        if after != tuple(n + sum(side) for n, side in zip(before, sides.tolist(), strict=True)):
-            raise UserError(f"{label}: output {after} does not fit input {before}")
-        x, out = self.tensors[source], self.tensors[output]
-        if x.scales != out.scales or x.zero_point != out.zero_point:
-            raise UnsupportedLayer(f"{label}: output must keep the input's scale and zero point")
-        value = self.tensors[source].zero_point
+        if sides.shape != (len(x.shape), 2):
+            raise UserError(f"{label}: paddings {sides.tolist()} of {x.shape}")
+        value = x.zero_point
         if stored.code == BuiltinOperator.PADV2:
             value = int(self._int_constant(stored, 2, label).reshape(-1)[0])
-        padding = Padding(*(int(n) for n in sides[1:3].reshape(-1)))
-        self.padded[output] = _Padded(source, padding, value, label)
+        before, after = (tuple(map(int, side)) for side in sides.T)
+        spatial = len(x.shape) == 4 and not sides[[0, 3]].any()
+        # A PAD with a name is one that we exported as an operator of its own.
+        if spatial and 0 <= sides.min() <= sides.max() <= LARGEST_WINDOW and not stored.name:
+            padding = Padding(before[1], after[1], before[2], after[2])
+            self.padded[output] = _Padded(source, padding, value)
+        return Pad(label, source, output, before, after, value)
 
     def _source(
         self,
@@ -213,19 +239,22 @@ class _Importer:
         dilation: tuple[int, int],
         label: str,
     ) -> tuple[int, Padding]:
-        """(tensor to read, explicit padding), with a preceding PAD fused."""
+        """(tensor to read, explicit padding), with a preceding PAD fused where that is the same."""
         index = stored.inputs[0]
         shape = self._rank_4(index, label)
         padding = padding_of(stored, (shape[1], shape[2]), window, stride, dilation, label)
         pad = self.padded.get(index)
-        if pad is None:
+        if pad is None or stored.code == BuiltinOperator.AVERAGE_POOL_2D:
             return index, padding
-        maximum = stored.code == BuiltinOperator.MAX_POOL_2D
-        neutral = INT8_MIN if maximum else self.tensors[pad.source].zero_point
-        if stored.code == BuiltinOperator.AVERAGE_POOL_2D or pad.value != neutral:
-            raise UnsupportedLayer(f"{pad.label}: cannot be fused into {label}")
-        both = zip(astuple(pad.padding), astuple(padding), strict=True)
-        return pad.source, Padding(*map(sum, both))
+        fused = Padding(*map(sum, zip(astuple(pad.padding), astuple(padding), strict=True)))
+        neutral, reach = self.tensors[pad.source].zero_point, (LARGEST_WINDOW, LARGEST_WINDOW)
+        if stored.code == BuiltinOperator.MAX_POOL_2D:
+            # No window may lie wholly in the padding: the maximum of nothing is not defined.
+            neutral, reach = INT8_MIN, (window[0] - 1, window[1] - 1)
+        inside = (
+            max(fused.top, fused.bottom) <= reach[0] and max(fused.left, fused.right) <= reach[1]
+        )
+        return (pad.source, fused) if pad.value == neutral and inside else (index, padding)
 
     def _rank_4(self, index: int, label: str) -> tuple[int, ...]:
         shape = self.tensors[index].shape
@@ -239,3 +268,14 @@ class _Importer:
         if data is None or data.size == 0:
             raise UnsupportedLayer(f"{label}: operand {position} must be constant int8 or int32")
         return data
+
+
+def _without_fused_pads(ops: list[Op], output: int) -> list[Op]:
+    """`ops` without each Pad that nothing reads any more."""
+    kept: list[Op] = []
+    read = {output}
+    for op in reversed(ops):
+        if not isinstance(op, Pad) or op.output in read:
+            kept.insert(0, op)
+            read.update(inputs_of(op))
+    return kept

@@ -17,11 +17,16 @@ from compress.errors import UnsupportedLayer
 from compress.ops import (
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Lookup,
     MaxPool2D,
+    Mean,
+    Mul,
     Op,
+    Pad,
     Requantize,
     Reshape,
     Softmax,
@@ -65,7 +70,9 @@ def choose(graph: Graph, op: Op, board: Board) -> Kernel:
         case DepthwiseConv2D():
             return _depthwise(graph, op, board)
         case FullyConnected():
-            return Kernel("arm_fully_connected_s8")
+            # A scale per unit is a 1x1 convolution of a single pixel.
+            single = len(graph.tensors[op.weights].scales) == 1
+            return Kernel("arm_fully_connected_s8" if single else "arm_convolve_1x1_s8_fast")
         case AveragePool2D():
             return _average_pool(graph, op, board)
         case MaxPool2D():
@@ -78,6 +85,16 @@ def choose(graph: Graph, op: Op, board: Board) -> Kernel:
             return Kernel("softmax_s8")
         case Requantize():
             return Kernel("requantize_s8")
+        case Mul():
+            return Kernel("mul_s8")
+        case Lookup():
+            return Kernel("lookup_s8")
+        case Mean():
+            return Kernel("mean_s8")
+        case Pad():
+            return Kernel("pad_s8")
+        case Concatenate():
+            return Kernel("concatenate_s8")
         case _:
             assert_never(op)
 
@@ -163,8 +180,11 @@ def _check(graph: Graph, op: Op) -> None:
             raise UnsupportedLayer(f"{op.name}: batch of {tensor.shape[0]}, kernels take 1")
     for index in constants_of(op):
         constant = tensors[index]
+        operand = isinstance(op, Add | Mul)
         wanted = "int8" if constant.data is not None and constant.data.ndim > 1 else "int32"
-        if constant.data is None or constant.dtype != wanted or constant.zero_point != 0:
+        wanted = "int8" if operand else wanted
+        shifted = constant.zero_point != 0 and not operand
+        if constant.data is None or constant.dtype != wanted or shifted:
             raise UnsupportedLayer(
                 f"{op.name}: {constant.name} must be a constant {wanted} with zero point 0"
             )
@@ -179,9 +199,9 @@ def _check(graph: Graph, op: Op) -> None:
                 )
             if filters.elements // filters.shape[0] > MOST_TAPS:
                 raise UnsupportedLayer(f"{op.name}: more than {MOST_TAPS} taps in a filter")
-        case FullyConnected():
-            if len(tensors[op.weights].scales) != 1:
-                raise UnsupportedLayer(f"{op.name}: weights have a scale per channel, not one")
+        case Pad():
+            if len(padded_levels(graph, op)) > 3:
+                raise UnsupportedLayer(f"{op.name}: more than 3 padded axes")
         case AveragePool2D() | MaxPool2D() | Reshape():
             source = tensors[op.input]
             if (source.scales, source.zero_point) != (out.scales, out.zero_point):
@@ -196,10 +216,37 @@ def _check(graph: Graph, op: Op) -> None:
                     f"{op.name}: softmax over {out.shape[-1]} values, at most "
                     f"{MOST_SOFTMAX_COLUMNS} stay within int32"
                 )
-        case DepthwiseConv2D() | Add() | Requantize():
+        case (
+            DepthwiseConv2D()
+            | FullyConnected()
+            | Add()
+            | Mul()
+            | Requantize()
+            | Lookup()
+            | Mean()
+            | Concatenate()
+        ):
             pass
         case _:
             assert_never(op)
+
+
+def padded_levels(graph: Graph, op: Pad) -> list[tuple[int, int, int]]:
+    """(extent, bytes before, bytes after) per padded axis, innermost first; others merged.
+
+    The first extent is in bytes, the others are in padded elements of the level below.
+    """
+    levels, element_bytes = [(1, 0, 0)], 1
+    for extent, before, after in reversed(
+        list(zip(graph.tensors[op.input].shape, op.before, op.after, strict=True))
+    ):
+        inner = levels[-1]
+        if inner[1:] == (0, 0):
+            levels[-1] = (inner[0] * extent, before * element_bytes, after * element_bytes)
+        elif (extent, before, after) != (1, 0, 0):
+            levels.append((extent, before * element_bytes, after * element_bytes))
+        element_bytes *= extent + before + after
+    return levels
 
 
 def _pool_windows_touch(graph: Graph, op: AveragePool2D | MaxPool2D) -> bool:

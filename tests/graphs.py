@@ -11,17 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from compress.ops import (
     Activation,
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Function,
+    Lookup,
     MaxPool2D,
+    Mean,
+    Mul,
     Op,
+    Pad,
     Padding,
     Requantize,
     Reshape,
@@ -34,15 +41,22 @@ OP_KINDS = (
     "depthwise",
     "fully_connected",
     "add",
+    "subtract",
+    "mul",
     "average_pool",
     "max_pool",
     "reshape",
     "softmax",
     "requantize",
+    "lookup",
+    "mean",
+    "pad",
+    "concatenate",
 )
 # TFLite casts 6 / scale to int32 for ReLU6: scales below 3e-9 have no defined clamp.
 SMALLEST_SCALE = 1e-8
 NONE, RELU, RELU6 = Activation.NONE, Activation.RELU, Activation.RELU6
+RELU_N1_TO_1 = Activation.RELU_N1_TO_1
 
 
 def float32(value: float) -> float:
@@ -167,9 +181,10 @@ class GraphBuilder:
         zero_point: int = 9,
         gain: float = 1.0,
         weight_scale: float = 0.015,
+        per_channel: bool = False,
     ) -> int:
-        x = self.tensors[source]
-        weights, bias, scale = self._constants(x, (units, x.elements), units, None, weight_scale)
+        x, axis = self.tensors[source], 0 if per_channel else None
+        weights, bias, scale = self._constants(x, (units, x.elements), units, axis, weight_scale)
         out = self._activation(self._name("dense"), (1, units), scale * gain, zero_point)
         self.ops.append(
             FullyConnected(self.tensors[out].name, source, weights, bias, out, activation)
@@ -183,12 +198,38 @@ class GraphBuilder:
         activation: Activation = NONE,
         zero_point: int = 1,
         gain: float = 1.0,
+        subtract: bool = False,
     ) -> int:
         a, b = self.tensors[left], self.tensors[right]
         scale = math.hypot(a.scale, b.scale) * gain
         out = self._activation(self._name("add"), a.shape, scale, zero_point)
-        self.ops.append(Add(self.tensors[out].name, left, right, out, activation))
+        name, constant = self.tensors[out].name, b.data is not None
+        self.ops.append(Add(name, left, right, out, activation, subtract, constant))
         return out
+
+    def mul(
+        self,
+        left: int,
+        right: int,
+        activation: Activation = NONE,
+        zero_point: int = 1,
+        gain: float = 1.0,
+    ) -> int:
+        a, b = self.tensors[left], self.tensors[right]
+        out = self._activation(
+            self._name("mul"), a.shape, a.scale * b.scale * 40 * gain, zero_point
+        )
+        name, constant = self.tensors[out].name, b.data is not None
+        self.ops.append(Mul(name, left, right, out, activation, constant))
+        return out
+
+    def constant(self, shape: tuple[int, ...], scale: float = 0.05, zero_point: int = 0) -> int:
+        """A constant operand of `add` or `mul`."""
+        values: Array = self.rng.integers(-128, 128, shape, dtype=np.int8)
+        name = self._name("constant")
+        return self._tensor(
+            Tensor(name, shape, "int8", (float32(scale),), zero_point, None, values)
+        )
 
     def average_pool(
         self,
@@ -196,10 +237,11 @@ class GraphBuilder:
         window: tuple[int, int],
         stride: tuple[int, int] | None = None,
         padding: Padding = Padding(),
+        activation: Activation = NONE,
     ) -> int:
         out = self._pool_output("average_pool", source, window, stride or window, padding)
-        name = self.tensors[out].name
-        self.ops.append(AveragePool2D(name, source, out, window, stride or window, padding))
+        name, stride = self.tensors[out].name, stride or window
+        self.ops.append(AveragePool2D(name, source, out, window, stride, padding, activation))
         return out
 
     def max_pool(
@@ -208,10 +250,11 @@ class GraphBuilder:
         window: tuple[int, int],
         stride: tuple[int, int] | None = None,
         padding: Padding = Padding(),
+        activation: Activation = NONE,
     ) -> int:
         out = self._pool_output("max_pool", source, window, stride or window, padding)
-        name = self.tensors[out].name
-        self.ops.append(MaxPool2D(name, source, out, window, stride or window, padding))
+        name, stride = self.tensors[out].name, stride or window
+        self.ops.append(MaxPool2D(name, source, out, window, stride, padding, activation))
         return out
 
     def reshape(self, source: int, shape: tuple[int, ...]) -> int:
@@ -237,6 +280,57 @@ class GraphBuilder:
         wanted = x.scale * 0.7 if scale is None else scale
         out = self._activation(self._name("requantize"), x.shape, wanted, zero_point)
         self.ops.append(Requantize(self.tensors[out].name, source, out, activation))
+        return out
+
+    def lookup(
+        self,
+        source: int,
+        function: Function,
+        scale: float | None = None,
+        zero_point: int = 5,
+        alpha: float = 0.0,
+    ) -> int:
+        """LOGISTIC and TANH have the one output scale and zero point that TFLite takes."""
+        x = self.tensors[source]
+        fixed = {Function.LOGISTIC: (1 / 256, -128), Function.TANH: (1 / 128, 0)}
+        wanted = fixed.get(function, (x.scale if scale is None else scale, zero_point))
+        out = self._activation(self._name(function.value), x.shape, *wanted)
+        alpha = float32(alpha) if function is Function.LEAKY_RELU else 0.0
+        self.ops.append(Lookup(self.tensors[out].name, source, out, function, alpha))
+        return out
+
+    def mean(
+        self,
+        source: int,
+        axes: tuple[int, ...] = (1, 2),
+        keep: bool = False,
+        scale: float | None = None,
+        zero_point: int = 3,
+    ) -> int:
+        x = self.tensors[source]
+        extents = enumerate(x.shape)
+        shape = tuple(1 if axis in axes else n for axis, n in extents if keep or axis not in axes)
+        out = self._activation(self._name("mean"), shape, scale or x.scale, zero_point)
+        self.ops.append(Mean(self.tensors[out].name, source, out, axes))
+        return out
+
+    def pad(
+        self, source: int, before: tuple[int, ...], after: tuple[int, ...], value: int | None = None
+    ) -> int:
+        """`value` None is the zero point."""
+        x = self.tensors[source]
+        shape = tuple(map(sum, zip(before, x.shape, after, strict=True)))
+        out = self._activation(self._name("pad"), shape, x.scale, x.zero_point)
+        value = x.zero_point if value is None else value
+        self.ops.append(Pad(self.tensors[out].name, source, out, before, after, value))
+        return out
+
+    def concatenate(self, sources: tuple[int, ...], axis: int = 3) -> int:
+        parts = [self.tensors[source] for source in sources]
+        x, extent = parts[0], sum(part.shape[axis] for part in parts)
+        shape = (*x.shape[:axis], extent, *x.shape[axis + 1 :])
+        out = self._activation(self._name("concatenate"), shape, x.scale, x.zero_point)
+        self.ops.append(Concatenate(self.tensors[out].name, sources, out, axis))
         return out
 
     def finish(self, output: int, name: str = "example", source: int = 0) -> Graph:
@@ -351,15 +445,34 @@ def every_op() -> Graph:
     x = b.conv(b.input((12, 10, 2)), 6, (3, 5), padding=Padding(1, 1, 2, 2), activation=RELU6)
     x = b.depthwise(x, 2, padding=Padding(0, 1, 1, 0), stride=(2, 2), activation=RELU)
     x = b.max_pool(x, (3, 3), (1, 1), Padding(1, 1, 1, 1))
-    x = b.add(x, b.requantize(x, zero_point=-20), activation=RELU6)
+    x = b.add(x, b.requantize(x, zero_point=-20), activation=RELU, zero_point=-90, gain=0.4)
+    y = b.mul(x, b.constant((12,), 0.01), gain=2.0)
+    y = b.lookup(y, Function.LEAKY_RELU, b.tensors[x].scale, b.tensors[x].zero_point, 0.3)
+    x = b.concatenate((x, b.pad(y, (0, 0, 0, 0), (0, 0, 0, 1))))
     x = b.average_pool(x, (2, 2))
-    x = b.requantize(x, zero_point=-128, activation=RELU)
+    x = b.mean(b.requantize(x, zero_point=-128, activation=RELU), (2,))
     elements = b.tensors[x].elements
     x = b.fully_connected(b.reshape(x, (elements,)), 7)
     return b.finish(b.softmax(x), "every_op")
 
 
-EXAMPLES = (tiny_conv, residual, every_op)
+def squeeze_excite() -> Graph:
+    """A gated block as in MobileNetV3, with constants, a difference and scales per unit."""
+    b = GraphBuilder(seed=6)
+    x = b.conv(b.input((7, 6, 3), 0.02), 10, stride=(2, 2), weight_scale=0.005)
+    x = b.lookup(x, Function.HARD_SWISH)
+    gate = b.fully_connected(b.mean(x), 8, per_channel=True, gain=0.3, weight_scale=0.01)
+    gate = b.fully_connected(gate, 10, gain=0.5, weight_scale=0.003)
+    gate = b.add(gate, b.constant((), 0.02, -3), RELU6, zero_point=-100)
+    gate = b.mul(b.reshape(gate, (1, 1, 10)), b.constant((1,), 0.01, -100))
+    y = b.mul(x, gate, gain=2.0)
+    x = b.add(x, y, subtract=True)
+    x = b.lookup(x, Function.LEAKY_RELU, zero_point=-30, alpha=0.1)
+    x = b.lookup(b.mean(x, (3,)), Function.TANH)
+    return b.finish(b.fully_connected(x, 5), "squeeze_excite")
+
+
+EXAMPLES = (tiny_conv, residual, every_op, squeeze_excite)
 
 
 # Hypothesis strategies -----------------------------------------------------------------------
@@ -409,6 +522,30 @@ def builders(draw: st.DrawFn) -> GraphBuilder:
     return b
 
 
+def draw_right_operand(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """Of the shape of `source`, or repeating over it; computed from it or a constant."""
+    x = b.tensors[source]
+    scale, zero_point = x.scale * draw(st.floats(0.01, 100)), draw(zero_points)
+    shapes = [x.shape, x.shape[-1:], (1, 1, 1, x.shape[-1]), (1, 1, *x.shape[2:]), (), (1,)]
+    match draw(st.sampled_from(["equal", "channel", "constant"])):
+        case "equal":
+            return b.requantize(source, scale, zero_point)
+        case "channel":
+            return b.mean(source, (1, 2), draw(st.booleans()), scale, zero_point)
+        case _:
+            return b.constant(draw(st.sampled_from(shapes)), scale, zero_point)
+
+
+def draw_concatenation(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """`source` and one to three paddings of it, or itself again, along any axis."""
+    axis = draw(st.integers(1, 3))
+    sources = [source]
+    for extent in draw(st.lists(st.integers(0, 5), min_size=1, max_size=3)):
+        sides = tuple(extent if i == axis else 0 for i in range(4))
+        sources.append(b.pad(source, (0, 0, 0, 0), sides, 7) if extent else source)
+    return b.concatenate(tuple(draw(st.permutations(sources))), axis)
+
+
 def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
     """Draw one operator of `kind` reading `source` (1, H, W, C) and append it."""
     x = b.tensors[source]
@@ -445,20 +582,26 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
                 **common,
             )
         case "fully_connected":
-            return b.fully_connected(source, draw(st.integers(1, 9)), **common)
-        case "add":
-            other = b.requantize(source, x.scale * draw(st.floats(0.01, 100)), draw(zero_points))
-            left, right = (source, other) if draw(st.booleans()) else (other, source)
-            return b.add(left, right, **common)
+            units, per_channel = draw(st.integers(1, 9)), draw(st.booleans())
+            return b.fully_connected(source, units, per_channel=per_channel, **common)
+        case "add" | "subtract" | "mul":
+            right = draw_right_operand(draw, b, source)
+            if kind == "mul":
+                return b.mul(source, right, **common)
+            left = source
+            if b.tensors[left].shape == b.tensors[right].shape and b.tensors[right].data is None:
+                left, right = draw(st.permutations([left, right]))
+            return b.add(left, right, subtract=kind == "subtract", **common)
         case "average_pool" | "max_pool":
             window, stride, _, padding = draw(window_parameters(x.shape, dilated=False))
+            activation = common["activation"]
             if kind == "max_pool":
-                return b.max_pool(source, window, stride, padding)
+                return b.max_pool(source, window, stride, padding, activation)
             top, bottom = same_padding(x.shape[1], window[0], stride[0])
             left, right = same_padding(x.shape[2], window[1], stride[1])
             same = Padding(top, bottom, left, right)
             padding = draw(st.sampled_from([Padding(), same]))
-            return b.average_pool(source, window, stride, padding)
+            return b.average_pool(source, window, stride, padding, activation)
         case "reshape":
             return b.reshape(source, tuple(draw(st.permutations(x.shape[1:]))))
         case "softmax":
@@ -466,6 +609,25 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
         case "requantize":
             scale = x.scale * draw(st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.01, 100))
             return b.requantize(source, scale, common["zero_point"], common["activation"])
+        case "lookup":
+            function = draw(st.sampled_from(Function))
+            scale = x.scale * draw(st.sampled_from([0.1, 0.5, 1.0]) | st.floats(0.02, 50))
+            if function is Function.HARD_SWISH:
+                # TFLite takes no output scale below a 128th of the input's.
+                assume(1e-3 < x.scale < 100 and scale > x.scale / 100)
+            alpha = draw(st.sampled_from([0.0, 0.1, 0.2, 1.0]) | st.floats(0, 2))
+            return b.lookup(source, function, scale, common["zero_point"], alpha)
+        case "mean":
+            axes = draw(st.sampled_from([(1, 2), (1,), (2,), (3,), (2, 3), (1, 2, 3)]))
+            scale = x.scale * draw(st.sampled_from([1.0, 0.5]) | st.floats(0.01, 100))
+            zero_point = draw(st.just(x.zero_point) | zero_points)
+            return b.mean(source, axes, draw(st.booleans()), scale, zero_point)
+        case "pad":
+            sides = st.tuples(st.just(0), *[st.integers(0, 3)] * 3)
+            value = draw(st.none() | st.integers(-128, 127))
+            return b.pad(source, draw(sides), draw(sides), value)
+        case "concatenate":
+            return draw_concatenation(draw, b, source)
         case _:
             raise ValueError(kind)
 
@@ -474,7 +636,7 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
 def single_op_graphs(draw: st.DrawFn, kind: str | None = None) -> Graph:
     """One operator of `kind` (any of OP_KINDS where None) on a random input.
 
-    An Add comes with the Requantize that gives it its second operand.
+    An operator of several operands comes with those that give it the others.
     """
     b = draw(builders())
     chosen = draw(st.sampled_from(OP_KINDS)) if kind is None else kind
@@ -485,7 +647,8 @@ def single_op_graphs(draw: st.DrawFn, kind: str | None = None) -> Graph:
 def chain_graphs(draw: st.DrawFn) -> Graph:
     """Two to five spatial operators, sometimes with a residual Add, sometimes a classifier."""
     b = draw(builders())
-    spatial = ("conv", "depthwise", "average_pool", "max_pool", "requantize", "add")
+    classifiers = ("fully_connected", "reshape", "softmax", "mean")
+    spatial = [kind for kind in OP_KINDS if kind not in classifiers]
     x = 0
     for kind in draw(st.lists(st.sampled_from(spatial), min_size=2, max_size=5)):
         before, x = x, append_op(draw, b, x, kind)

@@ -30,4 +30,14 @@ static inline int32_t shift_left(int32_t value, int32_t exponent)
     return (int32_t)((uint32_t)value << exponent);
 }
 
+/* value times the real factor multiplier * 2^(left_shift - right_shift - 31); one shift is 0. */
+static inline int32_t multiply_by_factor(int32_t value,
+                                         int32_t multiplier,
+                                         int32_t left_shift,
+                                         int32_t right_shift)
+{
+    return rounding_shift_right(doubling_high_multiply(shift_left(value, left_shift), multiplier),
+                                right_shift);
+}
+
 #endif

@@ -1,7 +1,7 @@
 /* Int8 kernels that the CMSIS-NN subset lacks, bit-equal to TensorFlow Lite's reference.
  *
- * Requantization rounds twice, as gemmlowp and CMSIS-NN do by default. Every kernel may write
- * its output over the input it belongs to.
+ * Requantization rounds twice, as gemmlowp and CMSIS-NN do by default. Element-wise kernels may
+ * write their output over an input of the same size; the others may not.
  */
 #ifndef HIL_KERNELS_H
 #define HIL_KERNELS_H
@@ -16,7 +16,7 @@ typedef struct {
     int32_t right_shift;
 } add_s8_term;
 
-/* Addends are shifted left before they are scaled. */
+/* Addends are shifted left before they are scaled. The right multiplier is negative to subtract. */
 typedef struct {
     int32_t left_shift;
     add_s8_term left;
@@ -37,6 +37,41 @@ typedef struct {
     int32_t maximum;
 } requantize_s8_parameters;
 
+/* Offsets are minus the zero points of the inputs; the real factor is as in requantize_s8. */
+typedef struct {
+    int32_t left_offset;
+    int32_t right_offset;
+    int32_t output_offset;
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t right_shift;
+    int32_t minimum;
+    int32_t maximum;
+} mul_s8_parameters;
+
+/* The real factor is as in requantize_s8 and includes the division by the count. */
+typedef struct {
+    int32_t sum_offset;
+    int32_t output_offset;
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t right_shift;
+} mean_s8_parameters;
+
+/* `planes` of `rows` of `row_bytes`, and how many bytes of the value go around each. */
+typedef struct {
+    int32_t value;
+    int32_t planes;
+    int32_t rows;
+    int32_t row_bytes;
+    int32_t before;
+    int32_t after;
+    int32_t before_plane;
+    int32_t after_plane;
+    int32_t before_row;
+    int32_t after_row;
+} pad_s8_parameters;
+
 /* Differences to the row's maximum below diff_min count as zero probability. */
 typedef struct {
     int32_t multiplier;
@@ -44,16 +79,46 @@ typedef struct {
     int32_t diff_min;
 } softmax_s8_parameters;
 
+/* left and output: `repeats` times as many elements as right, which is used over and over. */
 void add_s8(const add_s8_parameters *parameters,
             const int8_t *left,
             const int8_t *right,
             int8_t *output,
+            int32_t repeats,
+            int32_t elements);
+
+/* As add_s8, the product. */
+void mul_s8(const mul_s8_parameters *parameters,
+            const int8_t *left,
+            const int8_t *right,
+            int8_t *output,
+            int32_t repeats,
             int32_t elements);
 
 void requantize_s8(const requantize_s8_parameters *parameters,
                    const int8_t *input,
                    int8_t *output,
                    int32_t elements);
+
+/* table[i] is the output for the input whose unsigned representation is i. */
+void lookup_s8(const int8_t table[256], const int8_t *input, int8_t *output, int32_t elements);
+
+/* Mean over the middle axis of input[blocks][count][elements]; output[blocks][elements]. */
+void mean_s8(const mean_s8_parameters *parameters,
+             const int8_t *input,
+             int8_t *output,
+             int32_t blocks,
+             int32_t count,
+             int32_t elements);
+
+void pad_s8(const pad_s8_parameters *parameters, const int8_t *input, int8_t *output);
+
+/* One part of a concatenation: rows of `row_bytes`, `stride_bytes` apart in the output. */
+void concatenate_s8(const int8_t *input,
+                    int8_t *output,
+                    int32_t rows,
+                    int32_t row_bytes,
+                    int32_t stride_bytes);
 
 /* Softmax of each of `rows` rows of `columns` (at most 511) values. */
 void softmax_s8(const softmax_s8_parameters *parameters,

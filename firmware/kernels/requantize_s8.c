@@ -9,9 +9,8 @@ void requantize_s8(const requantize_s8_parameters *parameters,
     /* A copy, because output may alias anything: fields would be read again for each element. */
     const requantize_s8_parameters p = *parameters;
     for (int32_t i = 0; i < elements; i++) {
-        const int32_t shifted = shift_left(input[i] + p.input_offset, p.left_shift);
-        const int32_t product = doubling_high_multiply(shifted, p.multiplier);
-        const int32_t value = rounding_shift_right(product, p.right_shift) + p.output_offset;
-        output[i] = (int8_t)clamp(value, p.minimum, p.maximum);
+        const int32_t value = multiply_by_factor(
+            input[i] + p.input_offset, p.multiplier, p.left_shift, p.right_shift);
+        output[i] = (int8_t)clamp(value + p.output_offset, p.minimum, p.maximum);
     }
 }

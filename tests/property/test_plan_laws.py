@@ -8,7 +8,7 @@ from graphs import graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.ops import Add, Requantize, Reshape, Softmax, inputs_of
+from compress.ops import Add, Lookup, Mul, Requantize, Reshape, Softmax, inputs_of
 from compress.types import Graph
 from hil.board import load_board
 from hil.plan import make_plan, place
@@ -62,7 +62,7 @@ def test_live_values_do_not_meet(graph: Graph, board: str) -> None:
         needed_later = {graph.output} | {t for o in graph.ops[index + 1 :] for t in inputs_of(o)}
         needed_later -= {op.output}
         for tensor, held in live.items():
-            element_wise = isinstance(op, Add | Requantize | Softmax)
+            element_wise = isinstance(op, Add | Mul | Requantize | Lookup | Softmax)
             if isinstance(op, Reshape) and same_value(graph, tensor, op.output):
                 continue
             if element_wise and tensor in inputs_of(op) and held == written:

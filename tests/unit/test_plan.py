@@ -8,7 +8,7 @@ import pytest
 from graphs import GraphBuilder, every_op
 
 from compress.errors import UnsupportedLayer
-from compress.ops import Conv2D, FullyConnected, Padding
+from compress.ops import Conv2D, Padding
 from compress.types import Graph
 from hil.board import load_board
 from hil.kernels import choose
@@ -235,10 +235,9 @@ def unsupported_graphs() -> dict[str, Graph]:
     assert isinstance(op, Conv2D)
     weights = conv.tensors[op.weights]
     assert weights.data is not None
-    dense = GraphBuilder()
-    dense.fully_connected(dense.input((8,)), 2)
-    fully = dense.ops[0]
-    assert isinstance(fully, FullyConnected)
+    padded = GraphBuilder()
+    x = padded.reshape(padded.input((16,)), (2, 2, 2, 2))
+    x = padded.pad(x, (0, 1, 1, 1, 1), (0, 0, 0, 0, 0))
     pool = GraphBuilder()
     pool.average_pool(pool.input((4, 4, 2)), (2, 2), padding=Padding(2, 0, 0, 0))
     wide = GraphBuilder()
@@ -250,9 +249,7 @@ def unsupported_graphs() -> dict[str, Graph]:
         "grouped convolution": with_tensor(conv, op.weights, shape=(4, 3, 3, 2), data=grouped),
         "conv_0 is int16": with_tensor(conv, op.output, dtype="int16"),
         "must be a constant int8 with zero point 0": with_tensor(conv, op.weights, zero_point=1),
-        "scale per channel": with_tensor(
-            dense.finish(fully.output), fully.weights, scales=(0.1, 0.2)
-        ),
+        "more than 3 padded axes": padded.finish(x),
         "wholly in the padding": pool.finish(1),
         "softmax over 512 values": wide.finish(1),
         "must keep the input's scale": with_tensor(pooled.finish(1), 1, scales=(0.5,)),
