@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from compress.ops import (
     Conv2D,
     DepthwiseConv2D,
+    ElementWise,
     FullyConnected,
     Op,
     Reshape,
@@ -56,11 +57,11 @@ def weight_bytes(graph: Graph) -> int:
 
 
 def peak_activation_bytes(graph: Graph) -> int:
-    """Most bytes of activations alive during any one operator: no arena can be smaller.
+    """Most bytes of activations alive during any one operator: no plan of ours needs less.
 
     A tensor lives from the operator that writes it to the last that reads it, the input from the
-    start and the output to the end. A Reshape shares its input's bytes. Kernel scratch and
-    alignment come on top.
+    start and the output to the end. A Reshape shares its input's bytes, an element-wise operator
+    those of an input that it is the last to read. Kernel scratch and alignment come on top.
     """
     owner = {graph.input: graph.input}
     first, last = {graph.input: 0}, {graph.input: 0}
@@ -71,7 +72,14 @@ def peak_activation_bytes(graph: Graph) -> int:
         first.setdefault(owner[op.output], step)
         last[owner[op.output]] = step
     last[owner[graph.output]] = len(graph.ops)
-    return max(
-        sum(graph.tensors[i].size_bytes for i in first if first[i] <= step <= last[i])
-        for step in range(max(1, len(graph.ops)))
-    )
+
+    def live_bytes(step: int, op: Op) -> int:
+        live = [i for i in first if first[i] <= step <= last[i]]
+        out = graph.tensors[op.output].size_bytes
+        shared = isinstance(op, ElementWise) and any(
+            last[owner[i]] == step and graph.tensors[i].size_bytes == out for i in inputs_of(op)
+        )
+        return sum(graph.tensors[i].size_bytes for i in live) - (out if shared else 0)
+
+    steps = [live_bytes(step, op) for step, op in enumerate(graph.ops)]
+    return max([graph.input_tensor.size_bytes, *steps])

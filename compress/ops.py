@@ -230,6 +230,9 @@ Op = (
     | Concatenate
 )
 
+# These may write their output over an input of the same size that nobody reads afterwards.
+ElementWise = Add | Mul | Softmax | Requantize | Lookup
+
 
 def inputs_of(op: Op) -> tuple[int, ...]:
     """Indices of the activation tensors `op` reads (constants not among them)."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from compress.cost import macs
-from compress.ops import Add, Lookup, Mul, Requantize, Reshape, Softmax, inputs_of
+from compress.ops import ElementWise, Reshape, inputs_of
 from compress.types import Graph
 from hil.kernels import Kernel, alignment_bytes, choose
 from hil.types import Board, Buffer, Plan, Step
@@ -143,7 +143,7 @@ def _storage(graph: Graph) -> list[_Storage]:
         home: list[int] | None = None
         if isinstance(op, Reshape):
             home = group_of[op.input]
-        elif isinstance(op, Add | Mul | Requantize | Lookup | Softmax):
+        elif isinstance(op, ElementWise):
             size_bytes = graph.tensors[op.output].size_bytes
             # An operand that repeats is smaller than the output.
             equal = [i for i in inputs_of(op) if graph.tensors[i].size_bytes == size_bytes]

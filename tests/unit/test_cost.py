@@ -65,3 +65,12 @@ def test_a_reshape_costs_nothing() -> None:
 def test_residual_peak() -> None:
     # The strided convolution holds 8x8x8 in, 4x4x12 out; the block's end 8x8x8 + 2 * 4x4x12.
     assert peak_activation_bytes(residual()) == 8 * 8 * 8 + 2 * 4 * 4 * 12
+
+
+def test_an_element_wise_operator_needs_no_bytes_of_its_own() -> None:
+    b = GraphBuilder()
+    x = b.input((4, 4, 8))
+    y = b.requantize(b.requantize(x))
+    assert peak_activation_bytes(b.finish(y)) == 4 * 4 * 8
+    # x is read again by the sum, so the second operand cannot take its place.
+    assert peak_activation_bytes(b.finish(b.add(x, y))) == 2 * 4 * 4 * 8
