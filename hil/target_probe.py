@@ -14,13 +14,10 @@ from hil.target_pyocd import PyocdTarget
 from hil.types import Board, RunReply
 from hil.wire import RunRequest
 
-# Connecting under NRST reaches a chip whose program sleeps, or has disabled its debug pins; only
-# the sectors a program needs are erased; nothing in the current folder changes what pyOCD does.
-OPTIONS: dict[str, object] = {
-    "connect_mode": "under-reset",
-    "chip_erase": "sector",
-    "no_config": True,
-}
+# Only the sectors a program needs are erased, and nothing lying around in the current folder
+# changes what pyOCD does. Boards connect under NRST (their `connect_mode`): that reaches a chip
+# whose program sleeps or has taken its debug pins.
+OPTIONS: dict[str, object] = {"chip_erase": "sector", "no_config": True}
 _CPUID = 0xE000ED00
 # CPUID.PARTNO: the Technical Reference Manuals of the cores, "CPUID Base Register"
 _CORES = {
@@ -48,7 +45,10 @@ class ProbeTarget(PyocdTarget):
         use_mended_client()
         try:
             super().__init__(
-                board, self.location.probe_id, self.location.port_url, **{**OPTIONS, **options}
+                board,
+                self.location.probe_id,
+                self.location.port_url,
+                **{**OPTIONS, "connect_mode": board.connect_mode, **options},
             )
         except BaseException:
             self._claim.release()

@@ -1,0 +1,59 @@
+"""What Linux lets this user do with debug probes and serial ports on USB."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# USB vendors whose devices are debug probes: ST-Link, DAPLink (Arm), J-Link, MCU-Link (NXP).
+PROBE_VENDORS = {"0483": "ST-Link", "0d28": "DAPLink", "1366": "J-Link", "1fc9": "MCU-Link"}
+SYS_DEVICES = Path("/sys/bus/usb/devices")
+BUS = Path("/dev/bus/usb")
+_GROUP = "dialout"
+_RULES = "/etc/udev/rules.d/50-hil-compress.rules"
+
+
+def closed_debug_probes(sys_devices: Path = SYS_DEVICES, bus: Path = BUS) -> list[Path]:
+    """Device nodes of connected debug probes that this user may not open."""
+    closed = []
+    for vendor in sorted(sys_devices.glob("*/idVendor")):
+        if vendor.read_text().strip() in PROBE_VENDORS:
+            numbers = [int((vendor.parent / name).read_text()) for name in ("busnum", "devnum")]
+            node = bus / f"{numbers[0]:03d}" / f"{numbers[1]:03d}"
+            if not os.access(node, os.R_OK | os.W_OK):
+                closed.append(node)
+    return closed
+
+
+def udev_command() -> str:
+    """The command that lets the group of serial ports use debug probes, too."""
+    rules = "\\n".join(
+        f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}", MODE="0660", GROUP="{_GROUP}"'
+        for vendor in PROBE_VENDORS
+    )
+    return (
+        f"printf '{rules}\\n' | sudo tee {_RULES} && sudo udevadm control --reload && "
+        f"sudo udevadm trigger; {group_command()}"
+    )
+
+
+def group_command() -> str:
+    """The command that makes this user one of those who may."""
+    return f"sudo usermod -aG {_GROUP} $USER (then log in again)"
+
+
+def port_problem(url: str) -> tuple[str, str]:
+    """What is wrong with a serial port and the command to mend it; ('', '') for what looks right.
+
+    Ports of other computers are not asked: opening one shows.
+    """
+    if "://" in url:
+        return "", ""
+    if not Path(url).exists():
+        return (
+            f"port {url} does not exist",
+            "plug the board in; then: python -m serial.tools.list_ports",
+        )
+    if not os.access(url, os.R_OK | os.W_OK):
+        return f"no permission for port {url}", group_command()
+    return "", ""
