@@ -66,7 +66,8 @@ def fit(
     seed_torch(schedule.seed)
     order = torch.Generator().manual_seed(schedule.seed)
     x, y = torch.from_numpy(split.x), torch.from_numpy(split.y)
-    steps = schedule.epochs * math.ceil(len(split) / recipe.batch)
+    drawn = min(recipe.samples_per_epoch or len(split), len(split))
+    steps = schedule.epochs * math.ceil(drawn / recipe.batch)
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -77,7 +78,8 @@ def fit(
     module.train()
     done = 0
     for _ in range(schedule.epochs):
-        for indices in _batches(torch.randperm(len(split), generator=order), recipe.batch):
+        shuffled = torch.randperm(len(split), generator=order)[:drawn]
+        for indices in _batches(shuffled, recipe.batch):
             optimizer.zero_grad(set_to_none=True)
             value = loss(run(x[indices]), y[indices], indices)
             value.backward()

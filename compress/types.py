@@ -185,12 +185,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network of a task is trained: AdamW, one-cycle learning rate, cross entropy."""
+    """How a network of a task is trained: AdamW, one-cycle learning rate, cross entropy.
+
+    An epoch runs over `samples_per_epoch` samples, drawn anew each time; None is all there are.
+    """
 
     epochs: int
     batch: int
     learning_rate: float
     weight_decay: float = 1e-4
+    samples_per_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

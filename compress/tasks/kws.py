@@ -94,7 +94,7 @@ TASK = Task(
     net=net,
     load=load,
     recipe=Recipe(epochs=5, batch=100, learning_rate=0.02),
-    fine_tune=Recipe(epochs=1, batch=100, learning_rate=0.02),
+    fine_tune=Recipe(epochs=1, batch=100, learning_rate=0.02, samples_per_epoch=8_000),
     accuracy_floor=0.86,
     device_samples=128,
 )

@@ -1,0 +1,113 @@
+"""`hil bench` on a real emulator: the parts add up, the numbers repeat, comparisons are strict."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import residual
+from typer.testing import CliRunner
+
+from compress.errors import UserError
+from compress.tflite import export_tflite
+from hil.bench import BenchResult, bench_model
+from hil.bench_json import bench_to_json, regressions
+from hil.cli import app
+from hil.measure import Bench
+from hil.models import BenchModel, load_model, random_samples
+from hil.targets import open_target
+from hil.types import Board
+
+
+@pytest.fixture(scope="module")
+def model() -> BenchModel:
+    graph = residual()
+    return BenchModel("residual", export_tflite(graph), graph)
+
+
+@pytest.fixture(scope="module")
+def result(board: Board, model: BenchModel) -> BenchResult:
+    with Bench(board, open_target) as bench:
+        return bench_model(model, board, bench, random_samples(model.graph, 4), 3, False)
+
+
+def test_layers_add_up_to_the_network(result: BenchResult) -> None:
+    """Between the layers' sum and the whole lie a call, a return and kept registers: no more."""
+    layers = sum(layer.count for layer in result.layers)
+    assert layers == pytest.approx(result.measurement.count, rel=0.02)
+    assert sum(layer.macs for layer in result.layers) == result.macs
+    assert all(layer.count >= 0 for layer in result.layers)
+    heaviest = max(result.layers, key=lambda layer: layer.count)
+    assert heaviest.macs > 0
+
+
+def test_an_emulator_counts_the_same_every_time(result: BenchResult) -> None:
+    assert len(result.counts) == 3
+    assert result.spread == 0.0
+
+
+def test_ram_parts_are_the_measured_total(result: BenchResult) -> None:
+    assert result.ram.total == result.measurement.ram.total
+    assert set(result.ram.parts) == {"arena", "io", "scratch", "static", "stack"}
+    assert min(result.ram.parts.values()) >= 0
+
+
+def test_json_has_the_promised_keys(result: BenchResult) -> None:
+    printed = json.loads(json.dumps(bench_to_json(result)))
+    promised = {
+        *("model", "board", "core", "bit_exact", "compared", "insn", "model_cycles", "macs"),
+        *("model_error", "dwt_cycles", "latency_ms", "energy_uj", "flash_bytes", "ram_bytes"),
+        *("layers", "provenance"),
+    }
+    assert promised <= set(printed)
+    assert printed["bit_exact"] is True
+    assert printed["flash_bytes"]["total"] == result.measurement.flash.total
+    assert printed["dwt_cycles"] is None or printed["insn"] is None
+
+
+def test_comparison_finds_what_grew(result: BenchResult) -> None:
+    old = bench_to_json(result)
+    new = {**old, "insn": 1.04 * old["insn"], "flash_bytes": {"total": 1}}
+    worse = {row.name for row in regressions(old, new, 0.03) if row.worse}
+    assert worse == {"insn"}
+    assert not [row for row in regressions(old, new, 0.05) if row.worse]
+    with pytest.raises(UserError, match="different boards"):
+        regressions(old, {**old, "board": "other"}, 0.0)
+
+
+def _invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["bench", *arguments])
+
+
+def test_the_command_measures_and_compares(board: Board, model: BenchModel, tmp_path: Path) -> None:
+    path = tmp_path / "residual.tflite"
+    path.write_bytes(model.tflite)
+    done = _invoke(str(path), "--board", board.name, "--samples", "2", "--json")
+    assert done.exit_code == 0, done.output
+    first = json.loads(done.stdout)
+    assert first["compared"] == 2
+    for name, insn in (("old", first["insn"]), ("new", first["insn"] + 1)):
+        (tmp_path / name).write_text(json.dumps({**first, "insn": insn}))
+    arguments = ("--compare", str(tmp_path / "old"), str(tmp_path / "new"))
+    assert _invoke(*arguments).exit_code == 1
+    assert _invoke(*arguments, "--tolerance", "1").exit_code == 0
+
+
+def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -> None:
+    path = tmp_path / "residual.tflite"
+    path.write_bytes(model.tflite)
+    samples = random_samples(model.graph, 4)
+    labels = samples.labels.copy()
+    labels[0] = (labels[0] + 1) % samples.outputs.shape[1]
+    np.savez(tmp_path / "data.npz", x=samples.inputs, y=labels)
+    done = _invoke(str(path), "--board", board.name, "--data", str(tmp_path / "data.npz"), "--json")
+    assert json.loads(done.stdout)["accuracy"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("nothing", "RUN:NUMBER"), ("no.tflite", "cannot read"), ("a:3", "0003")]
+)
+def test_models_that_are_not_there(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        load_model(text, tmp_path)

@@ -1,0 +1,110 @@
+"""A device that computes something else is found out, and the layer is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from elftools.elf.elffile import ELFFile
+from graphs import residual
+
+from compress import reference
+from compress.ops import Conv2D, FullyConnected
+from compress.types import Graph, Samples
+from hil.build import build
+from hil.errors import Mismatch
+from hil.measure import check_oracle, measure
+from hil.models import random_samples
+from hil.plan import make_plan
+from hil.render import render
+from hil.target import Target
+from hil.types import Board, Image, Plan
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    """Without its softmax, which saturates and would hide what a single weight does."""
+    whole = residual()
+    return replace(whole, ops=whole.ops[:-1], output=whole.ops[-2].output)
+
+
+@pytest.fixture(scope="module")
+def plan(graph: Graph, board: Board) -> Plan:
+    return make_plan(graph, board)
+
+
+@pytest.fixture(scope="module")
+def right(plan: Plan, board: Board, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return build(render(plan, board), board, tmp_path_factory.mktemp("right"))
+
+
+def telling_weight(graph: Graph, op: Conv2D | FullyConnected) -> int:
+    """Index of a weight of `op` whose sign bit decides about the network's output."""
+    samples = samples_of(graph)
+    data = graph.tensors[op.weights].data
+    assert data is not None
+    for index in range(data.size):
+        weights = data.copy()
+        weights.reshape(-1).view(np.uint8)[index] ^= 0x80
+        tensors = list(graph.tensors)
+        tensors[op.weights] = replace(tensors[op.weights], data=weights)
+        outputs = reference.run(replace(graph, tensors=tuple(tensors)), samples.inputs)
+        if not np.array_equal(outputs.reshape(samples.outputs.shape), samples.outputs):
+            return index
+    raise AssertionError(f"no weight of {op.name} matters")
+
+
+def flipped(image: Image, layer: int, weight: int, folder: Path) -> Image:
+    """The image with the sign bit of one weight of `layer` flipped in its ELF."""
+    data = bytearray(image.elf.read_bytes())
+    with image.elf.open("rb") as stream:
+        elf = ELFFile(stream)
+        symbol = elf.get_section_by_name(".symtab").get_symbol_by_name(f"layer{layer}_weights")[0]
+        section = elf.get_section_by_name(".weights")
+        data[section["sh_offset"] + symbol["st_value"] - section["sh_addr"] + weight] ^= 0x80
+    path = folder / "flipped.elf"
+    path.write_bytes(bytes(data))
+    return replace(image, elf=path)
+
+
+def samples_of(graph: Graph) -> Samples:
+    return random_samples(graph, 12)
+
+
+def test_the_right_program_passes(target: Target, right: Image, plan: Plan, graph: Graph) -> None:
+    samples = samples_of(graph)
+    measurement = measure(target, right, plan, samples)
+    assert measurement.correct == measurement.total == 12
+
+
+def test_one_flipped_weight_is_found_in_its_layer(
+    target: Target, right: Image, plan: Plan, graph: Graph, tmp_path: Path
+) -> None:
+    weighted = [
+        (step.index, step.op) for step in plan.steps if isinstance(step.op, Conv2D | FullyConnected)
+    ]
+    assert len(weighted) >= 2
+    for layer, op in weighted:
+        wrong = flipped(right, layer, telling_weight(graph, op), tmp_path)
+        with pytest.raises(Mismatch) as caught:
+            measure(target, wrong, plan, samples_of(graph))
+        assert caught.value.layer == op.name
+        assert caught.value.expected != caught.value.got
+        assert op.name in str(caught.value)
+    assert (
+        measure(target, right, plan, samples_of(graph)).total == 12
+    )  # the board is none the worse
+
+
+def test_an_oracle_that_disagrees_stops_the_run(graph: Graph) -> None:
+    from compress import oracle
+    from compress.tflite import export_tflite
+
+    if not oracle.available():
+        pytest.skip("tflite-runtime has no wheel for this Python")
+    samples = samples_of(graph)
+    check_oracle(export_tflite(graph), samples)
+    wrong = samples.outputs.copy()
+    wrong[2, 1] ^= 1
+    with pytest.raises(Mismatch, match=r"tflite-runtime.*sample 2, element 1"):
+        check_oracle(export_tflite(graph), replace(samples, outputs=np.asarray(wrong)))
