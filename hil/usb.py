@@ -50,10 +50,7 @@ def port_problem(url: str) -> tuple[str, str]:
     if "://" in url:
         return "", ""
     if not Path(url).exists():
-        return (
-            f"port {url} does not exist",
-            "plug the board in; then: python -m serial.tools.list_ports",
-        )
+        return f"port {url} does not exist", "plug the board in; then: ls -l /dev/serial/by-id"
     if not os.access(url, os.R_OK | os.W_OK):
         return f"no permission for port {url}", group_command()
     return "", ""
