@@ -1,13 +1,20 @@
 """Boards: facts read from `boards/<name>.toml`, every key checked.
 
-All keys are required but [staging], [energy] and its idle_mw and clock_hz; none else is allowed:
+These keys are required:
 
     title core clock_hz backend machine pyocd_target port counter features compiler_flags
-    stack_bytes [flash] [ram] [staging] origin length_bytes  [limits] flash_bytes ram_bytes
-    [energy] active_mw idle_mw supply_v clock_hz source
+    stack_bytes [flash] [ram] origin length_bytes  [limits] flash_bytes ram_bytes
+
+These may be left out, and none else is allowed:
+
+    connect_mode flash_wait_states limits_stand_for pack [port_settings]
+    [staging] origin length_bytes  [energy] active_mw idle_mw supply_v clock_hz source
 
 `port` names firmware/port/<port>.c, `counter` firmware/port/counter_<counter>.c; `machine` is
-QEMU's name of the board ("" for a real one). `energy` is a cited figure at the
+QEMU's name of the board ("" for a real one). `port_settings` are whole numbers for the port's C,
+which gets them as macros. `connect_mode` is pyOCD's; `pack` is the part to name to
+`pyocd pack install` where pyOCD itself does not know the target. `limits_stand_for` names the part
+whose memories the limits are. `energy` is a cited figure at the
 board's clock, or at that of the part which an emulated board stands for and which it has to tell;
 where none is known there is no such table.
 """
@@ -17,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +46,9 @@ CORES = (
     "cortex-m55",
 )
 FEATURES = ("dsp", "fpu", "mve")
+CONNECT_MODES = ("halt", "pre-reset", "under-reset", "attach")
+MAX_FLASH_WAIT_STATES = 15
+_MACRO = re.compile("[A-Z][A-Z0-9_]*")
 _REGION = ("origin", "length_bytes")
 _ENERGY = ("active_mw", "supply_v", "source")
 _KEYS = (
@@ -56,6 +67,14 @@ _KEYS = (
     "ram",
     "limits",
 )
+_DEFAULTS: dict[str, object] = {
+    "connect_mode": "halt",
+    "flash_wait_states": 0,
+    "limits_stand_for": "",
+    "pack": "",
+    "port_settings": {},
+}
+_OPTIONAL = (*_DEFAULTS, "staging", "energy")
 
 
 def board_names() -> tuple[str, ...]:
@@ -76,10 +95,10 @@ def read_board(path: Path) -> Board:
     Raises UserError naming the file and the key if one is missing, unknown or has a bad value.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = {**_DEFAULTS, **tomllib.loads(path.read_text(encoding="utf-8"))}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from None
-    table = _Table(path, "", values, _KEYS, optional=("staging", "energy"))
+    table = _Table(path, "", values, _KEYS, optional=_OPTIONAL)
     flash, ram = table.region("flash"), table.region("ram")
     limits = table.table("limits", ("flash_bytes", "ram_bytes"))
     board = Board(
@@ -101,6 +120,11 @@ def read_board(path: Path) -> Board:
         port=table.text("port"),
         counter=table.counter("counter"),
         energy=table.energy("energy") if "energy" in values else None,
+        connect_mode=table.choice("connect_mode", CONNECT_MODES),
+        pack=table.text("pack", empty=True),
+        flash_wait_states=table.whole("flash_wait_states", 0, MAX_FLASH_WAIT_STATES),
+        limits_stand_for=table.text("limits_stand_for", empty=True),
+        port_settings=table.settings("port_settings"),
     )
     if board.stack_bytes % 8:
         raise UserError(f"{path}: stack_bytes = {board.stack_bytes}: must be a multiple of 8")
@@ -213,6 +237,13 @@ class _Table:
             clock_hz=clock.positive("clock_hz"),
             source=table.text("source"),
         )
+
+    def settings(self, key: str) -> tuple[tuple[str, int], ...]:
+        values = self.values[key]
+        if not isinstance(values, dict) or not all(map(_MACRO.fullmatch, values)):
+            raise self.bad(key, "a table of whole numbers by names for C macros, like A_NAME")
+        table = self.table(key, tuple(values))
+        return tuple((name, table.whole(name, 0, 0xFFFF_FFFF)) for name in sorted(values))
 
     def region(self, key: str) -> Region:
         table = self.table(key, _REGION)

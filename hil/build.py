@@ -97,8 +97,19 @@ def _harness(board: Board) -> Path:
         if not source.is_file():
             raise UserError(f"board {board.name} needs {source}, which does not exist")
     headers = [*FIRMWARE.glob("*.h"), *(FIRMWARE / "port").glob("*.h")]
-    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags], [*sources, *headers])
-    return cached("harness", key, lambda work: _compile(sources, work, board, [FIRMWARE], WARNINGS))
+    flags = [*WARNINGS, *_board_macros(board)]
+    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags, *flags], [*sources, *headers])
+    return cached("harness", key, lambda work: _compile(sources, work, board, [FIRMWARE], flags))
+
+
+def _board_macros(board: Board) -> list[str]:
+    """What a port may know of its board, as compiler options."""
+    values = {
+        "BOARD_CLOCK_HZ": board.clock_hz,
+        "BOARD_FLASH_WAIT_STATES": board.flash_wait_states,
+        **dict(board.port_settings),
+    }
+    return [f"-D{name}={value}" for name, value in values.items()]
 
 
 def kernel_archive(board: Board) -> Path:
@@ -133,10 +144,10 @@ def _compile(
     work: Path,
     board: Board,
     includes: Iterable[Path],
-    warnings: Sequence[str],
+    options: Sequence[str],
 ) -> None:
     """Compiles each source to <stem>.o in `work`."""
-    common = [_GCC, *FLAGS, *board.compiler_flags, *warnings, *(f"-I{path}" for path in includes)]
+    common = [_GCC, *FLAGS, *board.compiler_flags, *options, *(f"-I{path}" for path in includes)]
     commands = [
         [*common, "-c", os.path.relpath(source, work), "-o", f"{source.stem}.o"]
         for source in sources
@@ -171,15 +182,17 @@ def _over_budget(board: Board, overflows: dict[str, str]) -> OverBudget:
 
 def _check_limits(image: Image) -> None:
     board = image.board
-    for region, used, limit in (
-        ("flash", image.flash.total, board.flash_limit_bytes),
-        ("ram", image.ram.total, board.ram_limit_bytes),
-    ):
-        if used > limit:
-            raise OverBudget(
-                f"{region} of {board.name}: needs {used} bytes, "
-                f"{used - limit} more than the {limit} allowed"
-            )
+    excesses = [
+        f"{region} of {board.name}: needs {used} bytes, "
+        f"{used - limit} more than the {limit} allowed"
+        for region, used, limit in (
+            ("flash", image.flash.total, board.flash_limit_bytes),
+            ("ram", image.ram.total, board.ram_limit_bytes),
+        )
+        if used > limit
+    ]
+    if excesses:
+        raise OverBudget("; ".join(excesses))
 
 
 def _run(command: Sequence[str], folder: Path) -> str:

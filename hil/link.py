@@ -14,7 +14,7 @@ from hil.errors import FirmwareFault, NoReply
 from hil.types import RunReply
 from hil.wire import Frame, FrameError, HelloReply, Kind, RunRequest, RunResult
 
-HELLO_INTERVAL_S = 1.0
+HELLO_INTERVAL_S = 0.25
 _CHUNK_BYTES = 65536
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Link:
         self._port.close()
 
     def hello(self, timeout_s: float) -> HelloReply:
-        """Ask the firmware who it is; asks again every second, should line noise eat the first."""
+        """Ask the firmware who it is; asks again and again: the first may come too early."""
         deadline = time.monotonic() + timeout_s
         while True:
             sequence = self._send(Kind.HELLO)

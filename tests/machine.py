@@ -5,10 +5,12 @@ QEMU loads the ELF itself; frames are made with PyPI's cobs and zlib; memory goe
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import struct
 import subprocess
+import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ from cobs import cobs
 from hil.types import Image
 
 TIMEOUT_S = 20.0
+GREETING_S = 0.2
 HELLO, RUN = 0x01, 0x02
 HELLO_REPLY, RUN_REPLY, ERROR, FAULT = 0x81, 0x82, 0xFE, 0xFF
 
@@ -84,6 +87,7 @@ class Machine:
         self._replies = self._qmp.makefile("rb")
         self._replies.readline()  # greeting
         self._command("qmp_capabilities")
+        self._greet()
 
     def __enter__(self) -> Machine:
         return self
@@ -126,6 +130,21 @@ class Machine:
         """CPU time QEMU has used, in ticks of 10 ms (proc(5): utime + stime)."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
+
+    def _greet(self) -> None:
+        """Say HELLO until it is answered: a UART may lose what comes before it is enabled."""
+        deadline = time.monotonic() + TIMEOUT_S
+        for sequence in itertools.count():
+            self.send(body(HELLO, sequence))
+            self._uart.settimeout(GREETING_S)
+            try:
+                while self.receive().sequence != sequence:
+                    pass
+            except TimeoutError:
+                assert time.monotonic() < deadline, "the firmware does not answer"
+            else:
+                break
+        self._uart.settimeout(TIMEOUT_S)
 
     def _command(self, name: str, **arguments: Any) -> None:
         self._qmp.sendall(json.dumps({"execute": name, "arguments": arguments}).encode())

@@ -8,7 +8,9 @@
 
 #define SYST_CSR REGISTER(0xE000E010u)
 #define SYST_RVR REGISTER(0xE000E014u)
+#define SYST_CVR REGISTER(0xE000E018u)
 #define NVIC_ISER(n) REGISTER(0xE000E100u + 4u * (n))
+#define NVIC_ICER(n) REGISTER(0xE000E180u + 4u * (n))
 #define NVIC_ICPR(n) REGISTER(0xE000E280u + 4u * (n))
 #define SCB_VTOR REGISTER(0xE000ED08u)
 #define SCB_CFSR REGISTER(0xE000ED28u)
@@ -18,6 +20,8 @@
 #define SCB_CPACR REGISTER(0xE000ED88u)
 
 static inline void core_mask_interrupts(void) { __asm volatile("cpsid i" ::: "memory"); }
+
+static inline void core_unmask_interrupts(void) { __asm volatile("cpsie i" ::: "memory"); }
 
 static inline void core_sleep(void) { __asm volatile("dsb\n\twfi" ::: "memory"); }
 

@@ -11,6 +11,9 @@ void reset_handler(void);
 void fault_handler(void);
 void fault_report(const uint32_t *frame);
 
+/* SysTick is the one interrupt that is not always masked: a counter may need to know of its wraps. */
+__attribute__((weak, alias("fault_handler"))) void systick_handler(void);
+
 typedef void (*vector)(void);
 
 /* Every interrupt stays masked, so the table ends after the 16 entries of the architecture. */
@@ -20,7 +23,7 @@ __attribute__((section(".vectors"), used)) static const vector vectors[16] = {
     [4] = fault_handler,       [5] = fault_handler, /* MemManage, BusFault */
     [6] = fault_handler,       [7] = fault_handler, /* UsageFault, SecureFault */
     [11] = fault_handler,      [12] = fault_handler, /* SVCall, DebugMonitor */
-    [14] = fault_handler,      [15] = fault_handler, /* PendSV, SysTick */
+    [14] = fault_handler,      [15] = systick_handler, /* PendSV, SysTick */
 };
 
 void reset_handler(void)

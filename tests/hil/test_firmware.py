@@ -20,7 +20,7 @@ from hil.build import build
 from hil.emulator import counting_arguments
 from hil.types import Board, Image
 
-BOARDS = ("m0", "m3", "m4", "m7", "m33", "m55")
+BOARDS = ("m0", "m3", "m4", "m7", "m33", "m55", "stm32f405")
 INSN = 1
 BAD_VERSION, BAD_CRC, BAD_TYPE, BAD_ARGUMENTS = 1, 2, 3, 4
 STACK_OVERFLOW, ARENA_OVERRUN = 1, 2
