@@ -13,6 +13,8 @@ from compress import oracle
 from compress.types import Samples
 from hil.board import without_limits
 from hil.build import build
+from hil.calibration import calibration_of
+from hil.energy import Energy, energy_of
 from hil.kernels import alignment_bytes
 from hil.measure import Bench, check_oracle
 from hil.models import BenchModel
@@ -29,7 +31,8 @@ class BenchResult:
 
     `counts` holds the median count of each repeat; `layers` comes from a second build that reads
     the counter between layers. `ram` splits what `measurement.ram` sums. `oracle` says whether
-    tflite-runtime's reference kernels were asked, too. `accuracy` is None without labels.
+    tflite-runtime's reference kernels were asked, too. `accuracy` is None without labels,
+    `energy` where no power of the board is known.
     """
 
     model: str
@@ -42,19 +45,26 @@ class BenchResult:
     compared: int
     oracle: bool
     accuracy: float | None
+    energy: Energy | None
     provenance: Provenance
 
     @property
     def latency_ms(self) -> float | None:
         """Time at the board's clock; None where only instructions were counted."""
-        measured = self.measurement
-        cycles = measured.count if measured.counter in ("dwt", "systick") else measured.model_cycles
+        cycles = cycles_of(self.measurement)
         return None if cycles is None else 1e3 * cycles / self.board.clock_hz
 
     @property
     def spread(self) -> float:
         """(largest - smallest) / median of the repeats' counts; 0 on an emulator."""
         return (max(self.counts) - min(self.counts)) / statistics.median(self.counts)
+
+
+def cycles_of(measurement: Measurement) -> int | None:
+    """Core cycles of one inference: counted on silicon, else modelled, else unknown (None)."""
+    if measurement.counter in ("dwt", "systick"):
+        return measurement.count
+    return measurement.model_cycles
 
 
 def bench_model(
@@ -92,6 +102,7 @@ def bench_model(
         compared=len(samples.labels),
         oracle=oracle.available(),
         accuracy=float(right) if labeled else None,
+        energy=energy_of(board, cycles_of(middle), calibration_of(board)),
         provenance=provenance(board, 0),
     )
 

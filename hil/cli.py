@@ -105,14 +105,18 @@ def boards(as_json: JsonFlag = False) -> None:
         ]
         print(json.dumps({"boards": rows}))
         return
-    table = Table("board", "core", "clock", "flash", "RAM", "counter", "what it is")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "counts"):
+        right = name in ("MHz", "flash KB", "RAM KB")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    table.add_column("what it is")
     for board in facts:
         table.add_row(
             board.name,
-            board.core,
-            f"{board.clock_hz / 1e6:g} MHz",
-            f"{board.flash_limit_bytes // 1024} KB",
-            f"{board.ram_limit_bytes // 1024} KB",
+            board.core.removeprefix("cortex-"),
+            f"{board.clock_hz / 1e6:g}",
+            str(board.flash_limit_bytes // 1024),
+            str(board.ram_limit_bytes // 1024),
             board.counter,
             board.title,
         )

@@ -162,6 +162,12 @@ def _notes(result: BenchResult) -> list[str]:
         f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
         + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
     ]
+    if result.energy is not None:
+        energy = result.energy
+        lines.append(
+            f"energy {energy.microjoules:.3g} uJ ({energy.low:.3g} to {energy.high:.3g}), an "
+            f"estimate: {energy.source}"
+        )
     if result.accuracy is not None:
         lines.insert(1, f"accuracy {words.percent(result.accuracy)} of the samples given")
     return lines
