@@ -2,7 +2,7 @@
 # packages and PyPI. `make` lists what there is; the work itself is the command `hil`.
 
 .DEFAULT_GOAL := help
-.PHONY: help evolve test lint check golden setup tools
+.PHONY: help evolve bench test lint check golden setup tools
 .ONESHELL:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -15,6 +15,12 @@ evolve: setup  ## search for the best compression of TASK on BOARD; the same cal
 	@exec .venv/bin/hil evolve $${BOARD:+--board="$$BOARD"} $${TASK:+--task="$$TASK"} \
 	  $${ACCURACY:+--accuracy="$$ACCURACY"} $${MINUTES:+--minutes="$$MINUTES"} \
 	  $${TRIALS:+--trials="$$TRIALS"} $${SEED:+--seed="$$SEED"} $${RUN:+--run="$$RUN"}
+
+bench: setup  ## measure MODEL (digits; FILE.tflite, RUN:NUMBER) on BOARD, per layer; ARGS='--repeat 3'
+	@exec .venv/bin/hil bench $${BOARD:+--board="$$BOARD"} $(ARGS) -- "$${MODEL:-digits}"
+
+bench: setup  ## measure MODEL (a .tflite, a task, RUN:NUMBER) on BOARD, total and per layer
+	@exec .venv/bin/hil bench "$${MODEL:-digits}" $${BOARD:+--board="$$BOARD"} $(ARGS)
 
 test: setup  ## the tests; BOARD=m4 for another board, ARGS='-k wire' for pytest
 	@exec .venv/bin/python -m pytest -n 2 --dist loadfile $${BOARD:+--board="$$BOARD"} $(ARGS)
@@ -91,9 +97,10 @@ help:
 	echo
 	sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1@\2/p' Makefile | awk -F@ '{ printf "  %-9s %s\n", $$1, $$2 }'
 	echo
-	echo 'For evolve, all optional: make evolve BOARD=m7 TASK=kws ACCURACY=0.86 MINUTES=20'
+	echo 'For evolve (BOARD for bench and test, too), all optional:'
+	echo '  make evolve BOARD=m7 TASK=kws ACCURACY=0.86 MINUTES=20'
 	echo
-	echo '  BOARD     ' $$(ls boards | sed -n 's/\.toml$$//p')
+	echo '  BOARD     ' $$(grep -l '"qemu"' boards/*.toml | sed 's,.*/,,; s,.toml,,') 'or a real one, see boards/'
 	echo '  TASK       digits kws'
 	echo '  ACCURACY   what to keep, a share of 1'
 	echo '  MINUTES    budget in time'

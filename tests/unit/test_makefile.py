@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BASICS = (
     *("make", "sh", "env", "cat", "cksum", "sed", "awk", "ls", "readlink", "rm", "mkdir"),
-    *("mktemp", "tail", "chmod", "touch", "flock"),
+    *("grep", "mktemp", "tail", "chmod", "touch", "flock"),
 )
 PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi",
@@ -102,7 +102,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_the_default_target_lists_targets_and_boards(machine: Machine) -> None:
     done = machine.make()
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert {"evolve", "test", "check", "golden", "setup", "BOARD", "RUN"} <= set(listed)
+    assert {"evolve", "bench", "test", "check", "golden", "setup", "BOARD", "RUN"} <= set(listed)
     assert "m3" in done.stdout
     assert machine.calls("") == []
 
@@ -156,6 +156,15 @@ def test_evolve_passes_on_what_is_set_and_nothing_else(machine: Machine) -> None
     ]
     machine.make("evolve", "MINUTES=20", "TRIALS=5", "SEED=3")
     assert machine.calls("hil ") == ["hil <evolve> <--minutes=20> <--trials=5> <--seed=3>"]
+
+
+def test_bench_measures_a_model_on_a_board(machine: Machine) -> None:
+    machine.make("bench")
+    machine.make("bench", "BOARD=m4", "MODEL=my model.tflite", "ARGS=--repeat 3")
+    assert machine.calls("hil ") == [
+        "hil <bench> <--> <digits>",
+        "hil <bench> <--board=m4> <--repeat> <3> <--> <my model.tflite>",
+    ]
 
 
 def test_check_lints_before_it_tests(machine: Machine) -> None:
