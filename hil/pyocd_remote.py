@@ -1,8 +1,8 @@
-"""pyOCD's client for a probe on another computer (`pyocd server` there), with three defects mended.
+"""pyOCD's client for a probe on another computer (`pyocd server` there), with four defects mended.
 
 pyOCD 0.46.0: the client waits for ever if the server hangs, spins for ever if it closes the
-connection, and cannot send the bytearrays that pyOCD's own RAM programming hands to it ("Object
-of type bytearray is not JSON serializable").
+connection, stumbles over its own locks after that, and cannot send the bytearrays that pyOCD's own
+RAM programming hands to it ("Object of type bytearray is not JSON serializable").
 """
 
 from __future__ import annotations
@@ -48,6 +48,13 @@ class RemoteProbe(TCPClientProbe):
         if plain is None:
             return None
         return RemoteMemory(self, plain._handle)  # type: ignore[no-untyped-call]
+
+    def lock(self) -> None:
+        """Counts before it asks: pyOCD calls `unlock` even where this has failed."""
+        with self._lock_count_lock:
+            self._lock_count += 1
+            if self._lock_count == 1:
+                self._perform_request("lock")
 
     def close(self) -> None:
         try:

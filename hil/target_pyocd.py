@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
@@ -116,9 +116,12 @@ class PyocdTarget:
             return self._serial.finish_run(sequence, timeout_s)
 
     def close(self) -> None:
+        """Never fails: what can no longer be told to a probe that is gone need not be told."""
         if self._link is not None:
-            self._link.close()
-        self._session.close()
+            with suppress(OSError):
+                self._link.close()
+        with suppress(exceptions.Error, OSError):
+            self._session.close()
 
     # ---- inside
 

@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from programs import program
+from programs import PLUS_TWO, program
 
 from hil.board import load_board
 from hil.build import build
 from hil.target import Target
 from hil.targets import open_target
 from hil.types import Board, Image
-
-# Four int8 inputs at the arena's start; plus 1 in its middle ("layer 0"), plus 1 again at its end.
-PLUS_TWO = """\
-    for (int i = 0; i < 4; i++)
-        model_arena[4 + i] = (int8_t)(model_arena[i] + 1);
-    __asm volatile(".global model_layer_end_0\\nmodel_layer_end_0:" ::: "memory");
-    for (int i = 0; i < 4; i++)
-        model_arena[12 + i] = (int8_t)(model_arena[4 + i] + 1);
-"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,6 +10,14 @@ import jinja2
 from hil.types import Board, Program
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "firmware" / "templates"
+# Four int8 inputs at the arena's start; plus 1 in its middle ("layer 0"), plus 1 again at its end.
+PLUS_TWO = """\
+    for (int i = 0; i < 4; i++)
+        model_arena[4 + i] = (int8_t)(model_arena[i] + 1);
+    __asm volatile(".global model_layer_end_0\\nmodel_layer_end_0:" ::: "memory");
+    for (int i = 0; i < 4; i++)
+        model_arena[12 + i] = (int8_t)(model_arena[4 + i] + 1);
+"""
 
 
 def linker_script(board: Board) -> str:
