@@ -21,6 +21,7 @@ from pyocd.core.target import Target as PyocdTargetApi
 from pyocd.flash.file_programmer import FileProgrammer
 from pyocd.probe.aggregator import DebugProbeAggregator
 
+from compress.errors import UserError
 from hil.errors import BenchError, FirmwareFault, FlashFailed, NoReply, ProbeLost
 from hil.link import Link
 from hil.serial_port import open_port
@@ -176,15 +177,20 @@ def _open_session(board: Board, probe_id: str, options: dict[str, object]) -> Se
     probes = DebugProbeAggregator.get_all_connected_probes(probe_id)
     if len(probes) != 1:
         raise ProbeLost(f"{len(probes) or 'no'} debug probes match {probe_id!r}")
-    session = Session(
-        probes[0],
-        options={
-            "target_override": board.pyocd_target,
-            "hide_programming_progress": True,
-            "resume_on_disconnect": False,
-            **options,
-        },
-    )
+    settings = {
+        "target_override": board.pyocd_target,
+        "hide_programming_progress": True,
+        "resume_on_disconnect": False,
+        **options,
+    }
+    try:
+        session = Session(probes[0], options=settings)
+    except exceptions.TargetSupportError as error:
+        part = board.pack or board.pyocd_target
+        raise UserError(
+            f"board {board.name}: pyOCD does not know the chip {board.pyocd_target}, its pack is "
+            f"missing: .venv/bin/pyocd pack update && .venv/bin/pyocd pack install {part}"
+        ) from error
     try:
         session.open()
     except exceptions.Error:

@@ -33,7 +33,6 @@ void port_start(void)
     INTENSET = RXDRDY_INTERRUPT;
     STARTTX = 1;
     STARTRX = 1;
-    core_wake_on(UART0_IRQ);
     /* QEMU begins to look for input only at its next event, and the start of a timer is one. */
     SYST_RVR = 0xFFFFu;
     SYST_CSR = SYST_ENABLE_CORE_CLOCK;
@@ -42,6 +41,8 @@ void port_start(void)
 
 uint8_t port_receive(void)
 {
+    core_mask_interrupts(); /* a counter may have let its own through, and no other */
+    core_wake_on(UART0_IRQ);
     for (;;) {
         core_forget(UART0_IRQ);
         if (RXDRDY) {

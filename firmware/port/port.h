@@ -3,6 +3,7 @@
  * All code runs with interrupts masked (PRIMASK). A port enables the receive interrupt of its UART
  * only to wake the core from WFI, which a pending interrupt does even while it is masked: so no
  * handler ever runs, nothing disturbs a count, and the emulator's host CPU rests between requests.
+ * The exception is SysTick where it counts (counter_systick.c): port_receive masks it again.
  */
 #ifndef PORT_H
 #define PORT_H
