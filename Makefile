@@ -19,9 +19,6 @@ evolve: setup  ## search for the best compression of TASK on BOARD; the same cal
 bench: setup  ## measure MODEL (digits; FILE.tflite, RUN:NUMBER) on BOARD, per layer; ARGS='--repeat 3'
 	@exec .venv/bin/hil bench $${BOARD:+--board="$$BOARD"} $(ARGS) -- "$${MODEL:-digits}"
 
-bench: setup  ## measure MODEL (a .tflite, a task, RUN:NUMBER) on BOARD, total and per layer
-	@exec .venv/bin/hil bench "$${MODEL:-digits}" $${BOARD:+--board="$$BOARD"} $(ARGS)
-
 test: setup  ## the tests; BOARD=m4 for another board, ARGS='-k wire' for pytest
 	@exec .venv/bin/python -m pytest -n 2 --dist loadfile $${BOARD:+--board="$$BOARD"} $(ARGS)
 
