@@ -33,18 +33,25 @@ golden: setup  ## write the golden files anew; read their diff before you commit
 	@HIL_UPDATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/golden
 	git --no-pager diff --stat -- tests/golden
 
-# The virtual environment is stamped with what it was made from. No stamp: it is new, or its
-# set-up was interrupted, and it is made from nothing; an old stamp: it is brought up to date.
+# The virtual environment is stamped with what it was made from. If its set-up was interrupted, or
+# it belongs to another Python, it is made from nothing, else brought up to date.
 setup: tools  ## only set up; TORCH_INDEX=URL takes torch from another index (CPU-only wheels)
 	@exec 9<Makefile; if command -v flock >/dev/null; then flock 9; fi
 	stamp=.venv/made-from
-	made_from=$$({ pwd; readlink -f "$$(command -v $$PYTHON)"; cat pyproject.toml constraints.txt; } | cksum)
-	if [ "$$made_from" = "$$(cat $$stamp 2>/dev/null)" ]; then exit 0; fi
-	if [ -t 1 ]; then quiet=; else quiet=-q; fi
-	if [ -e $$stamp ]; then clear=; else clear=--clear; fi
-	rm -f $$stamp
+	identity() { "$$1" -c 'import sys; print(sys.base_prefix, sys.version)' 2>/dev/null || true; }
+	made_from=$$({ pwd; identity $$PYTHON; cat pyproject.toml constraints.txt; } | cksum)
+	made_before=$$(cat $$stamp 2>/dev/null || true)
+	if [ "$$made_from" = "$$made_before" ]; then exit 0; fi
 	echo "setup: Python environment in .venv ($$($$PYTHON --version))"
-	$$PYTHON -m venv $$clear .venv
+	if [ "$$made_before" = unfinished ] ||
+	   [ "$$(identity .venv/bin/python)" != "$$(identity $$PYTHON)" ]; then
+	  rm -rf .venv
+	  hash -r
+	fi
+	mkdir -p .venv
+	echo unfinished >$$stamp
+	$$PYTHON -m venv .venv
+	if [ -t 1 ]; then quiet=; else quiet=-q; fi
 	pip() { .venv/bin/python -m pip "$$@"; }
 	echo "setup: torch$${TORCH_INDEX:+ from $$TORCH_INDEX} (the largest download)"
 	pip install $$quiet -c constraints.txt $${TORCH_INDEX:+--no-deps --index-url "$$TORCH_INDEX"} torch

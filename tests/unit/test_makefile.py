@@ -22,20 +22,27 @@ PACKAGES = {
     "cc": "gcc",
 }
 # A Python that makes a virtual environment of stubs; pip fails while there is a file `offline`.
+# A stub's Python is the one that made it.
 PYTHON = f"""\
 echo "python3 $*" >>calls
 case "$*" in
-  "-m venv"*)
-    case "$*" in *--clear*) rm -rf .venv ;; esac
+  "-m venv .venv")
     mkdir -p .venv/bin
     for name in python hil; do
       echo '#!/bin/sh
+        case "$*" in
+          "-c "*) exec {sys.executable} "$@" ;;
+        esac
         printf "%s" "'$name'" >>calls; printf " <%s>" "$@" >>calls; echo >>calls
         case "$*" in *"pip install"*) test ! -e offline ;; esac' >.venv/bin/$name
       chmod +x .venv/bin/$name
     done ;;
   *) exec {sys.executable} "$@" ;;
 esac
+"""
+# Before it: what `python3 -c` sees is another version.
+PRETEND = """\
+[ "$1" != -c ] || set -- -c "import sys; sys.version_info = ({0}); sys.version = '{0}'; $2"
 """
 ROOT_USER = "echo 0"
 # What apt-get does here: the packages become stubs of their programs.
@@ -140,6 +147,21 @@ def test_changed_dependencies_are_brought_in(machine: Machine, name: str) -> Non
     assert (machine.checkout / ".venv" / "kept").exists()
 
 
+def test_an_environment_of_our_python_is_kept_and_one_of_another_is_not(machine: Machine) -> None:
+    subprocess.run(
+        ["sh", str(machine.bin / "python3"), *("-m", "venv", ".venv")],
+        cwd=machine.checkout,
+        check=True,
+    )
+    mark = machine.checkout / ".venv" / "mark"
+    mark.touch()
+    assert machine.make("setup").returncode == 0
+    assert mark.exists()
+    machine.install("python3", PRETEND.format("3, 12, 0") + PYTHON)
+    assert machine.make("setup").returncode == 0
+    assert not mark.exists()
+
+
 def test_another_index_is_for_torch_only(machine: Machine) -> None:
     machine.make("setup", "TORCH_INDEX=https://example.org/cpu")
     torch, rest = machine.calls("<install>")
@@ -212,8 +234,7 @@ def test_without_root_and_sudo_nothing_is_installed(machine: Machine) -> None:
 def test_what_this_python_cannot_do_is_said(
     machine: Machine, version: str, too_old: bool, lacks_oracle: bool
 ) -> None:
-    pretend = f'[ "$1" != -c ] || set -- -c "import sys; sys.version_info = ({version}); $2"\n'
-    machine.install("python3", pretend + PYTHON)
+    machine.install("python3", PRETEND.format(version) + PYTHON)
     done = machine.make("setup")
     assert done.returncode == (2 if too_old else 0)
     assert ("is too old, 3.11 is needed" in done.stderr) == too_old
