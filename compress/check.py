@@ -13,15 +13,7 @@ import numpy as np
 
 from compress.accumulate import accumulator_offset
 from compress.errors import UnsupportedLayer, UserError
-from compress.fixedpoint import (
-    add_parameters,
-    clamp_range,
-    conv_multipliers,
-    mean_parameters,
-    mul_parameters,
-    requantize_parameters,
-    softmax_parameters,
-)
+from compress.fixedpoint import clamp_range, conv_multipliers
 from compress.lookup import lookup_table
 from compress.ops import (
     Add,
@@ -41,6 +33,13 @@ from compress.ops import (
     Softmax,
     constants_of,
     inputs_of,
+)
+from compress.parameters import (
+    add_parameters,
+    mean_parameters,
+    mul_parameters,
+    requantize_parameters,
+    softmax_parameters,
 )
 from compress.types import Graph, Tensor
 from compress.windows import output_size
@@ -217,6 +216,7 @@ def _check_constants(
         _require(data is not None and data.shape == tensor.shape, op.name, f"{tensor.name} shape")
         _require(all(math.isfinite(s) and s > 0 for s in tensor.scales), op.name, "scales")
     _require(min(weights.shape, default=0) >= 1, op.name, f"weights of shape {weights.shape}")
+    _require(weights.shape[axis : axis + 1] == (channels,), op.name, "weights' shape")
     _require(bias.shape == (channels,), op.name, f"bias of shape {bias.shape}")
     if weights.zero_point != 0 or bias.zero_point != 0:
         raise UnsupportedLayer(f"{op.name}: weights must be symmetric (zero point 0)")

@@ -19,6 +19,7 @@ from compress.fixedpoint import (
     Int64Array,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
+    single_precision_ratio,
 )
 from compress.ops import Function, Lookup
 from compress.types import Graph, Int8Array, Tensor
@@ -54,9 +55,8 @@ def every_int8() -> Int64Array:
 
 def _leaky_relu(op: Lookup, source: Tensor, out: Tensor) -> Int64Array:
     x = every_int8() - source.zero_point
-    scale, out_scale = np.float32(source.scale), np.float32(out.scale)
-    positive = _multiplier(op, float(scale / out_scale))
-    negative = _multiplier(op, float(scale * np.float32(op.alpha) / out_scale))
+    positive = _multiplier(op, single_precision_ratio((source.scale,), out.scale))
+    negative = _multiplier(op, single_precision_ratio((source.scale, op.alpha), out.scale))
     return np.where(
         x >= 0,
         multiply_by_quantized_multiplier(x, *positive),
@@ -76,10 +76,11 @@ def _multiplier(op: Lookup, real: float) -> tuple[int, int]:
 
 def _hard_swish(op: Lookup, source: Tensor, out: Tensor) -> Int64Array:
     """x * relu6(x + 3) / 6 on int16 with 15 fractional bits."""
-    fine_scale = np.float32(1 / 128) * np.float32(source.scale)
-    unit_scale = np.float32(3.0) / np.float32(2**15)
-    out_multiplier, out_shift = _multiplier(op, float(fine_scale / np.float32(out.scale)))
-    unit_multiplier, unit_shift = _multiplier(op, float(fine_scale / unit_scale))
+    fine_scale, unit_scale = source.scale / 2**7, 3.0 / 2**15
+    ratios = (single_precision_ratio((fine_scale,), scale) for scale in (out.scale, unit_scale))
+    (out_multiplier, out_shift), (unit_multiplier, unit_shift) = (
+        _multiplier(op, ratio) for ratio in ratios
+    )
     if not -15 <= out_shift <= 0 or unit_shift < -15:
         raise UnsupportedLayer(
             f"{op.name}: scales {source.scale:g} and {out.scale:g} have no int16 form"
@@ -132,7 +133,8 @@ def _tabulated(
         raise UnsupportedLayer(
             f"{op.name}: output must have scale {wanted[0]:g}, zero point {wanted[1]}"
         )
-    x = np.float32(source.scale) * (every_int8() - source.zero_point).astype(np.float32)
+    with np.errstate(over="ignore"):  # to infinity, of which the functions know
+        x = np.float32(source.scale) * (every_int8() - source.zero_point).astype(np.float32)
     transformed = np.array([function(float(value)) for value in x], np.float32)
     scaled = transformed * np.float32(1 / out.scale)
     # std::round: ties away from zero.

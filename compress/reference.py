@@ -21,14 +21,9 @@ from compress.fixedpoint import (
     INT8_MAX,
     INT8_MIN,
     Int64Array,
-    add_parameters,
     clamp_range,
     conv_multipliers,
-    mean_parameters,
-    mul_parameters,
     multiply_by_quantized_multiplier,
-    requantize_parameters,
-    softmax_parameters,
 )
 from compress.lookup import every_int8, lookup_table
 from compress.ops import (
@@ -48,6 +43,13 @@ from compress.ops import (
     Reshape,
     Softmax,
     inputs_of,
+)
+from compress.parameters import (
+    add_parameters,
+    mean_parameters,
+    mul_parameters,
+    requantize_parameters,
+    softmax_parameters,
 )
 from compress.softmax import softmax_rows
 from compress.types import Graph, Int8Array

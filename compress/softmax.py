@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compress.fixedpoint import Int64Array, SoftmaxParameters
+from compress.fixedpoint import Int64Array
+from compress.parameters import SoftmaxParameters
 from compress.types import Int8Array
 
 _ACCUMULATION_BITS = 12

@@ -9,13 +9,11 @@ UnsupportedLayer that names the operator; a damaged file is a UserError.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from compress.check import LARGEST_WINDOW, check_graph
+from compress.check import check_graph
 from compress.errors import UnsupportedLayer, UserError
-from compress.fixedpoint import INT8_MIN
 from compress.ops import (
     Activation,
     Add,
@@ -34,17 +32,18 @@ from compress.ops import (
     Requantize,
     Reshape,
     Softmax,
-    inputs_of,
 )
 from compress.tflite import FUNCTION_CODES, REQUANTIZE_CODES, referenced_only
 from compress.tflite_edges import int8_core
 from compress.tflite_file import BuiltinOperator, File, FileOperator
 from compress.tflite_operator import activation_of, checked_label, padding_of, pair_of
+from compress.tflite_pads import Padded, fused, padded, without_fused
 from compress.tflite_read import read
 from compress.tflite_tensor import from_file
 from compress.types import Array, Graph, Tensor
 
 _REQUANTIZE = {code: activation for activation, code in REQUANTIZE_CODES.items()}
+_UNUSED = Tensor("unused", (), "int8", (1.0,))  # of any type: nothing refers to it
 _FUNCTIONS = {code: function for function, code in FUNCTION_CODES.items()}
 
 
@@ -63,15 +62,6 @@ def import_tflite(data: bytes, name: str) -> Graph:
     return _Importer(core, name if core is file else f"{name} (int8 core)").graph()
 
 
-@dataclass(frozen=True, slots=True)
-class _Padded:
-    """What a PAD's output stands for: its input, with `padding` of the given value around."""
-
-    source: int
-    padding: Padding
-    value: int
-
-
 class _Importer:
     """Translates operators over the file's own tensor indices, then drops what is not used."""
 
@@ -79,7 +69,7 @@ class _Importer:
         self.file = file
         self.name = name
         self.tensors: list[Tensor] = []
-        self.padded: dict[int, _Padded] = {}
+        self.padded: dict[int, Padded] = {}
         self.builders: Mapping[int, Callable[[FileOperator, str], Op]] = {
             BuiltinOperator.CONV_2D: self._convolution,
             BuiltinOperator.DEPTHWISE_CONV_2D: self._convolution,
@@ -107,10 +97,16 @@ class _Importer:
             counts = f"{len(file.inputs)} inputs and {len(file.outputs)} outputs"
             raise UnsupportedLayer(f"{self.name}: {counts}, must be one each")
         labels = [checked_label(file, n, self.builders) for n in range(len(file.operators))]
-        self.tensors.extend(map(from_file, file.tensors))
+        used = {*file.inputs, *file.outputs}.union(
+            *((*o.inputs, *o.outputs) for o in file.operators)
+        )
+        self.tensors.extend(
+            from_file(tensor) if index in used else _UNUSED
+            for index, tensor in enumerate(file.tensors)
+        )
         pairs = zip(file.operators, labels, strict=True)
         ops = [self.builders[stored.code](stored, label) for stored, label in pairs]
-        ops = _without_fused_pads(ops, file.outputs[0])
+        ops = without_fused(ops, file.outputs[0])
         graph = Graph(self.name, tuple(self.tensors), tuple(ops), file.inputs[0], file.outputs[0])
         graph = referenced_only(graph)
         check_graph(graph)
@@ -223,12 +219,11 @@ class _Importer:
         value = x.zero_point
         if stored.code == BuiltinOperator.PADV2:
             value = int(self._int_constant(stored, 2, label).reshape(-1)[0])
-        before, after = (tuple(map(int, side)) for side in sides.T)
-        spatial = len(x.shape) == 4 and not sides[[0, 3]].any()
+        pad = padded(source, sides, value)
         # A PAD with a name is one that we exported as an operator of its own.
-        if spatial and 0 <= sides.min() <= sides.max() <= LARGEST_WINDOW and not stored.name:
-            padding = Padding(before[1], after[1], before[2], after[2])
-            self.padded[output] = _Padded(source, padding, value)
+        if pad is not None and not stored.name:
+            self.padded[output] = pad
+        before, after = (tuple(map(int, side)) for side in sides.T)
         return Pad(label, source, output, before, after, value)
 
     def _source(
@@ -246,15 +241,9 @@ class _Importer:
         pad = self.padded.get(index)
         if pad is None or stored.code == BuiltinOperator.AVERAGE_POOL_2D:
             return index, padding
-        fused = Padding(*map(sum, zip(astuple(pad.padding), astuple(padding), strict=True)))
-        neutral, reach = self.tensors[pad.source].zero_point, (LARGEST_WINDOW, LARGEST_WINDOW)
-        if stored.code == BuiltinOperator.MAX_POOL_2D:
-            # No window may lie wholly in the padding: the maximum of nothing is not defined.
-            neutral, reach = INT8_MIN, (window[0] - 1, window[1] - 1)
-        inside = (
-            max(fused.top, fused.bottom) <= reach[0] and max(fused.left, fused.right) <= reach[1]
-        )
-        return (pad.source, fused) if pad.value == neutral and inside else (index, padding)
+        pool = window if stored.code == BuiltinOperator.MAX_POOL_2D else None
+        both = fused(pad, padding, self.tensors[pad.source].zero_point, pool)
+        return (index, padding) if both is None else (pad.source, both)
 
     def _rank_4(self, index: int, label: str) -> tuple[int, ...]:
         shape = self.tensors[index].shape
@@ -268,14 +257,3 @@ class _Importer:
         if data is None or data.size == 0:
             raise UnsupportedLayer(f"{label}: operand {position} must be constant int8 or int32")
         return data
-
-
-def _without_fused_pads(ops: list[Op], output: int) -> list[Op]:
-    """`ops` without each Pad that nothing reads any more."""
-    kept: list[Op] = []
-    read = {output}
-    for op in reversed(ops):
-        if not isinstance(op, Pad) or op.output in read:
-            kept.insert(0, op)
-            read.update(inputs_of(op))
-    return kept

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from compress.fixedpoint import (
+from compress.lookup import lookup_table
+from compress.ops import Add, Concatenate, Lookup, Mean, Mul, Pad, Requantize, Softmax
+from compress.parameters import (
     add_parameters,
     mean_parameters,
     mul_parameters,
     requantize_parameters,
     softmax_parameters,
 )
-from compress.lookup import lookup_table
-from compress.ops import Add, Concatenate, Lookup, Mean, Mul, Pad, Requantize, Softmax
 from compress.types import Graph
 from hil.kernels import padded_levels
 from hil.layer import Layer, constant

@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 
 from compress.errors import UnsupportedLayer
 from compress.fixedpoint import (
-    add_parameters,
     clamp_range,
     conv_multipliers,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
-    requantize_parameters,
-    softmax_parameters,
 )
+from compress.parameters import add_parameters, requantize_parameters, softmax_parameters
 from compress.types import Tensor
 
 mantissas = st.integers(2**30, 2**31 - 1)

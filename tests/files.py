@@ -1,0 +1,37 @@
+"""Variants of exported .tflite files, as other converters would write them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compress.tflite import export_tflite
+from compress.tflite_file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite_read import read
+from compress.tflite_write import write
+from compress.types import Graph, Tensor
+
+
+def nameless(file: File) -> File:
+    """No operator has a name."""
+    return replace(file, operators=tuple(replace(o, name="") for o in file.operators))
+
+
+def with_edges(graph: Graph, type_: int) -> bytes:
+    """The exported file with input and output of FLOAT32 or UINT8, converted at the edges."""
+    file = nameless(read(export_tflite(graph)))
+    count = len(file.tensors)
+    tensors = (*file.tensors, _edge(graph.input_tensor, type_), _edge(graph.output_tensor, type_))
+    to_int8 = FileOperator(BuiltinOperator.QUANTIZE, (count,), file.inputs)
+    is_float = type_ == TensorType.FLOAT32
+    code = BuiltinOperator.DEQUANTIZE if is_float else BuiltinOperator.QUANTIZE
+    from_int8 = FileOperator(code, file.outputs, (count + 1,))
+    operators = (to_int8, *file.operators, from_int8)
+    return write(File(file.name, tensors, operators, (count,), (count + 1,)))
+
+
+def _edge(tensor: Tensor, type_: int) -> FileTensor:
+    """The real values of `tensor`: as uint8, zero points move by 128."""
+    if type_ == TensorType.FLOAT32:
+        return FileTensor(f"{tensor.name}_float", tensor.shape, type_)
+    zero_points = (tensor.zero_point + 128,)
+    return FileTensor(f"{tensor.name}_uint8", tensor.shape, type_, tensor.scales, zero_points)

@@ -1,0 +1,93 @@
+"""Damaged .tflite files: whatever is changed, a named error or a graph that runs."""
+
+from __future__ import annotations
+
+import functools
+import struct
+
+import numpy as np
+import pytest
+from files import nameless, with_edges
+from graphs import EXAMPLES, random_inputs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compress import reference
+from compress.check import check_graph
+from compress.errors import UnsupportedLayer, UserError
+from compress.tflite import export_tflite
+from compress.tflite_file import TensorType
+from compress.tflite_import import import_tflite
+from compress.tflite_read import read
+from compress.tflite_write import write
+from compress.types import Graph
+
+
+@functools.cache
+def valid_files() -> tuple[bytes, ...]:
+    """Small models with every operator: ours, another converter's, with edges of other types."""
+    graphs = [example() for example in EXAMPLES]
+    ours = [export_tflite(graph) for graph in graphs]
+    others = [write(nameless(read(data))) for data in ours]
+    edged = [
+        with_edges(graph, t) for graph in graphs for t in (TensorType.FLOAT32, TensorType.UINT8)
+    ]
+    return (*ours, *others, *edged)
+
+
+# What offsets, counts, codes, scales and zero points do not expect.
+WORDS = [0, 1, 2, 3, 127, 128, 255, 256, 2**16, 2**20, 2**31 - 1, 2**31, 2**32 - 1]
+FLOATS = [struct.unpack("<I", struct.pack("<f", x))[0] for x in (1e-45, 1e38, -1.0, np.inf, np.nan)]
+
+
+@st.composite
+def damaged_files(draw: st.DrawFn) -> bytes:
+    """A valid file with bits flipped, words swapped or replaced, a part copied, or the end cut."""
+    data = bytearray(draw(st.sampled_from(valid_files())))
+    words = st.integers(0, len(data) // 4 - 1)
+    places = st.integers(0, len(data) - 1)
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 4, 16]))):
+        match draw(st.sampled_from(["flip", "swap", "set", "copy"])):
+            case "flip":
+                data[draw(places)] ^= 1 << draw(st.integers(0, 7))
+            case "swap":
+                a, b = 4 * draw(words), 4 * draw(words)
+                data[a : a + 4], data[b : b + 4] = data[b : b + 4], data[a : a + 4]
+            case "set":
+                word = draw(st.sampled_from(WORDS + FLOATS) | st.integers(0, 2**32 - 1))
+                struct.pack_into("<I", data, 4 * draw(words), word)
+            case "copy":
+                source, target = draw(places), draw(places)
+                part = data[source : source + draw(st.integers(1, 64))]
+                data[target : target + len(part)] = part
+    if draw(st.integers(0, 9)) == 0:
+        del data[draw(places) :]
+    return bytes(data)
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(damaged_files())
+def test_damage_ends_in_a_named_error_or_in_a_graph_that_runs(data: bytes) -> None:
+    try:
+        graph = import_tflite(data, "damaged")
+    except (UserError, UnsupportedLayer) as error:
+        message = str(error)
+    else:
+        message = "none"
+        assert_runs(graph)
+    assert message.isprintable()
+
+
+def assert_runs(graph: Graph) -> None:
+    check_graph(graph)
+    outputs = reference.run(graph, random_inputs(graph, 1))
+    assert outputs.shape == (1, *graph.output_tensor.shape[1:])
+    again = import_tflite(export_tflite(graph), "again")
+    np.testing.assert_array_equal(reference.run(again, random_inputs(graph, 1)), outputs)
+
+
+def test_the_files_are_valid_before_they_are_damaged() -> None:
+    for data in valid_files():
+        graph = import_tflite(data, "valid")
+        reference.run(graph, random_inputs(graph, 1))
