@@ -42,16 +42,13 @@ static bool start_power(void)
     stm32_modify(PWR_CR3, 0, REGSEL_SMPS);
     if (!stm32_reaches(PWR_SVMSR, REGS_SMPS, REGS_SMPS))
         return false;
-    stm32_modify(PWR_VOSR, 0, VOS_RANGE_1);
-    if (!stm32_reaches(PWR_VOSR, VOSRDY, VOSRDY))
-        return false;
-    /* The booster runs from the PLL's source, which thus has to be chosen before (RM0456, 10.5.4). */
+    /* The booster runs from the PLL's source, which thus has to be chosen first (RM0456, 10.5.4). */
     stm32_modify(RCC_CR, 0, HSION);
     if (!stm32_reaches(RCC_CR, HSIRDY, HSIRDY))
         return false;
     REGISTER(RCC_PLL1CFGR) = PLL1SRC_HSI16 | PLL1RGE_8_TO_16_MHZ | PLL1M_1 | PLL1MBOOST_1 | PLL1REN;
-    stm32_modify(PWR_VOSR, 0, BOOSTEN);
-    return stm32_reaches(PWR_VOSR, BOOSTRDY, BOOSTRDY);
+    stm32_modify(PWR_VOSR, 0, VOS_RANGE_1 | BOOSTEN);
+    return stm32_reaches(PWR_VOSR, VOSRDY, VOSRDY);
 }
 
 static bool start_clock(void)
@@ -63,7 +60,7 @@ static bool start_clock(void)
         return false;
     REGISTER(RCC_PLL1DIVR) = (PLL_N - 1) | (PLL_P - 1) << 9 | (PLL_Q - 1) << 16 | (PLL_R - 1) << 24;
     stm32_modify(RCC_CR, 0, PLL1ON);
-    if (!stm32_reaches(RCC_CR, PLL1RDY, PLL1RDY))
+    if (!stm32_reaches(RCC_CR, PLL1RDY, PLL1RDY) || !stm32_reaches(PWR_VOSR, BOOSTRDY, BOOSTRDY))
         return false;
     /* The bus clock passes through its half, so that the load on the regulator grows in two steps. */
     stm32_modify(RCC_CFGR2, HPRE, HPRE_DIV2);
