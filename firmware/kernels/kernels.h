@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "arm_nn_types.h"
+
 /* One addend, or the sum: offset is minus the zero point of an input, the zero point of an output;
  * the real factor, below 1, is multiplier / 2^(31 + right_shift). */
 typedef struct {
@@ -112,6 +114,19 @@ void mean_s8(const mean_s8_parameters *parameters,
              int32_t elements);
 
 void pad_s8(const pad_s8_parameters *parameters, const int8_t *input, int8_t *output);
+
+/* Depthwise convolution with as many outputs as inputs, called as CMSIS-NN's; needs no scratch. */
+void depthwise_s8(const cmsis_nn_context *scratch,
+                  const cmsis_nn_dw_conv_params *parameters,
+                  const cmsis_nn_per_channel_quant_params *scale,
+                  const cmsis_nn_dims *input_dims,
+                  const int8_t *input,
+                  const cmsis_nn_dims *filter_dims,
+                  const int8_t *filter,
+                  const cmsis_nn_dims *bias_dims,
+                  const int32_t *bias,
+                  const cmsis_nn_dims *output_dims,
+                  int8_t *output);
 
 /* One part of a concatenation: rows of `row_bytes`, `stride_bytes` apart in the output. */
 void concatenate_s8(const int8_t *input,

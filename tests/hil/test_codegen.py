@@ -103,6 +103,7 @@ def awkward() -> Graph:
     x = b.depthwise(x, 1, (5, 2), padding=Padding(2, 2, 1, 0), **fine)
     x = b.add(x, b.requantize(x, zero_point=40), activation=RELU, zero_point=-90, gain=0.5)
     x = b.depthwise(x, 1, (3, 3), padding=Padding(0, 2, 0, 2), **fine)
+    x = b.depthwise(x, 1, (2, 3), (1, 1), (2, 2), Padding(1, 2, 3, 2), **fine)
     x = b.depthwise(x, 3, (2, 3), (2, 1), (1, 2), Padding(1, 1, 2, 2), **fine)
     x = b.conv(x, 6, (1, 1), (1, 2), zero_point=100, **fine)
     x = b.depthwise(x, 4, (2, 2), padding=Padding(1, 0, 0, 1), **fine)
@@ -164,6 +165,7 @@ def test_every_layer_is_bit_equal_where_it_ends(target: Target, tmp_path: Path) 
         "arm_convolve_s8",
         "arm_depthwise_conv_3x3_s8",
         "arm_depthwise_conv_s8",
+        "depthwise_s8",
         "arm_avgpool_s8",
         "arm_max_pool_s8",
         "arm_fully_connected_s8",

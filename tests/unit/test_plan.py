@@ -190,15 +190,15 @@ def one_depthwise(shape: tuple[int, int, int], *arguments: object, **more: objec
         # The last window's middle column is outside: the 3x3 function would read it all the same.
         (
             one_depthwise((5, 5, 6), 1, (3, 3), padding=Padding(1, 1, 0, 2)),
-            ("arm_depthwise_conv_s8", 0),
+            ("depthwise_s8", 0),
             ("arm_depthwise_conv_s8_opt", 108),
             ("arm_depthwise_conv_s8_opt", 4464),
         ),
         (
             one_depthwise((9, 9, 6), 1, (3, 3), (1, 1), (2, 1)),
-            ("arm_depthwise_conv_s8", 0),
-            ("arm_depthwise_conv_s8", 0),
-            ("arm_depthwise_conv_s8", 0),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
         ),
         (
             one_depthwise((5, 5, 6), 2),
@@ -209,9 +209,9 @@ def one_depthwise(shape: tuple[int, int, int], *arguments: object, **more: objec
         # A window wholly above the input.
         (
             one_depthwise((5, 5, 6), 1, (2, 2), padding=Padding(2, 0, 0, 0)),
-            ("arm_depthwise_conv_s8", 0),
-            ("arm_depthwise_conv_s8", 0),
-            ("arm_depthwise_conv_s8", 0),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
         ),
     ],
 )
