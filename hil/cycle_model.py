@@ -6,6 +6,8 @@ with published silicon results; docs/cycle-model.md is what it printed, and STAT
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 MODELLED_CORES = (
     "cortex-m0",
     "cortex-m0plus",
@@ -16,6 +18,22 @@ MODELLED_CORES = (
 )
 
 STATED_ERRORS: dict[str, float] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class FlashTiming:
+    """A flash memory's wait states: a read yields `line_bytes`, each time `wait_cycles` late.
+
+    Caches of so many lines stand before it, fully associative; code behind a line that is being
+    executed is prefetched.
+    """
+
+    origin: int
+    length_bytes: int
+    line_bytes: int
+    wait_cycles: int
+    instruction_lines: int
+    data_lines: int
 
 
 def stated_error(core: str) -> float | None:

@@ -9,10 +9,12 @@ import functools
 import re
 import shutil
 import subprocess
+from dataclasses import astuple
 from pathlib import Path
 
 from compress.errors import HilError, UserError
 from hil.cache import cached, hash_of
+from hil.cycle_model import FlashTiming
 
 QEMU = "qemu-system-arm"
 SOURCES = Path(__file__).resolve().parent.parent / "firmware" / "emulator"
@@ -33,10 +35,11 @@ def qemu_version() -> str:
     return found[1]
 
 
-def counting_arguments(core: str = "") -> tuple[str, ...]:
+def counting_arguments(core: str = "", flash: FlashTiming | None = None) -> tuple[str, ...]:
     """QEMU arguments that load the plug-in; it is built if the cache does not have it.
 
-    It counts instructions, and models the cycles of `core` ("cortex-m4") if that is given.
+    It counts instructions, and models the cycles of `core` ("cortex-m4") if that is given, with
+    memory that never waits or (four times slower) with the wait states of `flash`.
 
     Raises UserError if QEMU or the host's C compiler is missing, or QEMU is too new or too old.
     """
@@ -46,7 +49,12 @@ def counting_arguments(core: str = "") -> tuple[str, ...]:
             f"{QEMU} {version}: its plug-in interface is another one; "
             f"QEMU {' or '.join(map(str, PLUGIN_MAJORS))} is needed (Debian 12 has 7.2)"
         )
-    return ("-plugin", f"{_plugin()},core={core}" if core else str(_plugin()))
+    options = [str(_plugin())]
+    if core:
+        options.append(f"core={core}")
+    if core and flash:
+        options.append("flash=" + ":".join(map(str, astuple(flash))))
+    return ("-plugin", ",".join(options))
 
 
 def _plugin() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hil.cycle_model import MODELLED_CORES
+from hil.cycle_model import MODELLED_CORES, FlashTiming
 from hil.emulator import counting_arguments
 from hil.errors import BenchError, FirmwareFault, ProbeLost
 from hil.pyocd_targets import register_board
@@ -21,12 +21,13 @@ class QemuTarget(PyocdTarget):
 
     QEMU dies with the thread that made the target. If it dies before, or hangs, whatever was
     going on raises ProbeLost (with QEMU's last words) or NoReply within its time limit.
+    Modelled cycles are of memory that never waits, or of `flash` (slower to emulate).
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, flash: FlashTiming | None = None) -> None:
         register_board(board)
         core = board.core if board.core in MODELLED_CORES else ""
-        arguments = counting_arguments(core) if board.counter in COUNTED_BY_PLUGIN else ()
+        arguments = counting_arguments(core, flash) if board.counter in COUNTED_BY_PLUGIN else ()
         self.emulator = Emulator(board, arguments)
         try:
             super().__init__(

@@ -21,6 +21,11 @@ static uint8_t ones(uint32_t word) { return (uint8_t)__builtin_popcount(word); }
 
 bool decode_is_wide(uint16_t half) { return half >= 0xE800; }
 
+bool decode_loads(enum kind kind)
+{
+    return kind == KIND_LOAD || kind == KIND_LOAD_MULTIPLE || kind == KIND_LOAD_DOUBLE;
+}
+
 static void set(struct instruction *out, enum kind kind, uint16_t writes, uint16_t reads)
 {
     out->kind = kind;

@@ -63,6 +63,9 @@ struct instruction {
 /* The instruction at `code`; reads 4 bytes at most, 2 if the first half-word is an instruction. */
 struct instruction decode(const uint8_t *code);
 
+/* Whether instructions of this class read memory. */
+bool decode_loads(enum kind kind);
+
 /* Whether the instruction that starts with this half-word has another one. */
 bool decode_is_wide(uint16_t half);
 

@@ -16,7 +16,7 @@ static bool cache_open(struct cache *cache, uint32_t lines, uint64_t flash_lines
 bool flash_open(struct flash *flash, uint32_t instruction_lines, uint32_t data_lines)
 {
     if (flash->line_bytes == 0 || flash->length_bytes < flash->line_bytes ||
-        flash->length_bytes > UINT32_MAX || instruction_lines > MOST_LINES ||
+        instruction_lines > MOST_LINES ||
         data_lines > MOST_LINES)
         return false;
     uint64_t lines = flash->length_bytes / flash->line_bytes + 1;
@@ -57,7 +57,7 @@ static bool cache_hit(struct cache *cache, uint32_t line)
 
 static bool contains(const struct flash *flash, uint64_t address)
 {
-    return address >= flash->origin && address - flash->origin < flash->length_bytes;
+    return address - flash->origin < flash->length_bytes; /* below: wraps to far above */
 }
 
 static uint32_t line_of(const struct flash *flash, uint64_t address)

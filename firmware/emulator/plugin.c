@@ -12,13 +12,14 @@
  *   qemu-system-arm ... -plugin plugin.so[,core=cortex-m4[,flash=ORIGIN:LENGTH:LINE:WAIT:I:D]]
  *
  * `flash` adds the wait states of a memory that yields LINE bytes at a time, each time WAIT cycles
- * late, behind caches of I lines for instructions and D for data (numbers as C writes them).
+ * late, behind caches of I lines for instructions and D for data (numbers as C writes them). It
+ * looks at every load and makes the emulator about four times slower; without it only blocks
+ * around conditional branches are looked at while the guest runs.
  *
  * Only one CPU is counted. Nothing the guest can see changes but the markers' cells. Writing guest
  * memory is not part of the plug-in interface; QEMU 7 and 8 export the two functions it takes, and
  * installing fails if the emulator at hand does not.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,10 +218,9 @@ static void time_block(struct qemu_plugin_tb *translated, uint32_t *cycles_after
         timing_issue(core, &pipeline, &in);
         cycles_after[i] = pipeline.now;
         block.next += in.size_bytes;
-        if (has_flash && (in.kind == KIND_LOAD || in.kind == KIND_LOAD_MULTIPLE ||
-                          in.kind == KIND_LOAD_DOUBLE))
+        if (has_flash && decode_loads(in.kind)) /* QEMU 7.2 takes "reads" alone for writes */
             qemu_plugin_register_vcpu_mem_cb(insn, on_load, QEMU_PLUGIN_CB_NO_REGS,
-                                             QEMU_PLUGIN_MEM_R, NULL);
+                                             QEMU_PLUGIN_MEM_RW, NULL);
     }
     block.last = block.next - 1;
     uint32_t total = pipeline.now + end_block(&block, &in);
@@ -262,12 +262,20 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 
 static bool use_flash(const char *text)
 {
-    uint32_t instruction_lines, data_lines;
-    has_flash = sscanf(text, "%" SCNi64 ":%" SCNi64 ":%" SCNi32 ":%" SCNi32 ":%" SCNi32 ":%" SCNi32,
-                       (int64_t *)&flash.origin, (int64_t *)&flash.length_bytes,
-                       (int32_t *)&flash.line_bytes, (int32_t *)&flash.wait_cycles,
-                       (int32_t *)&instruction_lines, (int32_t *)&data_lines) == 6;
-    return has_flash && flash_open(&flash, instruction_lines, data_lines);
+    uint32_t values[6];
+    for (size_t i = 0; i < 6; i++) {
+        char *end;
+        values[i] = (uint32_t)strtoul(text, &end, 0);
+        if (end == text || *end != (i < 5 ? ':' : '\0'))
+            return false;
+        text = end + 1;
+    }
+    flash.origin = values[0];
+    flash.length_bytes = values[1];
+    flash.line_bytes = values[2];
+    flash.wait_cycles = values[3];
+    has_flash = flash_open(&flash, values[4], values[5]);
+    return has_flash;
 }
 
 static bool use_argument(const char *argument)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from compress.errors import UserError
+from hil.cycle_model import FlashTiming
 from hil.emulator import counting_arguments, qemu_version
 
 GCC_WITHOUT_HEADERS = """
@@ -69,3 +71,23 @@ def test_a_program_that_is_not_qemu_is_refused(path: Path) -> None:
     install(path, "qemu-system-arm", 'echo "hello"')
     with pytest.raises(UserError, match="says no version: 'hello"):
         qemu_version()
+
+
+def test_the_plug_in_is_told_the_core_and_the_flash() -> None:
+    flash = FlashTiming(0x0800_0000, 4096, 16, 5, 64, 8)
+    _, plain = counting_arguments()
+    assert counting_arguments("cortex-m4")[1] == f"{plain},core=cortex-m4"
+    assert counting_arguments("cortex-m4", flash)[1] == (
+        f"{plain},core=cortex-m4,flash=134217728:4096:16:5:64:8"
+    )
+
+
+@pytest.mark.parametrize(
+    "option", ["core=cortex-m55", "flash=0:0:16:5:64:8", "flash=1:2", "speed=3"]
+)
+def test_the_plug_in_refuses_what_it_cannot_use(option: str) -> None:
+    command = ["qemu-system-arm", "-M", "mps2-an386", "-nodefaults", "-display", "none"]
+    plugin = f"{counting_arguments()[1]},{option}"
+    done = subprocess.run([*command, "-plugin", plugin], capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert f"cannot use argument {option}" in done.stderr

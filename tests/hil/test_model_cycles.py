@@ -1,0 +1,133 @@
+"""Modelled cycles in the emulator: loops counted by hand, on every core, and what they leave alone.
+
+Each figure is the difference between two runs that differ in how often a loop turns, so that what
+stands around the loop does not matter.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from machine import RUN, Machine
+from programs import program
+
+from hil.board import load_board
+from hil.build import build
+from hil.cycle_model import FlashTiming
+from hil.emulator import counting_arguments
+from hil.types import Image
+
+BOARDS = ("m0", "m3", "m4", "m7", "m33")
+SIMPLE = "1: subs r0, #1; bne 1b"
+USE_A_LOAD = "1: ldr r1, [r2]; adds r3, r1; subs r0, #1; bne 1b"
+# Five turns inside: what the predictor of a Cortex-M7 gets wrong once, at its end.
+NESTED = "1: movs r1, #5; 2: subs r1, #1; bne 2b; subs r0, #1; bne 1b"
+# BEQ is never taken, B always.
+UNTAKEN = "1: cmp r0, #0; beq 3f; b 2f; nop; 2: subs r0, #1; bne 1b; 3:"
+
+
+def image_of(board_name: str, text: str, turns: int, folder: Path) -> Image:
+    start = f"mov r2, sp; movs r0, #{turns}; .balign 8, 0; .inst.n 0xbf00; .inst.n 0xbf00"
+    if board_name == "m0":  # has only another NOP
+        start = f"mov r2, sp; movs r0, #{turns}; .balign 4; nop; nop"
+    clobbers = '"r0", "r1", "r2", "r3", "cc", "memory"'
+    code = f'__asm volatile(".syntax unified; {start}; {text}" ::: {clobbers});'
+    return build(program(load_board(board_name), code), load_board(board_name), folder)
+
+
+def counted(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[int, int]:
+    """Instructions and modelled cycles of the third inference."""
+    start = image.staging.origin
+    with Machine(image, folder, {}, arguments) as machine:
+        machine.ask(RUN, 3, start, 0, start + 32, start + 64)
+        data = machine.read(start + 64, 48)
+    instructions, cycles = struct.unpack("<6Q", data)[4:]
+    return instructions, cycles
+
+
+def cycles_per_turn(board_name: str, text: str, folder: Path) -> int:
+    arguments = counting_arguments(load_board(board_name).core)
+    few, many = (
+        counted(image_of(board_name, text, turns, folder), folder, arguments)[1]
+        for turns in (50, 150)
+    )
+    assert (many - few) % 100 == 0
+    return (many - few) // 100
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # one for SUBS and, taken: 3 (M0), 1 + P = 2 (M3, M4), together with SUBS (M7), 3 (M33)
+        (SIMPLE, {"m0": 1 + 3, "m3": 1 + 2, "m4": 1 + 2, "m7": 1, "m33": 1 + 3}),
+        # LDR: 2, 2 and 2 cycles; M7: ADDS waits for it and goes with SUBS; M33: ADDS waits
+        (
+            USE_A_LOAD,
+            {"m0": 2 + 1 + 4, "m3": 2 + 1 + 3, "m4": 2 + 1 + 3, "m7": 3, "m33": 2 + 1 + 4},
+        ),
+        # MOVS, four turns inside, the last one not taken, and the outer end
+        (
+            NESTED,
+            {
+                "m0": 1 + 4 * 4 + 2 + 4,
+                "m3": 1 + 4 * 3 + 2 + 3,
+                "m4": 1 + 4 * 3 + 2 + 3,
+                "m7": 1 + 5 + 6 + 1,
+                "m33": 1 + 4 * 4 + 2 + 4,
+            },
+        ),
+        # M7: CMP with BEQ, B, SUBS with BNE
+        (UNTAKEN, {"m0": 2 + 3 + 4, "m3": 2 + 2 + 3, "m4": 2 + 2 + 3, "m7": 3, "m33": 2 + 3 + 4}),
+    ],
+    ids=["simple", "load", "nested", "untaken"],
+)
+@pytest.mark.parametrize("board_name", BOARDS)
+def test_loops_counted_by_hand(
+    board_name: str, text: str, expected: dict[str, int], tmp_path: Path
+) -> None:
+    assert cycles_per_turn(board_name, text, tmp_path) == expected[board_name]
+
+
+@pytest.mark.parametrize("board_name", BOARDS)
+def test_modelling_changes_no_instruction_count(board_name: str, tmp_path: Path) -> None:
+    image = image_of(board_name, NESTED, 20, tmp_path)
+    plain = counted(image, tmp_path, counting_arguments())
+    modelled = counted(image, tmp_path, counting_arguments(image.board.core))
+    again = counted(image, tmp_path, counting_arguments(image.board.core))
+    assert plain == (modelled[0], 0)
+    assert modelled == again
+    assert modelled[1] > 0
+
+
+def waited(words: int, wait_cycles: int, data_lines: int, folder: Path) -> int:
+    """Cycles that reading `words` words from a flash of 16 bytes a line takes longer."""
+    board = load_board("m4")
+    code = (
+        '__asm volatile(".syntax unified; mov r0, %0; movs r1, %1; .balign 4; '
+        '1: ldr r2, [r0], #4; subs r1, #1; bne 1b" '
+        f':: "r"(constants), "i"({words}) : "r0", "r1", "r2", "cc");'
+    )
+    table = '__attribute__((aligned(16), section(".weights"))) const int constants[64] = {1};'
+    made = program(board, code, declarations="extern const int constants[];", weights=table)
+    image = build(made, board, folder)
+    flash = board.flash
+    timing = FlashTiming(flash.origin, flash.length_bytes, 16, wait_cycles, 64, data_lines)
+    never = counted(image, folder, counting_arguments(board.core))[1]
+    return counted(image, folder, counting_arguments(board.core, timing))[1] - never
+
+
+def test_flash_wait_states_delay_each_new_line(tmp_path: Path) -> None:
+    assert waited(64, wait_cycles=0, data_lines=4, folder=tmp_path) == 0
+    # A cache of 4 lines forgets the table from one inference to the next; 64 lines keep it.
+    assert waited(64, wait_cycles=5, data_lines=64, folder=tmp_path) == 0
+    for data_lines, each in ((4, 5 * 32 // 4), (0, 5 * 32)):
+        long, short = (waited(words, 5, data_lines, tmp_path) for words in (64, 32))
+        assert long - short == each
+
+
+def test_a_core_without_a_model_has_no_modelled_cycles(tmp_path: Path) -> None:
+    board = load_board("m55")
+    image = build(program(board), board, tmp_path)
+    assert counted(image, tmp_path, counting_arguments()) == (1, 0)
