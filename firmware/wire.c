@@ -114,5 +114,6 @@ void wire_send(enum wire_type type, uint16_t sequence, const uint32_t *words, ui
     for (uint32_t i = 0; i < count; i++)
         put_u32(body + HEADER_BYTES + 4u * i, words[i]);
     put_u32(body + size, wire_crc32(0, body, size));
+    port_send(0); /* ends whatever noise the host has heard */
     send_body(body, size + CRC_BYTES);
 }

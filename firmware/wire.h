@@ -3,7 +3,8 @@
  *   version u8 | type u8 | sequence u16 | payload, u32 words | CRC-32 of all before, u32
  *
  * little-endian. Every request gets one reply with its sequence. A frame that is not ours gets
- * WIRE_ERROR; an empty frame (a lone 0x00, which the host may send to resynchronize) gets nothing.
+ * WIRE_ERROR; an empty frame gets nothing: both sides send a 0x00 before each frame, too, so that
+ * noise in between costs no frame.
  */
 #ifndef WIRE_H
 #define WIRE_H

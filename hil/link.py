@@ -118,7 +118,7 @@ class Link:
         data = wire.encode(Frame(kind, self._sequence, payload))
         self._transcript.add(">", data, kind.name)
         try:
-            self._port.write(data)
+            self._port.write(wire.DELIMITER + data)  # whatever came before is no part of it
         except (SerialException, OSError) as error:
             raise self._no_reply(f"the serial port failed: {error}") from error
         return self._sequence

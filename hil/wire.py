@@ -2,8 +2,9 @@
 
 frame = COBS(body) + 0x00
 body  = version u8 | type u8 | sequence u16 | payload | CRC-32 of everything before it
-All numbers are little-endian; the CRC is zlib's (IEEE 802.3). A reply carries its request's
-sequence number; a FAULT frame, from the HardFault handler, comes unasked.
+Empty frames mean nothing: both sides send a 0x00 before each frame, too, so that noise between two
+frames costs neither. All numbers are little-endian; the CRC is zlib's (IEEE 802.3). A reply carries
+its request's sequence number; a FAULT frame, from the HardFault handler, comes unasked.
 COBS: Cheshire and Baker, IEEE/ACM Transactions on Networking 7(2), 1999.
 """
 

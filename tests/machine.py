@@ -110,10 +110,11 @@ class Machine:
         self._uart.sendall(content)
 
     def receive(self) -> Frame:
-        while b"\0" not in self._pending:
+        while b"\0" not in (pending := self._pending.lstrip(b"\0")):
             content = self._uart.recv(4096)
             assert content, "QEMU closed the UART"
-            self._pending += content
+            self._pending = pending + content
+        self._pending = pending
         frame, self._pending = self._pending.split(b"\0", 1)
         return parse(frame)
 

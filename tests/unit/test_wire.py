@@ -52,7 +52,8 @@ class Device:
         self._waiting = b""
 
     def write(self, data: bytes, /) -> int:
-        frame = wire.decode(data[:-1])
+        assert data[:1] == data[-1:] == b"\0"  # noise before it would be no part of the frame
+        frame = wire.decode(data[1:-1])
         self.sent.append(frame)
         self._waiting += self._answer(frame)
         return len(data)
@@ -247,5 +248,5 @@ def test_sequence_numbers_wrap() -> None:
     link = Link(device)
     for _ in range(0x1_0001):
         link.start_run(REQUEST)
-    sequences = [wire.decode(sent[i][:-1]).sequence for i in (0, 0xFFFE, 0xFFFF, 0x1_0000)]
+    sequences = [wire.decode(sent[i][1:-1]).sequence for i in (0, 0xFFFE, 0xFFFF, 0x1_0000)]
     assert sequences == [1, 0xFFFF, 0, 1]
