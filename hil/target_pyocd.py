@@ -59,7 +59,7 @@ class PyocdTarget:
             raise FlashFailed(f"{image.elf} is for board {image.board.name}, not {self.board.name}")
         self._halted_run = None
         with self._bench_errors(f"loading {image.elf}", FlashFailed):
-            self._chip.halt()
+            self._chip.reset_and_halt()  # caches and memory protection off, clock as after power-on
             FileProgrammer(self._session).program(str(image.elf), file_format="elf")
             self._verify(image.elf)
             self._chip.reset_and_halt()

@@ -17,16 +17,15 @@
 enum { CCR_DC = 1u << 16, CCR_IC = 1u << 17 };
 enum { MPU_ENABLE = 1u << 0, MPU_PRIVDEFENA = 1u << 2 };
 enum { RASR_ENABLE = 1u << 0, RASR_NORMAL_UNCACHED = 1u << 19, RASR_FULL_ACCESS = 3u << 24 };
-#define RASR_EXECUTE_NEVER (1u << 28)
 
 /* Keeps 2^bits bytes from `start` (aligned to that) out of the data cache: the debug probe writes and
- * reads them, and does so past the cache. Tightly coupled memory is never cached. */
+ * reads them, and does so past the cache. Tightly coupled memory is never cached. Code may run there:
+ * a probe's flash algorithm does. */
 static inline void m7_leave_uncached(uint32_t start, uint32_t bits)
 {
     MPU_RNR = 0;
     MPU_RBAR = start;
-    MPU_RASR = RASR_EXECUTE_NEVER | RASR_FULL_ACCESS | RASR_NORMAL_UNCACHED | (bits - 1u) << 1 |
-               RASR_ENABLE;
+    MPU_RASR = RASR_FULL_ACCESS | RASR_NORMAL_UNCACHED | (bits - 1u) << 1 | RASR_ENABLE;
     MPU_CTRL = MPU_PRIVDEFENA | MPU_ENABLE;
     core_barrier();
 }

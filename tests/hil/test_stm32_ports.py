@@ -175,6 +175,7 @@ def caches_and_uncached_sram(r: Registers, origin: int, size_bytes: int) -> None
     rasr = r[0xE000EDA0]
     assert 2 << (rasr >> 1 & 31) == size_bytes
     assert rasr >> 16 & 0b111111 == 0b001000  # TEX 1, S, C and B 0: normal, not cacheable
+    assert not rasr >> 28 & 1  # executable: pyOCD runs its flash algorithms in RAM
     assert r[0xE000ED94] & 1
 
 

@@ -124,6 +124,16 @@ def test_counts_compare_whatever_the_board_draws(tmp_path: Path) -> None:
     assert board_sha256(replace(board, clock_hz=1)) != board_sha256(board)
 
 
+def test_what_may_be_left_out_has_a_default(tmp_path: Path) -> None:
+    board = read_board(write(tmp_path, GOOD))
+    assert (board.connect_mode, board.pack, board.limits_stand_for) == ("halt", "", "")
+    assert (board.flash_wait_states, board.port_settings) == (0, ())
+    more = 'connect_mode = "under-reset"\nflash_wait_states = 5\n[port_settings]\nB = 0x10\nA = 1\n'
+    board = read_board(write(tmp_path, GOOD.replace("[flash]", more + "[flash]")))
+    assert (board.connect_mode, board.flash_wait_states) == ("under-reset", 5)
+    assert board.port_settings == (("A", 1), ("B", 16))
+
+
 def test_limits_default_to_what_the_file_says_and_can_be_lifted() -> None:
     board = load_board("m3")
     assert (board.flash_limit_bytes, board.ram_limit_bytes) == (128 * 1024, 20 * 1024)
@@ -196,6 +206,13 @@ def test_a_missing_table_is_named(tmp_path: Path, table: str) -> None:
         ("[limits]", f"{ENERGY.replace('160', 'nan')}[limits]", "energy.active_mw = nan"),
         ("[limits]", f"{ENERGY.replace('160', 'true')}[limits]", "energy.active_mw = True"),
         ("[limits]", f"{ENERGY}idle_mw = 0\n[limits]", "energy.idle_mw = 0"),
+        ("stack_bytes = ", 'connect_mode = "hot"\nstack_bytes = ', "connect_mode = 'hot': must be"),
+        ("stack_bytes = ", "pack = 7\nstack_bytes = ", "pack = 7"),
+        ("stack_bytes = ", "flash_wait_states = 16\nstack_bytes = ", "flash_wait_states = 16"),
+        ("stack_bytes = ", "limits_stand_for = 4\nstack_bytes = ", "limits_stand_for = 4"),
+        ("[flash]", "[port_settings]\nA = -1\n[flash]", "port_settings.A = -1"),
+        ("[flash]", '[port_settings]\nA = "1"\n[flash]', "port_settings.A = '1'"),
+        ("[flash]", '[port_settings]\n"A;B" = 1\n[flash]', "port_settings = {'A;B': 1}: must be"),
         ("core = ", "core == ", ""),
     ],
 )
