@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
+from compress.tflite_edges import int8_core, to_outer
+from compress.tflite_read import read
 from compress.types import Int8Array
 
 
@@ -24,25 +26,31 @@ def available() -> bool:
 def run(tflite: bytes, inputs: Int8Array) -> Int8Array:
     """Outputs int8 (N, *output shape[1:]) of a single-input .tflite for N inputs, one by one.
 
+    Of a model that converts from and to other types at its edges, they are those of the int8 core,
+    while the model is run as a whole.
+
     Raises UserError where tflite-runtime is missing or does not accept the model.
     """
     if not available():
         raise UserError("tflite-runtime is not installed (it needs Python 3.11): no oracle")
     runtime: Any = importlib.import_module("tflite_runtime.interpreter")
+    file = read(tflite)
+    core = int8_core(file)
+    if len(file.inputs) != 1 or len(file.outputs) != 1:
+        raise UserError("the model has several inputs or outputs: no oracle")
 
     try:
         interpreter = runtime.Interpreter(
             model_content=tflite,
             experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=core is not file,
         )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UserError(f"tflite-runtime does not accept the model: {error}") from None
-    source = interpreter.get_input_details()[0]["index"]
-    output = interpreter.get_output_details()[0]["index"]
     outputs = []
-    for sample in inputs:
-        interpreter.set_tensor(source, sample[np.newaxis])
+    for sample in to_outer(inputs, file, core):
+        interpreter.set_tensor(file.inputs[0], sample[np.newaxis])
         interpreter.invoke()
-        outputs.append(interpreter.get_tensor(output)[0])
+        outputs.append(interpreter.get_tensor(core.outputs[0])[0])
     return np.stack(outputs)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from compress.tflite_file import BuiltinOperator, File, TensorType
+import numpy as np
 
-_OUTER_TYPES = (TensorType.FLOAT32, TensorType.UINT8)
+from compress.tflite_file import BuiltinOperator, File, FileTensor, TensorType
+from compress.types import Array, Int8Array
+
+_UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 
 
 def int8_core(file: File) -> File:
@@ -29,8 +32,9 @@ def _without_first(file: File) -> File:
     if len(readers) != 1 or source in file.outputs:
         return file
     (first,) = readers
-    converts = first.code == BuiltinOperator.QUANTIZE and len(first.outputs) == 1
-    if not converts or file.tensors[source].type not in _OUTER_TYPES:
+    if first.code != BuiltinOperator.QUANTIZE or len(first.outputs) != 1:
+        return file
+    if not _same_values(file.tensors[source], file.tensors[first.outputs[0]]):
         return file
     operators = tuple(operator for operator in file.operators if operator is not first)
     return replace(file, operators=operators, inputs=first.outputs)
@@ -42,11 +46,37 @@ def _without_last(file: File) -> File:
     (output,) = file.outputs
     writers = [operator for operator in file.operators if output in operator.outputs]
     read = any(output in operator.inputs for operator in file.operators)
-    if len(writers) != 1 or read or file.tensors[output].type not in _OUTER_TYPES:
+    if len(writers) != 1 or read:
         return file
     (last,) = writers
     converts = last.code in (BuiltinOperator.DEQUANTIZE, BuiltinOperator.QUANTIZE)
     if not converts or len(last.inputs) != 1 or last.inputs[0] < 0:
         return file
+    if not _same_values(file.tensors[output], file.tensors[last.inputs[0]]):
+        return file
     operators = tuple(operator for operator in file.operators if operator is not last)
     return replace(file, operators=operators, outputs=last.inputs)
+
+
+def to_outer(inputs: Int8Array, file: File, core: File) -> Array:
+    """Inputs of `core` as the file itself takes them: of its type, of the same real values."""
+    (outer,), (inner,) = file.inputs, core.inputs
+    match file.tensors[outer].type:
+        case TensorType.FLOAT32:
+            tensor = file.tensors[inner]
+            steps = inputs.astype(np.float32) - np.float32(tensor.zero_points[0])
+            return steps * np.float32(tensor.scales[0])
+        case TensorType.UINT8:
+            return (inputs.astype(np.int16) + _UINT8_SHIFT).astype(np.uint8)
+        case _:
+            return inputs
+
+
+def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
+    """Whether every int8 value of `inner` has one in `outer`, so that nothing is lost with it."""
+    if inner.type != TensorType.INT8 or len(inner.scales) != 1 or len(inner.zero_points) != 1:
+        return False
+    if outer.type == TensorType.UINT8:
+        zero_points = tuple(zero_point + _UINT8_SHIFT for zero_point in inner.zero_points)
+        return (outer.scales, outer.zero_points) == (inner.scales, zero_points)
+    return outer.type == TensorType.FLOAT32

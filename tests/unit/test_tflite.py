@@ -168,17 +168,16 @@ def test_conversions_at_the_edges_are_dropped(type_: int) -> None:
 def test_the_int8_core_answers_as_the_whole_model(type_: int) -> None:
     graph = residual()
     inputs = random_inputs(graph, 3)
-    values = [inputs.astype(np.int16), reference.run(graph, inputs).astype(np.int16)]
-    if type_ == TensorType.FLOAT32:
-        scales = [np.float32(t.scale) for t in (graph.input_tensor, graph.output_tensor)]
-        zeros = [t.zero_point for t in (graph.input_tensor, graph.output_tensor)]
-        sent, expected = (
-            (v - zero).astype(np.float32) * scale
-            for v, zero, scale in zip(values, zeros, scales, strict=True)
-        )
-    else:
-        sent, expected = ((v + 128).astype(np.uint8) for v in values)
-    np.testing.assert_array_equal(oracle.run(with_edges(graph, type_), sent), expected)
+    found = oracle.run(with_edges(graph, type_), inputs)
+    np.testing.assert_array_equal(found, reference.run(graph, inputs))
+
+
+def test_a_conversion_to_another_scale_is_no_edge() -> None:
+    data = with_edges(residual(), TensorType.UINT8)
+    file = read(data)
+    other = with_tensor(file.inputs[0], scales=(0.7,))(file)
+    with pytest.raises(UnsupportedLayer, match="quantize_0: input_uint8 is uint8"):
+        import_tflite(write(other), "model")
 
 
 def test_a_conversion_inside_of_the_model_is_unsupported() -> None:
