@@ -23,7 +23,7 @@ from hil.progress import SearchProgress, training_progress
 from hil.provenance import provenance
 from hil.search import Limits, Nsga2, growth
 from hil.store import RunIdentity, Store
-from hil.targets import open_target
+from hil.targets import check_reachable, open_target
 from hil.types import Board, Trial
 from hil.workers import Workers, result_of
 
@@ -54,6 +54,7 @@ def evolve(settings: Settings) -> str:
     Raises UserError before any work is lost, BenchError and Mismatch with everything saved.
     """
     board = load_board(settings.board)
+    check_reachable(board)
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
         store.begin_session(settings.accuracy)

@@ -15,3 +15,11 @@ def open_target(board: Board) -> Target:
     from hil.target_qemu import QemuTarget
 
     return QemuTarget(board)
+
+
+def check_reachable(board: Board) -> None:
+    """Look for a real board before anything is spent on it; raises as `open_target`."""
+    if board.backend == "pyocd":
+        from hil.benches import find_benches
+
+        find_benches(board)
