@@ -54,7 +54,12 @@ def calibrate(
     how: str,
     folder: Path = ROOT,
 ) -> PowerFigure:
-    """Keep a reading, in place of an earlier one. Raises UserError for what cannot be a power."""
+    """Keep a reading, in place of an earlier one.
+
+    Raises UserError for what cannot be a power, or for an emulated board, which draws none.
+    """
+    if board.backend == "qemu":
+        raise UserError(f"board {board.name} is emulated: there is nothing to be measured")
     for name, value in (("power", active_mw), ("supply", supply_v), ("idle power", idle_mw)):
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"{name} {value:g}: must be above 0")

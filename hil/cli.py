@@ -16,7 +16,7 @@ from rich.table import Table
 
 from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
-from hil import cli_bench, cli_doctor
+from hil import cli_bench, cli_doctor, cli_energy
 from hil.board import board_names, load_board
 from hil.store import Store
 from hil.summary import summarize, to_json
@@ -33,6 +33,7 @@ RUNS = Path("runs")
 
 cli_bench.register(app, RUNS)
 cli_doctor.register(app)
+cli_energy.register(app)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from hil.energy import Energy, energy_of
 from hil.types import PowerFigure
 
 CITED = PowerFigure(100.0, 2.0, 3.0, 50_000_000, "a paper, table 1")
-BOARD = replace(load_board("m4"), name="mine", clock_hz=25_000_000, energy=CITED)
+BOARD = replace(load_board("nucleo-f446re"), name="mine", clock_hz=25_000_000, energy=CITED)
 
 
 def test_a_cited_figure_gives_power_times_time_within_20_percent() -> None:
@@ -93,6 +93,11 @@ def test_impossible_readings_are_refused_and_not_kept(
     with pytest.raises(UserError, match=words):
         calibrate(BOARD, active_mw, supply_v, idle_mw, "read", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_emulated_board_cannot_be_calibrated(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="m4 is emulated"):
+        calibrate(load_board("m4"), 80.0, 3.0, None, "read", tmp_path)
 
 
 @pytest.mark.parametrize(
