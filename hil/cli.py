@@ -47,13 +47,15 @@ def evolve(
     board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
     task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
     accuracy: Annotated[
-        float | None, typer.Option(help="Accuracy to keep, a share of 1 [default: the task's].")
+        float | None,
+        typer.Option(help="Accuracy to keep, a share of 1.", show_default="the task's"),
     ] = None,
     minutes: Annotated[float, typer.Option(help="Time budget of the search.")] = 8.0,
     trials: Annotated[int, typer.Option(help="Budget of candidates.")] = 150,
     seed: Annotated[int, typer.Option(help="Same seed, same search.")] = 0,
     run: Annotated[
-        str | None, typer.Option(help="Name of the run's folder in runs/ [default: TASK-BOARD].")
+        str | None,
+        typer.Option(help="Name of the run's folder in runs/.", show_default="TASK-BOARD"),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -72,13 +72,22 @@ def score(measurement: Measurement, baseline: Measurement) -> float:
 
 
 def best(trials: Iterable[Trial], accuracy_target: float) -> Trial | None:
-    """The trial of the smallest score among those that meet the target; the first of equals."""
+    """The trial of the smallest score among those that fit the board and meet the target.
+
+    Of equal scores the more accurate, then the first.
+    """
     candidates = [
         (trial.measurement, trial)
         for trial in trials
-        if trial.measurement is not None and (trial.accuracy or 0.0) >= accuracy_target
+        if trial.state == "measured"
+        and trial.measurement is not None
+        and (trial.accuracy or 0.0) >= accuracy_target
     ]
     if not candidates:
         return None
     reference = candidates[0][0]
-    return min(candidates, key=lambda pair: (score(pair[0], reference), pair[1].number))[1]
+
+    def rank(pair: tuple[Measurement, Trial]) -> tuple[float, float, int]:
+        return score(pair[0], reference), -(pair[1].accuracy or 0.0), pair[1].number
+
+    return min(candidates, key=rank)[1]

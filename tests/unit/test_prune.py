@@ -96,9 +96,9 @@ def test_kept_channels_are_multiples_of_four(channels: int, ratio: float, kept: 
 
 
 def test_wrong_ratios_are_refused_with_the_groups() -> None:
-    with pytest.raises(Infeasible, match="1 keep ratios for 3 groups: conv1.conv"):
+    with pytest.raises(Infeasible, match=r"1 keep ratios for 3 groups: conv1\.conv"):
         prune(net(), (1, 8, 8), (0.5,), "l2")
-    with pytest.raises(Infeasible, match="0 < ratio"):
+    with pytest.raises(Infeasible, match=r"0 < ratio"):
         prune(net(), (1, 8, 8), (0.5, 0.0, 1.0), "l2")
 
 
