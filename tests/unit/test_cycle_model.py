@@ -1,0 +1,37 @@
+"""The stated errors of modelled cycles: where there are any, and that the document agrees."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hil.board import CORES
+from hil.cycle_model import MODELLED_CORES, STATED_ERRORS, stated_error
+from hil.emulator import SOURCES
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cycle-model.md"
+SECTIONS = {
+    "cortex-m4": "Cortex-M4 against silicon",
+    "cortex-m7": "Cortex-M7 against a projection",
+    "cortex-m33": "Cortex-M33 against silicon",
+}
+
+
+def test_errors_are_stated_only_where_silicon_gives_some() -> None:
+    assert {core for core in CORES if stated_error(core) is not None} == SECTIONS.keys()
+    assert set(MODELLED_CORES) == set(CORES) - {"cortex-m55"}
+
+
+def test_modelled_cores_are_those_the_plug_in_has() -> None:
+    names = re.findall(r'\.name = "([^"]+)"', (SOURCES / "timing.c").read_text())
+    assert set(names) == set(MODELLED_CORES)
+
+
+@pytest.mark.parametrize("core", SECTIONS)
+def test_the_document_found_the_stated_error(core: str) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8").split(f"## {SECTIONS[core]}\n")[1].split("\n## ")[0]
+    found = re.search(r"median error \|[ |]*\*\*(\d+) %\*\*", text)
+    assert found
+    assert int(found[1]) == round(100 * STATED_ERRORS[core])
