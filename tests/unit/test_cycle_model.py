@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from trials import measured, pruned
 
 from hil.board import CORES
 from hil.cycle_model import MODELLED_CORES, STATED_ERRORS, stated_error
 from hil.emulator import SOURCES
+from hil.trial_json import measurement_from_json, measurement_to_json
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cycle-model.md"
 SECTIONS = {
@@ -35,3 +38,13 @@ def test_the_document_found_the_stated_error(core: str) -> None:
     found = re.search(r"median error \|[ |]*\*\*(\d+) %\*\*", text)
     assert found
     assert int(found[1]) == round(100 * STATED_ERRORS[core])
+
+
+def test_measurements_kept_before_cycles_were_modelled_can_be_read() -> None:
+    kept = measured(0, pruned(0.5)).measurement
+    assert kept is not None
+    measurement = replace(kept, model_cycles=123, model_error=0.2)
+    fields = measurement_to_json(measurement)
+    assert measurement_from_json(fields) == measurement
+    old = {k: v for k, v in fields.items() if not k.startswith("model_")}
+    assert measurement_from_json(old) == replace(measurement, model_cycles=None, model_error=None)
