@@ -16,7 +16,7 @@ from hil.bench import BenchResult, bench_model
 from hil.bench_json import bench_to_json, regressions
 from hil.board import board_names, load_board, without_limits
 from hil.measure import Bench
-from hil.models import file_samples, load_model, random_samples
+from hil.models import file_samples, load_model, random_samples, task_samples
 from hil.targets import open_target
 
 _LIMITS = ("board", "none")
@@ -62,13 +62,15 @@ def register(app: typer.Typer, runs: Path) -> None:
         facts = load_board(board)
         facts = facts if limits == "board" else without_limits(facts)
         network = load_model(model, runs)
-        chosen = (
-            file_samples(network.graph, data, samples)
-            if data
-            else random_samples(network.graph, samples)
-        )
+        if data is not None:
+            chosen = file_samples(network.graph, data, samples)
+        elif network.task is not None:
+            chosen = task_samples(network.graph, network.task, samples)
+        else:
+            chosen = random_samples(network.graph, samples)
+        labeled = data is not None or network.task is not None
         with Bench(facts, open_target) as opened:
-            result = bench_model(network, facts, opened, chosen, repeat, data is not None)
+            result = bench_model(network, facts, opened, chosen, repeat, labeled)
         if as_json:
             print(json.dumps(bench_to_json(result)))
         else:
@@ -169,7 +171,9 @@ def _notes(result: BenchResult) -> list[str]:
             f"estimate: {energy.source}"
         )
     if result.accuracy is not None:
-        lines.insert(1, f"accuracy {words.percent(result.accuracy)} of the samples given")
+        lines.insert(
+            1, f"accuracy {words.percent(result.accuracy)} on these {result.compared} samples"
+        )
     return lines
 
 

@@ -16,17 +16,19 @@ from compress.tflite_import import import_tflite
 from compress.types import Array, Graph, Int8Array, Samples
 from hil.artifacts import kept
 from hil.cache import cached
+from hil.store import Store
 
 _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchModel:
-    """A network to measure: its graph, the .tflite it is, and the name it goes by."""
+    """A network to measure: its graph, the .tflite it is, its name, its task if known."""
 
     name: str
     tflite: bytes
     graph: Graph
+    task: str | None = None
 
 
 def load_model(text: str, runs: Path) -> BenchModel:
@@ -37,12 +39,14 @@ def load_model(text: str, runs: Path) -> BenchModel:
     """
     trial = _TRIAL.fullmatch(text)
     if text in TASK_NAMES:
-        return _model(text, _task_network(text))
+        return _model(text, _task_network(text), text)
     if text.endswith(".tflite"):
         return _model(Path(text).stem, _read(Path(text)))
     if trial:
         run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
-        return _model(text, _read(kept(run, int(trial["number"]))))
+        with Store.read(run) as store:
+            task = store.identity.task
+        return _model(text, _read(kept(run, int(trial["number"]))), task)
     raise UserError(
         f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}), "
         "or RUN:NUMBER for a trial of a run"
@@ -86,14 +90,21 @@ def file_samples(graph: Graph, path: Path, count: int) -> Samples:
     return samples_of(graph, x[:count], y[:count].astype(np.int64))
 
 
+def task_samples(graph: Graph, task: str, count: int) -> Samples:
+    """`count` samples of the task's validation split, evenly spaced, with their labels."""
+    from compress.pipeline import examine  # torch: only where it is needed
+
+    return examine(graph, get_task(task).load().val, count)[1]
+
+
 def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:
     """Inputs with the reference's answers; without labels, the answers' argmax is the label."""
     outputs = reference.run(graph, inputs).reshape(len(inputs), -1)
     return Samples(inputs, outputs.argmax(1) if labels is None else labels, outputs)
 
 
-def _model(name: str, tflite: bytes) -> BenchModel:
-    return BenchModel(name, tflite, import_tflite(tflite, name))
+def _model(name: str, tflite: bytes, task: str | None = None) -> BenchModel:
+    return BenchModel(name, tflite, import_tflite(tflite, name), task)
 
 
 def _read(path: Path) -> bytes:
