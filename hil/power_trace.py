@@ -73,7 +73,8 @@ def read_trace(path: Path, supply_v: float | None = None) -> Trace:
     scales = _scales(path, headings)
     digital = [i for i, name in enumerate(headings) if _DIGITAL.match(name) or _bits(name)]
     used = sorted({index for index, _ in scales.values()} | set(digital))
-    table = dict(zip(used, _numbers(path, text, below, separator, used).T, strict=True))
+    rows = _numbers(path, text, below, separator, used, digital)
+    table = dict(zip(used, rows.T, strict=True))
     values = {kind: table[index] * scale for kind, (index, scale) in scales.items()}
     times_s = values["time"]
     if np.any(np.diff(times_s) <= 0):
@@ -217,7 +218,14 @@ def _scale(path: Path, heading: str, unit: str) -> float:
     return 1.0
 
 
-def _numbers(path: Path, text: str, below: int, separator: str, columns: Sequence[int]) -> Floats:
+def _numbers(
+    path: Path,
+    text: str,
+    below: int,
+    separator: str,
+    columns: Sequence[int],
+    digital: Sequence[int],
+) -> Floats:
     """The numbers from line `below` on: a row per sample, only these columns."""
     body = "\n".join(line for line in text.splitlines()[below:] if line.strip())
     if separator == ";":
@@ -226,13 +234,24 @@ def _numbers(path: Path, text: str, below: int, separator: str, columns: Sequenc
         raise UserError(f"{path}: no samples")
     try:
         table = np.loadtxt(
-            io.StringIO(body), delimiter=separator, ndmin=2, usecols=columns, comments=None
+            io.StringIO(body),
+            delimiter=separator,
+            ndmin=2,
+            usecols=columns,
+            comments=None,
+            encoding="utf-8",
+            converters=dict.fromkeys(digital, _digits),
         )
     except ValueError as error:
         raise UserError(f"{path}: below its headings: {error}") from None
     if len(table) < 2 or not np.isfinite(table).all():
         raise UserError(f"{path}: too few samples, or some that are no numbers")
     return np.asarray(table, np.float64)
+
+
+def _digits(text: str) -> float:
+    """A digital channel's state, or a string of them; PPK2 writes - for unknown, X for both."""
+    return float(text.strip().translate({ord("-"): "0", ord("X"): "1"}) or 0)
 
 
 def _watts(path: Path, values: Mapping[str, Floats], supply_v: float | None) -> Floats:

@@ -39,7 +39,7 @@ def rows(line: str, *columns: object) -> list[str]:
 
 
 AMPS = WATTS / 3.3
-BITS = np.where(HIGH, "00100000", "00000000")
+BITS = np.where(HIGH, "0X100--0", "0100----")  # D1 stays high; X: both states in one sample
 STYLES = {
     "PPK2, bit strings": (
         "Timestamp(ms),Current(uA),D0-D7",
@@ -75,6 +75,13 @@ def test_every_style_gives_the_same_powers(tmp_path: Path, style: str) -> None:
 def test_the_only_channel_that_changes_is_the_trigger(tmp_path: Path, style: str) -> None:
     found = windows(read_trace(written(tmp_path, *STYLES[style]), supply_v=3.3))
     assert [(window.first, window.end) for window in found] == list(PULSES)
+
+
+def test_the_first_bit_of_a_string_is_d0(tmp_path: Path) -> None:
+    trace = read_trace(written(tmp_path, *STYLES["PPK2, bit strings"]), supply_v=3.3)
+    assert list(trace.digital) == [f"D{i}" for i in range(8)]
+    assert [name for name, high in trace.digital.items() if high.all()] == ["D1"]
+    np.testing.assert_array_equal(trace.digital["D2"], HIGH)
 
 
 def pulsed(name: str = "t.csv", high: np.ndarray = HIGH, **digital: np.ndarray) -> Trace:
