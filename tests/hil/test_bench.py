@@ -106,7 +106,8 @@ def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("nothing", "RUN:NUMBER"), ("no.tflite", "cannot read"), ("a:3", "no run in")]
+    ("text", "words"),
+    [("nothing", "RUN:NUMBER"), ("no.tflite", "cannot read"), ("a:3", "no run in")],
 )
 def test_models_that_are_not_there(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
