@@ -343,7 +343,8 @@ def test_a_stack_that_grows_into_the_next_region_is_noticed_at_the_first_sample(
         qemu.run(layout.request, RUN_TIMEOUT_S)
     assert "[RUN]" in caught.value.transcript
     outputs = qemu.read(layout.outputs.origin, 400)
-    assert outputs == bytes([1]) + bytes(399)
+    assert outputs[0] > 0  # the first sample has run
+    assert outputs[4:] == bytes(396)  # no other has
 
 
 def test_an_image_for_another_board_is_refused_before_it_is_written(
