@@ -1,0 +1,94 @@
+"""Whose fault it is: a board too small, a layer without a kernel, a candidate over the limits."""
+
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+from trials import PROVENANCE, measured
+
+from compress.errors import UserError
+from compress.pipeline import train_original
+from compress.space import baseline
+from compress.tasks.digits import TASK
+from compress.types import Genome, Prune, Quantize, Recipe, Task
+from hil.board import load_board
+from hil.candidate import Context, over_limits, try_genome
+from hil.errors import BenchError, NoReply
+from hil.evolve import check_feasible
+from hil.measure import Bench
+from hil.target import Target
+from hil.types import Board
+
+BOARD = load_board("m3")
+QUICK = replace(TASK, recipe=Recipe(epochs=1, batch=256, learning_rate=0.01))
+
+
+def no_bench(board: Board) -> Target:
+    raise NoReply(f"{board.name} is not connected", transcript="> 01 02")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return context_of(QUICK, tmp_path)
+
+
+def context_of(task: Task, folder: Path) -> Context:
+    original = train_original(task, task.load(), 0, folder / "original.pt")
+    return Context(original, BOARD, Bench(BOARD, no_bench), folder, PROVENANCE)
+
+
+def test_a_board_that_holds_the_smallest_network_is_accepted(context: Context) -> None:
+    check_feasible(context, BOARD)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [({"flash_limit_bytes": 4000}, "bytes of flash"), ({"ram_limit_bytes": 300}, "bytes of RAM")],
+)
+def test_a_board_too_small_for_any_candidate_is_the_users_choice(
+    context: Context, limit: dict[str, int], words: str
+) -> None:
+    small = replace(BOARD, **limit)
+    with pytest.raises(UserError, match=f"m3 is too small for task digits.*{words}") as caught:
+        check_feasible(context, small)
+    assert str(*limit.values()) in str(caught.value)
+    assert "hil boards" in str(caught.value)
+
+
+def test_an_unsupported_layer_of_the_users_network_is_named(tmp_path: Path) -> None:
+    def net() -> nn.Module:
+        layers = OrderedDict(conv=nn.Conv2d(1, 8, 3), squash=nn.Sigmoid(), flat=nn.Flatten())
+        return nn.Sequential(OrderedDict(**layers, out=nn.Linear(8 * 36, 10)))
+
+    context = context_of(replace(QUICK, net=net), tmp_path)
+    with pytest.raises(UserError, match="digits: layer squash: Sigmoid has no integer kernel"):
+        check_feasible(context, BOARD)
+
+
+def test_a_genome_that_cannot_be_applied_is_a_trial_with_a_reason(context: Context) -> None:
+    trial = try_genome(context, 7, Genome((Prune((0.5,)), Quantize())))
+    assert (trial.number, trial.state, trial.measurement) == (7, "infeasible", None)
+    assert "1 keep ratios for 3 groups" in trial.reason
+    assert trial.violation > 0
+
+
+def test_a_bench_that_fails_is_no_trial_and_leaves_everything_behind(context: Context) -> None:
+    with pytest.raises(BenchError, match="not connected"):
+        try_genome(context, 3, baseline())
+    failure = context.folder / "failures" / "0003"
+    left = {path.name for path in failure.iterdir()}
+    assert {"model.c", "weights.c", "model.elf", "samples.npz", "error.txt"} <= left
+    assert "> 01 02" in (failure / "error.txt").read_text()
+
+
+def test_limits_are_weighed_by_their_share() -> None:
+    big = measured(1, baseline(), flash=3 * BOARD.flash_limit_bytes // 2, ram=1000).measurement
+    fits = measured(1, baseline(), flash=20_000, ram=BOARD.ram_limit_bytes).measurement
+    assert big is not None
+    assert fits is not None
+    words, violation = over_limits(big, BOARD)
+    assert violation == pytest.approx(0.5)
+    assert "bytes of flash" in words
+    assert over_limits(fits, BOARD) == ("", 0)
