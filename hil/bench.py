@@ -102,7 +102,12 @@ def bench_model(
         compared=len(samples.labels),
         oracle=oracle.available(),
         accuracy=float(right) if labeled else None,
-        energy=energy_of(board, cycles_of(middle), calibration_of(board)),
+        energy=energy_of(
+            board,
+            cycles_of(middle),
+            calibration_of(board),
+            cycles_error=middle.model_error or 0.0,
+        ),
         provenance=provenance(board, 0),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from hil import words
 from hil.bench import BenchResult, bench_model
 from hil.bench_json import bench_to_json, regressions
 from hil.board import board_names, load_board, without_limits
+from hil.cli_energy import Supply, Threshold, Trigger, energy_in
 from hil.measure import Bench
 from hil.models import file_samples, load_model, random_samples, task_samples
 from hil.targets import open_target
@@ -40,6 +42,15 @@ def register(app: typer.Typer, runs: Path) -> None:
         limits: Annotated[
             str, typer.Option(help="'none' lifts the stand-in limits of an emulated board.")
         ] = "board",
+        trace: Annotated[
+            Path | None, typer.Option(help="A power analyzer's CSV: its energy, not the model's.")
+        ] = None,
+        supply_v: Supply = None,
+        threshold_mw: Threshold = None,
+        trigger: Trigger = None,
+        inferences: Annotated[
+            int, typer.Option(min=1, help="How many each window of the trace holds.")
+        ] = 1,
         compare: Annotated[
             tuple[Path, Path] | None,
             typer.Option(metavar="OLD NEW", help="Compare two results of --json; exit 1 if worse."),
@@ -68,9 +79,14 @@ def register(app: typer.Typer, runs: Path) -> None:
             chosen = task_samples(network.graph, network.task, samples)
         else:
             chosen = random_samples(network.graph, samples)
+        seen = None
+        if trace is not None:
+            seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         labeled = data is not None or network.task is not None
         with Bench(facts, open_target) as opened:
             result = bench_model(network, facts, opened, chosen, repeat, labeled)
+        if seen is not None:
+            result = replace(result, energy=seen)
         if as_json:
             print(json.dumps(bench_to_json(result)))
         else:
@@ -167,8 +183,8 @@ def _notes(result: BenchResult) -> list[str]:
     if result.energy is not None:
         energy = result.energy
         lines.append(
-            f"energy {energy.microjoules:.3g} uJ ({energy.low:.3g} to {energy.high:.3g}), an "
-            f"estimate: {energy.source}"
+            f"energy {energy.microjoules:.4g} µJ per inference ({energy.low:.4g} to "
+            f"{energy.high:.4g}): {energy.source}"
         )
     if result.accuracy is not None:
         lines.insert(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from compress.errors import UserError
 from hil.board import board_names, load_board
+from hil.energy import Energy
 from hil.types import Board, PowerFigure
 
 Supply = Annotated[float | None, typer.Option(help="Voltage the current is drawn at.")]
@@ -75,11 +76,7 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Energy per inference in TRACE: while a channel is high, or above a threshold."""
-        from hil.power_trace import energy_from_trace, read_trace, windows
-
-        read = read_trace(trace, supply_v)
-        threshold_w = None if threshold_mw is None else threshold_mw / 1e3
-        found = energy_from_trace(read, windows(read, trigger, threshold_w), inferences)
+        found = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         if as_json:
             print(json.dumps(asdict(found)))
             return
@@ -89,6 +86,21 @@ def register(app: typer.Typer) -> None:
             markup=False,
             highlight=False,
         )
+
+
+def energy_in(
+    path: Path,
+    supply_v: float | None,
+    threshold_mw: float | None,
+    trigger: str | None,
+    inferences: int,
+) -> Energy:
+    """Energy per inference in the trace at `path`. Raises UserError for what is no such trace."""
+    from hil.power_trace import energy_from_trace, read_trace, windows
+
+    trace = read_trace(path, supply_v)
+    threshold_w = None if threshold_mw is None else threshold_mw / 1e3
+    return energy_from_trace(trace, windows(trace, trigger, threshold_w), inferences)
 
 
 def _from_trace(

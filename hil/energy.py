@@ -44,8 +44,12 @@ def energy_of(
     cycles: float | None,
     calibrated: PowerFigure | None = None,
     period_s: float | None = None,
+    cycles_error: float = 0.0,
 ) -> Energy | None:
     """Energy of an inference of `cycles` core cycles (None where only instructions were counted).
+
+    `cycles_error` is what the cycles may be off by, a share: modelled ones are; it adds to the
+    error bar.
 
     `calibrated` is what `hil.calibration` knows of this board; without it the board file's figure
     counts. With `period_s` the time between two inferences is spent asleep and counts, too. None
@@ -57,7 +61,7 @@ def energy_of(
         return None
     active_s = cycles / figure.clock_hz
     millijoules = figure.active_mw * active_s
-    source = figure.source
+    source = f"estimate: {figure.source}"
     if period_s is not None:
         if period_s < active_s:
             raise UserError(
@@ -68,4 +72,4 @@ def energy_of(
         millijoules += figure.idle_mw * (period_s - active_s)
         source += f"; one inference per {period_s:g} s"
     error = CITED_ERROR if calibrated is None else CALIBRATED_ERROR
-    return Energy.within(_MICROJOULES_PER_MILLIJOULE * millijoules, error, source)
+    return Energy.within(_MICROJOULES_PER_MILLIJOULE * millijoules, error + cycles_error, source)

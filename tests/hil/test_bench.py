@@ -94,6 +94,23 @@ def test_the_command_measures_and_compares(board: Board, model: BenchModel, tmp_
     assert _invoke(*arguments, "--tolerance", "1").exit_code == 0
 
 
+def test_a_power_trace_replaces_the_model(board: Board, model: BenchModel, tmp_path: Path) -> None:
+    path, trace = tmp_path / "residual.tflite", tmp_path / "trace.csv"
+    path.write_bytes(model.tflite)
+    # 10 mA for 2 ms at 3 V: 60 microjoules, in each of two windows.
+    rows = [(t, 10_000 if 2 <= t % 10 < 4 else 0) for t in range(30)]
+    lines = [f"{t},{microamperes},{int(microamperes > 0)}" for t, microamperes in rows]
+    trace.write_text("\n".join(["Timestamp(ms),Current(uA),D0", *lines]))
+    done = _invoke(
+        *(str(path), "--board", board.name, "--samples", "1", "--json"),
+        *("--trace", str(trace), "--supply-v", "3", "--inferences", "2"),
+    )
+    assert done.exit_code == 0, done.output
+    printed = json.loads(done.stdout)
+    assert printed["energy_uj"] == pytest.approx(30.0, rel=0.05)
+    assert "trace.csv" in printed["energy"]["source"]
+
+
 def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -> None:
     path = tmp_path / "residual.tflite"
     path.write_bytes(model.tflite)

@@ -23,14 +23,20 @@ def test_a_cited_figure_gives_power_times_time_within_20_percent() -> None:
     assert energy is not None
     assert energy.microjoules == pytest.approx(10_000)
     assert (energy.low, energy.high) == (pytest.approx(8_000), pytest.approx(12_000))
-    assert energy.source == "a paper, table 1"
+    assert energy.source == "estimate: a paper, table 1"
 
 
 def test_a_calibrated_figure_comes_first_and_is_within_5_percent() -> None:
     energy = energy_of(BOARD, 5e6, replace(CITED, active_mw=80.0, source="calibrated"))
     assert energy == Energy(
-        pytest.approx(8_000), pytest.approx(7_600), pytest.approx(8_400), "calibrated"
+        pytest.approx(8_000), pytest.approx(7_600), pytest.approx(8_400), "estimate: calibrated"
     )
+
+
+def test_what_modelled_cycles_may_be_off_by_adds_to_the_bar() -> None:
+    energy = energy_of(BOARD, 5e6, cycles_error=0.15)
+    assert energy is not None
+    assert (energy.low, energy.high) == (pytest.approx(6_500), pytest.approx(13_500))
 
 
 def test_a_period_adds_what_sleeping_takes() -> None:
@@ -39,7 +45,7 @@ def test_a_period_adds_what_sleeping_takes() -> None:
     assert energy.microjoules == pytest.approx(12_000)
     assert "one inference per 1.1 s" in energy.source
     assert energy_of(BOARD, 5e6, period_s=0.1) == replace(
-        energy_of(BOARD, 5e6), source="a paper, table 1; one inference per 0.1 s"
+        energy_of(BOARD, 5e6), source="estimate: a paper, table 1; one inference per 0.1 s"
     )
 
 

@@ -59,14 +59,19 @@ def test_a_dead_worker_is_told() -> None:
         result_of(workers.submit(die))
 
 
-def test_leaving_with_an_error_kills_what_runs(tmp_path: Path) -> None:
-    mark = tmp_path / "pid"
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), Workers(1, start) as workers:
+def _interrupted(mark: Path) -> None:
+    with Workers(1, start) as workers:
         workers.submit(sleep, mark)
         while not mark.exists() or not mark.read_text():
             time.sleep(0.05)
         raise KeyboardInterrupt
+
+
+def test_leaving_with_an_error_kills_what_runs(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(mark)
     assert time.monotonic() - began < 50  # the job would sleep for 60 s
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
