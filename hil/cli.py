@@ -18,6 +18,7 @@ from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
 from hil import cli_bench, cli_doctor, cli_energy
 from hil.board import board_names, load_board
+from hil.cli_bench import Limits, LimitsOption
 from hil.store import Store
 from hil.summary import summarize, to_json
 
@@ -57,6 +58,7 @@ def evolve(
         str | None,
         typer.Option(help="Name of the run's folder in runs/.", show_default="TASK-BOARD"),
     ] = None,
+    limits: LimitsOption = Limits.BOARD,
     as_json: JsonFlag = False,
 ) -> None:
     """Search for the best compression of TASK on BOARD; go on where an earlier run stopped."""
@@ -74,7 +76,9 @@ def evolve(
     from hil.report import print_summary, write_report
 
     floor = wanted.accuracy_floor if accuracy is None else accuracy
-    settings = Settings(task, board, folder, floor, trials, minutes, seed)
+    settings = Settings(
+        task, board, folder, floor, trials, minutes, seed, limits=limits is Limits.BOARD
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     search(settings)
     with Store.read(settings.folder) as store:

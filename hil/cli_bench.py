@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +20,19 @@ from hil.board import board_names, load_board, without_limits
 from hil.cli_energy import Supply, Threshold, Trigger, energy_in
 from hil.measure import Bench
 from hil.models import file_samples, load_model, random_samples, task_samples
-from hil.targets import open_target
+from hil.targets import check_reachable, open_target
 
-_LIMITS = ("board", "none")
+
+class Limits(StrEnum):
+    """Which limits hold a network: those of the part the board stands for, or its memories'."""
+
+    BOARD = "board"
+    NONE = "none"
+
+
+LimitsOption = Annotated[
+    Limits, typer.Option(help="'none' lifts the stand-in limits of an emulated board.")
+]
 
 
 def register(app: typer.Typer, runs: Path) -> None:
@@ -39,9 +50,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         data: Annotated[
             Path | None, typer.Option(help="Inputs and labels, .npz: x int8, y; gives accuracy.")
         ] = None,
-        limits: Annotated[
-            str, typer.Option(help="'none' lifts the stand-in limits of an emulated board.")
-        ] = "board",
+        limits: LimitsOption = Limits.BOARD,
         trace: Annotated[
             Path | None, typer.Option(help="A power analyzer's CSV: its energy, not the model's.")
         ] = None,
@@ -68,10 +77,9 @@ def register(app: typer.Typer, runs: Path) -> None:
             return
         if model is None:
             raise UserError("what to measure is missing: hil bench MODEL, or --compare OLD NEW")
-        if limits not in _LIMITS:
-            raise UserError(f"--limits {limits!r}: allowed are {', '.join(_LIMITS)}")
         facts = load_board(board)
-        facts = facts if limits == "board" else without_limits(facts)
+        facts = facts if limits is Limits.BOARD else without_limits(facts)
+        check_reachable(facts)
         network = load_model(model, runs)
         if data is not None:
             chosen = file_samples(network.graph, data, samples)

@@ -15,7 +15,7 @@ from compress.errors import OverBudget, UnsupportedLayer, UserError
 from compress.pipeline import train_original
 from compress.space import Space, baseline
 from compress.tasks import get_task
-from hil.board import board_sha256, load_board
+from hil.board import board_sha256, load_board, without_limits
 from hil.candidate import Context, final_figures, smallest, try_genome
 from hil.measure import Bench
 from hil.pareto import front
@@ -32,6 +32,7 @@ from hil.workers import Workers, result_of
 class Settings:
     """What the user asks for. `accuracy` is the floor, as a share of 1; a budget of None is none.
 
+    Without `limits` candidates may fill the board's memories instead of what its file allows.
     The search stops when the floor is met and the front has not improved for `patience`
     generations of `population` trials, or when `trials` or `minutes` are used up.
     """
@@ -46,6 +47,7 @@ class Settings:
     population: int = 12
     patience: int = 5
     processes: int = 2
+    limits: bool = True
 
 
 def evolve(settings: Settings) -> str:
@@ -54,6 +56,7 @@ def evolve(settings: Settings) -> str:
     Raises UserError before any work is lost, BenchError and Mismatch with everything saved.
     """
     board = load_board(settings.board)
+    board = board if settings.limits else without_limits(board)
     check_reachable(board)
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:

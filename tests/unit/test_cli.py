@@ -32,6 +32,7 @@ def hil(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["--minutes", "0"], ["--minutes", "more than 0"]),
         (["--trials", "-3"], ["--trials", "-3"]),
         (["--seed", "x"], ["--seed"]),
+        (["--limits", "some"], ["--limits", "some", "board", "none"]),
         (["--run", "../elsewhere"], ["../elsewhere", "folder name"]),
     ],
 )
