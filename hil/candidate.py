@@ -12,11 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from compress.errors import Infeasible
+from compress.lower import lower
 from compress.pipeline import Original, compress, examine
+from compress.prune import group_names, prune
 from compress.tflite import export_tflite
 from compress.tflite_import import import_tflite
-from compress.types import Genome, Graph, Prune, Samples
+from compress.types import Genome, Graph, Quantize, Samples, Task
 from hil.artifacts import keep, kept, save_failure
 from hil.board import without_limits
 from hil.build import build
@@ -139,14 +143,16 @@ def final_figures(context: Context, number: int) -> Final:
     return Final(number, "test", measurement.correct, measurement.total, accuracy)
 
 
-def smallest(context: Context) -> Image:
-    """The image of the narrowest network that pruning can make, untrained: nothing is smaller.
+def smallest(task: Task, board: Board) -> Image:
+    """The image of the narrowest network that pruning can make of the task's: nothing is smaller.
 
-    Raises OverBudget if even that does not link.
+    Untrained, on noise: sizes do not depend on weights. Raises OverBudget if even that does not
+    link, UnsupportedLayer for a network that cannot be lowered.
     """
-    ratios = (1e-9,) * len(context.original.groups)
-    model = compress(Genome((Prune(ratios, epochs=0),)), context.original)
-    plan = make_plan(model.graph, context.board)
+    module, shape = task.net(), task.input_shape
+    ratios = (1e-9,) * len(group_names(module, shape))
+    noise = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
+    graph = lower(prune(module, shape, ratios, "l2"), Quantize(), noise, task.name)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
-        program = render(plan, context.board)
-        return build(program, without_limits(context.board), Path(temporary))
+        program = render(make_plan(graph, board), board)
+        return build(program, without_limits(board), Path(temporary))

@@ -15,6 +15,7 @@ from compress.errors import OverBudget, UnsupportedLayer, UserError
 from compress.pipeline import train_original
 from compress.space import Space, baseline
 from compress.tasks import get_task
+from compress.types import Task
 from hil.board import board_sha256, load_board, without_limits
 from hil.candidate import Context, final_figures, smallest, try_genome
 from hil.measure import Bench
@@ -74,9 +75,9 @@ def evolve(settings: Settings) -> str:
 
 def search(settings: Settings, board: Board, store: Store, rule: "StopRule") -> str:
     """Generation after generation, each asked of the engine, tried by the workers, told back."""
+    check_feasible(get_task(settings.task), board)
     start = partial(open_context, settings, board)
     context = start()
-    check_feasible(context, board)
     space = Space.of(context.original.task, len(context.original.groups))
     engine = Nsga2(space, rule.limits, settings.seed, settings.population)
     with Workers(settings.processes, start) as workers, SearchProgress(settings) as progress:
@@ -184,19 +185,19 @@ def open_context(settings: Settings, board: Board) -> Context:
     return Context(original, board, Bench(board, open_target), settings.folder, origin)
 
 
-def check_feasible(context: Context, board: Board) -> None:
+def check_feasible(task: Task, board: Board) -> None:
     """Raises UserError where no candidate can work: an unsupported layer, too small a board."""
     try:
-        image = smallest(context)
+        image = smallest(task, board)
         needs = {"flash": image.flash.total, "RAM": image.ram.total}
         limits = {"flash": board.flash_limit_bytes, "RAM": board.ram_limit_bytes}
         for memory, limit in limits.items():
             if needs[memory] > limit:
                 raise OverBudget(f"{needs[memory]} bytes of {memory}, the limit is {limit}")
     except UnsupportedLayer as error:
-        raise UserError(f"task {context.original.task.name}: layer {error}") from error
+        raise UserError(f"task {task.name}: layer {error}") from error
     except OverBudget as error:
         raise UserError(
-            f"board {board.name} is too small for task {context.original.task.name}: even the "
+            f"board {board.name} is too small for task {task.name}: even the "
             f"narrowest network needs {error}; choose a larger board (hil boards)"
         ) from error
