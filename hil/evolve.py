@@ -31,7 +31,7 @@ from hil.workers import Workers, result_of
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user asks for. `accuracy` is the floor, as a share of 1; a budget of None is none.
+    """What the user asks for; `accuracy` is the floor, as a share of 1.
 
     Without `limits` candidates may fill the board's memories instead of what its file allows.
     The search stops when the floor is met and the front has not improved for `patience`
