@@ -304,12 +304,12 @@ def test_a_firmware_that_never_answers_ends_the_load(
 def test_a_bus_fault_tells_pc_and_fault_registers(
     qemu: QemuTarget, board: Board, tmp_path: Path
 ) -> None:
-    body = "    *(volatile uint32_t *)0xA0000000u = 1;"  # nothing is there
+    body = "    *(volatile uint32_t *)0xD0000000u = 1;"  # nothing is there
     with pytest.raises(FirmwareFault, match=r"HardFault at pc 0x\w{8}, .*PRECISERR") as caught:
         run_once(qemu, build(program(board, body), board, tmp_path))
     registers = caught.value.registers
     assert set(registers) == {"pc", "lr", "psr", "cfsr", "hfsr", "mmfar", "bfar"}
-    assert registers["bfar"] == 0xA0000000
+    assert registers["bfar"] == 0xD0000000
     assert registers["pc"] in range(board.flash.origin, board.flash.end)
     assert registers["hfsr"] & 1 << 30  # forced
     assert "[RUN]" in caught.value.transcript
