@@ -21,6 +21,7 @@ from hil.cli_energy import Supply, Threshold, Trigger, energy_in
 from hil.measure import Bench
 from hil.models import file_samples, load_model, random_samples, task_samples
 from hil.targets import check_reachable, open_target
+from hil.types import Board
 
 
 class Limits(StrEnum):
@@ -93,12 +94,24 @@ def register(app: typer.Typer, runs: Path) -> None:
         labeled = data is not None or network.task is not None
         with Bench(facts, open_target) as opened:
             result = bench_model(network, facts, opened, chosen, repeat, labeled)
+        written = power_trace_of(facts)
+        if seen is None and written is not None:
+            seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)
         if seen is not None:
             result = replace(result, energy=seen)
         if as_json:
             print(json.dumps(bench_to_json(result)))
         else:
             print_result(result, Console())
+
+
+def power_trace_of(board: Board) -> Path | None:
+    """Where the bench's power analyzer wrote what `board` just drew, if bench.toml names a file."""
+    if board.backend != "pyocd":
+        return None
+    from hil.benches import find_benches
+
+    return find_benches(board)[0].power
 
 
 def print_result(result: BenchResult, console: Console) -> None:

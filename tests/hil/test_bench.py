@@ -13,7 +13,10 @@ from compress.errors import UserError
 from compress.tflite import export_tflite
 from hil.bench import BenchResult, bench_model
 from hil.bench_json import bench_to_json, regressions
+from hil.benches import Location
+from hil.board import load_board
 from hil.cli import app
+from hil.cli_bench import power_trace_of
 from hil.measure import Bench
 from hil.models import BenchModel, load_model, random_samples
 from hil.targets import open_target
@@ -109,6 +112,13 @@ def test_a_power_trace_replaces_the_model(board: Board, model: BenchModel, tmp_p
     printed = json.loads(done.stdout)
     assert printed["energy_uj"] == pytest.approx(30.0, rel=0.05)
     assert "trace.csv" in printed["energy"]["source"]
+
+
+def test_a_bench_may_name_its_analyzers_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Location("nucleo-u575zi-q", "066B", "/dev/ttyACM0", Path("traces/u575.csv"))
+    monkeypatch.setattr("hil.benches.find_benches", lambda board: (here,))
+    assert power_trace_of(load_board("nucleo-u575zi-q")) == Path("traces/u575.csv")
+    assert power_trace_of(load_board("m4")) is None
 
 
 def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -> None:
