@@ -21,6 +21,7 @@ from programs import PLUS_TWO, program
 from pyocd.probe.aggregator import PROBE_CLASSES
 from pyocd.probe.tcp_client_probe import TCPClientProbe
 from serial import rfc2217
+from signals import stop
 
 from compress.errors import UserError
 from hil.bench_state import BenchBusy, Quarantined, failures, release
@@ -141,7 +142,7 @@ def test_three_failures_are_a_quarantine_until_release(
     target = ProbeTarget(board, [here])
     target.load(image)
     layout = Layout.within(image.staging, 1, 4, 4)
-    os.kill(chip.pid, signal.SIGSTOP)
+    stop(chip.pid)
     for attempt in range(3):
         with pytest.raises(NoReply) as caught:
             target.run(layout.request, 0.05)
@@ -164,7 +165,7 @@ def test_a_run_that_succeeds_ends_a_row_of_failures(
     target.load(image)
     layout = Layout.within(image.staging, 1, 4, 4)
     for _ in range(3):
-        os.kill(chip.pid, signal.SIGSTOP)
+        stop(chip.pid)
         with pytest.raises(NoReply, match=r"within 0\.05 s$"):
             target.run(layout.request, 0.05)
         assert len(failures(here)) == 1
@@ -242,6 +243,8 @@ def test_a_remote_server_that_dies_or_hangs_is_a_lost_probe(
     process, address = server
     target = ProbeTarget(board, [dataclasses.replace(here, probe_id=address)])
     process.send_signal(what)
+    # Signals take their time: go on when it has died or stopped.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
     for _ in range(2):
         with pytest.raises(ProbeLost, match=words):
             target.read(board.ram.origin, 4)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from programs import program
 from pyocd.core.session import Session
+from signals import stop
 
 from compress.errors import UserError
 from hil.build import build
@@ -129,7 +130,7 @@ def test_an_emulator_killed_while_waiting_for_a_halt_is_a_lost_probe(
 
 def test_an_emulator_that_hangs_in_a_run_is_no_reply(qemu: QemuTarget, image: Image) -> None:
     qemu.load(image)
-    os.kill(qemu.emulator.pid, signal.SIGSTOP)
+    stop(qemu.emulator.pid)
     with pytest.raises(NoReply, match=r"within 0\.5 s"):
         qemu.run(layout_of(image).request, 0.5)
     os.kill(qemu.emulator.pid, signal.SIGCONT)
@@ -145,7 +146,7 @@ def test_an_emulator_that_hangs_is_a_lost_probe_and_stays_one(
     qemu = QemuTarget(board)
     try:
         qemu.load(image)
-        os.kill(qemu.emulator.pid, signal.SIGSTOP)
+        stop(qemu.emulator.pid)
         for verb in (first, "read"):
             with pytest.raises(ProbeLost, match="has not answered"):
                 VERBS[verb](qemu, image)
