@@ -12,6 +12,7 @@ import numpy as np
 from compress.capture import capture, trace
 from compress.errors import UnsupportedLayer
 from compress.fuse import fuse
+from compress.genome import Quantize
 from compress.layers import Layer
 from compress.ops import (
     Add,
@@ -25,8 +26,8 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.quantize import MAX_WEIGHT, SAME_SCALE, Range, affine, calibrate
-from compress.types import Array, DType, Graph, Int8Array, Quantize, Tensor
+from compress.quantize import MAX_WEIGHT, SAME_SCALE, Range, affine, calibrate, covered
+from compress.types import Array, DType, Graph, Int8Array, Tensor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,7 @@ def lower(module: "nn.Module", spec: Quantize, x: Array, name: str) -> Graph:
     traced = trace(module, x.shape[1:])
     layers, source, output = capture(traced)
     fused = fuse(layers, output)
-    ranges = calibrate(traced, {source, *(layer.output for layer in fused)}, x, spec.percentile)
+    ranges = calibrate(traced, {source, *(layer.output for layer in fused)}, x, covered(spec))
     builder = _Builder(ranges)
     _, channels, height, width = x.shape
     first = builder.activation(source, (1, height, width, channels))

@@ -20,6 +20,8 @@ import numpy as np
 
 from compress import reference
 from compress.distill import distillation_loss, narrow
+from compress.errors import Infeasible
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from compress.lower import lower, quantize_input
 from compress.prune import group_names, prune
 from compress.quantize import FakeQuantized
@@ -35,20 +37,7 @@ from compress.train import (
     save,
     seed_torch,
 )
-from compress.types import (
-    Array,
-    Dataset,
-    Distill,
-    Genome,
-    Graph,
-    Prune,
-    Quantize,
-    QuantizedModel,
-    Samples,
-    Split,
-    Stage,
-    Task,
-)
+from compress.types import Array, Dataset, Graph, QuantizedModel, Samples, Split, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -116,6 +105,8 @@ def compress(genome: Genome, original: Original) -> QuantizedModel:
             case Prune():
                 network = _prune(network, stage, original, seed)
                 epochs += stage.epochs
+            case Sparsify():
+                raise Infeasible("sparsify is not applied yet")
             case Quantize():
                 network = replace(network, spec=stage)
             case Distill():

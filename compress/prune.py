@@ -6,13 +6,13 @@ producer, an addition ties its operands), found by torch-pruning (DepGraph, arXi
 
 import copy
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch_pruning as tp
 from torch import nn
 
 from compress.errors import Infeasible
+from compress.genome import Criterion
 
 # CMSIS-NN kernels work on four channels at a time; other widths fall off a cliff.
 CHANNEL_MULTIPLE = 4
@@ -39,7 +39,7 @@ def prune(
     module: nn.Module,
     input_shape: tuple[int, int, int],
     keep: Sequence[float],
-    criterion: Literal["l1", "l2"],
+    criterion: Criterion,
 ) -> nn.Module:
     """A copy of `module` with each group narrowed to `keep[i]` of its channels.
 

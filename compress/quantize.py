@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from compress.capture import capture, trace
 from compress.fuse import fuse
-from compress.types import Array, Quantize
+from compress.genome import Quantize
+from compress.types import Array
 
 Range = tuple[float, float]
 
@@ -71,6 +72,11 @@ def calibrate(
     return recorder.result()
 
 
+def covered(spec: Quantize) -> float:
+    """The share in percent of calibration values that an activation range covers."""
+    return spec.percentile if spec.calibration == "percentile" else 100.0
+
+
 def affine(low: float, high: float) -> tuple[float, int]:
     """Scale (a float32 value) and zero point of int8 that represent [low, high] and zero.
 
@@ -95,7 +101,7 @@ class FakeQuantized(fx.Interpreter):
         super().__init__(traced)
         layers, source, output = capture(traced)
         kept = {layer.output for layer in fuse(layers, output) if layer.kind not in SAME_SCALE}
-        ranges = calibrate(traced, kept | {source}, x, spec.percentile)
+        ranges = calibrate(traced, kept | {source}, x, covered(spec))
         self.grids = {name: affine(*ends) for name, ends in ranges.items()}
 
     def __call__(self, x: Values) -> Values:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any
 
-from compress.types import Distill, Genome, Prune, Quantize, Stage, Task
+from compress.genome import Distill, Genome, Prune, Quantize, Stage
+from compress.types import Task
 
 _KEEP = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 _CHOICES: dict[type[Stage], dict[str, tuple[Any, ...]]] = {
     Prune: {"criterion": ("l1", "l2")},
-    Quantize: {"percentile": (100.0, 99.99, 99.9, 99.5)},
+    Quantize: {"calibration": ("minmax", "percentile"), "percentile": (99.99, 99.9, 99.5)},
     Distill: {
         "teacher": ("original", "compressed"),
         "temperature": (2.0, 4.0, 8.0),

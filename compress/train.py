@@ -7,9 +7,11 @@ for the thread that was scheduled out.
 import io
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,10 +35,10 @@ def cross_entropy(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how hard to train: `epochs` of `recipe`, seeded."""
+    """How long and how hard to train: `epochs` of `recipe` (a last one may be partial), seeded."""
 
     recipe: Recipe
-    epochs: int
+    epochs: float
     seed: int
 
 
@@ -52,11 +54,15 @@ def fit(
     loss: Loss = cross_entropy,
     forward: Forward | None = None,
     tick: Tick | None = None,
+    extra: Sequence[nn.Parameter] = (),
+    keep_zeros: bool = False,
 ) -> None:
     """Train `module` in place with AdamW and a one-cycle learning rate (arXiv:1708.07120).
 
     `forward` maps a batch (N, C, H, W) to logits and defaults to the module itself; a quantized
     forward trains the same weights under fake quantization. `tick` is told the share done, 0..1.
+    `extra` parameters train along, without weight decay (learned ranges, regressors). With
+    `keep_zeros` weights of Conv2d and Linear that are zero stay zero.
     Leaves the module in evaluation mode. The same seed gives the same weights.
     """
     if schedule.epochs == 0:
@@ -67,28 +73,41 @@ def fit(
     order = torch.Generator().manual_seed(schedule.seed)
     x, y = torch.from_numpy(split.x), torch.from_numpy(split.y)
     drawn = min(recipe.samples_per_epoch or len(split), len(split))
-    steps = schedule.epochs * math.ceil(drawn / recipe.batch)
+    steps = math.ceil(schedule.epochs * math.ceil(drawn / recipe.batch))
+    groups: list[dict[str, Any]] = [
+        {"params": list(module.parameters())},
+        {"params": list(extra), "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(
-        module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        groups,
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
     )
+    masks = [(weight, weight != 0) for weight in _weights(module)] if keep_zeros else []
     # OneCycleLR needs a warm-up of at least one step to be defined.
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=max(steps, 2), pct_start=max(0.25, 1.5 / steps)
     )
     module.train()
-    done = 0
-    for _ in range(schedule.epochs):
-        shuffled = torch.randperm(len(split), generator=order)[:drawn]
-        for indices in _batches(shuffled, recipe.batch):
-            optimizer.zero_grad(set_to_none=True)
-            value = loss(run(x[indices]), y[indices], indices)
-            value.backward()
-            optimizer.step()
-            cycle.step()
-            done += 1
-            if tick is not None:
-                tick(done / steps)
+    epochs = range(math.ceil(schedule.epochs))
+    shuffled = (torch.randperm(len(split), generator=order)[:drawn] for _ in epochs)
+    batches = (indices for drawing in shuffled for indices in _batches(drawing, recipe.batch))
+    for done, indices in enumerate(islice(batches, steps), 1):
+        optimizer.zero_grad(set_to_none=True)
+        value = loss(run(x[indices]), y[indices], indices)
+        value.backward()
+        optimizer.step()
+        cycle.step()
+        for weight, mask in masks:
+            weight.data.mul_(mask)
+        if tick is not None:
+            tick(done / steps)
     module.eval()
+
+
+def _weights(module: nn.Module) -> list[Tensor]:
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    return [layer.weight for layer in layers]
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:

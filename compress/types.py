@@ -5,16 +5,14 @@ All are frozen. This module knows neither torch nor any board.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from compress.errors import UserError
+from compress.genome import Genome
 from compress.ops import Op
 
 if TYPE_CHECKING:
@@ -75,92 +73,6 @@ class Graph:
     @property
     def output_tensor(self) -> Tensor:
         return self.tensors[self.output]
-
-
-@dataclass(frozen=True, slots=True)
-class Prune:
-    """Structured channel pruning: remove the weakest channels of each dependency group.
-
-    `keep[i]` is the ratio of channels that group i keeps (0 < keep <= 1), rounded to a multiple
-    of 4 channels; then `epochs` of fine-tuning.
-    """
-
-    keep: tuple[float, ...]
-    criterion: Literal["l1", "l2"] = "l2"
-    epochs: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Quantize:
-    """Int8 quantization: per-channel symmetric weights, per-tensor asymmetric activations.
-
-    `percentile` is the share (in percent) of calibration values the activation range covers;
-    100 is min/max.
-    """
-
-    percentile: float = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class Distill:
-    """Knowledge distillation (Hinton et al., arXiv:1503.02531) into a narrower copy.
-
-    The student is a copy of the network as it stands with every group narrowed to `width`; it
-    starts from the strongest channels, or from fresh weights. Loss = (1 - weight) * cross entropy
-    + weight * temperature**2 * KL(teacher || student). The teacher is the original network, or
-    the network as compressed so far.
-    """
-
-    teacher: Literal["original", "compressed"] = "original"
-    temperature: float = 4.0
-    weight: float = 0.5
-    width: float = 1.0
-    fresh: bool = False
-    epochs: int = 1
-
-
-Stage = Prune | Quantize | Distill
-_STAGES: dict[str, Callable[..., Stage]] = {
-    "prune": Prune,
-    "quantize": Quantize,
-    "distill": Distill,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Genome:
-    """One point of the search space: stages in the order in which they are applied."""
-
-    stages: tuple[Stage, ...]
-
-    def to_json(self) -> list[dict[str, Any]]:
-        return [{"stage": type(s).__name__.lower(), **asdict(s)} for s in self.stages]
-
-    @classmethod
-    def from_json(cls, stages: list[dict[str, Any]]) -> Genome:
-        """Inverse of `to_json`. Raises UserError for what is not a genome."""
-        made: list[Stage] = []
-        for fields in stages:
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            kind = values.pop("stage", None)
-            if kind not in _STAGES:
-                raise UserError(f"genome stage {kind!r}: allowed are {', '.join(_STAGES)}")
-            try:
-                made.append(_STAGES[kind](**values))
-            except TypeError as error:
-                raise UserError(f"genome stage {kind}: {error}") from None
-        return cls(tuple(made))
-
-    @property
-    def key(self) -> str:
-        """Content hash: equal genomes have equal keys, in every process and on every machine."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def order(self) -> str:
-        """The stages' initials, as in the literature: P, Q, D; '-' for none."""
-        return "".join(type(s).__name__[0] for s in self.stages) or "-"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from compress.errors import Infeasible
+from compress.genome import Genome, Quantize
 from compress.lower import lower
 from compress.pipeline import Original, compress, examine
 from compress.prune import group_names, prune
 from compress.tflite import export_tflite
 from compress.tflite_import import import_tflite
-from compress.types import Genome, Graph, Quantize, Samples, Task
+from compress.types import Graph, Samples, Task
 from hil.artifacts import keep, kept, save_failure
 from hil.board import without_limits
 from hil.build import build

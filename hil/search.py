@@ -13,8 +13,8 @@ import moocore
 import numpy as np
 from deap import base, tools
 
+from compress.genome import Genome
 from compress.space import Space, baseline, crossover, mutate, random_genome, recipes
-from compress.types import Genome
 from hil.pareto import costs
 from hil.types import Board, Trial
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from compress.errors import UserError
-from compress.types import Genome
+from compress.genome import Genome
 from hil import store_file
 from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from compress.types import Genome, Quantize
+from compress.genome import Genome, Quantize
 from hil import pareto
 from hil.store import Final, Store
 from hil.trial_json import trial_to_json

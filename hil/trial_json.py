@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from compress.types import Genome
+from compress.genome import Genome
 from hil.types import Measurement, Provenance, Sizes, Trial
 
 Json = dict[str, Any]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from compress.genome import Genome
 from compress.ops import Op
-from compress.types import Genome, Graph
+from compress.types import Graph
 
 CounterKind = Literal["insn", "model", "dwt", "systick"]
 COUNTER_UNITS: dict[str, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from compress.types import Distill, Genome, Prune, Quantize, Stage
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from hil.types import CounterKind
 
 COUNTED: dict[CounterKind, str] = {
@@ -73,8 +73,11 @@ def _stage(stage: Stage) -> str:
         case Prune():
             keep = " ".join(f"{share:.2f}" for share in stage.keep)
             return f"prune (keep {keep}, {stage.criterion}, {number_of(stage.epochs, 'epoch')})"
+        case Sparsify():
+            how = f"{stage.share:.0%} zeros" if stage.pattern == "element" else stage.pattern
+            return f"sparsify ({how} {stage.scope}, {number_of(stage.epochs, 'epoch')})"
         case Quantize():
-            return f"quantize (percentile {stage.percentile:g})"
+            return f"quantize ({stage.calibration})"
         case Distill():
             start = ", fresh" if stage.fresh else ""
             return (

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from compress.types import Distill, Genome, Prune, Quantize, Stage
+from compress.genome import Distill, Genome, Prune, Quantize, Stage
 from hil.types import Measurement, Provenance, Sizes, Trial
 
 PROVENANCE = Provenance(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compress.errors import UserError
+from compress.genome import Distill, Genome, Prune, Quantize
 from compress.space import Space, baseline, canonical, crossover, mutate, random_genome, recipes
-from compress.types import Distill, Genome, Prune, Quantize
 
 SPACE = Space(groups=3, epochs=(1, 2))
 seeds = st.integers(0, 2**32)

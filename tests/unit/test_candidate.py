@@ -9,10 +9,11 @@ from torch import nn
 from trials import PROVENANCE, measured
 
 from compress.errors import UserError
+from compress.genome import Genome, Prune, Quantize
 from compress.pipeline import train_original
 from compress.space import baseline
 from compress.tasks.digits import TASK
-from compress.types import Genome, Prune, Quantize, Recipe
+from compress.types import Recipe
 from hil.board import load_board
 from hil.candidate import Context, over_limits, try_genome
 from hil.errors import BenchError, NoReply

@@ -12,13 +12,13 @@ import torch
 
 from compress.capture import capture, trace
 from compress.cost import total_macs
+from compress.genome import Quantize
 from compress.lower import lower
 from compress.tasks import kws, kws_data, mfcc, mixing, speech
 from compress.tasks.kws import PLAN, TASK
 from compress.tasks.kws_data import CLASSES, NAMES, Plan
 from compress.tasks.mixing import Conditions
 from compress.tasks.speech import Utterance
-from compress.types import Quantize
 
 
 class Inline:

@@ -10,9 +10,9 @@ from compress import reference
 from compress.capture import capture, trace
 from compress.errors import UnsupportedLayer
 from compress.fuse import fuse
+from compress.genome import Calibration, Quantize
 from compress.lower import lower, quantize_input, weight_scales
 from compress.quantize import FakeQuantized, affine
-from compress.types import Quantize
 
 
 class Residual(nn.Module):
@@ -68,14 +68,14 @@ def _settled(module: nn.Module, x: torch.Tensor) -> nn.Module:
 
 
 @pytest.mark.parametrize(("net", "shape"), [(Residual, (2, 9, 11)), (Pooled, (2, 10, 8))])
-@pytest.mark.parametrize("percentile", [100.0, 99.99])
+@pytest.mark.parametrize("calibration", ["minmax", "percentile"])
 def test_integer_network_follows_the_float_one(
-    net: type[nn.Module], shape: tuple[int, int, int], percentile: float
+    net: type[nn.Module], shape: tuple[int, int, int], calibration: Calibration
 ) -> None:
     torch.manual_seed(1)
     x = torch.randn(64, *shape)
     module = _settled(net(), x)
-    graph = lower(module, Quantize(percentile), x.numpy(), "test")
+    graph = lower(module, Quantize(calibration=calibration), x.numpy(), "test")
     outputs = reference.run(graph, quantize_input(graph, x.numpy())).reshape(64, -1)
     real = (outputs.astype(float) - graph.output_tensor.zero_point) * graph.output_tensor.scale
     wanted = module(x).detach().numpy()

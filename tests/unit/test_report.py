@@ -17,7 +17,7 @@ from rich.console import Console
 from trials import BASELINE, infeasible, measured, pruned
 
 from compress.errors import UserError
-from compress.types import Distill, Genome, Prune, Quantize
+from compress.genome import Distill, Genome, Prune, Quantize
 from hil.plots import pareto_figure, progress_figure
 from hil.report import Summary, print_summary, print_table, summarize, to_json, write_report
 from hil.report import write_html as write

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 from trials import measured
 
+from compress.genome import Genome, Prune
 from compress.space import Space, baseline
-from compress.types import Genome, Prune
 from hil.search import ConstrainedFitness, Limits, Nsga2, growth
 from hil.types import Trial
 

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from trials import BASELINE, infeasible, measured, pruned, trials
 
 from compress.errors import UserError
-from compress.types import Genome
+from compress.genome import Genome
 from hil.store import FILE_NAME, Final, RunIdentity, Store
 from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
