@@ -37,7 +37,7 @@ from compress.train import (
     save,
     seed_torch,
 )
-from compress.types import Array, Dataset, Graph, QuantizedModel, Samples, Split, Task
+from compress.types import Array, Dataset, Graph, QuantizedModel, Samples, Split, StageCost, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -97,25 +97,25 @@ def compress(genome: Genome, original: Original) -> QuantizedModel:
 
     Raises Infeasible (UnsupportedLayer among it) where the genome cannot be applied.
     """
-    started = time.monotonic()
-    network, epochs = Network(copy.deepcopy(original.module)), 0
+    network, costs = Network(copy.deepcopy(original.module)), list[StageCost]()
     for position, stage in enumerate(genome.stages):
         seed = stage_seed(original.seed, genome.stages[: position + 1])
+        started = time.monotonic()
         match stage:
             case Prune():
                 network = _prune(network, stage, original, seed)
-                epochs += stage.epochs
             case Sparsify():
                 raise Infeasible("sparsify is not applied yet")
             case Quantize():
                 network = replace(network, spec=stage)
             case Distill():
                 network = _distill(network, stage, original, seed)
-                epochs += stage.epochs
+        name = type(stage).__name__.lower()
+        costs.append(StageCost(name, stage.epochs, time.monotonic() - started))
     spec = network.spec or Quantize()
     graph = lower(network.module, spec, original.calibration, original.task.name)
     accuracy, samples = examine(graph, original.data.val, original.task.device_samples)
-    return QuantizedModel(genome, graph, accuracy, samples, epochs, time.monotonic() - started)
+    return QuantizedModel(genome, graph, accuracy, samples, tuple(costs))
 
 
 def examine(graph: Graph, split: Split, device_samples: int) -> tuple[float, Samples]:
@@ -138,7 +138,8 @@ def stage_seed(seed: int, prefix: tuple[Stage, ...]) -> int:
 
 
 def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Network:
-    module = prune(network.module, original.task.input_shape, stage.keep, stage.criterion)
+    keep = stage.keep if stage.scope == "group" else stage.keep * len(original.groups)
+    module = prune(network.module, original.task.input_shape, keep, stage.criterion)
     pruned = replace(network, module=module)
     _train(pruned, original, stage.epochs, seed, cross_entropy)
     return pruned

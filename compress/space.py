@@ -1,81 +1,97 @@
 """The search space: random genomes, and the variations evolution makes of them.
 
 All randomness comes from the `random.Random` passed in, so that a seed fixes a search. Every
-genome made here is in canonical form (`canonical`): equal networks have equal keys.
+genome made here is in canonical form (`compress.canonical`): equal networks have equal keys.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
-from compress.genome import Distill, Genome, Prune, Quantize, Stage
-from compress.types import Task
+from compress.canonical import canonical
+from compress.genome import Criterion, Distill, Genome, Prune, Quantize, Sparsify, Stage
 
+MOST_STAGES = 5
 _KEEP = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+_KINDS: tuple[type[Stage], ...] = (Prune, Sparsify, Quantize, Distill)
+# How likely a stage is in a random genome, and how much it weighs when one is inserted.
+_PRESENCE: dict[type[Stage], float] = {Prune: 0.7, Sparsify: 0.15, Quantize: 1.0, Distill: 0.6}
+
+# What stands here more than once is drawn more often: what rarely helps is tried rarely.
 _CHOICES: dict[type[Stage], dict[str, tuple[Any, ...]]] = {
-    Prune: {"criterion": ("l1", "l2")},
-    Quantize: {"calibration": ("minmax", "percentile"), "percentile": (99.99, 99.9, 99.5)},
+    Prune: {
+        "scope": ("group", "group", "group", "uniform", "global"),
+        "rounds": (1, 1, 1, 2),
+        "reestimate": (False, True),
+    },
+    Sparsify: {
+        "share": (0.5, 0.6, 0.7, 0.8, 0.9),
+        "pattern": ("element", "element", "element", "2:4", "1:4"),
+        "scope": ("layer", "global"),
+        "rounds": (1, 1, 2),
+    },
+    Quantize: {
+        "activation_bits": ((8,),) * 9 + ((16,),),
+        "granularity": ("channel",) * 5 + ("tensor",),
+        "symmetric": (False, False, False, True),
+        "calibration": ("minmax", "minmax", "percentile", "mse", "kl"),
+        "percentile": (99.99, 99.9, 99.5),
+        "weight_range": ("max", "mse"),
+        "equalize": (False, False, False, True),
+        "correct_bias": (False, False, True),
+        "rounding": ("nearest",) * 7 + ("adaround",),
+        "learn_ranges": (False, True),
+    },
     Distill: {
-        "teacher": ("original", "compressed"),
+        "teacher": ("original", "original", "compressed", "compressed", "both"),
         "temperature": (2.0, 4.0, 8.0),
         "weight": (0.3, 0.5, 0.7, 0.9),
+        "features": ("none", "none", "none", "hints", "attention"),
+        "feature_weight": (0.3, 1.0, 3.0),
         "width": (0.5, 0.625, 0.75, 0.875, 1.0),
-        "fresh": (False, True),
+        "depth": (1.0, 1.0, 1.0, 0.75, 0.5),
+        "kernel": (0, 0, 0, 0, 3, 5),
+        "separable": (False, False, False, True),
+        "fresh": (False, False, True),
     },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What may vary for one task: `groups` prunable groups, `epochs` of training per stage."""
+    """What may vary for one network, and how long a stage may train.
+
+    `groups` prunable dependency groups, `layers` weighted layers, `blocks` removable blocks, the
+    `criteria` that apply to it; `epochs` of training that a stage may have.
+    """
 
     groups: int
+    layers: int
     epochs: tuple[int, ...]
-
-    @classmethod
-    def of(cls, task: Task, groups: int) -> "Space":
-        """One or two times the task's fine-tuning length."""
-        return cls(groups, (task.fine_tune.epochs, 2 * task.fine_tune.epochs))
-
-
-def baseline() -> Genome:
-    """The uncompressed int8 network: quantization alone, min/max ranges."""
-    return Genome((Quantize(),))
-
-
-def recipes(space: Space) -> tuple[Genome, ...]:
-    """Fixed recipes from the literature, at half and at three quarters of the channels."""
-    made: list[tuple[Stage, ...]] = []
-    for ratio in (0.75, 0.5):
-        p = Prune((ratio,) * space.groups, epochs=space.epochs[-1])
-        d = Distill(width=ratio, epochs=space.epochs[-1])
-        polish = replace(d, width=1.0, teacher="compressed")
-        made += [(p, Quantize()), (d, Quantize()), (p, Quantize(), polish), (d, p, Quantize())]
-    return tuple(Genome(stages) for stages in made)
+    blocks: int = 0
+    criteria: tuple[Criterion, ...] = get_args(Criterion)
 
 
 def random_genome(rng: Random, space: Space) -> Genome:
-    """Any subset of the stages in any order, each with random parameters."""
-    stages = [_random_stage(rng, space, kind) for kind in (Prune, Distill) if rng.random() < 0.7]
-    stages.insert(rng.randint(0, len(stages)), _random_stage(rng, space, Quantize))
+    """A subset of the stages in any order, each with random parameters."""
+    stages = [_random_stage(rng, space, kind) for kind in _KINDS if rng.random() < _PRESENCE[kind]]
     rng.shuffle(stages)
     return canonical(Genome(tuple(stages)))
 
 
 def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
-    """Vary one stage, insert a missing one, delete one, or swap two."""
+    """Vary one stage, insert one (a second of its kind, perhaps), delete one, or swap two."""
     stages = list(genome.stages)
-    present = [type(stage) for stage in stages]
-    missing = [kind for kind in (Prune, Quantize, Distill) if kind not in present]
-    ways = ["vary"] * 4 + ["insert"] * bool(missing)
+    ways = ["vary"] * 5 + ["insert"] * (len(stages) < MOST_STAGES)
     ways += ["delete", "swap"] if len(stages) > 1 else []
     match rng.choice(ways):
         case "vary":
             index = rng.randrange(len(stages))
             stages[index] = _vary(rng, space, stages[index])
         case "insert":
-            stage = _random_stage(rng, space, rng.choice(missing))
-            stages.insert(rng.randint(0, len(stages)), stage)
+            (kind,) = rng.choices(_KINDS, [_PRESENCE[kind] for kind in _KINDS])
+            stages.insert(rng.randint(0, len(stages)), _random_stage(rng, space, kind))
         case "delete":
             del stages[rng.randrange(len(stages))]
         case "swap":
@@ -89,25 +105,10 @@ def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genom
     return _mix(rng, first, second), _mix(rng, second, first)
 
 
-def canonical(genome: Genome) -> Genome:
-    """The same network in one spelling.
-
-    A genome without `Quantize` is lowered with the default one at the end, so that is written
-    out; pruning nothing for no epochs is left out.
-    """
-    stages = [s for s in genome.stages if not (isinstance(s, Prune) and _idle(s))]
-    if not any(isinstance(stage, Quantize) for stage in stages):
-        stages.append(Quantize())
-    return Genome(tuple(stages))
-
-
-def _idle(stage: Prune) -> bool:
-    return stage.epochs == 0 and min(stage.keep) == 1.0
-
-
 def _choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
-    trained: dict[str, tuple[Any, ...]] = {} if kind is Quantize else {"epochs": space.epochs}
-    return {**_CHOICES[kind], **trained}
+    epochs = (0, *space.epochs) if kind is Quantize else space.epochs
+    criteria = {"criterion": space.criteria} if kind is Prune else {}
+    return {**_CHOICES[kind], **criteria, "epochs": epochs}
 
 
 def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:
@@ -115,42 +116,92 @@ def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:
     if kind is Prune:
         # Ratios near a common one: independent ones would all lie near the mean.
         center = rng.randrange(len(_KEEP))
-        genes["keep"] = tuple(
-            _KEEP[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)
-        )
+        near = [_KEEP[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)]
+        genes["keep"] = tuple(near) if genes["scope"] == "group" else (_KEEP[center],)
+        genes["drop"] = _random_drop(rng, space)
+    if kind is Quantize:
+        genes["weight_bits"] = _random_bits(rng, space)
     return kind(**genes)
 
 
+def _random_drop(rng: Random, space: Space) -> tuple[int, ...]:
+    if space.blocks == 0 or rng.random() < 0.8:
+        return ()
+    return tuple(sorted(rng.sample(range(space.blocks), rng.randint(1, space.blocks))))
+
+
+def _random_bits(rng: Random, space: Space) -> tuple[int, ...]:
+    """8 bits, 4 bits, or some of each."""
+    kind = rng.random()
+    if kind < 0.8:
+        return (8,) if kind < 0.4 else (4,)
+    return tuple(rng.choice((8, 4, 4, 2)) for _ in range(space.layers))
+
+
 def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
-    """One gene drawn anew; of the keep ratios, one or all move a step."""
+    """One gene drawn anew; ratios and bit widths mostly move a step."""
+    if isinstance(stage, Prune) and rng.random() < 0.6:
+        return _step_keep(rng, space, stage)
+    if isinstance(stage, Prune) and space.blocks and rng.random() < 0.3:
+        return replace(stage, drop=_toggled(rng, space, stage.drop))
+    if isinstance(stage, Quantize) and rng.random() < 0.3:
+        return replace(stage, weight_bits=_step_bits(rng, space, stage.weight_bits))
     choices = _choices(space, type(stage))
-    if isinstance(stage, Prune) and rng.random() < 0.75:
-        step = rng.choice((-1, 1))
-        chosen = range(space.groups) if rng.random() < 0.3 else (rng.randrange(space.groups),)
-        moved = [
-            _KEEP[_clamp(_nearest(ratio) + step * (i in chosen))]
-            for i, ratio in enumerate(stage.keep)
-        ]
-        return replace(stage, keep=tuple(moved))
     name = rng.choice(sorted(choices))
     others = [value for value in choices[name] if value != getattr(stage, name)]
-    return replace(stage, **{name: rng.choice(others)}) if others else stage
+    varied = replace(stage, **{name: rng.choice(others)}) if others else stage
+    if isinstance(varied, Prune) and varied.scope == "group" and len(varied.keep) == 1:
+        return replace(varied, keep=varied.keep * space.groups)
+    return varied
+
+
+def _step_keep(rng: Random, space: Space, stage: Prune) -> Prune:
+    """One ratio or all of them move a step; a uniform one may become one per group."""
+    keep, scope = stage.keep, stage.scope
+    if scope == "uniform" and rng.random() < 0.5:
+        keep, scope = keep * space.groups, "group"
+    chosen = range(len(keep)) if rng.random() < 0.3 else (rng.randrange(len(keep)),)
+    step = rng.choice((-1, 1))
+    moved = tuple(
+        _KEEP[_clamp(_nearest(ratio) + step)] if i in chosen else ratio
+        for i, ratio in enumerate(keep)
+    )
+    return replace(stage, keep=moved, scope=scope)
+
+
+def _toggled(rng: Random, space: Space, drop: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(drop) ^ {rng.randrange(space.blocks)}))
+
+
+def _step_bits(rng: Random, space: Space, bits: tuple[int, ...]) -> tuple[int, ...]:
+    """All layers to one width, or a single layer to another."""
+    if rng.random() < 0.4:
+        return (rng.choice((8, 4)),)
+    each = list(bits) if len(bits) == space.layers else [bits[0]] * space.layers
+    each[rng.randrange(space.layers)] = rng.choice((8, 4, 2))
+    return tuple(each)
 
 
 def _mix(rng: Random, order: Genome, other: Genome) -> Genome:
-    theirs = {type(stage): stage for stage in other.stages}
     stages: list[Stage] = []
     for stage in order.stages:
-        mate = theirs.get(type(stage), stage)
-        genes: dict[str, Any] = {}
-        for gene in fields(stage):
-            mine, its = getattr(stage, gene.name), getattr(mate, gene.name)
-            if gene.name == "keep":
-                genes["keep"] = tuple(rng.choice(pair) for pair in zip(mine, its, strict=True))
-            else:
-                genes[gene.name] = rng.choice((mine, its))
-        stages.append(replace(stage, **genes))
+        mates = [mate for mate in other.stages if type(mate) is type(stage)]
+        stages.append(_crossed(rng, stage, rng.choice(mates)) if mates else stage)
     return canonical(Genome(tuple(stages)))
+
+
+def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
+    """Each gene from either; ratios are mixed one by one and keep the scope they belong to."""
+    genes = {
+        gene.name: getattr(rng.choice((stage, mate)), gene.name)
+        for gene in fields(stage)
+        if gene.name not in ("keep", "scope")
+    }
+    if isinstance(stage, Prune) and isinstance(mate, Prune):
+        genes |= {"keep": stage.keep, "scope": stage.scope}
+        if len(stage.keep) == len(mate.keep) > 1:
+            genes["keep"] = tuple(map(rng.choice, zip(stage.keep, mate.keep, strict=True)))
+    return replace(stage, **genes)
 
 
 def _nearest(ratio: float) -> int:

@@ -28,7 +28,7 @@ class Tensor:
     """One tensor of a `Graph`: real value = scale * (quantized value - zero_point).
 
     `scales` holds float32 values: one, or one per channel along `axis`. `data` is the value of a
-    constant (int8 or int32, in `shape`) and None for an activation.
+    constant (of NumPy type `item`, in `shape`) and None for an activation.
     """
 
     name: str
@@ -47,6 +47,11 @@ class Tensor:
     def size_bytes(self) -> int:
         bits = {"int8": 8, "int16": 16, "int32": 32, "int4": 4}[self.dtype]
         return (self.elements * bits + 7) // 8
+
+    @property
+    def item(self) -> npt.DTypeLike:
+        """The NumPy type that holds the values: int4 has none of its own and is held as int8."""
+        return np.dtype("int8" if self.dtype == "int4" else self.dtype)
 
     @property
     def scale(self) -> float:
@@ -143,6 +148,20 @@ class Samples:
     outputs: Int8Array
 
 
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What a stage took: epochs of training, and seconds on one thread.
+
+    A stage whose result came from the prefix cache (`cached`) has the seconds of the first time,
+    so that costs compare. The last entry of a model, "lower", is the lowering to integers.
+    """
+
+    stage: str
+    epochs: int
+    seconds: float
+    cached: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantizedModel:
     """A candidate, compressed: the integer graph and its accuracy on the host.
@@ -155,5 +174,9 @@ class QuantizedModel:
     graph: Graph
     accuracy: float
     samples: Samples
-    epochs: int
-    seconds: float
+    costs: tuple[StageCost, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training that this candidate needs after the original network's."""
+        return sum(cost.epochs for cost in self.costs)

@@ -7,19 +7,13 @@ what is there may be used, whoever built it, and processes may build the same en
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from compress.cache_folder import cache_folder
 from compress.errors import UserError
-
-
-def cache_folder() -> Path:
-    """Where built things are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "hil-compress"
 
 
 def hash_of(texts: Iterable[str], files: Iterable[Path] = ()) -> str:

@@ -101,6 +101,7 @@ def try_genome(context: Context, number: int, genome: Genome) -> Trial:
         accuracy=model.accuracy,
         measurement=measurement,
         epochs=model.epochs,
+        costs=model.costs,
         program_sha256=program.sha256,
     )
 

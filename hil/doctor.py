@@ -21,12 +21,13 @@ from pyocd.target import TARGET
 from pyocd.target.pack.pack_target import ManagedPacks
 
 from compress import oracle
+from compress.cache_folder import cache_folder
 from compress.errors import HilError
 from compress.tflite import export_tflite
 from hil import benches, smoke, words
 from hil.bench_state import quarantine_text, state_folder
 from hil.build import compiler_version
-from hil.cache import cache_folder
+from hil.cmsis_nn import VARIABLE, cmsis_nn
 from hil.emulator import counting_arguments, qemu_version
 from hil.types import Board, Measurement
 from hil.usb import closed_debug_probes, port_problem, udev_command
@@ -104,6 +105,11 @@ def _newlib() -> Check:
     return Check("newlib-nano", True, str(path.resolve()))
 
 
+def _kernels() -> Check:
+    mend = f"unset {VARIABLE}, or let it name a CMSIS-NN from 7.0.0 on"
+    return _attempt("kernels", lambda: str(cmsis_nn()), mend)
+
+
 def _pyocd() -> Check:
     found = f"pyOCD {version('pyocd')}, probes: {', '.join(sorted(PROBE_CLASSES))}"
     if "qemu" in PROBE_CLASSES:
@@ -163,7 +169,7 @@ def _plugin() -> Check:
     return _attempt("counting plug-in", lambda: counting_arguments()[1], mend)
 
 
-_TOOLS = (_compiler, _newlib, _pyocd, _oracle, _folders)
+_TOOLS = (_compiler, _newlib, _kernels, _pyocd, _oracle, _folders)
 _EMULATOR = (_qemu, _host_compiler, _plugin)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from compress.errors import OverBudget, UnsupportedLayer, UserError
 from compress.pipeline import train_original
-from compress.space import Space, baseline
+from compress.recipes import baseline
+from compress.space import Space
 from compress.tasks import get_task
 from compress.types import Task
 from hil.board import board_sha256, load_board, without_limits
@@ -78,7 +79,9 @@ def search(settings: Settings, board: Board, store: Store, rule: "StopRule") -> 
     check_feasible(get_task(settings.task), board)
     start = partial(open_context, settings, board)
     context = start()
-    space = Space.of(context.original.task, len(context.original.groups))
+    task = context.original.task
+    epochs = (task.fine_tune.epochs, 2 * task.fine_tune.epochs)
+    space = Space(len(context.original.groups), 0, epochs)
     engine = Nsga2(space, rule.limits, settings.seed, settings.population)
     with Workers(settings.processes, start) as workers, SearchProgress(settings) as progress:
         while not rule.reason(store):

@@ -117,7 +117,7 @@ def _read(path: Path) -> bytes:
 def _task_network(name: str) -> bytes:
     """The int8 baseline of a task, seed 0; trained once and kept in the cache."""
     from compress.pipeline import compress, train_original  # torch: only where it is needed
-    from compress.space import baseline
+    from compress.recipes import baseline
     from hil.progress import training_progress
 
     task = get_task(name)

@@ -14,7 +14,8 @@ import numpy as np
 from deap import base, tools
 
 from compress.genome import Genome
-from compress.space import Space, baseline, crossover, mutate, random_genome, recipes
+from compress.recipes import baseline, recipes
+from compress.space import Space, crossover, mutate, random_genome
 from hil.pareto import costs
 from hil.types import Board, Trial
 
@@ -106,7 +107,7 @@ class Nsga2:
         random.seed(f"{self.seed}:{self.generation}")
         rng = random.Random(random.random())
         if self.generation == 0:
-            start = [baseline(), *recipes(self.space)][: self.size]
+            start = [baseline(), *recipes(self.space.epochs[-1])][: self.size]
             genomes = [genome for genome in start if self._is_new(genome)]
         else:
             genomes = []

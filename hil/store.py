@@ -23,7 +23,7 @@ from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
 FILE_NAME = "store.sqlite"
-_JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance")
+_JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance", "costs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from compress.errors import UserError
 
 APPLICATION_ID = 0x48494C43  # "HILC"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: genomes of the whole space, costs by stage
 BUSY_TIMEOUT_MS = 10_000
 
 _TABLES = (
@@ -31,7 +31,7 @@ _TABLES = (
          genome TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('measured', 'infeasible')),
          accuracy REAL, measurement TEXT NOT NULL, reason TEXT NOT NULL, violation REAL NOT NULL,
          epochs INTEGER NOT NULL, seconds TEXT NOT NULL, program_sha256 TEXT NOT NULL,
-         provenance TEXT NOT NULL, created REAL NOT NULL) STRICT""",
+         provenance TEXT NOT NULL, costs TEXT NOT NULL, created REAL NOT NULL) STRICT""",
     """CREATE TABLE finals (number INTEGER NOT NULL REFERENCES trials, split TEXT NOT NULL,
          correct INTEGER NOT NULL, total INTEGER NOT NULL, accuracy REAL NOT NULL,
          PRIMARY KEY (number, split)) STRICT""",

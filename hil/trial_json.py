@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from compress.genome import Genome
+from compress.types import StageCost
 from hil.types import Measurement, Provenance, Sizes, Trial
 
 Json = dict[str, Any]
@@ -80,6 +81,7 @@ def trial_to_json(trial: Trial) -> Json:
         "seconds": dict(trial.seconds),
         "program_sha256": trial.program_sha256,
         "provenance": asdict(trial.provenance),
+        "costs": [asdict(cost) for cost in trial.costs],
     }
 
 
@@ -98,4 +100,5 @@ def trial_from_json(fields: Mapping[str, Any]) -> Trial:
         seconds=fields["seconds"],
         program_sha256=fields["program_sha256"],
         provenance=Provenance(**fields["provenance"]),
+        costs=tuple(StageCost(**cost) for cost in fields["costs"]),
     )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from compress.genome import Genome
 from compress.ops import Op
-from compress.types import Graph
+from compress.types import Graph, StageCost
 
 CounterKind = Literal["insn", "model", "dwt", "systick"]
 COUNTER_UNITS: dict[str, str] = {
@@ -244,6 +244,7 @@ class Trial:
 
     state "measured": `measurement` is set; it ran on the board and was bit-equal.
     state "infeasible": `reason` says why, `violation` by how much (relative, > 0).
+    `epochs` and `costs` are the training that its stages need; `seconds` is what this trial took.
     """
 
     number: int
@@ -257,3 +258,4 @@ class Trial:
     seconds: Mapping[str, float]
     program_sha256: str
     provenance: Provenance
+    costs: tuple[StageCost, ...] = ()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.cache_folder import cache_folder
 from compress.errors import UserError
 from compress.types import Array
 
@@ -23,8 +24,7 @@ Arrays = dict[str, Array]
 
 def data_folder() -> Path:
     """Where the entries are."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "hil-compress" / "data"
+    return cache_folder() / "data"
 
 
 def key_of(parameters: object, sources: Iterable[Path]) -> str:

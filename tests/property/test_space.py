@@ -7,22 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compress.canonical import canonical
 from compress.errors import UserError
-from compress.genome import Distill, Genome, Prune, Quantize
-from compress.space import Space, baseline, canonical, crossover, mutate, random_genome, recipes
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
+from compress.recipes import baseline, recipes
+from compress.space import MOST_STAGES, Space, crossover, mutate, random_genome
 
-SPACE = Space(groups=3, epochs=(1, 2))
+SPACE = Space(groups=3, layers=4, epochs=(1, 2), blocks=2)
 seeds = st.integers(0, 2**32)
 
 
 def _well_formed(genome: Genome) -> None:
     kinds = [type(stage) for stage in genome.stages]
-    assert kinds.count(Quantize) == 1
-    assert len(kinds) == len(set(kinds))
+    assert Quantize in kinds
+    assert len(kinds) <= MOST_STAGES + 1
     for stage in genome.stages:
         if isinstance(stage, Prune):
-            assert len(stage.keep) == SPACE.groups
+            assert len(stage.keep) == (SPACE.groups if stage.scope == "group" else 1)
             assert all(0 < ratio <= 1 for ratio in stage.keep)
+            assert set(stage.drop) <= {0, 1}
+        if isinstance(stage, Quantize):
+            assert len(stage.weight_bits) in (1, SPACE.layers)
+            assert set(stage.weight_bits) <= {8, 4, 2}
         if isinstance(stage, Distill):
             assert 0 < stage.width <= 1
     assert canonical(genome) == genome
@@ -34,6 +40,10 @@ def test_random_genomes_and_their_offspring_are_well_formed(seed: int) -> None:
     first, second = random_genome(rng, SPACE), random_genome(rng, SPACE)
     for genome in (first, second, *crossover(rng, first, second), mutate(rng, SPACE, first)):
         _well_formed(genome)
+    walked = first
+    for _ in range(20):
+        walked = mutate(rng, SPACE, walked)
+        _well_formed(walked)
 
 
 @given(seeds)
@@ -57,17 +67,17 @@ def test_json_round_trip_keeps_the_key(seed: int) -> None:
     assert again.key == genome.key
 
 
-def test_variation_reaches_every_subset_and_order() -> None:
+def test_variation_reaches_every_subset_order_and_repeats() -> None:
     rng, genome, seen = Random(0), baseline(), set()
-    for _ in range(3000):
+    for _ in range(6000):
         genome = mutate(rng, SPACE, genome)
         seen.add(genome.order)
     three = {"PQD", "PDQ", "QPD", "QDP", "DPQ", "DQP"}
-    assert seen == three | {"PQ", "QP", "DQ", "QD", "Q"}
+    assert seen >= three | {"PQ", "QP", "DQ", "QD", "Q", "SQ", "PSQ", "PDPQ"}
 
 
 def test_recipes_are_distinct_and_well_formed() -> None:
-    genomes = recipes(SPACE)
+    genomes = recipes(2)
     for genome in genomes:
         _well_formed(genome)
     assert len({genome.key for genome in genomes}) == len(genomes)
@@ -76,6 +86,40 @@ def test_recipes_are_distinct_and_well_formed() -> None:
 def test_order_matters_to_the_key() -> None:
     p, q = Prune((0.5, 0.5, 0.5)), Quantize()
     assert Genome((p, q)).key != Genome((q, p)).key
+
+
+def _same(*genomes: Genome) -> bool:
+    return len({canonical(genome).key for genome in genomes}) == 1
+
+
+def test_genes_without_effect_do_not_make_another_genome() -> None:
+    q = Quantize()
+    assert _same(Genome(()), Genome((q,)))
+    assert _same(Genome((Quantize(percentile=99.5),)), Genome((q,)))
+    assert _same(Genome((Quantize(weight_bits=(4,)), q)), Genome((q,)))
+    assert _same(Genome((Quantize(learn_ranges=True),)), Genome((q,)))
+    assert _same(Genome((Quantize((4, 4, 4, 4)),)), Genome((Quantize((4,)),)))
+    assert _same(Genome((Prune((0.5, 0.5, 0.5)), q)), Genome((Prune((0.5,), scope="uniform"), q)))
+    assert _same(
+        Genome((Prune((0.5, 0.75, 1.0), "sensitivity"), q)), Genome((Prune((0.5, 0.75, 1.0)), q))
+    )
+    assert _same(Genome((Prune((1.0, 1.0, 1.0), epochs=0), q)), Genome((q,)))
+    assert _same(Genome((Sparsify(0.9, "2:4"), q)), Genome((Sparsify(0.5, "2:4"), q)))
+    scratch = Distill(weight=0.0, fresh=True)
+    assert _same(Genome((Distill("compressed", 8.0, 0.0, fresh=True), q)), Genome((scratch, q)))
+
+
+def test_genes_with_effect_do() -> None:
+    q = Quantize()
+    assert not _same(
+        Genome((Quantize(learn_ranges=True, epochs=1),)), Genome((Quantize(epochs=1),))
+    )
+    trained_between = Genome((Quantize((4,)), Prune((0.5,), scope="uniform"), q))
+    assert not _same(trained_between, Genome(trained_between.stages[1:]))
+    assert not _same(
+        Genome((Prune((0.5,), "sensitivity", "global"), q)),
+        Genome((Prune((0.5,), "l2", "global"), q)),
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from trials import PROVENANCE, measured
 from compress.errors import UserError
 from compress.genome import Genome, Prune, Quantize
 from compress.pipeline import train_original
-from compress.space import baseline
+from compress.recipes import baseline
 from compress.tasks.digits import TASK
 from compress.types import Recipe
 from hil.board import load_board

@@ -6,11 +6,12 @@ import pytest
 from trials import measured
 
 from compress.genome import Genome, Prune
-from compress.space import Space, baseline
+from compress.recipes import baseline
+from compress.space import Space
 from hil.search import ConstrainedFitness, Limits, Nsga2, growth
 from hil.types import Trial
 
-SPACE = Space(groups=3, epochs=(1, 2))
+SPACE = Space(groups=3, layers=4, epochs=(1, 2))
 LIMITS = Limits(accuracy=0.9, flash_bytes=60_000, ram_bytes=20_000)
 
 

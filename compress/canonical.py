@@ -1,0 +1,118 @@
+"""One spelling per network: genes that have no effect are set to their defaults.
+
+A search must not try the same network twice under two names, and stages seeded by their prefix
+must not differ by genes that mean nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from compress.genome import Distill, Genome, Pattern, Prune, Quantize, Sparsify, Stage
+
+_PATTERN_SHARES: dict[Pattern, float] = {"1:4": 0.75, "2:4": 0.5}
+
+
+def canonical(genome: Genome) -> Genome:
+    """The same network in one spelling.
+
+    A genome without `Quantize` is lowered with the default one at the end, so that is written
+    out. Stages that change nothing are left out; a `Quantize` that another replaces before
+    anything was trained under it is one of them.
+    """
+    stages = [_spelled(stage) for stage in genome.stages]
+    if not any(isinstance(stage, Quantize) for stage in stages):
+        stages.append(Quantize())
+    kept = [stage for i, stage in enumerate(stages) if not _idle(stage, stages[i + 1 :])]
+    return Genome(
+        tuple(
+            replace(stage, learn_ranges=False)
+            if isinstance(stage, Quantize) and not _trained_under(stage, kept[i + 1 :])
+            else stage
+            for i, stage in enumerate(kept)
+        )
+    )
+
+
+def _spelled(stage: Stage) -> Stage:
+    match stage:
+        case Prune():
+            return _prune(stage)
+        case Sparsify():
+            share = _PATTERN_SHARES.get(stage.pattern, stage.share)
+            scope = stage.scope if stage.pattern == "element" else "layer"
+            return replace(stage, share=share, scope=scope, rounds=_rounds(stage))
+        case Quantize():
+            defaults = Quantize()
+            percentile = stage.calibration == "percentile"
+            return replace(
+                stage,
+                weight_bits=_shortest(stage.weight_bits),
+                activation_bits=_shortest(stage.activation_bits),
+                percentile=stage.percentile if percentile else defaults.percentile,
+            )
+        case Distill():
+            return _distill(stage)
+
+
+def _prune(stage: Prune) -> Prune:
+    """Equal ratios per group are a uniform one; a rank within a group needs no sensitivity."""
+    keep, scope, criterion = stage.keep, stage.scope, stage.criterion
+    if scope != "group":
+        keep = (fmean(keep),) if len(keep) > 1 else keep
+    elif len(set(keep)) == 1:
+        keep, scope = keep[:1], "uniform"
+    if max(keep) == min(keep) == 1.0:
+        scope, criterion = "uniform", "l2"
+    if criterion == "sensitivity" and scope != "global":
+        criterion = "l2"
+    drop = tuple(sorted(set(stage.drop)))
+    rounds = _rounds(stage) if min(keep) < 1.0 else 1
+    return replace(stage, keep=keep, scope=scope, criterion=criterion, drop=drop, rounds=rounds)
+
+
+def _distill(stage: Distill) -> Distill:
+    """A teacher that no term of the loss listens to is none."""
+    defaults = Distill()
+    if stage.features == "none":
+        stage = replace(stage, feature_weight=defaults.feature_weight)
+        if stage.weight == 0.0:
+            stage = replace(stage, teacher=defaults.teacher)
+    if stage.weight == 0.0:
+        stage = replace(stage, temperature=defaults.temperature)
+    return stage
+
+
+def _rounds(stage: Prune | Sparsify) -> int:
+    return stage.rounds if stage.epochs > 0 else 1
+
+
+def _shortest(bits: tuple[int, ...]) -> tuple[int, ...]:
+    return bits[:1] if len(set(bits)) == 1 else bits
+
+
+def _idle(stage: Stage, later: Sequence[Stage]) -> bool:
+    match stage:
+        case Prune():
+            unchanged = min(stage.keep) == 1.0 and not stage.drop and not stage.reestimate
+            return unchanged and stage.epochs == 0
+        case Sparsify():
+            return stage.share == 0.0 and stage.epochs == 0
+        case Quantize():
+            replaced = next((s for s in later if isinstance(s, Quantize) or s.epochs > 0), None)
+            return stage.epochs == 0 and isinstance(replaced, Quantize) and not stage.equalize
+        case Distill():
+            shape = (stage.width, stage.depth, stage.kernel, stage.separable, stage.fresh)
+            return stage.epochs == 0 and shape == (1.0, 1.0, 0, False, False)
+
+
+def _trained_under(stage: Quantize, later: Sequence[Stage]) -> bool:
+    """Whether any training happens before the scheme is replaced or the genome ends."""
+    if stage.epochs > 0:
+        return True
+    for following in later:
+        if isinstance(following, Quantize):
+            return False
+        if following.epochs > 0:
+            return True
+    return False
