@@ -9,11 +9,9 @@ import math
 from itertools import dropwhile
 from typing import assert_never
 
-import numpy as np
-
 from compress.accumulate import accumulator_offset
 from compress.errors import UnsupportedLayer, UserError
-from compress.fixedpoint import clamp_range, conv_multipliers
+from compress.fixedpoint import INT4_MAX, INT4_MIN, clamp_range, conv_multipliers
 from compress.lookup import lookup_table
 from compress.ops import (
     Add,
@@ -208,14 +206,18 @@ def _check_constants(
     graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected, channels: int, axis: int
 ) -> None:
     weights, bias = graph.tensors[op.weights], graph.tensors[op.bias]
-    for tensor, dtype in ((weights, np.int8), (bias, np.int32)):
+    for tensor, dtypes in ((weights, ("int8", "int4")), (bias, ("int32",))):
         data = tensor.data
         _require(data is not None, op.name, f"{tensor.name} has no data")
-        if tensor.dtype != np.dtype(dtype).name or (data is not None and data.dtype != dtype):
+        if tensor.dtype not in dtypes or (data is not None and data.dtype != tensor.item):
             raise UnsupportedLayer(f"{op.name}: {tensor.name} is {tensor.dtype}")
         _require(data is not None and data.shape == tensor.shape, op.name, f"{tensor.name} shape")
         _require(all(math.isfinite(s) and s > 0 for s in tensor.scales), op.name, "scales")
     _require(min(weights.shape, default=0) >= 1, op.name, f"weights of shape {weights.shape}")
+    if weights.dtype == "int4" and weights.data is not None:
+        lowest, highest = int(weights.data.min()), int(weights.data.max())
+        in_range = lowest >= INT4_MIN and highest <= INT4_MAX
+        _require(in_range, op.name, f"int4 weights of {lowest} .. {highest}")
     _require(weights.shape[axis : axis + 1] == (channels,), op.name, "weights' shape")
     _require(bias.shape == (channels,), op.name, f"bias of shape {bias.shape}")
     if weights.zero_point != 0 or bias.zero_point != 0:

@@ -22,6 +22,7 @@ from compress.types import Graph, Tensor
 Int64Array = npt.NDArray[np.int64]
 
 INT8_MIN, INT8_MAX = -128, 127
+INT4_MIN, INT4_MAX = -8, 7
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:

@@ -1,7 +1,9 @@
 """Export a `Graph` as a .tflite file that any TensorFlow Lite runtime executes.
 
 Explicit padding that is neither SAME nor VALID becomes a PAD (zero point) or, before a maximum,
-a PADV2 (-128); `compress.tflite_import` fuses it back. Equal graphs give equal bytes.
+a PADV2 (-128); `compress.tflite_import` fuses it back. int4 weights stay int4 where TensorFlow Lite
+2.14 has a kernel for them and become int8 of the same values elsewhere. Equal graphs give equal
+bytes.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ _INDEX_FIELDS = frozenset(("input", "inputs", "left", "right", "weights", "bias"
 
 def export_tflite(graph: Graph) -> bytes:
     """The .tflite file. Raises UnsupportedLayer for an average pool that is padded explicitly."""
-    return write(_Exporter(referenced_only(graph)).file())
+    return write(_Exporter(_with_known_weights(referenced_only(graph))).file())
 
 
 def referenced_only(graph: Graph) -> Graph:
@@ -86,6 +88,16 @@ def referenced_only(graph: Graph) -> Graph:
         ops.append(dataclasses.replace(op, **changes))
     tensors = tuple(graph.tensors[i] for i in ordered)
     return Graph(graph.name, tensors, tuple(ops), index[graph.input], index[graph.output])
+
+
+def _with_known_weights(graph: Graph) -> Graph:
+    """int4 weights as int8 where an operator that reads them has no kernel for int4: a
+    FULLY_CONNECTED with a scale per unit."""
+    tensors = list(graph.tensors)
+    for op in graph.ops:
+        if isinstance(op, FullyConnected) and len(tensors[op.weights].scales) > 1:
+            tensors[op.weights] = dataclasses.replace(tensors[op.weights], dtype="int8")
+    return dataclasses.replace(graph, tensors=tuple(tensors))
 
 
 class _Exporter:

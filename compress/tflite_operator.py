@@ -15,6 +15,7 @@ from compress.tflite_file import KIND_NAMES, File, FileOperator, TensorType
 from compress.tflite_tensor import type_name
 from compress.windows import same_padding
 
+_TYPES = (TensorType.INT4, TensorType.INT8, TensorType.INT32)
 _ACTIVATIONS = {code: activation for activation, code in ACTIVATION_CODES.items()}
 
 
@@ -22,7 +23,7 @@ def checked_label(file: File, position: int, kinds: Container[int]) -> str:
     """How messages and the graph call the operator, once its kind and operands are acceptable.
 
     Raises UnsupportedLayer for a kind that is not in `kinds` and for operands of other types
-    than int8 and int32, UserError for missing operands.
+    than int4, int8 and int32, UserError for missing operands.
     """
     stored = file.operators[position]
     kind = KIND_NAMES.get(stored.code, f"operator {stored.code}")
@@ -33,7 +34,7 @@ def checked_label(file: File, position: int, kinds: Container[int]) -> str:
         raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
     for index in (*(i for i in stored.inputs if i >= 0), *stored.outputs):
         tensor = file.tensors[index]
-        if tensor.type not in (TensorType.INT8, TensorType.INT32):
+        if tensor.type not in _TYPES:
             found = type_name(tensor.type)
             raise UnsupportedLayer(f"{label}: {tensor.name} is {found}, must be int8")
     return label

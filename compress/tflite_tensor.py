@@ -9,9 +9,13 @@ import numpy as np
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.tflite_file import FileTensor, TensorType
-from compress.types import Array, DType, Tensor
+from compress.types import Array, DType, Int8Array, Tensor
 
-FILE_TYPES: Mapping[DType, int] = {"int8": TensorType.INT8, "int32": TensorType.INT32}
+FILE_TYPES: Mapping[DType, int] = {
+    "int8": TensorType.INT8,
+    "int4": TensorType.INT4,
+    "int32": TensorType.INT32,
+}
 _DTYPES: Mapping[int, DType] = {code: dtype for dtype, code in FILE_TYPES.items()}
 _TYPE_NAMES: Mapping[int, str] = {
     code: name.lower() for name, code in vars(TensorType).items() if isinstance(code, int)
@@ -24,7 +28,7 @@ def type_name(code: int) -> str:
 
 
 def to_file(tensor: Tensor) -> FileTensor:
-    """Raises UnsupportedLayer for a type other than int8 and int32."""
+    """Raises UnsupportedLayer for a type that is not in FILE_TYPES."""
     if tensor.dtype not in FILE_TYPES:
         raise UnsupportedLayer(f"{tensor.name}: {tensor.dtype} is not exported")
     return FileTensor(
@@ -35,8 +39,25 @@ def to_file(tensor: Tensor) -> FileTensor:
         (tensor.zero_point,) * len(tensor.scales),
         # With one scale the axis says nothing; it must not make equal tensors differ.
         tensor.axis or 0 if len(tensor.scales) > 1 else 0,
-        None if tensor.data is None else raw_bytes(tensor.data),
+        None if tensor.data is None else _stored(tensor.data, tensor.dtype),
     )
+
+
+def _stored(values: Array, dtype: DType) -> Array:
+    return packed(values) if dtype == "int4" else raw_bytes(values)
+
+
+def packed(values: Array) -> Array:
+    """int4 values (int8, any shape) as uint8, two per byte, the first of them in the low nibble."""
+    nibbles = np.append(values.reshape(-1), np.zeros(values.size % 2, np.int8)).view(np.uint8)
+    pairs = nibbles.reshape(-1, 2) & 15
+    return pairs[:, 0] | pairs[:, 1] << 4
+
+
+def _unpacked(stored: Array, count: int) -> Int8Array:
+    """Inverse of `packed`: the first `count` values, their sign extended."""
+    nibbles = np.stack([stored & 15, stored >> 4], axis=1).reshape(-1)[:count]
+    return (nibbles.astype(np.int8) ^ 8) - np.int8(8)
 
 
 def raw_bytes(values: Array) -> Array:
@@ -64,10 +85,14 @@ def from_file(stored: FileTensor) -> Tensor:
 
 
 def _values(stored: FileTensor, raw: Array, dtype: DType) -> Array:
-    item = np.dtype(dtype).newbyteorder("<")
-    if min(stored.shape, default=1) < 0 or math.prod(stored.shape) * item.itemsize != raw.size:
+    count = math.prod(stored.shape)
+    expected = Tensor(stored.name, stored.shape, dtype, (1.0,)).size_bytes
+    if min(stored.shape, default=1) < 0 or expected != raw.size:
         raise UserError(
             f"tensor {stored.name}: {raw.size} bytes of data for shape {stored.shape} of {dtype}"
         )
+    if dtype == "int4":
+        return _unpacked(raw, count).reshape(stored.shape)
+    item = np.dtype(dtype).newbyteorder("<")
     values: Array = np.frombuffer(raw.tobytes(), item).astype(dtype)
     return values.reshape(stored.shape)

@@ -34,7 +34,7 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.types import Array, Graph, Int8Array, Tensor
+from compress.types import Array, DType, Graph, Int8Array, Tensor
 
 OP_KINDS = (
     "conv",
@@ -114,11 +114,12 @@ class GraphBuilder:
         gain: float = 1.0,
         weight_scale: float = 0.01,
         per_channel: bool = True,
+        weight_bits: int = 8,
     ) -> int:
         x = self.tensors[source]
         taps = (*kernel, x.shape[3])
         weights, bias, scale = self._constants(
-            x, (channels, *taps), channels, 0 if per_channel else None, weight_scale
+            x, (channels, *taps), channels, 0 if per_channel else None, weight_scale, weight_bits
         )
         shape = self._window_shape(x.shape, channels, kernel, stride, dilation, padding)
         out = self._activation(self._name("conv"), shape, scale * gain, zero_point)
@@ -150,11 +151,17 @@ class GraphBuilder:
         gain: float = 1.0,
         weight_scale: float = 0.02,
         per_channel: bool = True,
+        weight_bits: int = 8,
     ) -> int:
         x = self.tensors[source]
         channels = x.shape[3] * multiplier
         weights, bias, scale = self._constants(
-            x, (1, *kernel, channels), channels, 3 if per_channel else None, weight_scale
+            x,
+            (1, *kernel, channels),
+            channels,
+            3 if per_channel else None,
+            weight_scale,
+            weight_bits,
         )
         shape = self._window_shape(x.shape, channels, kernel, stride, dilation, padding)
         out = self._activation(self._name("depthwise"), shape, scale * gain, zero_point)
@@ -182,9 +189,12 @@ class GraphBuilder:
         gain: float = 1.0,
         weight_scale: float = 0.015,
         per_channel: bool = False,
+        weight_bits: int = 8,
     ) -> int:
         x, axis = self.tensors[source], 0 if per_channel else None
-        weights, bias, scale = self._constants(x, (units, x.elements), units, axis, weight_scale)
+        weights, bias, scale = self._constants(
+            x, (units, x.elements), units, axis, weight_scale, weight_bits
+        )
         out = self._activation(self._name("dense"), (1, units), scale * gain, zero_point)
         self.ops.append(
             FullyConnected(self.tensors[out].name, source, weights, bias, out, activation)
@@ -382,20 +392,29 @@ class GraphBuilder:
         channels: int,
         axis: int | None,
         weight_scale: float,
+        weight_bits: int,
     ) -> tuple[int, int, float]:
-        """Weights, bias and an output scale that spreads the accumulators over int8."""
+        """Weights, bias and an output scale that spreads the accumulators over the output's type.
+
+        Weights of 4 and 2 bits are int4, their real values as spread as those of 8 bits.
+        """
+        highest = 2 ** (weight_bits - 1) - 1
+        coarse = 127 / highest
         spread = self.rng.uniform(0.5, 2.0, 1 if axis is None else channels) * weight_scale
-        scales = tuple(float32(s) for s in spread)
-        values: Array = self.rng.integers(-127, 128, shape, dtype=np.int8)
+        scales = tuple(float32(s * coarse) for s in spread)
+        lowest = -highest if weight_bits == 8 else -highest - 1
+        values: Array = self.rng.integers(lowest, highest + 1, shape, dtype=np.int8)
         taps = math.prod(shape) // channels
-        limit = 40 * math.isqrt(taps * 5000)
+        limit = int(40 * math.isqrt(taps * 5000) / coarse)
         biases: Array = self.rng.integers(-limit, limit + 1, channels, dtype=np.int32)
         bias_scales = tuple(float(np.float32(x.scale) * np.float32(s)) for s in scales)
         name = self._name("weights")
-        weights = self._tensor(Tensor(name, shape, "int8", scales, 0, axis, values))
+        dtype: DType = "int8" if weight_bits == 8 else "int4"
+        weights = self._tensor(Tensor(name, shape, dtype, scales, 0, axis, values))
         bias_axis = None if axis is None else 0
         bias = Tensor(self._name("bias"), (channels,), "int32", bias_scales, 0, bias_axis, biases)
-        return weights, self._tensor(bias), x.scale * max(scales) * math.sqrt(taps) * 100
+        size = max(scales) / coarse * math.sqrt(taps) * 100
+        return weights, self._tensor(bias), x.scale * size
 
 
 # Fixed examples ------------------------------------------------------------------------------
@@ -482,6 +501,9 @@ zero_points = st.sampled_from([-128, 127, 0]) | st.integers(-128, 127)
 scales = st.sampled_from([1e-6, 1 / 255, 1.0, 500.0]) | st.floats(1e-5, 10.0)
 gains = st.sampled_from([0.1, 1.0, 30.0])
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+weight_schemes = st.fixed_dictionaries(
+    {"per_channel": st.booleans(), "weight_bits": st.sampled_from([8, 4, 2])}
+)
 dilations = st.tuples(st.integers(1, 2), st.integers(1, 2))
 
 
@@ -557,7 +579,7 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
     match kind:
         case "conv":
             window, stride, dilation, padding = draw(window_parameters(x.shape, dilated=True))
-            channels, per_channel = draw(st.integers(1, 9)), draw(st.booleans())
+            channels, scheme = draw(st.integers(1, 9)), draw(weight_schemes)
             return b.conv(
                 source,
                 channels,
@@ -565,12 +587,12 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
                 stride,
                 dilation,
                 padding,
-                per_channel=per_channel,
+                **scheme,
                 **common,
             )
         case "depthwise":
             window, stride, dilation, padding = draw(window_parameters(x.shape, dilated=True))
-            multiplier, per_channel = draw(st.integers(1, 3)), draw(st.booleans())
+            multiplier, scheme = draw(st.integers(1, 3)), draw(weight_schemes)
             return b.depthwise(
                 source,
                 multiplier,
@@ -578,12 +600,12 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
                 stride,
                 dilation,
                 padding,
-                per_channel=per_channel,
+                **scheme,
                 **common,
             )
         case "fully_connected":
-            units, per_channel = draw(st.integers(1, 9)), draw(st.booleans())
-            return b.fully_connected(source, units, per_channel=per_channel, **common)
+            units, scheme = draw(st.integers(1, 9)), draw(weight_schemes)
+            return b.fully_connected(source, units, **scheme, **common)
         case "add" | "subtract" | "mul":
             right = draw_right_operand(draw, b, source)
             if kind == "mul":

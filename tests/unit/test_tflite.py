@@ -12,6 +12,7 @@ from graphs import EXAMPLES, GraphBuilder, ds_cnn, graphs, random_inputs, residu
 from hypothesis import HealthCheck, given, settings
 
 from compress import oracle, reference
+from compress.check import check_graph
 from compress.cost import cost
 from compress.errors import UnsupportedLayer, UserError
 from compress.ops import Padding
@@ -123,6 +124,38 @@ def test_an_average_pool_with_other_padding_has_no_tflite_form() -> None:
         export_tflite(b.finish(x))
 
 
+def test_int4_weights_are_packed_low_nibble_first() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.input((5,)), 3, weight_bits=4))
+    weights = graph.tensors[graph.ops[0].weights].data
+    weights.reshape(-1)[:] = [-8, 7, 0, -1, 1, 2, 3, 4, 5, 6, -7, -6, -5, -4, -3]
+    stored = read(export_tflite(graph)).tensors[graph.ops[0].weights]
+    assert stored.type == TensorType.INT4
+    assert stored.data.tobytes().hex() == "78f0214365a9cb0d"
+    back = import_tflite(export_tflite(graph), "back")
+    tensor = back.tensors[back.ops[0].weights]
+    assert (tensor.dtype, tensor.size_bytes) == ("int4", 8)
+    np.testing.assert_array_equal(tensor.data, weights)
+
+
+def test_int4_weights_without_a_kernel_are_stored_as_int8() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.input((5,)), 3, weight_bits=4, per_channel=True))
+    back = import_tflite(export_tflite(graph), "back")
+    weights = back.tensors[back.ops[0].weights]
+    assert weights.dtype == "int8"
+    np.testing.assert_array_equal(weights.data, graph.tensors[graph.ops[0].weights].data)
+
+
+def test_int4_weights_beyond_four_bits_are_refused() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.conv(b.input((4, 4, 2)), 3, weight_bits=4))
+    for value in (8, -9):
+        graph.tensors[graph.ops[0].weights].data[0, 0, 0, 0] = value
+        with pytest.raises(UserError, match="conv_0: inconsistent graph"):
+            check_graph(graph)
+
+
 def test_an_absent_bias_is_zero() -> None:
     b = GraphBuilder()
     graph = b.finish(b.conv(b.input((4, 4, 2)), 3))
@@ -232,7 +265,7 @@ def test_an_operator_outside_of_the_union_is_named(monkeypatch: pytest.MonkeyPat
         (with_tensor(1, zero_points=(0, 1, 0, 0, 0, 0, 0, 0)), "several zero points"),
         (with_tensor(1, zero_points=(3,) * 8), "conv_0: weights must be symmetric"),
         (with_tensor(1, axis=3), "conv_0: weights have 8 scales"),
-        (with_tensor(1, type=TensorType.INT4), "conv_0: weights_0 is int4"),
+        (with_tensor(1, type=TensorType.INT16), "conv_0: weights_0 is int16"),
         (with_operator(9, options={"Beta": 2.0}), "softmax_8: beta 2.0"),
         (with_operator(5, options={"FusedActivationFunction": 4}), "add_4: fused activation 4"),
         (with_operator(5, inputs=(0, 0)), "add_4: Add of"),
@@ -321,6 +354,7 @@ def test_what_the_operators_without_weights_do_not_support_is_named(
         (with_operator(5, inputs=(0,)), "add_4: 1 inputs"),
         (with_operator(0, outputs=()), "conv_0: damaged"),
         (with_tensor(1, shape=(8, 3, 3, 4)), "bytes of data for shape"),
+        (with_tensor(1, type=TensorType.INT4), "216 bytes of data for shape"),
         (with_tensor(0, shape=(1, 8, 9, 3)), "conv_0: inconsistent graph"),
         (with_tensor(0, shape=(1, 8, -8, 3)), "must be NHWC"),
         (with_tensor(0, shape=(1, 8, 2**31 - 1, 3)), "inconsistent graph"),
