@@ -9,6 +9,7 @@ sum((x - z) * w) + bias = sum(x * w) + (bias - z * sum(w)), as CMSIS-NN does too
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,16 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from compress.errors import UnsupportedLayer, UserError
-from compress.fixedpoint import Int64Array
+from compress.fixedpoint import Int64Array, reduced_multipliers, value_range
 from compress.ops import Conv2D, DepthwiseConv2D, FullyConnected
-from compress.types import Array, Graph, Int8Array
+from compress.types import Array, Graph, IntArray
 from compress.windows import pad, taps
 
 Weighted = Conv2D | DepthwiseConv2D | FullyConnected
 
 
-def accumulators(graph: Graph, op: Weighted, x: Int8Array) -> Int64Array:
-    """What `op` sums up, bias included: int64 (N, *output shape[1:]) for x int8 (N, ...)."""
+def accumulators(graph: Graph, op: Weighted, x: IntArray) -> Int64Array:
+    """What `op` sums up, bias included: int64 (N, *output shape[1:]) for x (N, ...)."""
     sums: Int64Array = accumulator(graph, op)(x).astype(np.int64)
     return sums + accumulator_offset(graph, op)
 
@@ -33,26 +34,58 @@ def accumulators(graph: Graph, op: Weighted, x: Int8Array) -> Int64Array:
 def accumulator_offset(graph: Graph, op: Weighted) -> Int64Array:
     """bias - input zero point * sum of weights, per channel: lets sums run over raw inputs.
 
-    Raises UnsupportedLayer where an accumulator could leave int32: that is undefined in C.
+    Raises UnsupportedLayer where an accumulator could leave int32, which is undefined in C: of an
+    operator on int16, whose accumulators have 64 bits, where one could leave 48 bits or, once it
+    is scaled but not yet clamped, int32.
     """
-    weights = _by_channel(graph, op).astype(np.int64)
+    reach = accumulator_reach(graph, op)
+    wide = graph.tensors[op.input].dtype == "int16"
+    bits = 48 if wide else 32
+    if max(reach) >= 2 ** (bits - 1):
+        raise UnsupportedLayer(f"{op.name}: accumulators may reach {max(reach)}, beyond int{bits}")
+    if wide:
+        scaled = max(
+            (largest * reduced >> right) + 1
+            for largest, (reduced, right) in zip(
+                reach, cycle(reduced_multipliers(graph, op)), strict=False
+            )
+        )
+        if scaled >= 2**31:
+            raise UnsupportedLayer(f"{op.name}: scaled accumulators may reach {scaled}")
+    return _offset(graph, op)
+
+
+def accumulator_reach(graph: Graph, op: Weighted) -> tuple[int, ...]:
+    """Per channel, what no partial sum of `op` exceeds in magnitude, in whatever order.
+
+    Of products of raw inputs, with `accumulator_offset` (of int16 the bias) anywhere in the sum.
+    """
+    reach = _product_reach(graph, op) + np.abs(_offset(graph, op))
+    return tuple(int(n) for n in reach)
+
+
+def _offset(graph: Graph, op: Weighted) -> Int64Array:
     zero_point = graph.tensors[op.input].zero_point
-    offset: Int64Array = _constant(graph, op.bias) - zero_point * weights.sum(axis=1)
-    reach = int((128 * np.abs(weights).sum(axis=1) + np.abs(offset)).max())
-    if reach >= 2**31:
-        raise UnsupportedLayer(f"{op.name}: accumulators may reach {reach}, beyond int32")
+    sums = _by_channel(graph, op).sum(axis=1, dtype=np.int64)
+    offset: Int64Array = _constant(graph, op.bias) - zero_point * sums
     return offset
 
 
-def accumulator(graph: Graph, op: Weighted) -> Callable[[Int8Array], Array]:
+def _product_reach(graph: Graph, op: Weighted) -> Int64Array:
+    largest = -value_range(graph.tensors[op.input].dtype)[0]
+    weights = np.abs(_by_channel(graph, op).astype(np.int64))
+    reach: Int64Array = largest * weights.sum(axis=1)
+    return reach
+
+
+def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
     """Sum of raw input * weight, without offset, as an exact number of any type."""
     weights, out = _constant(graph, op.weights), graph.tensors[op.output]
     if isinstance(op, DepthwiseConv2D):
         return _depthwise_accumulator(graph, op)
     by_channel = _by_channel(graph, op)
-    reach = 128 * int(np.abs(by_channel.astype(np.int64)).sum(axis=1).max())
-    # No partial sum exceeds `reach`, so every one is an exact integer of this type.
-    exact: npt.DTypeLike = np.float32 if reach < 2**24 else np.float64
+    # No partial sum exceeds the reach, so every one is an exact integer of this type.
+    exact: npt.DTypeLike = np.float32 if _product_reach(graph, op).max() < 2**24 else np.float64
     matrix: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(by_channel.T.astype(exact))
     if isinstance(op, FullyConnected):
         return lambda x: np.matmul(x.reshape(len(x), -1).astype(exact), matrix)
@@ -60,7 +93,7 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[Int8Array], Array]:
     kernel, stride, dilation, padding = weights.shape[1:3], op.stride, op.dilation, op.padding
     extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
 
-    def run_op(x: Int8Array) -> Array:
+    def run_op(x: IntArray) -> Array:
         rows = sliding_window_view(pad(x, padding, zero_point), extent[0], axis=1)
         windows = sliding_window_view(rows, extent[1], axis=2)
         windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
@@ -71,15 +104,16 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[Int8Array], Array]:
     return run_op
 
 
-def _depthwise_accumulator(graph: Graph, op: DepthwiseConv2D) -> Callable[[Int8Array], Array]:
-    weights, out = _constant(graph, op.weights)[0].astype(np.int32), graph.tensors[op.output]
+def _depthwise_accumulator(graph: Graph, op: DepthwiseConv2D) -> Callable[[IntArray], Array]:
+    exact: npt.DTypeLike = np.int32 if _product_reach(graph, op).max() < 2**31 else np.int64
+    weights, out = _constant(graph, op.weights)[0].astype(exact), graph.tensors[op.output]
     source = graph.tensors[op.input]
     multiplier = out.shape[3] // source.shape[3]
 
-    def run_op(x: Int8Array) -> Array:
-        padded = pad(x, op.padding, source.zero_point).astype(np.int32)
+    def run_op(x: IntArray) -> Array:
+        padded = pad(x, op.padding, source.zero_point).astype(exact)
         padded = np.repeat(padded, multiplier, axis=3) if multiplier > 1 else padded
-        sums = np.zeros((len(x), *out.shape[1:]), np.int32)
+        sums = np.zeros((len(x), *out.shape[1:]), exact)
         product = np.empty_like(sums)
         views = taps(padded, weights.shape[:2], op.stride, op.dilation, out.shape)
         for tap, weight in zip(views, weights.reshape(-1, out.shape[3]), strict=True):

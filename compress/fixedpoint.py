@@ -2,8 +2,9 @@
 
 `compress.reference` and the code generator both derive from scales by what is here and in
 `compress.parameters`, so they cannot disagree. Sources, of release 2.14:
-tensorflow/lite/kernels/internal/quantization_util.cc (multipliers), internal/common.h
-(double-rounding multiply) and kernels/kernel_util.cc (clamps, convolution scales).
+tensorflow/lite/kernels/internal/quantization_util.cc (multipliers), internal/common.cc
+(double-rounding multiply, multiply of 64 bits) and kernels/kernel_util.cc (clamps, convolution
+scales).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import numpy.typing as npt
 
 from compress.errors import UnsupportedLayer
 from compress.ops import Activation, Conv2D, DepthwiseConv2D, FullyConnected
-from compress.types import Graph, Tensor
+from compress.types import DType, Graph, Tensor
 
 Int64Array = npt.NDArray[np.int64]
 
 INT8_MIN, INT8_MAX = -128, 127
 INT4_MIN, INT4_MAX = -8, 7
+INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
+REDUCED_LARGEST_SHIFT = 7  # what TFLite asserts of a multiplier of 64-bit accumulators
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -77,6 +80,37 @@ def multiply_by_quantized_multiplier(
     return high
 
 
+def reduced_multiplier(multiplier: int, shift: int) -> tuple[int, int]:
+    """What scales a 64-bit accumulator instead of `quantize_multiplier`'s (mantissa, shift).
+
+    (reduced, right) with 0 <= reduced < 2**15 and 8 <= right <= 46: the mantissa rounded to 15
+    bits, ties upwards, and the one shift that is left to do. Raises ValueError for a shift above
+    REDUCED_LARGEST_SHIFT.
+    """
+    if shift > REDUCED_LARGEST_SHIFT:
+        raise ValueError(f"shift {shift} is above {REDUCED_LARGEST_SHIFT}")
+    return min((multiplier + 2**15) >> 16, 2**15 - 1), 15 - shift
+
+
+def multiply_by_reduced_multiplier(
+    x: Int64Array, reduced: int | Int64Array, right: int | Int64Array
+) -> Int64Array:
+    """(x * reduced + 2**(right - 1)) >> right in 64 bits: rounded once, ties upwards.
+
+    TFLite's MultiplyByQuantizedMultiplier of an int64, for int16 activations. The shift is
+    arithmetic; x of 47 bits and a sign keeps the sum inside of int64. TFLite then cuts the result
+    to int32: `compress.accumulate` refuses operators for which that would change it.
+    """
+    places = np.asarray(right, np.int64)
+    rounded: Int64Array = x * np.asarray(reduced, np.int64) + (np.int64(1) << (places - 1))
+    return rounded >> places
+
+
+def value_range(dtype: DType) -> tuple[int, int]:
+    """Lowest and highest value of an activation's type."""
+    return (INT16_MIN, INT16_MAX) if dtype == "int16" else (INT8_MIN, INT8_MAX)
+
+
 def clamp_range(tensor: Tensor, activation: Activation) -> tuple[int, int]:
     """Lowest and highest quantized value that `tensor` may take under `activation`.
 
@@ -89,17 +123,18 @@ def clamp_range(tensor: Tensor, activation: Activation) -> tuple[int, int]:
             raise UnsupportedLayer(f"{tensor.name}: scale {tensor.scale:g} is too small to clamp")
         return math.floor(float(np.float32(steps)) + 0.5)
 
+    lowest, highest = value_range(tensor.dtype)
+    zero = tensor.zero_point
     match activation:
         case Activation.NONE:
-            return INT8_MIN, INT8_MAX
+            return lowest, highest
         case Activation.RELU:
-            return max(INT8_MIN, tensor.zero_point), INT8_MAX
+            return max(lowest, zero), highest
         case Activation.RELU6:
-            highest = tensor.zero_point + quantized(6.0)
-            return max(INT8_MIN, tensor.zero_point), min(INT8_MAX, highest)
+            return max(lowest, zero), min(highest, zero + quantized(6.0))
         case Activation.RELU_N1_TO_1:
-            one, zero = quantized(1.0), tensor.zero_point
-            return max(INT8_MIN, zero - one), min(INT8_MAX, zero + one)
+            one = quantized(1.0)
+            return max(lowest, zero - one), min(highest, zero + one)
         case _:
             assert_never(activation)
 
@@ -121,6 +156,21 @@ def conv_multipliers(
     channels = graph.tensors[op.output].shape[-1]
     scales = weights.scales if len(weights.scales) == channels else weights.scales * channels
     return tuple(named_multiplier(op.name, scale_in * scale / scale_out) for scale in scales)
+
+
+def reduced_multipliers(
+    graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected
+) -> tuple[tuple[int, int], ...]:
+    """`reduced_multiplier` of each of `conv_multipliers`: for an operator on int16.
+
+    Per output channel or, as there, a single one: with acc = bias + sum of input * weight, all in
+    64 bits, output = clamp((acc * reduced + (1 << (right - 1))) >> right). There are no zero
+    points. Raises UnsupportedLayer where a ratio of scales has no such multiplier.
+    """
+    try:
+        return tuple(reduced_multiplier(*pair) for pair in conv_multipliers(graph, op))
+    except ValueError as error:
+        raise UnsupportedLayer(f"{op.name}: {error}") from None
 
 
 def named_multiplier(name: str, real: float) -> tuple[int, int]:

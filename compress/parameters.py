@@ -14,7 +14,10 @@ from compress.fixedpoint import clamp_range, named_multiplier, single_precision_
 from compress.ops import Activation, Add, Mean, Mul, Requantize, Softmax
 from compress.types import Graph
 
-ADD_LEFT_SHIFT = 20
+ADD_LEFT_SHIFT = 20  # of int8
+ADD_LEFT_SHIFT_INT16 = 15
+_WIDENING_LARGEST_SHIFT = 7  # an int8 minus a zero point, 255 at most, stays inside of int16
+_INT16_LARGEST_SHIFT = 15  # an int16 shifted left by more leaves int32
 # An int8 minus a zero point has 8 bits and a sign, a product of two 16: more shift leaves int32.
 _MUL_LARGEST_SHIFT = 15
 SOFTMAX_INTEGER_BITS = 5
@@ -24,8 +27,9 @@ SOFTMAX_INTEGER_BITS = 5
 class AddParameters:
     """output = clamp(output_offset + M_out((M_1(in1 + off1) + M_2(in2 + off2)))).
 
-    The inputs are shifted left by `left_shift` before M_1 and M_2. `*_shift` > 0 shifts left.
-    For a difference, M_2 is negative.
+    The inputs are shifted left by `left_shift` (20, of int16 15) before M_1 and M_2. All is int32
+    and each M is `multiply_by_quantized_multiplier`, of int16 tensors, too. `*_shift` > 0 shifts
+    left (none does here). For a difference, M_2 is negative.
     """
 
     left_shift: int
@@ -80,7 +84,10 @@ class SoftmaxParameters:
 
 @dataclass(frozen=True, slots=True)
 class RequantizeParameters:
-    """output = clamp(output_offset + M(input + input_offset)); `shift` > 0 shifts left."""
+    """output = clamp(output_offset + M(input + input_offset)); `shift` > 0 shifts left.
+
+    M is `multiply_by_quantized_multiplier` in int32 for every pair of int8 and int16.
+    """
 
     input_offset: int
     multiplier: int
@@ -91,13 +98,15 @@ class RequantizeParameters:
 
 
 def add_parameters(graph: Graph, op: Add) -> AddParameters:
-    """Parameters of TFLite's int8 ADD and SUB.
+    """Parameters of TFLite's int8 and int16 ADD and SUB.
 
-    Raises UnsupportedLayer if the output scale is too small.
+    Those of int16 are the general ones, for scales that need not be powers of two (in TFLite
+    `pot_scale_int16` is false). Raises UnsupportedLayer if the output scale is too small.
     """
     left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
+    left_shift = ADD_LEFT_SHIFT_INT16 if out.dtype == "int16" else ADD_LEFT_SHIFT
     twice_max = 2.0 * max(left.scale, right.scale)
-    real_output = twice_max / (2**ADD_LEFT_SHIFT * out.scale)
+    real_output = twice_max / (2**left_shift * out.scale)
     if real_output >= 1:
         raise UnsupportedLayer(
             f"{op.name}: output scale {out.scale:g} is too small for inputs of {twice_max / 2:g}"
@@ -105,7 +114,7 @@ def add_parameters(graph: Graph, op: Add) -> AddParameters:
     lo, hi = clamp_range(out, op.activation)
     right_multiplier, right_shift = named_multiplier(op.name, right.scale / twice_max)
     return AddParameters(
-        ADD_LEFT_SHIFT,
+        left_shift,
         -left.zero_point,
         *named_multiplier(op.name, left.scale / twice_max),
         -right.zero_point,
@@ -164,7 +173,13 @@ def softmax_parameters(graph: Graph, op: Softmax) -> SoftmaxParameters:
 
 
 def requantize_parameters(graph: Graph, op: Requantize) -> RequantizeParameters:
-    """Parameters of TFLite's QUANTIZE (ratio in double precision), RELU and RELU6 (in single)."""
+    """Parameters of TFLite's QUANTIZE (ratio in double precision), RELU and RELU6 (in single).
+
+    From int8 to int16, where TFLite has no integer kernel but DEQUANTIZE and QUANTIZE, nothing may
+    be lost: the input's scale is 1, 2, 4 .. 128 times the output's, exactly, and the output is
+    (input - zero point) << n, never clamped. Raises UnsupportedLayer for other ratios and for
+    what would leave int32.
+    """
     source, out = graph.tensors[op.input], graph.tensors[op.output]
     if op.activation is Activation.NONE:
         real = source.scale / out.scale
@@ -172,4 +187,12 @@ def requantize_parameters(graph: Graph, op: Requantize) -> RequantizeParameters:
         real = single_precision_ratio((source.scale,), out.scale)
     lo, hi = clamp_range(out, op.activation)
     multiplier, shift = named_multiplier(op.name, real)
+    widens = source.dtype == "int8" and out.dtype == "int16"
+    if widens and real not in [2.0**n for n in range(_WIDENING_LARGEST_SHIFT + 1)]:
+        raise UnsupportedLayer(
+            f"{op.name}: from int8 to int16 the ratio of scales must be 1, 2, 4 .. "
+            f"{2**_WIDENING_LARGEST_SHIFT}, not {real:g}"
+        )
+    if source.dtype == "int16" and shift > _INT16_LARGEST_SHIFT:
+        raise UnsupportedLayer(f"{op.name}: the ratio {real:g} of scales leaves int32")
     return RequantizeParameters(-source.zero_point, multiplier, shift, out.zero_point, lo, hi)

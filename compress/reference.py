@@ -3,8 +3,9 @@
 The semantics are those of tensorflow/lite/kernels/internal/reference/integer_ops (conv.h,
 depthwise_conv.h, fully_connected.h, add.h, mul.h, pooling.h), reference/reduce.h and
 reference/requantize.h of release 2.14 with double rounding, which is also what CMSIS-NN computes
-by default. Sums of products run in `compress.accumulate`, exactly, so results do not depend on
-the BLAS or the number of threads.
+by default; for int16 activations those of "16x8", where accumulators have 64 bits and are scaled
+by 16-bit multipliers, rounding once. Sums of products run in `compress.accumulate`, exactly, so
+results do not depend on the BLAS or the number of threads.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from compress.accumulate import accumulator, accumulator_offset
 from compress.errors import UserError
@@ -24,8 +24,11 @@ from compress.fixedpoint import (
     clamp_range,
     conv_multipliers,
     multiply_by_quantized_multiplier,
+    multiply_by_reduced_multiplier,
+    reduced_multipliers,
+    value_range,
 )
-from compress.lookup import every_int8, lookup_table
+from compress.lookup import lookup_table
 from compress.ops import (
     Add,
     AveragePool2D,
@@ -51,12 +54,11 @@ from compress.parameters import (
     requantize_parameters,
     softmax_parameters,
 )
+from compress.pools import average_pool, max_pool
 from compress.softmax import softmax_rows
-from compress.types import Graph, Int8Array
-from compress.windows import pad, taps
+from compress.types import Graph, Int8Array, IntArray, Tensor
 
-Kernel = Callable[..., Int8Array]
-Int32Array = npt.NDArray[np.int32]
+Kernel = Callable[..., IntArray]
 
 # Samples are run in blocks whose largest tensor has about this many elements: the wide
 # intermediates (8 bytes each) then stay in the cache and memory stays bounded.
@@ -69,16 +71,17 @@ def run(graph: Graph, inputs: Int8Array) -> Int8Array:
     Raises UserError for inputs of another shape or type and UnsupportedLayer for an operator
     whose parameters have no fixed-point form.
     """
-    return np.concatenate([values[graph.output] for values in _blocks(graph, inputs)])
+    outputs = [values[graph.output] for values in _blocks(graph, inputs)]
+    return np.concatenate(outputs).astype(np.int8, copy=False)
 
 
-def trace(graph: Graph, inputs: Int8Array) -> dict[int, Int8Array]:
-    """Every activation by tensor index, each int8 (N, *shape[1:]). Raises as `run` does."""
+def trace(graph: Graph, inputs: Int8Array) -> dict[int, IntArray]:
+    """Every activation by tensor index, each int8 or int16 (N, *shape[1:]). Raises as `run`."""
     blocks = list(_blocks(graph, inputs))
     return {index: np.concatenate([b[index] for b in blocks]) for index in blocks[0]}
 
 
-def _blocks(graph: Graph, inputs: Int8Array) -> Iterator[dict[int, Int8Array]]:
+def _blocks(graph: Graph, inputs: Int8Array) -> Iterator[dict[int, IntArray]]:
     shape = graph.input_tensor.shape[1:]
     if inputs.dtype != np.int8 or inputs.shape[1:] != shape or len(inputs) == 0:
         raise UserError(
@@ -89,7 +92,7 @@ def _blocks(graph: Graph, inputs: Int8Array) -> Iterator[dict[int, Int8Array]]:
     largest = max(t.elements for t in graph.tensors if t.data is None)
     block = max(1, _BLOCK_ELEMENTS // largest)
     for start in range(0, len(inputs), block):
-        values = {graph.input: inputs[start : start + block]}
+        values: dict[int, IntArray] = {graph.input: inputs[start : start + block]}
         for op, kernel in kernels:
             values[op.output] = kernel(*(values[index] for index in inputs_of(op)))
         yield values
@@ -104,9 +107,9 @@ def _kernel(graph: Graph, op: Op) -> Kernel:
         case Mul():
             return _binary(graph, op, _mul(graph, op))
         case AveragePool2D():
-            return _average_pool(graph, op)
+            return average_pool(graph, op)
         case MaxPool2D():
-            return _max_pool(graph, op)
+            return max_pool(graph, op)
         case Reshape():
             shape = graph.tensors[op.output].shape[1:]
             return lambda x: x.reshape(len(x), *shape)
@@ -129,10 +132,15 @@ def _kernel(graph: Graph, op: Op) -> Kernel:
 
 
 def _weighted(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) -> Kernel:
-    """clamp(zero point + M_c(bias_c + sum of (x - input zero point) * weight)) per channel c."""
+    """clamp(zero point + M_c(bias_c + sum of (x - input zero point) * weight)) per channel c.
+
+    On int16 there are no zero points and M_c is that of `reduced_multipliers`.
+    """
     accumulate = accumulator(graph, op)
     out = graph.tensors[op.output]
-    pairs = np.array(conv_multipliers(graph, op), np.int64)
+    wide = out.dtype == "int16"
+    multiply = multiply_by_reduced_multiplier if wide else multiply_by_quantized_multiplier
+    pairs = np.array((reduced_multipliers if wide else conv_multipliers)(graph, op), np.int64)
     offset, lo_hi = accumulator_offset(graph, op), clamp_range(out, op.activation)
     # Constants are spread over the whole row (all positions and channels of a sample): long
     # inner loops are what NumPy is fast at.
@@ -142,32 +150,43 @@ def _weighted(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) -> Ke
         for values in (offset, pairs[:, 0], pairs[:, 1])
     )
 
-    def run_op(x: Int8Array) -> Int8Array:
+    def run_op(x: IntArray) -> IntArray:
         sums = accumulate(x).reshape(len(x), -1).astype(np.int64)
         sums += offset
-        sums = multiply_by_quantized_multiplier(sums, multiplier, shift)
+        sums = multiply(sums, multiplier, shift)
         sums += out.zero_point
-        return np.clip(sums, *lo_hi, out=sums).astype(np.int8).reshape(len(x), *out.shape[1:])
+        return np.clip(sums, *lo_hi, out=sums).astype(out.item).reshape(len(x), *out.shape[1:])
 
     return run_op
 
 
 def _add(graph: Graph, op: Add) -> Kernel:
-    p = add_parameters(graph, op)
+    p, out = add_parameters(graph, op), graph.tensors[op.output]
 
-    def scaled(offset: int, multiplier: int, shift: int) -> Int64Array:
-        values = (every_int8() + offset) << p.left_shift
+    def scaled(operand: int, offset: int, multiplier: int, shift: int) -> Int64Array:
+        values = (_every_value(graph.tensors[operand]) + offset) << p.left_shift
         return multiply_by_quantized_multiplier(values, multiplier, shift)
 
-    table1 = scaled(p.input1_offset, p.input1_multiplier, p.input1_shift)
-    table2 = scaled(p.input2_offset, p.input2_multiplier, p.input2_shift)
+    table1 = scaled(op.left, p.input1_offset, p.input1_multiplier, p.input1_shift)
+    table2 = scaled(op.right, p.input2_offset, p.input2_multiplier, p.input2_shift)
 
-    def run_op(left: Int8Array, right: Int8Array) -> Int8Array:
-        sums = table1[left.view(np.uint8)] + table2[right.view(np.uint8)]
+    def run_op(left: IntArray, right: IntArray) -> IntArray:
+        sums = table1[_index(left)] + table2[_index(right)]
         sums = multiply_by_quantized_multiplier(sums, p.output_multiplier, p.output_shift)
-        return np.clip(sums + p.output_offset, p.lo, p.hi).astype(np.int8)
+        return np.clip(sums + p.output_offset, p.lo, p.hi).astype(out.item)
 
     return run_op
+
+
+def _every_value(tensor: Tensor) -> Int64Array:
+    """All values of the tensor's type, ordered by their unsigned representation: see `_index`."""
+    lowest, highest = value_range(tensor.dtype)
+    return np.roll(np.arange(lowest, highest + 1, dtype=np.int64), lowest)
+
+
+def _index(x: IntArray) -> IntArray:
+    """Where in a table over `_every_value` the values of x are."""
+    return x.view(f"u{x.itemsize}")
 
 
 def _mul(graph: Graph, op: Mul) -> Kernel:
@@ -195,16 +214,17 @@ def _binary(graph: Graph, op: Add | Mul, kernel: Kernel) -> Kernel:
     return lambda a: kernel(a, data)
 
 
-def _requantize_table(graph: Graph, op: Requantize) -> Int8Array:
-    p = requantize_parameters(graph, op)
-    values = multiply_by_quantized_multiplier(every_int8() + p.input_offset, p.multiplier, p.shift)
-    table: Int8Array = np.clip(values + p.output_offset, p.lo, p.hi).astype(np.int8)
+def _requantize_table(graph: Graph, op: Requantize) -> IntArray:
+    p, every = requantize_parameters(graph, op), _every_value(graph.tensors[op.input])
+    values = multiply_by_quantized_multiplier(every + p.input_offset, p.multiplier, p.shift)
+    out = graph.tensors[op.output]
+    table: IntArray = np.clip(values + p.output_offset, p.lo, p.hi).astype(out.item)
     return table
 
 
-def _looked_up(table: Int8Array) -> Kernel:
-    def run_op(x: Int8Array) -> Int8Array:
-        looked_up: Int8Array = table[x.view(np.uint8)]
+def _looked_up(table: IntArray) -> Kernel:
+    def run_op(x: IntArray) -> IntArray:
+        looked_up: IntArray = table[_index(x)]
         return looked_up
 
     return run_op
@@ -217,41 +237,5 @@ def _mean(graph: Graph, op: Mean) -> Kernel:
         sums = x.sum(axis=op.axes, dtype=np.int64) + p.sum_offset
         means = multiply_by_quantized_multiplier(sums, p.multiplier, p.shift) + p.output_offset
         return np.clip(means, INT8_MIN, INT8_MAX).astype(np.int8).reshape(len(x), *shape[1:])
-
-    return run_op
-
-
-def _average_pool(graph: Graph, op: AveragePool2D) -> Kernel:
-    """(sum +- count / 2) / count, truncated: to nearest, ties away from zero; in-bounds only."""
-    shape = graph.tensors[op.output].shape
-    lo_hi = clamp_range(graph.tensors[op.output], op.activation)
-
-    def window_sums(x: Int8Array) -> Int32Array:
-        padded = pad(x, op.padding, 0).astype(np.int32)
-        sums = np.zeros((len(x), *shape[1:3], x.shape[3]), np.int32)
-        for tap in taps(padded, op.filter, op.stride, (1, 1), shape):
-            sums += tap
-        return sums
-
-    counts = window_sums(np.ones((1, *graph.tensors[op.input].shape[1:3], 1), np.int8))
-
-    def run_op(x: Int8Array) -> Int8Array:
-        sums = window_sums(x)
-        means: Int32Array = (np.abs(sums) + counts // 2) // counts
-        return np.clip(np.where(sums < 0, -means, means), *lo_hi).astype(np.int8)
-
-    return run_op
-
-
-def _max_pool(graph: Graph, op: MaxPool2D) -> Kernel:
-    shape = graph.tensors[op.output].shape
-    lo_hi = clamp_range(graph.tensors[op.output], op.activation)
-
-    def run_op(x: Int8Array) -> Int8Array:
-        highest = np.full((len(x), *shape[1:]), INT8_MIN, np.int8)
-        padded = pad(x, op.padding, INT8_MIN)
-        for tap in taps(padded, op.filter, op.stride, (1, 1), shape):
-            np.maximum(highest, tap, out=highest)
-        return np.clip(highest, *lo_hi, out=highest)
 
     return run_op

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Int8Array = npt.NDArray[np.int8]
+IntArray = npt.NDArray[np.signedinteger[Any]]  # int8 or int16: values of an activation
 DType = Literal["int8", "int16", "int32", "int4"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from compress.ops import Padding
-from compress.types import Array, Int8Array
+from compress.types import Array, IntArray
 
 
 def output_size(size: int, window: int, stride: int, dilation: int, padding: int) -> int:
@@ -34,13 +34,13 @@ def same_padding(
     )
 
 
-def pad(x: Int8Array, padding: Padding, value: int) -> Int8Array:
+def pad(x: IntArray, padding: Padding, value: int) -> IntArray:
     """x (N, H, W, C) with `value` around H and W; x itself where there is nothing to pad."""
     if padding == Padding():
         return x
     n, height, width, channels = x.shape
     vertical, horizontal = padding.top + padding.bottom, padding.left + padding.right
-    padded = np.full((n, height + vertical, width + horizontal, channels), value, np.int8)
+    padded = np.full((n, height + vertical, width + horizontal, channels), value, x.dtype)
     padded[:, padding.top : padding.top + height, padding.left : padding.left + width] = x
     return padded
 
