@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from dataclasses import fields
 
-from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
+from compress.genome import Genome, Stage
 from hil.types import CounterKind
 
 COUNTED: dict[CounterKind, str] = {
@@ -69,21 +69,29 @@ def details(genome: Genome) -> str:
 
 
 def _stage(stage: Stage) -> str:
-    match stage:
-        case Prune():
-            keep = " ".join(f"{share:.2f}" for share in stage.keep)
-            return f"prune (keep {keep}, {stage.criterion}, {number_of(stage.epochs, 'epoch')})"
-        case Sparsify():
-            how = f"{stage.share:.0%} zeros" if stage.pattern == "element" else stage.pattern
-            return f"sparsify ({how} {stage.scope}, {number_of(stage.epochs, 'epoch')})"
-        case Quantize():
-            return f"quantize ({stage.calibration})"
-        case Distill():
-            start = ", fresh" if stage.fresh else ""
-            return (
-                f"distill (teacher {stage.teacher}, width {stage.width:.2f}{start}, "
-                f"T {stage.temperature:.3g}, weight {stage.weight:.2f}, "
-                f"{number_of(stage.epochs, 'epoch')})"
-            )
+    """The stage, its genes that are not as usual, and how long it trains."""
+    usual = {field.name: field.default for field in fields(stage)}
+    genes = {name: getattr(stage, name) for name in usual}
+    named = [
+        _gene(name, value)
+        for name, value in genes.items()
+        if value != usual[name] or (name == "epochs" and value > 0)
+    ]
+    return f"{type(stage).__name__.lower()} ({', '.join(named) or 'as usual'})"
+
+
+def _gene(name: str, value: object) -> str:
+    title = name.replace("_", " ")
+    match value:
+        case True:
+            return title
+        case False:
+            return f"no {title}"
+        case int() if name == "epochs":
+            return number_of(value, "epoch")
+        case float():
+            return f"{title} {value:.3g}"
+        case tuple():
+            return f"{title} {' '.join(f'{one:.3g}' for one in value)}"
         case _:
-            assert_never(stage)
+            return f"{title} {value}"
