@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
 from compress.errors import HilError, OverBudget, UserError
 from hil.cache import cached, hash_of
+from hil.cmsis_nn import cmsis_nn
 from hil.elf import read_image
 from hil.types import Board, Image, Program
 
@@ -78,7 +78,7 @@ def build(program: Program, board: Board, folder: Path) -> Image:
         for file, text in program.files.items():
             (work / file).write_text(text, encoding="utf-8")
         sources = [FIRMWARE / "main.c", work / "model.c", work / "weights.c"]
-        includes = [work, FIRMWARE, FIRMWARE / "kernels", *_cmsis_includes()]
+        includes = [work, FIRMWARE, FIRMWARE / "kernels", *cmsis_nn().includes]
         _compile(sources, work, board, includes, WARNINGS)
         objects = [work / "main.o", work / "model.o", work / "weights.o"]
         _link([*objects, *sorted(harness.glob("*.o")), archive], work, board)
@@ -115,28 +115,18 @@ def _board_macros(board: Board) -> list[str]:
 def kernel_archive(board: Board) -> Path:
     """libkernels.a, cached: CMSIS-NN and our own kernels for the board's core."""
     ours = sorted((FIRMWARE / "kernels").glob("*.c"))
-    theirs = sorted((_cmsis() / "cmsis_nn" / "Source").rglob("*.c"))
-    includes = [FIRMWARE / "kernels", *_cmsis_includes()]
-    headers = [path for folder in includes for path in folder.glob("*.h")]
-    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags], [*ours, *theirs, *headers])
+    theirs = cmsis_nn()
+    includes = [FIRMWARE / "kernels", *theirs.includes]
+    files = [*ours, *(FIRMWARE / "kernels").glob("*.h"), *theirs.sources, *theirs.headers]
+    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags], files)
 
     def make(work: Path) -> None:
-        _compile(theirs, work, board, includes, ())
+        _compile(theirs.sources, work, board, includes, ())
         _compile(ours, work, board, includes, WARNINGS)
         objects = sorted(work.glob("*.o"))
         _run([_AR, "rcsD", "libkernels.a", *(path.name for path in objects)], work)
 
     return cached("kernels", key, make) / "libkernels.a"
-
-
-def _cmsis() -> Path:
-    """Root of the CMSIS-NN 4.0.0 subset that the bakenn wheel carries."""
-    root = resources.files("bakenn") / "backend" / "cmsis_nn" / "vendor"
-    return Path(str(root))
-
-
-def _cmsis_includes() -> list[Path]:
-    return [_cmsis() / "cmsis_nn" / "Include", _cmsis() / "cmsis_core" / "Include"]
 
 
 def _compile(

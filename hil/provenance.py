@@ -1,13 +1,12 @@
 """Where a number comes from: read once per process from git, the tools and the packages."""
 
 import platform
-import re
 import subprocess
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 
 from hil.build import FLAGS, compiler_version
+from hil.cmsis_nn import cmsis_nn
 from hil.emulator import qemu_version
 from hil.types import Board, Provenance
 
@@ -21,7 +20,7 @@ def provenance(board: Board, seed: int) -> Provenance:
         dirty=bool(_git("status", "--porcelain")),
         compiler=compiler_version(),
         flags=" ".join((*FLAGS, *board.compiler_flags)),
-        kernels=f"CMSIS-NN {_cmsis_nn_version()} (bakenn {version('bakenn')})",
+        kernels=str(cmsis_nn()),
         board=board.name,
         core=board.core,
         probe=f"pyocd {version('pyocd')}",
@@ -30,13 +29,6 @@ def provenance(board: Board, seed: int) -> Provenance:
         torch=version("torch"),
         seed=seed,
     )
-
-
-def _cmsis_nn_version() -> str:
-    """The release the vendored sources were taken from, in their own record's words."""
-    record = resources.files("bakenn") / "backend/cmsis_nn/vendor/cmsis_nn/BAKENN_PROVENANCE.md"
-    found = re.search(r"Release version: (\S+)", record.read_text(encoding="utf-8"))
-    return found.group(1) if found else "of unknown version"
 
 
 def _git(*arguments: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from packs import write_pack
 from programs import program
 
 import hil.build
@@ -192,16 +193,14 @@ def test_a_board_whose_port_is_not_written_is_refused(board: Board, tmp_path: Pa
 
 @pytest.fixture
 def few_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and one kernel of ours and one of CMSIS-NN, so that archives are quick."""
+    """An empty cache, one kernel of ours and a tiny CMSIS-NN, so that archives are quick."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    firmware, cmsis = tmp_path / "firmware", tmp_path / "cmsis"
+    firmware = tmp_path / "firmware"
     shutil.copytree(hil.build.FIRMWARE, firmware, ignore=shutil.ignore_patterns("kernels"))
-    for folder in (firmware / "kernels", cmsis / "cmsis_nn" / "Source"):
-        folder.mkdir(parents=True)
+    (firmware / "kernels").mkdir()
     (firmware / "kernels" / "ours.c").write_text("int ours(void);\nint ours(void) { return 1; }\n")
-    (cmsis / "cmsis_nn" / "Source" / "theirs.c").write_text("int theirs;\n")
     monkeypatch.setattr(hil.build, "FIRMWARE", firmware)
-    monkeypatch.setattr(hil.build, "_cmsis", lambda: cmsis)
+    monkeypatch.setenv("CMSIS_NN", str(write_pack(tmp_path / "cmsis")))
     return tmp_path
 
 
@@ -223,13 +222,17 @@ def test_a_changed_source_compiler_or_flag_gets_its_own_archive(
     assert hil.build.kernel_archive(board) == archives[0]
     change(few_sources / "firmware" / "kernels" / "ours.c")
     archives.append(hil.build.kernel_archive(board))
-    change(few_sources / "cmsis" / "cmsis_nn" / "Source" / "theirs.c")
-    archives.append(hil.build.kernel_archive(board))
+    for theirs in (
+        "Source/PoolingFunctions/poolingfunctions.c",
+        "Include/Internal/arm_nn_compiler.h",
+    ):
+        change(few_sources / "cmsis" / theirs)
+        archives.append(hil.build.kernel_archive(board))
     other_core = replace(board, compiler_flags=("-mcpu=cortex-m3",))
     archives.append(hil.build.kernel_archive(other_core))
     monkeypatch.setattr(hil.build, "compiler_version", lambda: "another compiler")
     archives.append(hil.build.kernel_archive(board))
-    assert len(set(archives)) == 5
+    assert len(set(archives)) == 6
 
 
 def test_a_failed_or_interrupted_build_leaves_no_entry(

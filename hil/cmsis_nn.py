@@ -1,0 +1,141 @@
+"""Where CMSIS-NN comes from: the 4.0.0 subset in the bakenn wheel, or a folder of the user's.
+
+The environment variable CMSIS_NN names that folder: an unpacked ARM::CMSIS-NN pack or a checkout
+of github.com/ARM-software/CMSIS-NN, which look alike (Include/, Source/). The revision written in
+Include/arm_nnfunctions.h tells what can be called: it counts changes of the interface, and a
+checkout has no other version. Packs also say which release they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from dataclasses import dataclass, replace
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+
+from compress.errors import UserError
+from hil.cache import hash_of
+
+VARIABLE = "CMSIS_NN"
+
+# Major revisions of arm_nnfunctions.h from arm_convolve_s8's `upscale_dims` on: release 7.0.0 is
+# V.18.0.0; V.19 adds floating point and leaves the int8 kernels as they are.
+SUPPORTED = (18, 19)
+_SUPPORTED_TEXT = "V.18 and V.19 are supported (CMSIS-NN 7.0.0 and its successors)"
+
+# What our programs call, and what that calls.
+_PARTS = (
+    "ConvolutionFunctions",
+    "FullyConnectedFunctions",
+    "NNSupportFunctions",
+    "PoolingFunctions",
+)
+_HEADER = "Include/arm_nnfunctions.h"
+
+
+@dataclass(frozen=True, slots=True)
+class CmsisNn:
+    """CMSIS-NN as it is compiled. `since_7`: the kernels and interfaces of 7.0.0, not of 4.0.0."""
+
+    version: str
+    origin: str
+    since_7: bool
+    sources: tuple[Path, ...]
+    includes: tuple[Path, ...]
+
+    @property
+    def headers(self) -> tuple[Path, ...]:
+        """Everything that a source may include."""
+        return tuple(path for folder in self.includes for path in sorted(folder.rglob("*.h")))
+
+    def __str__(self) -> str:
+        return f"CMSIS-NN {self.version} ({self.origin})"
+
+
+def cmsis_nn() -> CmsisNn:
+    """The CMSIS-NN that this process compiles.
+
+    Raises UserError, naming the folder, where CMSIS_NN is set to one that does not hold a supported
+    CMSIS-NN.
+    """
+    folder = os.environ.get(VARIABLE)
+    return _in_folder(Path(folder).expanduser().resolve()) if folder else _in_wheel()
+
+
+@functools.cache
+def _in_wheel() -> CmsisNn:
+    """The subset that bakenn carries, with the two headers of CMSIS-Core that 4.0.0 needs."""
+    vendor = Path(str(resources.files("bakenn") / "backend" / "cmsis_nn" / "vendor"))
+    root = vendor / "cmsis_nn"
+    record = (root / "BAKENN_PROVENANCE.md").read_text(encoding="utf-8")
+    release = re.search(r"Release version: (\S+)", record)
+    return CmsisNn(
+        version=release.group(1) if release else "of unknown version",
+        origin=f"bakenn {version('bakenn')}",
+        since_7=False,
+        sources=tuple(sorted((root / "Source").rglob("*.c"))),
+        includes=(root / "Include", vendor / "cmsis_core" / "Include"),
+    )
+
+
+@functools.cache
+def _in_folder(root: Path) -> CmsisNn:
+    """A whole CMSIS-NN. Since 4.1.0 it has its own compiler header instead of CMSIS-Core's."""
+    header = root / _HEADER
+    if not header.is_file():
+        raise UserError(
+            f"{VARIABLE}={root}: no {_HEADER} there ({_contents(root)}); name the folder of an "
+            "unpacked ARM::CMSIS-NN pack or of a checkout"
+        )
+    revision = _revision(header)
+    major = re.match(r"V\.(\d+)\.", revision)
+    if major is None or int(major.group(1)) not in SUPPORTED:
+        raise UserError(
+            f"{VARIABLE}={root}: {_HEADER} has revision {revision or 'unknown'}; "
+            f"{_SUPPORTED_TEXT}; without {VARIABLE} {_in_wheel().version} is used"
+        )
+    sources = {part: _integer_sources(root / "Source" / part) for part in _PARTS}
+    missing = [part for part, files in sources.items() if not files]
+    if missing:
+        raise UserError(f"{VARIABLE}={root}: no sources in Source/{missing[0]}: incomplete")
+    whole = CmsisNn(
+        version=_release(root) or f"of revision {revision}",
+        origin=VARIABLE,
+        since_7=True,
+        sources=tuple(path for files in sources.values() for path in files),
+        includes=(root / "Include",),
+    )
+    content = hash_of((), [*whole.sources, *whole.headers])
+    return replace(whole, origin=f"{VARIABLE}, hash {content[:12]}")
+
+
+def _integer_sources(folder: Path) -> list[Path]:
+    """Without the floating point of later releases, which only compiles where it is asked for."""
+    return [path for path in sorted(folder.glob("*.c")) if not path.stem.endswith(("_f16", "_f32"))]
+
+
+def _contents(folder: Path) -> str:
+    if not folder.is_dir():
+        return "no such folder"
+    names = sorted(path.name for path in folder.iterdir())
+    return f"it holds {', '.join(names[:6]) or 'nothing'}{', ...' if len(names) > 6 else ''}"
+
+
+def _revision(header: Path) -> str:
+    """The header's own revision, such as "V.18.0.0"; empty where it states none."""
+    text = header.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"\$Revision:\s*(V\.[\d.]+)", text)
+    return found.group(1) if found else ""
+
+
+def _release(root: Path) -> str:
+    """The newest release that a pack's description lists; empty for a checkout (it says 0.0.0)."""
+    for description in sorted(root.glob("*.pdsc")):
+        text = description.read_text(encoding="utf-8", errors="replace")
+        found = re.search(r'<release\s[^>]*version="([^"]+)"', text)
+        if found and not found.group(1).startswith("0.0.0"):
+            return found.group(1)
+    return ""
