@@ -16,7 +16,7 @@ import numpy as np
 import tflite
 
 from compress.errors import UnsupportedLayer
-from compress.fixedpoint import INT8_MIN
+from compress.fixedpoint import value_range
 from compress.ops import (
     Activation,
     Add,
@@ -36,10 +36,9 @@ from compress.ops import (
     Requantize,
     Reshape,
     Softmax,
-    constants_of,
-    inputs_of,
 )
 from compress.tflite_file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite_graph import on_int16, referenced_only, with_known_weights
 from compress.tflite_tensor import raw_bytes, to_file
 from compress.tflite_write import write
 from compress.types import Array, Graph
@@ -63,41 +62,11 @@ FUNCTION_CODES: Mapping[Function, int] = {
     Function.LOGISTIC: BuiltinOperator.LOGISTIC,
     Function.TANH: BuiltinOperator.TANH,
 }
-_INDEX_FIELDS = frozenset(("input", "inputs", "left", "right", "weights", "bias", "output"))
 
 
 def export_tflite(graph: Graph) -> bytes:
     """The .tflite file. Raises UnsupportedLayer for an average pool that is padded explicitly."""
-    return write(_Exporter(_with_known_weights(referenced_only(graph))).file())
-
-
-def referenced_only(graph: Graph) -> Graph:
-    """The same graph without the tensors that no operator refers to; order is kept."""
-    used = {graph.input, graph.output}
-    for op in graph.ops:
-        used.update(inputs_of(op), constants_of(op), (op.output,))
-    ordered = sorted(used)
-    index = {old: new for new, old in enumerate(ordered)}
-    ops = []
-    for op in graph.ops:
-        fields = [f.name for f in dataclasses.fields(op) if f.name in _INDEX_FIELDS]
-        changes: dict[str, Any] = {}
-        for name in fields:
-            old = getattr(op, name)
-            changes[name] = tuple(index[i] for i in old) if name == "inputs" else index[old]
-        ops.append(dataclasses.replace(op, **changes))
-    tensors = tuple(graph.tensors[i] for i in ordered)
-    return Graph(graph.name, tensors, tuple(ops), index[graph.input], index[graph.output])
-
-
-def _with_known_weights(graph: Graph) -> Graph:
-    """int4 weights as int8 where an operator that reads them has no kernel for int4: a
-    FULLY_CONNECTED with a scale per unit."""
-    tensors = list(graph.tensors)
-    for op in graph.ops:
-        if isinstance(op, FullyConnected) and len(tensors[op.weights].scales) > 1:
-            tensors[op.weights] = dataclasses.replace(tensors[op.weights], dtype="int8")
-    return dataclasses.replace(graph, tensors=tuple(tensors))
+    return write(_Exporter(with_known_weights(referenced_only(graph))).file())
 
 
 class _Exporter:
@@ -122,13 +91,15 @@ class _Exporter:
                 self._convolution(op)
             case FullyConnected():
                 options = {**_activation(op.activation), "WeightsFormat": 0}
-                inputs = (op.input, op.weights, op.bias)
+                inputs = (op.input, op.weights, self._bias(op))
                 self._add(BuiltinOperator.FULLY_CONNECTED, inputs, op.output, options)
             case Add() | Mul():
                 code = BuiltinOperator.MUL
                 if isinstance(op, Add):
                     code = BuiltinOperator.SUB if op.subtract else BuiltinOperator.ADD
                 options = _activation(op.activation)
+                if isinstance(op, Add) and on_int16(self.graph, op):
+                    options["PotScaleInt16"] = False
                 self._add(code, (op.left, op.right), op.output, options)
             case AveragePool2D() | MaxPool2D():
                 self._pool(op)
@@ -139,7 +110,7 @@ class _Exporter:
             case Softmax():
                 self._add(BuiltinOperator.SOFTMAX, (op.input,), op.output, {"Beta": 1.0})
             case Requantize():
-                self._add(REQUANTIZE_CODES[op.activation], (op.input,), op.output)
+                self._requantize(op)
             case Lookup():
                 options = {"Alpha": op.alpha} if op.function is Function.LEAKY_RELU else {}
                 self._add(FUNCTION_CODES[op.function], (op.input,), op.output, options)
@@ -155,6 +126,24 @@ class _Exporter:
                 self._add(BuiltinOperator.CONCATENATION, op.inputs, op.output, options)
             case _:
                 assert_never(op)
+
+    def _bias(self, op: Conv2D | DepthwiseConv2D | FullyConnected) -> int:
+        """The bias, of 64 bits for an operator on int16."""
+        bias = self.graph.tensors[op.bias]
+        if bias.data is not None and on_int16(self.graph, op):
+            wide = bias.data.astype(np.int64)
+            self.tensors[op.bias] = dataclasses.replace(
+                self.tensors[op.bias], type=TensorType.INT64, data=raw_bytes(wide)
+            )
+        return op.bias
+
+    def _requantize(self, op: Requantize) -> None:
+        """From int8 to int16 by way of float32: release 2.14 has no other."""
+        source, out = op.input, self.graph.tensors[op.output]
+        if out.dtype == "int16" and not on_int16(self.graph, op):
+            source = self._tensor(FileTensor(f"{out.name}_float", out.shape, TensorType.FLOAT32))
+            self._add(BuiltinOperator.DEQUANTIZE, (op.input,), source)
+        self._add(REQUANTIZE_CODES[op.activation], (source,), op.output)
 
     def _convolution(self, op: Conv2D | DepthwiseConv2D) -> None:
         weights, x = self.graph.tensors[op.weights], self.graph.tensors[op.input]
@@ -173,12 +162,12 @@ class _Exporter:
         if isinstance(op, DepthwiseConv2D):
             code = BuiltinOperator.DEPTHWISE_CONV_2D
             options["DepthMultiplier"] = weights.shape[3] // x.shape[3]
-        self._add(code, (source, op.weights, op.bias), op.output, options)
+        self._add(code, (source, op.weights, self._bias(op)), op.output, options)
 
     def _pool(self, op: AveragePool2D | MaxPool2D) -> None:
         x = self.graph.tensors[op.input]
         same = same_padding((x.shape[1], x.shape[2]), op.filter, op.stride)
-        source, padding = self._padded(op, same, INT8_MIN)
+        source, padding = self._padded(op, same, value_range(x.dtype)[0])
         options = {
             "Padding": padding,
             "StrideH": op.stride[0],
@@ -220,7 +209,7 @@ class _Exporter:
         if op.value != x.zero_point:
             code = BuiltinOperator.PADV2
             fill = dataclasses.replace(
-                x, name=f"{name}_fill", shape=(1,), data=np.array([op.value], np.int8)
+                x, name=f"{name}_fill", shape=(1,), data=np.array([op.value], x.item)
             )
             inputs.append(self._tensor(to_file(fill)))
         self._add(code, tuple(inputs), op.output)

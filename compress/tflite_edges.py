@@ -1,7 +1,8 @@
-"""The int8 core of a model whose input and output are of other types.
+"""Conversions by way of float32: at a model's edges, and from int8 to int16 inside of it.
 
 Converters put a QUANTIZE after the input and a DEQUANTIZE (or a QUANTIZE to uint8) before the
-output unless told otherwise; on a microcontroller the samples are int8 to begin with.
+output unless told otherwise; on a microcontroller the samples are int8 to begin with. From int8 to
+int16 release 2.14 has no QUANTIZE, but a DEQUANTIZE and a QUANTIZE in turn.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.tflite_file import BuiltinOperator, File, FileTensor, TensorType
+from compress.tflite_file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.types import Array, Int8Array
 
 _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
@@ -56,6 +57,33 @@ def _without_last(file: File) -> File:
         return file
     operators = tuple(operator for operator in file.operators if operator is not last)
     return replace(file, operators=operators, outputs=last.inputs)
+
+
+def without_floats(file: File) -> File:
+    """The file with a QUANTIZE from int8 to int16 for each DEQUANTIZE and QUANTIZE in turn."""
+    sources = {
+        operator.outputs[0]: operator.inputs[0]
+        for operator in file.operators
+        if operator.code == BuiltinOperator.DEQUANTIZE
+        and _types_of(file, operator) == (TensorType.INT8, TensorType.FLOAT32)
+    }
+    operators = []
+    for operator in file.operators:
+        wanted = operator.code == BuiltinOperator.QUANTIZE
+        if wanted and _types_of(file, operator) == (TensorType.FLOAT32, TensorType.INT16):
+            (source,) = operator.inputs
+            operator = replace(operator, inputs=(sources.get(source, source),))
+        operators.append(operator)
+    read = {index for operator in operators for index in operator.inputs}.union(file.outputs)
+    kept = (o for o in operators if o.outputs[:1] not in [(f,) for f in sources if f not in read])
+    return replace(file, operators=tuple(kept))
+
+
+def _types_of(file: File, operator: FileOperator) -> tuple[int, ...]:
+    """Of the one input and the one output; else empty."""
+    indices = (*operator.inputs, *operator.outputs)
+    single = len(operator.inputs) == len(operator.outputs) == 1 and min(indices) >= 0
+    return tuple(file.tensors[index].type for index in indices) if single else ()
 
 
 def to_outer(inputs: Int8Array, file: File, core: File) -> Array:

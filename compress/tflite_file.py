@@ -28,7 +28,11 @@ _POOL_FIELDS = (*_WINDOW_FIELDS, "FilterWidth", "FilterHeight", "FusedActivation
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Version of an int8 operator, its options table and the fields of it that matter."""
+    """Version of an int8 operator, its options table and the fields of it that matter.
+
+    A version only tells a runtime whether it is new enough. Those of operators on int16 and int4
+    are newer, but release 2.14, which runs them, knows no such version of some.
+    """
 
     version: int
     table: str = ""
@@ -47,8 +51,8 @@ SCHEMAS: Mapping[int, Schema] = {
     BuiltinOperator.FULLY_CONNECTED: Schema(
         4, "FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat")
     ),
-    BuiltinOperator.ADD: Schema(2, "AddOptions", ("FusedActivationFunction",)),
-    BuiltinOperator.SUB: Schema(2, "SubOptions", ("FusedActivationFunction",)),
+    BuiltinOperator.ADD: Schema(2, "AddOptions", ("FusedActivationFunction", "PotScaleInt16")),
+    BuiltinOperator.SUB: Schema(2, "SubOptions", ("FusedActivationFunction", "PotScaleInt16")),
     BuiltinOperator.MUL: Schema(2, "MulOptions", ("FusedActivationFunction",)),
     BuiltinOperator.AVERAGE_POOL_2D: Schema(2, "Pool2DOptions", _POOL_FIELDS),
     BuiltinOperator.MAX_POOL_2D: Schema(2, "Pool2DOptions", _POOL_FIELDS),

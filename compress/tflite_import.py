@@ -14,6 +14,7 @@ import numpy as np
 
 from compress.check import check_graph
 from compress.errors import UnsupportedLayer, UserError
+from compress.fixedpoint import value_range
 from compress.ops import (
     Activation,
     Add,
@@ -33,13 +34,14 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.tflite import FUNCTION_CODES, REQUANTIZE_CODES, referenced_only
-from compress.tflite_edges import int8_core
-from compress.tflite_file import BuiltinOperator, File, FileOperator
+from compress.tflite import FUNCTION_CODES, REQUANTIZE_CODES
+from compress.tflite_edges import int8_core, without_floats
+from compress.tflite_file import BuiltinOperator, File, FileOperator, TensorType
+from compress.tflite_graph import referenced_only
 from compress.tflite_operator import activation_of, checked_label, padding_of, pair_of
 from compress.tflite_pads import Padded, fused, padded, without_fused
 from compress.tflite_read import read
-from compress.tflite_tensor import from_file
+from compress.tflite_tensor import from_file, type_name
 from compress.types import Array, Graph, Tensor
 
 _REQUANTIZE = {code: activation for activation, code in REQUANTIZE_CODES.items()}
@@ -59,7 +61,8 @@ def import_tflite(data: bytes, name: str) -> Graph:
     """
     file = read(data)
     core = int8_core(file)
-    return _Importer(core, name if core is file else f"{name} (int8 core)").graph()
+    named = name if core is file else f"{name} (int8 core)"
+    return _Importer(without_floats(core), named).graph()
 
 
 class _Importer:
@@ -146,7 +149,14 @@ class _Importer:
             zeros: Array = np.zeros(channels, np.int32)
             bias = len(self.tensors)
             self.tensors.append(Tensor(f"{label}_bias", channels, "int32", scales, 0, None, zeros))
+        elif (self._type(bias) == TensorType.INT64) != (self._type(source) == TensorType.INT16):
+            raise UnsupportedLayer(
+                f"{label}: bias of {type_name(self._type(bias))} on {type_name(self._type(source))}"
+            )
         return source, weights, bias
+
+    def _type(self, index: int) -> int:
+        return self.file.tensors[index].type
 
     def _binary(self, stored: FileOperator, label: str) -> Op:
         """Sum, difference or product; the operand that repeats or is constant comes second."""
@@ -161,6 +171,8 @@ class _Importer:
             raise UnsupportedLayer(f"{label}: {self.tensors[left].name} is a constant")
         output, activation = stored.outputs[0], activation_of(stored, label)
         constant = self.tensors[right].data is not None
+        if self._type(output) == TensorType.INT16 and stored.options.get("PotScaleInt16", True):
+            raise UnsupportedLayer(f"{label}: int16 arithmetic for scales of powers of two")
         if stored.code == BuiltinOperator.MUL:
             return Mul(label, left, right, output, activation, constant)
         return Add(label, left, right, output, activation, subtract, constant)
@@ -242,7 +254,9 @@ class _Importer:
         if pad is None or stored.code == BuiltinOperator.AVERAGE_POOL_2D:
             return index, padding
         pool = window if stored.code == BuiltinOperator.MAX_POOL_2D else None
-        both = fused(pad, padding, self.tensors[pad.source].zero_point, pool)
+        x = self.tensors[pad.source]
+        neutral = x.zero_point if pool is None else value_range(x.dtype)[0]
+        both = fused(pad, padding, neutral, pool)
         return (index, padding) if both is None else (pad.source, both)
 
     def _rank_4(self, index: int, label: str) -> tuple[int, ...]:

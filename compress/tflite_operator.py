@@ -12,10 +12,10 @@ from compress.errors import UnsupportedLayer, UserError
 from compress.ops import Activation, Padding
 from compress.tflite import ACTIVATION_CODES
 from compress.tflite_file import KIND_NAMES, File, FileOperator, TensorType
-from compress.tflite_tensor import type_name
+from compress.tflite_tensor import FILE_TYPES, type_name
 from compress.windows import same_padding
 
-_TYPES = (TensorType.INT4, TensorType.INT8, TensorType.INT32)
+_TYPES = (*FILE_TYPES.values(), TensorType.INT64)
 _ACTIVATIONS = {code: activation for activation, code in ACTIVATION_CODES.items()}
 
 
@@ -23,7 +23,7 @@ def checked_label(file: File, position: int, kinds: Container[int]) -> str:
     """How messages and the graph call the operator, once its kind and operands are acceptable.
 
     Raises UnsupportedLayer for a kind that is not in `kinds` and for operands of other types
-    than int4, int8 and int32, UserError for missing operands.
+    than those of `compress.tflite_tensor`, UserError for missing operands.
     """
     stored = file.operators[position]
     kind = KIND_NAMES.get(stored.code, f"operator {stored.code}")

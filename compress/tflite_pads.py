@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.check import LARGEST_WINDOW
-from compress.fixedpoint import INT8_MIN
 from compress.ops import Op, Pad, Padding, inputs_of
 
 
@@ -32,7 +31,7 @@ def padded(source: int, sides: npt.NDArray[np.int32], value: int) -> Padded | No
 
 
 def fused(
-    pad: Padded, padding: Padding, zero_point: int, pool: tuple[int, int] | None
+    pad: Padded, padding: Padding, neutral: int, pool: tuple[int, int] | None
 ) -> Padding | None:
     """The padding of a convolution, or a maximum over the window `pool`, that also does `pad`.
 
@@ -41,7 +40,6 @@ def fused(
     """
     both = Padding(*map(sum, zip(astuple(pad.padding), astuple(padding), strict=True)))
     rows, columns = (LARGEST_WINDOW, LARGEST_WINDOW) if pool is None else (pool[0] - 1, pool[1] - 1)
-    neutral = zero_point if pool is None else INT8_MIN
     fits = max(both.top, both.bottom) <= rows and max(both.left, both.right) <= columns
     return both if pad.value == neutral and fits else None
 

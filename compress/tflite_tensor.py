@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from compress.types import Array, DType, Int8Array, Tensor
 FILE_TYPES: Mapping[DType, int] = {
     "int8": TensorType.INT8,
     "int4": TensorType.INT4,
+    "int16": TensorType.INT16,
     "int32": TensorType.INT32,
 }
 _DTYPES: Mapping[int, DType] = {code: dtype for dtype, code in FILE_TYPES.items()}
@@ -57,7 +59,8 @@ def packed(values: Array) -> Array:
 def _unpacked(stored: Array, count: int) -> Int8Array:
     """Inverse of `packed`: the first `count` values, their sign extended."""
     nibbles = np.stack([stored & 15, stored >> 4], axis=1).reshape(-1)[:count]
-    return (nibbles.astype(np.int8) ^ 8) - np.int8(8)
+    values: Int8Array = (nibbles.astype(np.int8) ^ 8) - np.int8(8)
+    return values
 
 
 def raw_bytes(values: Array) -> Array:
@@ -69,9 +72,13 @@ def raw_bytes(values: Array) -> Array:
 def from_file(stored: FileTensor) -> Tensor:
     """Raises UnsupportedLayer for another type, UserError where data and shape disagree.
 
+    int64, the type of biases on int16, becomes int32 where the values allow it.
+
     A tensor without quantization gets scale 1: of the operators' constants, only those that are
     plain numbers (shapes, paddings) have none.
     """
+    if stored.type == TensorType.INT64:
+        stored = _narrowed(stored)
     if stored.type not in _DTYPES:
         raise UnsupportedLayer(f"tensor {stored.name} is {type_name(stored.type)}, must be int8")
     dtype = _DTYPES[stored.type]
@@ -82,6 +89,17 @@ def from_file(stored: FileTensor) -> Tensor:
     axis = stored.axis if len(scales) > 1 else None
     data = None if stored.data is None else _values(stored, stored.data, dtype)
     return Tensor(stored.name, stored.shape, dtype, scales, zero_point, axis, data)
+
+
+def _narrowed(stored: FileTensor) -> FileTensor:
+    """An int64 tensor as int32."""
+    if stored.data is None or stored.data.size % 8:
+        raise UserError(f"tensor {stored.name}: no whole int64 values")
+    wide = np.frombuffer(stored.data.tobytes(), "<i8")
+    if wide.size and max(-int(wide.min()) - 1, int(wide.max())) >= 2**31:
+        raise UnsupportedLayer(f"tensor {stored.name} has values beyond int32")
+    narrow: Array = wide.astype(np.int32)
+    return replace(stored, type=TensorType.INT32, data=raw_bytes(narrow))
 
 
 def _values(stored: FileTensor, raw: Array, dtype: DType) -> Array:

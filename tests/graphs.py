@@ -53,6 +53,18 @@ OP_KINDS = (
     "pad",
     "concatenate",
 )
+# What takes int16, too; "requantize" there goes from and to any type.
+INT16_KINDS = (
+    "conv",
+    "depthwise",
+    "fully_connected",
+    "add",
+    "subtract",
+    "average_pool",
+    "max_pool",
+    "reshape",
+    "requantize",
+)
 # TFLite casts 6 / scale to int32 for ReLU6: scales below 3e-9 have no defined clamp.
 SMALLEST_SCALE = 1e-8
 NONE, RELU, RELU6 = Activation.NONE, Activation.RELU, Activation.RELU6
@@ -122,7 +134,7 @@ class GraphBuilder:
             x, (channels, *taps), channels, 0 if per_channel else None, weight_scale, weight_bits
         )
         shape = self._window_shape(x.shape, channels, kernel, stride, dilation, padding)
-        out = self._activation(self._name("conv"), shape, scale * gain, zero_point)
+        out = self._activation(self._name("conv"), shape, scale * gain, zero_point, x.dtype)
         self.ops.append(
             Conv2D(
                 self.tensors[out].name,
@@ -164,7 +176,7 @@ class GraphBuilder:
             weight_bits,
         )
         shape = self._window_shape(x.shape, channels, kernel, stride, dilation, padding)
-        out = self._activation(self._name("depthwise"), shape, scale * gain, zero_point)
+        out = self._activation(self._name("depthwise"), shape, scale * gain, zero_point, x.dtype)
         self.ops.append(
             DepthwiseConv2D(
                 self.tensors[out].name,
@@ -195,7 +207,7 @@ class GraphBuilder:
         weights, bias, scale = self._constants(
             x, (units, x.elements), units, axis, weight_scale, weight_bits
         )
-        out = self._activation(self._name("dense"), (1, units), scale * gain, zero_point)
+        out = self._activation(self._name("dense"), (1, units), scale * gain, zero_point, x.dtype)
         self.ops.append(
             FullyConnected(self.tensors[out].name, source, weights, bias, out, activation)
         )
@@ -212,7 +224,7 @@ class GraphBuilder:
     ) -> int:
         a, b = self.tensors[left], self.tensors[right]
         scale = math.hypot(a.scale, b.scale) * gain
-        out = self._activation(self._name("add"), a.shape, scale, zero_point)
+        out = self._activation(self._name("add"), a.shape, scale, zero_point, a.dtype)
         name, constant = self.tensors[out].name, b.data is not None
         self.ops.append(Add(name, left, right, out, activation, subtract, constant))
         return out
@@ -269,7 +281,7 @@ class GraphBuilder:
 
     def reshape(self, source: int, shape: tuple[int, ...]) -> int:
         x = self.tensors[source]
-        out = self._activation(self._name("reshape"), (1, *shape), x.scale, x.zero_point)
+        out = self._activation(self._name("reshape"), (1, *shape), x.scale, x.zero_point, x.dtype)
         self.ops.append(Reshape(self.tensors[out].name, source, out))
         return out
 
@@ -285,12 +297,30 @@ class GraphBuilder:
         scale: float | None = None,
         zero_point: int = 2,
         activation: Activation = NONE,
+        dtype: DType | None = None,
     ) -> int:
+        """To the same type where `dtype` is None."""
         x = self.tensors[source]
         wanted = x.scale * 0.7 if scale is None else scale
-        out = self._activation(self._name("requantize"), x.shape, wanted, zero_point)
+        out = self._activation(
+            self._name("requantize"), x.shape, wanted, zero_point, dtype or x.dtype
+        )
         self.ops.append(Requantize(self.tensors[out].name, source, out, activation))
         return out
+
+    def widen(self, source: int, places: int = 7) -> int:
+        """From int8 to int16 without loss: 2**places steps for one, fewer for a tiny scale."""
+        scale = self.tensors[source].scale
+        while places and scale / 2**places < SMALLEST_SCALE:
+            places -= 1
+        return self.requantize(source, scale / 2**places, dtype="int16")
+
+    def narrow(self, source: int, ratio: float = 256.0, zero_point: int = -6) -> int:
+        """From int16 to int8; an int8 tensor stays as it is."""
+        x = self.tensors[source]
+        if x.dtype == "int8":
+            return source
+        return self.requantize(source, x.scale * ratio, zero_point, dtype="int8")
 
     def lookup(
         self,
@@ -353,9 +383,17 @@ class GraphBuilder:
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 
-    def _activation(self, name: str, shape: tuple[int, ...], scale: float, zero_point: int) -> int:
+    def _activation(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        scale: float,
+        zero_point: int,
+        dtype: DType = "int8",
+    ) -> int:
         scale = max(scale, SMALLEST_SCALE)
-        return self._tensor(Tensor(name, shape, "int8", (float32(scale),), zero_point))
+        zero_point = 0 if dtype == "int16" else zero_point
+        return self._tensor(Tensor(name, shape, dtype, (float32(scale),), zero_point))
 
     def _pool_output(
         self,
@@ -367,7 +405,7 @@ class GraphBuilder:
     ) -> int:
         x = self.tensors[source]
         shape = self._window_shape(x.shape, x.shape[3], window, stride, (1, 1), padding)
-        return self._activation(self._name(kind), shape, x.scale, x.zero_point)
+        return self._activation(self._name(kind), shape, x.scale, x.zero_point, x.dtype)
 
     @staticmethod
     def _window_shape(
@@ -405,7 +443,8 @@ class GraphBuilder:
         lowest = -highest if weight_bits == 8 else -highest - 1
         values: Array = self.rng.integers(lowest, highest + 1, shape, dtype=np.int8)
         taps = math.prod(shape) // channels
-        limit = int(40 * math.isqrt(taps * 5000) / coarse)
+        steps = 256 if x.dtype == "int16" else 1
+        limit = int(40 * math.isqrt(taps * 5000) / coarse) * steps
         biases: Array = self.rng.integers(-limit, limit + 1, channels, dtype=np.int32)
         bias_scales = tuple(float(np.float32(x.scale) * np.float32(s)) for s in scales)
         name = self._name("weights")
@@ -491,7 +530,23 @@ def squeeze_excite() -> Graph:
     return b.finish(b.fully_connected(x, 5), "squeeze_excite")
 
 
-EXAMPLES = (tiny_conv, residual, every_op, squeeze_excite)
+def mixed() -> Graph:
+    """int4 and int8 weights, int8 and int16 activations: every operator that takes int16."""
+    b = GraphBuilder(seed=7)
+    x = b.conv(b.input((9, 8, 3)), 6, padding=Padding(1, 1, 1, 1), activation=RELU, weight_bits=4)
+    y = x = b.widen(x)
+    y = b.depthwise(y, padding=Padding(1, 1, 1, 1), activation=RELU6, weight_bits=2)
+    y = b.conv(y, 6, (3, 3), padding=Padding(2, 0, 1, 1), activation=RELU_N1_TO_1)
+    x = b.add(x, y, activation=RELU)
+    x = b.max_pool(x, (3, 3), (2, 2), Padding(1, 1, 1, 1))
+    x = b.average_pool(b.requantize(x, activation=RELU), (2, 2))
+    x = b.reshape(x, (b.tensors[x].elements,))
+    x = b.fully_connected(x, 10, per_channel=True, weight_bits=4)
+    x = b.fully_connected(b.requantize(x, activation=RELU6), 7, weight_bits=4)
+    return b.finish(b.softmax(b.fully_connected(b.narrow(x), 5, weight_bits=4)), "mixed")
+
+
+EXAMPLES = (tiny_conv, residual, every_op, squeeze_excite, mixed)
 
 
 # Hypothesis strategies -----------------------------------------------------------------------
@@ -549,6 +604,8 @@ def draw_right_operand(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
     x = b.tensors[source]
     scale, zero_point = x.scale * draw(st.floats(0.01, 100)), draw(zero_points)
     shapes = [x.shape, x.shape[-1:], (1, 1, 1, x.shape[-1]), (1, 1, *x.shape[2:]), (), (1,)]
+    if x.dtype == "int16":
+        return b.requantize(source, scale)
     match draw(st.sampled_from(["equal", "channel", "constant"])):
         case "equal":
             return b.requantize(source, scale, zero_point)
@@ -630,7 +687,10 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             return b.softmax(source)
         case "requantize":
             scale = x.scale * draw(st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.01, 100))
-            return b.requantize(source, scale, common["zero_point"], common["activation"])
+            activation = common["activation"]
+            if x.dtype == "int16" and activation is RELU_N1_TO_1:
+                activation = RELU
+            return b.requantize(source, scale, common["zero_point"], activation)
         case "lookup":
             function = draw(st.sampled_from(Function))
             scale = x.scale * draw(st.sampled_from([0.1, 0.5, 1.0]) | st.floats(0.02, 50))
@@ -666,21 +726,49 @@ def single_op_graphs(draw: st.DrawFn, kind: str | None = None) -> Graph:
 
 
 @st.composite
+def single_int16_op_graphs(draw: st.DrawFn, kind: str) -> Graph:
+    """One operator of `kind` (of INT16_KINDS) on int16 values of any size."""
+    b = draw(builders())
+    # Widened values are multiples; a convolution makes any of them.
+    x = b.conv(b.widen(0, draw(st.integers(0, 7))), draw(st.integers(1, 9)), (1, 1))
+    return b.finish(draw_narrowing(draw, b, append_op(draw, b, x, kind)), f"{kind}_int16")
+
+
+def draw_narrowing(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """`source` as int8."""
+    ratio = draw(st.sampled_from([256.0, 255.5, 1.0]) | st.floats(0.01, 1000))
+    return b.narrow(source, ratio, draw(zero_points))
+
+
+@st.composite
 def chain_graphs(draw: st.DrawFn) -> Graph:
-    """Two to five spatial operators, sometimes with a residual Add, sometimes a classifier."""
+    """Two to five spatial operators, sometimes with a residual Add, sometimes a classifier.
+
+    Some are on int16, with conversions between them where needed and where not.
+    """
     b = draw(builders())
     classifiers = ("fully_connected", "reshape", "softmax", "mean")
     spatial = [kind for kind in OP_KINDS if kind not in classifiers]
+    wide = draw(st.lists(st.booleans(), min_size=6, max_size=6))
     x = 0
+
+    def converted(x: int, kind: str) -> int:
+        if wide.pop() and kind in INT16_KINDS:
+            return x if b.tensors[x].dtype == "int16" else b.widen(x, draw(st.integers(5, 7)))
+        return draw_narrowing(draw, b, x)
+
     for kind in draw(st.lists(st.sampled_from(spatial), min_size=2, max_size=5)):
-        before, x = x, append_op(draw, b, x, kind)
+        before = converted(x, kind)
+        x = append_op(draw, b, before, kind)
         if b.tensors[before].shape == b.tensors[x].shape and draw(st.booleans()):
             x = b.add(before, x, draw(activations), draw(zero_points))
     if draw(st.booleans()):
         x = b.reshape(x, (b.tensors[x].elements,))
+        x = converted(x, "fully_connected")
         x = b.fully_connected(x, draw(st.integers(1, 9)), draw(activations))
+        x = draw_narrowing(draw, b, x)
         x = b.softmax(x) if draw(st.booleans()) else x
-    return b.finish(x, "chain")
+    return b.finish(draw_narrowing(draw, b, x), "chain")
 
 
 def graphs() -> st.SearchStrategy[Graph]:

@@ -265,7 +265,7 @@ def test_an_operator_outside_of_the_union_is_named(monkeypatch: pytest.MonkeyPat
         (with_tensor(1, zero_points=(0, 1, 0, 0, 0, 0, 0, 0)), "several zero points"),
         (with_tensor(1, zero_points=(3,) * 8), "conv_0: weights must be symmetric"),
         (with_tensor(1, axis=3), "conv_0: weights have 8 scales"),
-        (with_tensor(1, type=TensorType.INT16), "conv_0: weights_0 is int16"),
+        (with_tensor(1, type=TensorType.INT16, shape=(4, 3, 3, 3)), "conv_0: weights_0 is int16"),
         (with_operator(9, options={"Beta": 2.0}), "softmax_8: beta 2.0"),
         (with_operator(5, options={"FusedActivationFunction": 4}), "add_4: fused activation 4"),
         (with_operator(5, inputs=(0, 0)), "add_4: Add of"),
