@@ -1,8 +1,9 @@
 """Lower a float network to the integer `Graph`.
 
-Scheme (TensorFlow Lite int8 specification): weights symmetric in [-127, 127], one scale per output
-channel (Linear: one per tensor, as the specification's FULLY_CONNECTED); activations asymmetric,
-one scale per tensor, range always containing zero; bias int32 at scale input * weight.
+Scheme (TensorFlow Lite int8 specification, and its 16x8 variant): weights symmetric, one scale per
+output channel or per tensor (Linear: per tensor, as the specification's FULLY_CONNECTED);
+activations int8, asymmetric or symmetric, or int16, symmetric, one scale per tensor, range always
+containing zero; bias int32 at scale input * weight. Input and output of the graph are int8.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from compress.capture import capture, trace
 from compress.errors import UnsupportedLayer
 from compress.fuse import fuse
 from compress.genome import Quantize
+from compress.grids import WEIGHTED, Grids, ranged, weighted
 from compress.layers import Layer
 from compress.ops import (
     Add,
@@ -26,14 +28,15 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.quantize import MAX_WEIGHT, SAME_SCALE, Range, affine, calibrate, covered
+from compress.quantize import calibrate
+from compress.scheme import Learned, Scheme
 from compress.types import Array, DType, Graph, Int8Array, Tensor
+from compress.weights import Weights, quantized_weights, whole_bias
 
 if TYPE_CHECKING:
     from torch import nn
 
-# A bias must stay well inside int32 after division by its scale.
-_MAX_BIAS = 2.0**30
+_ACTIVATION_TYPES: dict[int, DType] = {8: "int8", 16: "int16"}
 
 
 def quantize_input(graph: Graph, x: Array) -> Int8Array:
@@ -44,120 +47,111 @@ def quantize_input(graph: Graph, x: Array) -> Int8Array:
     return result
 
 
-def lower(module: "nn.Module", spec: Quantize, x: Array, name: str) -> Graph:
+def lower(
+    module: "nn.Module",
+    spec: Quantize,
+    x: Array,
+    name: str,
+    layers: tuple[str, ...] = (),
+    learned: Learned | None = None,
+) -> Graph:
     """The integer graph of `module` under `spec`, calibrated on x float32 (N, C, H, W).
 
-    Raises UnsupportedLayer for what has no integer kernel.
+    `layers` are the weighted layers of the original network, which `spec` states its bits for
+    (`compress.scheme`); without them, those of `module`. Where they fit, `learned` steps take the
+    place of calibrated ones. Equalization is not done here: it changes the float
+    network (`compress.equalize`), before it is trained under `spec`.
+
+    Raises UnsupportedLayer for what has no integer kernel and Infeasible for wrong bit widths.
     """
     traced = trace(module, x.shape[1:])
-    layers, source, output = capture(traced)
-    fused = fuse(layers, output)
-    ranges = calibrate(traced, {source, *(layer.output for layer in fused)}, x, covered(spec))
-    builder = _Builder(ranges)
+    captured, source, output = capture(traced)
+    scheme, fused = Scheme(spec, layers or weighted(captured)), fuse(captured, output)
+    seen = calibrate(traced, ranged(fused, source), x, spec)
+    grids = Grids(fused, source, scheme, seen, learned or Learned())
+    weights = rounded_to_nearest(grids)
+    builder = _Builder(grids, weights)
     _, channels, height, width = x.shape
     first = builder.activation(source, (1, height, width, channels))
     for layer in fused:
         builder.add(layer)
-    return Graph(name, tuple(builder.tensors), tuple(builder.ops), first, builder.index[output])
+    last = builder.converted(output, 8)
+    return Graph(name, tuple(builder.tensors), tuple(builder.ops), first, last)
+
+
+def rounded_to_nearest(grids: Grids) -> dict[str, Weights]:
+    """Integer weights of every weighted layer, by the name of the value that it makes."""
+    spec, weights = grids.scheme.spec, {}
+    for layer in grids.layers:
+        if layer.kind in WEIGHTED:
+            bits = grids.scheme.of(layer.name)
+            scale = grids.of(layer.inputs[0], bits.activations).scale
+            peaks = grids.learned.peaks.get(layer.name)
+            weights[layer.output] = quantized_weights(
+                layer, bits.weights, spec.granularity, spec.weight_range, scale, peaks
+            )
+    return weights
 
 
 class _Builder:
     """Collects tensors and operators of a `Graph` while walking fused layers."""
 
-    def __init__(self, ranges: dict[str, Range]) -> None:
-        self.ranges = ranges
+    def __init__(self, grids: Grids, weights: dict[str, Weights]) -> None:
+        self.grids = grids
+        self.weights = weights
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
-        self.index: dict[str, int] = {}
+        self.index: dict[tuple[str, int], int] = {}
 
-    def activation(
-        self,
-        value: str,
-        shape: tuple[int, ...],
-        like: Tensor | None = None,
-        probability: bool = False,
-    ) -> int:
-        if like is not None:
-            scale, zero_point = like.scale, like.zero_point
-        elif probability:
-            scale, zero_point = 1.0 / 256.0, -128
-        else:
-            scale, zero_point = affine(*self.ranges[value])
-        self.index[value] = self._tensor(value, shape, "int8", (scale,), zero_point)
-        return self.index[value]
+    def activation(self, value: str, shape: tuple[int, ...], bits: int | None = None) -> int:
+        """A new tensor for `value` in its own bits, or in others."""
+        grid = self.grids.of(value, bits)
+        dtype = _ACTIVATION_TYPES[grid.bits]
+        name = value if bits is None else f"{value}.{dtype}"
+        index = self._tensor(Tensor(name, shape, dtype, (grid.scale,), grid.zero_point))
+        self.index[value, grid.bits] = index
+        return index
 
-    def _tensor(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: DType,
-        scales: tuple[float, ...],
-        zero_point: int = 0,
-        axis: int | None = None,
-        data: Array | None = None,
-    ) -> int:
-        self.tensors.append(Tensor(name, shape, dtype, scales, zero_point, axis, data))
-        return len(self.tensors) - 1
+    def converted(self, value: str, bits: int) -> int:
+        """The tensor of `value` in `bits`, made by a Requantize if it is not there yet."""
+        if (value, bits) not in self.index:
+            own = self.index[value, self.grids.bits[value]]
+            index = self.activation(value, self.tensors[own].shape, bits)
+            self.ops.append(Requantize(self.tensors[index].name, own, index))
+        return self.index[value, bits]
 
     def add(self, layer: Layer) -> None:
-        inputs = [self.index[value] for value in layer.inputs]
-        source = self.tensors[inputs[0]]
-        constants = self._constants(layer, source.scale)
-        output = self.activation(
-            layer.output,
-            layer.shape,
-            like=source if layer.kind in SAME_SCALE else None,
-            probability=layer.kind == "softmax",
-        )
+        bits = self.grids.bits[layer.output]
+        inputs = [self.converted(value, bits) for value in layer.inputs]
+        weights = self.weights.get(layer.output)
+        constants = () if weights is None else self._constants(layer, weights, inputs[0])
+        output = self.activation(layer.output, layer.shape)
         self.ops.append(_op(layer, inputs, constants, output))
 
-    def _constants(self, layer: Layer, input_scale: float) -> tuple[int, ...]:
-        if layer.weight is None:
-            return ()
-        weight = layer.weight
-        axis = {"conv": 0, "depthwise": 3}.get(layer.kind)
-        channels = weight.shape[3] if layer.kind == "depthwise" else weight.shape[0]
-        bias = np.zeros(channels, np.float32) if layer.bias is None else layer.bias
-        scales = weight_scales(weight, bias, input_scale, axis)
-        along = [1] * weight.ndim
-        if axis is not None:
-            along[axis] = -1
-        whole = np.round(weight / scales.reshape(along).astype(np.float64))
-        bias_scales = np.float32(input_scale) * scales
-        whole_bias = np.round(bias / np.broadcast_to(bias_scales, bias.shape).astype(np.float64))
-        return (
-            self._tensor(
-                f"{layer.name}.weight",
-                weight.shape,
-                "int8",
-                tuple(map(float, scales)),
-                axis=axis,
-                data=np.clip(whole, -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8),
-            ),
-            self._tensor(
-                f"{layer.name}.bias",
-                bias.shape,
-                "int32",
-                tuple(map(float, bias_scales)),
-                axis=None if axis is None else 0,
-                data=whole_bias.astype(np.int32),
-            ),
+    def _constants(self, layer: Layer, weights: Weights, source: int) -> tuple[int, int]:
+        scales, axis, values = weights.scales, weights.axis, weights.values
+        bias, bias_scales = whole_bias(weights, self.tensors[source].scale)
+        made = Tensor(
+            f"{layer.name}.weight",
+            values.shape,
+            weights.dtype,
+            tuple(map(float, scales)),
+            axis=axis,
+            data=values,
         )
+        shift = Tensor(
+            f"{layer.name}.bias",
+            bias.shape,
+            "int32",
+            tuple(map(float, bias_scales)),
+            axis=None if axis is None else 0,
+            data=bias,
+        )
+        return self._tensor(made), self._tensor(shift)
 
-
-def weight_scales(weight: Array, bias: Array, input_scale: float, axis: int | None) -> Array:
-    """float32 scales of a weight tensor, one per slice along `axis` or one in all.
-
-    The largest magnitude maps to 127; a slice so small that its bias would overflow int32 gets
-    the smallest scale that holds the bias.
-    """
-    if axis is None:
-        peak, bias_peak = np.abs(weight).max(keepdims=True).reshape(1), np.abs(bias).max()
-    else:
-        others = tuple(d for d in range(weight.ndim) if d != axis)
-        peak, bias_peak = np.abs(weight).max(axis=others), np.abs(bias)
-    scales = np.maximum(peak / MAX_WEIGHT, bias_peak / (input_scale * _MAX_BIAS))
-    return np.where(scales > 0, scales, 1.0 / MAX_WEIGHT).astype(np.float32)
+    def _tensor(self, tensor: Tensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
 
 
 def _op(layer: Layer, inputs: list[int], constants: tuple[int, ...], output: int) -> Op:

@@ -1,9 +1,10 @@
-"""Ranges and grids: what each value of a network spans, and how training feels int8 rounding.
+"""Ranges and grids: what each value of a network spans, and how training feels integer rounding.
 
-`compress.lower` turns the same ranges into the integer graph.
+`compress.lower` turns the same grids into the integer graph.
 """
 
-from collections.abc import Set
+import math
+from collections.abc import Callable, Set
 from typing import Any
 
 import numpy as np
@@ -13,126 +14,220 @@ from torch import fx, nn
 from torch.nn import functional
 
 from compress.capture import capture, trace
+from compress.fake_weights import WeightRounding
 from compress.fuse import fuse
 from compress.genome import Quantize
+from compress.grids import WEIGHTED, Grids, ranged, weighted
+from compress.layers import Layer
+from compress.lsq import StepSize
+from compress.ranges import BINS, Histogram
+from compress.scheme import Grid, Learned, Scheme
 from compress.types import Array
 
-Range = tuple[float, float]
+_BATCH = 64
+# Kinds of layer that fusing may join to others.
+_MERGED = ("batch_norm", "pad", "activation")
+Rounding = Callable[[Values], Values]
 
-# Kinds of layer whose output has the input's scale and zero point.
-SAME_SCALE = ("average_pool", "max_pool", "reshape")
-MAX_WEIGHT = 127
+
+def weighted_layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Names of the weighted layers (conv, depthwise, linear) in the order of execution.
+
+    `input_shape` is (C, H, W). Raises UnsupportedLayer.
+    """
+    layers, _, _ = capture(trace(module, input_shape))
+    return weighted(layers)
 
 
 class _Recorder(fx.Interpreter):
-    """Runs a traced network and keeps a range per value, covering `percentile` % of its elements.
+    """Runs a traced network and shows each of the `values` (names) to `see`."""
 
-    100 is min/max. Below, the same share is cut from either tail of the non-zero values' ends, as
-    the mean over batches (arXiv:2106.08295, section 3.1, "percentile").
-    """
-
-    def __init__(self, traced: fx.GraphModule, values: Set[str], percentile: float) -> None:
+    def __init__(
+        self, traced: fx.GraphModule, values: Set[str], see: Callable[[str, Values], None]
+    ) -> None:
         super().__init__(traced)
         self.values = values
-        self.percentile = percentile
-        self.ranges: dict[str, list[Range]] = {}
+        self.see = see
 
     def run_node(self, n: fx.Node) -> object:
         value = super().run_node(n)
         if n.name in self.values and isinstance(value, Values):
-            self.ranges.setdefault(n.name, []).append(self._range(value))
+            self.see(n.name, value)
         return value
-
-    def _range(self, value: Values) -> Range:
-        if self.percentile >= 100.0:
-            return float(value.min()), float(value.max())
-        tail = (100.0 - self.percentile) / 200.0
-        low, high = np.quantile(value.numpy(), (tail, 1.0 - tail))
-        return float(low), float(high)
-
-    def result(self) -> dict[str, Range]:
-        merged = {}
-        for name, seen in self.ranges.items():
-            low, high = np.array(seen).T
-            whole = self.percentile >= 100.0
-            ends = (low.min(), high.max()) if whole else (low.mean(), high.mean())
-            merged[name] = (float(ends[0]), float(ends[1]))
-        return merged
 
 
 def calibrate(
-    traced: fx.GraphModule, values: Set[str], x: Array, percentile: float, batch: int = 64
-) -> dict[str, Range]:
-    """Ranges of the traced `values` (names) over the samples x (N, C, H, W)."""
-    recorder = _Recorder(traced, values, percentile)
+    traced: fx.GraphModule, values: Set[str], x: Array, spec: Quantize
+) -> dict[str, Histogram]:
+    """What the traced `values` (names) were over the samples x (N, C, H, W).
+
+    The bins stay empty where `spec.calibration` looks at the ends only.
+    """
+    ends: dict[str, tuple[float, float]] = {}
+    zeros = dict.fromkeys(values, 0)
+    counts = {name: np.zeros(BINS, np.int64) for name in values}
+
+    def see_ends(name: str, value: Values) -> None:
+        low, high = ends.get(name, (np.inf, -np.inf))
+        ends[name] = min(low, float(value.min())), max(high, float(value.max()))
+
+    def see_all(name: str, value: Values) -> None:
+        others = value[value != 0]
+        low, high = ends[name]
+        zeros[name] += value.numel() - others.numel()
+        if low < high:
+            counts[name] += torch.histc(others, BINS, low, high).numpy().astype(np.int64)
+
+    _show(traced, values, x, see_ends)
+    if spec.calibration != "minmax":
+        _show(traced, values, x, see_all)
+    return {name: Histogram(*ends[name], zeros[name], counts[name]) for name in ends}
+
+
+def _show(
+    traced: fx.GraphModule, values: Set[str], x: Array, see: Callable[[str, Values], None]
+) -> None:
+    recorder = _Recorder(traced, values, see)
     traced.eval()
     with torch.no_grad():
-        for start in range(0, len(x), batch):
-            recorder.run(torch.from_numpy(x[start : start + batch]))
-    return recorder.result()
-
-
-def covered(spec: Quantize) -> float:
-    """The share in percent of calibration values that an activation range covers."""
-    return spec.percentile if spec.calibration == "percentile" else 100.0
-
-
-def affine(low: float, high: float) -> tuple[float, int]:
-    """Scale (a float32 value) and zero point of int8 that represent [low, high] and zero.
-
-    Equations 7-8 of arXiv:2106.08295.
-    """
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = float(np.float32((high - low) / 255.0)) or 1.0 / 255.0
-    return scale, int(np.clip(round(-128 - low / scale), -128, 127))
+        for start in range(0, len(x), _BATCH):
+            recorder.run(torch.from_numpy(x[start : start + _BATCH]))
 
 
 class FakeQuantized(fx.Interpreter):
     """Runs `module` as its integer graph will compute, in float and with gradients.
 
     Weights of Conv2d and Linear and the values that the integer graph keeps are rounded to their
-    int8 grid; gradients pass straight through inside the range (arXiv:1308.3432). Scaling a channel
-    by its batch-norm scales its symmetric grid alike, so rounding the unfolded weights equals
-    rounding the folded ones. Shares the module's parameters: training it trains the module.
+    grids; gradients pass straight through inside the range (arXiv:1308.3432). Shares the module's
+    parameters: training it trains the module. With `learn_ranges` the steps of the grids train
+    along, if `parameters_to_learn` are given to the optimizer; they start from `learned` ones where
+    those fit, else from calibration on x (N, C, H, W). `layers` as in `compress.lower.lower`.
     """
 
-    def __init__(self, module: nn.Module, spec: Quantize, x: Array) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        spec: Quantize,
+        x: Array,
+        layers: tuple[str, ...] = (),
+        learned: Learned | None = None,
+    ) -> None:
         traced = trace(module, x.shape[1:])
         super().__init__(traced)
-        layers, source, output = capture(traced)
-        kept = {layer.output for layer in fuse(layers, output) if layer.kind not in SAME_SCALE}
-        ranges = calibrate(traced, kept | {source}, x, covered(spec))
-        self.grids = {name: affine(*ends) for name, ends in ranges.items()}
+        captured, source, output = capture(traced)
+        fused = fuse(captured, output)
+        scheme = Scheme(spec, layers or weighted(captured))
+        known = learned if learned is not None and spec.learn_ranges else Learned()
+        seen = calibrate(traced, ranged(fused, source), x, spec)
+        self.grids = Grids(fused, source, scheme, seen, known)
+        self.learns = spec.learn_ranges
+        self.input_elements = math.prod(x.shape[1:])
+        self.steps: dict[str, StepSize] = {}
+        self.roundings = self._roundings()
+        self.narrowings = self._narrowings(captured, output)
+        self.weights = self._weight_roundings(captured)
+        self.weight_steps: dict[str, StepSize] = {}
+        if self.learns:
+            for name, rounding in self.weights.items():
+                weight: Any = self._submodule(name).weight
+                self.weight_steps[name] = rounding.learn(weight, known.peaks.get(name))
 
     def __call__(self, x: Values) -> Values:
         result: Values = self.run(x)
         return result
 
+    @property
+    def parameters_to_learn(self) -> tuple[nn.Parameter, ...]:
+        """The logarithms of all steps; none without `learn_ranges`."""
+        sizes = (*self.steps.values(), *self.weight_steps.values())
+        return tuple(size.change for size in sizes)
+
+    def learned(self) -> Learned:
+        """The steps as they are now, for `lower`; nothing without `learn_ranges`."""
+        grids = {
+            value: Grid(float(size.step), size.zero_point, self.grids.bits[value])
+            for value, size in self.steps.items()
+        }
+        return Learned(grids, {name: self.weights[name].peaks() for name in self.weight_steps})
+
+    def _roundings(self) -> dict[str, Rounding]:
+        """By value; what shares its input's grid shares its step. A maximum is on it already."""
+        source, layers = self.grids.source, self.grids.layers
+        sizes = {layer.output: math.prod(layer.shape) for layer in layers}
+        kinds = {source: "input", **{layer.output: layer.kind for layer in layers}}
+        roundings: dict[str, Rounding] = {}
+        for value, kind in kinds.items():
+            root = self.grids.root(value)
+            if root == value:
+                grid = self.grids.of(value)
+                roundings[value] = _on(grid)
+                if self.learns and kind != "softmax":
+                    features = sizes.get(value, self.input_elements)
+                    step, ends = torch.tensor(grid.scale), (grid.lowest, grid.highest)
+                    self.steps[value] = StepSize(step, grid.zero_point, ends, features)
+                    roundings[value] = self.steps[value]
+            elif kind != "max_pool":
+                roundings[value] = roundings[root]
+        return roundings
+
+    def _weight_roundings(self, layers: tuple[Layer, ...]) -> dict[str, WeightRounding]:
+        norms = {layer.inputs[0]: layer.name for layer in layers if layer.kind == "batch_norm"}
+        roundings = {}
+        for layer in layers:
+            if layer.kind in WEIGHTED:
+                norm: Any = self._submodule(norms[layer.output]) if layer.output in norms else None
+                roundings[layer.name] = WeightRounding(layer, self.grids.scheme, norm)
+        return roundings
+
+    def _narrowings(self, layers: tuple[Layer, ...], output: str) -> dict[str, Rounding]:
+        """By the traced operation that reads a value in fewer bits than the value has."""
+        bits, fused = self.grids.bits, self.grids.layers
+        narrowings = {"output": _on(self.grids.of(output, 8))} if bits[output] > 8 else {}
+        first = [layer for layer in layers if layer.kind not in _MERGED]
+        whole = [layer for layer in fused if layer.kind not in _MERGED]
+        for begun, layer in zip(first, whole, strict=True):
+            for value in layer.inputs:
+                if bits[value] > bits[layer.output]:
+                    narrowings[begun.output] = _on(self.grids.of(value, bits[layer.output]))
+        return narrowings
+
     def run_node(self, n: fx.Node) -> object:
         value = super().run_node(n)
-        grid = self.grids.get(n.name)
-        if grid is None or not isinstance(value, Values):
-            return value
-        return torch.fake_quantize_per_tensor_affine(value, *grid, -128, 127)
+        rounding = self.roundings.get(n.name)
+        return value if rounding is None or not isinstance(value, Values) else rounding(value)
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
+        args, kwargs = super().fetch_args_kwargs_from_env(n)
+        narrowed = self.narrowings.get(n.name)
+        if narrowed is not None:
+            args = tuple(narrowed(a) if isinstance(a, Values) else a for a in args)
+        return args, kwargs
 
     def call_module(
         self, target: fx.node.Target, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        module = self.fetch_attr(str(target))
+        name = str(target)
+        module = self._submodule(name)
         x = args[0]
         if not isinstance(x, Values):
             raise TypeError(f"{target}: {type(x).__name__} instead of a tensor")
         if isinstance(module, nn.Conv2d):
-            return module._conv_forward(x, _round_weight(module.weight, 0), module.bias)
+            return module._conv_forward(x, self.weights[name](module.weight), module.bias)
         if isinstance(module, nn.Linear):
-            return functional.linear(x, _round_weight(module.weight, None), module.bias)
+            return functional.linear(x, self.weights[name](module.weight), module.bias)
         return super().call_module(target, args, kwargs)
 
+    def _submodule(self, name: str) -> nn.Module:
+        found: nn.Module = self.fetch_attr(name)
+        return found
 
-def _round_weight(weight: Values, axis: int | None) -> Values:
-    """Weights on their symmetric int8 grid, with a straight-through gradient."""
-    with torch.no_grad():
-        peak = weight.abs().max() if axis is None else weight.abs().amax((1, 2, 3), keepdim=True)
-        scale = torch.where(peak > 0, peak / MAX_WEIGHT, torch.ones_like(peak))
-        rounded = torch.round(weight / scale) * scale
-    return weight + (rounded - weight).detach()
+
+def _on(grid: Grid) -> Rounding:
+    """Rounds to `grid`, with a gradient of 1 inside its range and 0 outside."""
+
+    def rounding(x: Values) -> Values:
+        return torch.fake_quantize_per_tensor_affine(
+            x, grid.scale, grid.zero_point, grid.lowest, grid.highest
+        )
+
+    return rounding

@@ -11,8 +11,10 @@ from compress.capture import capture, trace
 from compress.errors import UnsupportedLayer
 from compress.fuse import fuse
 from compress.genome import Calibration, Quantize
-from compress.lower import lower, quantize_input, weight_scales
-from compress.quantize import FakeQuantized, affine
+from compress.lower import lower, quantize_input
+from compress.quantize import FakeQuantized
+from compress.ranges import grid
+from compress.weights import safe_scales
 
 
 class Residual(nn.Module):
@@ -136,21 +138,25 @@ def test_unsupported_layers_are_named(module: nn.Module, name: str) -> None:
         lower(module, Quantize(), np.zeros((4, 2, 8, 8), np.float32), "test")
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(
     ("low", "high"), [(-1.0, 1.0), (0.0, 6.0), (-3.0, -1.0), (2.0, 5.0), (0.0, 0.0)]
 )
-def test_affine_represents_zero_and_both_ends(low: float, high: float) -> None:
-    scale, zero_point = affine(low, high)
-    assert -128 <= zero_point <= 127
-    ends = [(q - zero_point) * scale for q in (-128, 127)]
-    assert ends[0] <= min(low, 0.0) + scale
-    assert ends[1] >= max(high, 0.0) - scale
+def test_a_grid_represents_zero_and_both_ends(
+    low: float, high: float, bits: int, symmetric: bool
+) -> None:
+    made = grid((low, high), bits, symmetric)
+    assert made.lowest <= made.zero_point <= made.highest
+    assert made.zero_point == 0 or (bits == 8 and not symmetric)
+    ends = [(q - made.zero_point) * made.scale for q in (made.lowest, made.highest)]
+    assert ends[0] <= min(low, 0.0) + made.scale
+    assert ends[1] >= max(high, 0.0) - made.scale
 
 
 def test_a_dead_channel_keeps_its_bias_inside_int32() -> None:
-    weight, bias = np.zeros((3, 1, 1, 2), np.float32), np.array([5.0, 0.0, -2.0], np.float32)
-    weight[2] = 0.1
-    scales = weight_scales(weight, bias, 0.02, 0)
+    bias = np.array([5.0, 0.0, -2.0], np.float32)
+    scales = safe_scales(np.array([0.0, 0.0, 0.1 / 127], np.float32), bias, 0.02)
     whole = bias / (np.float32(0.02) * scales)
     assert np.all(scales > 0)
     assert np.all(np.abs(whole) < 2**31)
