@@ -1,38 +1,29 @@
-"""Structured channel pruning: channels are removed physically, per dependency group.
-
-A group is every layer that must lose the same channels (a depthwise convolution follows its
-producer, an addition ties its operands), found by torch-pruning (DepGraph, arXiv:2301.12900).
-"""
+"""Structured channel pruning: channels are removed physically, per dependency group."""
 
 import copy
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
-import torch_pruning as tp
-from torch import nn
+from torch import Tensor, nn
 
 from compress.errors import Infeasible
-from compress.genome import Criterion
+from compress.genome import Criterion, Scope
+from compress.groups import Group, find_groups, remove
+from compress.importance import IN_UNITS_OF_LOSS, scores
+from compress.types import Split
 
 # CMSIS-NN kernels work on four channels at a time; other widths fall off a cliff.
 CHANNEL_MULTIPLE = 4
-
-_ROOTS = (nn.Conv2d, nn.Linear)
 
 
 def group_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
     """Names of the prunable dependency groups, in the order of the network's layers.
 
-    Each is named after one layer that makes its channels. The group of the output layer is not
-    among them: its channels are the classes.
+    Each is named after the first layer that makes its channels. The group of the output layer is
+    not among them: its channels are the classes.
     """
-    names = {layer: name for name, layer in module.named_modules()}
-    graph = _dependencies(module, input_shape)
-    groups = graph.get_all_groups(
-        ignored_layers=[_output_layer(module, input_shape)], root_module_types=_ROOTS
-    )
-    roots = {names[group[0].dep.target.module] for group in groups}
-    return tuple(name for name in names.values() if name in roots)
+    return tuple(group.name for group in find_groups(module, input_shape))
 
 
 def prune(
@@ -40,35 +31,31 @@ def prune(
     input_shape: tuple[int, int, int],
     keep: Sequence[float],
     criterion: Criterion,
+    scope: Scope = "group",
+    probe: Split | None = None,
 ) -> nn.Module:
-    """A copy of `module` with each group narrowed to `keep[i]` of its channels.
+    """A copy of `module` with only its most important channels, physically smaller.
 
-    Channels kept are a multiple of 4, at least 4 (groups narrower than that stay whole): those of
-    largest magnitude, averaged over the group's layers. Raises Infeasible where `keep` does not
-    have one ratio in (0, 1] per group.
+    `keep` has one ratio in (0, 1] for each group in scope "group", and a single one in scope
+    "uniform" (for every group) and "global" (of all channels together). Channels kept are a
+    multiple of 4, at least 4; groups narrower than that stay whole. What matters is said by
+    `compress.importance`, on the samples of `probe` where the criterion needs some.
+
+    Raises Infeasible for other ratios, a criterion that cannot judge this network, and a network
+    that does not run with fewer channels.
     """
     pruned = copy.deepcopy(module)
-    names = group_names(pruned, input_shape)
-    if len(keep) != len(names):
-        raise Infeasible(f"{len(keep)} keep ratios for {len(names)} groups: {', '.join(names)}")
-    if not all(0 < ratio <= 1 for ratio in keep):
-        raise Infeasible(f"keep ratios {tuple(keep)}: allowed are 0 < ratio <= 1")
-    importance = tp.importance.GroupMagnitudeImportance(p=1 if criterion == "l1" else 2)
-    for name, ratio in zip(names, keep, strict=True):
-        layer = pruned.get_submodule(name)
-        channels = int(layer.weight.shape[0])  # type: ignore[index]
-        surplus = channels - kept_channels(channels, ratio)
-        if surplus == 0:
-            continue
-        graph = _dependencies(pruned, input_shape)
-        remove = (
-            tp.prune_conv_out_channels
-            if isinstance(layer, nn.Conv2d)
-            else tp.prune_linear_out_channels
-        )
-        whole = graph.get_pruning_group(layer, remove, list(range(channels)))
-        weakest = torch.argsort(importance(whole), stable=True)[:surplus].tolist()
-        graph.get_pruning_group(layer, remove, weakest).prune()
+    groups = find_groups(pruned, input_shape)
+    _check_ratios(keep, scope, groups)
+    if scope == "global":
+        gone = _weakest_of_all(pruned, groups, keep[0], criterion, probe)
+    else:
+        ratios = keep if scope == "group" else [keep[0]] * len(groups)
+        gone = _weakest_of_each(pruned, groups, ratios, criterion, probe)
+    if gone:
+        before = _size(pruned, input_shape)
+        remove(pruned, groups, gone)
+        _check_smaller(before, _size(pruned, input_shape), gone)
     return pruned
 
 
@@ -78,21 +65,127 @@ def kept_channels(channels: int, ratio: float) -> int:
     return min(channels, max(CHANNEL_MULTIPLE, rounded))
 
 
-def _dependencies(module: nn.Module, input_shape: tuple[int, int, int]) -> tp.DependencyGraph:
-    module.eval()
-    return tp.DependencyGraph().build_dependency(module, torch.zeros(1, *input_shape))
+def rounds_of(
+    widths: Sequence[int], keep: Sequence[float], rounds: int
+) -> tuple[tuple[float, ...], ...]:
+    """Ratios for each of `rounds` prunings that together narrow groups of `widths` to `keep`.
+
+    Each is relative to what the round before has left. Widths fall geometrically; they are
+    rounded from the first width, so that the last round ends where a single pruning would
+    (multiplying ratios would not: 12 channels at 0.75 are 8, at 0.75**0.5 they stay 12).
+    """
+    steps, present = [], list(widths)
+    for step in range(1, rounds + 1):
+        wanted = [kept_channels(n, r ** (step / rounds)) for n, r in zip(widths, keep, strict=True)]
+        steps.append(tuple(new / old for new, old in zip(wanted, present, strict=True)))
+        present = wanted
+    return tuple(steps)
 
 
-def _output_layer(module: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
-    """The last layer with weights to run: the one whose channels are the classes."""
-    ran: list[nn.Module] = []
-    hooks = [
-        layer.register_forward_hook(lambda layer, *_: ran.append(layer))
-        for layer in module.modules()
-        if isinstance(layer, _ROOTS)
-    ]
-    with torch.no_grad():
-        module(torch.zeros(1, *input_shape))
-    for hook in hooks:
-        hook.remove()
-    return ran[-1]
+def _check_ratios(keep: Sequence[float], scope: Scope, groups: Sequence[Group]) -> None:
+    if scope != "group" and len(keep) != 1:
+        raise Infeasible(f"{len(keep)} keep ratios in scope {scope}: there must be one")
+    if scope == "group" and len(keep) != len(groups):
+        names = ", ".join(group.name for group in groups)
+        raise Infeasible(f"{len(keep)} keep ratios for {len(groups)} groups: {names}")
+    if not all(0 < ratio <= 1 for ratio in keep):
+        raise Infeasible(f"keep ratios {tuple(keep)}: allowed are 0 < ratio <= 1")
+
+
+def _weakest_of_each(
+    module: nn.Module,
+    groups: Sequence[Group],
+    ratios: Sequence[float],
+    criterion: Criterion,
+    probe: Split | None,
+) -> dict[str, list[int]]:
+    surplus = {
+        group.name: group.channels - kept_channels(group.channels, ratio)
+        for group, ratio in zip(groups, ratios, strict=True)
+    }
+    chosen = [group for group in groups if surplus[group.name] > 0]
+    return {
+        group.name: _ascending(score)[: surplus[group.name]]
+        for group, score in zip(chosen, scores(module, chosen, criterion, probe), strict=True)
+    }
+
+
+def _weakest_of_all(
+    module: nn.Module,
+    groups: Sequence[Group],
+    ratio: float,
+    criterion: Criterion,
+    probe: Split | None,
+) -> dict[str, list[int]]:
+    """Rank fours of channels across the groups and take the weakest until `ratio` is left.
+
+    A four is as important as its channels are on average. Scores are divided by their group's
+    mean first: magnitudes and activations depend on a layer's fan-in and depth more than on its
+    importance (arXiv:1611.06440, section 2.2, which divides by the layer's l2 norm; a mean does
+    not favor narrow groups). Those in units of loss compare as they are (arXiv:1906.10771).
+    """
+    wide = [group for group in groups if group.channels > CHANNEL_MULTIPLE]
+    total = sum(group.channels for group in wide)
+    surplus = total - kept_channels(total, ratio)
+    if surplus <= 0:
+        return {}
+    fours: list[tuple[float, str, list[int]]] = []
+    for group, score in zip(wide, scores(module, wide, criterion, probe), strict=True):
+        mean = float(score.mean())
+        fair = score if criterion in IN_UNITS_OF_LOSS or mean == 0 else score / mean
+        weakest_first = _ascending(score)[: group.channels - CHANNEL_MULTIPLE]
+        # What exceeds a multiple of four goes first, so that what is left is one.
+        odd = group.channels % CHANNEL_MULTIPLE
+        cuts = [0, *range(odd or CHANNEL_MULTIPLE, len(weakest_first) + 1, CHANNEL_MULTIPLE)]
+        for start, end in pairwise(cuts):
+            four = weakest_first[start:end]
+            fours.append((float(fair[four].mean()), group.name, four))
+    gone: dict[str, list[int]] = {}
+    for _, name, four in sorted(fours, key=lambda ranked: ranked[0]):
+        if len(four) > surplus:
+            break
+        gone.setdefault(name, []).extend(four)
+        surplus -= len(four)
+    return gone
+
+
+def _ascending(score: Tensor) -> list[int]:
+    """Channels from the least important to the most; equal ones in their order."""
+    order: list[int] = torch.argsort(score, stable=True).tolist()
+    return order
+
+
+def _size(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[int, int, tuple[int, ...]]:
+    """Parameters, multiply-accumulates, and the shape of the output for one sample."""
+    macs = 0
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal macs
+        macs += output.numel() * layer.weight[0].numel()  # type: ignore[index]
+
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.no_grad():
+            output = module(torch.zeros(1, *input_shape))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise Infeasible(f"the network does not run with fewer channels: {reason}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(value.numel() for value in module.parameters()), macs, tuple(output.shape)
+
+
+def _check_smaller(
+    before: tuple[int, int, tuple[int, ...]],
+    after: tuple[int, int, tuple[int, ...]],
+    gone: dict[str, list[int]],
+) -> None:
+    if after[2] != before[2]:
+        raise Infeasible(f"without channels of {', '.join(gone)} the output is {after[2]}")
+    if not (after[0] < before[0] and after[1] < before[1]):
+        raise RuntimeError(
+            f"removing channels of {', '.join(gone)} left {after[0]} of {before[0]} parameters "
+            f"and {after[1]} of {before[1]} multiply-accumulates"
+        )
