@@ -1,11 +1,12 @@
 """Which C kernel runs an operator on a board, and how much scratch memory it needs.
 
-CMSIS-NN 4.0.0 comes first: its concrete functions are named here instead of its wrappers, so that
-the linker drops those a network does not need. The conditions are the wrappers' own, plus those
-under which a function would read or write outside its buffers (noted where they occur). All these
-functions requantize with double rounding and round averages as TensorFlow Lite's reference does,
-and take the padding at the top and left only: bottom and right follow from the output's shape, so
-asymmetric padding needs nothing special. Our own kernels (`firmware/kernels`) fill the gaps.
+CMSIS-NN comes first (4.0.0, or the user's own from 7.0.0 on: `hil.cmsis_nn`). Its concrete
+functions are named here instead of its wrappers, so that the linker drops those a network does not
+need. The conditions are the wrappers' own, plus those under which a function would read or write
+outside its buffers (noted where they occur). All these functions requantize with double rounding
+and round averages as TensorFlow Lite's reference does, and take the padding at the top and left
+only: bottom and right follow from the output's shape, so asymmetric padding needs nothing special.
+Our own kernels (`firmware/kernels`) fill the gaps.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from compress.ops import (
     inputs_of,
 )
 from compress.types import Graph
+from hil.cmsis_nn import cmsis_nn
 from hil.types import Board
 
 NO_KERNEL = "none"
@@ -70,8 +72,10 @@ def choose(graph: Graph, op: Op, board: Board) -> Kernel:
         case DepthwiseConv2D():
             return _depthwise(graph, op, board)
         case FullyConnected():
-            # A scale per unit is a 1x1 convolution of a single pixel.
+            # A scale per unit is a 1x1 convolution of a single pixel. So is one scale with MVE from
+            # CMSIS-NN 7.0.0 on, whose arm_fully_connected_s8 wants the weights summed beforehand.
             single = len(graph.tensors[op.weights].scales) == 1
+            single &= not (cmsis_nn().since_7 and "mve" in board.features)
             return Kernel("arm_fully_connected_s8" if single else "arm_convolve_1x1_s8_fast")
         case AveragePool2D():
             return _average_pool(graph, op, board)
@@ -114,6 +118,10 @@ def _convolution(graph: Graph, op: Conv2D, board: Board) -> Kernel:
 
     if rows == columns == 1 and not (pad.top or pad.bottom or pad.left or pad.right):
         return Kernel("arm_convolve_1x1_s8_fast" if op.stride == (1, 1) else "arm_convolve_1x1_s8")
+    if cmsis_nn().since_7:
+        # Its arm_convolve_1_x_n_s8 is wrong where a stride leaves input over or steps over padding.
+        mve = "mve" in board.features
+        return Kernel("arm_convolve_s8", 4 * _round_up(taps, 16 if mve else 4))
     if "mve" not in board.features:
         # Two im2col columns of int16; without MVE arm_convolve_1_x_n_s8 only calls this one.
         return Kernel("arm_convolve_s8", 2 * taps * 2)
@@ -187,7 +195,8 @@ def _check(graph: Graph, op: Op) -> None:
         wanted = "int8" if constant.data is not None and constant.data.ndim > 1 else "int32"
         wanted = "int8" if operand else wanted
         shifted = constant.zero_point != 0 and not operand
-        if constant.data is None or constant.dtype != wanted or shifted:
+        fitting = ("int8", "int4") if wanted == "int8" and not operand else (wanted,)
+        if constant.data is None or constant.dtype not in fitting or shifted:
             raise UnsupportedLayer(
                 f"{op.name}: {constant.name} must be a constant {wanted} with zero point 0"
             )

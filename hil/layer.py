@@ -12,7 +12,7 @@ import numpy.typing as npt
 from compress.types import Array
 from hil.types import Step
 
-_VALUES_PER_LINE = {"int8_t": 19, "int32_t": 8}
+_VALUES_PER_LINE = {"int8_t": 19, "int32_t": 8, "uint32_t": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ def constant(step: Step, suffix: str, c_type: str, values: Array, note: str = ""
     """An array that belongs to a layer, named after it: layer3_weights, say."""
     flat: npt.NDArray[Any] = values.reshape(-1)
     per_line = _VALUES_PER_LINE[c_type]
-    texts = [str(value) for value in flat.tolist()]
+    form = "0x{:08x}" if c_type == "uint32_t" else "{}"
+    texts = [form.format(value) for value in flat.tolist()]
     lines = tuple(", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line))
     comment = f"{step.index} {safe(step.op.name)}{note}"
     return Constant(f"{symbol(step)}_{suffix}", c_type, len(texts), comment, lines)

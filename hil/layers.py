@@ -23,9 +23,11 @@ from compress.ops import (
     inputs_of,
 )
 from compress.types import Graph
+from hil.cmsis_nn import cmsis_nn
 from hil.layer import Constant, Dims, Layer, constant, safe, size_text, symbol
 from hil.own_layers import own_layer
 from hil.types import Plan, Step
+from hil.weights import Stored, Weighted, stored_weights
 
 
 def layer_of(plan: Plan, step: Step) -> Layer:
@@ -45,9 +47,12 @@ def layer_of(plan: Plan, step: Step) -> Layer:
                 "input_offset": -source.zero_point,
                 "output_offset": out.zero_point,
                 "range": clamp_range(out, op.activation),
+                "upscale": step.kernel == "arm_convolve_s8" and cmsis_nn().since_7,
             }
             multipliers = conv_multipliers(graph, op)
-            constants = _constants(graph, step, multipliers)
+            stored = stored_weights(graph, op)
+            constants = _constants(graph, step, stored, multipliers)
+            places["expand"] = _expansion(step, constants[0].name, stored)
             if isinstance(op, FullyConnected):
                 return _fully_connected(graph, step, op, comment, places, constants)
             places |= {
@@ -85,8 +90,9 @@ def _fully_connected(
 ) -> Layer:
     """With a scale per unit: as a 1x1 convolution of one pixel, which has one per channel."""
     units, depth = graph.tensors[op.weights].shape
-    pixel, result = Dims(1, 1, 1, depth), Dims(1, 1, 1, units)
-    if len(graph.tensors[op.weights].scales) == 1:
+    sliced = places["expand"] and places["expand"]["slices"]
+    pixel, result = Dims(1, 1, 1, depth), None if sliced else Dims(1, 1, 1, units)
+    if step.kernel == "arm_fully_connected_s8":
         places["scale"] = conv_multipliers(graph, op)[0]
         dims = (pixel, Dims(depth, 1, 1, units), result)
         return Layer(step, "fully_connected", comment, places, *dims, constants)
@@ -95,24 +101,42 @@ def _fully_connected(
 
 
 def _constants(
-    graph: Graph, step: Step, multipliers: tuple[tuple[int, int], ...]
+    graph: Graph, step: Step, stored: Stored | None, multipliers: tuple[tuple[int, int], ...]
 ) -> tuple[Constant, ...]:
     """Weights and bias; multipliers and shifts, too, where there is one per channel."""
     weights, bias = (graph.tensors[index] for index in constants_of(step.op))
     if weights.data is None or bias.data is None:
         raise ValueError(f"{step.op.name}: weights and bias must be constants")
     note = f": {size_text(weights.shape)}"
-    made = [
-        constant(step, "weights", "int8_t", weights.data, note),
-        constant(step, "bias", "int32_t", bias.data),
-    ]
-    if not isinstance(step.op, FullyConnected) or len(weights.scales) > 1:
-        pairs = np.array(multipliers)
+    if stored is None:
+        first = constant(step, "weights", "int8_t", weights.data, note)
+    else:
+        first = constant(step, "weights", "uint32_t", stored.words, f"{note} as {stored.form.text}")
+    made = [first, constant(step, "bias", "int32_t", bias.data)]
+    if step.kernel != "arm_fully_connected_s8":
+        pairs = np.broadcast_to(np.array(multipliers), (bias.elements, 2))
         made += [
             constant(step, "multipliers", "int32_t", pairs[:, 0]),
             constant(step, "shifts", "int32_t", pairs[:, 1]),
         ]
     return tuple(made)
+
+
+def _expansion(step: Step, name: str, stored: Stored | None) -> dict[str, Any] | None:
+    """What is expanded before the kernel reads it, all at once or (`slices`) in a loop."""
+    if stored is None or step.expanded is None:
+        return None
+    return {
+        "function": "expand_sparse" if stored.form.sparse else "expand_packed",
+        "stored": name,
+        "bits": stored.form.bits,
+        "offset": step.expanded.offset_bytes,
+        "rows": stored.rows,
+        "columns": stored.columns,
+        "count": stored.rows * stored.columns,
+        "all_rows": stored.all_rows,
+        "slices": stored.rows < stored.all_rows,
+    }
 
 
 def _comment(graph: Graph, step: Step) -> str:
@@ -132,6 +156,9 @@ def _comment(graph: Graph, step: Step) -> str:
     if step.macs:
         parts.append(f"{step.macs} MACs")
     parts.append("the same bytes" if isinstance(op, Reshape) else step.kernel)
+    if isinstance(op, Weighted) and (stored := stored_weights(graph, op)):
+        form, count = stored.form.text, graph.tensors[op.weights].elements
+        parts.append(f"{count} weights as {form} in {stored.size_bytes} bytes")
     if step.scratch:
         parts.append(f"{step.scratch.size_bytes} bytes of scratch")
     return f"{step.index} {safe(op.name)}: {', '.join(parts)}"

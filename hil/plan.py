@@ -1,10 +1,11 @@
 """What runs where: a kernel per operator and a place in one static arena per buffer.
 
-Tensors live from the operator that writes them to the last that reads them, scratch for its one
-operator; buffers whose lives do not meet may share bytes. A Reshape is its input under another
-name, and an element-wise operator writes over an input that nobody reads afterwards. Placement is
-greedy (each buffer at the lowest gap that fits), tried in several orders, best kept: Pisarchyk and
-Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001.03288.
+Tensors live from the operator that writes them to the last that reads them, scratch and expanded
+weights for their one operator; buffers whose lives do not meet may share bytes. A Reshape is its
+input under another name, and an element-wise operator writes over an input that nobody reads
+afterwards. Placement is greedy (each buffer at the lowest gap that fits), tried in several orders,
+best kept: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
+arXiv:2001.03288.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from compress.cost import macs
-from compress.ops import ElementWise, Reshape, inputs_of
+from compress.ops import ElementWise, Op, Reshape, inputs_of
 from compress.types import Graph
 from hil.kernels import Kernel, alignment_bytes, choose
 from hil.types import Board, Buffer, Plan, Step
+from hil.weights import Weighted, stored_weights
 
 
 def make_plan(graph: Graph, board: Board) -> Plan:
@@ -28,17 +30,21 @@ def make_plan(graph: Graph, board: Board) -> Plan:
     kernels = [choose(graph, op, board) for op in graph.ops]
     storage = _storage(graph)
     scratch = [_scratch(index, kernel) for index, kernel in enumerate(kernels)]
+    expanded = [_expanded(graph, index, op) for index, op in enumerate(graph.ops)]
     tensors = [entry.buffer for entry in storage]
     alignment = alignment_bytes(board)
 
-    everything = place(tensors + [buffer for buffer in scratch if buffer], alignment)
-    placed_tensors, placed_scratch = everything[: len(tensors)], iter(everything[len(tensors) :])
+    others = [buffer for buffer in scratch + expanded if buffer]
+    everything = place(tensors + others, alignment)
+    placed_tensors, placed = everything[: len(tensors)], iter(everything[len(tensors) :])
+    placed_scratch = [next(placed) if buffer else None for buffer in scratch]
+    placed_expanded = [next(placed) if buffer else None for buffer in expanded]
     return Plan(
         graph=graph,
         steps=tuple(
-            Step(index, op, kernel.name, macs(graph, op), next(placed_scratch) if buffer else None)
-            for index, (op, kernel, buffer) in enumerate(
-                zip(graph.ops, kernels, scratch, strict=True)
+            Step(index, op, kernel.name, macs(graph, op), *buffers)
+            for index, (op, kernel, *buffers) in enumerate(
+                zip(graph.ops, kernels, placed_scratch, placed_expanded, strict=True)
             )
         ),
         tensors={
@@ -175,6 +181,14 @@ def _scratch(index: int, kernel: Kernel) -> Buffer | None:
     if not kernel.scratch_bytes:
         return None
     return Buffer(f"scratch of {kernel.name}", 0, kernel.scratch_bytes, index, index)
+
+
+def _expanded(graph: Graph, index: int, op: Op) -> Buffer | None:
+    """Room for the weights of `op`, where they are stored smaller than int8."""
+    stored = stored_weights(graph, op) if isinstance(op, Weighted) else None
+    if stored is None:
+        return None
+    return Buffer(f"weights of {op.name}", 0, stored.room_bytes, index, index)
 
 
 def _end(buffers: Sequence[Buffer]) -> int:

@@ -73,7 +73,7 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
 def _buffers(plan: Plan) -> list[dict[str, Any]]:
     """The arena's contents in order of time: each buffer once, however many tensors share it."""
     shared: dict[int, Buffer] = {id(buffer): buffer for buffer in plan.tensors.values()}
-    scratch = [step.scratch for step in plan.steps if step.scratch]
+    others = [buffer for step in plan.steps for buffer in (step.scratch, step.expanded) if buffer]
     return [
         {
             "place": f"{buffer.offset_bytes:7} {buffer.size_bytes:7}",
@@ -81,6 +81,6 @@ def _buffers(plan: Plan) -> list[dict[str, Any]]:
             "name": safe(buffer.name),
         }
         for buffer in sorted(
-            [*shared.values(), *scratch], key=lambda b: (b.first_op, b.last_op, b.offset_bytes)
+            [*shared.values(), *others], key=lambda b: (b.first_op, b.last_op, b.offset_bytes)
         )
     ]

@@ -100,13 +100,17 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operator with the kernel chosen for it, its work and its scratch buffer, if any."""
+    """One operator with the kernel chosen for it, its work and its buffers.
+
+    `scratch` is the kernel's own; weights stored smaller than int8 are expanded to `expanded`.
+    """
 
     index: int
     op: Op
     kernel: str
     macs: int
     scratch: Buffer | None
+    expanded: Buffer | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

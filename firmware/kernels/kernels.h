@@ -81,6 +81,14 @@ typedef struct {
     int32_t diff_min;
 } softmax_s8_parameters;
 
+/* `count` weights of 4 or 2 bits, or of 8, 4 or 2 bits where they are not zero, as hil/weights.py
+ * stores them and says how much room they take; `weights` is aligned to words. Both return the end
+ * of what they have read. */
+const uint32_t *
+expand_packed(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count);
+const uint32_t *
+expand_sparse(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count);
+
 /* left and output: `repeats` times as many elements as right, which is used over and over. */
 void add_s8(const add_s8_parameters *parameters,
             const int8_t *left,

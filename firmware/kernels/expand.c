@@ -1,0 +1,67 @@
+#include "kernels.h"
+
+/* Otherwise GCC sees what the loop over a block is and calls memset. */
+#pragma GCC optimize("no-tree-loop-distribute-patterns")
+
+/* hil/weights.py: a block is the weights of a word of the bitmap. */
+enum { BLOCK = 32, GAP = 48 };
+
+typedef uint32_t word __attribute__((may_alias));
+
+static inline int32_t round_up(int32_t value, int32_t power_of_two)
+{
+    return (value + power_of_two - 1) & -power_of_two;
+}
+
+/* Four values at a time: a field of each byte of a word, its sign extended. */
+static inline const uint32_t *
+unpack(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count)
+{
+    const uint32_t bytes = UINT32_C(0x01010101);
+    const uint32_t field = ((1u << bits) - 1) * bytes;
+    const uint32_t sign = (1u << (bits - 1)) * bytes;
+    const uint32_t top = 0x80u * bytes;
+    word *to = (word *)weights;
+    for (; count > 0; count -= 32 / bits) {
+        uint32_t packed = *stored++;
+        for (int32_t k = 0; k < 8 / bits; k++, packed >>= bits) {
+            /* x ^ sign - sign extends the sign; the top bit keeps a byte from borrowing. */
+            *to++ = (((packed & field) ^ (sign | top)) - sign) ^ top;
+        }
+    }
+    return stored;
+}
+
+const uint32_t *
+expand_packed(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count)
+{
+    return bits == 4 ? unpack(stored, 4, weights, count) : unpack(stored, 2, weights, count);
+}
+
+const uint32_t *
+expand_sparse(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count)
+{
+    const int32_t nonzero = (int32_t)*stored++;
+    const uint32_t *bitmap = stored;
+    const uint32_t *packed = stored + round_up(count, BLOCK) / BLOCK;
+    const uint32_t *end = packed + round_up(nonzero, 4) / 4;
+    const int8_t *values = (const int8_t *)packed;
+    if (bits < 8) {
+        /* So far back that a block is never written over values that are yet to be read: what is
+         * left of them is at most what is left of the weights. */
+        int8_t *behind = weights + round_up(count, 16) + GAP - round_up(nonzero, bits == 4 ? 8 : 16);
+        end = expand_packed(packed, bits, behind, nonzero);
+        values = behind;
+    }
+    for (; count > 0; count -= BLOCK, weights += BLOCK) {
+        for (int32_t i = 0; i < BLOCK / 4; i++) {
+            ((word *)weights)[i] = 0;
+        }
+        for (uint32_t left = *bitmap++; left != 0;) {
+            const int32_t first = __builtin_clz(left);
+            left ^= UINT32_C(0x80000000) >> first;
+            weights[first] = *values++;
+        }
+    }
+    return end;
+}
