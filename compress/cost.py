@@ -2,12 +2,15 @@
 
 These are bounds, not measurements: flash and RAM as used are what the linker and the memory plan
 say. MACs are counted as TFLite and MLPerf Tiny do: multiplications of weights with inputs,
-padding included.
+padding included. Bit operations are MACs times the bits of both factors: the multiplications of
+Baskin et al., arXiv:1804.10969, without the additions; zeros count, too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from compress.ops import (
     Conv2D,
@@ -19,21 +22,32 @@ from compress.ops import (
     constants_of,
     inputs_of,
 )
-from compress.types import Graph
+from compress.types import Graph, Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Totals of one inference: multiply-accumulates, bytes of constants, bytes of live tensors."""
+    """Totals of one inference: multiply-accumulates, bytes of constants, bytes of live tensors.
+
+    `bops` are bit operations, `zero_share` the share (0 .. 1) of weights that are zero.
+    """
 
     macs: int
     weight_bytes: int
     peak_activation_bytes: int
+    bops: int
+    zero_share: float
 
 
 def cost(graph: Graph) -> Cost:
     """All of it at once."""
-    return Cost(total_macs(graph), weight_bytes(graph), peak_activation_bytes(graph))
+    return Cost(
+        total_macs(graph),
+        weight_bytes(graph),
+        peak_activation_bytes(graph),
+        bops(graph),
+        zero_share(graph),
+    )
 
 
 def macs(graph: Graph, op: Op) -> int:
@@ -48,6 +62,40 @@ def macs(graph: Graph, op: Op) -> int:
 
 def total_macs(graph: Graph) -> int:
     return sum(macs(graph, op) for op in graph.ops)
+
+
+def bops(graph: Graph) -> int:
+    """Bit operations: MACs * `weight_bits` * bits of the input, summed over the operators."""
+    return sum(
+        macs(graph, op)
+        * weight_bits(graph.tensors[op.weights])
+        * (16 if graph.tensors[op.input].dtype == "int16" else 8)
+        for op in graph.ops
+        if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected)
+    )
+
+
+def weight_bits(tensor: Tensor) -> int:
+    """Bits of the narrowest of int2, int4 and int8 that holds every value, whatever its type says.
+
+    A 2-bit tensor is stored as int4, and int4 becomes int8 where TensorFlow Lite has no kernel for
+    it: only the values tell.
+    """
+    if tensor.data is None or tensor.data.size == 0:
+        return 8
+    lowest, highest = int(tensor.data.min()), int(tensor.data.max())
+    fitting = (bits for bits in (2, 4) if -(1 << bits - 1) <= lowest and highest < 1 << bits - 1)
+    return next(fitting, 8)
+
+
+def zero_share(graph: Graph) -> float:
+    """Share of all weights, biases not among them, that are zero; 0 where there are none."""
+    weighted = [op for op in graph.ops if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected)]
+    data = [graph.tensors[index].data for index in {op.weights for op in weighted}]
+    values = [array for array in data if array is not None]
+    elements = sum(array.size for array in values)
+    nonzero = sum(int(np.count_nonzero(array)) for array in values)
+    return 1 - nonzero / elements if elements else 0.0
 
 
 def weight_bytes(graph: Graph) -> int:

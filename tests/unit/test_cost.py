@@ -1,9 +1,21 @@
 """Analytic cost against numbers worked out by hand."""
 
+import numpy as np
+import pytest
 from graphs import GraphBuilder, ds_cnn, residual
 
-from compress.cost import cost, macs, peak_activation_bytes, total_macs, weight_bytes
+from compress.cost import (
+    bops,
+    cost,
+    macs,
+    peak_activation_bytes,
+    total_macs,
+    weight_bits,
+    weight_bytes,
+    zero_share,
+)
 from compress.ops import Padding
+from compress.types import Tensor
 
 
 def test_ds_cnn_has_the_published_macs_and_peak() -> None:
@@ -31,6 +43,41 @@ def test_weight_bytes_count_weights_and_four_byte_biases() -> None:
     graph = b.finish(b.fully_connected(x, 7))
     elements = graph.tensors[x].elements
     assert weight_bytes(graph) == 4 * 3 * 2 * 3 + 4 * 4 + 7 * elements + 4 * 7
+
+
+def test_bit_operations_are_macs_times_both_widths() -> None:
+    b = GraphBuilder()
+    x = b.conv(b.input((6, 5, 3)), 4, (3, 2), weight_bits=4)  # 4x4x4 out, 18 MACs each
+    x = b.depthwise(b.widen(x), kernel=(2, 2))  # 3x3x4 out, 4 MACs each, on int16
+    x = b.fully_connected(b.narrow(x), 7, weight_bits=2)
+    conv, depthwise, dense = 4 * 4 * 4 * 18, 3 * 3 * 4 * 4, 36 * 7
+    assert bops(b.finish(x)) == conv * 4 * 8 + depthwise * 8 * 16 + dense * 2 * 8
+
+
+@pytest.mark.parametrize(
+    ("values", "bits"),
+    [([0, 0], 2), ([-2, 1], 2), ([-3, 1], 4), ([-2, 2], 4), ([-8, 7], 4), ([-9, 0], 8), ([8], 8)],
+)
+def test_weight_bits_are_those_that_the_values_need(values: list[int], bits: int) -> None:
+    data = np.array(values, np.int8)
+    assert weight_bits(Tensor("w", data.shape, "int8", (1.0,), data=data)) == bits
+
+
+def test_zero_share_is_that_of_the_weights_alone() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.conv(b.input((2, 2, 1)), 2, (2, 2)), 3))
+    assert zero_share(b.finish(b.softmax(0))) == 0  # the builder's weights have no part in it
+    conv, dense = (graph.tensors[op.weights].data for op in graph.ops)
+    conv[:], dense[:] = 1, 1  # 8 and 6 weights
+    conv[0] = 0
+    graph.tensors[graph.ops[0].bias].data[:] = 0
+    assert zero_share(graph) == pytest.approx(4 / 14)
+
+
+def test_int16_activations_take_two_bytes() -> None:
+    b = GraphBuilder()
+    x = b.widen(b.input((4, 4, 8)))
+    assert peak_activation_bytes(b.finish(b.narrow(x))) == 3 * 4 * 4 * 8
 
 
 def test_a_shared_constant_counts_once() -> None:

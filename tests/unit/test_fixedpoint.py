@@ -14,7 +14,9 @@ from compress.fixedpoint import (
     clamp_range,
     conv_multipliers,
     multiply_by_quantized_multiplier,
+    multiply_by_reduced_multiplier,
     quantize_multiplier,
+    reduced_multiplier,
 )
 from compress.parameters import add_parameters, requantize_parameters, softmax_parameters
 from compress.types import Tensor
@@ -95,6 +97,29 @@ def test_multiply_takes_one_multiplier_per_channel(rows: list[tuple[int, int, in
     assert together.tolist() == alone
 
 
+@given(st.integers(-(2**47), 2**47 - 1), mantissas, st.integers(-31, 7))
+@example(-1, 2**30, 0)
+@example(2**47 - 1, 2**31 - 1, -31)
+def test_a_reduced_multiplier_rounds_once(x: int, mantissa: int, shift: int) -> None:
+    reduced, right = reduced_multiplier(mantissa, shift)
+    assert 2**14 <= reduced < 2**15
+    # The mantissa itself is off by half a unit of 16 bits, or by one where that would be 2**15.
+    scale = Fraction(2) ** (shift - 31)
+    assert abs(Fraction(reduced, 2**right) - mantissa * scale) <= 2**16 * scale
+    expected = round_half_up(Fraction(x * reduced, 2**right))
+    result = multiply_by_reduced_multiplier(np.array([x], np.int64), reduced, right)
+    assert result.tolist() == [expected]
+
+
+def test_reduced_multipliers_of_known_values() -> None:
+    assert reduced_multiplier(2**30, 1) == (2**14, 14)
+    assert reduced_multiplier(2**30 + 2**15, 0) == (2**14 + 1, 15)
+    assert reduced_multiplier(2**31 - 1, -3) == (2**15 - 1, 18)
+    assert reduced_multiplier(0, 0) == (0, 15)
+    with pytest.raises(ValueError, match="shift 8 is above 7"):
+        reduced_multiplier(2**30, 8)
+
+
 def test_multiply_leaves_its_operand_alone() -> None:
     x = np.array([5, -5], np.int64)
     multiply_by_quantized_multiplier(x, 2**30, -1)
@@ -108,6 +133,13 @@ def test_clamp_range_is_the_activation_in_quantized_units() -> None:
     assert clamp_range(tensor, RELU6) == (-20, 40)
     fine = Tensor("t", (1, 4), "int8", (0.01,), 5)
     assert clamp_range(fine, RELU6) == (5, 127)
+
+
+def test_clamp_range_of_int16() -> None:
+    tensor = Tensor("t", (1, 4), "int16", (2.0**-10,))
+    assert clamp_range(tensor, NONE) == (-32768, 32767)
+    assert clamp_range(tensor, RELU) == (0, 32767)
+    assert clamp_range(tensor, RELU6) == (0, 6 * 1024)
 
 
 def test_conv_multipliers_are_per_channel_and_fully_connected_has_one() -> None:
@@ -141,6 +173,38 @@ def test_add_parameters_of_equal_scales_are_halves() -> None:
     assert (p.left_shift, p.input1_offset, p.output_offset) == (20, -7, 1)
     # twice the largest scale / (2**20 * output scale) = 2**-20, with the output scale of 1
     assert (p.output_multiplier, p.output_shift) == quantize_multiplier(2.0**-20)
+
+
+def test_add_parameters_of_int16_shift_by_fifteen() -> None:
+    b = GraphBuilder()
+    x = b.widen(b.input((2, 2, 2), scale=0.5, zero_point=7))
+    p = add_parameters(graph := b.finish(b.add(x, x)), graph.ops[1])
+    assert (p.left_shift, p.input1_offset, p.input2_offset, p.output_offset) == (15, 0, 0, 0)
+    assert (p.lo, p.hi) == (-32768, 32767)
+    # twice the scale / (2**15 * output scale), of which the builder takes sqrt(2) times the scale
+    ratio = 2 * b.tensors[x].scale / graph.output_tensor.scale
+    assert (p.output_multiplier, p.output_shift) == quantize_multiplier(ratio / 2**15)
+
+
+@pytest.mark.parametrize("places", [0, 3, 7])
+def test_int8_becomes_int16_by_a_shift(places: int) -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.widen(b.input((4,), 0.3, 11), places))
+    p = requantize_parameters(graph, graph.ops[0])
+    assert (p.input_offset, p.output_offset) == (-11, 0)
+    x = np.arange(-128, 128, dtype=np.int64) - 11
+    values = multiply_by_quantized_multiplier(x, p.multiplier, p.shift)
+    np.testing.assert_array_equal(values, x << places)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 3.0, 100.0, 256.0])
+def test_int8_becomes_int16_without_loss_or_not_at_all(ratio: float) -> None:
+    b = GraphBuilder()
+    graph = b.finish(
+        b.requantize(b.input((4,), 0.3), float(np.float32(0.3)) / ratio, dtype="int16")
+    )
+    with pytest.raises(UnsupportedLayer, match="requantize_0: from int8 to int16"):
+        requantize_parameters(graph, graph.ops[0])
 
 
 def test_add_needs_an_output_scale_the_inputs_can_reach() -> None:
