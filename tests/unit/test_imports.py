@@ -17,6 +17,7 @@ MAY_IMPORT_TORCH = {
 MAY_IMPORT_TORCH |= {
     f"compress.{name}" for name in ("batch_norm", "blocks", "groups", "importance", "sparsify")
 }
+MAY_IMPORT_TORCH |= {"compress.features", "compress.student"}
 TORCH = {"torch", "torch_pruning"}
 
 
