@@ -360,7 +360,7 @@ class GraphBuilder:
         """`value` None is the zero point."""
         x = self.tensors[source]
         shape = tuple(map(sum, zip(before, x.shape, after, strict=True)))
-        out = self._activation(self._name("pad"), shape, x.scale, x.zero_point)
+        out = self._activation(self._name("pad"), shape, x.scale, x.zero_point, x.dtype)
         value = x.zero_point if value is None else value
         self.ops.append(Pad(self.tensors[out].name, source, out, before, after, value))
         return out
