@@ -54,6 +54,8 @@ def _shallower(module: nn.Module, input_shape: tuple[int, int, int], depth: floa
     """
     if not 0 < depth <= 1:
         raise Infeasible(f"depth {depth}: allowed is 0 < depth <= 1")
+    if depth == 1:
+        return module
     names = block_names(module, input_shape)
     count = max(1, math.floor(depth * len(names) + 0.5))
     if count >= len(names):

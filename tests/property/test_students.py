@@ -20,22 +20,34 @@ from compress.tasks import digits
 Shape = tuple[int, int, int]
 
 
+class Unit(nn.Module):
+    """A skip over two convolutions: a block that can be left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(8, 12, 3, padding=1)
+        self.second = nn.Conv2d(12, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.second(torch.relu(self.first(x))))
+
+
 class Residual(nn.Module):
-    """Skips over blocks, one of which changes the map's size; functional activations."""
+    """Residual units, a skip that changes the map's size; functional activations."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(2, 8, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(8)
-        self.left1 = nn.Conv2d(8, 12, 3, padding=1)
-        self.left2 = nn.Conv2d(12, 8, 3, padding=1)
+        self.units = nn.ModuleList([Unit() for _ in range(3)])
         self.down = nn.Conv2d(8, 12, 5, stride=2, padding=2)
         self.skip = nn.Conv2d(8, 12, 1, stride=2)
         self.out = nn.Linear(12, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.relu6(self.norm(self.stem(x)))
-        x = torch.relu(x + self.left2(torch.relu(self.left1(x))))
+        for unit in self.units:
+            x = unit(x)
         x = torch.relu(self.down(x) + self.skip(x))
         return self.out(x.mean((2, 3)))
 
