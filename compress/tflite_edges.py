@@ -75,8 +75,8 @@ def without_floats(file: File) -> File:
             operator = replace(operator, inputs=(sources.get(source, source),))
         operators.append(operator)
     read = {index for operator in operators for index in operator.inputs}.union(file.outputs)
-    kept = (o for o in operators if o.outputs[:1] not in [(f,) for f in sources if f not in read])
-    return replace(file, operators=tuple(kept))
+    unread = {(index,) for index in sources if index not in read}
+    return replace(file, operators=tuple(o for o in operators if o.outputs not in unread))
 
 
 def _types_of(file: File, operator: FileOperator) -> tuple[int, ...]:

@@ -17,7 +17,15 @@ from compress.cost import cost
 from compress.errors import UnsupportedLayer, UserError
 from compress.ops import Padding
 from compress.tflite import export_tflite
-from compress.tflite_file import SCHEMAS, BuiltinOperator, File, FileOperator, Schema, TensorType
+from compress.tflite_file import (
+    KIND_NAMES,
+    SCHEMAS,
+    BuiltinOperator,
+    File,
+    FileOperator,
+    Schema,
+    TensorType,
+)
 from compress.tflite_import import import_tflite
 from compress.tflite_read import read
 from compress.tflite_write import write
@@ -154,6 +162,75 @@ def test_int4_weights_beyond_four_bits_are_refused() -> None:
         graph.tensors[graph.ops[0].weights].data[0, 0, 0, 0] = value
         with pytest.raises(UserError, match="conv_0: inconsistent graph"):
             check_graph(graph)
+
+
+def test_int16_is_written_as_release_2_14_reads_it() -> None:
+    b = GraphBuilder()
+    x = b.widen(b.input((4, 4, 2)))
+    y = b.conv(x, 2, (1, 1), weight_bits=4)
+    graph = b.finish(b.narrow(b.add(x, y)))
+    file = read(export_tflite(graph))
+    names = ["DEQUANTIZE", "QUANTIZE", "CONV_2D", "ADD", "QUANTIZE"]
+    assert [KIND_NAMES[operator.code] for operator in file.operators] == names
+    _, weights, bias = file.operators[2].inputs
+    assert [file.tensors[i].type for i in (x, y, weights, bias)] == [
+        TensorType.INT16,
+        TensorType.INT16,
+        TensorType.INT8,
+        TensorType.INT64,
+    ]
+    assert file.operators[3].options["PotScaleInt16"] is False
+    back = import_tflite(write(file), graph.name)
+    assert back.ops == graph.ops
+    activations = [t.dtype for t in back.tensors if t.data is None]
+    assert activations == ["int8", "int16", "int16", "int16", "int8"]
+
+
+def on_int16() -> Graph:
+    """Operators of the file: DEQUANTIZE, QUANTIZE, CONV_2D, ADD, QUANTIZE."""
+    b = GraphBuilder()
+    x = b.widen(b.input((4, 4, 2)))
+    return b.finish(b.narrow(b.add(x, b.conv(x, 2, (1, 1)))))
+
+
+BIAS = 3  # its tensor in `on_int16`
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            with_tensor(BIAS, type=TensorType.INT32, data=np.zeros(8, np.uint8)),
+            "conv_1: bias of int32 on int16",
+        ),
+        (
+            with_tensor(BIAS, data=np.full(16, 64, np.uint8)),
+            "bias_1 has values beyond int32",
+        ),
+        (
+            with_operator(3, options={"FusedActivationFunction": 0, "PotScaleInt16": True}),
+            "add_2: int16 arithmetic for scales of powers of two",
+        ),
+        (with_operator(0, code=BuiltinOperator.TANH), "tanh_0: .* is float32"),
+    ],
+)
+def test_what_is_unsupported_on_int16_is_named(edit: Callable[[File], File], message: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=message):
+        import_tflite(edited(on_int16(), edit), "model")
+
+
+def test_an_int64_bias_is_for_int16_only() -> None:
+    graph = residual()
+    bias = graph.ops[0].bias
+    wide = np.frombuffer(graph.tensors[bias].data.astype("<i8").tobytes(), np.uint8)
+    data = edited(graph, with_tensor(bias, type=TensorType.INT64, data=wide))
+    with pytest.raises(UnsupportedLayer, match="conv_0: bias of int64 on int8"):
+        import_tflite(data, "model")
+
+
+def test_half_an_int64_is_the_users() -> None:
+    with pytest.raises(UserError, match="bias_1: no whole int64 values"):
+        import_tflite(edited(on_int16(), with_tensor(BIAS, data=np.zeros(9, np.uint8))), "model")
 
 
 def test_an_absent_bias_is_zero() -> None:
