@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compress import oracle, reference
-from compress.accumulate import accumulators
+from compress.accumulate import accumulator_reach, accumulators
 from compress.check import check_graph
 from compress.errors import UnsupportedLayer, UserError
 from compress.fixedpoint import INT8_MAX, INT8_MIN, clamp_range
@@ -43,7 +43,7 @@ from compress.ops import (
 from compress.tflite import export_tflite
 from compress.tflite_read import read
 from compress.tflite_write import write
-from compress.types import Array, Graph, Int8Array
+from compress.types import Array, Graph, IntArray
 
 needs_oracle = pytest.mark.skipif(
     not oracle.available(), reason="tflite-runtime has no wheel for this Python"
@@ -101,7 +101,7 @@ def test_examples_equal_the_oracle(example: Callable[[], Graph]) -> None:
     assert_equals_oracle(example(), seed=5)
 
 
-def exact_accumulators(graph: Graph, op: object, x: Int8Array) -> list[int]:
+def exact_accumulators(graph: Graph, op: object, x: IntArray) -> list[int]:
     """sum((x - zero point) * weight) + bias of every output, by loops over Python integers."""
     assert isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected)
     tensors = graph.tensors
@@ -147,6 +147,28 @@ def test_accumulators_equal_python_integers(kind: str) -> None:
             assert found.reshape(-1).tolist() == exact_accumulators(graph, graph.ops[0], sample)
 
     check()
+
+
+@settings(relaxed, max_examples=50)
+@given(st.sampled_from(["conv", "depthwise", "fully_connected"]), st.data())
+def test_accumulators_of_int16_equal_python_integers(kind: str, data: st.DataObject) -> None:
+    graph = data.draw(single_int16_op_graphs(kind))
+    op = graph.ops[-2]
+    x = reference.trace(graph, random_inputs(graph, 2))[op.input]
+    sums = accumulators(graph, op, x)
+    for sample, found in zip(x, sums, strict=True):
+        assert found.reshape(-1).tolist() == exact_accumulators(graph, op, sample)
+
+
+def test_no_sum_exceeds_the_reach_and_one_attains_it() -> None:
+    b = GraphBuilder(seed=8)
+    graph = b.finish(b.narrow(b.fully_connected(b.widen(b.input((60,))), 3)))
+    op = graph.ops[1]
+    weights, bias = graph.tensors[op.weights].data, graph.tensors[op.bias].data
+    np.minimum(weights, -1, out=weights)
+    np.maximum(bias, 1, out=bias)
+    lowest = np.full((1, 60), -(2**15), np.int16)
+    assert accumulators(graph, op, lowest)[0].tolist() == list(accumulator_reach(graph, op))
 
 
 @pytest.mark.parametrize("elements", [1000, 1040, 5000])
