@@ -29,7 +29,9 @@ def sparsify(
     In pattern "n:m" (arXiv:2104.08378) all but the n largest of every m consecutive weights that
     feed one output: the taps of a filter in the order row, column, input channel, as the device
     stores them, and the inputs of a Linear. A remainder shorter than m stays as it is (one tap of
-    nine in a 3x3 depthwise filter). `share` and `scope` have no say in it. Raises Infeasible for a share outside of 0 <= share < 1.
+    nine in a 3x3 depthwise filter). `share` and `scope` have no say in it.
+
+    Raises Infeasible for a share outside of 0 <= share < 1.
     """
     if not 0 <= share < 1:
         raise Infeasible(f"share {share} of weights to be zero: allowed are 0 <= share < 1")
