@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from compress.errors import UnsupportedLayer
 from compress.ops import (
     Add,
     AveragePool2D,
@@ -31,24 +30,17 @@ from compress.ops import (
     Requantize,
     Reshape,
     Softmax,
-    constants_of,
-    inputs_of,
 )
 from compress.types import Graph
 from hil.cmsis_nn import cmsis_nn
+from hil.kernel_limits import activation_types, check_op, touches
+from hil.kernels_int16 import int16_kernel
 from hil.types import Board
 
 NO_KERNEL = "none"
 
 # CMSIS-NN 4.0.0, Include/arm_nnsupportfunctions.h: channels that MVE depthwise handles at a time.
 MVE_CHANNEL_BLOCK = 124
-
-# The kernels count extents in (u)int16_t, and arm_convolve_s8 the taps of a filter in uint16_t.
-LONGEST_EXTENT = 2**15 - 1
-MOST_TAPS = 2**16 - 1
-
-# From 512 equal entries on, TFLite's softmax shifts an int32 by more than 31 bits.
-MOST_SOFTMAX_COLUMNS = 511
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,9 @@ def choose(graph: Graph, op: Op, board: Board) -> Kernel:
     Raises UnsupportedLayer, naming the layer, where neither CMSIS-NN nor we have one that is
     bit-equal to the reference.
     """
-    _check(graph, op)
+    check_op(graph, op)
+    if "int16" in activation_types(graph, op) and not isinstance(op, Reshape):
+        return Kernel(int16_kernel(graph, op))
     match op:
         case Conv2D():
             return _convolution(graph, op, board)
@@ -156,7 +150,7 @@ def _depthwise(graph: Graph, op: DepthwiseConv2D, board: Board) -> Kernel:
             return Kernel("arm_depthwise_conv_3x3_s8")
     # Without DSP the optimized function only calls the slow one. With it, a window wholly above
     # or below the input would make it clear more rows than its buffer has.
-    if (dsp or mve) and _touches(height, rows, op.stride[0], top, out_height):
+    if (dsp or mve) and touches(height, rows, op.stride[0], top, out_height):
         block = MVE_CHANNEL_BLOCK * 4 if mve else channels * 2
         return Kernel("arm_depthwise_conv_s8_opt", block * rows * columns)
     return Kernel("depthwise_s8")
@@ -167,107 +161,6 @@ def _average_pool(graph: Graph, op: AveragePool2D, board: Board) -> Kernel:
     sums = "dsp" in board.features and "mve" not in board.features
     channels = graph.tensors[op.input].shape[3]
     return Kernel("arm_avgpool_s8", channels * 4 if sums else 0)
-
-
-def _touches(size: int, taps: int, stride: int, before: int, outputs: int) -> bool:
-    """Whether every window along an axis has at least one tap inside the input."""
-    return before < taps and (outputs - 1) * stride - before < size
-
-
-def _check(graph: Graph, op: Op) -> None:
-    """Raise UnsupportedLayer for what no kernel here computes as the reference does."""
-    tensors = graph.tensors
-    out = tensors[op.output]
-    for index in (*inputs_of(op), op.output):
-        tensor = tensors[index]
-        if tensor.dtype != "int8":
-            raise UnsupportedLayer(f"{op.name}: {tensor.name} is {tensor.dtype}, kernels take int8")
-        if max(tensor.shape) > LONGEST_EXTENT and not isinstance(op, Reshape | FullyConnected):
-            raise UnsupportedLayer(
-                f"{op.name}: {tensor.name} is {tensor.shape}, kernels take extents up to "
-                f"{LONGEST_EXTENT}"
-            )
-        if tensor.shape[0] != 1:
-            raise UnsupportedLayer(f"{op.name}: batch of {tensor.shape[0]}, kernels take 1")
-    for index in constants_of(op):
-        constant = tensors[index]
-        operand = isinstance(op, Add | Mul)
-        wanted = "int8" if constant.data is not None and constant.data.ndim > 1 else "int32"
-        wanted = "int8" if operand else wanted
-        shifted = constant.zero_point != 0 and not operand
-        fitting = ("int8", "int4") if wanted == "int8" and not operand else (wanted,)
-        if constant.data is None or constant.dtype not in fitting or shifted:
-            raise UnsupportedLayer(
-                f"{op.name}: {constant.name} must be a constant {wanted} with zero point 0"
-            )
-
-    match op:
-        case Conv2D():
-            filters, source = tensors[op.weights], tensors[op.input]
-            if filters.shape[3] != source.shape[3]:
-                raise UnsupportedLayer(
-                    f"{op.name}: grouped convolution ({source.shape[3]} channels, filters over "
-                    f"{filters.shape[3]})"
-                )
-            if filters.elements // filters.shape[0] > MOST_TAPS:
-                raise UnsupportedLayer(f"{op.name}: more than {MOST_TAPS} taps in a filter")
-        case Pad():
-            if len(padded_levels(graph, op)) > 3:
-                raise UnsupportedLayer(f"{op.name}: more than 3 padded axes")
-        case AveragePool2D() | MaxPool2D() | Reshape():
-            source = tensors[op.input]
-            if (source.scales, source.zero_point) != (out.scales, out.zero_point):
-                raise UnsupportedLayer(f"{op.name}: output must keep the input's scale")
-            if not isinstance(op, Reshape) and not _pool_windows_touch(graph, op):
-                raise UnsupportedLayer(f"{op.name}: a window lies wholly in the padding")
-        case Softmax():
-            if (out.scales, out.zero_point) != ((1 / 256,), -128):
-                raise UnsupportedLayer(f"{op.name}: output must have scale 1/256, zero point -128")
-            if out.shape[-1] > MOST_SOFTMAX_COLUMNS:
-                raise UnsupportedLayer(
-                    f"{op.name}: softmax over {out.shape[-1]} values, at most "
-                    f"{MOST_SOFTMAX_COLUMNS} stay within int32"
-                )
-        case (
-            DepthwiseConv2D()
-            | FullyConnected()
-            | Add()
-            | Mul()
-            | Requantize()
-            | Lookup()
-            | Mean()
-            | Concatenate()
-        ):
-            pass
-        case _:
-            assert_never(op)
-
-
-def padded_levels(graph: Graph, op: Pad) -> list[tuple[int, int, int]]:
-    """(extent, bytes before, bytes after) per padded axis, innermost first; others merged.
-
-    The first extent is in bytes, the others are in padded elements of the level below.
-    """
-    levels, element_bytes = [(1, 0, 0)], 1
-    for extent, before, after in reversed(
-        list(zip(graph.tensors[op.input].shape, op.before, op.after, strict=True))
-    ):
-        inner = levels[-1]
-        if inner[1:] == (0, 0):
-            levels[-1] = (inner[0] * extent, before * element_bytes, after * element_bytes)
-        elif (extent, before, after) != (1, 0, 0):
-            levels.append((extent, before * element_bytes, after * element_bytes))
-        element_bytes *= extent + before + after
-    return levels
-
-
-def _pool_windows_touch(graph: Graph, op: AveragePool2D | MaxPool2D) -> bool:
-    _, height, width, _ = graph.tensors[op.input].shape
-    _, out_height, out_width, _ = graph.tensors[op.output].shape
-    rows, columns = op.filter
-    return _touches(height, rows, op.stride[0], op.padding.top, out_height) and _touches(
-        width, columns, op.stride[1], op.padding.left, out_width
-    )
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.fixedpoint import clamp_range, conv_multipliers
+from compress.fixedpoint import clamp_range, conv_multipliers, reduced_multipliers
 from compress.ops import (
     Activation,
     AveragePool2D,
@@ -37,6 +37,8 @@ def layer_of(plan: Plan, step: Step) -> Layer:
     places: dict[str, Any] = {
         "inputs": tuple(plan.tensors[index].offset_bytes for index in inputs_of(op)),
         "output": plan.tensors[op.output].offset_bytes,
+        "wide_input": graph.tensors[inputs_of(op)[0]].dtype == "int16",
+        "wide_output": out.dtype == "int16",
     }
     comment = _comment(graph, step)
     match op:
@@ -49,7 +51,8 @@ def layer_of(plan: Plan, step: Step) -> Layer:
                 "range": clamp_range(out, op.activation),
                 "upscale": step.kernel == "arm_convolve_s8" and cmsis_nn().since_7,
             }
-            multipliers = conv_multipliers(graph, op)
+            wide = out.dtype == "int16"
+            multipliers = (reduced_multipliers if wide else conv_multipliers)(graph, op)
             stored = stored_weights(graph, op)
             constants = _constants(graph, step, stored, multipliers)
             places["expand"] = _expansion(step, constants[0].name, stored)

@@ -11,7 +11,7 @@ import numpy as np
 
 from compress import oracle, reference
 from compress.errors import OverBudget
-from compress.types import Int8Array, Samples
+from compress.types import Int8Array, IntArray, Samples
 from hil.cycle_model import stated_error
 from hil.errors import BenchError, Mismatch, NoReply
 from hil.target import Layout, Target, capacity
@@ -138,14 +138,14 @@ def find_mismatch(
         expected = values[step.op.output].reshape(-1)
         target.run_until(layout.request, end, timeout_s)
         address = image.arena_address + plan.tensors[step.op.output].offset_bytes
-        got = np.frombuffer(target.read(address, expected.size), np.int8)
+        got = np.frombuffer(target.read(address, expected.nbytes), expected.dtype)
         target.resume(timeout_s)
         if not np.array_equal(got, expected):
             return _first_difference(step.op.name, sample, expected, got)
     return _first_difference("output", sample, one.outputs[0], outputs)
 
 
-def _first_difference(name: str, sample: int, expected: Int8Array, got: Int8Array) -> Mismatch:
+def _first_difference(name: str, sample: int, expected: IntArray, got: IntArray) -> Mismatch:
     index = int(np.flatnonzero(got != expected)[0])
     return Mismatch(name, sample, index, int(expected[index]), int(got[index]))
 

@@ -16,7 +16,7 @@ from compress.parameters import (
     softmax_parameters,
 )
 from compress.types import Graph
-from hil.kernels import padded_levels
+from hil.kernel_limits import padded_levels
 from hil.layer import Layer, constant
 from hil.types import Step
 

@@ -1,21 +1,6 @@
 #include "fixedpoint.h"
 #include "kernels.h"
-
-/* The taps of a window that lie inside of the input, along one axis. */
-typedef struct {
-    int32_t first;
-    int32_t end;
-    int32_t position; /* of the first, in the input */
-} taps;
-
-static taps taps_inside(int32_t start, int32_t dilation, int32_t size, int32_t taps_in_all)
-{
-    const int32_t first = start < 0 ? (-start + dilation - 1) / dilation : 0;
-    const int32_t reach = size - start;
-    const int32_t fitting = reach > 0 ? (reach + dilation - 1) / dilation : 0;
-    const int32_t end = fitting < taps_in_all ? fitting : taps_in_all;
-    return (taps){first, end, start + first * dilation};
-}
+#include "window.h"
 
 static inline int8_t output_of(int32_t sum,
                                int32_t channel,

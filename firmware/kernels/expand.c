@@ -49,7 +49,8 @@ expand_sparse(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t cou
     if (bits < 8) {
         /* So far back that a block is never written over values that are yet to be read: what is
          * left of them is at most what is left of the weights. */
-        int8_t *behind = weights + round_up(count, 16) + GAP - round_up(nonzero, bits == 4 ? 8 : 16);
+        const int32_t kept = round_up(nonzero, bits == 4 ? 8 : 16);
+        int8_t *behind = weights + round_up(count, 16) + GAP - kept;
         end = expand_packed(packed, bits, behind, nonzero);
         values = behind;
     }

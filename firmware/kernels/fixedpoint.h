@@ -40,4 +40,11 @@ static inline int32_t multiply_by_factor(int32_t value,
                                 right_shift);
 }
 
+/* (sum * reduced + 2^(right - 1)) / 2^right, rounded down: how TensorFlow Lite scales the sums of
+ * int16 activations. |sum| < 2^47, 0 <= reduced < 2^15, 8 <= right <= 46. */
+static inline int32_t multiply_by_reduced(int64_t sum, int32_t reduced, int32_t right)
+{
+    return (int32_t)((sum * reduced + (INT64_C(1) << (right - 1))) >> right);
+}
+
 #endif

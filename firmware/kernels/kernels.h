@@ -1,7 +1,9 @@
-/* Int8 kernels that the CMSIS-NN subset lacks, bit-equal to TensorFlow Lite's reference.
+/* Kernels that the CMSIS-NN subset lacks, bit-equal to TensorFlow Lite's reference.
  *
- * Requantization rounds twice, as gemmlowp and CMSIS-NN do by default. Element-wise kernels may
- * write their output over an input of the same size; the others may not.
+ * Requantization rounds twice, as gemmlowp and CMSIS-NN do by default; but kernels with weights on
+ * int16 scale sums of 64 bits once, by multiplier / 2^shift (multiply_by_reduced), and have no
+ * zero points. Element-wise kernels may write their output over an input of the same size; the
+ * others may not.
  */
 #ifndef HIL_KERNELS_H
 #define HIL_KERNELS_H
@@ -105,10 +107,29 @@ void mul_s8(const mul_s8_parameters *parameters,
             int32_t repeats,
             int32_t elements);
 
+void add_s16(const add_s8_parameters *parameters,
+             const int16_t *left,
+             const int16_t *right,
+             int16_t *output,
+             int32_t repeats,
+             int32_t elements);
+
 void requantize_s8(const requantize_s8_parameters *parameters,
                    const int8_t *input,
                    int8_t *output,
                    int32_t elements);
+void requantize_s8_s16(const requantize_s8_parameters *parameters,
+                       const int8_t *input,
+                       int16_t *output,
+                       int32_t elements);
+void requantize_s16_s8(const requantize_s8_parameters *parameters,
+                       const int16_t *input,
+                       int8_t *output,
+                       int32_t elements);
+void requantize_s16(const requantize_s8_parameters *parameters,
+                    const int16_t *input,
+                    int16_t *output,
+                    int32_t elements);
 
 /* table[i] is the output for the input whose unsigned representation is i. */
 void lookup_s8(const int8_t table[256], const int8_t *input, int8_t *output, int32_t elements);
@@ -135,6 +156,50 @@ void depthwise_s8(const cmsis_nn_context *scratch,
                   const int32_t *bias,
                   const cmsis_nn_dims *output_dims,
                   int8_t *output);
+
+/* On int16, called as CMSIS-NN's on int8; they need no scratch. A fully connected layer is a
+ * convolution of one pixel. */
+void convolve_s16(const cmsis_nn_context *scratch,
+                  const cmsis_nn_conv_params *parameters,
+                  const cmsis_nn_per_channel_quant_params *scale,
+                  const cmsis_nn_dims *input_dims,
+                  const int16_t *input,
+                  const cmsis_nn_dims *filter_dims,
+                  const int8_t *filter,
+                  const cmsis_nn_dims *bias_dims,
+                  const int32_t *bias,
+                  const cmsis_nn_dims *output_dims,
+                  int16_t *output);
+
+/* At most 511 taps in a filter; any number of outputs for an input channel. */
+void depthwise_s16(const cmsis_nn_context *scratch,
+                   const cmsis_nn_dw_conv_params *parameters,
+                   const cmsis_nn_per_channel_quant_params *scale,
+                   const cmsis_nn_dims *input_dims,
+                   const int16_t *input,
+                   const cmsis_nn_dims *filter_dims,
+                   const int8_t *filter,
+                   const cmsis_nn_dims *bias_dims,
+                   const int32_t *bias,
+                   const cmsis_nn_dims *output_dims,
+                   int16_t *output);
+
+/* Over at most 65535 elements. */
+void average_pool_s16(const cmsis_nn_context *scratch,
+                      const cmsis_nn_pool_params *parameters,
+                      const cmsis_nn_dims *input_dims,
+                      const int16_t *input,
+                      const cmsis_nn_dims *filter_dims,
+                      const cmsis_nn_dims *output_dims,
+                      int16_t *output);
+
+void max_pool_s16(const cmsis_nn_context *scratch,
+                  const cmsis_nn_pool_params *parameters,
+                  const cmsis_nn_dims *input_dims,
+                  const int16_t *input,
+                  const cmsis_nn_dims *filter_dims,
+                  const cmsis_nn_dims *output_dims,
+                  int16_t *output);
 
 /* One part of a concatenation: rows of `row_bytes`, `stride_bytes` apart in the output. */
 void concatenate_s8(const int8_t *input,

@@ -1,4 +1,4 @@
-"""The C text of a small fixed graph, per board, against files in the repository.
+"""The C text of small fixed graphs, per board, against files in the repository.
 
 After a wanted change: `HIL_UPDATE_GOLDEN=1 pytest tests/golden`, then read the diff.
 """
@@ -13,10 +13,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from graphs import every_op
+from graphs import every_op, mixed
 
-from compress.ops import Conv2D
+from compress.ops import Conv2D, FullyConnected
 from compress.types import Graph
 from hil.board import load_board
 from hil.plan import make_plan
@@ -27,14 +28,31 @@ FOLDER = Path(__file__).resolve().parent
 BOARDS = ("m3", "m4", "m7")
 
 
+def small_weights() -> Graph:
+    """`mixed`, but most weights of an int8 layer and of an int4 layer are zero."""
+    graph = mixed()
+    thinned = [op for op in graph.ops if isinstance(op, Conv2D | FullyConnected)][1:3]
+    tensors = list(graph.tensors)
+    for op in thinned:
+        weights = tensors[op.weights]
+        assert weights.data is not None
+        keep = np.arange(weights.elements).reshape(weights.shape) % 7 == 0
+        tensors[op.weights] = replace(weights, data=np.where(keep, weights.data, np.int8(0)))
+    return replace(graph, name="small_weights", tensors=tuple(tensors))
+
+
+GRAPHS = {"every_op": every_op, "small_weights": small_weights}
+CASES = [*(("every_op", board) for board in BOARDS), ("small_weights", "m4")]
+
+
 def rendered(graph: Graph, board: str) -> Program:
     return render(make_plan(graph, load_board(board)), load_board(board))
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_rendered_files_are_the_golden_ones(board: str) -> None:
-    program = rendered(every_op(), board)
-    folder = FOLDER / f"every_op_{board}"
+@pytest.mark.parametrize(("name", "board"), CASES)
+def test_rendered_files_are_the_golden_ones(name: str, board: str) -> None:
+    program = rendered(GRAPHS[name](), board)
+    folder = FOLDER / f"{name}_{board}"
     if os.environ.get("HIL_UPDATE_GOLDEN"):
         folder.mkdir(exist_ok=True)
         for name, text in program.files.items():

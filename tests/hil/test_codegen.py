@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from graphs import (
     ds_cnn,
     every_op,
     graphs,
+    mixed,
     random_inputs,
     residual,
     squeeze_excite,
@@ -26,6 +28,7 @@ from machine import RUN, RUN_REPLY, Machine
 from programs import program
 
 from compress import reference
+from compress.accumulate import accumulators
 from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Padding
 from compress.types import Graph, Int8Array
 from hil.board import load_board
@@ -75,7 +78,7 @@ def assert_bit_equal(target: Target, graph: Graph, folder: Path, samples: int = 
     np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("example", [tiny_conv, residual, ds_cnn, squeeze_excite])
+@pytest.mark.parametrize("example", [tiny_conv, residual, ds_cnn, squeeze_excite, mixed])
 def test_example_is_bit_equal(target: Target, tmp_path: Path, example: object) -> None:
     assert callable(example)
     assert_bit_equal(target, example(), tmp_path, samples=2)
@@ -137,6 +140,24 @@ def awkward_copies() -> Graph:
     )
 
 
+def awkward_int16() -> Graph:
+    """Each kernel on int16, with odd channels, odd windows, lopsided padding and many products."""
+    b = GraphBuilder(seed=9)
+    x = b.widen(b.input((11, 9, 7), 0.02, zero_point=-20))
+    x = b.conv(x, 7, (3, 2), dilation=(2, 2), padding=Padding(3, 1, 1, 1), activation=RELU)
+    y = b.depthwise(x, 1, (5, 2), padding=Padding(2, 2, 1, 0), weight_scale=0.002)
+    x = b.add(b.requantize(x), y, subtract=True)
+    x = b.depthwise(x, 3, (2, 3), (2, 1), (1, 2), Padding(1, 1, 2, 2), weight_bits=4)
+    x = b.requantize(b.narrow(x, 128.0), zero_point=9)
+    x = b.max_pool(b.widen(x, 6), (2, 3), (1, 2), Padding(1, 0, 1, 1))
+    x = b.conv(x, 9, (2, 3), (1, 2), padding=Padding(1, 0, 0, 2), weight_bits=4)
+    x = b.average_pool(x, (3, 2), (2, 1), Padding(1, 1, 0, 1))
+    x = b.conv(x, 90, (1, 1), (1, 2))
+    x = b.fully_connected(b.reshape(x, (b.tensors[x].elements,)), 13, per_channel=True)
+    x = b.fully_connected(x, 6, weight_bits=4)
+    return b.finish(b.narrow(x), "awkward_int16")
+
+
 def assert_every_layer_is_bit_equal(target: Target, graph: Graph, tmp_path: Path) -> set[str]:
     """Also that no layer is saturated; returns the kernels' names."""
     inputs = random_inputs(graph, 1)
@@ -148,9 +169,10 @@ def assert_every_layer_is_bit_equal(target: Target, graph: Graph, tmp_path: Path
     for step, end in zip(plan.steps, image.layer_ends, strict=True):
         target.run_until(layout.request, end, TIMEOUT_S)
         address = image.arena_address + plan.tensors[step.op.output].offset_bytes
-        got = np.frombuffer(target.read(address, expected[step.op.output].size), np.int8)
+        values = expected[step.op.output].reshape(-1)
+        got = np.frombuffer(target.read(address, values.nbytes), values.dtype)
         target.resume(TIMEOUT_S)
-        np.testing.assert_array_equal(got, expected[step.op.output].reshape(-1), step.op.name)
+        np.testing.assert_array_equal(got, values, step.op.name)
 
     # A saturated layer would prove little.
     assert all(len(np.unique(v)) > min(5, v.size // 2) for v in expected.values())
@@ -179,6 +201,43 @@ def test_every_layer_is_bit_equal_where_it_ends(target: Target, tmp_path: Path) 
 def test_copies_broadcasts_and_means_are_bit_equal(target: Target, tmp_path: Path) -> None:
     kernels = assert_every_layer_is_bit_equal(target, awkward_copies(), tmp_path)
     assert kernels >= {"add_s8", "concatenate_s8", "lookup_s8", "mean_s8", "mul_s8", "pad_s8"}
+
+
+def test_every_layer_on_int16_is_bit_equal(target: Target, tmp_path: Path) -> None:
+    graph = awkward_int16()
+    assert assert_every_layer_is_bit_equal(target, graph, tmp_path) >= {
+        "add_s16",
+        "average_pool_s16",
+        "convolve_s16",
+        "depthwise_s16",
+        "max_pool_s16",
+        "requantize_s16",
+        "requantize_s16_s8",
+        "requantize_s8_s16",
+    }
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_on_int16_may_leave_int32(target: Target, tmp_path: Path, sign: int) -> None:
+    b = GraphBuilder()
+    x = b.conv(b.widen(b.input((1, 1, 1500), zero_point=0)), 6, (1, 1), gain=50.0)
+    graph = b.finish(b.narrow(x))
+    op = graph.ops[1]
+    assert isinstance(op, Conv2D)
+    tensors = list(graph.tensors)
+    weights = np.full(tensors[op.weights].shape, 127 * sign, np.int8)
+    tensors[op.weights] = replace(tensors[op.weights], data=weights)
+    graph = replace(graph, tensors=tuple(tensors))
+    largest = np.full((1, 1, 1, 1500), -128, np.int8)
+    assert abs(int(accumulators(graph, op, largest.astype(np.int16) * 128).max())) > 2**31
+    values = reference.trace(graph, largest)[op.output]
+    assert 0 < np.abs(values.astype(int)).max() < 2**15 - 1
+
+    image = build(render(make_plan(graph, target.board), target.board), target.board, tmp_path)
+    layout = staged(target, image, graph, largest)
+    target.run(layout.request, TIMEOUT_S)
+    outputs = target.read(layout.outputs.origin, layout.outputs.length_bytes)
+    assert outputs == reference.run(graph, largest).tobytes()
 
 
 # What CMSIS-NN itself says, compiled for the core, of the kernels that use scratch.

@@ -7,6 +7,7 @@ from itertools import combinations
 from graphs import graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stored import with_weights
 
 from compress.cost import peak_activation_bytes
 from compress.ops import Add, Lookup, Mul, Requantize, Reshape, Softmax, inputs_of
@@ -50,8 +51,9 @@ def same_value(graph: Graph, a: int, b: int) -> bool:
 
 
 @settings(max_examples=80, deadline=None)
-@given(graphs(), st.sampled_from(sorted(BOARDS)))
-def test_live_values_do_not_meet(graph: Graph, board: str) -> None:
+@given(graphs(), st.sampled_from(sorted(BOARDS)), st.booleans())
+def test_live_values_do_not_meet(graph: Graph, board: str, small: bool) -> None:
+    graph = with_weights(graph, 4, zeros=0.5) if small else graph
     plan = make_plan(graph, BOARDS[board])
     for index, (op, step) in enumerate(zip(graph.ops, plan.steps, strict=True)):
         live = live_bytes(graph, plan, index)
@@ -73,13 +75,13 @@ def test_live_values_do_not_meet(graph: Graph, board: str) -> None:
                 continue
             assert not meet(held, written)
 
-        if step.scratch:
-            scratch = range(
-                step.scratch.offset_bytes, step.scratch.offset_bytes + step.scratch.size_bytes
-            )
-            assert not meet(scratch, written)
-            assert not any(meet(scratch, held) for held in live.values())
-            assert scratch.stop <= plan.arena_bytes
+        apart = [written, *live.values()]
+        for buffer in (step.scratch, step.expanded):
+            if buffer:
+                used = range(buffer.offset_bytes, buffer.offset_bytes + buffer.size_bytes)
+                assert not any(meet(used, other) for other in apart)
+                assert used.stop <= plan.arena_bytes
+                apart.append(used)
 
     for tensor, buffer in plan.tensors.items():
         end = buffer.offset_bytes + graph.tensors[tensor].size_bytes

@@ -245,6 +245,14 @@ def unsupported_graphs() -> dict[str, Graph]:
     pooled = GraphBuilder()
     pooled.max_pool(pooled.input((4, 4, 2)), (2, 2))
     grouped = weights.data[..., :2]
+    large = GraphBuilder()
+    large.depthwise(large.widen(large.input((23, 23, 1))), 1, (23, 23))
+    product = GraphBuilder()
+    y = product.widen(product.input((4, 4, 2)))
+    product.mul(y, y)
+    products = len(product.tensors) - 1
+    shifted = GraphBuilder()
+    shifted.add(shifted.widen(shifted.input((4, 4, 2))), shifted.constant((2,)))
     return {
         "grouped convolution": with_tensor(conv, op.weights, shape=(4, 3, 3, 2), data=grouped),
         "conv_0 is int16": with_tensor(conv, op.output, dtype="int16"),
@@ -252,6 +260,9 @@ def unsupported_graphs() -> dict[str, Graph]:
         "more than 3 padded axes": padded.finish(x),
         "wholly in the padding": pool.finish(1),
         "softmax over 512 values": wide.finish(1),
+        "more than 511 taps on int16": large.finish(1),
+        "no kernel for Mul on int16": with_tensor(product.finish(1), products, dtype="int16"),
+        "no kernel for Add on int16": shifted.finish(1),
         "must keep the input's scale": with_tensor(pooled.finish(1), 1, scales=(0.5,)),
     }
 
