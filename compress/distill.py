@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from compress.features import Comparison, Watched
 from compress.genome import Distill
-from compress.prune import group_names, prune
 from compress.train import Forward, Loss, cross_entropy, predict
 from compress.types import Split
 
@@ -102,24 +101,6 @@ def distillation_loss(teacher_logits: Tensor, temperature: float, weight: float)
         return (1.0 - weight) * hard + weight * temperature**2 * soft
 
     return loss
-
-
-def narrow(
-    module: nn.Module, input_shape: tuple[int, int, int], width: float, fresh: bool
-) -> nn.Module:
-    """The student: a copy of `module` with every dependency group narrowed to `width` (0..1].
-
-    It keeps the strongest channels' weights, or starts from freshly initialized ones (drawn from
-    torch's global generator, which the caller seeds).
-    """
-    groups = len(group_names(module, input_shape))
-    student = prune(module, input_shape, [width] * groups, "l2")
-    if fresh:
-        for layer in student.modules():
-            reset = getattr(layer, "reset_parameters", None)
-            if callable(reset):
-                reset()
-    return student
 
 
 def _answers(stage: Distill, teachers: Sequence[Teacher], split: Split) -> Loss:

@@ -1,121 +1,99 @@
 """Apply a genome's stages, in its order, to a task's trained network; end in integers.
 
-A network carries its quantization spec: `Quantize` sets it, later stages train under it, a
-student inherits it, and whatever the order, the pipeline ends by lowering to the integer graph
-with it. Every stage is a pure function of (network, stage, seed), and its seed depends on the
-stages so far only: equal prefixes give equal networks.
+A network carries its quantization: `Quantize` sets it, later stages train under it, a student
+inherits it, and whatever the order, the pipeline ends by lowering to the integer graph with it.
+Every stage is a pure function of (network, stage, seed), and its seed depends on the stages so
+far only: equal prefixes give equal networks, which `PrefixCache` keeps.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import time
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
 from compress import reference
-from compress.distill import distillation_loss, narrow
-from compress.errors import Infeasible
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from compress.lower import lower, quantize_input
-from compress.prune import group_names, prune
-from compress.quantize import FakeQuantized
-from compress.train import (
-    Forward,
-    Loss,
-    Schedule,
-    Tick,
-    cross_entropy,
-    fit,
-    predict,
-    restore,
-    save,
-    seed_torch,
-)
-from compress.types import Array, Dataset, Graph, QuantizedModel, Samples, Split, StageCost, Task
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-_CALIBRATION_SAMPLES = 256
+from compress.network import Network, Original
+from compress.prefix_cache import PrefixCache, Snapshot, identity_of, prefix_folder
+from compress.stages import apply
+from compress.types import Graph, QuantizedModel, Samples, Split, StageCost
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """A float network and the quantization it will be lowered with, if a stage has set it."""
-
-    module: nn.Module
-    spec: Quantize | None = None
-
-
-@dataclass(frozen=True)
-class Original:
-    """What every candidate of a run starts from: the task, its data and its trained network."""
-
-    task: Task
-    data: Dataset
-    module: nn.Module
-    seed: int
-    calibration: Array = field(init=False)
-
-    def __post_init__(self) -> None:
-        chosen = np.random.default_rng(self.seed).permutation(len(self.data.train))
-        object.__setattr__(self, "calibration", self.data.train.x[chosen[:_CALIBRATION_SAMPLES]])
-
-    @cached_property
-    def logits(self) -> Tensor:
-        """The original's answers on the training split (N, classes), computed once."""
-        return predict(self.module, self.data.train.x)
-
-    @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """Names of the prunable dependency groups, in the order of `Prune.keep`."""
-        return group_names(self.module, self.task.input_shape)
-
-
-def train_original(
-    task: Task, data: Dataset, seed: int, weights: Path, tick: Tick | None = None
-) -> Original:
-    """The task's network, trained with the task's recipe; `weights` is read if it exists."""
-    seed_torch(seed)
-    module = task.net()
-    if weights.exists():
-        restore(module, weights)
-    else:
-        fit(module, data.train, Schedule(task.recipe, task.recipe.epochs, seed), tick=tick)
-        save(module, weights)
-    return Original(task, data, module, seed)
-
-
-def compress(genome: Genome, original: Original) -> QuantizedModel:
+def compress(
+    genome: Genome, original: Original, cache: PrefixCache | None = None
+) -> QuantizedModel:
     """Run the genome's stages and lower the result.
 
     Raises Infeasible (UnsupportedLayer among it) where the genome cannot be applied.
     """
-    network, costs = Network(copy.deepcopy(original.module)), list[StageCost]()
-    for position, stage in enumerate(genome.stages):
-        seed = stage_seed(original.seed, genome.stages[: position + 1])
-        started = time.monotonic()
-        match stage:
-            case Prune():
-                network = _prune(network, stage, original, seed)
-            case Sparsify():
-                raise Infeasible("sparsify is not applied yet")
-            case Quantize():
-                network = replace(network, spec=stage)
-            case Distill():
-                network = _distill(network, stage, original, seed)
-        name = type(stage).__name__.lower()
-        costs.append(StageCost(name, stage.epochs, time.monotonic() - started))
-    spec = network.spec or Quantize()
-    graph = lower(network.module, spec, original.calibration, original.task.name)
+    snapshot = run_stages(genome.stages, original, cache)
+    started = time.monotonic()
+    graph = to_integers(snapshot.network, original)
+    lowered = StageCost("lower", 0, time.monotonic() - started)
     accuracy, samples = examine(graph, original.data.val, original.task.device_samples)
-    return QuantizedModel(genome, graph, accuracy, samples, tuple(costs))
+    return QuantizedModel(genome, graph, accuracy, samples, (*snapshot.costs, lowered))
+
+
+def run_stages(
+    stages: tuple[Stage, ...], original: Original, cache: PrefixCache | None = None
+) -> Snapshot:
+    """The network after all stages, from the longest prefix that the cache has."""
+    snapshot = _longest(stages, cache) or Snapshot(Network(original.module), ())
+    for length in range(len(snapshot.costs) + 1, len(stages) + 1):
+        stage, seed = stages[length - 1], stage_seed(original.seed, stages[:length])
+        started = time.monotonic()
+        network = apply(snapshot.network, stage, original, seed)
+        cost = StageCost(type(stage).__name__.lower(), stage.epochs, time.monotonic() - started)
+        snapshot = Snapshot(network, (*snapshot.costs, cost))
+        if cache is not None and stage.epochs > 0:
+            cache.keep(stages[:length], snapshot)
+    return snapshot
+
+
+def _longest(stages: tuple[Stage, ...], cache: PrefixCache | None) -> Snapshot | None:
+    """What the cache has of the longest prefix of these stages, if it has any."""
+    if cache is None:
+        return None
+    found = (cache.find(stages[:length]) for length in range(len(stages), 0, -1))
+    snapshot = next((one for one in found if one is not None), None)
+    if snapshot is None:
+        return None
+    return Snapshot(snapshot.network, tuple(replace(cost, cached=True) for cost in snapshot.costs))
+
+
+def to_integers(network: Network, original: Original) -> Graph:
+    """The integer graph of a network under its quantization."""
+    spec = network.spec or Quantize()
+    return lower(
+        network.module,
+        spec,
+        original.calibration,
+        original.task.name,
+        original.layers,
+        network.learned,
+        original.seed,
+    )
+
+
+def preview(genome: Genome, original: Original) -> Graph:
+    """The graph that `genome` will have, with untrained values: what it costs is known in seconds.
+
+    Shapes, and so MACs, bytes and bit operations (`compress.cost`), are exact but for what depends
+    on trained weights: a global ranking, a share of zeros, channels that die in training. Raises
+    Infeasible as `compress` does.
+    """
+    snapshot = run_stages(tuple(map(_untrained, genome.stages)), original)
+    return to_integers(snapshot.network, original)
+
+
+def prefix_cache(original: Original) -> PrefixCache:
+    """The user's cache of trained prefixes, for what starts from this original."""
+    facts = (original.task.name, repr(original.task.fine_tune), str(original.seed))
+    return PrefixCache(prefix_folder(), identity_of(original.module.state_dict(), facts))
 
 
 def examine(graph: Graph, split: Split, device_samples: int) -> tuple[float, Samples]:
@@ -137,39 +115,10 @@ def stage_seed(seed: int, prefix: tuple[Stage, ...]) -> int:
     return int.from_bytes(digest[:4], "little")
 
 
-def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Network:
-    keep = stage.keep if stage.scope == "group" else stage.keep * len(original.groups)
-    module = prune(network.module, original.task.input_shape, keep, stage.criterion)
-    pruned = replace(network, module=module)
-    _train(pruned, original, stage.epochs, seed, cross_entropy)
-    return pruned
-
-
-def _distill(network: Network, stage: Distill, original: Original, seed: int) -> Network:
-    seed_torch(seed)
-    if stage.teacher == "original":
-        answers = original.logits
-    else:
-        answers = predict(_forward(network, original), original.data.train.x)
-    shape = original.task.input_shape
-    student = replace(network, module=narrow(network.module, shape, stage.width, stage.fresh))
-    loss = distillation_loss(answers, stage.temperature, stage.weight)
-    _train(student, original, stage.epochs, seed, loss)
-    return student
-
-
-def _train(network: Network, original: Original, epochs: int, seed: int, loss: Loss) -> None:
-    """Fine-tune in place, under the network's quantization where it has one."""
-    fit(
-        network.module,
-        original.data.train,
-        Schedule(original.task.fine_tune, epochs, seed),
-        loss,
-        _forward(network, original),
-    )
-
-
-def _forward(network: Network, original: Original) -> Forward:
-    if network.spec is None:
-        return network.module
-    return FakeQuantized(network.module, network.spec, original.calibration)
+def _untrained(stage: Stage) -> Stage:
+    """The stage without what only changes values."""
+    match stage:
+        case Quantize():
+            return replace(stage, epochs=0, rounding="nearest", correct_bias=False, equalize=False)
+        case Prune() | Sparsify() | Distill():
+            return replace(stage, epochs=0)

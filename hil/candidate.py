@@ -14,11 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.blocks import block_names, drop_blocks
 from compress.errors import Infeasible
 from compress.genome import Genome, Quantize
 from compress.lower import lower
-from compress.pipeline import Original, compress, examine
-from compress.prune import group_names, prune
+from compress.network import Original
+from compress.pipeline import compress, examine
+from compress.prefix_cache import PrefixCache
+from compress.prune import prune
 from compress.tflite import export_tflite
 from compress.tflite_import import import_tflite
 from compress.types import Graph, Samples, Task
@@ -38,7 +41,7 @@ class Context:
     """What a process needs to try candidates: the original network, a bench, a run folder.
 
     Candidates are built without the board's limits and weighed against them once measured, so
-    that the search learns by how much one is too large.
+    that the search learns by how much one is too large. `cache` holds trained prefixes.
     """
 
     original: Original
@@ -46,6 +49,7 @@ class Context:
     bench: Bench
     folder: Path
     provenance: Provenance
+    cache: PrefixCache | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ def try_genome(context: Context, number: int, genome: Genome) -> Trial:
     )
     try:
         with clock.step("compress"):
-            model = compress(genome, context.original)
+            model = compress(genome, context.original, context.cache)
         tflite = export_tflite(model.graph)
         with clock.step("oracle"):
             check_oracle(tflite, model.samples)
@@ -146,15 +150,17 @@ def final_figures(context: Context, number: int) -> Final:
 
 
 def smallest(task: Task, board: Board) -> Image:
-    """The image of the narrowest network that pruning can make of the task's: nothing is smaller.
+    """The image of the task's network without its removable blocks, as narrow as pruning can make
+    it: no candidate is notably smaller.
 
     Untrained, on noise: sizes do not depend on weights. Raises OverBudget if even that does not
     link, UnsupportedLayer for a network that cannot be lowered.
     """
     module, shape = task.net(), task.input_shape
-    ratios = (1e-9,) * len(group_names(module, shape))
+    module = drop_blocks(module, shape, block_names(module, shape))
+    narrow = prune(module, shape, (1e-9,), "l2", "uniform")
     noise = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
-    graph = lower(prune(module, shape, ratios, "l2"), Quantize(), noise, task.name)
+    graph = lower(narrow, Quantize(), noise, task.name)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         program = render(make_plan(graph, board), board)
         return build(program, without_limits(board), Path(temporary))

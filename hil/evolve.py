@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from compress.errors import OverBudget, UnsupportedLayer, UserError
-from compress.pipeline import train_original
+from compress.network import space_of, train_original
+from compress.pipeline import prefix_cache
 from compress.recipes import baseline
-from compress.space import Space
 from compress.tasks import get_task
 from compress.types import Task
 from hil.board import board_sha256, load_board, without_limits
@@ -79,9 +79,7 @@ def search(settings: Settings, board: Board, store: Store, rule: "StopRule") -> 
     check_feasible(get_task(settings.task), board)
     start = partial(open_context, settings, board)
     context = start()
-    task = context.original.task
-    epochs = (task.fine_tune.epochs, 2 * task.fine_tune.epochs)
-    space = Space(len(context.original.groups), 0, epochs)
+    space = space_of(context.original)
     engine = Nsga2(space, rule.limits, settings.seed, settings.population)
     with Workers(settings.processes, start) as workers, SearchProgress(settings) as progress:
         while not rule.reason(store):
@@ -185,7 +183,8 @@ def open_context(settings: Settings, board: Board) -> Context:
         original = train_original(
             task, task.load(), settings.seed, settings.folder / "original.pt", tick
         )
-    return Context(original, board, Bench(board, open_target), settings.folder, origin)
+    bench = Bench(board, open_target)
+    return Context(original, board, bench, settings.folder, origin, prefix_cache(original))
 
 
 def check_feasible(task: Task, board: Board) -> None:

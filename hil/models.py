@@ -116,7 +116,8 @@ def _read(path: Path) -> bytes:
 
 def _task_network(name: str) -> bytes:
     """The int8 baseline of a task, seed 0; trained once and kept in the cache."""
-    from compress.pipeline import compress, train_original  # torch: only where it is needed
+    from compress.network import train_original  # torch: only where it is needed
+    from compress.pipeline import compress
     from compress.recipes import baseline
     from hil.progress import training_progress
 

@@ -10,7 +10,7 @@ from trials import PROVENANCE, measured
 
 from compress.errors import UserError
 from compress.genome import Genome, Prune, Quantize
-from compress.pipeline import train_original
+from compress.network import train_original
 from compress.recipes import baseline
 from compress.tasks.digits import TASK
 from compress.types import Recipe

@@ -13,11 +13,24 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("compress", "hil")
 MAY_IMPORT_TORCH = {
     f"compress.{name}" for name in ("capture", "distill", "fuse", "prune", "quantize", "train")
-} | {f"compress.{name}" for name in ("adaround", "bias_correction", "equalize", "fake_weights", "lsq")}
+}
+MAY_IMPORT_TORCH |= {
+    f"compress.{name}"
+    for name in (
+        "adaround",
+        "bias_correction",
+        "equalize",
+        "execute",
+        "fake_weights",
+        "lsq",
+        "refine",
+    )
+}
 MAY_IMPORT_TORCH |= {
     f"compress.{name}" for name in ("batch_norm", "blocks", "groups", "importance", "sparsify")
 }
 MAY_IMPORT_TORCH |= {"compress.features", "compress.student"}
+MAY_IMPORT_TORCH |= {f"compress.{name}" for name in ("network", "prefix_cache", "stages")}
 TORCH = {"torch", "torch_pruning"}
 
 

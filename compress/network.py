@@ -1,0 +1,104 @@
+"""What stages work on: a network on its way, and the original that it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from compress.blocks import block_names
+from compress.genome import Quantize
+from compress.prune import group_names
+from compress.quantize import weighted_layers
+from compress.scheme import Learned
+from compress.space import Space
+from compress.train import Schedule, Tick, fit, predict, restore, save, seed_torch
+from compress.types import Array, Dataset, Split, Task
+
+CALIBRATION_SAMPLES = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A float network and how it will be lowered, as far as stages have said.
+
+    `learned` are ranges that training under `spec` found; with `sparse`, weights that are zero
+    stay zero in later training.
+    """
+
+    module: nn.Module
+    spec: Quantize | None = None
+    learned: Learned | None = None
+    sparse: bool = False
+
+
+@dataclass(frozen=True)
+class Original:
+    """What every candidate of a run starts from: the task, its data and its trained network.
+
+    `probe` are labeled training samples for calibration and for measuring importance.
+    """
+
+    task: Task
+    data: Dataset
+    module: nn.Module
+    seed: int
+    probe: Split = field(init=False)
+
+    def __post_init__(self) -> None:
+        train = self.data.train
+        chosen = np.random.default_rng(self.seed).permutation(len(train))[:CALIBRATION_SAMPLES]
+        object.__setattr__(self, "probe", Split(train.x[chosen], train.y[chosen]))
+
+    @property
+    def calibration(self) -> Array:
+        """Samples (N, C, H, W) that set ranges."""
+        return self.probe.x
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The original's answers on the training split (N, classes), computed once."""
+        return predict(self.module, self.data.train.x)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the prunable dependency groups, in the order of `Prune.keep`."""
+        return group_names(self.module, self.task.input_shape)
+
+    @cached_property
+    def blocks(self) -> tuple[str, ...]:
+        """Names of the removable blocks, in the order that `Prune.drop` counts in."""
+        return block_names(self.module, self.task.input_shape)
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the weighted layers, in the order of `Quantize.weight_bits`."""
+        return weighted_layers(self.module, self.task.input_shape)
+
+
+def space_of(original: Original) -> Space:
+    """What may vary for this network; a stage trains for one or two fine-tuning lengths."""
+    length = original.task.fine_tune.epochs
+    return Space(
+        groups=len(original.groups),
+        layers=len(original.layers),
+        epochs=(length, 2 * length),
+        blocks=len(original.blocks),
+    )
+
+
+def train_original(
+    task: Task, data: Dataset, seed: int, weights: Path, tick: Tick | None = None
+) -> Original:
+    """The task's network, trained with the task's recipe; `weights` is read if it exists."""
+    seed_torch(seed)
+    module = task.net()
+    if weights.exists():
+        restore(module, weights)
+    else:
+        fit(module, data.train, Schedule(task.recipe, task.recipe.epochs, seed), tick=tick)
+        save(module, weights)
+    return Original(task, data, module, seed)

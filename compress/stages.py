@@ -1,0 +1,174 @@
+"""One stage applied to a network: a pure function of (network, stage, original, seed).
+
+The network handed in is never changed. Training runs under the network's quantization where it
+has one, so that distilling after `Quantize` is distilling during quantization-aware training.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from statistics import fmean
+from typing import assert_never
+
+from torch import nn
+
+from compress.batch_norm import reestimate
+from compress.blocks import block_names, drop_blocks
+from compress.distill import Distillation, Teacher
+from compress.equalize import equalize
+from compress.errors import Infeasible
+from compress.genome import Distill, Prune, Quantize, Sparsify, Stage
+from compress.network import Network, Original
+from compress.prune import group_names, prune, rounds_of
+from compress.quantize import FakeQuantized
+from compress.sparsify import sparsify
+from compress.student import student
+from compress.train import Forward, Schedule, cross_entropy, fit, seed_torch
+
+
+def apply(network: Network, stage: Stage, original: Original, seed: int) -> Network:
+    """The network after `stage`. Raises Infeasible where the stage cannot be applied to it."""
+    match stage:
+        case Prune():
+            return _prune(network, stage, original, seed)
+        case Sparsify():
+            return _sparsify(network, stage, original, seed)
+        case Quantize():
+            return _quantize(network, stage, original, seed)
+        case Distill():
+            return _distill(network, stage, original, seed)
+        case _:
+            assert_never(stage)
+
+
+def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Network:
+    """Blocks first, then channels in rounds of equal relative size, each followed by training."""
+    shape = original.task.input_shape
+    module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
+    for step, ratios in enumerate(_rounds(module, stage, original)):
+        module = prune(module, shape, ratios, stage.criterion, stage.scope, original.probe)
+        if stage.reestimate:
+            module = reestimate(module, original.calibration)
+        network = replace(network, module=module, learned=None)
+        network = _trained(network, original, stage.epochs / stage.rounds, seed + step)
+        module = network.module
+    return network
+
+
+def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[float, ...], ...]:
+    """Keep ratios of each round, relative to what the round before has left."""
+    if stage.scope != "group":
+        step = tuple(ratio ** (1 / stage.rounds) for ratio in stage.keep)
+        return (step,) * stage.rounds
+    groups = group_names(module, original.task.input_shape)
+    widths = [int(module.get_submodule(name).weight.shape[0]) for name in groups]  # type: ignore[index]
+    return rounds_of(widths, _ratios(groups, stage, original), stage.rounds)
+
+
+def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple[str, ...]:
+    """Names of the blocks to drop that no earlier stage has dropped."""
+    unknown = [index for index in stage.drop if not 0 <= index < len(original.blocks)]
+    if unknown:
+        raise Infeasible(
+            f"blocks {unknown}: {original.task.name} has {len(original.blocks)} removable "
+            f"blocks: {', '.join(original.blocks) or 'none'}"
+        )
+    there = block_names(network.module, original.task.input_shape)
+    wanted = {original.blocks[index] for index in stage.drop}
+    return tuple(name for name in there if name in wanted)
+
+
+def _ratios(groups: tuple[str, ...], stage: Prune, original: Original) -> tuple[float, ...]:
+    """Keep ratios for the network's groups as they are now, found by name.
+
+    A group that the original did not have takes the ratio of the layer it was made from, else
+    the mean of all.
+    """
+    if len(stage.keep) != len(original.groups):
+        raise Infeasible(
+            f"{len(stage.keep)} keep ratios for {len(original.groups)} groups: "
+            f"{', '.join(original.groups)}"
+        )
+    by_name = dict(zip(original.groups, stage.keep, strict=True))
+
+    def ratio(name: str) -> float:
+        sources = [known for known in by_name if name == known or name.startswith(f"{known}.")]
+        return by_name[max(sources, key=len)] if sources else fmean(stage.keep)
+
+    return tuple(map(ratio, groups))
+
+
+def _sparsify(network: Network, stage: Sparsify, original: Original, seed: int) -> Network:
+    """The share of zeros rises as in arXiv:1710.01878: fast at first, cubically slower."""
+    for step in range(1, stage.rounds + 1):
+        share = stage.share * (1 - (1 - step / stage.rounds) ** 3)
+        module = sparsify(network.module, share, stage.pattern, stage.scope)
+        network = replace(network, module=module, sparse=True)
+        network = _trained(network, original, stage.epochs / stage.rounds, seed + step)
+    return network
+
+
+def _quantize(network: Network, stage: Quantize, original: Original, seed: int) -> Network:
+    module = copy.deepcopy(network.module)
+    if stage.equalize:
+        module = equalize(module, original.task.input_shape)
+    scheme = replace(network, module=module, spec=stage, learned=None)
+    return _trained(scheme, original, stage.epochs, seed)
+
+
+def _distill(network: Network, stage: Distill, original: Original, seed: int) -> Network:
+    """A student in another shape is dense again: its zeros are no longer those that were chosen."""
+    seed_torch(seed)
+    reshaped = stage.fresh or stage.separable or stage.kernel > 0
+    pupil = replace(
+        network,
+        module=student(network.module, original.task.input_shape, stage),
+        learned=None,
+        sparse=network.sparse and not reshaped,
+    )
+    if stage.epochs == 0:
+        return pupil
+    first = Teacher(original.module, original.module, original.logits)
+    second = Teacher(network.module, _forward(network, original))
+    teachers = {"original": (first,), "compressed": (second,), "both": (first, second)}
+    return _trained(pupil, original, stage.epochs, seed, (stage, teachers[stage.teacher]))
+
+
+def _trained(
+    network: Network,
+    original: Original,
+    epochs: float,
+    seed: int,
+    lesson: tuple[Distill, tuple[Teacher, ...]] | None = None,
+) -> Network:
+    """The network with its module fitted, in place, and with the ranges that it learned.
+
+    A `lesson` is what a student learns from its teachers, instead of labels alone.
+    """
+    if epochs == 0:
+        return network
+    module, forward, train = network.module, _forward(network, original), original.data.train
+    schedule = Schedule(original.task.fine_tune, epochs, seed)
+    ranges = forward.parameters_to_learn if isinstance(forward, FakeQuantized) else ()
+    if lesson is None:
+        fit(
+            module, train, schedule, cross_entropy, forward, extra=ranges, keep_zeros=network.sparse
+        )
+    else:
+        shape = original.task.input_shape
+        taught = Distillation(*lesson, module, forward, shape, train)
+        extra = (*ranges, *taught.parameters)
+        fit(module, train, schedule, taught.loss, taught.forward, None, extra, network.sparse)
+    if ranges and isinstance(forward, FakeQuantized):
+        return replace(network, learned=forward.learned())
+    return network
+
+
+def _forward(network: Network, original: Original) -> Forward:
+    """How the network answers: as float, or as its integers will."""
+    if network.spec is None:
+        return network.module
+    return FakeQuantized(
+        network.module, network.spec, original.calibration, original.layers, network.learned
+    )
