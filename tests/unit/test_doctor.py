@@ -68,6 +68,17 @@ def test_without_tools_each_is_named_with_its_package(monkeypatch: pytest.Monkey
     assert not healthy(list(checks.values()))
 
 
+def test_a_cmsis_nn_that_is_not_there_is_mended_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CMSIS_NN", raising=False)
+    assert by_name(None)["kernels"].found == "CMSIS-NN 4.0.0 (bakenn 1.0.0)"
+    monkeypatch.setenv("CMSIS_NN", "/nonexistent")
+    checks = by_name(load_board("m3"))
+    assert checks["kernels"].found.startswith("CMSIS_NN=/nonexistent: no Include/")
+    assert "unset CMSIS_NN" in checks["kernels"].mend
+    assert not checks["firmware"].ok
+    assert checks["smoke test"].found.startswith("not tried")
+
+
 def test_a_real_board_needs_no_emulator(bench: None) -> None:
     checks = by_name(REAL)
     assert {"QEMU", "counting plug-in", "host compiler"}.isdisjoint(checks)
