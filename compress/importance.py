@@ -81,11 +81,7 @@ def _magnitude(module: nn.Module, group: Group, power: int) -> Tensor:
         weight = module.get_submodule(member.layer).weight
         if isinstance(weight, Tensor):  # a batch-norm may have none
             along = weight.detach() if member.side == "out" else weight.detach().transpose(0, 1)
-            each = (
-                along.abs().pow(power).flatten(1).sum(1)
-                if along.ndim > 1
-                else along.abs().pow(power)
-            )
+            each = along.abs().pow(power).reshape(len(along), -1).sum(1)
             sums.append(each[torch.from_numpy(member.slices)].sum(1))
     return torch.stack(sums).mean(0)
 
