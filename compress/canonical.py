@@ -41,7 +41,8 @@ def _spelled(stage: Stage) -> Stage:
         case Sparsify():
             share = _PATTERN_SHARES.get(stage.pattern, stage.share)
             scope = stage.scope if stage.pattern == "element" else "layer"
-            return replace(stage, share=share, scope=scope, rounds=_rounds(stage))
+            rounds = _rounds(stage) if stage.pattern == "element" else 1
+            return replace(stage, share=share, scope=scope, rounds=rounds)
         case Quantize():
             defaults = Quantize()
             percentile = stage.calibration == "percentile"

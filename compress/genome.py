@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from compress.errors import UserError
 
@@ -125,6 +125,16 @@ _STAGES: dict[str, Callable[..., Stage]] = {
 }
 
 
+def _check_words(stage: Stage) -> None:
+    """Raises UserError for a word that a gene does not know."""
+    for gene, known in get_type_hints(type(stage)).items():
+        value = getattr(stage, gene)
+        if get_origin(known) is Literal and value not in get_args(known):
+            kind = type(stage).__name__.lower()
+            allowed = ", ".join(map(str, get_args(known)))
+            raise UserError(f"genome stage {kind}: {gene} {value!r}, allowed are {allowed}")
+
+
 @dataclass(frozen=True, slots=True)
 class Genome:
     """One point of the search space: stages in the order in which they are applied."""
@@ -144,9 +154,11 @@ class Genome:
             if kind not in _STAGES:
                 raise UserError(f"genome stage {kind!r}: allowed are {', '.join(_STAGES)}")
             try:
-                made.append(_STAGES[kind](**values))
+                stage = _STAGES[kind](**values)
             except TypeError as error:
                 raise UserError(f"genome stage {kind}: {error}") from None
+            _check_words(stage)
+            made.append(stage)
         return cls(tuple(made))
 
     @property

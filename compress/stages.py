@@ -18,9 +18,10 @@ from compress.blocks import block_names, drop_blocks
 from compress.distill import Distillation, Teacher
 from compress.equalize import equalize
 from compress.errors import Infeasible
-from compress.genome import Distill, Prune, Quantize, Sparsify, Stage
+from compress.genome import Distill, Prune, Quantize, Scope, Sparsify, Stage
+from compress.groups import Group, find_groups
 from compress.network import Network, Original
-from compress.prune import group_names, prune, rounds_of
+from compress.prune import CHANNEL_MULTIPLE, prune, rounds_of
 from compress.quantize import FakeQuantized
 from compress.sparsify import sparsify
 from compress.student import student
@@ -47,7 +48,8 @@ def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Net
     shape = original.task.input_shape
     module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
     for step, ratios in enumerate(_rounds(module, stage, original)):
-        module = prune(module, shape, ratios, stage.criterion, stage.scope, original.probe)
+        scope: Scope = "global" if stage.scope == "global" else "group"
+        module = prune(module, shape, ratios, stage.criterion, scope, original.probe)
         if stage.reestimate:
             module = reestimate(module, original.calibration)
         network = replace(network, module=module, learned=None)
@@ -58,11 +60,12 @@ def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Net
 
 def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[float, ...], ...]:
     """Keep ratios of each round, relative to what the round before has left."""
-    if stage.scope != "group":
-        step = tuple(ratio ** (1 / stage.rounds) for ratio in stage.keep)
-        return (step,) * stage.rounds
-    groups = group_names(module, original.task.input_shape)
-    widths = [int(module.get_submodule(name).weight.shape[0]) for name in groups]  # type: ignore[index]
+    groups = find_groups(module, original.task.input_shape)
+    widths = [group.channels for group in groups]
+    if stage.scope == "global":
+        # Groups that cannot be narrowed further have no part in the ranking.
+        widths = [sum(width for width in widths if width > CHANNEL_MULTIPLE)]
+        return rounds_of(widths, stage.keep, stage.rounds)
     return rounds_of(widths, _ratios(groups, stage, original), stage.rounds)
 
 
@@ -79,12 +82,14 @@ def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple
     return tuple(name for name in there if name in wanted)
 
 
-def _ratios(groups: tuple[str, ...], stage: Prune, original: Original) -> tuple[float, ...]:
+def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tuple[float, ...]:
     """Keep ratios for the network's groups as they are now, found by name.
 
     A group that the original did not have takes the ratio of the layer it was made from, else
     the mean of all.
     """
+    if stage.scope == "uniform":
+        return stage.keep * len(groups)
     if len(stage.keep) != len(original.groups):
         raise Infeasible(
             f"{len(stage.keep)} keep ratios for {len(original.groups)} groups: "
@@ -96,7 +101,7 @@ def _ratios(groups: tuple[str, ...], stage: Prune, original: Original) -> tuple[
         sources = [known for known in by_name if name == known or name.startswith(f"{known}.")]
         return by_name[max(sources, key=len)] if sources else fmean(stage.keep)
 
-    return tuple(map(ratio, groups))
+    return tuple(ratio(group.name) for group in groups)
 
 
 def _sparsify(network: Network, stage: Sparsify, original: Original, seed: int) -> Network:

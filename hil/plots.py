@@ -58,8 +58,8 @@ def pareto_figure(summary: Summary) -> Figure:
     """Three panels: accuracy on the validation split against flash, RAM and count."""
     counters = {pareto.measurement_of(trial).counter for trial in summary.measured}
     counted = words.COUNTED[counters.pop()] if counters else "count"
-    with _style():
-        figure = _figure(12.5, 4.7)
+    with drawing():
+        figure = new_figure(12.5, 4.7)
         panels = figure.subplots(1, 3, sharey=True)
         for axes, cost in zip(
             panels,
@@ -91,8 +91,8 @@ def progress_figure(summary: Summary) -> Figure | None:
     def score(trial: Trial) -> float:
         return pareto.score(pareto.measurement_of(trial), baseline)
 
-    with _style():
-        figure = _figure(12.5, 3.1)
+    with drawing():
+        figure = new_figure(12.5, 3.1)
         axes = figure.subplots()
         for group in _groups(summary):
             for meets in (False, True):
@@ -120,7 +120,7 @@ def write_png(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
 
 
-def _style() -> AbstractContextManager[None]:
+def drawing() -> AbstractContextManager[None]:
     """Matplotlib's settings while we draw, and the former ones again afterwards."""
     return mpl.rc_context(
         {
@@ -141,7 +141,8 @@ def _style() -> AbstractContextManager[None]:
     )
 
 
-def _figure(width_inches: float, height_inches: float) -> Figure:
+def new_figure(width_inches: float, height_inches: float) -> Figure:
+    """An empty figure that can be written without a display."""
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

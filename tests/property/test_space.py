@@ -123,7 +123,14 @@ def test_genes_with_effect_do() -> None:
 
 
 @pytest.mark.parametrize(
-    "stages", [[{"stage": "shrink"}], [{"stage": "prune", "depth": 3}], [{"percentile": 1.0}]]
+    "stages",
+    [
+        [{"stage": "shrink"}],
+        [{"stage": "prune", "depth": 3}],
+        [{"percentile": 1.0}],
+        [{"stage": "prune", "keep": [0.5], "criterion": "luck"}],
+        [{"stage": "sparsify", "pattern": "3:4"}],
+    ],
 )
 def test_foreign_genomes_are_refused(stages: list[dict[str, object]]) -> None:
     with pytest.raises(UserError, match="genome stage"):
