@@ -29,6 +29,7 @@ from compress.ops import (
     Softmax,
 )
 from compress.quantize import calibrate
+from compress.refine import refined
 from compress.scheme import Learned, Scheme
 from compress.types import Array, DType, Graph, Int8Array, Tensor
 from compress.weights import Weights, quantized_weights, whole_bias
@@ -54,13 +55,14 @@ def lower(
     name: str,
     layers: tuple[str, ...] = (),
     learned: Learned | None = None,
+    seed: int = 0,
 ) -> Graph:
     """The integer graph of `module` under `spec`, calibrated on x float32 (N, C, H, W).
 
     `layers` are the weighted layers of the original network, which `spec` states its bits for
     (`compress.scheme`); without them, those of `module`. Where they fit, `learned` steps take the
-    place of calibrated ones. Equalization is not done here: it changes the float
-    network (`compress.equalize`), before it is trained under `spec`.
+    place of calibrated ones. `seed` is AdaRound's. Equalization is not done here: it changes the
+    float network (`compress.equalize`), before that is trained under `spec`.
 
     Raises UnsupportedLayer for what has no integer kernel and Infeasible for wrong bit widths.
     """
@@ -70,6 +72,8 @@ def lower(
     seen = calibrate(traced, ranged(fused, source), x, spec)
     grids = Grids(fused, source, scheme, seen, learned or Learned())
     weights = rounded_to_nearest(grids)
+    if spec.correct_bias or spec.rounding == "adaround":
+        weights = refined(grids, weights, x, seed)
     builder = _Builder(grids, weights)
     _, channels, height, width = x.shape
     first = builder.activation(source, (1, height, width, channels))

@@ -145,7 +145,7 @@ class FakeQuantized(fx.Interpreter):
     def learned(self) -> Learned:
         """The steps as they are now, for `lower`; nothing without `learn_ranges`."""
         grids = {
-            value: Grid(float(size.step), size.zero_point, self.grids.bits[value])
+            value: Grid(size.step.item(), size.zero_point, self.grids.bits[value])
             for value, size in self.steps.items()
         }
         return Learned(grids, {name: self.weights[name].peaks() for name in self.weight_steps})
@@ -160,7 +160,7 @@ class FakeQuantized(fx.Interpreter):
             root = self.grids.root(value)
             if root == value:
                 grid = self.grids.of(value)
-                roundings[value] = _on(grid)
+                roundings[value] = on_grid(grid)
                 if self.learns and kind != "softmax":
                     features = sizes.get(value, self.input_elements)
                     step, ends = torch.tensor(grid.scale), (grid.lowest, grid.highest)
@@ -182,13 +182,13 @@ class FakeQuantized(fx.Interpreter):
     def _narrowings(self, layers: tuple[Layer, ...], output: str) -> dict[str, Rounding]:
         """By the traced operation that reads a value in fewer bits than the value has."""
         bits, fused = self.grids.bits, self.grids.layers
-        narrowings = {"output": _on(self.grids.of(output, 8))} if bits[output] > 8 else {}
+        narrowings = {"output": on_grid(self.grids.of(output, 8))} if bits[output] > 8 else {}
         first = [layer for layer in layers if layer.kind not in _MERGED]
         whole = [layer for layer in fused if layer.kind not in _MERGED]
         for begun, layer in zip(first, whole, strict=True):
             for value in layer.inputs:
                 if bits[value] > bits[layer.output]:
-                    narrowings[begun.output] = _on(self.grids.of(value, bits[layer.output]))
+                    narrowings[begun.output] = on_grid(self.grids.of(value, bits[layer.output]))
         return narrowings
 
     def run_node(self, n: fx.Node) -> object:
@@ -222,8 +222,8 @@ class FakeQuantized(fx.Interpreter):
         return found
 
 
-def _on(grid: Grid) -> Rounding:
-    """Rounds to `grid`, with a gradient of 1 inside its range and 0 outside."""
+def on_grid(grid: Grid) -> Rounding:
+    """What rounds values to `grid`, with a gradient of 1 inside its range and 0 outside."""
 
     def rounding(x: Values) -> Values:
         return torch.fake_quantize_per_tensor_affine(

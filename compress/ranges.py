@@ -22,6 +22,7 @@ _SHARES = np.linspace(0.02, 1.0, 99)
 _ENTROPY_STRIDE = 8
 # The probability of clipped outliers where no other value is rounded to the end of the range.
 _NEVER = 1e-4
+_MOST_CLIPPED = 0.01
 
 
 def grid(ends: Range, bits: int, symmetric: bool) -> Grid:
@@ -127,7 +128,9 @@ def entropy_range(seen: Histogram, symmetric: bool) -> Range:
 
     Entropy calibration of TensorRT (S. Migacz, "8-bit Inference with TensorRT", GTC 2017): of all
     thresholds the one with the smallest divergence KL(values || rounded values). A value of one
-    sign has 255 steps on an asymmetric grid, others half as many on either side of zero.
+    sign has 255 steps on an asymmetric grid, others half as many on either side of zero. The
+    divergence does not know how far it moves what it clips (of few distinct values it would clip
+    all but one): thresholds that clip more than 1 % are not tried.
     """
     peak = max(-seen.low, seen.high)
     if peak <= 0.0:
@@ -136,7 +139,9 @@ def entropy_range(seen: Histogram, symmetric: bool) -> Range:
     levels = 256 if one_sided else 128
     edges = np.linspace(0.0, peak, len(seen.counts) + 1)
     counts, _ = np.histogram(np.abs(seen.centers), edges, weights=seen.counts.astype(np.float64))
-    kept = range(levels, len(counts) + 1, _ENTROPY_STRIDE)
+    most = counts.sum() * (1.0 - _MOST_CLIPPED)
+    first = max(levels, int(np.searchsorted(np.cumsum(counts), most)) + 1)
+    kept = (*range(first, len(counts), _ENTROPY_STRIDE), len(counts))
     losses = [_divergence(counts, bins, levels) for bins in kept]
     threshold = float(edges[kept[int(np.argmin(losses))]])
     return max(seen.low, -threshold), min(seen.high, threshold)

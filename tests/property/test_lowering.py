@@ -18,6 +18,8 @@ from compress.quantize import FakeQuantized, weighted_layers
 from compress.tflite import export_tflite
 from compress.types import Array, Graph
 
+torch.set_num_threads(1)  # two wait for each other where a core is shared
+
 SHAPE = (2, 8, 6)
 
 
@@ -127,17 +129,36 @@ def test_integers_compute_what_fake_quantization_predicts(case: tuple[nn.Module,
     with torch.no_grad():
         faked = FakeQuantized(module, spec, X)(torch.from_numpy(X)).numpy()
     steps = np.abs(faked - _real(graph, X)) / graph.output_tensor.scale
-    # Rounding falls the other way here and there: by a step of the output, or of a coarser value.
-    assert np.mean(steps) < 0.7
-    assert np.quantile(steps, 0.9) < 3
+    # Rounding falls the other way here and there: by a step of the output, or by one of a
+    # coarser value: with weights of 2 bits that is some of the output.
+    assert np.mean(steps) < 1.2
+    assert np.quantile(steps, 0.9) < 4
 
 
-@pytest.mark.skipif(not oracle.available(), reason="tflite-runtime is not installed")
+@pytest.mark.skipif(not oracle.available(), reason="tflite-runtime has no wheel for this Python")
 @settings(max_examples=25, deadline=None)
 @given(cases())
 def test_integers_are_those_of_the_oracle(case: tuple[nn.Module, Quantize]) -> None:
     module, spec = case
     graph = lower(module, spec, X, "test")
+    inputs = quantize_input(graph, X[:8])
+    expected = oracle.run(export_tflite(graph), inputs)
+    np.testing.assert_array_equal(reference.run(graph, inputs).reshape(expected.shape), expected)
+
+
+@pytest.mark.skipif(not oracle.available(), reason="tflite-runtime has no wheel for this Python")
+@pytest.mark.parametrize("net", sorted(NETS))
+def test_learned_rounding_is_as_valid(net: str) -> None:
+    module = NETS[net]
+    bits = tuple((4, 2, 8)[i % 3] for i in range(len(weighted_layers(module, SHAPE))))
+    spec = Quantize(
+        weight_bits=bits,
+        activation_bits=tuple(8 if b == 8 else 16 for b in bits),
+        rounding="adaround",
+        correct_bias=True,
+    )
+    graph = lower(module, spec, X, "test")
+    check_graph(graph)
     inputs = quantize_input(graph, X[:8])
     expected = oracle.run(export_tflite(graph), inputs)
     np.testing.assert_array_equal(reference.run(graph, inputs).reshape(expected.shape), expected)

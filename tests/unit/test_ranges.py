@@ -69,6 +69,8 @@ def test_entropy_calibration_cuts_rare_outliers_and_keeps_even_values() -> None:
     low, high = chosen_range(histogram(values("relu with outliers")), spec, 8)
     assert low == 0.0
     assert 3.0 < high < 30.0  # of 60, where twenty of forty thousand are
+    pixels = np.repeat(np.linspace(-1, 1, 17), 100)  # the divergence alone clips all but one level
+    assert chosen_range(histogram(pixels), spec, 8) == (-1.0, 1.0)
     even = values("uniform")
     low, high = chosen_range(histogram(even), spec, 8)
     assert low == pytest.approx(-1.0, abs=0.05)
