@@ -107,11 +107,20 @@ def _fits(values: Array, bits: int) -> bool:
 
 
 def _slices(values: Array, rows: int, form: Form) -> Words:
-    encode = _sparse if form.sparse else _packed
-    parts = [
-        encode(values[i : i + rows].reshape(-1), form.bits) for i in range(0, len(values), rows)
-    ]
-    return np.concatenate(parts)
+    starts = range(0, len(values), rows)
+    return np.concatenate([encoded(values[i : i + rows].reshape(-1), form) for i in starts])
+
+
+def encoded(values: Array, form: Form) -> Words:
+    """int8 (N,) in `form`, which must hold them."""
+    if not form.sparse:
+        return _packed(values, form.bits)
+    taken = np.zeros(_round_up(len(values), _BLOCK), bool)
+    taken[: len(values)] = values != 0
+    bitmap = np.packbits(taken).view(">u4").astype(np.uint32)
+    nonzero = values[values != 0]
+    count = np.array([len(nonzero)], np.uint32)
+    return np.concatenate([count, bitmap, _packed(nonzero, form.bits)])
 
 
 def _packed(values: Array, bits: int) -> Words:
@@ -121,14 +130,6 @@ def _packed(values: Array, bits: int) -> Words:
     shifts = bits * np.arange(8 // bits)[:, None] + 8 * np.arange(4)
     words: Words = (fields.reshape(-1, 8 // bits, 4) << shifts.astype(np.uint32)).sum((1, 2))
     return words.astype(np.uint32)
-
-
-def _sparse(values: Array, bits: int) -> Words:
-    taken = np.zeros(_round_up(len(values), _BLOCK), bool)
-    taken[: len(values)] = values != 0
-    bitmap = np.packbits(taken).view(">u4").astype(np.uint32)
-    nonzero = values[values != 0]
-    return np.concatenate([np.array([len(nonzero)], np.uint32), bitmap, _packed(nonzero, bits)])
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -2,7 +2,7 @@
 #include "kernels.h"
 #include "window.h"
 
-/* As many products of an int16 and an int8 stay inside of int32. */
+/* The sum of so many products of an int16 and an int8 stays inside of int32. */
 enum { MOST_PRODUCTS = 511 };
 
 /* What of a window lies inside of the input: rows of runs of consecutive values. The weights of a
@@ -36,6 +36,7 @@ static void add_run_to_four(int64_t sums[4],
     for (int32_t left = run; left > 0; left -= MOST_PRODUCTS) {
         const int16_t *end = value + smaller(left, MOST_PRODUCTS);
         int32_t a = 0, b = 0, c = 0, d = 0;
+#pragma GCC unroll 2
         while (value < end) {
             const int32_t v = *value++;
             a += v * *weights++;

@@ -13,6 +13,21 @@ static inline int32_t round_up(int32_t value, int32_t power_of_two)
     return (value + power_of_two - 1) & -power_of_two;
 }
 
+/* Of bits that are not all zero. */
+static inline int32_t leading_zeros(uint32_t bits)
+{
+#ifdef __ARM_FEATURE_CLZ
+    return __builtin_clz(bits);
+#else
+    /* Without the instruction GCC calls a function that takes longer than to look for a bit. */
+    int32_t zeros = 0;
+    for (; bits >> 31 == 0; bits <<= 1) {
+        zeros++;
+    }
+    return zeros;
+#endif
+}
+
 /* Four values at a time: a field of each byte of a word, its sign extended. */
 static inline const uint32_t *
 unpack(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count)
@@ -24,6 +39,7 @@ unpack(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count)
     word *to = (word *)weights;
     for (; count > 0; count -= 32 / bits) {
         uint32_t packed = *stored++;
+#pragma GCC unroll 4
         for (int32_t k = 0; k < 8 / bits; k++, packed >>= bits) {
             /* x ^ sign - sign extends the sign; the top bit keeps a byte from borrowing. */
             *to++ = (((packed & field) ^ (sign | top)) - sign) ^ top;
@@ -55,13 +71,16 @@ expand_sparse(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t cou
         values = behind;
     }
     for (; count > 0; count -= BLOCK, weights += BLOCK) {
+#pragma GCC unroll 8
         for (int32_t i = 0; i < BLOCK / 4; i++) {
             ((word *)weights)[i] = 0;
         }
+        int8_t *weight = weights;
         for (uint32_t left = *bitmap++; left != 0;) {
-            const int32_t first = __builtin_clz(left);
-            left ^= UINT32_C(0x80000000) >> first;
-            weights[first] = *values++;
+            const int32_t zeros = leading_zeros(left);
+            weight += zeros;
+            *weight++ = *values++;
+            left = left << zeros << 1;
         }
     }
     return end;

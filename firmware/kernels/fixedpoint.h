@@ -44,7 +44,8 @@ static inline int32_t multiply_by_factor(int32_t value,
  * int16 activations. |sum| < 2^47, 0 <= reduced < 2^15, 8 <= right <= 46. */
 static inline int32_t multiply_by_reduced(int64_t sum, int32_t reduced, int32_t right)
 {
-    return (int32_t)((sum * reduced + (INT64_C(1) << (right - 1))) >> right);
+    /* The same as adding 2^(right - 1) and shifting by `right`, with fewer instructions. */
+    return (int32_t)(((sum * reduced >> (right - 1)) + 1) >> 1);
 }
 
 #endif

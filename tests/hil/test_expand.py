@@ -20,7 +20,7 @@ from hil.plan import make_plan
 from hil.render import render
 from hil.target import Layout, Target
 from hil.types import Program
-from hil.weights import Form, Stored, Weighted, stored_weights
+from hil.weights import Form, Stored, Weighted, encoded, stored_weights
 
 TIMEOUT_S = 30.0
 FORMS = (Form(4), Form(2), Form(8, sparse=True), Form(4, sparse=True), Form(2, sparse=True))
@@ -55,7 +55,7 @@ def test_expanded_are_the_weights_and_nothing_else_is_written(
     function = "expand_sparse" if form.sparse else "expand_packed"
     for case, count in enumerate([1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 255]):
         values = some_weights(form, count)
-        words = weights._slices(values[None], 1, form)
+        words = encoded(values, form)
         stored = Stored(form, words, 1, 1, count)
         texts = ", ".join(f"0x{word:08x}" for word in words)
         declarations.append(f"static const uint32_t stored{case}[] = {{{texts}}};")

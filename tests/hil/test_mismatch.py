@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 from graphs import residual
+from stored import with_weights
 
 from compress import reference
 from compress.ops import Conv2D, FullyConnected
@@ -40,18 +41,36 @@ def right(plan: Plan, board: Board, tmp_path_factory: pytest.TempPathFactory) ->
 
 def telling_weight(graph: Graph, op: Conv2D | FullyConnected) -> int:
     """Index of a weight of `op` whose sign bit decides about the network's output."""
-    samples = samples_of(graph)
-    data = graph.tensors[op.weights].data
-    assert data is not None
-    for index in range(data.size):
-        weights = data.copy()
-        weights.reshape(-1).view(np.uint8)[index] ^= 0x80
-        tensors = list(graph.tensors)
-        tensors[op.weights] = replace(tensors[op.weights], data=weights)
-        outputs = reference.run(replace(graph, tensors=tuple(tensors)), samples.inputs)
-        if not np.array_equal(outputs.reshape(samples.outputs.shape), samples.outputs):
+    weights = graph.tensors[op.weights]
+    for index in range(weights.elements):
+        if tells(graph, op, index, 0x80):
             return index
     raise AssertionError(f"no weight of {op.name} matters")
+
+
+def telling_byte(graph: Graph, op: Conv2D | FullyConnected) -> int:
+    """Index of a byte of packed int4 weights whose highest bit decides about the output.
+
+    It is the sign of the second of the two values there: see hil/weights.py.
+    """
+    weights = graph.tensors[op.weights]
+    for index in range(weights.elements // 8 * 4):
+        if tells(graph, op, 8 * (index // 4) + 4 + index % 4, 0xF8):
+            return index
+    raise AssertionError(f"no byte of {op.name} matters")
+
+
+def tells(graph: Graph, op: Conv2D | FullyConnected, index: int, flip: int) -> bool:
+    """Whether flipping these bits of a weight (int8) changes the network's output."""
+    samples = samples_of(graph)
+    tensors = list(graph.tensors)
+    data = tensors[op.weights].data
+    assert data is not None
+    weights = data.copy()
+    weights.reshape(-1).view(np.uint8)[index] ^= flip
+    tensors[op.weights] = replace(tensors[op.weights], data=weights)
+    outputs = reference.run(replace(graph, tensors=tuple(tensors)), samples.inputs)
+    return not np.array_equal(outputs.reshape(samples.outputs.shape), samples.outputs)
 
 
 def flipped(image: Image, layer: int, weight: int, folder: Path) -> Image:
@@ -94,6 +113,22 @@ def test_one_flipped_weight_is_found_in_its_layer(
     assert (
         measure(target, right, plan, samples_of(graph)).total == 12
     )  # the board is none the worse
+
+
+def test_one_flipped_bit_of_packed_weights_is_found_in_its_layer(
+    target: Target, graph: Graph, board: Board, tmp_path: Path
+) -> None:
+    small = with_weights(graph, 4, 0.0, "int4")
+    plan = make_plan(small, board)
+    image = build(render(plan, board), board, tmp_path / "small")
+    samples = samples_of(small)
+    assert measure(target, image, plan, samples).total == 12
+    for step in plan.steps:
+        if isinstance(step.op, Conv2D | FullyConnected):
+            wrong = flipped(image, step.index, telling_byte(small, step.op), tmp_path)
+            with pytest.raises(Mismatch) as caught:
+                measure(target, wrong, plan, samples)
+            assert caught.value.layer == step.op.name
 
 
 def test_an_oracle_that_disagrees_stops_the_run(graph: Graph) -> None:
