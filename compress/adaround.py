@@ -48,13 +48,15 @@ def adaround(layer: Layer, weights: Weights, x: Values, wanted: Values, seed: in
     if first == 0:
         return weights
     below = torch.floor(exact)
-    limit = weights.limit
+    room = torch.ceil(exact) - below  # none for what is a whole number: zeros stay zero
+
+    def rounded(up: Values) -> Values:
+        return (below + up * room).clamp(-weights.limit, weights.limit)
 
     def loss(up: Values, chosen: Values) -> Values:
-        return error((below + up).clamp(-limit, limit), rows[chosen], targets[chosen]) / first
+        return error(rounded(up), rows[chosen], targets[chosen]) / first
 
-    up = _learned(exact - below, len(rows), loss, generator)
-    whole = (below + up).clamp(-limit, limit)
+    whole = rounded(_learned(exact - below, len(rows), loss, generator))
     if error(whole, rows, targets) >= first:
         return weights
     values = from_torch(whole.reshape(nearest.shape), layer.kind).astype(np.int8)

@@ -78,15 +78,19 @@ def calibrate(
         if low < high:
             counts[name] += torch.histc(others, BINS, low, high).numpy().astype(np.int64)
 
-    _show(traced, values, x, see_ends)
+    record(traced, values, x, see_ends)
     if spec.calibration != "minmax":
-        _show(traced, values, x, see_all)
+        record(traced, values, x, see_all)
     return {name: Histogram(*ends[name], zeros[name], counts[name]) for name in ends}
 
 
-def _show(
+def record(
     traced: fx.GraphModule, values: Set[str], x: Array, see: Callable[[str, Values], None]
 ) -> None:
+    """Run the samples x (N, C, H, W) and show each of the traced `values` (names) to `see`.
+
+    In batches, without gradients; of a value that a batch makes, `see` gets all elements.
+    """
     recorder = _Recorder(traced, values, see)
     traced.eval()
     with torch.no_grad():

@@ -53,6 +53,11 @@ def _lowered(module: nn.Module, rounding: Literal["nearest", "adaround"], seed: 
     return lower(module, spec, _samples(1), "test", seed=seed)
 
 
+def _in_graph_order(features: Array) -> Array:
+    """Of a flattened map: channels last."""
+    return features.reshape(SHAPE).transpose(1, 2, 0).reshape(-1)
+
+
 def _weights(graph: Graph) -> dict[str, Array]:
     return {t.name: t.data for t in graph.tensors if t.data is not None and t.dtype == "int4"}
 
@@ -83,12 +88,17 @@ def test_unseen_data_are_reproduced_better_than_by_nearest(module: nn.Module) ->
 
 def test_every_weight_is_rounded_to_a_neighbor_and_the_seed_decides() -> None:
     torch.manual_seed(10)
-    module = nn.Sequential(nn.Flatten(), nn.Linear(192, 6)).eval()
+    linear = nn.Linear(192, 6)
+    linear.weight.data[:, ::3] = 0.0
+    module = nn.Sequential(nn.Flatten(), linear).eval()
     nearest, learned, again, other = (
         _weights(_lowered(module, *arguments))["1.weight"]
         for arguments in (("nearest", 0), ("adaround", 0), ("adaround", 0), ("adaround", 1))
     )
     assert np.abs(learned.astype(int) - nearest).max() == 1
     assert np.abs(learned).max() <= 7
+    # Zeros that pruning has made stay.
+    assert (learned == 0).mean() > 1 / 3
+    assert not learned[:, _in_graph_order(np.arange(192) % 3 == 0)].any()
     assert np.array_equal(learned, again)
     assert not np.array_equal(learned, other)
