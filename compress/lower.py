@@ -64,7 +64,8 @@ def lower(
     place of calibrated ones. `seed` is AdaRound's. Equalization is not done here: it changes the
     float network (`compress.equalize`), before that is trained under `spec`.
 
-    Raises UnsupportedLayer for what has no integer kernel and Infeasible for wrong bit widths.
+    Raises UnsupportedLayer for what has no integer kernel, and Infeasible for wrong bit widths and
+    where the network's values are not finite.
     """
     traced = trace(module, x.shape[1:])
     captured, source, output = capture(traced)

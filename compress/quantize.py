@@ -14,6 +14,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from compress.capture import capture, trace
+from compress.errors import Infeasible
 from compress.fake_weights import WeightRounding
 from compress.fuse import fuse
 from compress.genome import Quantize
@@ -61,7 +62,8 @@ def calibrate(
 ) -> dict[str, Histogram]:
     """What the traced `values` (names) were over the samples x (N, C, H, W).
 
-    The bins stay empty where `spec.calibration` looks at the ends only.
+    The bins stay empty where `spec.calibration` looks at the ends only. Raises Infeasible for
+    values that are not finite.
     """
     ends: dict[str, tuple[float, float]] = {}
     zeros = dict.fromkeys(values, 0)
@@ -69,7 +71,7 @@ def calibrate(
 
     def see_ends(name: str, value: Values) -> None:
         low, high = ends.get(name, (np.inf, -np.inf))
-        ends[name] = min(low, float(value.min())), max(high, float(value.max()))
+        ends[name] = float(np.minimum(low, value.min())), float(np.maximum(high, value.max()))
 
     def see_all(name: str, value: Values) -> None:
         others = value[value != 0]
@@ -79,6 +81,9 @@ def calibrate(
             counts[name] += torch.histc(others, BINS, low, high).numpy().astype(np.int64)
 
     record(traced, values, x, see_ends)
+    for name, seen in ends.items():
+        if not np.isfinite(seen).all():
+            raise Infeasible(f"{name}: values from {seen[0]:g} to {seen[1]:g}; training diverged")
     if spec.calibration != "minmax":
         record(traced, values, x, see_all)
     return {name: Histogram(*ends[name], zeros[name], counts[name]) for name in ends}

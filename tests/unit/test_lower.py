@@ -8,13 +8,15 @@ from torch.nn import functional
 
 from compress import reference
 from compress.capture import capture, trace
-from compress.errors import UnsupportedLayer
+from compress.errors import Infeasible, UnsupportedLayer
 from compress.fuse import fuse
 from compress.genome import Calibration, Quantize
 from compress.lower import lower, quantize_input
 from compress.quantize import FakeQuantized
 from compress.ranges import grid
 from compress.weights import safe_scales
+
+torch.set_num_threads(1)  # two wait for each other where a core is shared
 
 
 class Residual(nn.Module):
@@ -152,6 +154,34 @@ def test_a_grid_represents_zero_and_both_ends(
     ends = [(q - made.zero_point) * made.scale for q in (made.lowest, made.highest)]
     assert ends[0] <= min(low, 0.0) + made.scale
     assert ends[1] >= max(high, 0.0) - made.scale
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_diverged_is_infeasible(value: float) -> None:
+    module = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1))
+    module[0].weight.data[1] = value
+    x = np.ones((4, 2, 8, 8), np.float32)
+    with pytest.raises(Infeasible, match="diverged"):
+        lower(module, Quantize(calibration="kl", rounding="adaround"), x, "test")
+    with pytest.raises(Infeasible, match="diverged"):
+        FakeQuantized(module, Quantize(), x)
+
+
+def test_bits_are_those_of_the_layers_that_the_original_had() -> None:
+    # "1" was dropped since, "2.inner" made out of "2"
+    parts = nn.Sequential(nn.Conv2d(2, 4, 3))
+    inner = nn.Sequential()
+    inner.add_module("inner", nn.Conv2d(4, 4, 1))
+    parts.add_module("2", inner)
+    spec = Quantize(weight_bits=(8, 8, 4), activation_bits=(8, 8, 16))
+    x = np.random.default_rng(0).normal(0, 1, (8, 2, 8, 8)).astype(np.float32)
+    graph = lower(parts, spec, x, "test", layers=("0", "1", "2"))
+    types = {t.name: t.dtype for t in graph.tensors if t.name.endswith("weight")}
+    assert types == {"0.weight": "int8", "2.inner.weight": "int4"}
+    kinds = [type(op).__name__ for op in graph.ops]
+    assert kinds == ["Conv2D", "Requantize", "Conv2D", "Requantize"]
+    with pytest.raises(Infeasible, match=r"3 bit widths of weights for 2 layers: 0, 2\.inner"):
+        lower(parts, spec, x, "test")
 
 
 def test_a_dead_channel_keeps_its_bias_inside_int32() -> None:
