@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,8 @@ class PrefixCache:
         try:
             data = path.read_bytes()
             os.utime(path)  # recently used
-        except FileNotFoundError:
-            return None
+        except OSError:
+            return None  # not there, or not to be read: made anew either way
         payload = data[_CHECKSUM_BYTES:]
         if hashlib.sha256(payload).digest() != data[:_CHECKSUM_BYTES]:
             path.unlink(missing_ok=True)
@@ -76,7 +77,8 @@ class PrefixCache:
             part.replace(path)
             self._shrink()
         except OSError:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
     def _path(self, prefix: tuple[Stage, ...]) -> Path:
         key = hashlib.sha256(f"{self.identity}:{Genome(prefix).key}".encode()).hexdigest()

@@ -84,9 +84,10 @@ def fit(
         weight_decay=recipe.weight_decay,
     )
     masks = [(weight, weight != 0) for weight in _weights(module)] if keep_zeros else []
-    # OneCycleLR needs a warm-up of at least one step to be defined.
+    # OneCycleLR needs two steps, and a warm-up of at least one of them, to be defined.
+    total = max(steps, 2)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=max(steps, 2), pct_start=max(0.25, 1.5 / steps)
+        optimizer, recipe.learning_rate, total_steps=total, pct_start=max(0.25, 1.5 / total)
     )
     module.train()
     epochs = range(math.ceil(schedule.epochs))
