@@ -15,7 +15,7 @@ from typing import assert_never
 
 import numpy as np
 
-from compress.accumulate import accumulator, accumulator_offset
+from compress.accumulate import Weighted, accumulator, accumulator_offset
 from compress.errors import UserError
 from compress.fixedpoint import (
     INT8_MAX,
@@ -88,7 +88,7 @@ def _blocks(graph: Graph, inputs: Int8Array) -> Iterator[dict[int, IntArray]]:
             f"{graph.name}: inputs are {inputs.dtype} {inputs.shape}, must be int8 (N >= 1, "
             f"{', '.join(map(str, shape))})"
         )
-    kernels = [(op, _kernel(graph, op)) for op in graph.ops]
+    kernels = [(op, kernel_of(graph, op)) for op in graph.ops]
     largest = max(t.elements for t in graph.tensors if t.data is None)
     block = max(1, _BLOCK_ELEMENTS // largest)
     for start in range(0, len(inputs), block):
@@ -98,7 +98,8 @@ def _blocks(graph: Graph, inputs: Int8Array) -> Iterator[dict[int, IntArray]]:
         yield values
 
 
-def _kernel(graph: Graph, op: Op) -> Kernel:
+def kernel_of(graph: Graph, op: Op) -> Kernel:
+    """What computes `op`: activations (N, *shape[1:]) in, one out; raises as `run`."""
     match op:
         case Conv2D() | DepthwiseConv2D() | FullyConnected():
             return _weighted(graph, op)
@@ -131,33 +132,47 @@ def _kernel(graph: Graph, op: Op) -> Kernel:
             assert_never(op)
 
 
-def _weighted(graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected) -> Kernel:
-    """clamp(zero point + M_c(bias_c + sum of (x - input zero point) * weight)) per channel c.
-
-    On int16 there are no zero points and M_c is that of `reduced_multipliers`.
-    """
-    accumulate = accumulator(graph, op)
-    out = graph.tensors[op.output]
-    wide = out.dtype == "int16"
-    multiply = multiply_by_reduced_multiplier if wide else multiply_by_quantized_multiplier
-    pairs = np.array((reduced_multipliers if wide else conv_multipliers)(graph, op), np.int64)
-    offset, lo_hi = accumulator_offset(graph, op), clamp_range(out, op.activation)
-    # Constants are spread over the whole row (all positions and channels of a sample): long
-    # inner loops are what NumPy is fast at.
-    repeats = out.elements // len(offset)
-    offset, multiplier, shift = (
-        np.tile(np.broadcast_to(values, len(offset)), repeats)
-        for values in (offset, pairs[:, 0], pairs[:, 1])
-    )
+def _weighted(graph: Graph, op: Weighted) -> Kernel:
+    accumulate, rescale = accumulator(graph, op), rescaling_of(graph, op)
+    offset = _over_positions(graph, op, accumulator_offset(graph, op))
 
     def run_op(x: IntArray) -> IntArray:
         sums = accumulate(x).reshape(len(x), -1).astype(np.int64)
         sums += offset
-        sums = multiply(sums, multiplier, shift)
-        sums += out.zero_point
-        return np.clip(sums, *lo_hi, out=sums).astype(out.item).reshape(len(x), *out.shape[1:])
+        return rescale(sums)
 
     return run_op
+
+
+def rescaling_of(graph: Graph, op: Weighted) -> Callable[[Int64Array], IntArray]:
+    """From accumulators of `op`, int64 (N, ...), to its output: clamp(zero point + M_c(sum)).
+
+    M_c is the multiplication of channel c; on int16 there are no zero points and it is that of
+    `reduced_multipliers`.
+    """
+    out = graph.tensors[op.output]
+    wide = out.dtype == "int16"
+    multiply = multiply_by_reduced_multiplier if wide else multiply_by_quantized_multiplier
+    pairs = np.array((reduced_multipliers if wide else conv_multipliers)(graph, op), np.int64)
+    multiplier, shift = (_over_positions(graph, op, values) for values in pairs.T)
+    lo_hi = clamp_range(out, op.activation)
+
+    def rescale(sums: Int64Array) -> IntArray:
+        sums = multiply(sums.reshape(len(sums), -1), multiplier, shift)
+        sums += out.zero_point
+        return np.clip(sums, *lo_hi, out=sums).astype(out.item).reshape(len(sums), *out.shape[1:])
+
+    return rescale
+
+
+def _over_positions(graph: Graph, op: Weighted, values: Int64Array) -> Int64Array:
+    """One value per channel, or one in all, spread over all positions of a sample.
+
+    Long inner loops are what NumPy is fast at.
+    """
+    out = graph.tensors[op.output]
+    channels = out.shape[-1]
+    return np.tile(np.broadcast_to(values, channels), out.elements // channels)
 
 
 def _add(graph: Graph, op: Add) -> Kernel:
