@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from compress import oracle
+from compress.cost import total_macs
 from compress.types import Samples
 from hil.board import without_limits
 from hil.build import build
@@ -32,7 +33,8 @@ class BenchResult:
     `counts` holds the median count of each repeat; `layers` comes from a second build that reads
     the counter between layers. `ram` splits what `measurement.ram` sums. `oracle` says whether
     tflite-runtime's reference kernels were asked, too. `accuracy` is None without labels,
-    `energy` where no power of the board is known.
+    `energy` where no power of the board is known. `whole_macs` are those before dead channels were
+    eliminated, None where they were not; `macs` and all that is measured is after.
     """
 
     model: str
@@ -47,6 +49,7 @@ class BenchResult:
     accuracy: float | None
     energy: Energy | None
     provenance: Provenance
+    whole_macs: int | None = None
 
     @property
     def latency_ms(self) -> float | None:
@@ -74,7 +77,8 @@ def bench_model(
 
     The first inference after loading warms caches up; the median of the samples is what counts.
     Raises OverBudget, saying by how much and where, if the network does not fit; Mismatch if the
-    device, the reference and tflite-runtime do not agree bit for bit.
+    device, the reference and tflite-runtime do not agree bit for bit, the latter on the whole
+    network's .tflite.
     """
     check_oracle(model.tflite, samples)
     plan = make_plan(model.graph, board)
@@ -109,6 +113,7 @@ def bench_model(
             cycles_error=middle.model_error or 0.0,
         ),
         provenance=provenance(board, 0),
+        whole_macs=None if model.whole is None else total_macs(model.whole),
     )
 
 

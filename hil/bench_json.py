@@ -35,6 +35,7 @@ def bench_to_json(result: BenchResult) -> dict[str, Any]:
         "energy_uj": None if result.energy is None else result.energy.microjoules,
         "energy": None if result.energy is None else asdict(result.energy),
         "macs": result.macs,
+        "eliminated_macs": None if result.whole_macs is None else result.whole_macs - result.macs,
         "accuracy": result.accuracy,
         "flash_bytes": _sizes(measured.flash),
         "ram_bytes": _sizes(result.ram),

@@ -19,7 +19,13 @@ from hil.bench_json import bench_to_json, regressions
 from hil.board import board_names, load_board, without_limits
 from hil.cli_energy import Supply, Threshold, Trigger, energy_in
 from hil.measure import Bench
-from hil.models import file_samples, load_model, random_samples, task_samples
+from hil.models import (
+    file_samples,
+    load_model,
+    random_samples,
+    task_samples,
+    without_dead_channels,
+)
 from hil.targets import check_reachable, open_target
 from hil.types import Board
 
@@ -52,6 +58,9 @@ def register(app: typer.Typer, runs: Path) -> None:
             Path | None, typer.Option(help="Inputs and labels, .npz: x int8, y; gives accuracy.")
         ] = None,
         limits: LimitsOption = Limits.BOARD,
+        eliminate: Annotated[
+            bool, typer.Option("--eliminate", help="Leave out dead channels: the same bits, less.")
+        ] = False,
         trace: Annotated[
             Path | None, typer.Option(help="A power analyzer's CSV: its energy, not the model's.")
         ] = None,
@@ -88,6 +97,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             chosen = task_samples(network.graph, network.task, samples)
         else:
             chosen = random_samples(network.graph, samples)
+        if eliminate:  # after the samples were answered: by the whole network
+            network = without_dead_channels(network)
         seen = None
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
@@ -201,6 +212,9 @@ def _notes(result: BenchResult) -> list[str]:
         f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
         + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
     ]
+    if result.whole_macs is not None:
+        gone, whole = result.whole_macs - result.macs, result.whole_macs
+        lines.insert(0, f"without dead channels: {gone:,} of {whole:,} MACs went, no bit changed")
     if result.energy is not None:
         energy = result.energy
         lines.append(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from compress import reference
+from compress.eliminate import eliminate
 from compress.errors import UserError
 from compress.tasks import TASK_NAMES, get_task
 from compress.tflite import export_tflite
@@ -23,12 +24,16 @@ _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchModel:
-    """A network to measure: its graph, the .tflite it is, its name, its task if known."""
+    """A network to measure: its graph, the .tflite it is, its name, its task if known.
+
+    `whole` is the graph of the .tflite where `graph` is what is left without dead channels.
+    """
 
     name: str
     tflite: bytes
     graph: Graph
     task: str | None = None
+    whole: Graph | None = None
 
 
 def load_model(text: str, runs: Path) -> BenchModel:
@@ -51,6 +56,11 @@ def load_model(text: str, runs: Path) -> BenchModel:
         f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}), "
         "or RUN:NUMBER for a trial of a run"
     )
+
+
+def without_dead_channels(model: BenchModel) -> BenchModel:
+    """The same network, which answers the same, without channels that do not matter."""
+    return replace(model, graph=eliminate(model.graph), whole=model.graph)
 
 
 def random_samples(graph: Graph, count: int, seed: int = 0) -> Samples:

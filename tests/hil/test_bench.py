@@ -10,6 +10,7 @@ from graphs import residual
 from typer.testing import CliRunner
 
 from compress.errors import UserError
+from compress.ops import constants_of
 from compress.tflite import export_tflite
 from hil.bench import BenchResult, bench_model
 from hil.bench_json import bench_to_json, regressions
@@ -95,6 +96,24 @@ def test_the_command_measures_and_compares(board: Board, model: BenchModel, tmp_
     arguments = ("--compare", str(tmp_path / "old"), str(tmp_path / "new"))
     assert _invoke(*arguments).exit_code == 1
     assert _invoke(*arguments, "--tolerance", "1").exit_code == 0
+
+
+def test_dead_channels_can_be_left_out(board: Board, tmp_path: Path) -> None:
+    graph = residual()
+    for constant in constants_of(graph.ops[1]):
+        data = graph.tensors[constant].data
+        assert data is not None
+        data[[0, 5, 7]] = 0
+    (tmp_path / "dead.tflite").write_bytes(export_tflite(graph))
+    arguments = (str(tmp_path / "dead.tflite"), "--board", board.name, "--json")
+    before, after = (
+        json.loads(_invoke(*arguments, *option).stdout) for option in ((), ("--eliminate",))
+    )
+    assert before["eliminated_macs"] is None
+    # Rows of 3x3x8 at 4x4 positions, and as inputs of 12 times 3x3 at as many.
+    assert after["eliminated_macs"] == before["macs"] - after["macs"] == 16 * 3 * 9 * (8 + 12)
+    assert after["insn"] < before["insn"]
+    assert after["flash_bytes"]["total"] < before["flash_bytes"]["total"]
 
 
 def test_a_power_trace_replaces_the_model(board: Board, model: BenchModel, tmp_path: Path) -> None:
