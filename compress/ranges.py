@@ -82,7 +82,7 @@ def chosen_range(seen: Histogram, spec: Quantize, bits: int) -> Range:
 def percentile_range(seen: Histogram, percentile: float) -> Range:
     """Covers `percentile` % of the values; the same share is cut off at either end.
 
-    arXiv:2004.09602, section 5, "percentile". Linear within a bin.
+    "Percentile" of arXiv:2004.09602. Linear within a bin.
     """
     if percentile >= 100.0:
         return seen.low, seen.high
