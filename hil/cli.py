@@ -16,7 +16,7 @@ from rich.table import Table
 
 from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
-from hil import cli_bench, cli_doctor, cli_energy
+from hil import cli_bench, cli_doctor, cli_energy, cli_sensitivity
 from hil.board import board_names, load_board
 from hil.cli_bench import Limits, LimitsOption
 from hil.store import Store
@@ -35,6 +35,7 @@ RUNS = Path("runs")
 cli_bench.register(app, RUNS)
 cli_doctor.register(app)
 cli_energy.register(app)
+cli_sensitivity.register(app, RUNS)
 
 
 def main() -> None:
