@@ -30,6 +30,7 @@ MAY_IMPORT_TORCH |= {
     f"compress.{name}" for name in ("batch_norm", "blocks", "groups", "importance", "sparsify")
 }
 MAY_IMPORT_TORCH |= {"compress.features", "compress.student"}
+MAY_IMPORT_TORCH |= {"compress.dead_channels"}
 MAY_IMPORT_TORCH |= {f"compress.{name}" for name in ("network", "prefix_cache", "sqnr", "stages")}
 TORCH = {"torch", "torch_pruning"}
 
