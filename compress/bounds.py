@@ -93,7 +93,9 @@ def _anything(tensor: Tensor) -> Bounds:
 
 def _weighted(graph: Graph, op: Weighted, x: Bounds) -> Bounds:
     offset = accumulator_offset(graph, op)
-    rising, falling = (accumulator(_with_weights(graph, op, sign), op) for sign in (1, -1))
+    rising, falling = (
+        accumulator(_clipped(graph, op, clip), op) for clip in (np.maximum, np.minimum)
+    )
     sums = [
         rising(up).astype(np.int64) + falling(down).astype(np.int64) + offset
         for up, down in ((x.lowest, x.highest), (x.highest, x.lowest))
@@ -107,13 +109,12 @@ def _weighted(graph: Graph, op: Weighted, x: Bounds) -> Bounds:
     )
 
 
-def _with_weights(graph: Graph, op: Weighted, sign: int) -> Graph:
-    """`graph`, in which `op` has only the weights of that sign."""
+def _clipped(graph: Graph, op: Weighted, clip: np.ufunc) -> Graph:
+    """`graph`, in which the weights of `op` are clipped at zero."""
     tensors = list(graph.tensors)
     weights = tensors[op.weights]
     if weights.data is not None:
-        kept = np.where(weights.data * sign > 0, weights.data, 0).astype(weights.item)
-        tensors[op.weights] = replace(weights, data=kept)
+        tensors[op.weights] = replace(weights, data=clip(weights.data, np.int8(0)))
     return replace(graph, tensors=tuple(tensors))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import RELU, GraphBuilder, random_inputs
+from graphs import RELU, GraphBuilder, float32, random_inputs
 
 from compress import reference
+from compress.bounds import bounds
 from compress.check import check_graph
 from compress.cost import total_macs
 from compress.eliminate import eliminate
@@ -179,6 +181,36 @@ def test_a_saturated_channel_is_a_constant() -> None:
     bias_of(b, x)[[0, 3]] = 0
     smaller = eliminated(b.finish(b.fully_connected(x, 3)))
     assert width(smaller, x) == 2
+
+
+@pytest.mark.parametrize("weight", [-128, -127, 127])
+def test_bounds_are_attained_where_operands_are_independent(weight: int) -> None:
+    b = GraphBuilder(seed=9)
+    x = b.fully_connected(b.input((3,)), 2, gain=20.0)
+    weights_of(b, x)[:] = [[weight, 5, -3], [1, weight, weight]]
+    graph = b.finish(x)
+    signs = np.sign(weights_of(graph, x).astype(int))
+    upper = np.where(signs > 0, 127, -128).astype(np.int8)
+    for corner, found in ((upper, bounds(graph)[x].highest), (~upper, bounds(graph)[x].lowest)):
+        attained = reference.run(graph, corner)
+        assert np.diagonal(attained).tolist() == found[0].tolist()
+
+
+def test_sums_that_wrap_around_are_not_taken_for_saturated() -> None:
+    # Sums of 1 .. 4336 are shifted left by 20: the least and the largest come out positive, those
+    # between 2048 and 4095 negative.
+    b = GraphBuilder(seed=8)
+    x = b.conv(b.input((1, 1, 1), zero_point=-128), 2, (1, 1), per_channel=False)
+    weights_of(b, x)[:] = 17
+    bias_of(b, x)[:] = 1
+    (op,) = b.ops
+    assert isinstance(op, Conv2D)
+    scale = b.tensors[0].scale * b.tensors[op.weights].scale / 2**19.5
+    b.tensors[x] = replace(b.tensors[x], scales=(float32(scale),))
+    graph = b.finish(b.conv(x, 3, (1, 1), weight_scale=1e-4))
+    every = np.arange(-128, 128, dtype=np.int8).reshape(-1, 1, 1, 1)
+    assert np.unique(reference.trace(graph, every)[x]).tolist() == [-128, 127]
+    assert eliminated(graph) is graph
 
 
 def test_a_flattened_map_loses_every_position_of_a_channel() -> None:
