@@ -1,12 +1,14 @@
 """What `compression.py` compares: every method alone, combinations, orders; and what it asks."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 
 _INT8 = Quantize()
 _INT4 = Quantize((4,), weight_range="mse")
 _INT4_LEARNED = replace(_INT4, learn_ranges=True)
+_SECOND = 0.3  # of the learning rate, for training that follows other training
 _ROUNDED = replace(_INT4, rounding="adaround")
 
 
@@ -54,11 +56,11 @@ def arms(budget: int, pointwise: tuple[bool, ...]) -> tuple[Arm, ...]:
             "int2, AdaRound": (replace(_ROUNDED, weight_bits=(2,)),),
         },
         "quantization, trained": {
-            "int8, trained on as float": (_plain(budget), _INT8),
+            "int8, trained on as float": (replace(_plain(budget), rate=0.1), _INT8),
             "int8 QAT": (replace(_INT8, epochs=budget),),
             "int4 QAT": (replace(_INT4, epochs=budget),),
             "int4 LSQ": (replace(_INT4_LEARNED, epochs=budget),),
-            "int4 LSQ, distilled": (_INT4_LEARNED, Distill(epochs=budget)),
+            "int4 LSQ, distilled": (_INT4_LEARNED, Distill(epochs=budget, rate=0.1)),
             "int4 1x1 layers, int8 others, LSQ": (
                 replace(_INT4_LEARNED, weight_bits=mixed, epochs=budget),
             ),
@@ -98,18 +100,18 @@ def arms(budget: int, pointwise: tuple[bool, ...]) -> tuple[Arm, ...]:
             "distilled, inherited": (_student(budget, fresh=False), _INT8),
         },
         "orders, half the channels, int8": {
-            "P, Q, then labels": (_half(half), _INT8, _plain(half)),
-            "P, Q, D from the original": (_half(half), _INT8, Distill(epochs=half)),
+            "P, Q, then labels": (_half(half), _INT8, replace(_plain(half), rate=_SECOND)),
+            "P, Q, D from the original": (_half(half), _INT8, _lesson(half)),
             "P, Q, D from the compressed": (
                 _half(half),
                 _INT8,
-                Distill("compressed", epochs=half),
+                _lesson(half, "compressed"),
             ),
-            "P, Q, D from both": (_half(half), _INT8, Distill("both", epochs=half)),
-            "P, D, Q": (_half(half), Distill(epochs=half), _INT8),
+            "P, Q, D from both": (_half(half), _INT8, _lesson(half, "both")),
+            "P, D, Q": (_half(half), _lesson(half), _INT8),
             "D, P, Q": (
                 Distill(width=0.75, epochs=half),
-                Prune((2 / 3,), scope="uniform", epochs=half),
+                Prune((2 / 3,), scope="uniform", epochs=half, rate=_SECOND),
                 _INT8,
             ),
         },
@@ -118,7 +120,7 @@ def arms(budget: int, pointwise: tuple[bool, ...]) -> tuple[Arm, ...]:
             "half the channels, int4 LSQ, distilled": (
                 _half(half),
                 _INT4_LEARNED,
-                Distill(epochs=half),
+                Distill(epochs=half, rate=0.1),
             ),
             "half the channels, int4 AdaRound": (_half(budget), _ROUNDED),
             "three quarters of the channels, int4 LSQ": (
@@ -221,6 +223,13 @@ QUESTIONS = (
 def _plain(epochs: int) -> Distill:
     """Training on labels alone, in the same shape."""
     return Distill(weight=0.0, epochs=epochs)
+
+
+def _lesson(
+    epochs: int, teacher: Literal["original", "compressed", "both"] = "original"
+) -> Distill:
+    """What comes after pruning, without starting over: at a lower learning rate."""
+    return Distill(teacher, epochs=epochs, rate=_SECOND)
 
 
 def _half(epochs: int) -> Prune:

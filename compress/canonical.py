@@ -20,7 +20,7 @@ def canonical(genome: Genome) -> Genome:
     out. Stages that change nothing are left out; a `Quantize` that another replaces before
     anything was trained under it is one of them.
     """
-    stages = [_spelled(stage) for stage in genome.stages]
+    stages = [_untrained(_spelled(stage)) for stage in genome.stages]
     if not any(isinstance(stage, Quantize) for stage in stages):
         stages.append(Quantize())
     kept = [stage for i, stage in enumerate(stages) if not _idle(stage, stages[i + 1 :])]
@@ -32,6 +32,13 @@ def canonical(genome: Genome) -> Genome:
             for i, stage in enumerate(kept)
         )
     )
+
+
+def _untrained(stage: Stage) -> Stage:
+    """Without training, its learning rate is the usual one."""
+    if stage.epochs > 0:
+        return stage
+    return replace(stage, rate=Quantize().rate if isinstance(stage, Quantize) else 1.0)
 
 
 def _spelled(stage: Stage) -> Stage:

@@ -1,7 +1,8 @@
 """Genomes: which methods compress a network, with which parameters, in which order.
 
 A genome is a tuple of stages. Each is a frozen value without behavior; what it does is the job of
-the module named in its docstring. A network carries its quantization: `Quantize` sets it, later
+the module named in its docstring. Every stage may train: for `epochs` of the task's fine-tuning, at
+`rate` times its learning rate. A network carries its quantization: `Quantize` sets it, later
 stages train under it, and whatever the order, the pipeline ends by lowering with it.
 """
 
@@ -43,6 +44,7 @@ class Prune:
     rounds: int = 1
     reestimate: bool = False
     epochs: int = 1
+    rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Sparsify:
     scope: Literal["layer", "global"] = "layer"
     rounds: int = 1
     epochs: int = 1
+    rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ class Quantize:
     covers; `weight_range` whether the largest weight or the least squared error sets a weight
     scale. `equalize`, `correct_bias` and `rounding` are those of arXiv:2106.08295. `learn_ranges`
     trains the ranges along with the weights (LSQ, arXiv:1902.08153), here and in later stages;
-    `epochs` of quantization-aware training follow at once.
+    `epochs` of quantization-aware training follow at once, by default at a tenth of the learning
+    rate, as LSQ's authors do.
     """
 
     weight_bits: tuple[int, ...] = (8,)
@@ -88,6 +92,7 @@ class Quantize:
     rounding: Literal["nearest", "adaround"] = "nearest"
     learn_ranges: bool = False
     epochs: int = 0
+    rate: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class Distill:
     separable: bool = False
     fresh: bool = False
     epochs: int = 1
+    rate: float = 1.0
 
 
 Stage = Prune | Sparsify | Quantize | Distill

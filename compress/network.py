@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from compress.blocks import block_names
+from compress.dead_channels import eliminate_dead
 from compress.genome import Quantize
 from compress.prune import group_names
 from compress.quantize import weighted_layers
@@ -57,6 +58,11 @@ class Original:
     def calibration(self) -> Array:
         """Samples (N, C, H, W) that set ranges."""
         return self.probe.x
+
+    @cached_property
+    def lean(self) -> nn.Module:
+        """The trained network without the channels that are constant: what stages start from."""
+        return eliminate_dead(self.module, self.task.input_shape)
 
     @cached_property
     def logits(self) -> Tensor:

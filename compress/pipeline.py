@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from compress import reference
+from compress.eliminate import eliminate
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from compress.lower import lower, quantize_input
 from compress.network import Network, Original
@@ -32,7 +33,7 @@ def compress(
     """
     snapshot = run_stages(genome.stages, original, cache)
     started = time.monotonic()
-    graph = to_integers(snapshot.network, original)
+    graph = eliminate(to_integers(snapshot.network, original))
     lowered = StageCost("lower", 0, time.monotonic() - started)
     accuracy, samples = examine(graph, original.data.val, original.task.device_samples)
     return QuantizedModel(genome, graph, accuracy, samples, (*snapshot.costs, lowered))
@@ -42,7 +43,7 @@ def run_stages(
     stages: tuple[Stage, ...], original: Original, cache: PrefixCache | None = None
 ) -> Snapshot:
     """The network after all stages, from the longest prefix that the cache has."""
-    snapshot = _longest(stages, cache) or Snapshot(Network(original.module), ())
+    snapshot = _longest(stages, cache) or Snapshot(Network(original.lean), ())
     for length in range(len(snapshot.costs) + 1, len(stages) + 1):
         stage, seed = stages[length - 1], stage_seed(original.seed, stages[:length])
         started = time.monotonic()
@@ -66,7 +67,7 @@ def _longest(stages: tuple[Stage, ...], cache: PrefixCache | None) -> Snapshot |
 
 
 def to_integers(network: Network, original: Original) -> Graph:
-    """The integer graph of a network under its quantization."""
+    """The integer graph of a network under its quantization, dead channels included."""
     spec = network.spec or Quantize()
     return lower(
         network.module,
@@ -83,8 +84,8 @@ def preview(genome: Genome, original: Original) -> Graph:
     """The graph that `genome` will have, with untrained values: what it costs is known in seconds.
 
     Shapes, and so MACs, bytes and bit operations (`compress.cost`), are exact but for what depends
-    on trained weights: a global ranking, a share of zeros, channels that die in training. Raises
-    Infeasible as `compress` does.
+    on trained weights: a global ranking, a share of zeros, and channels that die in training, which
+    make it smaller. Raises Infeasible as `compress` does.
     """
     snapshot = run_stages(tuple(map(_untrained, genome.stages)), original)
     return to_integers(snapshot.network, original)

@@ -21,7 +21,7 @@ def recipes(epochs: int) -> tuple[Genome, ...]:
     for ratio in (0.75, 0.5):
         p = Prune((ratio,), scope="uniform", epochs=epochs)
         d = Distill(width=ratio, epochs=epochs)
-        polish = replace(d, width=1.0, teacher="compressed")
+        polish = replace(d, width=1.0, teacher="compressed", rate=0.3)
         four_bits = Quantize(weight_bits=(4,), weight_range="mse", learn_ranges=True, epochs=epochs)
         made += [(p, Quantize()), (d, Quantize()), (p, Quantize(), polish), (d, p, Quantize())]
         made.append((p, four_bits))

@@ -14,6 +14,7 @@ from compress.genome import Criterion, Distill, Genome, Prune, Quantize, Sparsif
 
 MOST_STAGES = 5
 _KEEP = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+_RATES = (0.1, 0.3, 1.0)
 _KINDS: tuple[type[Stage], ...] = (Prune, Sparsify, Quantize, Distill)
 # How likely a stage is in a random genome, and how much it weighs when one is inserted.
 _PRESENCE: dict[type[Stage], float] = {Prune: 0.7, Sparsify: 0.15, Quantize: 1.0, Distill: 0.6}
@@ -108,7 +109,7 @@ def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genom
 def _choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
     epochs = (0, *space.epochs) if kind is Quantize else space.epochs
     criteria = {"criterion": space.criteria} if kind is Prune else {}
-    return {**_CHOICES[kind], **criteria, "epochs": epochs}
+    return {**_CHOICES[kind], **criteria, "epochs": epochs, "rate": _RATES}
 
 
 def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:

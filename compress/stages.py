@@ -53,7 +53,7 @@ def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Net
         if stage.reestimate:
             module = reestimate(module, original.calibration)
         network = replace(network, module=module, learned=None)
-        network = _trained(network, original, stage.epochs / stage.rounds, seed + step)
+        network = _trained(network, stage, original, seed + step, rounds=stage.rounds)
         module = network.module
     return network
 
@@ -110,7 +110,7 @@ def _sparsify(network: Network, stage: Sparsify, original: Original, seed: int) 
         share = stage.share * (1 - (1 - step / stage.rounds) ** 3)
         module = sparsify(network.module, share, stage.pattern, stage.scope)
         network = replace(network, module=module, sparse=True)
-        network = _trained(network, original, stage.epochs / stage.rounds, seed + step)
+        network = _trained(network, stage, original, seed + step, rounds=stage.rounds)
     return network
 
 
@@ -119,7 +119,7 @@ def _quantize(network: Network, stage: Quantize, original: Original, seed: int) 
     if stage.equalize:
         module = equalize(module, original.task.input_shape)
     scheme = replace(network, module=module, spec=stage, learned=None)
-    return _trained(scheme, original, stage.epochs, seed)
+    return _trained(scheme, stage, original, seed)
 
 
 def _distill(network: Network, stage: Distill, original: Original, seed: int) -> Network:
@@ -137,34 +137,35 @@ def _distill(network: Network, stage: Distill, original: Original, seed: int) ->
     first = Teacher(original.module, original.module, original.logits)
     second = Teacher(network.module, _forward(network, original))
     teachers = {"original": (first,), "compressed": (second,), "both": (first, second)}
-    return _trained(pupil, original, stage.epochs, seed, (stage, teachers[stage.teacher]))
+    return _trained(pupil, stage, original, seed, teachers[stage.teacher])
 
 
 def _trained(
     network: Network,
+    stage: Stage,
     original: Original,
-    epochs: float,
     seed: int,
-    lesson: tuple[Distill, tuple[Teacher, ...]] | None = None,
+    teachers: tuple[Teacher, ...] = (),
+    rounds: int = 1,
 ) -> Network:
     """The network with its module fitted, in place, and with the ranges that it learned.
 
-    A `lesson` is what a student learns from its teachers, instead of labels alone.
+    One of `rounds` equal shares of the stage's training: from `teachers`, or from labels alone.
     """
-    if epochs == 0:
+    if stage.epochs == 0:
         return network
     module, forward, train = network.module, _forward(network, original), original.data.train
-    schedule = Schedule(original.task.fine_tune, epochs, seed)
+    usual = original.task.fine_tune
+    recipe = replace(usual, learning_rate=usual.learning_rate * stage.rate)
+    schedule = Schedule(recipe, stage.epochs / rounds, seed)
     ranges = forward.parameters_to_learn if isinstance(forward, FakeQuantized) else ()
-    if lesson is None:
-        fit(
-            module, train, schedule, cross_entropy, forward, extra=ranges, keep_zeros=network.sparse
-        )
-    else:
+    if isinstance(stage, Distill):
         shape = original.task.input_shape
-        taught = Distillation(*lesson, module, forward, shape, train)
+        taught = Distillation(stage, teachers, module, forward, shape, train)
         extra = (*ranges, *taught.parameters)
         fit(module, train, schedule, taught.loss, taught.forward, None, extra, network.sparse)
+    else:
+        fit(module, train, schedule, cross_entropy, forward, None, ranges, network.sparse)
     if ranges and isinstance(forward, FakeQuantized):
         return replace(network, learned=forward.learned())
     return network
