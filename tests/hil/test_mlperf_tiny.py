@@ -108,7 +108,7 @@ def test_device_equals_the_reference(target: Target, model: str, tmp_path: Path)
 
 
 def test_a_model_too_large_says_by_how_much_in_which_region(tmp_path: Path) -> None:
-    small, large = load_board("m3"), board_of("m3")
+    small, large = replace(load_board("m3"), flash_limit_bytes=65_536), board_of("m3")
     image = built("vww_96_int8", large, tmp_path / "large")
     with pytest.raises(OverBudget) as refusal:
         built("vww_96_int8", small, tmp_path / "small")
