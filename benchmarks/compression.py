@@ -6,50 +6,38 @@
 Every arm (`compression_arms.py`) is compressed, built, run on the board and compared bit for bit
 like any candidate; trained arms all have the same budget of epochs. Networks are chosen by nobody:
 the test split is looked at once per arm and seed. What is done is kept in runs/compression-*/ and
-the same command goes on where it stopped. The raw figures go to a .csv beside the Markdown.
+the same command goes on where it stopped. The raw figures and a picture go beside the Markdown.
 """
 
-import csv
 import resource
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import TypeVar
 
 import typer
-from compression_arms import QUESTIONS, Arm, Question, arms
+from compression_arms import Arm, arms
+from compression_plot import figure_of
+from compression_report import Result, grouped, report, write_csv
 
 from compress.network import train_original
 from compress.ops import Conv2D
 from compress.pipeline import preview
 from compress.tasks import get_task
-from hil import words
 from hil.board import board_sha256, load_board
 from hil.candidate import final_figures, try_genome
 from hil.evolve import Settings, open_context
+from hil.plots import write_png
 from hil.progress import Line, training_progress
-from hil.store import Final, RunIdentity, Store
+from hil.store import RunIdentity, Store
 from hil.types import Trial
 from hil.workers import Workers, result_of
 
 T = TypeVar("T")
 
 PROCESSES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One arm with one seed: its trial, and its figures on the test split if it was measured."""
-
-    arm: Arm
-    seed: int
-    trial: Trial
-    final: Final | None
 
 
 def main(
@@ -80,13 +68,23 @@ def main(
                     trial = store.find(arm.genome)
                     if trial is not None:
                         results.append(Result(arm, seed, trial, finals.get(trial.number)))
-    text = report(results, task, board, budget)
+    peak_mib = _peak_mib(folder / "peak_mib")
+    text = report(results, task, board, budget, write.stem if write else "compression", peak_mib)
     if write is None:
         print(text)
         return
     write.parent.mkdir(parents=True, exist_ok=True)
     write.write_text(text, encoding="utf-8")
     write_csv(results, write.with_suffix(".csv"))
+    write_png(figure_of(grouped(results)), write.with_suffix(".png"))
+
+
+def _peak_mib(kept: Path) -> float:
+    """Memory of the largest process so far, of earlier calls, too."""
+    now = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    peak = max(now, float(kept.read_text()) if kept.exists() else 0.0)
+    kept.write_text(f"{peak:.1f}\n")
+    return peak
 
 
 def _arms(settings: Settings, budget: int) -> tuple[Arm, ...]:
@@ -149,152 +147,6 @@ class Progress:
     def show(self, seed: int, share: float, text: str) -> None:
         """`share` of this seed is done."""
         self._line.show((seed + share) / self._seeds, f"seed {seed}: {text}")
-
-
-def report(results: list[Result], task: str, board: str, budget: int) -> str:
-    """All as Markdown."""
-    by_arm: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        by_arm[result.arm.name].append(result)
-    baseline = by_arm["int8"]
-    families = list(dict.fromkeys(result.arm.family for result in results))
-    sections = [_family(name, by_arm, baseline) for name in families]
-    peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    first = results[0].trial.provenance
-    length = get_task(task).fine_tune
-    slowest = max(results, key=_seconds)
-    slowest_s = _seconds(slowest)
-    head = f"""# What each compression method does: {get_task(task).title}
-
-Made by `python benchmarks/compression.py --task {task} --board {board} --seeds {len(baseline)}
---budget {budget}`; raw figures: [compression.csv](compression.csv).
-
-- Every row is a network that ran on `{board}` ({first.core}, emulated), its outputs equal bit for
-  bit to the integer reference and to tflite-runtime. Instructions are the emulator's exact count,
-  not time. Flash is the whole image; weights are its part for weights, biases and scales.
-- Mean ± standard deviation over {len(baseline)} seeds of training; each seed trains an original
-  of its own. Accuracy is the reference's on the whole test split, which nothing was chosen by;
-  "to int8" is the difference to the same seed's int8 network.
-- Budget: every trained row has {budget * length.epochs} epochs of
-  {length.samples_per_epoch or "all"} samples after the original's training, however it divides them
-  among its stages; rows without training have none. Seconds are those of all stages and of the
-  lowering on one thread, two processes at a time on two cores.
-- The slowest pipeline ({slowest.arm.name}) took {slowest_s:.0f} s; the largest process of this
-  command had {peak_mib:,.0f} MiB.
-- {first.compiler}; {first.kernels}; torch {first.torch}.
-"""
-    return "\n".join([head, *sections, _answers(by_arm)])
-
-
-def _family(name: str, by_arm: dict[str, list[Result]], baseline: list[Result]) -> str:
-    lines = [
-        f"## {name[0].upper()}{name[1:]}\n",
-        "| | accuracy, % | to int8 | flash | weights | RAM | instructions | epochs | s |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for arm, results in by_arm.items():
-        if results[0].arm.family != name:
-            continue
-        measured = [r for r in results if r.trial.measurement is not None and r.final is not None]
-        if not measured:
-            lines.append(f"| {arm} | {results[0].trial.reason} | | | | | | | |")
-            continue
-        lines.append(
-            f"| {arm} | {_spread([100 * _accuracy(r) for r in measured])} "
-            f"| {_spread(_differences(measured, baseline), sign=True)} "
-            f"| {_ratio(measured, baseline, lambda t: t.flash.total)} "
-            f"| {_ratio(measured, baseline, lambda t: t.flash.parts['weights'])} "
-            f"| {_ratio(measured, baseline, lambda t: t.ram.total)} "
-            f"| {_ratio(measured, baseline, lambda t: t.count)} "
-            f"| {measured[0].trial.epochs} | {fmean(map(_seconds, measured)):.0f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _answers(by_arm: dict[str, list[Result]]) -> str:
-    lines = [
-        "## What helps, and what does not\n",
-        "Differences of test accuracy in points, paired by seed, everything else being equal. "
-        "“Helps” and “hurts” are said where every seed agrees and the mean is more than two "
-        "standard errors from zero; with so few seeds that is a hint and no proof.\n",
-        "| | seeds | mean | |",
-        "|---|---|---:|---|",
-    ]
-    for question in QUESTIONS:
-        differences = _differences(by_arm[question.arm], by_arm[question.than])
-        if differences:
-            each = " ".join(f"{d:+.2f}" for d in differences)
-            mean = fmean(differences)
-            lines.append(f"| {_asked(question)} | {each} | {mean:+.2f} | {_verdict(differences)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _asked(question: Question) -> str:
-    return f"{question.text} (*{question.arm}* against *{question.than}*)"
-
-
-def _verdict(differences: list[float]) -> str:
-    if len(differences) < 2:
-        return ""
-    error = stdev(differences) / len(differences) ** 0.5
-    agree = min(differences) > 0 or max(differences) < 0
-    if agree and abs(fmean(differences)) > 2 * error:
-        return "**helps**" if differences[0] > 0 else "**hurts**"
-    return "no difference seen"
-
-
-def _seconds(result: Result) -> float:
-    return sum(cost.seconds for cost in result.trial.costs)
-
-
-def _accuracy(result: Result) -> float:
-    if result.final is None:
-        raise ValueError(f"{result.arm.name} has no figures on the test split")
-    return result.final.accuracy
-
-
-def _differences(results: list[Result], others: list[Result]) -> list[float]:
-    """Points of test accuracy by seed, where both were measured."""
-    theirs = {r.seed: _accuracy(r) for r in others if r.final}
-    return [100 * (_accuracy(r) - theirs[r.seed]) for r in results if r.final and r.seed in theirs]
-
-
-def _spread(values: list[float], *, sign: bool = False) -> str:
-    mean = f"{fmean(values):+.2f}" if sign else f"{fmean(values):.2f}"
-    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.2f}"
-
-
-def _ratio(results: list[Result], baseline: list[Result], of: Callable[..., float]) -> str:
-    """The mean over seeds, and its ratio to the int8 network's."""
-    mean = fmean(of(r.trial.measurement) for r in results)
-    reference = fmean(of(r.trial.measurement) for r in baseline)
-    value = f"{mean:,.0f}" if mean < 1e6 else words.short_count(mean)
-    return f"{value} ({words.times(mean / reference)})"
-
-
-def write_csv(results: list[Result], path: Path) -> None:
-    """One row per arm and seed; sizes in bytes, accuracies as shares of 1."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        parts = ("weights", "model", "kernels", "harness", "libc")
-        writer.writerow(
-            ["family", "arm", "seed", "state", "val_accuracy", "test_accuracy", "device_correct",
-             "device_total", "counter", "count", *(f"flash_{part}_bytes" for part in parts),
-             "flash_bytes", "ram_bytes", "epochs", "seconds", "genome"]
-        )  # fmt: skip
-        for r in results:
-            m, f = r.trial.measurement, r.final
-            measured = (
-                [m.counter, m.count, *(m.flash.parts.get(part, 0) for part in parts), m.flash.total,
-                 m.ram.total]
-                if m
-                else [""] * (len(parts) + 4)
-            )  # fmt: skip
-            final = [f.accuracy, f.correct, f.total] if f else ["", "", ""]
-            writer.writerow(
-                [r.arm.family, r.arm.name, r.seed, r.trial.state, r.trial.accuracy, *final,
-                 *measured, r.trial.epochs, round(_seconds(r), 1), r.trial.genome.to_json()]
-            )  # fmt: skip
 
 
 if __name__ == "__main__":

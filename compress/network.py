@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from torch import Tensor, nn
 
 from compress.blocks import block_names
 from compress.dead_channels import eliminate_dead
-from compress.genome import Quantize
+from compress.genome import Criterion, Quantize
 from compress.prune import group_names
 from compress.quantize import weighted_layers
 from compress.scheme import Learned
@@ -88,11 +89,13 @@ class Original:
 def space_of(original: Original) -> Space:
     """What may vary for this network; a stage trains for one or two fine-tuning lengths."""
     length = original.task.fine_tune.epochs
+    norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in original.module.modules())
     return Space(
         groups=len(original.groups),
         layers=len(original.layers),
         epochs=(length, 2 * length),
         blocks=len(original.blocks),
+        criteria=tuple(by for by in get_args(Criterion) if norms or by != "batch_norm"),
     )
 
 

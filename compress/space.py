@@ -108,8 +108,12 @@ def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genom
 
 def _choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
     epochs = (0, *space.epochs) if kind is Quantize else space.epochs
-    criteria = {"criterion": space.criteria} if kind is Prune else {}
-    return {**_CHOICES[kind], **criteria, "epochs": epochs, "rate": _RATES}
+    choices = {**_CHOICES[kind], "epochs": epochs, "rate": _RATES}
+    if kind is Prune:
+        choices["criterion"] = space.criteria
+    if kind is Distill and space.blocks < 2:
+        choices["depth"] = (1.0,)  # one block of a student stays in any case
+    return choices
 
 
 def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:

@@ -26,7 +26,7 @@ from hil.types import Measurement, Trial
 
 _INK, _FAINT, _GRID, _TARGET = "#1f2933", "#8a96a3", "#e6e9ed", "#b42318"
 # Okabe and Ito's palette, told apart with every kind of color vision; the shapes say it again.
-_PALETTE = (
+PALETTE = (
     ("#0072b2", "o"),
     ("#d55e00", "s"),
     ("#009e73", "^"),
@@ -151,7 +151,7 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 def _groups(summary: Summary) -> list[_Group]:
     """By order of stages, the most frequent first; the rare ones share one look."""
     frequent = Counter(trial.genome.order for trial in summary.measured).most_common()
-    looks = dict(zip((order for order, _ in frequent), _PALETTE, strict=False))
+    looks = dict(zip((order for order, _ in frequent), PALETTE, strict=False))
     groups = []
     for order, (color, marker) in looks.items():
         trials = tuple(trial for trial in summary.measured if trial.genome.order == order)
