@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from compress.genome import Distill, Genome, Prune, Quantize, Stage
+from compress.genome import (
+    Calibration,
+    Criterion,
+    Distill,
+    Features,
+    Genome,
+    Pattern,
+    Prune,
+    Quantize,
+    Scope,
+    Sparsify,
+    Stage,
+    Teacher,
+)
+from compress.types import StageCost
 from hil.types import Measurement, Provenance, Sizes, Trial
 
 PROVENANCE = Provenance(
@@ -92,18 +106,28 @@ stages: st.SearchStrategy[Stage] = st.one_of(
     st.builds(
         Prune,
         st.lists(_shares, min_size=1, max_size=5).map(tuple),
-        st.sampled_from(["l1", "l2"]),
-        st.integers(0, 9),
+        st.sampled_from(get_args(Criterion)),
+        st.sampled_from(get_args(Scope)),
+        drop=st.lists(st.integers(0, 9), max_size=3).map(tuple),
+        epochs=st.integers(0, 9),
     ),
-    st.builds(Quantize, _shares),
+    st.builds(Sparsify, _shares, st.sampled_from(get_args(Pattern)), rate=_shares),
+    st.builds(
+        Quantize,
+        st.lists(st.sampled_from([8, 4, 2]), min_size=1, max_size=5).map(tuple),
+        calibration=st.sampled_from(get_args(Calibration)),
+        percentile=_shares,
+        learn_ranges=st.booleans(),
+    ),
     st.builds(
         Distill,
-        st.sampled_from(["original", "compressed"]),
+        st.sampled_from(get_args(Teacher)),
         _shares,
         _shares,
-        _shares,
-        st.booleans(),
-        st.integers(0, 9),
+        st.sampled_from(get_args(Features)),
+        width=_shares,
+        fresh=st.booleans(),
+        epochs=st.integers(0, 9),
     ),
 )
 genomes = st.lists(stages, max_size=4).map(tuple).map(Genome)
@@ -137,4 +161,7 @@ trials = st.builds(
         dirty=st.booleans(),
         seed=_counts,
     ),
+    costs=st.lists(
+        st.builds(StageCost, st.text(), _counts, st.floats(0, allow_infinity=False)), max_size=3
+    ).map(tuple),
 )
