@@ -14,7 +14,7 @@ from hil import words
 from hil.store import Final
 from hil.types import Trial
 
-HELPS, HURTS, UNDECIDED = "helps", "hurts", "no difference seen"
+HELPS, HURTS, UNDECIDED = "helps", "hurts", "undecided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def report(
     sections = [_family(name, by_arm, baseline) for name in families]
     first = results[0].trial.provenance
     length = get_task(task).fine_tune
+    samples = "all" if length.samples_per_epoch is None else f"{length.samples_per_epoch:,}"
     slowest = max(results, key=_seconds)
     slowest_s = _seconds(slowest)
     head = f"""# What each compression method does: {get_task(task).title}
@@ -61,15 +62,19 @@ Made by `python benchmarks/compression.py --task {task} --board {board} --seeds 
 - Mean ± standard deviation over {len(baseline)} seeds of training; each seed trains an original
   of its own. Accuracy is the reference's on the whole test split, which nothing was chosen by;
   "to int8" is the difference to the same seed's int8 network.
-- Budget: every trained row has {budget * length.epochs} epochs of
-  {length.samples_per_epoch or "all"} samples after the original's training, however it divides them
-  among its stages; rows without training have none. Seconds are those of all stages and of the
-  lowering on one thread, two processes at a time on two cores.
+- Budget: every trained row has {budget * length.epochs} epochs of {samples} samples after the
+  original's training, however it divides them among its stages; rows without training have none.
+  Training that follows other training is at 0.3 of the usual learning rate, quantization-aware
+  training at 0.1. Seconds are those of all stages and of the lowering on one thread, two processes
+  at a time on two cores.
 - The slowest pipeline ({slowest.arm.name}) took {slowest_s:.0f} s; the largest process of this
   command had {peak_mib:,.0f} MiB.
-- {first.compiler}; {first.kernels}; torch {first.torch}.
+- {first.compiler}; {first.kernels}; torch {first.torch}; git {first.git_sha[:9]}.
 """
-    picture = f"![Accuracy against weights and instructions]({name}.png)\n"
+    picture = (
+        f"![Accuracy against weights and instructions]({name}.png)\n\n"
+        "What lost more than eight points is drawn at the lower edge.\n"
+    )
     return "\n".join([head, picture, _in_short(by_arm), *sections, _answers(by_arm)])
 
 
@@ -92,7 +97,11 @@ def _in_short(by_arm: dict[str, list[Result]]) -> str:
     for words_, than in claims.items():
         points = differences(by_arm["P, Q, D from the compressed"], by_arm[than])
         if len(points) > 1:
-            verdict = {HELPS: "holds", HURTS: "is contradicted", UNDECIDED: "is not seen"}
+            verdict = {
+                HELPS: "holds",
+                HURTS: "is contradicted",
+                UNDECIDED: "is neither seen nor refuted",
+            }
             lines.append(
                 f"- The compressed network teaches better {words_}, after pruning and quantizing: "
                 f"the claim {verdict[_verdict(points)]} here "
@@ -135,7 +144,8 @@ def _answers(by_arm: dict[str, list[Result]]) -> str:
         "## What helps, and what does not\n",
         "Differences of test accuracy in points, paired by seed, everything else being equal. "
         "“Helps” and “hurts” are said where every seed agrees and the mean is more than two "
-        "standard errors from zero; with so few seeds that is a hint and no proof.\n",
+        "standard errors from zero; with so few seeds that is a hint and no proof. “Undecided” is "
+        "everything else, be it no difference or seeds that differ.\n",
         "| | seeds | mean | |",
         "|---|---|---:|---|",
     ]
