@@ -4,7 +4,7 @@ import json
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.canonical import canonical
@@ -34,6 +34,7 @@ def _well_formed(genome: Genome) -> None:
     assert canonical(genome) == genome
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_random_genomes_and_their_offspring_are_well_formed(seed: int) -> None:
     rng = Random(seed)
@@ -46,6 +47,7 @@ def test_random_genomes_and_their_offspring_are_well_formed(seed: int) -> None:
         _well_formed(walked)
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_the_seed_fixes_every_variation(seed: int) -> None:
     def walk() -> list[str]:
@@ -59,6 +61,7 @@ def test_the_seed_fixes_every_variation(seed: int) -> None:
     assert walk() == walk()
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_json_round_trip_keeps_the_key(seed: int) -> None:
     genome = random_genome(Random(seed), SPACE)

@@ -58,13 +58,21 @@ def make_store(folder: Path, *stored: Trial) -> None:
             store.add(trial)
 
 
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@settings(relaxed)
 @given(trials)
 def test_trial_survives_json(trial: Trial) -> None:
     assert trial_from_json(json.loads(json.dumps(trial_to_json(trial)))) == trial
 
 
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(trials)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_trial_survives_the_store(tmp_path_factory: pytest.TempPathFactory, trial: Trial) -> None:
     folder = tmp_path_factory.mktemp("run")
     make_store(folder, trial)
