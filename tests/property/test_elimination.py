@@ -131,7 +131,8 @@ def networks(draw: st.DrawFn) -> tuple[Graph, int]:
                 x = b.requantize(x)
             case _:
                 x = b.add(x, b.requantize(x, zero_point=7), activation)
-    if draw(st.booleans()):
+    _, height, width, _ = b.tensors[x].shape
+    if min(height, width) >= 2 and draw(st.booleans()):
         x = b.conv(x, draw(st.integers(1, 9)), (2, 2), (2, 1), weight_bits=bits)
     else:
         per_channel = draw(st.booleans())
