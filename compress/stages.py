@@ -63,9 +63,10 @@ def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[
     groups = find_groups(module, original.task.input_shape)
     widths = [group.channels for group in groups]
     if stage.scope == "global":
-        # Groups that cannot be narrowed further have no part in the ranking.
-        widths = [sum(width for width in widths if width > CHANNEL_MULTIPLE)]
-        return rounds_of(widths, stage.keep, stage.rounds)
+        # Groups that cannot be narrowed further have no part in the ranking; where none can, one
+        # channel stands for them: it stays, and the rounds only train.
+        ranked = sum(width for width in widths if width > CHANNEL_MULTIPLE)
+        return rounds_of([max(1, ranked)], stage.keep, stage.rounds)
     return rounds_of(widths, _ratios(groups, stage, original), stage.rounds)
 
 

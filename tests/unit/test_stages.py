@@ -97,6 +97,16 @@ def test_what_cannot_be_applied_says_why(stage: Stage, words: str) -> None:
         to_integers(apply(_start("resnet"), stage, start, 0), start)
 
 
+def test_a_network_that_cannot_get_narrower_stays_and_trains() -> None:
+    start = original("mobile")
+    least = apply(_start("mobile"), Prune((0.01,), scope="uniform", epochs=0), start, 0)
+    for scope in ("global", "uniform"):
+        again = apply(least, Prune((0.5,), scope=scope, rounds=2), start, 0)
+        assert _widths(again.module, start) == _widths(least.module, start)
+        before = least.module.state_dict()["classify.weight"]
+        assert not torch.equal(again.module.state_dict()["classify.weight"], before)
+
+
 def test_zeros_last_through_later_stages_but_not_in_a_fresh_student() -> None:
     start = original("mobile")
     zeros = (Sparsify(0.6), Prune((0.75,), scope="uniform"), Quantize((4,), epochs=1))
