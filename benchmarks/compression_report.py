@@ -66,7 +66,7 @@ Made by `python benchmarks/compression.py --task {task} --board {board} --seeds 
   original's training, however it divides them among its stages; rows without training have none.
   Training that follows other training is at 0.3 of the usual learning rate, quantization-aware
   training at 0.1. Seconds are those of all stages and of the lowering on one thread, two processes
-  at a time on two cores.
+  at a time on two cores: elapsed time, so too long wherever the machine had other work.
 - The slowest pipeline ({slowest.arm.name}) took {slowest_s:.0f} s; the largest process of this
   command had {peak_mib:,.0f} MiB.
 - {first.compiler}; {first.kernels}; torch {first.torch}; git {first.git_sha[:9]}.
