@@ -20,7 +20,7 @@ from compress.fuse import fuse
 from compress.genome import Quantize
 from compress.grids import WEIGHTED, Grids, ranged, weighted
 from compress.layers import Layer
-from compress.lsq import StepSize
+from compress.lsq import StepSize, inside
 from compress.ranges import BINS, Histogram
 from compress.scheme import Grid, Learned, Scheme
 from compress.types import Array
@@ -231,12 +231,27 @@ class FakeQuantized(fx.Interpreter):
         return found
 
 
+class _OnGrid(torch.autograd.Function):
+    """torch.fake_quantize_per_tensor_affine, in few passes that the compiler could vectorize."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Values, scale: float, low: int, high: int) -> Values:
+        whole = (x * (1.0 / scale)).round_()
+        ctx.save_for_backward(whole)
+        ctx.ends = low, high
+        return whole.clamp(low, high).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Values) -> Any:
+        return inside(grads[0], *ctx.saved_tensors, *ctx.ends), None, None, None
+
+
 def on_grid(grid: Grid) -> Rounding:
     """What rounds values to `grid`, with a gradient of 1 inside its range and 0 outside."""
+    low, high = grid.lowest - grid.zero_point, grid.highest - grid.zero_point
 
     def rounding(x: Values) -> Values:
-        return torch.fake_quantize_per_tensor_affine(
-            x, grid.scale, grid.zero_point, grid.lowest, grid.highest
-        )
+        rounded: Values = _OnGrid.apply(x, grid.scale, low, high)  # type: ignore[no-untyped-call]
+        return rounded
 
     return rounding

@@ -4,6 +4,7 @@ Two torch threads are many times slower than one where a core is shared: the Ope
 for the thread that was scheduled out.
 """
 
+import ctypes
 import io
 import math
 import os
@@ -21,6 +22,18 @@ from torch.nn import functional
 from compress.types import Array, Recipe, Split
 
 torch.set_num_threads(1)
+
+
+def _keep_memory() -> None:
+    """Tell glibc to reuse freed memory: mapping each activation anew took a third of an epoch."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_keep_memory()
 
 Forward = Callable[[Tensor], Tensor]
 # (logits, labels, indices of the samples in the split) -> scalar loss
@@ -82,6 +95,7 @@ def fit(
         groups,
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
+        fused=True,
     )
     masks = [(weight, weight != 0) for weight in _weights(module)] if keep_zeros else []
     # OneCycleLR needs two steps, and a warm-up of at least one of them, to be defined.

@@ -44,9 +44,9 @@ def net() -> nn.Module:
             # SAME padding as TFLite's: the odd row at the bottom; left, right, top, bottom
             pad=nn.ZeroPad2d((1, 1, 4, 5)),
             conv=nn.Conv2d(1, CHANNELS, (10, 4), stride=2, bias=False),
+            layout=_ChannelsLast(),
             norm=nn.BatchNorm2d(CHANNELS),
             relu=nn.ReLU(),
-            layout=_ChannelsLast(),
             **blocks,
             mean=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
