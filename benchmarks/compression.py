@@ -22,18 +22,19 @@ from compression_arms import Arm, arms
 from compression_plot import figure_of
 from compression_report import Result, grouped, report, write_csv
 
-from compress.network import train_original
 from compress.ops import Conv2D
 from compress.pipeline import preview
-from compress.tasks import get_task
+from hil.artifacts import kept
+from hil.batch import record
 from hil.board import board_sha256, load_board
-from hil.candidate import final_figures, try_genome
-from hil.evolve import Settings, open_context
+from hil.candidate import Outcome
+from hil.engine import Proposal
 from hil.plots import write_png
-from hil.progress import Line, training_progress
+from hil.pool import LocalPool
+from hil.progress import Line
+from hil.start import Start
 from hil.store import RunIdentity, Store
-from hil.types import Trial
-from hil.workers import Workers, result_of
+from hil.workers import result_of
 
 T = TypeVar("T")
 
@@ -54,14 +55,15 @@ def main(
     results: list[Result] = []
     with Progress(seeds) as progress:
         for seed in range(seeds):
-            settings = Settings(task, board, folder / f"seed{seed}", 0.0, 1, 1.0, seed)
-            settings.folder.mkdir(parents=True, exist_ok=True)
-            compared = _arms(settings, budget)
+            place = folder / f"seed{seed}"
+            place.mkdir(parents=True, exist_ok=True)
+            start = Start.prepare(task, facts, seed, place)
+            compared = _arms(start, budget)
             identity = RunIdentity(task, board, seed, board_sha256(facts))
-            with Store.open(settings.folder, identity) as store:
-                store.begin_session(settings.accuracy)
-                with Workers(PROCESSES, partial(open_context, settings, facts)) as workers:
-                    run_missing(compared, store, workers, partial(progress.show, seed))
+            with Store.open(place, identity) as store:
+                store.begin_session(0.0)
+                with LocalPool(PROCESSES, start.open) as pool:
+                    run_missing(compared, store, pool, partial(progress.show, seed))
                 store.end_session("trials")
                 finals = {final.number: final for final in store.finals()}
                 for arm in compared:
@@ -87,38 +89,34 @@ def _peak_mib(kept: Path) -> float:
     return peak
 
 
-def _arms(settings: Settings, budget: int) -> tuple[Arm, ...]:
+def _arms(start: Start, budget: int) -> tuple[Arm, ...]:
     """The arms for this task's network, budget in epochs."""
-    task = get_task(settings.task)
-    with training_progress(f"training {task.name}, seed {settings.seed}") as tick:
-        weights = settings.folder / "original.pt"
-        original = train_original(task, task.load(), settings.seed, weights, tick)
+    original = start.original()
     graph = preview(arms(6, (True,) * len(original.layers))[0].genome, original)
     kernels = {
         op.name: graph.tensors[op.weights].shape[1:3] for op in graph.ops if isinstance(op, Conv2D)
     }
     pointwise = tuple(kernels.get(name) == (1, 1) for name in original.layers)
-    return arms(budget * task.fine_tune.epochs, pointwise)
+    return arms(budget * original.task.fine_tune.epochs, pointwise)
 
 
 def run_missing(
-    compared: tuple[Arm, ...], store: Store, workers: Workers, show: Callable[[float, str], None]
+    compared: tuple[Arm, ...], store: Store, pool: LocalPool, show: Callable[[float, str], None]
 ) -> None:
     """Try every arm that the store does not have, then the test split of those measured."""
     missing = [arm for arm in compared if store.find(arm.genome) is None]
     number = store.next_number()
-    jobs: dict[Future[Trial], str] = {
-        workers.submit(try_genome, number + i, arm.genome): arm.name
-        for i, arm in enumerate(missing)
+    jobs: dict[Future[Outcome], str] = {
+        pool.trial(number + i, Proposal(arm.genome)): arm.name for i, arm in enumerate(missing)
     }
     done = len(compared) - len(missing)
     for future in _ended(jobs):
-        store.add(result_of(future))
+        record(store, result_of(future))
         done += 1
         show(done / len(compared), f"{done}/{len(compared)} arms, last: {jobs[future]}")
     known = {final.number for final in store.finals()}
     measured = [t.number for t in store.trials() if t.measurement and t.number not in known]
-    finals = {workers.submit(final_figures, number): str(number) for number in measured}
+    finals = {pool.final(n, kept(store.folder, n).read_bytes()): str(n) for n in measured}
     for final in _ended(finals):
         store.add_final(result_of(final))
         show(1.0, "test split")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from compress.errors import UserError
@@ -43,7 +43,7 @@ class Prune:
     drop: tuple[int, ...] = ()
     rounds: int = 1
     reestimate: bool = False
-    epochs: int = 1
+    epochs: float = 1
     rate: float = 1.0
 
 
@@ -61,7 +61,7 @@ class Sparsify:
     pattern: Pattern = "element"
     scope: Literal["layer", "global"] = "layer"
     rounds: int = 1
-    epochs: int = 1
+    epochs: float = 1
     rate: float = 1.0
 
 
@@ -91,7 +91,7 @@ class Quantize:
     correct_bias: bool = False
     rounding: Literal["nearest", "adaround"] = "nearest"
     learn_ranges: bool = False
-    epochs: int = 0
+    epochs: float = 0
     rate: float = 0.1
 
 
@@ -118,7 +118,7 @@ class Distill:
     kernel: int = 0
     separable: bool = False
     fresh: bool = False
-    epochs: int = 1
+    epochs: float = 1
     rate: float = 1.0
 
 
@@ -166,6 +166,17 @@ class Genome:
             _check_words(stage)
             made.append(stage)
         return cls(tuple(made))
+
+    def with_effort(self, share: float) -> Genome:
+        """The same stages with `share` (0 .. 1) of their training; 1 changes nothing."""
+        if share == 1.0:
+            return self
+        return Genome(tuple(replace(s, epochs=s.epochs * share) for s in self.stages))
+
+    @property
+    def epochs(self) -> float:
+        """Epochs of training of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
 
     @property
     def key(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +98,13 @@ def space_of(original: Original) -> Space:
         blocks=len(original.blocks),
         criteria=tuple(by for by in get_args(Criterion) if norms or by != "batch_norm"),
     )
+
+
+def original_of(task: Task, data: Dataset, seed: int, weights: bytes) -> Original:
+    """The task's network with `weights` as `train_original` writes them."""
+    module = task.net()
+    restore(module, io.BytesIO(weights))
+    return Original(task, data, module, seed)
 
 
 def train_original(

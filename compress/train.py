@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -154,7 +154,7 @@ def save(module: nn.Module, path: Path) -> None:
     part.replace(path)
 
 
-def restore(module: nn.Module, path: Path) -> None:
+def restore(module: nn.Module, path: Path | BinaryIO) -> None:
     """Load weights written by `save` into `module` (in place) and set it to evaluation mode."""
     module.load_state_dict(torch.load(path, weights_only=True))
     module.eval()

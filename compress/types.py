@@ -159,7 +159,7 @@ class StageCost:
     """
 
     stage: str
-    epochs: int
+    epochs: float
     seconds: float
     cached: bool = False
 
@@ -179,6 +179,6 @@ class QuantizedModel:
     costs: tuple[StageCost, ...]
 
     @property
-    def epochs(self) -> int:
+    def epochs(self) -> float:
         """Epochs of training that this candidate needs after the original network's."""
         return sum(cost.epochs for cost in self.costs)

@@ -15,6 +15,7 @@ from compress.types import Samples
 from hil.board import without_limits
 from hil.build import build
 from hil.calibration import calibration_of
+from hil.costs import cycles_of
 from hil.energy import Energy, energy_of
 from hil.kernels import alignment_bytes
 from hil.measure import Bench, check_oracle
@@ -61,13 +62,6 @@ class BenchResult:
     def spread(self) -> float:
         """(largest - smallest) / median of the repeats' counts; 0 on an emulator."""
         return (max(self.counts) - min(self.counts)) / statistics.median(self.counts)
-
-
-def cycles_of(measurement: Measurement) -> int | None:
-    """Core cycles of one inference: counted on silicon, else modelled, else unknown (None)."""
-    if measurement.counter in ("dwt", "systick"):
-        return measurement.count
-    return measurement.model_cycles
 
 
 def bench_model(

@@ -1,4 +1,7 @@
-"""One candidate, from genome to trial: compress, export, plan, render, build, measure.
+"""One candidate, from proposal to trial: compress, export, plan, render, build, measure.
+
+In two halves, since training needs no board: `prepare` runs anywhere, `measure_prepared` where the
+board is.
 
 What goes wrong is sorted by culprit here and nowhere else: an Infeasible candidate becomes a
 trial with a reason; a BenchError or a Mismatch stops the run and leaves everything needed to
@@ -16,7 +19,7 @@ import numpy as np
 
 from compress.blocks import block_names, drop_blocks
 from compress.errors import Infeasible
-from compress.genome import Genome, Quantize
+from compress.genome import Quantize
 from compress.lower import lower
 from compress.network import Original
 from compress.pipeline import compress, examine
@@ -24,11 +27,13 @@ from compress.prefix_cache import PrefixCache
 from compress.prune import prune
 from compress.tflite import export_tflite
 from compress.tflite_import import import_tflite
-from compress.types import Graph, Samples, Task
-from hil.artifacts import keep, kept, save_failure
+from compress.types import Graph, QuantizedModel, Samples, Task
+from hil.artifacts import save_failure
 from hil.board import without_limits
 from hil.build import build
+from hil.engine import Proposal
 from hil.errors import BenchError, FirmwareFault, Mismatch
+from hil.estimate import estimate
 from hil.measure import Bench, check_oracle
 from hil.plan import make_plan
 from hil.render import render
@@ -67,12 +72,35 @@ class Stopwatch:
             self.seconds[name] = round(time.monotonic() - started, 3)
 
 
-def try_genome(context: Context, number: int, genome: Genome) -> Trial:
-    """Compress, build and measure one genome; what cannot be built is a trial with a reason.
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A proposal after training: what is to be measured, or (`model` None) why nothing is."""
+
+    trial: Trial
+    model: QuantizedModel | None
+    tflite: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A finished trial and its network, if it has one worth keeping."""
+
+    trial: Trial
+    tflite: bytes = b""
+
+
+def try_proposal(context: Context, number: int, proposal: Proposal) -> Outcome:
+    """Compress, build and measure one proposal; what cannot be built is a trial with a reason.
 
     Raises BenchError and Mismatch, after saving what is needed to look into it.
     """
+    return measure_prepared(context, prepare(context, number, proposal))
+
+
+def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
+    """The half that needs no board: train, lower, ask the oracle; below fidelity 1, judge."""
     clock = Stopwatch()
+    genome, fidelity = proposal.genome, proposal.fidelity
     trial = Trial(
         number=number,
         genome=genome,
@@ -85,29 +113,47 @@ def try_genome(context: Context, number: int, genome: Genome) -> Trial:
         seconds=clock.seconds,
         program_sha256="",
         provenance=context.provenance,
+        fidelity=fidelity,
     )
     try:
         with clock.step("compress"):
-            model = compress(genome, context.original, context.cache)
-        tflite = export_tflite(model.graph)
-        with clock.step("oracle"):
-            check_oracle(tflite, model.samples)
-        program, measurement = run_on_board(context, number, model.graph, model.samples, clock)
+            model = compress(genome, context.original, context.cache, fidelity)
+        estimated = estimate(model.graph, context.board)
     except Infeasible as error:
-        return replace(trial, reason=str(error), violation=1.0)
-    keep(context.folder, number, tflite)
+        return Prepared(replace(trial, reason=str(error), violation=1.0), None)
+    judged = replace(
+        trial,
+        accuracy=model.accuracy,
+        epochs=model.epochs,
+        costs=model.costs,
+        estimate=estimated,
+    )
+    if fidelity < 1.0:
+        return Prepared(replace(judged, state="screened"), None)
+    tflite = export_tflite(model.graph)
+    with clock.step("oracle"):
+        check_oracle(tflite, model.samples)
+    return Prepared(judged, model, tflite)
+
+
+def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
+    """The half that needs the board: build, load, run, weigh against the board's limits."""
+    trial, model = prepared.trial, prepared.model
+    if model is None:
+        return Outcome(trial)
+    clock = Stopwatch(dict(trial.seconds))
+    program, measurement = run_on_board(context, trial.number, model.graph, model.samples, clock)
     excess, violation = over_limits(measurement, context.board)
-    return replace(
+    measured = replace(
         trial,
         state="infeasible" if excess else "measured",
         reason=excess,
         violation=violation,
-        accuracy=model.accuracy,
         measurement=measurement,
-        epochs=model.epochs,
-        costs=model.costs,
+        seconds=clock.seconds,
         program_sha256=program.sha256,
     )
+    return Outcome(measured, prepared.tflite)
 
 
 def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
@@ -140,9 +186,9 @@ def run_on_board(
     return program, measurement
 
 
-def final_figures(context: Context, number: int) -> Final:
+def final_figures(context: Context, number: int, tflite: bytes) -> Final:
     """Trial `number`'s network on the test split: on the device, and on the host in full."""
-    graph = import_tflite(kept(context.folder, number).read_bytes(), context.original.task.name)
+    graph = import_tflite(tflite, context.original.task.name)
     task, data = context.original.task, context.original.data
     accuracy, samples = examine(graph, data.test, task.device_samples)
     _, measurement = run_on_board(context, number, graph, samples, Stopwatch())

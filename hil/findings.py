@@ -15,6 +15,7 @@ _STOPPED = {
     "target": "stopped: target met and the front no longer improves",
     "trials": "stopped: all trials of the budget used",
     "minutes": "stopped: all minutes of the budget used",
+    "exhausted": "stopped: the engine has nothing left to try",
     "interrupt": "stopped: interrupted",
 }
 

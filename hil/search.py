@@ -1,13 +1,10 @@
 """NSGA-II (Deb et al. 2002, through DEAP) over genomes, with constraint domination.
 
-An engine is asked for genomes and told their trials; it never measures, trains or stores. All its
-randomness comes from the seed and the generation number, so that a search told the same trials
-asks for the same genomes: that is what makes a run resumable by replay.
+All its randomness comes from the seed and the generation number (see `hil.engine`).
 """
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import moocore
 import numpy as np
@@ -16,34 +13,14 @@ from deap import base, tools
 from compress.genome import Genome
 from compress.recipes import baseline, recipes
 from compress.space import Space, crossover, mutate, random_genome
+from hil.engine import Proposal
+from hil.goal import Goal
 from hil.pareto import costs
-from hil.types import Board, Trial
+from hil.types import Trial
 
 _CROSSOVER_PROBABILITY = 0.6
 # How often a variation that is already known is varied again before a random genome is drawn.
 _FRESH_ATTEMPTS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a trial must keep to be feasible: accuracy as a share of 1, sizes in bytes."""
-
-    accuracy: float
-    flash_bytes: int
-    ram_bytes: int
-
-    @classmethod
-    def of(cls, board: Board, accuracy: float) -> "Limits":
-        return cls(accuracy, board.flash_limit_bytes, board.ram_limit_bytes)
-
-    def violation(self, trial: Trial) -> float:
-        """Sum of the relative excesses; 0 for a feasible trial."""
-        if trial.measurement is None or trial.accuracy is None:
-            return 1.0 + trial.violation
-        flash = trial.measurement.flash.total / self.flash_bytes - 1.0
-        ram = trial.measurement.ram.total / self.ram_bytes - 1.0
-        missing = (self.accuracy - trial.accuracy) / self.accuracy
-        return max(0.0, flash) + max(0.0, ram) + max(0.0, missing)
 
 
 class ConstrainedFitness(base.Fitness):  # type: ignore[misc]
@@ -73,7 +50,7 @@ class ConstrainedFitness(base.Fitness):  # type: ignore[misc]
 class Individual:
     """A measured trial with its fitness, as DEAP wants it."""
 
-    def __init__(self, trial: Trial, limits: Limits) -> None:
+    def __init__(self, trial: Trial, goal: Goal) -> None:
         measurement = trial.measurement
         if measurement is None or trial.accuracy is None:
             raise ValueError(f"trial {trial.number} was not measured")
@@ -85,23 +62,23 @@ class Individual:
         )
         self.genome = trial.genome
         self.trial = trial
-        self.fitness = ConstrainedFitness(values, limits.violation(trial))
+        self.fitness = ConstrainedFitness(values, goal.violation(trial))
 
 
 class Nsga2:
     """Generations of `population` genomes; the first holds the baseline and the known recipes."""
 
-    def __init__(self, space: Space, limits: Limits, seed: int, population: int) -> None:
+    def __init__(self, space: Space, goal: Goal, seed: int, population: int = 12) -> None:
         self.space = space
-        self.limits = limits
+        self.goal = goal
         self.seed = seed
         self.size = population
         self.generation = 0
         self.population: list[Individual] = []
         self.known: set[str] = set()
 
-    def ask(self) -> list[Genome]:
-        """The next generation: genomes that were never asked for before."""
+    def ask(self) -> list[Proposal]:
+        """The next generation: genomes that were never asked for before, trained in full."""
         # DEAP's operators draw from the global generator; seeding it by generation makes what is
         # asked depend on (seed, generation, trials told) only.
         random.seed(f"{self.seed}:{self.generation}")
@@ -117,12 +94,12 @@ class Nsga2:
         while len(genomes) < self.size:
             genomes.append(self._fresh(rng, random_genome(rng, self.space)))
         self.generation += 1
-        return genomes[: self.size]
+        return [Proposal(genome) for genome in genomes[: self.size]]
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Select the survivors among the population and these trials."""
         self.known.update(trial.genome.key for trial in trials)
-        measured = [Individual(t, self.limits) for t in trials if t.measurement is not None]
+        measured = [Individual(t, self.goal) for t in trials if t.measurement is not None]
         self.population = tools.selNSGA2(self.population + measured, self.size)
 
     def _parents(self) -> list[Individual]:

@@ -23,7 +23,7 @@ from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
 FILE_NAME = "store.sqlite"
-_JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance", "costs")
+_JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance", "costs", "estimate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Store:
             return _identity(self._connection)
 
     def add(self, trial: Trial) -> bool:
-        """Commit a finished trial. False, and nothing changes, if its genome is already there.
+        """Commit a finished trial. False, and nothing changes, if its proposal is already there.
 
         Raises UserError if the disk is full; ValueError for a number that is not finite;
         sqlite3.IntegrityError if the trial's number belongs to another genome.
@@ -142,11 +142,12 @@ class Store:
         del row["order"]
         for column in _JSON_COLUMNS:
             row[column] = json.dumps(row[column], allow_nan=False)
-        return self._insert("trials", "key", {**row, "created": time.time()})
+        return self._insert("trials", "key, fidelity", {**row, "created": time.time()})
 
-    def find(self, genome: Genome) -> Trial | None:
-        """The trial of this genome, if it was ever run."""
-        rows = self._rows("SELECT * FROM trials WHERE key = ?", genome.key)
+    def find(self, genome: Genome, fidelity: float = 1.0) -> Trial | None:
+        """The trial of this genome at this fidelity, if it was ever run."""
+        query = "SELECT * FROM trials WHERE key = ? AND fidelity = ?"
+        rows = self._rows(query, genome.key, fidelity)
         return self._trial(rows[0]) if rows else None
 
     def trials(self) -> tuple[Trial, ...]:
@@ -154,8 +155,9 @@ class Store:
         return tuple(self._trial(row) for row in self._rows("SELECT * FROM trials ORDER BY number"))
 
     def count(self) -> int:
-        """How many trials there are."""
-        return int(self._rows("SELECT count(*) AS trials FROM trials")[0]["trials"])
+        """How many genomes were tried in full: screening them at a lower fidelity is no trial."""
+        query = "SELECT count(*) AS trials FROM trials WHERE fidelity = 1"
+        return int(self._rows(query)[0]["trials"])
 
     def next_number(self) -> int:
         """One more than the highest trial number; 1 in an empty store."""

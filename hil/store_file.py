@@ -18,7 +18,7 @@ from pathlib import Path
 from compress.errors import UserError
 
 APPLICATION_ID = 0x48494C43  # "HILC"
-SCHEMA_VERSION = 2  # 2: genomes of the whole space, costs by stage
+SCHEMA_VERSION = 3  # 2: genomes of the whole space, costs by stage; 3: fidelities, estimates
 BUSY_TIMEOUT_MS = 10_000
 
 _TABLES = (
@@ -27,11 +27,13 @@ _TABLES = (
          created REAL NOT NULL) STRICT""",
     """CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL NOT NULL,
          heartbeat REAL NOT NULL, accuracy_target REAL NOT NULL, stopped_by TEXT) STRICT""",
-    """CREATE TABLE trials (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
-         genome TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('measured', 'infeasible')),
+    """CREATE TABLE trials (number INTEGER PRIMARY KEY, key TEXT NOT NULL, fidelity REAL NOT NULL,
+         genome TEXT NOT NULL,
+         state TEXT NOT NULL CHECK (state IN ('measured', 'screened', 'infeasible')),
          accuracy REAL, measurement TEXT NOT NULL, reason TEXT NOT NULL, violation REAL NOT NULL,
-         epochs INTEGER NOT NULL, seconds TEXT NOT NULL, program_sha256 TEXT NOT NULL,
-         provenance TEXT NOT NULL, costs TEXT NOT NULL, created REAL NOT NULL) STRICT""",
+         epochs REAL NOT NULL, seconds TEXT NOT NULL, program_sha256 TEXT NOT NULL,
+         provenance TEXT NOT NULL, costs TEXT NOT NULL, estimate TEXT NOT NULL,
+         created REAL NOT NULL, UNIQUE (key, fidelity)) STRICT""",
     """CREATE TABLE finals (number INTEGER NOT NULL REFERENCES trials, split TEXT NOT NULL,
          correct INTEGER NOT NULL, total INTEGER NOT NULL, accuracy REAL NOT NULL,
          PRIMARY KEY (number, split)) STRICT""",

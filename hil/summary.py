@@ -16,6 +16,7 @@ from hil.types import Trial
 class Summary:
     """A run at one moment. `stopped_by` is None while it runs, or if it was killed.
 
+    `trials` were trained in full, `screened` judged at a lower fidelity.
     `baseline` is the network that was only quantized to int8; `front` holds the non-dominated
     measured trials; `chosen` is the one of them that meets `accuracy_target` (share of 1 on the
     validation split) with the smallest `pareto.score`.
@@ -28,6 +29,7 @@ class Summary:
     used_minutes: float
     stopped_by: str | None
     trials: tuple[Trial, ...]
+    screened: tuple[Trial, ...]
     baseline: Trial | None
     front: tuple[Trial, ...]
     chosen: Trial | None
@@ -67,7 +69,8 @@ class Summary:
 
 def summarize(store: Store) -> Summary:
     """Read the run as it stands. Raises UserError for a damaged store."""
-    identity, sessions, trials = store.identity, store.sessions(), store.trials()
+    identity, sessions, everything = store.identity, store.sessions(), store.trials()
+    trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     target = sessions[-1].accuracy_target if sessions else 0.0
     front = pareto.front(trials)
     return Summary(
@@ -78,6 +81,7 @@ def summarize(store: Store) -> Summary:
         used_minutes=store.used_minutes(),
         stopped_by=sessions[-1].stopped_by if sessions else None,
         trials=trials,
+        screened=tuple(trial for trial in everything if trial.fidelity < 1.0),
         baseline=_baseline(trials),
         front=front,
         chosen=pareto.best(front, target),
@@ -101,6 +105,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "trials": [trial_to_json(trial) for trial in summary.trials],
         "front": [trial_to_json(trial) for trial in summary.front],
         "chosen": optional(summary.chosen),
+        "screened": len(summary.screened),
         "stopped_by": summary.stopped_by,
         "finals": [asdict(final) for final in summary.finals],
     }

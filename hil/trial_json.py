@@ -12,7 +12,7 @@ from typing import Any
 
 from compress.genome import Genome
 from compress.types import StageCost
-from hil.types import Measurement, Provenance, Sizes, Trial
+from hil.types import Estimate, Measurement, Provenance, Sizes, Trial
 
 Json = dict[str, Any]
 
@@ -82,12 +82,14 @@ def trial_to_json(trial: Trial) -> Json:
         "program_sha256": trial.program_sha256,
         "provenance": asdict(trial.provenance),
         "costs": [asdict(cost) for cost in trial.costs],
+        "fidelity": trial.fidelity,
+        "estimate": trial.estimate and asdict(trial.estimate),
     }
 
 
 def trial_from_json(fields: Mapping[str, Any]) -> Trial:
     """Inverse of `trial_to_json`. Raises KeyError or TypeError for a missing or unknown field."""
-    measurement = fields["measurement"]
+    measurement, estimate = fields["measurement"], fields["estimate"]
     return Trial(
         number=fields["number"],
         genome=Genome.from_json(fields["genome"]),
@@ -101,4 +103,6 @@ def trial_from_json(fields: Mapping[str, Any]) -> Trial:
         program_sha256=fields["program_sha256"],
         provenance=Provenance(**fields["provenance"]),
         costs=tuple(StageCost(**cost) for cost in fields["costs"]),
+        fidelity=fields["fidelity"],
+        estimate=None if estimate is None else Estimate(**estimate),
     )

@@ -243,23 +243,44 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """What analysis says of an integer graph before anything is built or run.
+
+    `weight_bytes` are those of weights, biases and scales as they are stored, `arena_bytes` the
+    plan's, `bops` bit operations (`compress.cost`).
+    """
+
+    macs: int
+    bops: int
+    weight_bytes: int
+    arena_bytes: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
-    """A genome that was tried. `accuracy` is the host's on the whole validation split.
+    """A genome that was tried. `accuracy` is the host's on the validation split.
+
+    `fidelity` is the share of its stages' training that it got: 1 is all of it. Only then does it
+    go to the board. 0 is none, with batch-norm statistics measured anew instead.
 
     state "measured": `measurement` is set; it ran on the board and was bit-equal.
+    state "screened": fidelity below 1; `accuracy` (on part of the split) and `estimate` are set.
     state "infeasible": `reason` says why, `violation` by how much (relative, > 0).
     `epochs` and `costs` are the training that its stages need; `seconds` is what this trial took.
     """
 
     number: int
     genome: Genome
-    state: Literal["measured", "infeasible"]
+    state: Literal["measured", "screened", "infeasible"]
     accuracy: float | None
     measurement: Measurement | None
     reason: str
     violation: float
-    epochs: int
+    epochs: float
     seconds: Mapping[str, float]
     program_sha256: str
     provenance: Provenance
     costs: tuple[StageCost, ...] = ()
+    fidelity: float = 1.0
+    estimate: Estimate | None = None

@@ -22,7 +22,7 @@ from compress.genome import (
     Teacher,
 )
 from compress.types import StageCost
-from hil.types import Measurement, Provenance, Sizes, Trial
+from hil.types import Estimate, Measurement, Provenance, Sizes, Trial
 
 PROVENANCE = Provenance(
     git_sha="0123456789abcdef",
@@ -147,7 +147,7 @@ trials = st.builds(
     Trial,
     number=st.integers(0, 2**62),
     genome=genomes,
-    state=st.sampled_from(["measured", "infeasible"]),
+    state=st.sampled_from(["measured", "screened", "infeasible"]),
     accuracy=st.none() | _shares,
     measurement=st.none() | measurements,
     reason=st.text(),
@@ -164,4 +164,6 @@ trials = st.builds(
     costs=st.lists(
         st.builds(StageCost, st.text(), _counts, st.floats(0, allow_infinity=False)), max_size=3
     ).map(tuple),
+    fidelity=_shares,
+    estimate=st.none() | st.builds(Estimate, _counts, _counts, _counts, _counts, _counts),
 )

@@ -15,10 +15,11 @@ from compress.recipes import baseline
 from compress.tasks.digits import TASK
 from compress.types import Recipe
 from hil.board import load_board
-from hil.candidate import Context, over_limits, try_genome
+from hil.candidate import Context, over_limits, try_proposal
+from hil.engine import Proposal
 from hil.errors import BenchError, NoReply
-from hil.evolve import check_feasible
 from hil.measure import Bench
+from hil.start import check_feasible
 from hil.target import Target
 from hil.types import Board
 
@@ -64,7 +65,7 @@ def test_an_unsupported_layer_of_the_users_network_is_named() -> None:
 
 
 def test_a_genome_that_cannot_be_applied_is_a_trial_with_a_reason(context: Context) -> None:
-    trial = try_genome(context, 7, Genome((Prune((0.5,)), Quantize())))
+    trial = try_proposal(context, 7, Proposal(Genome((Prune((0.5,)), Quantize())))).trial
     assert (trial.number, trial.state, trial.measurement) == (7, "infeasible", None)
     assert "1 keep ratios for 3 groups" in trial.reason
     assert trial.violation > 0
@@ -72,7 +73,7 @@ def test_a_genome_that_cannot_be_applied_is_a_trial_with_a_reason(context: Conte
 
 def test_a_bench_that_fails_is_no_trial_and_leaves_everything_behind(context: Context) -> None:
     with pytest.raises(BenchError, match="not connected"):
-        try_genome(context, 3, baseline())
+        try_proposal(context, 3, Proposal(baseline()))
     failure = context.folder / "failures" / "0003"
     left = {path.name for path in failure.iterdir()}
     assert {"model.c", "weights.c", "model.elf", "samples.npz", "error.txt"} <= left

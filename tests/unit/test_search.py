@@ -8,11 +8,13 @@ from trials import measured
 from compress.genome import Genome, Prune
 from compress.recipes import baseline
 from compress.space import Space
-from hil.search import ConstrainedFitness, Limits, Nsga2, growth
+from hil.board import load_board
+from hil.goal import Goal
+from hil.search import ConstrainedFitness, Nsga2, growth
 from hil.types import Trial
 
 SPACE = Space(groups=3, layers=4, epochs=(1, 2))
-LIMITS = Limits(accuracy=0.9, flash_bytes=60_000, ram_bytes=20_000)
+GOAL = Goal(load_board("m4"), accuracy=0.9, flash_bytes=60_000, ram_bytes=20_000)
 
 
 def world(number: int, genome: Genome) -> Trial:
@@ -30,9 +32,9 @@ def world(number: int, genome: Genome) -> Trial:
 
 
 def search(seed: int, generations: int) -> tuple[Nsga2, list[Trial]]:
-    engine, trials = Nsga2(SPACE, LIMITS, seed, population=12), []
+    engine, trials = Nsga2(SPACE, GOAL, seed, population=12), []
     for _ in range(generations):
-        told = [world(len(trials) + i, genome) for i, genome in enumerate(engine.ask())]
+        told = [world(len(trials) + i, one.genome) for i, one in enumerate(engine.ask())]
         engine.tell(told)
         trials += told
     return engine, trials
@@ -40,7 +42,7 @@ def search(seed: int, generations: int) -> tuple[Nsga2, list[Trial]]:
 
 def test_the_search_finds_small_networks_that_keep_the_accuracy() -> None:
     _, trials = search(0, 12)
-    feasible = [t for t in trials if LIMITS.violation(t) == 0]
+    feasible = [t for t in trials if GOAL.violation(t) == 0]
     smallest = min(t.measurement.count for t in feasible if t.measurement)
     first = trials[0].measurement
     assert first is not None
@@ -85,7 +87,7 @@ def test_constraint_domination(
 
 def test_violation_adds_relative_excesses() -> None:
     trial = measured(0, baseline(), accuracy=0.81, flash=90_000, ram=25_000, count=1)
-    assert LIMITS.violation(trial) == pytest.approx(0.1 + 0.5 + 0.25)
+    assert GOAL.violation(trial) == pytest.approx(0.1 + 0.5 + 0.25)
 
 
 def test_growth_of_the_front_is_relative_and_never_negative() -> None:

@@ -1,0 +1,51 @@
+"""A batch of proposals, tried by a pool: what the store has is not run again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+from hil.artifacts import keep
+from hil.candidate import Outcome
+from hil.engine import Proposal
+from hil.pool import Pool
+from hil.progress import SearchProgress
+from hil.stop import StopRule
+from hil.store import Store
+from hil.types import Trial
+from hil.workers import result_of
+
+
+def run_batch(
+    proposals: Sequence[Proposal],
+    store: Store,
+    pool: Pool,
+    rule: StopRule,
+    progress: SearchProgress,
+) -> list[Trial]:
+    """Their trials, in the order of `proposals`: from the store, or run now and stored.
+
+    Stops starting new ones when the budget is used up, so the last batch may be short.
+    """
+    waiting = deque(p for p in proposals if store.find(p.genome, p.fidelity) is None)
+    number, running = store.next_number(), set[Future[Outcome]]()
+    while True:
+        while waiting and len(running) < pool.count and rule.may_start(store, len(running)):
+            running.add(pool.trial(number, waiting.popleft()))
+            number += 1
+        if not running:
+            break
+        ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in ended:
+            record(store, result_of(future))
+        progress.update(store)
+    found = (store.find(p.genome, p.fidelity) for p in proposals)
+    return [trial for trial in found if trial is not None]
+
+
+def record(store: Store, outcome: Outcome) -> None:
+    """Keep the network's file first, then commit the trial: a trial in the store is complete."""
+    if outcome.tflite:
+        keep(store.folder, outcome.trial.number, outcome.tflite)
+    store.add(outcome.trial)

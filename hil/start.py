@@ -1,0 +1,76 @@
+"""What every process of a search starts from, and whether the search can work at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from compress.errors import OverBudget, UnsupportedLayer, UserError
+from compress.network import Original, original_of, train_original
+from compress.pipeline import prefix_cache
+from compress.tasks import get_task
+from compress.types import Task
+from hil.candidate import Context, smallest
+from hil.measure import Bench
+from hil.progress import training_progress
+from hil.provenance import provenance
+from hil.targets import open_target
+from hil.types import Board
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The trained original, as `weights`, and where candidates are measured: a value to be sent.
+
+    `folder` is the run's on the machine that searches; failures are saved there.
+    """
+
+    task: str
+    board: Board
+    seed: int
+    folder: Path
+    weights: bytes
+
+    @classmethod
+    def prepare(cls, task: str, board: Board, seed: int, folder: Path) -> Self:
+        """Train the original network if `folder` has none yet."""
+        wanted, path = get_task(task), folder / "original.pt"
+        with training_progress(f"training {task}") as tick:
+            train_original(wanted, wanted.load(), seed, path, tick)
+        return cls(task, board, seed, folder, path.read_bytes())
+
+    def original(self) -> Original:
+        """The task with its data and its trained network, made anew."""
+        task = get_task(self.task)
+        return original_of(task, task.load(), self.seed, self.weights)
+
+    def open(self) -> Context:
+        """What this process needs to try candidates. The board is opened when first needed."""
+        original = self.original()
+        return Context(
+            original,
+            self.board,
+            Bench(self.board, open_target),
+            self.folder,
+            provenance(self.board, self.seed),
+            prefix_cache(original),
+        )
+
+
+def check_feasible(task: Task, board: Board) -> None:
+    """Raises UserError where no candidate can work: an unsupported layer, too small a board."""
+    try:
+        image = smallest(task, board)
+        needs = {"flash": image.flash.total, "RAM": image.ram.total}
+        limits = {"flash": board.flash_limit_bytes, "RAM": board.ram_limit_bytes}
+        for memory, limit in limits.items():
+            if needs[memory] > limit:
+                raise OverBudget(f"{needs[memory]} bytes of {memory}, the limit is {limit}")
+    except UnsupportedLayer as error:
+        raise UserError(f"task {task.name}: layer {error}") from error
+    except OverBudget as error:
+        raise UserError(
+            f"board {board.name} is too small for task {task.name}: even the "
+            f"narrowest network needs {error}; choose a larger board (hil boards)"
+        ) from error

@@ -1,0 +1,66 @@
+"""When a search ends, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from hil.goal import Goal
+from hil.pareto import front
+from hil.search import growth
+from hil.store import Store
+from hil.types import Trial
+
+
+class Budget(Protocol):
+    """What a search may use. `patience_trials` without improvement end it, once the goal is met."""
+
+    @property
+    def trials(self) -> int: ...
+    @property
+    def minutes(self) -> float: ...
+    @property
+    def patience_trials(self) -> int: ...
+
+
+class StopRule:
+    """Told every batch; `trials` counts those that were trained in full."""
+
+    def __init__(self, budget: Budget, goal: Goal) -> None:
+        self.budget = budget
+        self.goal = goal
+        self.idle_trials = 0
+        self.exhausted = False
+        self.told: list[Trial] = []
+
+    def batch_ended(self, trials: Sequence[Trial]) -> None:
+        """Note whether these trials improved the front: its hypervolume by over a thousandth."""
+        self.exhausted = not trials
+        full = [trial for trial in trials if trial.fidelity == 1.0]
+        before = feasible_front(self.told, self.goal)
+        self.told += full
+        after = feasible_front(self.told, self.goal)
+        idle = bool(before) and growth(before, after) <= 0.001
+        self.idle_trials = self.idle_trials + len(full) if idle else 0
+
+    def may_start(self, store: Store, running: int) -> bool:
+        """Whether the budget allows one more trial beside those running."""
+        return (
+            store.count() + running < self.budget.trials
+            and store.used_minutes() < self.budget.minutes
+        )
+
+    def reason(self, store: Store) -> str:
+        """'target', 'trials', 'minutes' or 'exhausted' (there is nothing left to try); else ''."""
+        if store.count() >= self.budget.trials:
+            return "trials"
+        if store.used_minutes() >= self.budget.minutes:
+            return "minutes"
+        if self.exhausted:
+            return "exhausted"
+        return "target" if self.idle_trials >= self.budget.patience_trials else ""
+
+
+def feasible_front(trials: Iterable[Trial], goal: Goal) -> tuple[Trial, ...]:
+    """Non-dominated trials among those that keep every limit."""
+    return front(trial for trial in trials if goal.violation(trial) == 0.0)
