@@ -1,0 +1,45 @@
+"""What a study has found: for each arm and seed its trials in the order it was told of them.
+
+Plain values; `hil.study_floors`, `study_stats` and `study_goals` make statistics of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from hil.store import Final
+from hil.types import Board, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTrace:
+    """One arm with one seed: its trials of all fidelities, in the order told, cut at its budget.
+
+    A "single" arm is one method, a "recipe" a fixed order of methods, a "search" chooses itself.
+    """
+
+    arm: str
+    kind: Literal["single", "recipe", "search"]
+    seed: int
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """All traces of a study, and what they are compared with.
+
+    Each arm may use `budget_measurements` measurements and `budget_epochs` epochs of training in
+    each seed. `originals` holds by seed the float network's accuracies (shares of 1) by split,
+    "val" and "test"; `finals` by seed and trial number the figures on the test split.
+    """
+
+    task: str
+    board: Board
+    budget_measurements: int
+    budget_epochs: float
+    seeds: tuple[int, ...]
+    traces: tuple[ArmTrace, ...]
+    originals: Mapping[int, Mapping[str, float]]
+    finals: Mapping[int, Mapping[int, Final]]
