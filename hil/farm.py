@@ -1,0 +1,180 @@
+"""A pool of many machines: Dask workers train and, where the board is, measure.
+
+Dask runs a job again where its worker died; a job whose board is gone waits for another one, for a
+limited time. Every trial has a thread here that waits for its answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import distributed
+
+from compress.errors import UserError
+from hil import farm_worker
+from hil.candidate import Outcome
+from hil.engine import Proposal
+from hil.errors import BenchError
+from hil.farm_worker import TRAIN, Failed, Ticket, board_resource
+from hil.start import Start
+from hil.store import Final
+from hil.workers import WorkerDied
+
+T = TypeVar("T")
+
+# How long a search bears that no connected worker has its board, or none trains.
+PATIENCE_S = 300.0
+_CONNECT_S = 10.0
+_LOOK_S = 1.0
+_AHEAD = 2
+_MOST_TRIALS = 256
+
+
+class FarmPool:
+    """The farm whose scheduler is at `address` ("tcp://host:8786"), as a `hil.pool.Pool`.
+
+    Raises UserError if there is no scheduler, or no worker has the board of `start`. Leaving the
+    context cancels what runs; a training that has begun ends unheard.
+    """
+
+    def __init__(self, address: str, start: Start, patience_s: float = PATIENCE_S) -> None:
+        self._needs = (TRAIN, board_resource(start.board.name))
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._ticket = Ticket.of(start, uuid.uuid4().hex[:12])
+        self._client = connect(address)
+        try:
+            self._slots = resources(self._client)
+            check_slots(self._slots, start.board.name, address)
+        except BaseException:
+            self._client.close(timeout=_CONNECT_S)
+            raise
+        self._looked = time.monotonic()
+        self._seen = dict.fromkeys(self._needs, self._looked)
+        self._threads = ThreadPoolExecutor(_MOST_TRIALS, "trial")
+
+    @property
+    def count(self) -> int:
+        """As many as all workers train and measure now, and a few more, so that none waits."""
+        slots = self._look()
+        return min(_MOST_TRIALS, sum(slots[need] for need in self._needs) + _AHEAD)
+
+    def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
+        """Train on any worker, then build and measure where the board is."""
+        return self._threads.submit(self._trial, number, proposal)
+
+    def final(self, number: int, tflite: bytes) -> Future[Final]:
+        """Run a finished network on the test split, where the board is."""
+        return self._threads.submit(self._final, number, tflite)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        self._client.close(timeout=_CONNECT_S)
+        self._threads.shutdown(cancel_futures=True)
+
+    def _trial(self, number: int, proposal: Proposal) -> Outcome:
+        train, board = self._needs
+        trained = self._submit(train, farm_worker.train, number, proposal)
+        if proposal.fidelity < 1.0:  # screened: the host has judged it, no board is needed
+            return Outcome(self._answer(trained).trial)
+        return self._answer(self._submit(board, farm_worker.measure, trained))
+
+    def _final(self, number: int, tflite: bytes) -> Final:
+        return self._answer(self._submit(self._needs[1], farm_worker.final, number, tflite))
+
+    def _submit(self, need: str, job: Any, *arguments: Any) -> distributed.Future[Any]:
+        # Not pure: Dask would take equal arguments for an equal answer and never run it again.
+        return self._client.submit(job, self._ticket, *arguments, resources={need: 1}, pure=False)
+
+    def _answer(self, future: distributed.Future[Any]) -> Any:
+        """The job's answer. Raises its error, WorkerDied or BenchError."""
+        while True:
+            try:
+                answer = future.result(timeout=_LOOK_S)
+                break
+            except TimeoutError:
+                if future.status == "error":  # the job's own
+                    raise
+                self._check_patience()
+            except distributed.KilledWorker as error:
+                raise WorkerDied(
+                    f"every worker that tried a job died (out of memory?): {error}"
+                ) from error
+            except distributed.CancelledError as error:
+                raise BenchError(f"the farm went away: {error}; run again to go on") from error
+        if isinstance(answer, Failed):
+            told = answer.error
+            told.args = (f"{told} (on {answer.host}, what was saved is in {answer.folder})",)
+            raise told
+        return answer
+
+    def _check_patience(self) -> None:
+        """Raises BenchError once nobody has been there to train or to measure for too long."""
+        if self._closed.is_set():
+            raise BenchError("the search has ended")
+        slots = self._look()
+        for need in self._needs:
+            if not slots[need] and time.monotonic() - self._seen[need] > self._patience_s:
+                what = "trains" if need == TRAIN else f"has {need}"
+                raise BenchError(
+                    f"no worker of the farm {what} any more, for {self._patience_s:.0f} s; "
+                    "start one (hil farm worker), then run again to go on"
+                )
+
+    def _look(self) -> Counter[str]:
+        """What the connected workers offer, not older than a moment."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked > _LOOK_S and self._client.status == "running":
+                self._slots, self._looked = resources(self._client), now
+                self._seen.update({need: now for need in self._needs if self._slots[need]})
+            return self._slots
+
+
+def connect(address: str) -> distributed.Client:
+    """A connection to the scheduler at `address`. Raises UserError if there is none."""
+    try:
+        return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no farm at {address!r}: {error}; there: hil farm scheduler, "
+            "here: its address, such as tcp://host:8786"
+        ) from error
+
+
+def resources(client: distributed.Client) -> Counter[str]:
+    """How many there are of each resource, over all connected workers."""
+    slots: Counter[str] = Counter()
+    for worker in client.scheduler_info(n_workers=-1)["workers"].values():
+        slots.update({name: int(count) for name, count in worker["resources"].items()})
+    return slots
+
+
+def check_slots(slots: Counter[str], board: str, address: str) -> None:
+    """Raises UserError if no connected worker has the board, or none trains."""
+    if not slots[board_resource(board)]:
+        boards = sorted(name.partition(":")[2] for name in slots if name != TRAIN)
+        there = f"boards there: {', '.join(boards)}" if boards else "no worker has a board"
+        raise UserError(
+            f"no worker of the farm at {address} has board {board} ({there}); "
+            f"where it is: hil farm worker {address} --board {board}"
+        )
+    if not slots[TRAIN]:
+        raise UserError(
+            f"no worker of the farm at {address} trains; somewhere: hil farm worker {address}"
+        )

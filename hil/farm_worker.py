@@ -1,0 +1,197 @@
+"""What runs in the workers of a farm: train anywhere, measure where the board is.
+
+A worker's Dask resources say what it does: one training at a time (`TRAIN`: torch's random state
+belongs to the process), one thing at a time on each of its boards (`board_resource`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from compress.cache_folder import cache_folder
+from compress.errors import HilError, UserError
+from compress.pipeline import prefix_cache
+from compress.tasks import get_task
+from compress.types import Dataset
+from hil.cache import hash_of
+from hil.candidate import Context, Outcome, Prepared, final_figures, measure_prepared, prepare
+from hil.engine import Proposal
+from hil.journal import Journal
+from hil.measure import Bench
+from hil.provenance import provenance
+from hil.start import Start
+from hil.store import Final
+from hil.targets import open_target
+from hil.trial_json import trial_from_json, trial_to_json
+from hil.types import Provenance
+
+T = TypeVar("T")
+
+TRAIN = "train"
+_MOST_CONTEXTS = 8
+_ROOT = Path(__file__).resolve().parent.parent
+
+_lock = threading.Lock()
+_contexts: OrderedDict[str, Context] = OrderedDict()
+_provenance = functools.cache(provenance)
+
+
+def board_resource(name: str) -> str:
+    """The resource that a worker with board `name` has one of."""
+    return f"board:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What comes with every job: where the search starts from, and what must be equal here.
+
+    `session` is unique to one search process; `provenance` is that of the machine it runs on.
+    """
+
+    session: str
+    start: Start
+    code: str
+    data_sha256: str
+    provenance: Provenance
+
+    @classmethod
+    def of(cls, start: Start, session: str) -> Ticket:
+        """The ticket for a search that this machine runs. Raises UserError as `provenance` does."""
+        data = data_sha256(get_task(start.task).load())
+        return cls(session, start, code_id(), data, provenance(start.board, start.seed))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Failed:
+    """A job that raised: the error, on which machine, and its folder with what was saved."""
+
+    error: HilError
+    host: str
+    folder: Path
+
+
+def train(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Failed:
+    """The half of a trial that needs no board."""
+    return _answer(ticket, lambda context: prepare(context, number, proposal))
+
+
+def measure(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
+    """The half that needs the board, unless this machine's journal has the answer."""
+    if isinstance(prepared, Failed):
+        return prepared
+    return _answer(ticket, lambda context: _measure(context, ticket, prepared))
+
+
+def final(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
+    """A finished network on the test split; needs the board, unless the journal has the answer."""
+    return _answer(ticket, lambda context: _final(context, ticket, number, tflite))
+
+
+def code_id() -> str:
+    """What decides about results beside the data: our sources and torch, in a few words."""
+    return f"hil-compress {version('hil-compress')} ({_sources()}), torch {version('torch')}"
+
+
+@functools.cache
+def _sources() -> str:
+    files = [path for name in ("compress", "hil") for path in (_ROOT / name).rglob("*.py")]
+    files += [path for path in (_ROOT / "firmware").rglob("*") if path.is_file()]
+    return hash_of((), files)[:12]
+
+
+def data_sha256(data: Dataset) -> str:
+    """Hash of a task's samples and labels, split by split."""
+    digest = hashlib.sha256()
+    for split in (data.train, data.val, data.test):
+        for array in (split.x, split.y):
+            digest.update(f"{array.dtype} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
+    """Raises what `measure_prepared` raises. The provenance becomes that of the bench."""
+    if prepared.model is None:
+        return Outcome(prepared.trial)
+    here = _provenance(context.board, ticket.start.seed)
+    trial = replace(prepared.trial, provenance=here)
+    network = hashlib.sha256(prepared.tflite).hexdigest()
+    key = hash_of([ticket.session, trial.genome.key, repr(trial.fidelity), network])
+    if known := _journal().find(key):
+        return Outcome(replace(trial_from_json(known), number=trial.number), prepared.tflite)
+    outcome = measure_prepared(context, replace(prepared, trial=trial))
+    _journal().keep(key, trial_to_json(outcome.trial))
+    return outcome
+
+
+def _final(context: Context, ticket: Ticket, number: int, tflite: bytes) -> Final:
+    key = hash_of([ticket.session, "final", str(number), hashlib.sha256(tflite).hexdigest()])
+    if known := _journal().find(key):
+        return Final(**known)
+    figures = final_figures(context, number, tflite)
+    _journal().keep(key, asdict(figures))
+    return figures
+
+
+def _journal() -> Journal:
+    return Journal(cache_folder() / "farm" / "journal")
+
+
+def _answer(ticket: Ticket, job: Callable[[Context], T]) -> T | Failed:
+    """The job's answer; our errors are values, since the searching process adds where they arose."""
+    try:
+        return job(_context(ticket))
+    except HilError as error:
+        return Failed(error, socket.gethostname(), _folder(ticket))
+
+
+def _folder(ticket: Ticket) -> Path:
+    """Where this machine keeps what failed: the run's own folder may be on another."""
+    return cache_folder() / "farm" / f"{ticket.start.folder.name}-{ticket.session}"
+
+
+def _context(ticket: Ticket) -> Context:
+    """One context per process and search; the least recently used goes."""
+    with _lock:
+        if ticket.session in _contexts:
+            _contexts.move_to_end(ticket.session)
+        else:
+            _contexts[ticket.session] = _open(ticket)
+        if len(_contexts) > _MOST_CONTEXTS:
+            _contexts.popitem(last=False)[1].bench.close()
+        return _contexts[ticket.session]
+
+
+def _open(ticket: Ticket) -> Context:
+    """As `Start.open`, but without a look at compiler and emulator: who only trains has none.
+
+    Raises UserError where results would not be those of the searching machine.
+    """
+    start = ticket.start
+    if code_id() != ticket.code:
+        raise UserError(
+            f"this worker has {code_id()}, the search {ticket.code}: "
+            "install the same version on every machine and restart its worker"
+        )
+    original = start.original()
+    if data_sha256(original.data) != ticket.data_sha256:
+        raise UserError(
+            f"this worker's data of task {start.task} are not those of the search: "
+            "make them anew with the same versions of all packages (constraints.txt)"
+        )
+    return Context(
+        original,
+        start.board,
+        Bench(start.board, open_target),
+        _folder(ticket),
+        ticket.provenance,
+        prefix_cache(original),
+    )
