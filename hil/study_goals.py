@@ -1,0 +1,200 @@
+"""Whether a study reached what it set out for: one verdict with its numbers for each goal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from hil import words
+from hil.study_floors import (
+    Choice,
+    Cost,
+    aims,
+    arm_names,
+    chosen_numbers,
+    kinds,
+    ratios_to,
+    references,
+)
+from hil.study_result import StudyResult
+from hil.study_stats import LEAST_SEEDS, by_seed, holm, mean_and_spread, p_below, smallest_p
+from hil.study_volume import Curves
+
+ADAPTIVE = "adaptive"
+# Searches that the adaptive one is to beat: the last without gates, warm start and fidelities.
+RIVALS = ("random", "tpe", "nsga2")
+GOAL_FLOOR_POINTS = 1.0
+GOAL_RATIO = 0.5
+GOAL_MEASUREMENTS = 200
+SIGNIFICANT = 0.05
+_HALVED: tuple[Cost, ...] = ("model flash", "count", "energy")
+# Ratios are quotients of integers: this is rounding.
+_EQUAL = 1e-9
+Verdict = Literal["reached", "not reached", "not decided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A goal in words, its verdict, and the numbers behind it."""
+
+    goal: str
+    verdict: Verdict
+    numbers: str
+
+
+def judge(
+    result: StudyResult, choices: Sequence[Choice], curves: Mapping[str, Curves]
+) -> tuple[Judged, ...]:
+    """All goals: each half, no fixed recipe better in any seed, more volume than other searches."""
+    return (
+        *(_half(result, choices, cost) for cost in _HALVED),
+        _no_recipe_better(result, choices),
+        _more_volume(result, curves),
+    )
+
+
+def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> Judged:
+    goal = f"{cost} at most {words.times(GOAL_RATIO)} of int8-only at -{GOAL_FLOOR_POINTS:g} point"
+    mine = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, cost)
+    if cost not in aims(result):
+        return Judged(goal, "not decided", f"not known on {result.board.name}")
+    if not mine:
+        return Judged(goal, "not decided", f"arm {ADAPTIVE} has no trials")
+    ratios = [mine[seed].ratio for seed in sorted(mine)]
+    int8 = references(result)
+    at_once = [
+        ratios_to(choice.trial, int8[seed], result.board)[cost] if choice.trial else 1.0
+        for seed, choice in by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, "weighted").items()
+    ]
+    numbers = (
+        f"{spread(ratios)} (by seed {listed(ratios)}); "
+        f"{words.times(fmean(at_once))} in the networks of the best weighted mean"
+    )
+    return Judged(goal, _verdict(fmean(ratios) <= GOAL_RATIO), numbers)
+
+
+def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
+    goal = (
+        f"in every seed at least as good as the best fixed arm at -{GOAL_FLOOR_POINTS:g} point "
+        "in the weighted mean"
+    )
+    mine = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, "weighted")
+    fixed = [
+        choice
+        for arm, kind in kinds(result).items()
+        if kind != "search"
+        for choice in by_seed(choices, arm, GOAL_FLOOR_POINTS, "weighted").values()
+    ]
+    best = {
+        seed: min((c for c in fixed if c.seed == seed), key=lambda c: c.ratio)
+        for seed in sorted(mine.keys() & {choice.seed for choice in fixed})
+    }
+    if not best:
+        return Judged(goal, "not decided", "no seed has both")
+    good = [seed for seed, other in best.items() if mine[seed].ratio <= other.ratio + _EQUAL]
+    each = ", ".join(
+        f"{mine[seed].ratio:.3f} against {other.ratio:.3f} ({other.arm})"
+        for seed, other in best.items()
+    )
+    numbers = f"in {len(good)} of {words.number_of(len(best), 'seed')}: {each}"
+    return Judged(goal, _verdict(len(good) == len(best)), numbers)
+
+
+def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
+    count = min(GOAL_MEASUREMENTS, result.budget_measurements)
+    goal = f"hypervolume at {count} measurements above {', '.join(RIVALS)}, p < {SIGNIFICANT}"
+    missing = [arm for arm in (ADAPTIVE, *RIVALS) if arm not in curves]
+    if missing:
+        return Judged(goal, "not decided", f"no trials of {', '.join(missing)}")
+    mine = curves[ADAPTIVE].at_count(count)
+    p_values = p_above(curves, RIVALS, count)
+    adjusted = holm(p_values)
+    each = []
+    for arm in RIVALS:
+        theirs = curves[arm].at_count(count)
+        seeds = mine.keys() & theirs.keys()
+        more = fmean(mine[seed] - theirs[seed] for seed in seeds) if seeds else 0.0
+        each.append(f"{arm} {more:+.4f} ({_p(p_values[arm])}, Holm {_p(adjusted[arm])})")
+    numbers = f"{spread(list(mine.values()), 4)}; to {'; '.join(each)}"
+    known = [p for p in p_values.values() if p is not None]
+    if len(known) < len(RIVALS):
+        return Judged(goal, "not decided", f"{numbers}; {too_few(len(mine))}")
+    # To be above all of them, each test has to be passed: that needs no correction (Berger 1982).
+    return Judged(goal, _verdict(max(known) < SIGNIFICANT), numbers)
+
+
+def p_above(
+    curves: Mapping[str, Curves], arms: Iterable[str], measurements: int
+) -> dict[str, float | None]:
+    """By arm, whether the adaptive one's hypervolume is above its own, in the seeds of both."""
+    mine = curves[ADAPTIVE].at_count(measurements)
+    found = {}
+    for arm in arms:
+        theirs = curves[arm].at_count(measurements)
+        found[arm] = p_below([theirs[s] - mine[s] for s in sorted(mine.keys() & theirs.keys())])
+    return found
+
+
+def gaps(result: StudyResult) -> list[str]:
+    """What keeps a study from being complete, in words; nothing if it is."""
+    int8, begun = references(result), {(t.arm, t.seed) for t in result.traces if t.trials}
+    found = [f"seed {seed} has no int8 network" for seed in result.seeds if seed not in int8]
+    for arm in arm_names(result):
+        without = [str(seed) for seed in result.seeds if (arm, seed) not in begun]
+        if without:
+            found.append(f"{arm} has no trials in seed {', '.join(without)}")
+    for trace in result.traces:
+        measured = sum(trial.measurement is not None for trial in trace.trials)
+        spent = sum(trial.epochs for trial in trace.trials)
+        dearest = max((trial.epochs for trial in trace.trials), default=0.0)
+        if (
+            trace.kind == "search"
+            and measured < result.budget_measurements
+            and spent + dearest < result.budget_epochs
+        ):
+            found.append(f"{trace.arm}, seed {trace.seed}, has budget left ({measured} measured)")
+    untested = sum(
+        number not in result.finals.get(seed, {})
+        for seed, numbers in chosen_numbers(result).items()
+        for number in numbers
+    )
+    if untested:
+        found.append(f"{words.number_of(untested, 'chosen network')} not run on the test split")
+    return found
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Mean ± standard deviation, or the one value."""
+    mean, deviation = mean_and_spread(values)
+    text = f"{mean:.{digits}f}"
+    return text if deviation is None else f"{text} ± {deviation:.{digits}f}"
+
+
+def listed(values: Iterable[float]) -> str:
+    """As `0.42 0.40 0.45`."""
+    return " ".join(f"{value:.2f}" for value in values)
+
+
+def too_few(seeds: int) -> str:
+    """Why there is no p."""
+    return (
+        f"with {words.number_of(seeds, 'seed')} the smallest possible p is "
+        f"{smallest_p(seeds):.3g}: no test below {LEAST_SEEDS} seeds"
+    )
+
+
+def p_text(p: float | None) -> str:
+    """Two digits, or a dash where there was no test."""
+    if p is None:
+        return "–"
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
+
+
+def _p(p: float | None) -> str:
+    return "no p" if p is None else f"p = {p_text(p)}"
+
+
+def _verdict(is_reached: bool) -> Verdict:
+    return "reached" if is_reached else "not reached"
