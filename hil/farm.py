@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,7 +22,8 @@ from hil import farm_worker
 from hil.candidate import Outcome
 from hil.engine import Proposal
 from hil.errors import BenchError
-from hil.farm_worker import TRAIN, Failed, Ticket, board_resource
+from hil.farm_nodes import TRAIN, board_resource
+from hil.farm_worker import Failed, Ticket
 from hil.start import Start
 from hil.store import Final
 from hil.workers import WorkerDied
@@ -97,11 +99,13 @@ class FarmPool:
     def _final(self, number: int, tflite: bytes) -> Final:
         return self._answer(self._submit(self._needs[1], farm_worker.final, number, tflite))
 
-    def _submit(self, need: str, job: Any, *arguments: Any) -> distributed.Future[Any]:
+    def _submit(
+        self, need: str, job: Callable[..., T | Failed], *arguments: Any
+    ) -> distributed.Future[T | Failed]:
         # Not pure: Dask would take equal arguments for an equal answer and never run it again.
         return self._client.submit(job, self._ticket, *arguments, resources={need: 1}, pure=False)
 
-    def _answer(self, future: distributed.Future[Any]) -> Any:
+    def _answer(self, future: distributed.Future[T | Failed]) -> T:
         """The job's answer. Raises its error, WorkerDied or BenchError."""
         while True:
             try:

@@ -1,4 +1,8 @@
-"""The processes of a farm: one scheduler, and workers with what they offer."""
+"""The processes of a farm: one scheduler, and workers with what they offer.
+
+A worker's Dask resources say what it does: one training at a time in a process (`TRAIN`: torch's
+random state is the process's), one thing at a time on each of its boards (`board_resource`).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,18 @@ from distributed import Nanny, Scheduler
 
 from compress.errors import UserError
 from hil.errors import BenchError
-from hil.farm_worker import TRAIN, board_resource
 
+TRAIN = "train"
 # How many workers may die of one job before it is taken to be the job's fault.
 _ALLOWED_FAILURES = 3
 _CONNECT_S = 30
 # Dask's pages about the cluster: for who is on the machine only.
 _PAGES = "127.0.0.1:0"
+
+
+def board_resource(name: str) -> str:
+    """The resource that a worker with board `name` has one of."""
+    return f"board:{name}"
 
 
 def offers(boards: Sequence[str], trainers: int) -> list[dict[str, float]]:

@@ -1,7 +1,7 @@
 """What runs in the workers of a farm: train anywhere, measure where the board is.
 
-A worker's Dask resources say what it does: one training at a time (`TRAIN`: torch's random state
-belongs to the process), one thing at a time on each of its boards (`board_resource`).
+Of one process's jobs at most one trains and at most one is on each of its boards: their Dask
+resources see to it (`hil.farm_nodes`).
 """
 
 from __future__ import annotations
@@ -36,18 +36,12 @@ from hil.types import Provenance
 
 T = TypeVar("T")
 
-TRAIN = "train"
 _MOST_CONTEXTS = 8
 _ROOT = Path(__file__).resolve().parent.parent
 
 _lock = threading.Lock()
 _contexts: OrderedDict[str, Context] = OrderedDict()
 _provenance = functools.cache(provenance)
-
-
-def board_resource(name: str) -> str:
-    """The resource that a worker with board `name` has one of."""
-    return f"board:{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +140,7 @@ def _journal() -> Journal:
 
 
 def _answer(ticket: Ticket, job: Callable[[Context], T]) -> T | Failed:
-    """The job's answer; our errors are values, since the searching process adds where they arose."""
+    """The job's answer; our errors are values, so that they come with where they arose."""
     try:
         return job(_context(ticket))
     except HilError as error:
