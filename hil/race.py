@@ -1,0 +1,69 @@
+"""One arm of a study on its way: an engine, fed from the store, within its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hil.arms import Arm
+from hil.engine import Engine, Proposal
+from hil.study_result import ArmTrace
+from hil.types import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class ArmBudget:
+    """What every arm may use in each seed: networks trained in full, and epochs of training."""
+
+    measurements: int
+    epochs: float
+
+
+class Race:
+    """Asks and tells as far as the answers are known; what is missing is for others to try.
+
+    Everything counts in full against the budget, also what another arm has paid for before.
+    """
+
+    def __init__(self, arm: Arm, engine: Engine, budget: ArmBudget) -> None:
+        self.arm = arm
+        self.told: list[Trial] = []
+        self.over = False
+        self._engine = engine
+        self._left = budget.measurements
+        self._epochs_left = budget.epochs
+        self._batch: list[Proposal] = []
+
+    def advance(self, find: Callable[[Proposal], Trial | None]) -> list[Proposal]:
+        """Go on until an answer is missing; what is missing of the batch, none when it is over."""
+        while not self.over:
+            if not self._batch:
+                self._batch = self._within_budget(self._engine.ask())
+                if not self._batch:
+                    self.over = True
+                    break
+            found = [find(proposal) for proposal in self._batch]
+            missing = [p for p, trial in zip(self._batch, found, strict=True) if trial is None]
+            if missing:
+                return missing
+            trials = [trial for trial in found if trial is not None]
+            self._engine.tell(trials)
+            self.told += trials
+            self._batch = []
+        return []
+
+    def trace(self, seed: int) -> ArmTrace:
+        """What it was told so far."""
+        return ArmTrace(self.arm.name, self.arm.kind, seed, tuple(self.told))
+
+    def _within_budget(self, batch: list[Proposal]) -> list[Proposal]:
+        """As much of the batch as the budget has left, in its order."""
+        for length, proposal in enumerate(batch):
+            epochs = proposal.genome.epochs * proposal.fidelity
+            full = proposal.fidelity == 1.0
+            if self._epochs_left < epochs or (full and self._left == 0):
+                self._left = 0
+                return batch[:length]
+            self._epochs_left -= epochs
+            self._left -= full
+        return batch

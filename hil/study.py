@@ -1,0 +1,204 @@
+"""A study: every arm with every seed over one store per seed, so that nothing is run twice.
+
+A trial is a pure function of original network and proposal, and an engine of what it is told:
+an arm is replayed from the store up to the first proposal that the store does not have. So a study
+goes on where it ended, however it ended, and what one arm has tried answers the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compress.network import Original
+from compress.train import accuracy
+from hil.arms import Arm
+from hil.artifacts import kept
+from hil.batch import record
+from hil.board import board_sha256
+from hil.candidate import Outcome
+from hil.engine import Proposal
+from hil.goal import Goal
+from hil.pool import LocalPool, Pool
+from hil.race import ArmBudget, Race
+from hil.start import Start
+from hil.store import Final, RunIdentity, Store
+from hil.study_floors import chosen_numbers
+from hil.study_result import StudyResult
+from hil.types import Board, Trial
+from hil.workers import result_of
+
+# The loosest floor that is compared, in points below the float network: what searches aim at.
+FLOOR_POINTS = 2.0
+Show = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StudySettings:
+    """What to compare. `minutes` is when this call stops; the next one goes on."""
+
+    task: str
+    board: Board
+    folder: Path
+    seeds: tuple[int, ...]
+    arms: tuple[Arm, ...]
+    budget: ArmBudget
+    minutes: float
+    processes: int = 2
+
+
+@dataclass(slots=True)
+class Deadline:
+    """When to stop starting trials, on the monotonic clock."""
+
+    minutes: float
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() - self.began > 60 * self.minutes
+
+
+def study(settings: StudySettings, show: Show) -> StudyResult:
+    """Run what is missing of the study, seed after seed; the result may be partial.
+
+    `show` is told the share done (0..1) and what is being done. Raises BenchError, Mismatch and
+    UserError as a search does, with every finished trial kept.
+    """
+    deadline = Deadline(settings.minutes)
+    races: dict[int, list[Race]] = {}
+    originals: dict[int, Mapping[str, float]] = {}
+    finals: dict[int, Mapping[int, Final]] = {}
+    for index, seed in enumerate(settings.seeds):
+        place = settings.folder / f"seed-{seed}"
+
+        def show_seed(share: float, text: str, index: int = index, seed: int = seed) -> None:
+            show((index + share) / len(settings.seeds), f"seed {seed}: {text}")
+
+        if deadline.over and not (place / "original.pt").exists():
+            break
+        place.mkdir(parents=True, exist_ok=True)
+        start = Start.prepare(settings.task, settings.board, seed, place)
+        original = start.original()
+        identity = RunIdentity(
+            settings.task, settings.board.name, seed, board_sha256(settings.board)
+        )
+        with Store.open(place, identity) as store:
+            originals[seed] = _float_accuracies(store, original)
+            goal = Goal.of(settings.board, originals[seed]["val"] - FLOOR_POINTS / 100)
+            races[seed] = [
+                Race(arm, arm.open(original, goal, seed), settings.budget) for arm in settings.arms
+            ]
+            store.begin_session(goal.accuracy)
+            with LocalPool(settings.processes, start.open) as pool:
+                run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
+                part = _result(settings, {seed: races[seed]}, originals, finals)
+                measure_finals(chosen_numbers(part)[seed], store, pool, deadline, show_seed)
+            store.end_session("minutes" if deadline.over else "exhausted")
+            finals[seed] = {final.number: final for final in store.finals()}
+    return _result(settings, races, originals, finals)
+
+
+def run_races(
+    races: list[Race],
+    store: Store,
+    pool: Pool,
+    deadline: Deadline,
+    budget: ArmBudget,
+    show: Show,
+) -> None:
+    """All arms side by side: whatever any of them waits for is tried next, in turn."""
+    known = {(trial.genome.key, trial.fidelity): trial for trial in store.trials()}
+    running: dict[Future[Outcome], Proposal] = {}
+    number = store.next_number()
+
+    def find(proposal: Proposal) -> Trial | None:
+        return known.get(proposal.key)
+
+    while True:
+        wanted = [race.advance(find) for race in races]
+        under_way = {proposal.key for proposal in running.values()}
+        for proposal in _in_turn(wanted):
+            if len(running) >= pool.count or deadline.over:
+                break
+            if proposal.key not in under_way:
+                running[pool.trial(number, proposal)] = proposal
+                under_way.add(proposal.key)
+                number += 1
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            proposal = running.pop(future)
+            outcome = result_of(future)
+            record(store, outcome)
+            known[proposal.key] = outcome.trial
+        show(*_progress(races, budget))
+
+
+def measure_finals(
+    numbers: Iterable[int], store: Store, pool: Pool, deadline: Deadline, show: Show
+) -> None:
+    """Figures on the test split for the chosen networks.
+
+    A network that only its row in an imported log tells of is made again, and counts if it comes
+    out the same to the byte of its program.
+    """
+    done = {final.number for final in store.finals()}
+    trials = {trial.number: trial for trial in store.trials()}
+    missing = sorted(set(numbers) - done)
+    for index, number in enumerate(missing):
+        if deadline.over:
+            return
+        show(0.99, f"test split, {index}/{len(missing)} networks")
+        trial, path = trials[number], kept(store.folder, number)
+        if not path.exists():
+            again = result_of(pool.trial(number, Proposal(trial.genome)))
+            if again.trial.program_sha256 != trial.program_sha256:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(again.tflite)
+        store.add_final(result_of(pool.final(number, path.read_bytes())))
+
+
+def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
+    """The float network's accuracy by split, measured once per store."""
+    if "test" not in store.originals():
+        for split in ("val", "test"):
+            samples = getattr(original.data, split)
+            store.set_original(split, accuracy(original.module, samples))
+    return dict(store.originals())
+
+
+def _in_turn(wanted: list[list[Proposal]]) -> list[Proposal]:
+    """The first that each arm waits for, then the second of each, and so on."""
+    longest = max(map(len, wanted), default=0)
+    return [one[place] for place in range(longest) for one in wanted if place < len(one)]
+
+
+def _progress(races: list[Race], budget: ArmBudget) -> tuple[float, str]:
+    """Share done, and the arms that still run with their measurements."""
+    full = {race.arm.name: sum(t.fidelity == 1.0 for t in race.told) for race in races}
+    done = sum(1.0 if race.over else full[race.arm.name] / budget.measurements for race in races)
+    going = [f"{race.arm.name} {full[race.arm.name]}" for race in races if not race.over]
+    return done / len(races), f"{len(races) - len(going)}/{len(races)} arms, {', '.join(going)}"
+
+
+def _result(
+    settings: StudySettings,
+    races: Mapping[int, list[Race]],
+    originals: Mapping[int, Mapping[str, float]],
+    finals: Mapping[int, Mapping[int, Final]],
+) -> StudyResult:
+    return StudyResult(
+        task=settings.task,
+        board=settings.board,
+        budget_measurements=settings.budget.measurements,
+        budget_epochs=settings.budget.epochs,
+        seeds=tuple(races),
+        traces=tuple(race.trace(seed) for seed, some in races.items() for race in some),
+        originals=originals,
+        finals=finals,
+    )
