@@ -1,0 +1,217 @@
+"""A farm of real processes: whoever dies, no trial is lost and none is measured twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import farm_preload
+import pytest
+
+from compress.cache_folder import cache_folder
+from compress.errors import UserError
+from compress.genome import Distill, Genome, Prune, Quantize
+from hil.batch import run_batch
+from hil.board import board_sha256, load_board
+from hil.engine import Proposal
+from hil.errors import BenchError
+from hil.farm import FarmPool
+from hil.goal import Goal
+from hil.pool import LocalPool
+from hil.progress import SearchProgress
+from hil.start import Start
+from hil.stop import StopRule
+from hil.store import RunIdentity, Store
+from hil.types import Trial
+
+CODE = (
+    "import sys, typer; from hil import cli_farm; from hil.cli import errors_as_lines\n"
+    "app = typer.Typer(); cli_farm.register(app)\n"
+    "with errors_as_lines(): app()"
+)
+BOARD = "m3"
+LIMIT_S = 120.0
+SHORT = Proposal(Genome((Quantize(),)))
+PROPOSALS = [
+    SHORT,
+    *(
+        Proposal(Genome((Prune((keep,), scope="uniform", epochs=epochs), Quantize((bits,)))))
+        for keep in (0.75, 0.5)
+        for epochs in (0, 1)
+        for bits in (8, 4)
+    ),
+    Proposal(Genome((Distill(width=0.5, epochs=1), Quantize()))),
+    Proposal(Genome((Prune((0.5,), scope="uniform", epochs=1), Quantize())), 0.5),
+    Proposal(Genome((Prune((0.25,) * 99, epochs=1), Quantize()))),  # infeasible: no such groups
+]
+
+
+@dataclass
+class Farm:
+    """Processes started by the command, all with one cache of their own."""
+
+    folder: Path
+    address: str = ""
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def run(self, *arguments: str, dies: str = "") -> subprocess.Popen[str]:
+        """Start `hil farm ...`; returns once it is ready."""
+        environment = {
+            **os.environ,
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "DASK_DISTRIBUTED__WORKER__PRELOAD": farm_preload.__file__,
+            "PYTHONPATH": str(Path(farm_preload.__file__).parent),
+            "FARM_LOG": str(self.folder / "log"),
+            "FARM_DIES": dies,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", CODE, "farm", *arguments, "--json"],
+            cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self.processes.append(process)
+        assert process.stdout is not None
+        timer = threading.Timer(LIMIT_S, process.kill)
+        timer.start()
+        ready = process.stdout.readline()
+        timer.cancel()
+        assert ready, f"{arguments} ended with {process.wait()}"
+        self.address = json.loads(ready)["address"]
+        return process
+
+    def work(self, *arguments: str, dies: str = "") -> subprocess.Popen[str]:
+        return self.run("worker", self.address, *arguments, dies=dies)
+
+    def log(self) -> list[tuple[tuple[str, float], str]]:
+        """What was measured, by which kind of worker."""
+        lines = (self.folder / "log").read_text().splitlines()
+        parts = [line.split() for line in lines]
+        return [((key, float(fidelity)), worker) for key, fidelity, worker in parts]
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to a worker and its processes."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(LIMIT_S)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    folder = tmp_path_factory.mktemp("run")
+    return Start.prepare("digits", load_board(BOARD), 0, folder)
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A scheduler and a worker that trains."""
+    farm = Farm(tmp_path_factory.mktemp("farm"))
+    cache = farm.folder / "cache" / "hil-compress"
+    cache.mkdir(parents=True)
+    for entry in cache_folder().iterdir():  # what is built once, but no trained network
+        if entry.name not in ("prefixes", "farm"):
+            (cache / entry.name).symlink_to(entry)
+    try:
+        farm.run("scheduler", "--port", "0")
+        farm.work()
+        yield farm
+    finally:
+        for process in farm.processes:
+            kill(process)
+
+
+def tried(proposals: list[Proposal], start: Start, pool: FarmPool) -> list[Trial]:
+    """A batch, run into the store of the run's folder."""
+    board = start.board
+    budget = SimpleNamespace(trials=100, minutes=60.0, patience_trials=100, accuracy=0.9)
+    identity = RunIdentity(start.task, board.name, start.seed, board_sha256(board))
+    with Store.open(start.folder, identity) as store, SearchProgress(budget) as progress:
+        store.begin_session(budget.accuracy)
+        rule = StopRule(budget, Goal.of(board, budget.accuracy))
+        trials = run_batch(proposals, store, pool, rule, progress)
+        assert sorted(t.number for t in store.trials()) == sorted(t.number for t in trials)
+    return trials
+
+
+def result(trial: Trial) -> object:
+    """What must not depend on where a trial ran."""
+    return trial.accuracy, trial.measurement, trial.program_sha256, trial.estimate
+
+
+def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> None:
+    """One bench dies for good with its first answer unsent, the other in its first measurement."""
+    benches = [farm.work("--board", BOARD, dies=dies) for dies in ("answering", "measuring")]
+    with FarmPool(farm.address, start) as pool:
+        assert pool.count == 3 + 2 + 2
+        trials = tried(PROPOSALS, start, pool)
+        final = pool.final(trials[0].number, (start.folder / "trials/0000.tflite").read_bytes())
+        assert final.result(LIMIT_S).total == 200
+    assert [(t.genome.key, t.fidelity) for t in trials] == [p.key for p in PROPOSALS]
+    assert [t.state for t in trials[-2:]] == ["screened", "infeasible"]
+    assert {t.state for t in trials[:-2]} == {"measured"}
+    assert {path.name for path in farm.folder.glob("died-*")} == {
+        "died-answering", "died-measuring",
+    }  # fmt: skip
+    assert benches[0].wait(LIMIT_S) == -signal.SIGKILL
+    log = farm.log()
+    assert Counter(key for key, _ in log) == Counter(p.key for p in PROPOSALS[:-2])
+    assert [worker for _, worker in log].count("answering") == 1
+    for proposal, trial in zip(PROPOSALS[3:5], trials[3:5], strict=True):
+        with LocalPool(1, replace(start, folder=start.folder / "local").open) as local:
+            assert result(local.trial(0, proposal).result(LIMIT_S).trial) == result(trial)
+    kill(benches[1])
+
+
+def test_a_board_that_is_not_there(farm: Farm, start: Start) -> None:
+    """None at the start is the user's error; one that leaves is waited for, and not for ever."""
+    bench = farm.work("--board", BOARD, "--trainers", "0")
+    with pytest.raises(UserError, match=rf"board m4 \(boards there: {BOARD}\)"):
+        FarmPool(farm.address, replace(start, board=load_board("m4")))
+    with FarmPool(farm.address, start) as pool:
+        assert pool.count == 1 + 1 + 2
+        kill(bench)
+        waiting = pool.trial(0, SHORT)
+        late = farm.work("--board", BOARD, "--trainers", "0")
+        assert waiting.result(LIMIT_S).trial.state == "measured"
+    with FarmPool(farm.address, start, patience_s=1.0) as pool:
+        kill(late)
+        with pytest.raises(BenchError, match=f"no worker of the farm has board:{BOARD} any more"):
+            pool.trial(0, SHORT).result(LIMIT_S)
+    with pytest.raises(UserError, match="no worker has a board"):
+        FarmPool(farm.address, start)
+
+
+def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> None:
+    """Here: the worker has other sources than the search."""
+    bench = farm.work("--board", BOARD)
+    with FarmPool(farm.address, start) as pool:
+        pool._ticket = replace(pool._ticket, code="hil-compress 0.0.1")
+        with pytest.raises(UserError, match=r"the search hil-compress 0\.0\.1: .*\(on .*saved"):
+            pool.trial(0, SHORT).result(LIMIT_S)
+        running = pool.trial(0, PROPOSALS[2])
+    assert running.exception(LIMIT_S) is not None  # cancelled by leaving
+    kill(bench)
+
+
+def test_the_scheduler_goes_away(farm: Farm, start: Start) -> None:
+    """Last: the search stops with what it has, workers end by themselves, nothing hangs."""
+    bench = farm.work("--board", BOARD)
+    with FarmPool(farm.address, start) as pool:
+        kill(farm.processes[0])
+        with pytest.raises(BenchError, match="run again"):
+            pool.trial(0, SHORT).result(LIMIT_S)
+    assert bench.wait(LIMIT_S) == BenchError.exit_code
+    with pytest.raises(UserError, match="no farm at"):
+        FarmPool(farm.address, start)
