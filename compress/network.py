@@ -88,13 +88,13 @@ class Original:
 
 
 def space_of(original: Original) -> Space:
-    """What may vary for this network; a stage trains for one or two fine-tuning lengths."""
+    """What may vary for this network; a stage trains for a half, one or two fine-tuning lengths."""
     length = original.task.fine_tune.epochs
     norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in original.module.modules())
     return Space(
         groups=len(original.groups),
         layers=len(original.layers),
-        epochs=(length, 2 * length),
+        epochs=(length / 2, length, 2 * length),
         blocks=len(original.blocks),
         criteria=tuple(by for by in get_args(Criterion) if norms or by != "batch_norm"),
     )

@@ -69,7 +69,7 @@ class Space:
 
     groups: int
     layers: int
-    epochs: tuple[int, ...]
+    epochs: tuple[float, ...]
     blocks: int = 0
     criteria: tuple[Criterion, ...] = get_args(Criterion)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import Literal
 
-from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage, Teacher
 from compress.network import Original, space_of
 from hil.engine import Engine
 from hil.engines import open_engine
@@ -152,7 +152,7 @@ def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> St
         return Prune((keep,), scope="uniform", epochs=epochs, rate=rate)
     if letter == "D":
         width = ratio**0.5 if "P" in order and "P" not in before else 1.0
-        teacher = "compressed" if "Q" in before else "original"
+        teacher: Teacher = "compressed" if "Q" in before else "original"
         return Distill(teacher=teacher, width=width, epochs=epochs, rate=rate)
     if bits == 8:
         return Quantize()
