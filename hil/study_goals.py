@@ -188,7 +188,7 @@ def too_few(seeds: int) -> str:
 def p_text(p: float | None) -> str:
     """Two digits, or a dash where there was no test."""
     if p is None:
-        return "–"
+        return "-"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 

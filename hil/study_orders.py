@@ -1,0 +1,52 @@
+"""How often each order of methods won: in the networks that the searches of a study ended with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hil import pareto
+from hil.study_floors import FLOORS_POINTS, Choice, keepers, kinds
+from hil.study_result import StudyResult
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Counts by order of stages (initials, see `Genome.order`) at one floor.
+
+    `won` counts, by arm, the networks of the best weighted mean (one for each seed that reached
+    the floor); `front` the non-dominated networks that keep the floor, of all search arms and seeds.
+    """
+
+    floor_points: float
+    won: dict[str, Counter[str]] = field(default_factory=dict)
+    front: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def all_won(self) -> Counter[str]:
+        """The wins in all arms together."""
+        return sum(self.won.values(), Counter())
+
+
+def orders_won(result: StudyResult, choices: Sequence[Choice]) -> tuple[Orders, ...]:
+    """By floor, over the search arms."""
+    found = {floor: Orders(floor) for floor in FLOORS_POINTS}
+    searches = [arm for arm, kind in kinds(result).items() if kind == "search"]
+    for choice in choices:
+        if choice.aim == "weighted" and choice.arm in searches and choice.trial is not None:
+            won = found[choice.floor_points].won.setdefault(choice.arm, Counter())
+            won[choice.trial.genome.order] += 1
+    for trace in result.traces:
+        if trace.arm in searches and trace.seed in result.originals:
+            original = result.originals[trace.seed]["val"]
+            for floor, orders in found.items():
+                best = pareto.front(keepers(trace, original, floor))
+                orders.front.update(trial.genome.order for trial in best)
+    return tuple(found.values())
+
+
+def most_frequent(orders: Sequence[Orders], at_most: int) -> list[str]:
+    """The orders that won most often over all floors, most first; equal ones by name."""
+    wins = sum((one.all_won for one in orders), Counter[str]())
+    return sorted(wins, key=lambda order: (-wins[order], order))[:at_most]

@@ -1,0 +1,173 @@
+"""The pictures of a study: hypervolume, smallest costs, orders. The adaptive arm stands out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from hil.plots import drawing, new_figure
+from hil.study_floors import FLOORS_POINTS, Choice, aims, kinds
+from hil.study_goals import ADAPTIVE
+from hil.study_orders import Orders, most_frequent
+from hil.study_result import StudyResult
+from hil.study_stats import by_seed
+from hil.study_volume import Curves, Floats, epoch_grid
+
+_INK, _FAINT, _LOUD = "#1f2933", "#8a96a3", "#d55e00"
+# For the other searches; Okabe and Ito's, without the adaptive arm's vermilion.
+_QUIET = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195")
+_DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
+_FLOOR_LOOKS = (("#0b3954", "o"), ("#3f88c5", "s"), ("#a2c8e8", "^"))
+_MOST_ORDERS = 10
+
+
+def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Figure:
+    """Mean hypervolume over measurements and over epochs, bands from the least to the most.
+
+    The fixed arms are faint lines without bands: they are many.
+    """
+    with drawing():
+        figure = new_figure(12.5, 5.0)
+        left, right = figure.subplots(1, 2, sharey=True)
+        counts = np.arange(result.budget_measurements + 1)
+        looks = _search_looks(result)
+        for arm, kind in kinds(result).items():
+            if arm not in curves:
+                continue
+            for axes, x, rows in (
+                (left, counts, np.vstack(list(curves[arm].by_count.values()))),
+                (right, epoch_grid(result), np.vstack(list(curves[arm].by_epochs.values()))),
+            ):
+                if kind == "search":
+                    _band(axes, x, rows, arm, *looks[arm])
+                else:
+                    axes.plot(x, rows.mean(axis=0), color=_FAINT, linewidth=0.8, alpha=0.7)
+        left.set_xlabel("measurements on the board")
+        right.set_xlabel("epochs of training, screening included")
+        left.set_ylabel("hypervolume (mean, least and most)")
+        left.set_xlim(0, result.budget_measurements)
+        right.set_xlim(0, epoch_grid(result)[-1])
+        left.set_ylim(bottom=0)
+        handles = left.get_legend_handles_labels()[0]
+        handles.append(Line2D([], [], color=_FAINT, linewidth=0.8, label="fixed arms, each"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=4)
+        return figure
+
+
+def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
+    """The smallest ratios to int8 that every arm reached, by cost and floor; a row for each arm.
+
+    Mean and standard deviation over the seeds; hollow where not every seed reached the floor.
+    """
+    panels = [aim for aim in aims(result) if aim != "image flash"]
+    arms = sorted(kinds(result), key=lambda arm: _row(result, arm))
+    with drawing():
+        figure = new_figure(12.5, 1.6 + 0.33 * len(arms))
+        for axes, aim in zip(
+            np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True
+        ):
+            for index, (floor, (color, marker)) in enumerate(
+                zip(FLOORS_POINTS, _FLOOR_LOOKS, strict=True)
+            ):
+                for row, arm in enumerate(arms):
+                    found = by_seed(choices, arm, floor, aim).values()
+                    if found:
+                        y = row + 0.24 * (index - 1)
+                        _dot(axes, y, list(found), color, marker)
+            axes.axvline(1.0, color=_FAINT, linewidth=1, linestyle=":")
+            axes.set_title("weighted mean" if aim == "weighted" else aim, fontsize=10)
+            axes.set_xlim(0, None)
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.set_yticks(range(len(arms)), arms)
+            axes.set_ylim(len(arms) - 0.4, -0.6)
+            axes.grid(visible=False, axis="y")
+            _mark_rows(axes, result, arms)
+        figure.supxlabel("smallest, share of int8's (mean and standard deviation)", fontsize=9.5)
+        handles = [
+            Line2D([], [], color=color, marker=marker, linestyle="none", label=f"-{floor:g} points")
+            for floor, (color, marker) in zip(FLOORS_POINTS, _FLOOR_LOOKS, strict=True)
+        ]
+        hollow = Line2D([], [], color=_INK, marker="o", linestyle="none", markerfacecolor="white")
+        hollow.set_label("not reached in every seed (int8 counted there)")
+        figure.legend(handles=[*handles, hollow], loc="outside lower center", ncols=4)
+        return figure
+
+
+def orders_figure(orders: Sequence[Orders]) -> Figure:
+    """How often each order had the best weighted mean, by floor; the adaptive arm's in color."""
+    names = most_frequent(orders, _MOST_ORDERS)[::-1]
+    with drawing():
+        figure = new_figure(9.5, 1.6 + 0.28 * max(len(names), 2))
+        for axes, one in zip(figure.subplots(1, len(orders), sharey=True), orders, strict=True):
+            mine = [one.won.get(ADAPTIVE, {}).get(name, 0) for name in names]
+            others = [one.all_won[name] - own for name, own in zip(names, mine, strict=True)]
+            axes.barh(names, mine, color=_LOUD, label=ADAPTIVE)
+            axes.barh(names, others, left=mine, color="#b8c1cb", label="other searches")
+            axes.set_title(f"-{one.floor_points:g} points", fontsize=10)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.grid(visible=False, axis="y")
+        figure.supxlabel("networks of the best weighted mean", fontsize=9.5)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        return figure
+
+
+def _search_looks(result: StudyResult) -> dict[str, tuple[str, object]]:
+    others = [arm for arm, kind in kinds(result).items() if kind == "search" and arm != ADAPTIVE]
+    looks: dict[str, tuple[str, object]] = {
+        arm: (_QUIET[i % len(_QUIET)], _DASHES[i % len(_DASHES)]) for i, arm in enumerate(others)
+    }
+    return {ADAPTIVE: (_LOUD, "-"), **looks}
+
+
+def _band(axes: Axes, x: Floats, rows: Floats, arm: str, color: str, dashes: object) -> None:
+    loud = arm == ADAPTIVE
+    axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.12, linewidth=0)
+    axes.plot(
+        x,
+        rows.mean(axis=0),
+        color=color,
+        linestyle=dashes,
+        linewidth=2.6 if loud else 1.5,
+        zorder=4 if loud else 3,
+        label=arm,
+    )
+
+
+def _dot(axes: Axes, y: float, found: Sequence[Choice], color: str, marker: str) -> None:
+    ratios = [choice.ratio for choice in found]
+    everywhere = all(choice.trial is not None for choice in found)
+    axes.errorbar(
+        np.mean(ratios),
+        y,
+        xerr=np.std(ratios, ddof=1) if len(ratios) > 1 else None,
+        fmt=marker,
+        color=color,
+        markerfacecolor=color if everywhere else "white",
+        markersize=5,
+        elinewidth=0.9,
+    )
+
+
+def _row(result: StudyResult, arm: str) -> tuple[bool, bool]:
+    """The adaptive arm first, then the other searches, then the fixed arms as they came."""
+    return arm != ADAPTIVE, kinds(result)[arm] != "search"
+
+
+def _mark_rows(axes: Axes, result: StudyResult, arms: Sequence[str]) -> None:
+    """A tinted row for the adaptive arm, lines between searches, recipes and single methods."""
+    for row, arm in enumerate(arms):
+        if arm == ADAPTIVE:
+            axes.axhspan(row - 0.5, row + 0.5, color=_LOUD, alpha=0.12, linewidth=0)
+        elif kinds(result)[arm] != kinds(result)[arms[row - 1]]:
+            axes.axhline(row - 0.5, color=_FAINT, linewidth=0.8)
+    for label, arm in zip(axes.get_yticklabels(), arms, strict=True):
+        if arm == ADAPTIVE:
+            label.set_color(_LOUD)
+            label.set_fontweight("bold")
