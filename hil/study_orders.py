@@ -16,7 +16,7 @@ class Orders:
     """Counts by order of stages (initials, see `Genome.order`) at one floor.
 
     `won` counts, by arm, the networks of the best weighted mean (one for each seed that reached
-    the floor); `front` the non-dominated networks that keep the floor, of all search arms and seeds.
+    the floor); `front` the non-dominated networks that keep it, of all search arms and seeds.
     """
 
     floor_points: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
     with drawing():
         figure = new_figure(12.5, 5.0)
         left, right = figure.subplots(1, 2, sharey=True)
-        counts = np.arange(result.budget_measurements + 1)
+        counts = np.arange(result.budget_measurements + 1.0)
         looks = _search_looks(result)
         for arm, kind in kinds(result).items():
             if arm not in curves:
@@ -65,7 +66,7 @@ def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
     Mean and standard deviation over the seeds; hollow where not every seed reached the floor.
     """
     panels = [aim for aim in aims(result) if aim != "image flash"]
-    arms = sorted(kinds(result), key=lambda arm: _row(result, arm))
+    arms = sorted(kinds(result), key=lambda arm: _group(result, arm))
     with drawing():
         figure = new_figure(12.5, 1.6 + 0.33 * len(arms))
         for axes, aim in zip(
@@ -105,7 +106,7 @@ def orders_figure(orders: Sequence[Orders]) -> Figure:
     with drawing():
         figure = new_figure(9.5, 1.6 + 0.28 * max(len(names), 2))
         for axes, one in zip(figure.subplots(1, len(orders), sharey=True), orders, strict=True):
-            mine = [one.won.get(ADAPTIVE, {}).get(name, 0) for name in names]
+            mine = [one.won.get(ADAPTIVE, Counter())[name] for name in names]
             others = [one.all_won[name] - own for name, own in zip(names, mine, strict=True)]
             axes.barh(names, mine, color=_LOUD, label=ADAPTIVE)
             axes.barh(names, others, left=mine, color="#b8c1cb", label="other searches")
@@ -155,7 +156,7 @@ def _dot(axes: Axes, y: float, found: Sequence[Choice], color: str, marker: str)
     )
 
 
-def _row(result: StudyResult, arm: str) -> tuple[bool, bool]:
+def _group(result: StudyResult, arm: str) -> tuple[bool, bool]:
     """The adaptive arm first, then the other searches, then the fixed arms as they came."""
     return arm != ADAPTIVE, kinds(result)[arm] != "search"
 

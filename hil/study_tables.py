@@ -1,0 +1,139 @@
+"""The tables of a study's report, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+from hil import words
+from hil.study_floors import Aim, Choice, aims, drop_on_test, kinds
+from hil.study_goals import ADAPTIVE, p_above, p_text, spread
+from hil.study_orders import Orders, most_frequent
+from hil.study_result import StudyResult
+from hil.study_stats import by_seed, holm, mean_and_spread, p_below_int8, p_smaller
+from hil.study_volume import Curves
+
+_MOST_ORDERS = 12
+
+
+def floor_table(result: StudyResult, choices: Sequence[Choice], floor: float) -> str:
+    """A row for each arm: the smallest costs with their ratios to int8, and the test split."""
+    shown = aims(result)
+    titles = ["arm", "reached", *(f"{aim}{_unit(aim)}" for aim in shown), "test drop", "kept"]
+    lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
+    for arm in kinds(result):
+        found = {aim: by_seed(choices, arm, floor, aim) for aim in shown}
+        seeds = found["weighted"]
+        if not seeds:
+            continue
+        reached = sum(choice.trial is not None for choice in seeds.values())
+        cells = [_name(arm), f"{reached} of {len(seeds)}"]
+        cells += [_cost(aim, list(found[aim].values())) for aim in shown]
+        lines.append(_line([*cells, *_on_test(result, found.values(), floor)]))
+    return "\n".join(lines)
+
+
+def p_table(result: StudyResult, choices: Sequence[Choice], floor: float) -> str:
+    """One-sided p, raw and after Holm over the arms: int8 beaten, and beaten by the adaptive arm."""
+    shown = aims(result)
+    arms = [arm for arm in kinds(result) if by_seed(choices, arm, floor, "weighted")]
+    columns: list[dict[str, str]] = [_below_int8(choices, arms, floor)]
+    others = [arm for arm in arms if arm != ADAPTIVE]
+    for aim in shown:
+        mine = by_seed(choices, ADAPTIVE, floor, aim)
+        raw = {arm: p_smaller(mine, by_seed(choices, arm, floor, aim)) for arm in others}
+        columns.append(_pairs(raw))
+    titles = ["arm", "below int8, weighted mean", *(f"adaptive below, {aim}" for aim in shown)]
+    lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
+    lines += [_line([_name(arm), *(column.get(arm, "") for column in columns)]) for arm in arms]
+    return "\n".join(lines)
+
+
+def volume_table(result: StudyResult, curves: Mapping[str, Curves]) -> str:
+    """Hypervolume at quarters of the budget, and whether the adaptive arm's is above."""
+    budget = result.budget_measurements
+    counts = sorted({max(1, budget // part) for part in (8, 4, 2, 1)})
+    others = [arm for arm in curves if arm != ADAPTIVE]
+    above = _pairs(p_above(curves, others, budget)) if ADAPTIVE in curves else {}
+    titles = ["arm", *(f"at {count}" for count in counts), f"p, adaptive above at {budget}"]
+    lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
+    for arm, found in curves.items():
+        cells = [spread(list(found.at_count(count).values()), 4) for count in counts]
+        name = f"{_name(arm)} (replayed)" if found.replayed else _name(arm)
+        lines.append(_line([name, *cells, above.get(arm, "")]))
+    return "\n".join(lines)
+
+
+def orders_table(orders: Sequence[Orders]) -> str:
+    """Wins by floor: of all searches, of the adaptive arm, and the share of the fronts."""
+    titles = ["order"]
+    for one in orders:
+        floor = f"-{one.floor_points:g}"
+        titles += [f"{floor}: won", "adaptive", "of the fronts"]
+    lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
+    for name in most_frequent(orders, _MOST_ORDERS):
+        cells = [name]
+        for one in orders:
+            share = one.front[name] / max(1, one.front.total())
+            own = one.won.get(ADAPTIVE)
+            cells += [str(one.all_won[name]), str(own[name] if own else 0), f"{100 * share:.0f} %"]
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def _cost(aim: Aim, found: Sequence[Choice]) -> str:
+    ratios = [choice.ratio for choice in found]
+    if aim == "weighted":
+        return spread(ratios, 3)
+    mean, deviation = mean_and_spread([choice.value for choice in found])
+    value = _value(aim, mean) + ("" if deviation is None else f" ± {_value(aim, deviation)}")
+    return f"{value} ({words.times(fmean(ratios))})"
+
+
+def _value(aim: Aim, value: float) -> str:
+    if aim == "count":
+        return words.short_count(value)
+    return f"{value:.4g}" if aim == "energy" else words.kib(value)
+
+
+def _unit(aim: Aim) -> str:
+    return {"count": "", "weighted": " mean", "energy": ", µJ"}.get(aim, ", KiB")
+
+
+def _on_test(
+    result: StudyResult, found: Iterable[Mapping[int, Choice]], floor: float
+) -> tuple[str, str]:
+    """Mean drop on the test split of the row's networks, and how many still keep the floor."""
+    networks = {
+        (choice.seed, choice.trial.number): choice.trial
+        for by_seeds in found
+        for choice in by_seeds.values()
+        if choice.trial is not None
+    }
+    drops = [drop_on_test(result, seed, trial) for (seed, _), trial in networks.items()]
+    known = [drop for drop in drops if drop is not None]
+    if not known:
+        return "", ""
+    kept = sum(drop <= floor + 1e-7 for drop in known)
+    return spread(known), f"{kept} of {len(known)}"
+
+
+def _below_int8(choices: Sequence[Choice], arms: Sequence[str], floor: float) -> dict[str, str]:
+    return _pairs({arm: p_below_int8(by_seed(choices, arm, floor, "weighted")) for arm in arms})
+
+
+def _pairs(raw: Mapping[str, float | None]) -> dict[str, str]:
+    """As `0.031 (0.094)`: raw, and adjusted."""
+    adjusted = holm(raw)
+    return {
+        arm: p_text(p) if p is None else f"{p_text(p)} ({p_text(adjusted[arm])})"
+        for arm, p in raw.items()
+    }
+
+
+def _name(arm: str) -> str:
+    return f"**{arm}**" if arm == ADAPTIVE else arm
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
