@@ -34,7 +34,7 @@ def floor_table(result: StudyResult, choices: Sequence[Choice], floor: float) ->
 
 
 def p_table(result: StudyResult, choices: Sequence[Choice], floor: float) -> str:
-    """One-sided p, raw and after Holm over the arms: int8 beaten, and beaten by the adaptive arm."""
+    """One-sided p, raw and after Holm: is int8 beaten, and does the adaptive arm beat this one?"""
     shown = aims(result)
     arms = [arm for arm in kinds(result) if by_seed(choices, arm, floor, "weighted")]
     columns: list[dict[str, str]] = [_below_int8(choices, arms, floor)]
