@@ -13,7 +13,10 @@ from compress.canonical import canonical
 from compress.genome import Criterion, Distill, Genome, Prune, Quantize, Sparsify, Stage
 
 MOST_STAGES = 5
-_KEEP = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+# What of a group's channels a pruning may keep; bits of a layer's weights, of all layers' alike.
+KEEP = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+LAYER_BITS = (8, 4, 2)
+UNIFORM_BITS = (8, 4)
 _RATES = (0.1, 0.3, 1.0)
 _KINDS: tuple[type[Stage], ...] = (Prune, Sparsify, Quantize, Distill)
 # How likely a stage is in a random genome, and how much it weighs when one is inserted.
@@ -106,7 +109,11 @@ def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genom
     return _mix(rng, first, second), _mix(rng, second, first)
 
 
-def _choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
+def genes_of(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
+    """The values that each gene of a stage may have, but for ratios, blocks and weights' bits.
+
+    What stands there more than once is to be drawn more often.
+    """
     epochs = (0, *space.epochs) if kind is Quantize else space.epochs
     choices = {**_CHOICES[kind], "epochs": epochs, "rate": _RATES}
     if kind is Prune:
@@ -117,12 +124,12 @@ def _choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
 
 
 def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:
-    genes = {name: rng.choice(values) for name, values in _choices(space, kind).items()}
+    genes = {name: rng.choice(values) for name, values in genes_of(space, kind).items()}
     if kind is Prune:
         # Ratios near a common one: independent ones would all lie near the mean.
-        center = rng.randrange(len(_KEEP))
-        near = [_KEEP[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)]
-        genes["keep"] = tuple(near) if genes["scope"] == "group" else (_KEEP[center],)
+        center = rng.randrange(len(KEEP))
+        near = [KEEP[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)]
+        genes["keep"] = tuple(near) if genes["scope"] == "group" else (KEEP[center],)
         genes["drop"] = _random_drop(rng, space)
     if kind is Quantize:
         genes["weight_bits"] = _random_bits(rng, space)
@@ -151,7 +158,7 @@ def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
         return replace(stage, drop=_toggled(rng, space, stage.drop))
     if isinstance(stage, Quantize) and rng.random() < 0.3:
         return replace(stage, weight_bits=_step_bits(rng, space, stage.weight_bits))
-    choices = _choices(space, type(stage))
+    choices = genes_of(space, type(stage))
     name = rng.choice(sorted(choices))
     others = [value for value in choices[name] if value != getattr(stage, name)]
     varied = replace(stage, **{name: rng.choice(others)}) if others else stage
@@ -168,7 +175,7 @@ def _step_keep(rng: Random, space: Space, stage: Prune) -> Prune:
     chosen = range(len(keep)) if rng.random() < 0.3 else (rng.randrange(len(keep)),)
     step = rng.choice((-1, 1))
     moved = tuple(
-        _KEEP[_clamp(_nearest(ratio) + step)] if i in chosen else ratio
+        KEEP[_clamp(nearest_keep(ratio) + step)] if i in chosen else ratio
         for i, ratio in enumerate(keep)
     )
     return replace(stage, keep=moved, scope=scope)
@@ -181,9 +188,9 @@ def _toggled(rng: Random, space: Space, drop: Sequence[int]) -> tuple[int, ...]:
 def _step_bits(rng: Random, space: Space, bits: tuple[int, ...]) -> tuple[int, ...]:
     """All layers to one width, or a single layer to another."""
     if rng.random() < 0.4:
-        return (rng.choice((8, 4)),)
+        return (rng.choice(UNIFORM_BITS),)
     each = list(bits) if len(bits) == space.layers else [bits[0]] * space.layers
-    each[rng.randrange(space.layers)] = rng.choice((8, 4, 2))
+    each[rng.randrange(space.layers)] = rng.choice(LAYER_BITS)
     return tuple(each)
 
 
@@ -209,9 +216,10 @@ def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
     return replace(stage, **genes)
 
 
-def _nearest(ratio: float) -> int:
-    return min(range(len(_KEEP)), key=lambda i: abs(_KEEP[i] - ratio))
+def nearest_keep(ratio: float) -> int:
+    """Index of the ratio of `KEEP` next to this one."""
+    return min(range(len(KEEP)), key=lambda i: abs(KEEP[i] - ratio))
 
 
 def _clamp(index: int) -> int:
-    return min(max(index, 0), len(_KEEP) - 1)
+    return min(max(index, 0), len(KEEP) - 1)
