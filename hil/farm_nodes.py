@@ -7,6 +7,7 @@ random state is the process's), one thing at a time on each of its boards (`boar
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -42,6 +43,7 @@ def offers(boards: Sequence[str], trainers: int) -> list[dict[str, float]]:
 
 async def run_scheduler(host: str, port: int, ready: Callable[[str], None]) -> None:
     """Tell `ready` the address, then serve until interrupted. Raises UserError for a bad one."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     try:
         scheduler = Scheduler(
             host=host, port=port, dashboard_address=_PAGES, allowed_failures=_ALLOWED_FAILURES
@@ -61,6 +63,7 @@ async def run_worker(
     Each process has as many threads as it offers resources. Raises UserError if there is no
     scheduler, BenchError if it goes away.
     """
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     async with AsyncExitStack() as stack:
         nannies = [
             Nanny(
@@ -70,6 +73,7 @@ async def run_worker(
                 memory_limit=0,  # what a training needs is not Dask's to judge
                 death_timeout=_CONNECT_S,
                 dashboard_address=_PAGES,
+                silence_logs=logging.WARNING,
             )
             for offer in processes
         ]

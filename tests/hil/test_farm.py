@@ -21,6 +21,7 @@ import pytest
 from compress.cache_folder import cache_folder
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
+from hil.artifacts import kept
 from hil.batch import run_batch
 from hil.board import board_sha256, load_board
 from hil.engine import Proposal
@@ -156,8 +157,9 @@ def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> N
     with FarmPool(farm.address, start) as pool:
         assert pool.count == 3 + 2 + 2
         trials = tried(PROPOSALS, start, pool)
-        final = pool.final(trials[0].number, (start.folder / "trials/0000.tflite").read_bytes())
-        assert final.result(LIMIT_S).total == 200
+        number = trials[0].number
+        figures = pool.final(number, kept(start.folder, number).read_bytes()).result(LIMIT_S)
+        assert (figures.number, figures.split, figures.total) == (number, "test", 200)
     assert [(t.genome.key, t.fidelity) for t in trials] == [p.key for p in PROPOSALS]
     assert [t.state for t in trials[-2:]] == ["screened", "infeasible"]
     assert {t.state for t in trials[:-2]} == {"measured"}
