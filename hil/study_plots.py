@@ -168,7 +168,7 @@ def _mark_rows(axes: Axes, result: StudyResult, arms: Sequence[str]) -> None:
             axes.axhspan(row - 0.5, row + 0.5, color=_LOUD, alpha=0.12, linewidth=0)
         elif kinds(result)[arm] != kinds(result)[arms[row - 1]]:
             axes.axhline(row - 0.5, color=_FAINT, linewidth=0.8)
-    for label, arm in zip(axes.get_yticklabels(), arms, strict=True):
-        if arm == ADAPTIVE:
+    for label in axes.get_yticklabels():
+        if label.get_text() == ADAPTIVE:
             label.set_color(_LOUD)
             label.set_fontweight("bold")
