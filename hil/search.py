@@ -12,15 +12,12 @@ from deap import base, tools
 
 from compress.genome import Genome
 from compress.recipes import baseline, recipes
-from compress.space import Space, crossover, mutate, random_genome
+from compress.space import Space
+from hil.breed import Breeder
 from hil.engine import Proposal
 from hil.goal import Goal
 from hil.pareto import costs
 from hil.types import Trial
-
-_CROSSOVER_PROBABILITY = 0.6
-# How often a variation that is already known is varied again before a random genome is drawn.
-_FRESH_ATTEMPTS = 40
 
 
 class ConstrainedFitness(base.Fitness):  # type: ignore[misc]
@@ -66,16 +63,21 @@ class Individual:
 
 
 class Nsga2:
-    """Generations of `population` genomes; the first holds the baseline and the known recipes."""
+    """Generations of `population` genomes; the first begins with the baseline.
 
-    def __init__(self, space: Space, goal: Goal, seed: int, population: int = 12) -> None:
-        self.space = space
+    A `warm` one goes on with the known recipes, a plain one with random genomes.
+    """
+
+    def __init__(
+        self, space: Space, goal: Goal, seed: int, population: int = 12, warm: bool = False
+    ) -> None:
+        self.breeder = Breeder(space)
         self.goal = goal
         self.seed = seed
         self.size = population
+        self.first = (baseline(), *(recipes(space.epochs[-1]) if warm else ()))
         self.generation = 0
         self.population: list[Individual] = []
-        self.known: set[str] = set()
 
     def ask(self) -> list[Proposal]:
         """The next generation: genomes that were never asked for before, trained in full."""
@@ -83,22 +85,22 @@ class Nsga2:
         # asked depend on (seed, generation, trials told) only.
         random.seed(f"{self.seed}:{self.generation}")
         rng = random.Random(random.random())
+        genomes: list[Genome] = []
         if self.generation == 0:
-            start = [baseline(), *recipes(self.space.epochs[-1])][: self.size]
-            genomes = [genome for genome in start if self._is_new(genome)]
+            genomes += filter(self.breeder.is_new, self.first[: self.size])
         else:
-            genomes = []
             parents = self._parents()
             while parents and len(genomes) < self.size:
-                genomes += self._children(rng, *rng.sample(parents, 2))
+                mother, father = rng.sample(parents, 2)
+                genomes += self.breeder.children(rng, mother.genome, father.genome)
         while len(genomes) < self.size:
-            genomes.append(self._fresh(rng, random_genome(rng, self.space)))
+            genomes.append(self.breeder.random(rng))
         self.generation += 1
         return [Proposal(genome) for genome in genomes[: self.size]]
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Select the survivors among the population and these trials."""
-        self.known.update(trial.genome.key for trial in trials)
+        self.breeder.known.update(trial.genome.key for trial in trials)
         measured = [Individual(t, self.goal) for t in trials if t.measurement is not None]
         self.population = tools.selNSGA2(self.population + measured, self.size)
 
@@ -109,29 +111,6 @@ class Nsga2:
         count = 4 * (len(self.population) // 4)
         chosen: list[Individual] = tools.selTournamentDCD(self.population, count)
         return chosen
-
-    def _children(self, rng: random.Random, mother: Individual, father: Individual) -> list[Genome]:
-        pair = (mother.genome, father.genome)
-        if rng.random() < _CROSSOVER_PROBABILITY:
-            pair = crossover(rng, *pair)
-        return [self._fresh(rng, mutate(rng, self.space, genome)) for genome in pair]
-
-    def _fresh(self, rng: random.Random, genome: Genome) -> Genome:
-        for _ in range(_FRESH_ATTEMPTS):
-            if self._is_new(genome):
-                return genome
-            genome = mutate(rng, self.space, genome)
-        while not self._is_new(genome):
-            genome = random_genome(rng, self.space)
-        return genome
-
-    def _is_new(self, genome: Genome) -> bool:
-        """True once per genome: what is asked for counts as known."""
-        key = genome.key
-        if key in self.known:
-            return False
-        self.known.add(key)
-        return True
 
 
 def growth(before: Sequence[Trial], after: Sequence[Trial]) -> float:
