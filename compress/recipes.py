@@ -11,7 +11,7 @@ def baseline() -> Genome:
     return Genome((Quantize(),))
 
 
-def recipes(epochs: int) -> tuple[Genome, ...]:
+def recipes(epochs: float) -> tuple[Genome, ...]:
     """Fixed recipes, at half and at three quarters of the channels, `epochs` of training a stage.
 
     Prune then quantize; distill then quantize; prune, quantize, then distill from the compressed

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import nnls  # type: ignore[attr-defined]
 
 from compress.genome import Genome, Quantize
-from hil.energy import energy_of
 from hil.costs import cycles_of
+from hil.energy import energy_of
 from hil.goal import Goal
 from hil.pareto import front, measurement_of
 from hil.types import Estimate, Measurement, Trial
@@ -103,13 +103,18 @@ def wide_share(genome: Genome) -> float:
     return sum(bits == 16 for bits in spec.activation_bits) / len(spec.activation_bits)
 
 
+# No image is smaller than its weights, no RAM than the arena.
+_ALL_WEIGHTS = Fit((1.0, 0.0, 0.0), 0.0)
+_ALL_ARENA = Fit((1.0, 0.0), 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """Calibrated predictions of cost, and the limits and the front that they are held against."""
 
     goal: Goal
-    flash: Fit = Fit((1.0, 0.0, 0.0), 0.0)
-    ram: Fit = Fit((1.0, 0.0), 0.0)
+    flash: Fit = _ALL_WEIGHTS
+    ram: Fit = _ALL_ARENA
     count: Fit | None = None
     cycles: Fit | None = None
     front: tuple[Trial, ...] = ()
@@ -134,21 +139,25 @@ class Gate:
 
         flash = fit(flash_terms, lambda m: m.flash.total)
         ram = fit(ram_terms, lambda m: m.ram.total)
-        count, cycles = (fit(count_terms, v) for v in (lambda m: m.count, cycles_of))
-        return cls(goal, flash or cls.flash, ram or cls.ram, count, cycles, best)
+        count = fit(count_terms, lambda m: m.count)
+        cycles = fit(count_terms, cycles_of)
+        return cls(goal, flash or _ALL_WEIGHTS, ram or _ALL_ARENA, count, cycles, best)
 
     def predict(self, estimate: Estimate, genome: Genome) -> Prediction:
         """What a network of this estimate will need, with margins."""
         terms = count_terms(estimate, genome)
+        count, cycles = self.count, self.cycles
         return Prediction(
             self.flash.value(flash_terms(estimate, genome)),
             self.ram.value(ram_terms(estimate, genome)),
-            self.count and self.count.value(terms),
-            self.cycles and self.cycles.value(terms),
-            tuple(
-                fit.margin if fit else 0.0
-                for fit in (self.flash, self.ram, self.count, self.cycles)
-            ),  # type: ignore[arg-type]
+            count.value(terms) if count else None,
+            cycles.value(terms) if cycles else None,
+            (
+                self.flash.margin,
+                self.ram.margin,
+                count.margin if count else 0.0,
+                cycles.margin if cycles else 0.0,
+            ),
         )
 
     def rejects(self, estimate: Estimate, genome: Genome) -> str:
@@ -157,13 +166,14 @@ class Gate:
         return self._over_limit(least) or self._dominated(least)
 
     def _over_limit(self, least: Prediction) -> str:
-        energy = energy_of(self.goal.board, least.cycles)
         cycles = least.cycles
-        used = (
+        energy = energy_of(self.goal.board, cycles)
+        latency_ms = None if cycles is None else 1e3 * cycles / self.goal.board.clock_hz
+        used: tuple[tuple[str, float | None, float | None], ...] = (
             ("bytes of flash", least.flash_bytes, self.goal.flash_bytes),
             ("bytes of RAM", least.ram_bytes, self.goal.ram_bytes),
-            ("ms", cycles and 1e3 * cycles / self.goal.board.clock_hz, self.goal.latency_ms),
-            ("uJ", energy and energy.microjoules, self.goal.energy_uj),
+            ("ms", latency_ms, self.goal.latency_ms),
+            ("uJ", energy.microjoules if energy else None, self.goal.energy_uj),
         )
         for unit, value, most in used:
             if value is not None and most is not None and value > most:

@@ -1,0 +1,216 @@
+"""The default engine: many candidates looked at for next to nothing, few trained and measured.
+
+Generation after generation: vary what was best, try the variations without training (rung 0 of
+`hil.ladder`), turn away what cannot fit (`hil.gate`), guess the accuracy that training would give
+(`hil.surrogate`), and train those that are expected to add most to the front (`hil.acquire`). A few
+are taken at random instead, so that what the cheap rungs claim stays put to the test.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from deap import tools
+
+from compress.genome import Genome
+from compress.network import Original, space_of
+from compress.recipes import baseline
+from compress.space import Space, crossover, mutate, random_genome
+from hil.acquire import Volume, choose
+from hil.engine import Proposal
+from hil.gate import Gate
+from hil.goal import Goal
+from hil.ladder import Ladder
+from hil.pareto import measurement_of
+from hil.search import Individual
+from hil.surrogate import Floats, Surrogate, features
+from hil.types import Trial
+from hil.warm_start import quick_sensitivity, warm_start
+
+_CROSSOVER_PROBABILITY = 0.5
+_RANDOM_SHARE = 0.1  # of the variations, and of what is trained
+_PARENTS = 24
+_KEPT_GENERATIONS = 4  # how long a candidate that was not chosen may still be
+_ATTEMPTS = 40
+_FEWEST_TO_FIT = 8
+
+
+class LadderSearch:
+    """The engine for any space: `warm` genomes are tried first, in their order."""
+
+    def __init__(
+        self,
+        space: Space,
+        goal: Goal,
+        seed: int,
+        warm: Sequence[Genome] = (),
+        ladder: Ladder | None = None,
+    ) -> None:
+        self.space = space
+        self.goal = goal
+        self.seed = seed
+        self.warm = tuple(warm) or (baseline(),)
+        self.ladder = ladder or Ladder()
+        self.told: list[Trial] = []
+        self.asked = 0
+        self._known: set[str] = set()
+        self._climbing: list[list[Genome]] = []  # by age, the newest last
+        self._pending: list[tuple[float, int]] = []
+
+    def ask(self) -> list[Proposal]:
+        """The next rung's batch: variations to look at, or the chosen ones a rung higher."""
+        # DEAP's operators draw from the global generator; see `hil.search`.
+        random.seed(f"adaptive:{self.seed}:{self.asked}")
+        rng = random.Random(random.random())
+        self.asked += 1
+        if not self._pending:
+            (fidelity, count), *self._pending = self.ladder.in_use(self.told)
+            fresh = self._variations(rng, count)
+            self._climbing = [*self._climbing, fresh][-_KEPT_GENERATIONS:]
+            return [Proposal(genome, fidelity) for genome in fresh]
+        (fidelity, count), *self._pending = self._pending
+        return [Proposal(genome, fidelity) for genome in self._promoted(rng, fidelity, count)]
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Note the trials: everything else is worked out when asked."""
+        self.told += trials
+
+    def _variations(self, rng: random.Random, count: int) -> list[Genome]:
+        """Of the population and the warm start; a share is drawn at random."""
+        genomes = [] if self._known else [g for g in self.warm if self._is_new(g)]
+        parents = self._parents()
+        while len(genomes) < count:
+            if len(parents) < 2 or rng.random() < _RANDOM_SHARE:
+                genomes.append(self._fresh(rng, random_genome(rng, self.space)))
+                continue
+            mother, father = rng.sample(parents, 2)
+            child = mother.genome
+            if rng.random() < _CROSSOVER_PROBABILITY:
+                child, _ = crossover(rng, child, father.genome)
+            steps = rng.choice((1, 1, 2))
+            for _ in range(steps):
+                child = mutate(rng, self.space, child)
+            genomes.append(self._fresh(rng, child))
+        return genomes
+
+    def _parents(self) -> list[Individual]:
+        measured = [Individual(t, self.goal) for t in self.told if t.measurement is not None]
+        chosen: list[Individual] = tools.selNSGA2(measured, _PARENTS)
+        return chosen
+
+    def _promoted(self, rng: random.Random, fidelity: float, count: int) -> list[Genome]:
+        """Who goes on to `fidelity`: the warm start in its order, then by expected gain."""
+        done = {t.genome.key for t in self.told if t.fidelity == 1.0}
+        if fidelity < 1.0:
+            done |= {t.genome.key for t in self.told if t.fidelity == fidelity}
+        first = [g for g in self.warm if g.key not in done]
+        # All that is trained first is the warm start's; later on it has to earn it.
+        if not any(t.fidelity == 1.0 for t in self.told):
+            first = first[:count]
+            return first + self._at_random(rng, done | {g.key for g in first}, count - len(first))
+        lots = round(_RANDOM_SHARE * count)
+        best = self._best(done, count - lots)
+        drawn = self._at_random(rng, done | {g.key for g in best}, count - len(best))
+        return best + drawn
+
+    def _at_random(self, rng: random.Random, done: set[str], count: int) -> list[Genome]:
+        latest = [g for g in self._climbing[-1] if g.key not in done and self._fits(g)]
+        return rng.sample(latest, min(count, len(latest)))
+
+    def _fits(self, genome: Genome) -> bool:
+        """Whether it could be lowered, and the gate lets it pass."""
+        trial = self._screened().get(genome.key)
+        if trial is None or trial.estimate is None:
+            return False
+        return not self._gate().rejects(trial.estimate, genome)
+
+    def _screened(self) -> dict[str, Trial]:
+        return {t.genome.key: t for t in self.told if t.fidelity == 0.0 and t.estimate is not None}
+
+    def _gate(self) -> Gate:
+        return Gate.calibrated(self.goal, self.told)
+
+    def _best(self, done: set[str], count: int) -> list[Genome]:
+        """By expected gain of the feasible front's volume, costs as ratios to the baseline's."""
+        gate, screened, reference = self._gate(), self._screened(), self._reference()
+        if gate.count is None or reference is None:
+            return []
+        pool = [g for age in self._climbing for g in age if g.key not in done and g.key in screened]
+        found = []
+        for genome in pool:
+            estimate = screened[genome.key].estimate
+            if estimate is None or gate.rejects(estimate, genome):
+                continue
+            found.append((genome, gate.predict(estimate, genome)))
+        guess = self._surrogate(screened)
+        if guess is None or not found:
+            return []
+        rows = [self._row(screened[genome.key]) for genome, _ in found]
+        accuracies, spreads = guess.predict(rows)
+        costs = np.array([(p.flash_bytes, p.ram_bytes, p.count) for _, p in found], np.float64)
+        volume = self._volume(reference)
+        chosen = choose(volume, accuracies, spreads, costs / reference, count)
+        return [found[i][0] for i in chosen]
+
+    def _surrogate(self, screened: dict[str, Trial]) -> Surrogate | None:
+        full = [
+            (self._row(screened[t.genome.key]), t.accuracy)
+            for t in self.told
+            if t.fidelity == 1.0 and t.accuracy is not None and t.genome.key in screened
+        ]
+        if len(full) < _FEWEST_TO_FIT:
+            return None
+        return Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
+
+    def _row(self, trial: Trial) -> tuple[float, ...]:
+        if trial.estimate is None:
+            raise ValueError(f"trial {trial.number} has no estimate")
+        return features(trial.genome, trial.estimate, (trial.accuracy or 0.0,))
+
+    def _reference(self) -> Floats | None:
+        """Costs that ratios are to: the baseline's, or the largest measured without one."""
+        measured = [t for t in self.told if t.measurement is not None]
+        base = [t for t in measured if t.genome == baseline()] or measured
+        if not base:
+            return None
+        largest: Floats = np.array([_costs(t) for t in base]).max(axis=0)
+        return largest
+
+    def _volume(self, reference: Floats) -> Volume:
+        feasible = [t for t in self.told if t.measurement and self.goal.violation(t) == 0.0]
+        points = [(1.0 - (t.accuracy or 0.0), *(_costs(t) / reference)) for t in feasible]
+        return Volume(np.array(points).reshape(-1, 4), 1.0 - self.goal.accuracy + 1e-6)
+
+    def _fresh(self, rng: random.Random, genome: Genome) -> Genome:
+        for _ in range(_ATTEMPTS):
+            if self._is_new(genome):
+                return genome
+            genome = mutate(rng, self.space, genome)
+        while not self._is_new(genome):
+            genome = random_genome(rng, self.space)
+        return genome
+
+    def _is_new(self, genome: Genome) -> bool:
+        if genome.key in self._known:
+            return False
+        self._known.add(genome.key)
+        return True
+
+
+class Adaptive(LadderSearch):
+    """The search of a network's own space, warm-started with a quick look at its sensitivity."""
+
+    def __init__(
+        self, original: Original, goal: Goal, seed: int, ladder: Ladder | None = None
+    ) -> None:
+        space = space_of(original)
+        warm = warm_start(quick_sensitivity(original), space.epochs[-1])
+        super().__init__(space, goal, seed, warm, ladder)
+
+
+def _costs(trial: Trial) -> Floats:
+    """Flash, RAM and count of a measured trial, float64 (3,)."""
+    m = measurement_of(trial)
+    return np.array((m.flash.total, m.ram.total, m.count), np.float64)
