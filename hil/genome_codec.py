@@ -1,7 +1,7 @@
 """Genomes as parameters that Optuna suggests one by one, and back.
 
 The parameters form a tree: which kinds of stages there are, then their order (a choice among the
-permutations of just these), then each stage's genes. Genes that have no effect beside others
+permutations of just these), then each stage's genes. Most genes that have no effect beside others
 (`compress.canonical`) are not asked for, so that a model learns nothing about them. Every
 parameter is a place among its choices: of numbers, in their order, an integer, since neighbors are
 alike; of anything else a category.
@@ -98,8 +98,6 @@ def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
         if name in _NEEDS and not _NEEDS[name](genes):
             continue
         distinct = _in_order(choices[gene])
-        if gene == "criterion" and genes["scope"] != "global":
-            distinct = tuple(by for by in distinct if by != "sensitivity")
         genes[gene] = choose(name, distinct) if len(distinct) > 1 else distinct[0]
     if kind == "prune":
         parts = range(space.groups) if genes["scope"] == "group" else ("all",)
