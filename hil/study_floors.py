@@ -62,11 +62,11 @@ def costs_by_name(measurement: Measurement, board: Board) -> dict[Cost, float]:
 
 def references(result: StudyResult) -> dict[int, Trial]:
     """By seed the measured int8 network that ratios are taken to; a seed without one is missing."""
-    key = baseline().key
+    int8 = baseline()
     found: dict[int, Trial] = {}
     for trace in result.traces:
         for trial in trace.trials:
-            if trial.genome.key == key and trial.fidelity == 1.0 and trial.measurement is not None:
+            if trial.genome == int8 and trial.fidelity == 1.0 and trial.measurement is not None:
                 found.setdefault(trace.seed, trial)
     return {seed: found[seed] for seed in result.seeds if seed in found}
 

@@ -22,7 +22,7 @@ from hil.study_volume import Curves, Floats, epoch_grid
 _INK, _FAINT, _LOUD = "#1f2933", "#8a96a3", "#d55e00"
 # For the other searches; Okabe and Ito's, without the adaptive arm's vermilion.
 _QUIET = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195")
-_DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
+_DASHES = ("--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)), (0, (3, 1)), (0, (1, 1)))
 _FLOOR_LOOKS = (("#0b3954", "o"), ("#3f88c5", "s"), ("#a2c8e8", "^"))
 _MOST_ORDERS = 10
 
@@ -56,7 +56,7 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
         left.set_ylim(bottom=0)
         handles = left.get_legend_handles_labels()[0]
         handles.append(Line2D([], [], color=_FAINT, linewidth=0.8, label="fixed arms, each"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=4)
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
         return figure
 
 
@@ -88,8 +88,8 @@ def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
             axes.set_yticks(range(len(arms)), arms)
             axes.set_ylim(len(arms) - 0.4, -0.6)
             axes.grid(visible=False, axis="y")
+            axes.set_xlabel("smallest, share of int8's")
             _mark_rows(axes, result, arms)
-        figure.supxlabel("smallest, share of int8's (mean and standard deviation)", fontsize=9.5)
         handles = [
             Line2D([], [], color=color, marker=marker, linestyle="none", label=f"-{floor:g} points")
             for floor, (color, marker) in zip(FLOORS_POINTS, _FLOOR_LOOKS, strict=True)
@@ -113,7 +113,7 @@ def orders_figure(orders: Sequence[Orders]) -> Figure:
             axes.set_title(f"-{one.floor_points:g} points", fontsize=10)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.grid(visible=False, axis="y")
-        figure.supxlabel("networks of the best weighted mean", fontsize=9.5)
+            axes.set_xlabel("networks of the best weighted mean")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
         return figure
@@ -156,9 +156,9 @@ def _dot(axes: Axes, y: float, found: Sequence[Choice], color: str, marker: str)
     )
 
 
-def _group(result: StudyResult, arm: str) -> tuple[bool, bool]:
-    """The adaptive arm first, then the other searches, then the fixed arms as they came."""
-    return arm != ADAPTIVE, kinds(result)[arm] != "search"
+def _group(result: StudyResult, arm: str) -> tuple[bool, int]:
+    """The adaptive arm first, then the other searches, the recipes, the single methods."""
+    return arm != ADAPTIVE, ("search", "recipe", "single").index(kinds(result)[arm])
 
 
 def _mark_rows(axes: Axes, result: StudyResult, arms: Sequence[str]) -> None:

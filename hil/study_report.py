@@ -47,16 +47,13 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         "## The smallest costs above each accuracy floor\n",
         _how_to_read(result),
         *(
-            f"### At most {floor:g} points below the float network\n\n"
+            f"### At most {floor:g} {'point' if floor <= 1 else 'points'} below the float network\n\n"
             f"{floor_table(result, chosen, floor)}\n"
             for floor in FLOORS_POINTS
         ),
         "## Which differences are more than chance\n",
         _about_p(result),
-        *(
-            f"### At -{floor:g} points\n\n{p_table(result, chosen, floor)}\n"
-            for floor in FLOORS_POINTS
-        ),
+        f"{p_table(result, chosen)}\n",
         "## Hypervolume\n",
         f"{volume_table(result, grown)}\n",
         "## Which orders won\n",

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from hil import words
-from hil.study_floors import Aim, Choice, aims, drop_on_test, kinds
-from hil.study_goals import ADAPTIVE, p_above, p_text, spread
+from hil.study_floors import FLOORS_POINTS, WEIGHTED, Aim, Choice, aims, drop_on_test, kinds
+from hil.study_goals import ADAPTIVE, GOAL_FLOOR_POINTS, p_above, p_text, spread
 from hil.study_orders import Orders, most_frequent
 from hil.study_result import StudyResult
 from hil.study_stats import by_seed, holm, mean_and_spread, p_below_int8, p_smaller
@@ -33,17 +33,21 @@ def floor_table(result: StudyResult, choices: Sequence[Choice], floor: float) ->
     return "\n".join(lines)
 
 
-def p_table(result: StudyResult, choices: Sequence[Choice], floor: float) -> str:
-    """One-sided p, raw and after Holm: is int8 beaten, and does the adaptive arm beat this one?"""
-    shown = aims(result)
-    arms = [arm for arm in kinds(result) if by_seed(choices, arm, floor, "weighted")]
-    columns: list[dict[str, str]] = [_below_int8(choices, arms, floor)]
-    others = [arm for arm in arms if arm != ADAPTIVE]
-    for aim in shown:
+def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
+    """One-sided p, raw and after Holm: does the arm beat int8, and the adaptive arm beat the arm?
+
+    In the weighted mean at every floor, and in each cost at the goal's.
+    """
+    arms = [arm for arm in kinds(result) if by_seed(choices, arm, GOAL_FLOOR_POINTS, "weighted")]
+    asked: list[tuple[float, Aim]] = [(floor, "weighted") for floor in FLOORS_POINTS]
+    asked += [(GOAL_FLOOR_POINTS, aim) for aim in aims(result) if aim in WEIGHTED]
+    columns = [_below_int8(choices, arms)]
+    for floor, aim in asked:
         mine = by_seed(choices, ADAPTIVE, floor, aim)
-        raw = {arm: p_smaller(mine, by_seed(choices, arm, floor, aim)) for arm in others}
-        columns.append(_pairs(raw))
-    titles = ["arm", "below int8, weighted mean", *(f"adaptive below, {aim}" for aim in shown)]
+        theirs = {arm: by_seed(choices, arm, floor, aim) for arm in arms if arm != ADAPTIVE}
+        columns.append(_pairs({arm: p_smaller(mine, found) for arm, found in theirs.items()}))
+    titles = ["arm", f"below int8, weighted, -{GOAL_FLOOR_POINTS:g}"]
+    titles += [f"adaptive below it, {aim}, -{floor:g}" for floor, aim in asked]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
     lines += [_line([_name(arm), *(column.get(arm, "") for column in columns)]) for arm in arms]
     return "\n".join(lines)
@@ -118,8 +122,9 @@ def _on_test(
     return spread(known), f"{kept} of {len(known)}"
 
 
-def _below_int8(choices: Sequence[Choice], arms: Sequence[str], floor: float) -> dict[str, str]:
-    return _pairs({arm: p_below_int8(by_seed(choices, arm, floor, "weighted")) for arm in arms})
+def _below_int8(choices: Sequence[Choice], arms: Sequence[str]) -> dict[str, str]:
+    found = {arm: by_seed(choices, arm, GOAL_FLOOR_POINTS, "weighted") for arm in arms}
+    return _pairs({arm: p_below_int8(mine) for arm, mine in found.items()})
 
 
 def _pairs(raw: Mapping[str, float | None]) -> dict[str, str]:

@@ -94,9 +94,7 @@ def large_study(seeds: int = 6, steps: int = 60) -> StudyResult:
                 traces.append(ArmTrace(arm, kind, seed, tuple(trials)))  # type: ignore[arg-type]
     result = study(*traces, measurements=steps, epochs=2.0 * steps)
     chance = np.random.default_rng(1)
-    trials_of = {
-        (one.seed, trial.number): trial for one in result.traces for trial in one.trials
-    }
+    trials_of = {(one.seed, trial.number): trial for one in result.traces for trial in one.trials}
     finals = {
         seed: {n: _final(trials_of[seed, n], chance.normal(0.003, 0.003)) for n in sorted(numbers)}
         for seed, numbers in chosen_numbers(result).items()

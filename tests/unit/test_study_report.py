@@ -1,0 +1,144 @@
+"""What a study says of itself follows from its traces, whole or partial."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from studies import int8, large_study, network, study, trace
+
+from compress.genome import Distill, Genome, Prune, Quantize
+from hil.study_floors import choices
+from hil.study_goals import Judged, gaps, judge
+from hil.study_orders import orders_won
+from hil.study_report import write_study
+from hil.study_result import ArmTrace, StudyResult
+from hil.study_volume import curves
+
+COMMAND = "hil study --task digits --board m4"
+
+
+def judged(result: StudyResult) -> tuple[Judged, ...]:
+    return judge(result, choices(result), curves(result))
+
+
+def rivals(seeds: int, adaptive: float) -> StudyResult:
+    """Searches with one network each besides int8: theirs at 0.6, the adaptive arm's as told."""
+    traces: list[ArmTrace] = []
+    for seed in range(seeds):
+        traces.append(trace("int8", int8(), seed=seed, kind="single"))
+        for number, arm in enumerate(("random", "tpe", "nsga2", "P-Q"), 2):
+            ratio = 0.6 + 0.001 * seed + 0.01 * number
+            one = network(number, 0.9, ratio, ratio, ratio)
+            traces.append(trace(arm, one, seed=seed, kind="recipe" if arm == "P-Q" else "search"))
+        ratio = adaptive + 0.002 * seed
+        traces.append(trace("adaptive", network(9, 0.9, ratio, ratio, ratio), seed=seed))
+    return study(*traces, measurements=1)
+
+
+def test_goals_that_are_reached_and_that_are_not() -> None:
+    assert [one.verdict for one in judged(rivals(5, 0.4))] == [
+        "reached", "reached", "not decided", "reached", "reached",
+    ]  # fmt: skip
+    assert [one.verdict for one in judged(rivals(5, 0.9))] == [
+        "not reached", "not reached", "not decided", "not reached", "not reached",
+    ]  # fmt: skip
+
+
+def test_one_worse_seed_is_enough_to_miss_the_goal_of_every_seed() -> None:
+    result = rivals(5, 0.4)
+    traces = [
+        replace(one, trials=(network(9, 0.9, 0.7, 0.7, 0.7),))
+        if (one.arm, one.seed) == ("adaptive", 3)
+        else one
+        for one in result.traces
+    ]
+    verdict = judged(replace(result, traces=tuple(traces)))[3]
+    assert verdict.verdict == "not reached"
+    assert "in 4 of 5 seeds" in verdict.numbers
+
+
+def test_with_few_seeds_it_says_so_instead_of_a_p() -> None:
+    volume = judged(rivals(3, 0.4))[-1]
+    assert volume.verdict == "not decided"
+    assert "smallest possible p is 0.125" in volume.numbers
+
+
+def test_orders_are_counted_by_floor_and_arm() -> None:
+    small = Genome((Prune((0.5,)), Distill(), Quantize()))
+    other = Genome((Quantize(), Distill()))
+    result = study(
+        trace("int8", int8(), kind="single"),
+        trace("adaptive", network(2, 0.893, 0.5, 0.5, 0.5, genome=small)),
+        trace("tpe", network(3, 0.9, 0.9, 0.9, 0.9, genome=other)),
+        trace("P-Q", network(4, 0.9, 0.4, 0.4, 0.4), kind="recipe"),
+    )
+    at_half, at_one, _ = orders_won(result, choices(result))
+    assert at_half.won == {"tpe": Counter({"QD": 1})}
+    assert at_one.won == {"adaptive": Counter({"PDQ": 1}), "tpe": Counter({"QD": 1})}
+    assert at_one.front == Counter({"PDQ": 1, "QD": 1})
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    return write_study(large_study(seeds=5, steps=12), folder, COMMAND)
+
+
+def test_a_whole_study_is_written_with_its_pictures(written: Path) -> None:
+    text = written.read_text("utf-8")
+    assert "partial" not in text.lower()
+    assert COMMAND in text
+    assert "Energy is left out" in text
+    for picture in ("hypervolume", "floors", "orders"):
+        path = written.with_name(f"study-digits-m4-{picture}.png")
+        assert f"]({path.name})" in text
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_row_of_a_table_has_the_cells_of_its_head(written: Path) -> None:
+    blocks = written.read_text("utf-8").split("\n\n")
+    tables = [block.strip().splitlines() for block in blocks if block.strip().startswith("|")]
+    assert len(tables) == 6
+    for lines in tables:
+        assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_traces_are_all_in_the_raw_figures(written: Path) -> None:
+    result = large_study(seeds=5, steps=12)
+    packed = written.with_name("study-digits-m4-traces.csv.gz").read_bytes()
+    rows = list(csv.DictReader(io.StringIO(gzip.decompress(packed).decode("utf-8"))))
+    assert len(rows) == sum(len(one.trials) for one in result.traces)
+    first = next(row for row in rows if row["arm"] == "adaptive")
+    trial = next(one for one in result.traces if one.arm == "adaptive").trials[0]
+    assert trial.measurement is not None
+    assert first["step"] == "1"
+    assert first["key"] == trial.genome.key
+    assert float(first["accuracy"]) == trial.accuracy
+    assert int(first["flash_weights_bytes"]) == trial.measurement.flash.parts["weights"]
+    assert int(first["flash_bytes"]) == trial.measurement.flash.total
+    assert first["energy_uj"] == ""
+
+
+def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
+    result = study(
+        trace("int8", int8(), kind="single"),
+        trace("adaptive", network(2, 0.9, 0.5, 0.5, 0.5)),
+        trace("adaptive", network(2, 0.7), seed=1),
+        trace("tpe"),
+    )
+    text = write_study(result, tmp_path, COMMAND).read_text("utf-8")
+    assert "(partial)" in text
+    assert "seed 1 has no int8 network" in text
+    assert "adaptive, seed 0, has budget left (1 measured)" in text
+    assert any("test split" in gap for gap in gaps(result))
+
+
+def test_a_study_without_any_trial_is_written(tmp_path: Path) -> None:
+    result = study(trace("adaptive"), trace("int8", kind="single"))
+    assert "(partial)" in write_study(result, tmp_path, COMMAND).read_text("utf-8")
