@@ -47,7 +47,7 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         "## The smallest costs above each accuracy floor\n",
         _how_to_read(result),
         *(
-            f"### At most {floor:g} {'point' if floor <= 1 else 'points'} below the float network\n\n"
+            f"### At most {floor:g} {'point' if floor <= 1 else 'points'} below float\n\n"
             f"{floor_table(result, chosen, floor)}\n"
             for floor in FLOORS_POINTS
         ),

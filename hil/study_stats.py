@@ -14,6 +14,8 @@ from scipy.stats import wilcoxon
 
 from hil.study_floors import Aim, Choice
 
+# Differences that are equal but for rounding are ties.
+_DECIMALS = 12
 # With fewer pairs no result whatever could reach p < 0.05: the smallest possible is 2**-pairs.
 LEAST_SEEDS = 5
 
@@ -30,9 +32,10 @@ def p_below(differences: Sequence[float]) -> float | None:
     """
     if len(differences) < LEAST_SEEDS:
         return None
-    if not any(differences):
+    rounded = [round(difference, _DECIMALS) for difference in differences]
+    if not any(rounded):
         return 1.0
-    return float(wilcoxon(differences, alternative="less").pvalue)
+    return float(wilcoxon(rounded, alternative="less").pvalue)
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -109,4 +109,4 @@ def _final(trial: Trial, drop: float) -> Final:
 def _genome(chance: np.random.Generator, number: int) -> Genome:
     stages: tuple[Stage, ...] = (Prune((number / 1e6,)), Distill(), Quantize())
     picked = chance.permutation(3)[: chance.integers(1, 4)]
-    return Genome(tuple(stages[i] for i in picked) + (Prune((number / 1e6,)),))
+    return Genome((*(stages[i] for i in picked), Prune((number / 1e6,))))

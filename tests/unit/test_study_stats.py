@@ -21,7 +21,7 @@ def choice(arm: str, seed: int, ratio: float) -> Choice:
 
 
 def test_p_is_that_of_scipy_on_log_ratios() -> None:
-    mine, theirs = [0.4, 0.5, 0.3, 0.6, 0.45, 0.7], [0.5, 0.45, 0.6, 0.9, 0.5, 0.71]
+    mine, theirs = [0.4, 0.5, 0.3, 0.6, 0.46, 0.7], [0.5, 0.45, 0.6, 0.9, 0.5, 0.71]
     made = [choice("a", seed, r) for seed, r in enumerate(mine)]
     made += [choice("b", seed, r) for seed, r in enumerate(theirs)]
     made.append(choice("b", 99, 0.01))  # a seed that only one arm has does not count
@@ -38,6 +38,8 @@ def test_p_counts_signs_by_hand() -> None:
     assert p_below([1, 2, 3, 4, 5]) == 1.0
     assert p_below([0.0] * 5) == 1.0
     assert p_below([0, -2, -3, -4, -5]) == 1 / 16  # a zero says nothing
+    # A tie of ranks 1.5 and 1.5: no plus, or either of the two, are as extreme.
+    assert p_below([0.1 + 0.2, -0.3, -3, -4, -5]) == 3 / 32
 
 
 def test_below_five_seeds_there_is_no_p() -> None:
