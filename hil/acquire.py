@@ -12,7 +12,6 @@ from statistics import NormalDist
 import moocore
 import numpy as np
 
-from hil.pareto import non_dominated
 from hil.surrogate import Floats
 
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 6) for i in range(6)])
@@ -40,7 +39,7 @@ class Volume:
         covered = covered[(covered < corner).all(axis=1)]
         if len(covered) == 0:
             return own
-        return own - float(moocore.hypervolume(covered[non_dominated(covered)], ref=corner))
+        return own - float(moocore.hypervolume(covered, ref=corner))
 
     def expected_gain(self, accuracy: float, spread: float, costs: Floats) -> float:
         """Mean of the gains over quantiles of a normal accuracy."""

@@ -55,7 +55,7 @@ class LadderSearch:
         self.ladder = ladder or Ladder()
         self.told: list[Trial] = []
         self.asked = 0
-        self._known: set[str] = set()
+        self._known: set[Genome] = set()
         self._climbing: list[list[Genome]] = []  # by age, the newest last
         self._pending: list[tuple[float, int]] = []
 
@@ -102,72 +102,44 @@ class LadderSearch:
 
     def _promoted(self, rng: random.Random, fidelity: float, count: int) -> list[Genome]:
         """Who goes on to `fidelity`: the warm start in its order, then by expected gain."""
-        done = {t.genome.key for t in self.told if t.fidelity == 1.0}
-        if fidelity < 1.0:
-            done |= {t.genome.key for t in self.told if t.fidelity == fidelity}
-        first = [g for g in self.warm if g.key not in done]
-        # All that is trained first is the warm start's; later on it has to earn it.
-        if not any(t.fidelity == 1.0 for t in self.told):
-            first = first[:count]
-            return first + self._at_random(rng, done | {g.key for g in first}, count - len(first))
-        lots = round(_RANDOM_SHARE * count)
-        best = self._best(done, count - lots)
-        drawn = self._at_random(rng, done | {g.key for g in best}, count - len(best))
-        return best + drawn
+        done = {t.genome for t in self.told if t.fidelity in (fidelity, 1.0)}
+        screened = {t.genome: t for t in self.told if t.fidelity == 0.0 and t.estimate is not None}
+        gate = Gate.calibrated(self.goal, self.told)
+        passed = [
+            trial
+            for age in self._climbing
+            for genome in age
+            if genome not in done and (trial := screened.get(genome)) and not _rejected(gate, trial)
+        ]
+        if any(t.fidelity == 1.0 for t in self.told):
+            chosen = self._best(gate, passed, screened, count - round(_RANDOM_SHARE * count))
+        else:
+            chosen = [genome for genome in self.warm if genome in screened][:count]
+        newest = set(self._climbing[-1]) - set(chosen)
+        lots = [trial.genome for trial in passed if trial.genome in newest]
+        return chosen + rng.sample(lots, min(count - len(chosen), len(lots)))
 
-    def _at_random(self, rng: random.Random, done: set[str], count: int) -> list[Genome]:
-        latest = [g for g in self._climbing[-1] if g.key not in done and self._fits(g)]
-        return rng.sample(latest, min(count, len(latest)))
-
-    def _fits(self, genome: Genome) -> bool:
-        """Whether it could be lowered, and the gate lets it pass."""
-        trial = self._screened().get(genome.key)
-        if trial is None or trial.estimate is None:
-            return False
-        return not self._gate().rejects(trial.estimate, genome)
-
-    def _screened(self) -> dict[str, Trial]:
-        return {t.genome.key: t for t in self.told if t.fidelity == 0.0 and t.estimate is not None}
-
-    def _gate(self) -> Gate:
-        return Gate.calibrated(self.goal, self.told)
-
-    def _best(self, done: set[str], count: int) -> list[Genome]:
+    def _best(
+        self, gate: Gate, passed: list[Trial], screened: dict[Genome, Trial], count: int
+    ) -> list[Genome]:
         """By expected gain of the feasible front's volume, costs as ratios to the baseline's."""
-        gate, screened, reference = self._gate(), self._screened(), self._reference()
-        if gate.count is None or reference is None:
+        reference, guess = self._reference(), self._surrogate(screened)
+        if gate.count is None or reference is None or guess is None or not passed:
             return []
-        pool = [g for age in self._climbing for g in age if g.key not in done and g.key in screened]
-        found = []
-        for genome in pool:
-            estimate = screened[genome.key].estimate
-            if estimate is None or gate.rejects(estimate, genome):
-                continue
-            found.append((genome, gate.predict(estimate, genome)))
-        guess = self._surrogate(screened)
-        if guess is None or not found:
-            return []
-        rows = [self._row(screened[genome.key]) for genome, _ in found]
-        accuracies, spreads = guess.predict(rows)
-        costs = np.array([(p.flash_bytes, p.ram_bytes, p.count) for _, p in found], np.float64)
-        volume = self._volume(reference)
-        chosen = choose(volume, accuracies, spreads, costs / reference, count)
-        return [found[i][0] for i in chosen]
+        accuracies, spreads = guess.predict([_row(trial) for trial in passed])
+        costs = np.array([_predicted(gate, trial) for trial in passed])
+        chosen = choose(self._volume(reference), accuracies, spreads, costs / reference, count)
+        return [passed[index].genome for index in chosen]
 
-    def _surrogate(self, screened: dict[str, Trial]) -> Surrogate | None:
+    def _surrogate(self, screened: dict[Genome, Trial]) -> Surrogate | None:
         full = [
-            (self._row(screened[t.genome.key]), t.accuracy)
+            (_row(screened[t.genome]), t.accuracy)
             for t in self.told
-            if t.fidelity == 1.0 and t.accuracy is not None and t.genome.key in screened
+            if t.fidelity == 1.0 and t.accuracy is not None and t.genome in screened
         ]
         if len(full) < _FEWEST_TO_FIT:
             return None
         return Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
-
-    def _row(self, trial: Trial) -> tuple[float, ...]:
-        if trial.estimate is None:
-            raise ValueError(f"trial {trial.number} has no estimate")
-        return features(trial.genome, trial.estimate, (trial.accuracy or 0.0,))
 
     def _reference(self) -> Floats | None:
         """Costs that ratios are to: the baseline's, or the largest measured without one."""
@@ -193,9 +165,9 @@ class LadderSearch:
         return genome
 
     def _is_new(self, genome: Genome) -> bool:
-        if genome.key in self._known:
+        if genome in self._known:
             return False
-        self._known.add(genome.key)
+        self._known.add(genome)
         return True
 
 
@@ -214,3 +186,22 @@ def _costs(trial: Trial) -> Floats:
     """Flash, RAM and count of a measured trial, float64 (3,)."""
     m = measurement_of(trial)
     return np.array((m.flash.total, m.ram.total, m.count), np.float64)
+
+
+def _row(trial: Trial) -> tuple[float, ...]:
+    """A screened trial's features."""
+    if trial.estimate is None:
+        raise ValueError(f"trial {trial.number} has no estimate")
+    return features(trial.genome, trial.estimate, (trial.accuracy or 0.0,))
+
+
+def _predicted(gate: Gate, trial: Trial) -> tuple[float, float, float]:
+    """Flash, RAM and count that a screened trial's network will need."""
+    if trial.estimate is None:
+        raise ValueError(f"trial {trial.number} has no estimate")
+    told = gate.predict(trial.estimate, trial.genome)
+    return told.flash_bytes, told.ram_bytes, told.count or 0.0
+
+
+def _rejected(gate: Gate, trial: Trial) -> bool:
+    return trial.estimate is None or gate.rejects(trial.estimate, trial.genome) != ""

@@ -123,14 +123,14 @@ class Gate:
     def calibrated(cls, goal: Goal, trials: Iterable[Trial]) -> Self:
         """Fitted to all estimates, at any fidelity, of genomes that were measured."""
         told = list(trials)
-        built = {t.genome.key: t.measurement for t in told if t.measurement is not None}
+        built = {t.genome: t.measurement for t in told if t.measurement is not None}
         best = front(t for t in told if goal.violation(t) == 0.0)
         pairs = [
-            (t.estimate, t.genome, built[t.genome.key])
+            (t.estimate, t.genome, built[t.genome])
             for t in told
-            if t.estimate is not None and t.genome.key in built
+            if t.estimate is not None and t.genome in built
         ]
-        if len({genome.key for _, genome, _ in pairs}) < FEWEST:
+        if len({genome for _, genome, _ in pairs}) < FEWEST:
             return cls(goal, front=best)
 
         def fit(terms: Terms, value: Callable[[Measurement], float | None]) -> Fit | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from compress.genome import Genome
 from hil.types import Trial
 
 
@@ -27,17 +28,17 @@ class RungCorrelation:
 
 def correlations(trials: Iterable[Trial]) -> tuple[RungCorrelation, ...]:
     """One for each fidelity below 1, over the genomes that were also trained in full."""
-    full: dict[str, Trial] = {}
-    rungs: dict[float, dict[str, Trial]] = {}
+    full: dict[Genome, Trial] = {}
+    rungs: dict[float, dict[Genome, Trial]] = {}
     for trial in trials:
         if trial.accuracy is not None:
             rung = full if trial.fidelity == 1.0 else rungs.setdefault(trial.fidelity, {})
-            rung[trial.genome.key] = trial
+            rung[trial.genome] = trial
     return tuple(_correlation(fidelity, rungs[fidelity], full) for fidelity in sorted(rungs))
 
 
 def _correlation(
-    fidelity: float, rung: dict[str, Trial], full: dict[str, Trial]
+    fidelity: float, rung: dict[Genome, Trial], full: dict[Genome, Trial]
 ) -> RungCorrelation:
     keys = [key for key in rung if key in full]
     cheap = [rung[key].accuracy or 0.0 for key in keys]
