@@ -71,7 +71,7 @@ class Farm:
             **os.environ,
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "DASK_DISTRIBUTED__WORKER__PRELOAD": farm_preload.__file__,
-            "PYTHONPATH": str(Path(farm_preload.__file__).parent),
+            "PYTHONPATH": os.pathsep.join(map(str, Path(farm_preload.__file__).parents[:2])),
             "FARM_LOG": str(self.folder / "log"),
             "FARM_DIES": dies,
         }
@@ -120,10 +120,11 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """A scheduler and a worker that trains."""
     farm = Farm(tmp_path_factory.mktemp("farm"))
     cache = farm.folder / "cache" / "hil-compress"
-    cache.mkdir(parents=True)
-    for entry in cache_folder().iterdir():  # what is built once, but no trained network
-        if entry.name not in ("prefixes", "farm"):
-            (cache / entry.name).symlink_to(entry)
+    for entry in cache_folder().glob("*/*"):  # what is built once, but no trained network
+        kind = entry.parent.name
+        if kind not in ("prefixes", "farm"):
+            (cache / kind).mkdir(parents=True, exist_ok=True)
+            (cache / kind / entry.name).symlink_to(entry)
     try:
         farm.run("scheduler", "--port", "0")
         farm.work()
@@ -131,6 +132,13 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     finally:
         for process in farm.processes:
             kill(process)
+
+
+@pytest.fixture(autouse=True)
+def _no_bench_is_left(farm: Farm) -> Iterator[None]:
+    yield
+    while len(farm.processes) > 2:
+        kill(farm.processes.pop())
 
 
 def tried(proposals: list[Proposal], start: Start, pool: FarmPool) -> list[Trial]:
@@ -173,7 +181,6 @@ def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> N
     for proposal, trial in zip(PROPOSALS[3:5], trials[3:5], strict=True):
         with LocalPool(1, replace(start, folder=start.folder / "local").open) as local:
             assert result(local.trial(0, proposal).result(LIMIT_S).trial) == result(trial)
-    kill(benches[1])
 
 
 def test_a_board_that_is_not_there(farm: Farm, start: Start) -> None:
@@ -197,18 +204,18 @@ def test_a_board_that_is_not_there(farm: Farm, start: Start) -> None:
 
 def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> None:
     """Here: the worker has other sources than the search."""
-    bench = farm.work("--board", BOARD)
+    farm.work("--board", BOARD)
     with FarmPool(farm.address, start) as pool:
         pool._ticket = replace(pool._ticket, code="hil-compress 0.0.1")
         with pytest.raises(UserError, match=r"the search hil-compress 0\.0\.1: .*\(on .*saved"):
             pool.trial(0, SHORT).result(LIMIT_S)
         running = pool.trial(0, PROPOSALS[2])
-    assert running.exception(LIMIT_S) is not None  # cancelled by leaving
-    kill(bench)
+    assert isinstance(running.exception(LIMIT_S), BenchError)  # cancelled by leaving
 
 
-def test_the_scheduler_goes_away(farm: Farm, start: Start) -> None:
+def test_the_scheduler_goes_away(farm: Farm, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Last: the search stops with what it has, workers end by themselves, nothing hangs."""
+    monkeypatch.setattr("hil.farm._CONNECT_S", 2.0)
     bench = farm.work("--board", BOARD)
     with FarmPool(farm.address, start) as pool:
         kill(farm.processes[0])
