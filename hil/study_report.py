@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from compress.tasks import get_task
 from hil.plots import write_png
 from hil.study_csv import write_csv
-from hil.study_floors import FLOORS_POINTS, aims, arm_names, choices, references
+from hil.study_floors import FLOORS_POINTS, aims, arm_names, choices, drop_on_test, references
 from hil.study_goals import Judged, gaps, judge, p_text, too_few
 from hil.study_orders import orders_won
 from hil.study_plots import floors_figure, hypervolume_figure, orders_figure
@@ -69,6 +71,44 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
     return path
 
 
+def study_to_json(result: StudyResult) -> dict[str, Any]:
+    """The same as one JSON object: verdicts, every choice, the volume at the end of the budget.
+
+    Values are in bytes, counts or microjoules; a choice's `number` is null where nothing kept the
+    floor, its `test_drop_points` where it was not tested. `gaps` is empty for a complete study.
+    """
+    chosen, grown = choices(result), curves(result)
+    return {
+        "task": result.task,
+        "board": result.board.name,
+        "seeds": list(result.seeds),
+        "budget_measurements": result.budget_measurements,
+        "budget_epochs": result.budget_epochs,
+        "gaps": gaps(result),
+        "goals": [asdict(one) for one in judge(result, chosen, grown)],
+        "choices": [
+            {
+                "arm": one.arm,
+                "seed": one.seed,
+                "floor_points": one.floor_points,
+                "aim": one.aim,
+                "number": one.trial and one.trial.number,
+                "order": one.trial and one.trial.genome.order,
+                "value": one.value,
+                "ratio": one.ratio,
+                "test_drop_points": one.trial and drop_on_test(result, one.seed, one.trial),
+            }
+            for one in chosen
+        ],
+        "hypervolume": {
+            arm: {str(seed): volume for seed, volume in found.items()}
+            for arm, found in (
+                (arm, one.at_count(result.budget_measurements)) for arm, one in grown.items()
+            )
+        },
+    }
+
+
 def _partial(missing: Sequence[str]) -> str:
     if not missing:
         return ""
@@ -89,7 +129,7 @@ def _sentence(one: Judged) -> str:
 def _how_to_read(result: StudyResult) -> str:
     text = (
         "Mean ± standard deviation over the seeds, and in brackets the mean ratio to the same "
-        "seed's int8 network. Every cell is a network of its own: the smallest in that cost among "
+        "seed's int8 network (the whole network, quantized with min/max ranges). Every cell is a network of its own: the smallest in that cost among "
         "those that keep the floor on the validation split. “Weighted mean” is the equal-weight "
         "mean of the ratios of model flash, RAM, count and energy, smallest in one network. "
         "“Reached” tells in how many seeds any network kept the floor; in the others the int8 "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from compress.genome import Distill, Genome, Prune, Quantize
 from hil.study_floors import choices
 from hil.study_goals import Judged, gaps, judge
 from hil.study_orders import orders_won
-from hil.study_report import write_study
+from hil.study_report import study_to_json, write_study
 from hil.study_result import ArmTrace, StudyResult
 from hil.study_volume import curves
 
@@ -142,3 +143,18 @@ def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
 def test_a_study_without_any_trial_is_written(tmp_path: Path) -> None:
     result = study(trace("adaptive"), trace("int8", kind="single"))
     assert "(partial)" in write_study(result, tmp_path, COMMAND).read_text("utf-8")
+
+
+def test_json_says_the_same() -> None:
+    result = rivals(5, 0.4)
+    found = json.loads(json.dumps(study_to_json(result)))
+    assert [one["verdict"] for one in found["goals"]] == [one.verdict for one in judged(result)]
+    (flash,) = [
+        one
+        for one in found["choices"]
+        if (one["arm"], one["seed"], one["floor_points"], one["aim"])
+        == ("adaptive", 2, 1.0, "model flash")
+    ]
+    assert (flash["number"], flash["ratio"]) == (9, pytest.approx(0.404))
+    assert flash["test_drop_points"] is None
+    assert found["hypervolume"]["adaptive"]["0"] == pytest.approx((2 / 3) * 0.6**3)
