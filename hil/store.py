@@ -11,14 +11,15 @@ import json
 import math
 import sqlite3
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from compress.errors import UserError
 from compress.genome import Genome
-from hil import store_file
+from hil import store_file, store_migrate
 from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
@@ -38,13 +39,18 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One process that worked on the run. `stopped_by` is None if it was killed or still runs."""
+    """One process that worked on the run. `stopped_by` is None if it was killed or still runs.
+
+    `engine` chose what to try, "" where that is not known; `energy_j` went into it, in joules.
+    """
 
     id: int
     started: float
     heartbeat: float
     accuracy_target: float
     stopped_by: str | None
+    engine: str = ""
+    energy_j: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,11 @@ class Store:
         self._resources = resources
         self._session: int | None = None
         self._session_began = 0.0
+        self._parsed: dict[int, Trial] = {}  # a trial never changes once it is committed
 
     @classmethod
     def open(cls, folder: Path, identity: RunIdentity) -> Self:
-        """Create the run in `folder`, or continue it there.
+        """Create the run in `folder`, or continue it there; an older store is migrated.
 
         Raises UserError, with nothing written, if the folder holds a run of another identity, or
         a foreign, damaged or newer store, or if another search is writing to it.
@@ -98,11 +105,16 @@ class Store:
                         "INSERT INTO run VALUES (1, :task, :board, :seed, :board_sha256, :now)",
                         {**asdict(identity), "now": time.time()},
                     )
+            elif store_file.version(connection) < store_file.SCHEMA_VERSION:
+                store_migrate.migrate_file(connection, path)
             return cls(folder, connection, resources.pop_all())
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Open an existing run for reading only. Raises UserError if there is none."""
+        """Open an existing run for reading only. Raises UserError if there is none.
+
+        An older store is left as it is: what is read is a copy of it as it was now.
+        """
         path = folder / FILE_NAME
         if not path.is_file():
             runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{FILE_NAME}"))
@@ -112,6 +124,9 @@ class Store:
             connection = store_file.connect(path, read_only=True)
             resources.callback(connection.close)
             store_file.check_format(connection, path)
+            if store_file.version(connection) < store_file.SCHEMA_VERSION:
+                connection = store_migrate.migrated_copy(connection, path)
+                resources.callback(connection.close)
             return cls(folder, connection, resources.pop_all())
 
     def __enter__(self) -> Self:
@@ -146,13 +161,14 @@ class Store:
 
     def find(self, genome: Genome, fidelity: float = 1.0) -> Trial | None:
         """The trial of this genome at this fidelity, if it was ever run."""
-        query = "SELECT * FROM trials WHERE key = ? AND fidelity = ?"
+        query = "SELECT number FROM trials WHERE key = ? AND fidelity = ?"
         rows = self._rows(query, genome.key, fidelity)
-        return self._trial(rows[0]) if rows else None
+        return self._trial(rows[0]["number"]) if rows else None
 
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials, in the order of their numbers."""
-        return tuple(self._trial(row) for row in self._rows("SELECT * FROM trials ORDER BY number"))
+    def trials(self, fidelity: float | None = None) -> tuple[Trial, ...]:
+        """All trials, or those of one fidelity, in the order of their numbers."""
+        query = "SELECT number FROM trials WHERE ?1 IS NULL OR fidelity = ?1 ORDER BY number"
+        return tuple(self._trial(row["number"]) for row in self._rows(query, fidelity))
 
     def count(self) -> int:
         """How many genomes were tried in full: screening them at a lower fidelity is no trial."""
@@ -172,13 +188,29 @@ class Store:
         rows = self._rows("SELECT * FROM finals ORDER BY number, split")
         return tuple(Final(**row) for row in rows)
 
-    def begin_session(self, accuracy_target: float) -> None:
+    def set_original(self, split: str, accuracy: float) -> bool:
+        """Note the float network's accuracy on a split, once: False, and the first stays."""
+        return self._insert("originals", "split", {"split": split, "accuracy": accuracy})
+
+    def originals(self) -> dict[str, float]:
+        """The float network's accuracy (share of 1) by split, where it was noted."""
+        rows = self._rows("SELECT * FROM originals ORDER BY split")
+        return {row["split"]: row["accuracy"] for row in rows}
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is added within is committed together at the end, or not at all."""
+        with store_file.transaction(self._connection, self.path):
+            yield
+
+    def begin_session(self, accuracy_target: float, engine: str = "") -> None:
         """From now on this process's time counts as used; the target is what the report shows."""
         now = time.time()
         with store_file.transaction(self._connection, self.path):
             cursor = self._connection.execute(
-                "INSERT INTO sessions (started, heartbeat, accuracy_target) VALUES (?, ?, ?)",
-                (now, now, accuracy_target),
+                "INSERT INTO sessions (started, heartbeat, accuracy_target, engine) "
+                "VALUES (?, ?, ?, ?)",
+                (now, now, accuracy_target, engine),
             )
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
 
@@ -189,6 +221,21 @@ class Store:
             self._connection.execute(
                 "UPDATE sessions SET stopped_by = ? WHERE id = ?", (stopped_by, self._session)
             )
+
+    def add_energy(self, joules: float) -> None:
+        """Count energy as used by this session. Raises ValueError where none was begun."""
+        if self._session is None:
+            raise ValueError("energy is used by a session: begin one first")
+        with store_file.transaction(self._connection, self.path):
+            self._connection.execute(
+                "UPDATE sessions SET energy_j = energy_j + ? WHERE id = ?",
+                (joules, self._session),
+            )
+            self._beat()
+
+    def used_joules(self) -> float:
+        """Energy that all sessions together have used."""
+        return sum(one.energy_j for one in self.sessions())
 
     def sessions(self) -> tuple[Session, ...]:
         """All sessions of this run, oldest first."""
@@ -225,12 +272,15 @@ class Store:
             (time.monotonic() - self._session_began, self._session),
         )
 
-    def _trial(self, row: dict[str, Any]) -> Trial:
-        try:
-            parsed = {column: json.loads(row[column]) for column in _JSON_COLUMNS}
-            return trial_from_json({**row, **parsed})
-        except (ValueError, KeyError, TypeError, UserError):
-            raise store_file.damaged(self.path, f"trial {row['number']}") from None
+    def _trial(self, number: int) -> Trial:
+        if number not in self._parsed:
+            (row,) = self._rows("SELECT * FROM trials WHERE number = ?", number)
+            try:
+                parsed = {column: json.loads(row[column]) for column in _JSON_COLUMNS}
+                self._parsed[number] = trial_from_json({**row, **parsed})
+            except (ValueError, KeyError, TypeError, AttributeError, UserError):
+                raise store_file.damaged(self.path, f"trial {number}") from None
+        return self._parsed[number]
 
 
 def _identity(connection: sqlite3.Connection) -> RunIdentity:

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from compress.errors import UserError
 
@@ -26,7 +27,8 @@ _TABLES = (
          board TEXT NOT NULL, seed INTEGER NOT NULL, board_sha256 TEXT NOT NULL,
          created REAL NOT NULL) STRICT""",
     """CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL NOT NULL,
-         heartbeat REAL NOT NULL, accuracy_target REAL NOT NULL, stopped_by TEXT) STRICT""",
+         heartbeat REAL NOT NULL, accuracy_target REAL NOT NULL, stopped_by TEXT,
+         engine TEXT NOT NULL DEFAULT '', energy_j REAL NOT NULL DEFAULT 0) STRICT""",
     """CREATE TABLE trials (number INTEGER PRIMARY KEY, key TEXT NOT NULL, fidelity REAL NOT NULL,
          genome TEXT NOT NULL,
          state TEXT NOT NULL CHECK (state IN ('measured', 'screened', 'infeasible')),
@@ -37,6 +39,7 @@ _TABLES = (
     """CREATE TABLE finals (number INTEGER NOT NULL REFERENCES trials, split TEXT NOT NULL,
          correct INTEGER NOT NULL, total INTEGER NOT NULL, accuracy REAL NOT NULL,
          PRIMARY KEY (number, split)) STRICT""",
+    "CREATE TABLE originals (split TEXT PRIMARY KEY, accuracy REAL NOT NULL) STRICT",
 )
 
 
@@ -58,7 +61,13 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """All or nothing, on disk when it ends. Raises UserError, as `user_errors` says."""
+    """All or nothing, on disk when it ends; within another one, a part of that.
+
+    Raises UserError, as `user_errors` says.
+    """
+    if connection.in_transaction:
+        yield
+        return
     with user_errors(path):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -84,17 +93,24 @@ def create_tables(connection: sqlite3.Connection) -> None:
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises UserError for a foreign, damaged or newer file."""
+    """Raises UserError for a foreign, damaged or newer file; an older one is well."""
     if _pragma(connection, "application_id") != APPLICATION_ID:
         raise UserError(f"{path} is not a store of hil; choose another run folder")
-    version = _pragma(connection, "user_version")
-    if version != SCHEMA_VERSION:
+    found = version(connection)
+    if not 1 <= found <= SCHEMA_VERSION:
         raise UserError(
-            f"{path} has schema version {version}, this hil knows {SCHEMA_VERSION}: "
+            f"{path} has schema version {found}, this hil knows 1 to {SCHEMA_VERSION}: "
             "use the hil that wrote it, or choose another run folder"
         )
     if _pragma(connection, "quick_check(1)") != "ok":
         raise damaged(path)
+    if found == SCHEMA_VERSION and _tables(connection) != set(_TABLES):
+        raise damaged(path, "tables of another version")
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The version of the file's schema."""
+    return int(_pragma(connection, "user_version"))
 
 
 @contextmanager
@@ -150,6 +166,10 @@ def damaged(path: Path, what: str = "") -> UserError:
     )
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> object:
-    value: object = connection.execute(f"PRAGMA {name}").fetchone()[0]
-    return value
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")
+    return {row["sql"] for row in rows}
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
