@@ -129,7 +129,8 @@ def _sentence(one: Judged) -> str:
 def _how_to_read(result: StudyResult) -> str:
     text = (
         "Mean ± standard deviation over the seeds, and in brackets the mean ratio to the same "
-        "seed's int8 network (the whole network, quantized with min/max ranges). Every cell is a network of its own: the smallest in that cost among "
+        "seed's int8 network (everything kept, quantized with min/max ranges). Every cell is a "
+        "network of its own: the smallest in that cost among "
         "those that keep the floor on the validation split. “Weighted mean” is the equal-weight "
         "mean of the ratios of model flash, RAM, count and energy, smallest in one network. "
         "“Reached” tells in how many seeds any network kept the floor; in the others the int8 "
