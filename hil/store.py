@@ -92,7 +92,7 @@ class Store:
                 with closing(store_file.connect(path, read_only=True)) as connection:
                     if not store_file.is_new(connection):
                         store_file.check_format(connection, path)
-                        _check_same_run(folder, _identity(connection), identity)
+                        check_same_run(folder, _identity(connection), identity)
             folder.mkdir(parents=True, exist_ok=True)
             resources.enter_context(store_file.only_writer(folder))
             connection = store_file.connect(path, read_only=False)
@@ -288,7 +288,7 @@ def _identity(connection: sqlite3.Connection) -> RunIdentity:
     return RunIdentity(**dict(row))
 
 
-def _check_same_run(folder: Path, found: RunIdentity, wanted: RunIdentity) -> None:
+def check_same_run(folder: Path, found: RunIdentity, wanted: RunIdentity) -> None:
     for name in ("task", "board", "seed"):
         there, here = getattr(found, name), getattr(wanted, name)
         if there != here:

@@ -81,7 +81,7 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 def is_new(connection: sqlite3.Connection) -> bool:
     """Empty, as a process killed before its first commit leaves it, and nobody else's."""
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return objects == 0 and _pragma(connection, "application_id") == 0
+    return bool(objects == 0 and _pragma(connection, "application_id") == 0)
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
