@@ -18,11 +18,15 @@ def kept(folder: Path, number: int) -> Path:
 
 def keep(folder: Path, number: int, tflite: bytes) -> None:
     """Write trial `number`'s network; a reader never sees half of it. Raises UserError."""
-    path = kept(folder, number)
+    write_whole(kept(folder, number), tflite)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader never sees half of it. Raises UserError."""
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(tflite)
+        part.write_bytes(data)
         part.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; free some space") from error

@@ -57,7 +57,9 @@ class Race:
         return ArmTrace(self.arm.name, self.arm.kind, seed, tuple(self.told))
 
     def _within_budget(self, batch: list[Proposal]) -> list[Proposal]:
-        """As much of the batch as the budget has left, in its order."""
+        """As much of the batch as the budget has left, in its order; screening alone is no use."""
+        if self._left == 0:
+            return []
         for length, proposal in enumerate(batch):
             epochs = proposal.genome.epochs * proposal.fidelity
             full = proposal.fidelity == 1.0

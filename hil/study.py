@@ -16,7 +16,7 @@ from pathlib import Path
 from compress.network import Original
 from compress.train import accuracy
 from hil.arms import Arm
-from hil.artifacts import kept
+from hil.artifacts import keep, kept
 from hil.batch import record
 from hil.board import board_sha256
 from hil.candidate import Outcome
@@ -27,6 +27,7 @@ from hil.race import ArmBudget, Race
 from hil.start import Start
 from hil.store import Final, RunIdentity, Store
 from hil.study_floors import chosen_numbers
+from hil.study_log import adopt_original, export_log, import_log
 from hil.study_result import StudyResult
 from hil.types import Board, Trial
 from hil.workers import result_of
@@ -38,11 +39,15 @@ Show = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """What to compare. `minutes` is when this call stops; the next one goes on."""
+    """What to compare. `minutes` is when this call stops; the next one goes on.
+
+    `folder` has a store per seed; `log` the same evaluations as files that are kept.
+    """
 
     task: str
     board: Board
     folder: Path
+    log: Path
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     budget: ArmBudget
@@ -81,22 +86,27 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
         if deadline.over and not (place / "original.pt").exists():
             break
         place.mkdir(parents=True, exist_ok=True)
+        adopt_original(settings.log, place, seed)
         start = Start.prepare(settings.task, settings.board, seed, place)
         original = start.original()
         identity = RunIdentity(
             settings.task, settings.board.name, seed, board_sha256(settings.board)
         )
         with Store.open(place, identity) as store:
+            import_log(settings.log, store, seed)
             originals[seed] = _float_accuracies(store, original)
             goal = Goal.of(settings.board, originals[seed]["val"] - FLOOR_POINTS / 100)
             races[seed] = [
                 Race(arm, arm.open(original, goal, seed), settings.budget) for arm in settings.arms
             ]
             store.begin_session(goal.accuracy)
-            with LocalPool(settings.processes, start.open) as pool:
-                run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
-                part = _result(settings, {seed: races[seed]}, originals, finals)
-                measure_finals(chosen_numbers(part)[seed], store, pool, deadline, show_seed)
+            try:
+                with LocalPool(settings.processes, start.open) as pool:
+                    run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
+                    part = _result(settings, {seed: races[seed]}, originals, finals)
+                    measure_finals(chosen_numbers(part)[seed], store, pool, deadline, show_seed)
+            finally:
+                export_log(settings.log, store, seed)
             store.end_session("minutes" if deadline.over else "exhausted")
             finals[seed] = {final.number: final for final in store.finals()}
     return _result(settings, races, originals, finals)
@@ -158,8 +168,7 @@ def measure_finals(
             again = result_of(pool.trial(number, Proposal(trial.genome)))
             if again.trial.program_sha256 != trial.program_sha256:
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(again.tflite)
+            keep(store.folder, number, again.tflite)
         store.add_final(result_of(pool.final(number, path.read_bytes())))
 
 

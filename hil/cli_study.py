@@ -1,0 +1,92 @@
+"""`hil study`: methods alone, fixed recipes and searches compared, with statistics."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from compress.errors import UserError
+from compress.tasks import TASK_NAMES, get_task
+from hil.board import board_names, load_board
+
+RESULTS = Path("docs/results")
+
+
+def register(app: typer.Typer, runs: Path) -> None:
+    """Add the command to `app`; its stores are in a folder in `runs`."""
+
+    @app.command()
+    def study(
+        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m4",
+        seeds: Annotated[int, typer.Option(min=1, help="Each with a network of its own.")] = 5,
+        measurements: Annotated[
+            int, typer.Option(min=1, help="Networks that an arm may train in full, per seed.")
+        ] = 200,
+        epochs: Annotated[
+            float,
+            typer.Option(min=0.0, help="Training that an arm may use per seed, in fine-tunings."),
+        ] = 400.0,
+        minutes: Annotated[
+            float, typer.Option(min=0.0, help="Stop after this; the same call goes on.")
+        ] = 360.0,
+        arms: Annotated[
+            str | None, typer.Option(help="Some arms, by comma.", show_default="all")
+        ] = None,
+        results: Annotated[
+            Path, typer.Option(help="Where the report and the log of evaluations go.")
+        ] = RESULTS,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print one JSON object on stdout.")
+        ] = False,
+    ) -> None:
+        """Compare all ways to compress TASK on BOARD; go on where an earlier call stopped."""
+        wanted, facts = get_task(task), load_board(board)
+        # torch takes seconds to import: only once the options are known to be good.
+        from hil.arms import arms as all_arms
+        from hil.progress import Line
+        from hil.race import ArmBudget
+        from hil.study import StudySettings
+        from hil.study import study as run
+        from hil.study_report import study_to_json, write_study
+        from hil.targets import check_reachable
+
+        check_reachable(facts)
+        known = {arm.name: arm for arm in all_arms()}
+        names = tuple(known) if arms is None else tuple(arms.split(","))
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UserError(f"--arms {unknown[0]!r}: allowed are {', '.join(known)}")
+        settings = StudySettings(
+            task=task,
+            board=facts,
+            folder=runs / f"study-{task}-{board}",
+            log=results / f"study-{task}-{board}",
+            seeds=tuple(range(seeds)),
+            arms=tuple(known[name] for name in names),
+            budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
+            minutes=minutes,
+        )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        line = Line()
+        try:
+            result = run(settings, line.show)
+        except KeyboardInterrupt:
+            Console(stderr=True).print(
+                "interrupted: what is finished is kept, the same call goes on"
+            )
+            raise typer.Exit(130) from None
+        finally:
+            line.close()
+        command = f"hil study --task {task} --board {board} --seeds {seeds}"
+        page = write_study(result, results, command)
+        if as_json:
+            print(json.dumps(study_to_json(result)))
+        else:
+            Console().print(Text(f"report: {page}"), soft_wrap=True)

@@ -1,0 +1,45 @@
+"""The evaluations of a study as files that last, one per seed: anyone can go on from them.
+
+`seed-N.csv.gz` has every trial (`hil.table_file`), `seed-N.pt` the weights of the original network
+they all started from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from compress.errors import UserError
+from hil.artifacts import write_whole
+from hil.store import Store
+from hil.table_file import export_store, import_rows
+
+
+def adopt_original(log: Path, place: Path, seed: int) -> None:
+    """Copy the seed's original network from the log, where `place` has none yet.
+
+    Raises UserError where `place` has another one: its trials would not compare.
+    """
+    source, target = log / f"seed-{seed}.pt", place / "original.pt"
+    if not source.exists():
+        return
+    if not target.exists():
+        shutil.copyfile(source, target)
+    elif target.read_bytes() != source.read_bytes():
+        raise UserError(
+            f"{target} is another network than the logged {source}: "
+            "choose another --log, or remove the study's folder to go on from the log"
+        )
+
+
+def import_log(log: Path, store: Store, seed: int) -> int:
+    """Add the logged trials that the store does not have; how many."""
+    source = log / f"seed-{seed}.csv.gz"
+    return import_rows(store, source) if source.exists() else 0
+
+
+def export_log(log: Path, store: Store, seed: int) -> None:
+    """Write the seed's files anew. Raises UserError if they cannot be written."""
+    log.mkdir(parents=True, exist_ok=True)
+    export_store(store, log / f"seed-{seed}.csv.gz")
+    write_whole(log / f"seed-{seed}.pt", (store.folder / "original.pt").read_bytes())
