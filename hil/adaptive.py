@@ -9,7 +9,8 @@ are taken at random instead, so that what the cheap rungs claim stays put to the
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from deap import tools
@@ -26,7 +27,7 @@ from hil.ladder import Ladder
 from hil.pareto import measurement_of
 from hil.search import Individual
 from hil.surrogate import Floats, Surrogate, features
-from hil.types import Trial
+from hil.types import Estimate, Trial
 from hil.warm_start import quick_sensitivity, warm_start
 
 _CROSSOVER_PROBABILITY = 0.5
@@ -35,6 +36,27 @@ _PARENTS = 24
 _KEPT_GENERATIONS = 4  # how long a candidate that was not chosen may still be
 _ATTEMPTS = 40
 _FEWEST_TO_FIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A genome not trained in full, as the rungs below show it; `accuracies` by rising rung."""
+
+    genome: Genome
+    estimate: Estimate
+    accuracies: tuple[float, ...]
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        return features(self.genome, self.estimate, self.accuracies)
+
+    def passes(self, gate: Gate) -> bool:
+        return not gate.rejects(self.estimate, self.genome)
+
+    def costs(self, gate: Gate) -> tuple[float, float, float]:
+        """Flash, RAM (bytes) and count that its network will need."""
+        told = gate.predict(self.estimate, self.genome)
+        return told.flash_bytes, told.ram_bytes, told.count or 0.0
 
 
 class LadderSearch:
@@ -103,43 +125,50 @@ class LadderSearch:
     def _promoted(self, rng: random.Random, fidelity: float, count: int) -> list[Genome]:
         """Who goes on to `fidelity`: the warm start in its order, then by expected gain."""
         done = {t.genome for t in self.told if t.fidelity in (fidelity, 1.0)}
-        screened = {t.genome: t for t in self.told if t.fidelity == 0.0 and t.estimate is not None}
+        looks = self._looks(fidelity)
         gate = Gate.calibrated(self.goal, self.told)
         passed = [
-            trial
+            look
             for age in self._climbing
             for genome in age
-            if genome not in done and (trial := screened.get(genome)) and not _rejected(gate, trial)
+            if genome not in done and (look := looks.get(genome)) and look.passes(gate)
         ]
         if any(t.fidelity == 1.0 for t in self.told):
-            chosen = self._best(gate, passed, screened, count - round(_RANDOM_SHARE * count))
+            chosen = self._best(gate, passed, looks, count - round(_RANDOM_SHARE * count))
         else:
-            chosen = [genome for genome in self.warm if genome in screened][:count]
+            chosen = [genome for genome in self.warm if genome in looks][:count]
         newest = set(self._climbing[-1]) - set(chosen)
-        lots = [trial.genome for trial in passed if trial.genome in newest]
+        lots = [look.genome for look in passed if look.genome in newest]
         return chosen + rng.sample(lots, min(count - len(chosen), len(lots)))
 
+    def _looks(self, fidelity: float) -> dict[Genome, Look]:
+        """What is known of the genomes that climbed every rung in use below `fidelity`."""
+        rungs = [rung for rung, _ in self.ladder.in_use(self.told) if rung < fidelity]
+        tried = {rung: {t.genome: t for t in self.told if t.fidelity == rung} for rung in rungs}
+        return {
+            genome: Look(genome, trial.estimate, climbed)
+            for genome, trial in tried[0.0].items()
+            if trial.estimate is not None
+            and len(climbed := _accuracies(genome, tried.values())) == len(rungs)
+        }
+
     def _best(
-        self, gate: Gate, passed: list[Trial], screened: dict[Genome, Trial], count: int
+        self, gate: Gate, passed: list[Look], looks: dict[Genome, Look], count: int
     ) -> list[Genome]:
         """By expected gain of the feasible front's volume, costs as ratios to the baseline's."""
-        reference, guess = self._reference(), self._surrogate(screened)
-        if gate.count is None or reference is None or guess is None or not passed:
+        full = [
+            (looks[t.genome].features, t.accuracy)
+            for t in self.told
+            if t.fidelity == 1.0 and t.accuracy is not None and t.genome in looks
+        ]
+        reference = self._reference()
+        if gate.count is None or reference is None or len(full) < _FEWEST_TO_FIT or not passed:
             return []
-        accuracies, spreads = guess.predict([_row(trial) for trial in passed])
-        costs = np.array([_predicted(gate, trial) for trial in passed])
+        guess = Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
+        accuracies, spreads = guess.predict([look.features for look in passed])
+        costs = np.array([look.costs(gate) for look in passed])
         chosen = choose(self._volume(reference), accuracies, spreads, costs / reference, count)
         return [passed[index].genome for index in chosen]
-
-    def _surrogate(self, screened: dict[Genome, Trial]) -> Surrogate | None:
-        full = [
-            (_row(screened[t.genome]), t.accuracy)
-            for t in self.told
-            if t.fidelity == 1.0 and t.accuracy is not None and t.genome in screened
-        ]
-        if len(full) < _FEWEST_TO_FIT:
-            return None
-        return Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
 
     def _reference(self) -> Floats | None:
         """Costs that ratios are to: the baseline's, or the largest measured without one."""
@@ -188,20 +217,7 @@ def _costs(trial: Trial) -> Floats:
     return np.array((m.flash.total, m.ram.total, m.count), np.float64)
 
 
-def _row(trial: Trial) -> tuple[float, ...]:
-    """A screened trial's features."""
-    if trial.estimate is None:
-        raise ValueError(f"trial {trial.number} has no estimate")
-    return features(trial.genome, trial.estimate, (trial.accuracy or 0.0,))
-
-
-def _predicted(gate: Gate, trial: Trial) -> tuple[float, float, float]:
-    """Flash, RAM and count that a screened trial's network will need."""
-    if trial.estimate is None:
-        raise ValueError(f"trial {trial.number} has no estimate")
-    told = gate.predict(trial.estimate, trial.genome)
-    return told.flash_bytes, told.ram_bytes, told.count or 0.0
-
-
-def _rejected(gate: Gate, trial: Trial) -> bool:
-    return trial.estimate is None or gate.rejects(trial.estimate, trial.genome) != ""
+def _accuracies(genome: Genome, rungs: Iterable[Mapping[Genome, Trial]]) -> tuple[float, ...]:
+    """Of `genome` at those of the rungs where it has one."""
+    found = (rung[genome].accuracy for rung in rungs if genome in rung)
+    return tuple(accuracy for accuracy in found if accuracy is not None)
