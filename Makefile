@@ -2,7 +2,7 @@
 # packages and PyPI. `make` lists what there is; the work itself is the command `hil`.
 
 .DEFAULT_GOAL := help
-.PHONY: help evolve bench test lint check golden setup tools
+.PHONY: help evolve study bench test lint check golden setup tools
 .ONESHELL:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -15,6 +15,10 @@ evolve: setup  ## search for the best compression of TASK on BOARD; the same cal
 	@exec .venv/bin/hil evolve $${BOARD:+--board="$$BOARD"} $${TASK:+--task="$$TASK"} \
 	  $${ACCURACY:+--accuracy="$$ACCURACY"} $${MINUTES:+--minutes="$$MINUTES"} \
 	  $${TRIALS:+--trials="$$TRIALS"} $${SEED:+--seed="$$SEED"} $${RUN:+--run="$$RUN"}
+
+study: setup  ## compare methods, recipes and searches for TASK on BOARD; MINUTES at a time
+	@exec .venv/bin/hil study --task="$${TASK:-kws}" --board="$${BOARD:-m4}" \
+	  $${MINUTES:+--minutes="$$MINUTES"} $(ARGS)
 
 bench: setup  ## measure MODEL (digits; FILE.tflite, RUN:NUMBER) on BOARD, per layer; ARGS='--repeat 3'
 	@exec .venv/bin/hil bench $${BOARD:+--board="$$BOARD"} $(ARGS) -- "$${MODEL:-digits}"

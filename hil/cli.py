@@ -16,9 +16,18 @@ from rich.table import Table
 
 from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
-from hil import cli_bench, cli_doctor, cli_energy, cli_sensitivity
+from hil import (
+    cli_bench,
+    cli_doctor,
+    cli_energy,
+    cli_farm,
+    cli_sensitivity,
+    cli_store,
+    cli_study,
+)
 from hil.board import board_names, load_board
 from hil.cli_bench import Limits, LimitsOption
+from hil.engine import ENGINE_NAMES
 from hil.store import Store
 from hil.summary import summarize, to_json
 
@@ -35,7 +44,10 @@ RUNS = Path("runs")
 cli_bench.register(app, RUNS)
 cli_doctor.register(app)
 cli_energy.register(app)
+cli_farm.register(app)
 cli_sensitivity.register(app, RUNS)
+cli_store.register(app, RUNS)
+cli_study.register(app, RUNS)
 
 
 def main() -> None:
@@ -59,6 +71,11 @@ def evolve(
         str | None,
         typer.Option(help="Name of the run's folder in runs/.", show_default="TASK-BOARD"),
     ] = None,
+    engine: Annotated[str, typer.Option(help=f"One of: {', '.join(ENGINE_NAMES)}.")] = "adaptive",
+    farm: Annotated[
+        str | None,
+        typer.Option(help="Address of a farm's scheduler (hil farm), as tcp://host:8786."),
+    ] = None,
     limits: LimitsOption = Limits.BOARD,
     as_json: JsonFlag = False,
 ) -> None:
@@ -70,6 +87,8 @@ def evolve(
     if accuracy is not None:
         check_accuracy(accuracy)
     wanted = get_task(task)
+    if engine not in ENGINE_NAMES:
+        raise UserError(f"--engine {engine!r}: allowed are {', '.join(ENGINE_NAMES)}")
     # torch takes seconds to import: only once the options are known to be good.
     from hil.evolve import Settings
     from hil.evolve import evolve as search
@@ -78,7 +97,16 @@ def evolve(
 
     floor = wanted.accuracy_floor if accuracy is None else accuracy
     settings = Settings(
-        task, board, folder, floor, trials, minutes, seed, limits=limits is Limits.BOARD
+        task,
+        board,
+        folder,
+        floor,
+        trials,
+        minutes,
+        seed,
+        engine,
+        limits=limits is Limits.BOARD,
+        farm=farm,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     search(settings)

@@ -15,6 +15,9 @@ from typing import Protocol
 from compress.genome import Genome
 from hil.types import Trial
 
+# What `hil.engines` opens; here, so that naming them does not import them.
+ENGINE_NAMES = ("adaptive", "nsga2", "weighted", "random", "tpe", "optuna-nsga2", "bohb")
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

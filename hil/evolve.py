@@ -31,7 +31,8 @@ class Settings:
 
     Without `limits` candidates may fill the board's memories instead of what its file allows.
     The search stops when the floor is met and the front has not improved for `patience_trials`,
-    or when `trials` or `minutes` are used up.
+    or when `trials` or `minutes` are used up. `farm` is the address of a farm's scheduler, whose
+    machines then do the work instead of `processes` of this one.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Settings:
     patience_trials: int = 60
     processes: int = 2
     limits: bool = True
+    farm: str | None = None
 
 
 def evolve(settings: Settings) -> str:
@@ -54,10 +56,11 @@ def evolve(settings: Settings) -> str:
     """
     board = load_board(settings.board)
     board = board if settings.limits else without_limits(board)
-    check_reachable(board)
+    if settings.farm is None:
+        check_reachable(board)
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
-        store.begin_session(settings.accuracy)
+        store.begin_session(settings.accuracy, settings.engine)
         rule = StopRule(settings, Goal.of(board, settings.accuracy))
         reason = rule.reason(store)
         try:
@@ -74,13 +77,22 @@ def search(settings: Settings, board: Board, store: Store, rule: StopRule) -> st
     check_feasible(get_task(settings.task), board)
     start = Start.prepare(settings.task, board, settings.seed, settings.folder)
     engine = open_engine(settings.engine, start.original(), rule.goal, settings.seed)
-    with LocalPool(settings.processes, start.open) as pool, SearchProgress(settings) as progress:
+    with open_pool(settings, start) as pool, SearchProgress(settings) as progress:
         while not rule.reason(store):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
         measure_finals(store, rule.goal, pool, progress)
     return rule.reason(store)
+
+
+def open_pool(settings: Settings, start: Start) -> Pool:
+    """This machine's processes, or a farm. Raises UserError for a farm without the board."""
+    if settings.farm is None:
+        return LocalPool(settings.processes, start.open)
+    from hil.farm import FarmPool  # Dask takes a second to import
+
+    return FarmPool(settings.farm, start)
 
 
 def measure_finals(store: Store, goal: Goal, pool: Pool, progress: SearchProgress) -> None:
