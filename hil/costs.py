@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hil.cycle_model import MODELLED_CORES
 from hil.energy import energy_of
 from hil.types import Board, Measurement
 
@@ -41,3 +42,8 @@ def cycles_of(measurement: Measurement) -> int | None:
     if measurement.counter in ("dwt", "systick", "model"):
         return measurement.count
     return measurement.model_cycles
+
+
+def knows_cycles(board: Board) -> bool:
+    """Whether measurements on `board` tell cycles, and so time: counted, or modelled."""
+    return board.counter != "insn" or board.core in MODELLED_CORES

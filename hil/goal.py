@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from hil.costs import Costs, costs_of
-from hil.types import Board, Trial
+from compress.errors import UserError
+from hil.costs import Costs, costs_of, cycles_of, knows_cycles
+from hil.pareto import best as best_score
+from hil.pareto import measurement_of
+from hil.types import Board, Measurement, Trial
+
+_ASKED = ("accuracy", "flash_bytes", "ram_bytes", "latency_ms", "energy_uj")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +61,47 @@ class Goal:
     def weighed(self, trial: Trial, baseline: Trial) -> float:
         """Weighted mean of the cost ratios to the int8 `baseline`; smaller is better.
 
-        Raises ValueError for trials that were not measured.
+        On one board energy follows time (docs/decisions/0022), so that both weigh the ratio of
+        the cycles, or of the instructions where nothing else was counted. Raises ValueError for
+        trials that were not measured.
         """
         weights = self.weights or Weights()
-        if trial.measurement is None or baseline.measurement is None:
-            raise ValueError(f"trial {trial.number} or {baseline.number} was not measured")
-        mine, theirs = (costs_of(m, self.board) for m in (trial.measurement, baseline.measurement))
-        latency = (mine.count, theirs.count)
-        if mine.latency_ms is not None and theirs.latency_ms is not None:
-            latency_ms = mine.latency_ms / theirs.latency_ms
-        else:
-            latency_ms = latency[0] / latency[1]
-        energy = (
-            mine.energy_uj / theirs.energy_uj
-            if mine.energy_uj is not None and theirs.energy_uj is not None
-            else latency_ms
+        mine, theirs = measurement_of(trial), measurement_of(baseline)
+        ratios = (
+            (weights.flash, mine.flash.total / theirs.flash.total),
+            (weights.ram, mine.ram.total / theirs.ram.total),
+            (weights.latency + weights.energy, _work(mine) / _work(theirs)),
         )
         lost_points = 100 * ((baseline.accuracy or 0.0) - (trial.accuracy or 0.0))
-        parts = (
-            (weights.flash, mine.flash_bytes / theirs.flash_bytes),
-            (weights.ram, mine.ram_bytes / theirs.ram_bytes),
-            (weights.latency, latency_ms),
-            (weights.energy, energy),
-        )
-        total = sum(weight for weight, _ in parts) or 1.0
-        weighed = sum(weight * ratio for weight, ratio in parts)
-        return (weighed + weights.accuracy * lost_points) / total
+        weighed = sum(weight * ratio for weight, ratio in ratios)
+        total = sum(weight for weight, _ in ratios)
+        return (weighed + weights.accuracy * lost_points) / (total or 1.0)
+
+    def best(self, trials: Iterable[Trial], baseline: Trial | None) -> Trial | None:
+        """The one to choose of the `trials` that keep every limit; None if none does.
+
+        With weights that of the smallest weighted mean against the `baseline`, otherwise (or
+        where that was not measured) that of the smallest `pareto.score`.
+        """
+        feasible = [t for t in trials if t.state == "measured" and self.violation(t) == 0.0]
+        if self.weights is None or baseline is None or baseline.measurement is None:
+            return best_score(feasible, self.accuracy)
+
+        def rank(trial: Trial) -> tuple[float, float, int]:
+            return self.weighed(trial, baseline), -(trial.accuracy or 0.0), trial.number
+
+        return min(feasible, key=rank, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the user asked for, without the board, for `from_json`."""
+        asked = {name: getattr(self, name) for name in _ASKED}
+        return {**asked, "weights": None if self.weights is None else asdict(self.weights)}
+
+    @classmethod
+    def from_json(cls, board: Board, asked: Mapping[str, Any]) -> Goal:
+        """The goal that `to_json` told. Raises KeyError or TypeError for anything else."""
+        weights = None if asked["weights"] is None else Weights(**asked["weights"])
+        return cls(board, **{name: asked[name] for name in _ASKED}, weights=weights)
 
     def _limited(self, costs: Costs) -> Iterator[tuple[float, float]]:
         """What is used and the most allowed, where there is a limit and a figure."""
@@ -93,3 +114,54 @@ class Goal:
         for used, most in pairs:
             if used is not None and most is not None:
                 yield used, most
+
+
+def make_goal(
+    board: Board,
+    accuracy: float,
+    max_flash: int | None = None,
+    max_ram: int | None = None,
+    max_latency: float | None = None,
+    max_energy: float | None = None,
+    weights: Weights | None = None,
+) -> Goal:
+    """The user's limits (bytes, ms, microjoules an inference) within those of `board`.
+
+    Raises UserError for a limit that the board cannot be held to: more memory than it has, a time
+    where only instructions are counted, an energy (or its weight) where no power is known.
+    """
+    energy_asked = max_energy is not None or (weights is not None and weights.energy > 0)
+    if max_latency is not None and not knows_cycles(board):
+        raise UserError(
+            f"a limit on latency: board {board.name} counts instructions, and those are not time; "
+            "choose a board whose cycles are counted or modelled (hil boards)"
+        )
+    if energy_asked and (board.energy is None or not knows_cycles(board)):
+        raise UserError(
+            f"a limit or weight on energy: no power figure is known for board {board.name}; "
+            "limit or weigh latency instead, or choose a board that has one (boards/*.toml)"
+        )
+    return Goal(
+        board,
+        accuracy,
+        _within("flash", max_flash, board.flash_limit_bytes, board),
+        _within("RAM", max_ram, board.ram_limit_bytes, board),
+        max_latency,
+        max_energy,
+        weights,
+    )
+
+
+def _within(memory: str, wanted: int | None, limit: int, board: Board) -> int:
+    if wanted is not None and wanted > limit:
+        raise UserError(
+            f"a limit of {wanted} bytes of {memory}: board {board.name} allows {limit}, and the "
+            "smaller of the two counts; ask for less, or leave the limit out"
+        )
+    return limit if wanted is None else wanted
+
+
+def _work(measurement: Measurement) -> int:
+    """Cycles of one inference, or its instructions where nothing tells the cycles."""
+    cycles = cycles_of(measurement)
+    return measurement.count if cycles is None else cycles

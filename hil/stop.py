@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from hil.goal import Goal
+from hil.machine_energy import EnergyBudget
 from hil.pareto import front
 from hil.search import growth
 from hil.store import Store
@@ -24,11 +25,16 @@ class Budget(Protocol):
 
 
 class StopRule:
-    """Told every batch; `trials` counts those that were trained in full."""
+    """Told every batch; `trials` counts those that were trained in full.
 
-    def __init__(self, budget: Budget, goal: Goal) -> None:
+    "Target" is the goal met, by a trial that keeps every limit, and no improvement for
+    `patience_trials`.
+    """
+
+    def __init__(self, budget: Budget, goal: Goal, energy: EnergyBudget | None = None) -> None:
         self.budget = budget
         self.goal = goal
+        self.energy = energy
         self.idle_trials = 0
         self.exhausted = False
         self.told: list[Trial] = []
@@ -43,22 +49,33 @@ class StopRule:
         idle = bool(before) and growth(before, after) <= 0.001
         self.idle_trials = self.idle_trials + len(full) if idle else 0
 
+    def note_energy(self, store: Store) -> None:
+        """Add to the run's energy what was used since the last time; call it as trials end."""
+        if self.energy is not None:
+            store.add_energy(self.energy.meter.taken_joules())
+
     def may_start(self, store: Store, running: int) -> bool:
         """Whether the budget allows one more trial beside those running."""
-        return (
-            store.count() + running < self.budget.trials
-            and store.used_minutes() < self.budget.minutes
-        )
+        return not self._used_up(store, running)
 
     def reason(self, store: Store) -> str:
-        """'target', 'trials', 'minutes' or 'exhausted' (there is nothing left to try); else ''."""
-        if store.count() >= self.budget.trials:
-            return "trials"
-        if store.used_minutes() >= self.budget.minutes:
-            return "minutes"
+        """'trials', 'minutes', 'energy', 'exhausted' (nothing is left to try), 'target', or ''."""
+        used_up = self._used_up(store)
+        if used_up:
+            return used_up
         if self.exhausted:
             return "exhausted"
         return "target" if self.idle_trials >= self.budget.patience_trials else ""
+
+    def _used_up(self, store: Store, running: int = 0) -> str:
+        """The budget that is used up, '' if none is."""
+        if store.count() + running >= self.budget.trials:
+            return "trials"
+        if store.used_minutes() >= self.budget.minutes:
+            return "minutes"
+        if self.energy is not None and store.used_joules() >= self.energy.joules:
+            return "energy"
+        return ""
 
 
 def feasible_front(trials: Iterable[Trial], goal: Goal) -> tuple[Trial, ...]:

@@ -1,0 +1,95 @@
+"""Energy that this machine draws while it searches, from Linux's powercap counters (RAPL).
+
+Documentation/power/powercap/powercap.rst: each zone is a folder `intel-rapl:<n>` with its `name`, a
+counter `energy_uj` in microjoules and the value after which it starts again at 0,
+`max_energy_range_uj`. (AMD's processors have the same.) Counted are the packages and, which they do
+not contain, memory where it has a zone; what the rest of the machine draws nobody counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from compress.errors import UserError
+
+POWERCAP = Path("/sys/class/powercap")
+_INSTEAD = "use a budget of time or trials instead (--minutes, --trials)"
+
+
+class Meter(Protocol):
+    """Tells the energy used since it was asked last, in joules."""
+
+    def taken_joules(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyBudget:
+    """Energy that a run may use, over all its sessions, and what measures it."""
+
+    joules: float
+    meter: Meter
+
+
+class Zone:
+    """One counter; ask it more often than it wraps around (many minutes at full load)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.counter = folder / "energy_uj"
+        self.range_uj = _number(folder / "max_energy_range_uj")
+        self.last_uj = _number(self.counter)
+
+    def taken_joules(self) -> float:
+        """Since the last call, the first time since it was made."""
+        now_uj = _number(self.counter)
+        taken_uj = now_uj - self.last_uj
+        if taken_uj < 0:
+            taken_uj += self.range_uj
+        self.last_uj = now_uj
+        return taken_uj / 1e6
+
+
+class MachineMeter:
+    """All zones of a machine together; `folder` is where the kernel lists them.
+
+    Raises UserError, with what else to use, where there is nothing to read.
+    """
+
+    def __init__(self, folder: Path = POWERCAP) -> None:
+        zones = [path for path in sorted(folder.glob("intel-rapl:*")) if _is_counted(path)]
+        if not zones:
+            raise UserError(
+                f"an energy budget: {folder} has no energy counter of this machine's processor "
+                f"(a virtual machine, another processor, or no kernel module); {_INSTEAD}"
+            )
+        self.zones = [Zone(path) for path in zones]
+
+    def taken_joules(self) -> float:
+        """Energy since the last call, the first time since this meter was made."""
+        return sum(zone.taken_joules() for zone in self.zones)
+
+
+def _is_counted(zone: Path) -> bool:
+    """Packages and memory: cores are parts of a package, the platform (`psys`) contains it."""
+    name = _text(zone / "name")
+    return name.startswith("package") or name == "dram"
+
+
+def _number(path: Path) -> int:
+    text = _text(path)
+    if not text.isdecimal():
+        raise UserError(f"an energy budget: {path} holds {text!r}, not a number; {_INSTEAD}")
+    return int(text)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except PermissionError:
+        raise UserError(
+            f"an energy budget: {path} may not be read (since Linux 5.10 by root only); have it "
+            f"made readable (chmod a+r), or {_INSTEAD}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"an energy budget: {path} cannot be read: {error}; {_INSTEAD}") from None
