@@ -77,8 +77,7 @@ class Bohb:
     def tell(self, trials: Sequence[Trial]) -> None:
         """Learn from all, and keep this rung's to promote from."""
         for trial in trials:
-            model = self.models[trial.fidelity]
-            model.tell(model.place(trial.genome), *judged(trial, self.goal))
+            self.models[trial.fidelity].learn(trial.genome, *judged(trial, self.goal))
             self.learned[trial.fidelity] += 1
         self.told = [t for t in trials if t.genome != baseline()]
 

@@ -20,6 +20,7 @@ from hil.types import Trial
 
 # How often a suggestion that is known already is answered at once before a random genome is drawn.
 _ATTEMPTS = 8
+STARTUP = 20
 
 
 class OptunaSearch:
@@ -36,7 +37,7 @@ class OptunaSearch:
         seed: int,
         sampler: BaseSampler,
         batch: int = 4,
-        startup: int = 20,
+        startup: int = STARTUP,
     ) -> None:
         self.breeder = Breeder(space)
         self.goal = goal

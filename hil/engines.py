@@ -6,14 +6,52 @@ from collections.abc import Callable
 
 from compress.errors import UserError
 from compress.network import Original, space_of
+from compress.space import Space
 from hil.engine import Engine
+from hil.engine_random import RandomSearch
+from hil.engine_weighted import WeightedSum
 from hil.goal import Goal
 from hil.search import Nsga2
 
 Opener = Callable[[Original, Goal, int], Engine]
 
+_GENERATION = 12
+
+
+def _over_space(make: Callable[[Space, Goal, int], Engine]) -> Opener:
+    """For engines that need to know no more of the network than its space."""
+    return lambda original, goal, seed: make(space_of(original), goal, seed)
+
+
+# Optuna takes half a second to import, so that is done by the engines that need it.
+def _tpe(space: Space, goal: Goal, seed: int) -> Engine:
+    from hil.engine_optuna import STARTUP, OptunaSearch
+    from hil.optuna_model import tpe
+
+    return OptunaSearch(space, goal, seed, tpe(seed, STARTUP))
+
+
+def _optuna_nsga2(space: Space, goal: Goal, seed: int) -> Engine:
+    from hil.engine_optuna import OptunaSearch
+    from hil.optuna_model import nsga2
+
+    sampler = nsga2(seed, _GENERATION)
+    return OptunaSearch(space, goal, seed, sampler, batch=_GENERATION, startup=_GENERATION)
+
+
+def _bohb(space: Space, goal: Goal, seed: int) -> Engine:
+    from hil.engine_bohb import Bohb
+
+    return Bohb(space, goal, seed)
+
+
 ENGINES: dict[str, Opener] = {
-    "nsga2": lambda original, goal, seed: Nsga2(space_of(original), goal, seed),
+    "nsga2": _over_space(lambda space, goal, seed: Nsga2(space, goal, seed, _GENERATION)),
+    "weighted": _over_space(lambda space, goal, seed: WeightedSum(space, goal, seed, _GENERATION)),
+    "random": _over_space(lambda space, goal, seed: RandomSearch(space, seed, _GENERATION)),
+    "tpe": _over_space(_tpe),
+    "optuna-nsga2": _over_space(_optuna_nsga2),
+    "bohb": _over_space(_bohb),
 }
 
 

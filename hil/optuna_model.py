@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
-from optuna.trial import TrialState
+from optuna.trial import FixedTrial, TrialState, create_trial
 
 from compress.genome import Genome
 from compress.space import Space
 from hil.genome_codec import parameters, suggest
 
 OBJECTIVES = 4
+_CONSTRAINT = "violation"
 # What fails a constraint is ranked by its violation alone: the values need only be finite.
 _NO_VALUES = (1.0,) + (2.0**40,) * (OBJECTIVES - 1)
 
@@ -38,25 +39,39 @@ class OptunaModel:
 
     def tell(self, trial: optuna.Trial, values: Sequence[float] | None, violation: float) -> None:
         """What came of `trial`. Without `values` it is known by its violation only."""
-        trial.set_constraint("violation", violation)
+        trial.set_constraint(_CONSTRAINT, violation)
         self.study.tell(trial, _NO_VALUES if values is None else values)
+
+    def learn(self, genome: Genome, values: Sequence[float] | None, violation: float) -> None:
+        """What came of a genome that was not asked for here. Raises ValueError as `place` does."""
+        fixed = FixedTrial(dict(parameters(genome, self.space)))
+        suggest(fixed, self.space)
+        trial = create_trial(
+            values=_NO_VALUES if values is None else values,
+            params=fixed.params,
+            distributions=fixed.distributions,
+            constraints={_CONSTRAINT: violation},
+        )
+        self.study.add_trial(trial)
 
     def forget(self, trial: optuna.Trial) -> None:
         """Nothing came of `trial`."""
         self.study.tell(trial, state=TrialState.FAIL)
 
 
-def tpe(seed: int) -> TPESampler:
+def tpe(seed: int, startup: int = 1) -> TPESampler:
     """Multi-objective TPE (Ozaki et al., JAIR 73, 2022) with constraints (c-TPE, IJCAI 2023).
 
     Parameters of one branch of the tree are modelled jointly, as in BOHB: it learns how they
     interact, and one split of the trials serves them all. What is waiting counts as bad (Optuna's
-    constant liar), so that a batch spreads. Random genomes to begin with are the caller's.
+    constant liar), so that a batch spreads. The first `startup` genomes are the caller's. Of ten
+    candidates for each suggestion, not Optuna's 24, the best is taken: that halves the time.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return TPESampler(
-            n_startup_trials=1,
+            n_startup_trials=startup,
+            n_ei_candidates=10,
             multivariate=True,
             group=True,
             constant_liar=True,

@@ -98,6 +98,31 @@ def infeasible(number: int, genome: Genome, reason: str = "too big", **changes: 
     )
 
 
+def screened(
+    number: int,
+    genome: Genome,
+    fidelity: float,
+    accuracy: float = 0.9,
+    *,
+    macs: int = 1_000_000,
+    weight_bytes: int = 20_000,
+    arena_bytes: int = 7_000,
+    **changes: Any,
+) -> Trial:
+    """A trial that the host judged at a fidelity below 1; nothing ran on a board."""
+    return replace(
+        measured(number, genome, accuracy=accuracy),
+        **{
+            "state": "screened",
+            "measurement": None,
+            "program_sha256": "",
+            "fidelity": fidelity,
+            "estimate": Estimate(macs, 64 * macs, weight_bytes, arena_bytes, 4),
+            **changes,
+        },
+    )
+
+
 _shares = st.floats(0.01, 1.0)
 _counts = st.integers(0, 2**62)
 _sizes = st.dictionaries(st.sampled_from(["weights", "kernels", "arena", "ß"]), _counts).map(Sizes)
