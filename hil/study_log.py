@@ -1,6 +1,6 @@
 """The evaluations of a study as files that last, one per seed: anyone can go on from them.
 
-`seed-N.csv.gz` has every trial (`hil.table_file`), `seed-N.pt` the weights of the original network
+`seed-N.csv.gz` has every trial (`hil.store_table`), `seed-N.pt` the weights of the original network
 they all started from.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from compress.errors import UserError
 from hil.artifacts import write_whole
 from hil.store import Store
-from hil.table_file import export_store, import_rows
+from hil.store_table import export_store, import_rows
 
 
 def adopt_original(log: Path, place: Path, seed: int) -> None:
