@@ -18,8 +18,9 @@ from deap import tools
 from compress.genome import Genome
 from compress.network import Original, space_of
 from compress.recipes import baseline
-from compress.space import Space, crossover, mutate, random_genome
+from compress.space import Space
 from hil.acquire import Volume, choose
+from hil.breed import Breeder
 from hil.engine import Proposal
 from hil.gate import Gate
 from hil.goal import Goal
@@ -30,11 +31,9 @@ from hil.surrogate import Floats, Surrogate, features
 from hil.types import Estimate, Trial
 from hil.warm_start import quick_sensitivity, warm_start
 
-_CROSSOVER_PROBABILITY = 0.5
 _RANDOM_SHARE = 0.1  # of the variations, and of what is trained
 _PARENTS = 24
 _KEPT_GENERATIONS = 4  # how long a candidate that was not chosen may still be
-_ATTEMPTS = 40
 _FEWEST_TO_FIT = 8
 
 
@@ -77,7 +76,7 @@ class LadderSearch:
         self.ladder = ladder or Ladder()
         self.told: list[Trial] = []
         self.asked = 0
-        self._known: set[Genome] = set()
+        self._breeder = Breeder(space)
         self._climbing: list[list[Genome]] = []  # by age, the newest last
         self._pending: list[tuple[float, int]] = []
 
@@ -101,21 +100,16 @@ class LadderSearch:
 
     def _variations(self, rng: random.Random, count: int) -> list[Genome]:
         """Of the population and the warm start; a share is drawn at random."""
-        genomes = [] if self._known else [g for g in self.warm if self._is_new(g)]
+        first = self.warm if not self._climbing else ()
+        genomes = [genome for genome in first if self._breeder.is_new(genome)]
         parents = self._parents()
         while len(genomes) < count:
             if len(parents) < 2 or rng.random() < _RANDOM_SHARE:
-                genomes.append(self._fresh(rng, random_genome(rng, self.space)))
+                genomes.append(self._breeder.random(rng))
                 continue
             mother, father = rng.sample(parents, 2)
-            child = mother.genome
-            if rng.random() < _CROSSOVER_PROBABILITY:
-                child, _ = crossover(rng, child, father.genome)
-            steps = rng.choice((1, 1, 2))
-            for _ in range(steps):
-                child = mutate(rng, self.space, child)
-            genomes.append(self._fresh(rng, child))
-        return genomes
+            genomes += self._breeder.children(rng, mother.genome, father.genome)
+        return genomes[:count]
 
     def _parents(self) -> list[Individual]:
         measured = [Individual(t, self.goal) for t in self.told if t.measurement is not None]
@@ -183,21 +177,6 @@ class LadderSearch:
         feasible = [t for t in self.told if t.measurement and self.goal.violation(t) == 0.0]
         points = [(1.0 - (t.accuracy or 0.0), *(_costs(t) / reference)) for t in feasible]
         return Volume(np.array(points).reshape(-1, 4), 1.0 - self.goal.accuracy + 1e-6)
-
-    def _fresh(self, rng: random.Random, genome: Genome) -> Genome:
-        for _ in range(_ATTEMPTS):
-            if self._is_new(genome):
-                return genome
-            genome = mutate(rng, self.space, genome)
-        while not self._is_new(genome):
-            genome = random_genome(rng, self.space)
-        return genome
-
-    def _is_new(self, genome: Genome) -> bool:
-        if genome in self._known:
-            return False
-        self._known.add(genome)
-        return True
 
 
 class Adaptive(LadderSearch):

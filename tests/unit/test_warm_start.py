@@ -1,0 +1,85 @@
+"""The warm start: what sensitivity suggests, from losses that are known and from a network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import original
+
+from compress.canonical import canonical
+from compress.genome import Distill, Genome, Prune, Quantize
+from compress.pipeline import compress, evenly
+from compress.recipes import baseline, recipes
+from compress.space import KEEP
+from hil.warm_start import (
+    QuickSensitivity,
+    guided_bits,
+    guided_keep,
+    quick_sensitivity,
+    warm_start,
+)
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=9), st.sampled_from(KEEP))
+@settings(deadline=None)
+def test_the_more_sensitive_keep_no_less(losses: list[float], level: float) -> None:
+    keep = guided_keep(losses, level)
+    assert set(keep) <= set(KEEP)
+    ranked = sorted(zip(losses, keep, strict=True))
+    for (less, mine), (more, theirs) in pairwise(ranked):
+        assert mine <= theirs or less == more
+    if KEEP[0] < level < KEEP[-1] and len(losses) > 1:
+        assert max(keep) > level > min(keep)
+        assert math.isclose(sum(keep) / len(keep), level)
+    if len(losses) == 1:
+        assert keep == (level,)
+
+
+def test_layers_that_hardly_notice_get_two_bits() -> None:
+    assert guided_bits((0.0, 0.3, -0.01, 0.021)) == (2, 4, 2, 4)
+
+
+def test_the_baseline_comes_first_and_the_recipes_are_among_it() -> None:
+    warm = warm_start(QuickSensitivity((0.1, 0.0, 0.3), (0.0, 0.2, 0.0, 0.5)), 2)
+    assert warm[0] == baseline()
+    assert set(recipes(2)) <= set(warm)
+    assert len(set(warm)) == len(warm)
+    assert all(canonical(genome) == genome for genome in warm)
+    kinds = {tuple(type(stage) for stage in genome.stages) for genome in warm}
+    assert {(Prune, Quantize), (Distill, Prune, Quantize), (Prune, Quantize, Distill)} <= kinds
+    assert any(
+        s.weight_bits == (2, 4, 2, 4) for g in warm for s in g.stages if s.__class__ is Quantize
+    )  # type: ignore[union-attr]
+
+
+def test_a_network_that_cannot_get_narrower_gets_no_ratios() -> None:
+    warm = warm_start(QuickSensitivity((), (0.0, 0.2)), 1)
+    assert warm[0] == baseline()
+    guided = [g for g in warm if g not in recipes(1)]
+    assert not any(isinstance(stage, Prune) for genome in guided for stage in genome.stages)
+
+
+def test_a_network_says_what_it_loses_and_says_the_same_again() -> None:
+    start = original("mobile")
+    found = quick_sensitivity(start, samples=60)
+    assert len(found.groups) == len(start.groups)
+    assert len(found.layers) == len(start.layers)
+    assert all(-1 <= loss <= 1 for loss in (*found.groups, *found.layers))
+    judged = replace(start, data=replace(start.data, val=evenly(start.data.val, 60)))
+    whole = compress(baseline(), judged, fidelity=0.0).accuracy
+    halved = Genome((Prune((1.0, 0.5), epochs=0), Quantize()))
+    assert found.groups[1] == whole - compress(halved, judged, fidelity=0.0).accuracy
+    coarse = Genome((Quantize((8, 8, 8, 2), weight_range="mse"),))
+    assert found.layers[3] == whole - compress(coarse, judged, fidelity=0.0).accuracy
+    assert quick_sensitivity(start, samples=60) == found
+
+
+@pytest.mark.parametrize("samples", [1, 7])
+def test_it_is_judged_on_few_samples(samples: int) -> None:
+    losses = quick_sensitivity(original("mobile"), samples).groups
+    assert all(math.isclose(loss * samples, round(loss * samples), abs_tol=1e-9) for loss in losses)
