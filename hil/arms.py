@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import Literal
 
-from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage, Teacher
+from compress.genome import Distill, Features, Genome, Prune, Quantize, Sparsify, Stage, Teacher
 from compress.network import Original, space_of
 from hil.engine import Engine
 from hil.engines import open_engine
@@ -116,31 +116,31 @@ def _unstructured(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
 
 
 def _distilled(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
-    for ratio, fresh in product(_RECIPE_RATIOS, (False, True)):
-        for features in ("none", "attention"):
-            yield (
-                Distill(width=ratio, fresh=fresh, features=features, epochs=2 * lengths[-1]),
-                Quantize(),
-            )
+    kinds: tuple[tuple[Features, bool], ...] = (
+        ("none", False),
+        ("attention", False),
+        ("attention", True),
+    )
+    epochs = 2 * lengths[-1]
+    for ratio, (features, fresh) in product(_RECIPE_RATIOS, kinds):
+        yield Distill(width=ratio, fresh=fresh, features=features, epochs=epochs), Quantize()
 
 
 def _scratch(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
-    for ratio, times in product(RATIOS, (1, 2)):
-        yield (
-            Distill(weight=0.0, width=ratio, fresh=True, epochs=times * 2 * lengths[-1]),
-            Quantize(),
-        )
+    for ratio in RATIOS:
+        student = Distill(weight=0.0, width=ratio, fresh=True, epochs=2 * lengths[-1])
+        yield student, Quantize()
 
 
 def _recipe(order: str, lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
-    """The order's stages at every ratio, 8 and 4 bits, both lengths.
+    """The order's stages at every ratio, with 8 and 4 bits, each with the longest training.
 
-    What follows other training has 0.3 of the learning rate. The first of P and D narrows the
-    network; a D that comes after Q learns from the compressed network (arXiv:2403.17447), else
-    from the original.
+    What follows other training has 0.3 of the learning rate. Where P comes after D, both narrow
+    the network by the root of the ratio. A D that comes after Q learns from the compressed network
+    (arXiv:2403.17447), else from the original.
     """
-    for ratio, bits, epochs in product(_RECIPE_RATIOS, (8, 4), lengths):
-        yield tuple(_stage(order, place, ratio, bits, epochs) for place in range(len(order)))
+    for ratio, bits in product(_RECIPE_RATIOS, (8, 4)):
+        yield tuple(_stage(order, place, ratio, bits, lengths[-1]) for place in range(len(order)))
 
 
 def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> Stage:

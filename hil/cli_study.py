@@ -32,7 +32,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         epochs: Annotated[
             float,
             typer.Option(min=0.0, help="Training that an arm may use per seed, in fine-tunings."),
-        ] = 400.0,
+        ] = 300.0,
         minutes: Annotated[
             float, typer.Option(min=0.0, help="Stop after this; the same call goes on.")
         ] = 360.0,
@@ -84,7 +84,10 @@ def register(app: typer.Typer, runs: Path) -> None:
             raise typer.Exit(130) from None
         finally:
             line.close()
-        command = f"hil study --task {task} --board {board} --seeds {seeds}"
+        command = (
+            f"hil study --task {task} --board {board} --seeds {seeds} "
+            f"--measurements {measurements} --epochs {epochs:g}"
+        )
         page = write_study(result, results, command)
         if as_json:
             print(json.dumps(study_to_json(result)))

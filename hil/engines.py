@@ -7,6 +7,7 @@ from collections.abc import Callable
 from compress.errors import UserError
 from compress.network import Original, space_of
 from compress.space import Space
+from hil.adaptive import Adaptive
 from hil.engine import Engine
 from hil.engine_random import RandomSearch
 from hil.engine_weighted import WeightedSum
@@ -46,6 +47,7 @@ def _bohb(space: Space, goal: Goal, seed: int) -> Engine:
 
 
 ENGINES: dict[str, Opener] = {
+    "adaptive": Adaptive,
     "nsga2": _over_space(lambda space, goal, seed: Nsga2(space, goal, seed, _GENERATION)),
     "weighted": _over_space(lambda space, goal, seed: WeightedSum(space, goal, seed, _GENERATION)),
     "random": _over_space(lambda space, goal, seed: RandomSearch(space, seed, _GENERATION)),

@@ -42,7 +42,7 @@ class Settings:
     trials: int
     minutes: float
     seed: int = 0
-    engine: str = "nsga2"
+    engine: str = "adaptive"
     patience_trials: int = 60
     processes: int = 2
     limits: bool = True

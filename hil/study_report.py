@@ -85,6 +85,17 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
         "budget_measurements": result.budget_measurements,
         "budget_epochs": result.budget_epochs,
         "gaps": gaps(result),
+        "traces": [
+            {
+                "arm": trace.arm,
+                "kind": trace.kind,
+                "seed": trace.seed,
+                "measurements": sum(trial.fidelity == 1.0 for trial in trace.trials),
+                "screened": sum(trial.fidelity < 1.0 for trial in trace.trials),
+                "epochs": sum(t.genome.epochs * t.fidelity for t in trace.trials),
+            }
+            for trace in result.traces
+        ],
         "goals": [asdict(one) for one in judge(result, chosen, grown)],
         "choices": [
             {

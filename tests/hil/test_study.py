@@ -1,0 +1,87 @@
+"""A whole study on a real emulator: killed, gone on with, and taken up elsewhere from its log."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hil.arms import arms
+from hil.store import Store
+
+CODE = "import sys; from hil.cli import main; sys.argv[0] = 'hil'; main()"
+MEASUREMENTS = 3
+LIMIT_S = 600
+
+
+def command(board: str, results: Path) -> list[str]:
+    options = ["--task", "digits", "--board", board, "--seeds", "1", "--epochs", "60", "--json"]
+    options += ["--measurements", str(MEASUREMENTS), "--results", str(results)]
+    return [sys.executable, "-c", CODE, "study", *options]
+
+
+def run(folder: Path, board: str, results: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        command(board, results),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
+    tmp_path: Path, board: Any
+) -> None:
+    here, elsewhere, results = tmp_path / "here", tmp_path / "elsewhere", tmp_path / "results"
+    for folder in (here, elsewhere):
+        folder.mkdir()
+    place = here / "runs" / f"study-digits-{board.name}" / "seed-0"
+
+    process = subprocess.Popen(
+        command(board.name, results), cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + LIMIT_S
+    while len(trials_of(place)) < 5:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = trials_of(place)
+
+    told = run(here, board.name, results)
+    after = trials_of(place)
+    assert before.items() <= after.items()
+    assert {trace["arm"] for trace in told["traces"]} == {arm.name for arm in arms()}
+    for trace in told["traces"]:
+        assert 1 <= trace["measurements"] <= MEASUREMENTS
+    page = (results / f"study-digits-{board.name}.md").read_text()
+    assert "int8 only" in page
+    for picture in ("hypervolume", "floors", "orders"):
+        assert (results / f"study-digits-{board.name}-{picture}.png").stat().st_size > 1000
+
+    # The log has every evaluation: elsewhere nothing is trained again and the same comes out.
+    log = results / f"study-digits-{board.name}" / "seed-0.csv.gz"
+    logged = log.read_bytes()
+    again = run(elsewhere, board.name, results)
+    assert log.read_bytes() == logged
+    assert again["traces"] == told["traces"]
+    shutil.rmtree(elsewhere)
+
+
+def trials_of(place: Path) -> dict[int, str]:
+    """Genome keys by trial number, as committed; none where there is no store yet."""
+    if not (place / "store.sqlite").exists():
+        return {}
+    with Store.read(place) as store:
+        return {trial.number: trial.genome.key for trial in store.trials()}
