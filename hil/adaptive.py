@@ -161,7 +161,9 @@ class LadderSearch:
         guess = Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
         accuracies, spreads = guess.predict([look.features for look in passed])
         costs = np.array([look.costs(gate) for look in passed])
-        chosen = choose(self._volume(reference), accuracies, spreads, costs / reference, count)
+        chosen = choose(
+            self._volume(reference, gate, looks), accuracies, spreads, costs / reference, count
+        )
         return [passed[index].genome for index in chosen]
 
     def _reference(self) -> Floats | None:
@@ -173,9 +175,14 @@ class LadderSearch:
         largest: Floats = np.array([_costs(t) for t in base]).max(axis=0)
         return largest
 
-    def _volume(self, reference: Floats) -> Volume:
+    def _volume(self, reference: Floats, gate: Gate, looks: dict[Genome, Look]) -> Volume:
+        """The feasible front at its predicted costs: an error of the fit must be no gain."""
         feasible = [t for t in self.told if t.measurement and self.goal.violation(t) == 0.0]
-        points = [(1.0 - (t.accuracy or 0.0), *(_costs(t) / reference)) for t in feasible]
+        points = []
+        for trial in feasible:
+            look = looks.get(trial.genome)
+            costs = np.array(look.costs(gate)) if look else _costs(trial)
+            points.append((1.0 - (trial.accuracy or 0.0), *(costs / reference)))
         return Volume(np.array(points).reshape(-1, 4), 1.0 - self.goal.accuracy + 1e-6)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Self
 
 import numpy as np
@@ -80,9 +81,11 @@ class Prediction:
         return type(self)(flash or 0.0, ram or 0.0, count, cycles)
 
 
-def flash_terms(estimate: Estimate, _: Genome) -> tuple[float, ...]:
-    """Weights as stored, code for each layer, what is always there."""
-    return estimate.weight_bytes, estimate.layers, 1.0
+def flash_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
+    """Weights as stored; code for each layer, for expanding, for int16, and always."""
+    spec = _scheme(genome)
+    narrow, wide = min(spec.weight_bits) < 8, max(spec.activation_bits) > 8
+    return estimate.weight_bytes, estimate.layers, float(narrow), float(wide), 1.0
 
 
 def ram_terms(estimate: Estimate, _: Genome) -> tuple[float, ...]:
@@ -91,20 +94,27 @@ def ram_terms(estimate: Estimate, _: Genome) -> tuple[float, ...]:
 
 
 def count_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
-    """MACs, those on int16, weights (expanding, requantization), data moved, layers, a call."""
+    """MACs, those on int16, what is done for each channel, weights to expand, layers, a call.
+
+    With the channels grows what gathers inputs and rescales outputs, MACs with their square.
+    """
     wide = estimate.macs * wide_share(genome)
-    moved = (estimate.macs, wide, estimate.weight_bytes, estimate.arena_bytes)
-    return *moved, estimate.layers, 1.0
+    work = (estimate.macs, wide, sqrt(estimate.macs), estimate.weight_bytes)
+    return *work, estimate.layers, 1.0
 
 
 def wide_share(genome: Genome) -> float:
     """Share of layers with 16-bit activations in the scheme that the network is lowered with."""
-    spec = next((s for s in reversed(genome.stages) if isinstance(s, Quantize)), Quantize())
-    return sum(bits == 16 for bits in spec.activation_bits) / len(spec.activation_bits)
+    bits = _scheme(genome).activation_bits
+    return sum(each == 16 for each in bits) / len(bits)
+
+
+def _scheme(genome: Genome) -> Quantize:
+    return next((s for s in reversed(genome.stages) if isinstance(s, Quantize)), Quantize())
 
 
 # No image is smaller than its weights, no RAM than the arena.
-_ALL_WEIGHTS = Fit((1.0, 0.0, 0.0), 0.0)
+_ALL_WEIGHTS = Fit((1.0, 0.0, 0.0, 0.0, 0.0), 0.0)
 _ALL_ARENA = Fit((1.0, 0.0), 0.0)
 
 

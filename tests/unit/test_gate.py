@@ -58,13 +58,14 @@ VARIED = [
 
 def test_calibration_recovers_what_things_cost() -> None:
     gate = Gate.calibrated(GOAL, [built(i + 1, one) for i, one in enumerate(VARIED)])
-    assert gate.flash.coefficients == pytest.approx((1.0, 300.0, 12_000.0), rel=1e-3)
+    weight, layer, _, _, always = gate.flash.coefficients
+    assert (weight, layer, always) == pytest.approx((1.0, 300.0, 12_000.0), rel=1e-3)
     assert gate.ram.coefficients == pytest.approx((1.0, 2_500.0), rel=1e-3)
     assert gate.count is not None
-    macs, wide, weights, arena, layers, call = gate.count.coefficients
+    macs, wide, root, weights, layers, call = gate.count.coefficients
     assert (macs, weights, layers) == pytest.approx((3.0, 2.0, 500.0), rel=0.01)
     assert call == pytest.approx(4_000, rel=0.05)
-    assert (wide, arena) == pytest.approx((0.0, 0.0), abs=0.05)
+    assert (wide, root) == pytest.approx((0.0, 0.0), abs=0.05)
     new = estimate(777_000, 23_456, 4_321, 9)
     told = gate.predict(new, pruned(0.5))
     truth = measurement_of(built(99, new))
