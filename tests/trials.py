@@ -125,7 +125,9 @@ def screened(
 
 _shares = st.floats(0.01, 1.0)
 _counts = st.integers(0, 2**62)
-_sizes = st.dictionaries(st.sampled_from(["weights", "kernels", "arena", "ß"]), _counts).map(Sizes)
+_sizes = st.dictionaries(
+    st.sampled_from(["weights", "kernels", "arena", "ß"]), st.integers(0, 2**60)
+).map(Sizes)
 
 stages: st.SearchStrategy[Stage] = st.one_of(
     st.builds(
@@ -177,7 +179,7 @@ trials = st.builds(
     measurement=st.none() | measurements,
     reason=st.text(),
     violation=st.floats(0, allow_infinity=False),
-    epochs=_counts,
+    epochs=st.floats(0, allow_infinity=False),
     seconds=st.dictionaries(st.text(), st.floats(0, allow_infinity=False)),
     program_sha256=st.text(),
     provenance=st.builds(
