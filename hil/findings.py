@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
 from hil import pareto, words
+from hil.costs import costs_of
+from hil.energy import CITED_ERROR
 from hil.summary import Summary
 from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
 
@@ -15,6 +16,7 @@ _STOPPED = {
     "target": "stopped: target met and the front no longer improves",
     "trials": "stopped: all trials of the budget used",
     "minutes": "stopped: all minutes of the budget used",
+    "energy": "stopped: all energy of the budget used",
     "exhausted": "stopped: the engine has nothing left to try",
     "interrupt": "stopped: interrupted",
 }
@@ -33,7 +35,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A trial as tables show it; what is not known is empty."""
+    """A trial as tables show it; what is not known is empty. `latency` is in ms, `energy` in uJ."""
 
     number: int
     stages: str
@@ -45,6 +47,8 @@ class Row:
     flash: Cost
     ram: Cost
     count: Cost
+    latency: str
+    energy: str
     score: str
     reason: str
     meets_target: bool
@@ -61,6 +65,7 @@ def row(summary: Summary, trial: Trial) -> Row:
     """The trial in text."""
     measurement, final = trial.measurement, summary.final(trial)
     base = summary.baseline and summary.baseline.measurement
+    costs = measurement and costs_of(measurement, summary.goal.board)
 
     def cost(value: Callable[[Measurement], int], shown: Callable[[float], str]) -> Cost:
         if measurement is None:
@@ -79,6 +84,8 @@ def row(summary: Summary, trial: Trial) -> Row:
         flash=cost(lambda m: m.flash.total, words.kib),
         ram=cost(lambda m: m.ram.total, words.kib),
         count=cost(lambda m: m.count, words.short_count),
+        latency=words.figure(costs.latency_ms) if costs and costs.latency_ms else "",
+        energy=words.figure(costs.energy_uj) if costs and costs.energy_uj else "",
         score=f"{pareto.score(measurement, base):.3f}" if measurement and base else "",
         reason=trial.reason,
         meets_target=summary.meets_target(trial),
@@ -94,7 +101,10 @@ def headline(summary: Summary) -> str:
     if not summary.measured:
         return "No trial has been measured yet."
     if summary.chosen is None:
-        nearest = words.percent(max(trial.accuracy or 0.0 for trial in summary.measured))
+        most = max(trial.accuracy or 0.0 for trial in summary.measured)
+        if most >= summary.accuracy_target:
+            return f"No measured network keeps all that was asked for: {asked(summary)}."
+        nearest = words.percent(most)
         return (
             f"No measured network reaches the accuracy target of {target}; the best has {nearest}."
         )
@@ -119,10 +129,29 @@ def status(summary: Summary) -> str:
     rejected = len(summary.trials) - len(summary.measured)
     ended = _STOPPED.get(summary.stopped_by or "", summary.stopped_by)
     tried = words.number_of(len(summary.trials), "trial")
+    screened = f"{len(summary.screened)} screened, " if summary.screened else ""
     return (
-        f"{tried}: {len(summary.measured)} measured, {rejected} infeasible; "
+        f"{screened}{tried} in full: {len(summary.measured)} measured, {rejected} infeasible; "
         f"{words.duration(60 * summary.used_minutes)}; {ended}"
     )
+
+
+def asked(summary: Summary) -> str:
+    """The accuracy, the limits and the weights that were asked for."""
+    goal = summary.goal
+    parts = [
+        f"accuracy {words.percent(goal.accuracy)}",
+        f"at most {words.kib(goal.flash_bytes)} KiB of flash",
+        f"{words.kib(goal.ram_bytes)} KiB of RAM",
+    ]
+    if goal.latency_ms is not None:
+        parts.append(f"{words.figure(goal.latency_ms)} ms")
+    if goal.energy_uj is not None:
+        parts.append(f"{words.figure(goal.energy_uj)} µJ")
+    if goal.weights is not None:
+        weights = asdict(goal.weights).items()
+        parts.append("weights " + " ".join(f"{name} {weight:g}" for name, weight in weights))
+    return ", ".join(parts)
 
 
 def counted(summary: Summary) -> str:
@@ -135,8 +164,10 @@ def notes(summary: Summary) -> dict[str, str]:
     """What each number is and how it was made."""
     measurements = [pareto.measurement_of(trial) for trial in summary.measured]
     samples = " or ".join(sorted({str(m.total) for m in measurements})) or "the"
+    weighed = summary.goal.weights is not None
     counters = ", ".join(sorted({COUNTER_UNITS[m.counter] for m in measurements}))
     return {
+        "asked": asked(summary),
         "accuracy": "share of the validation split that the integer reference on the host gets "
         "right; on every sample the device was given, its outputs equaled the reference's "
         "bit for bit",
@@ -145,9 +176,32 @@ def notes(summary: Summary) -> dict[str, str]:
         "flash": "what the linker put there: weights, model, kernels, harness, C library",
         "RAM": "arena, static data and the peak of the stack, measured on the board by painting",
         "count": f"{counters or 'none'} of one inference, median over {samples} samples",
-        "score": "geometric mean of the flash, RAM and count ratios to the int8 baseline; "
-        "the chosen network has the smallest that meets the accuracy target",
+        **_estimates(summary),
+        "score": "geometric mean of the flash, RAM and count ratios to the int8 baseline; the "
+        f"chosen network has the smallest {'weighted mean of them' if weighed else 'one'} among "
+        "those that keep what was asked for",
     }
+
+
+def _estimates(summary: Summary) -> dict[str, str]:
+    """What time and energy are worth, where they are known."""
+    board = summary.goal.board
+    measurements = [pareto.measurement_of(trial) for trial in summary.measured]
+    costs = [costs_of(measurement, board) for measurement in measurements]
+    notes = {}
+    error = max((m.model_error or 0.0 for m in measurements), default=0.0)
+    modelled = any(m.counter in ("insn", "model") for m in measurements)
+    stated = f", {words.within(error)}" if error else ", of unknown error" if modelled else ""
+    if any(cost.latency_ms is not None for cost in costs):
+        made = "modelled cycles, not measured" if modelled else "counted cycles"
+        notes["latency"] = f"one inference at {board.clock_hz / 1e6:g} MHz: {made}{stated}"
+    if board.energy is not None and any(cost.energy_uj is not None for cost in costs):
+        notes["energy"] = (
+            f"estimate of one inference, {words.within(CITED_ERROR + error)}: "
+            f"{board.energy.active_mw:g} mW at {board.energy.clock_hz / 1e6:g} MHz, "
+            f"{board.energy.source}"
+        )
+    return notes
 
 
 def provenance(summary: Summary) -> dict[str, str]:
@@ -169,17 +223,6 @@ def parts(summary: Summary) -> list[tuple[str, str, str, str, str]]:
     return [
         *_compared("flash", baseline.flash, chosen.flash),
         *_compared("RAM", baseline.ram, chosen.ram),
-    ]
-
-
-def seconds(summary: Summary) -> list[tuple[str, str, float]]:
-    """Where the time went: part of a trial, time over all trials, share of 1; longest first."""
-    total: Counter[str] = Counter()
-    for trial in summary.trials:
-        total.update(trial.seconds)
-    everything = sum(total.values()) or 1.0
-    return [
-        (part, words.duration(spent), spent / everything) for part, spent in total.most_common()
     ]
 
 

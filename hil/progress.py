@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, Self
 
@@ -12,7 +12,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from compress.recipes import baseline
 from hil import pareto, words
+from hil.goal import Goal
 from hil.store import Store
 from hil.types import Trial
 
@@ -61,7 +63,7 @@ class Line:
 
 
 class SearchProgress:
-    """Trials, best so far, rate and time left of a search, as a context manager.
+    """Trials, best so far by `goal`, rate and time left of a search, as a context manager.
 
     The time left is that of the nearer of the two budgets, trials and minutes; the search may
     end before, when its front no longer improves.
@@ -72,13 +74,16 @@ class SearchProgress:
         budget: Budget,
         console: Console | None = None,
         now: Callable[[], float] = time.monotonic,
+        goal: Goal | None = None,
     ) -> None:
         self._budget = budget
+        self._goal = goal
         self._line = Line(console, now)
         self._now = now
         self._began = now()
         self._trials_before: int | None = None
-        self._count = 0
+        self._known = 1
+        self._screened = 0
         self._best: Trial | None = None
 
     def __enter__(self) -> Self:
@@ -92,9 +97,11 @@ class SearchProgress:
         count = store.count()
         if self._trials_before is None:
             self._trials_before = count
-        if count != self._count:
-            self._count = count
-            self._best = pareto.best(store.trials(), self._budget.accuracy)
+        if store.next_number() != self._known:
+            self._known = store.next_number()
+            trials = store.trials()
+            self._screened = sum(trial.fidelity < 1.0 for trial in trials)
+            self._best = self._best_of([trial for trial in trials if trial.fidelity == 1.0])
         minutes_left = max(0.0, self._budget.minutes - store.used_minutes())
         elapsed_minutes = max(self._now() - self._began, 1e-9) / 60
         rate = (count - self._trials_before) / elapsed_minutes
@@ -105,12 +112,20 @@ class SearchProgress:
             f"at most {words.duration(60 * minutes_left)} left",
             _best_words(self._best),
         ]
+        if self._screened:
+            parts.insert(1, f"{self._screened} screened")
         if rate > 0:
-            parts.append(f"{rate:.1f} trials/min")
+            parts.append(f"{60 * rate:.0f} trials/h")
         if generation is not None:
             parts.append(f"generation {generation}")
         used = (count / self._budget.trials, store.used_minutes() / self._budget.minutes)
         self._line.show(min(1.0, max(used)), ", ".join(parts))
+
+    def _best_of(self, trials: Sequence[Trial]) -> Trial | None:
+        if self._goal is None:
+            return pareto.best(trials, self._budget.accuracy)
+        plain = (t for t in trials if t.genome == baseline() and t.measurement is not None)
+        return self._goal.best(trials, next(plain, None))
 
     def finals(self, done: int, total: int) -> None:
         """Show how many networks of the front have run on the test split."""

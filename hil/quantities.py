@@ -1,4 +1,4 @@
-"""What users write for sizes, times, energies and weights: `64K`, `50ms`, `1mJ`, `flash=1,ram=2`."""
+"""What users write for sizes, times, energies and weights: `64K`, `50ms`, `1mJ`, `flash=1`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hil import findings, plots, store_file, words
+from hil import findings, plots, store_file, time_profile
 from hil.findings import Cost, Row
 from hil.summary import Summary, summarize, to_json
 from hil.svg import svg
@@ -28,6 +28,7 @@ __all__ = [
 
 FRONT_ON_TERMINAL = 16
 NARROW_COLUMNS = 100
+_EXTRA = {"latency": "ms", "energy": "µJ"}  # shown where known and there is room
 
 
 def print_table(summary: Summary, console: Console) -> None:
@@ -36,8 +37,9 @@ def print_table(summary: Summary, console: Console) -> None:
     if summary.measured:
         front = summary.ranked_front()
         shown = list(front[:FRONT_ON_TERMINAL])
-        if summary.baseline is not None and summary.baseline not in shown:
-            shown.append(summary.baseline)
+        for trial in (summary.chosen, summary.baseline):
+            if trial is not None and trial not in shown:
+                shown.append(trial)
         rows = [findings.row(summary, trial) for trial in shown]
         console.print(_table(rows, findings.counted(summary), console.width < NARROW_COLUMNS))
         console.print(Text("\n".join(_legend(summary, len(front))), style="dim"))
@@ -59,6 +61,7 @@ def write_html(summary: Summary, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    notes = findings.notes(summary)
     pareto = plots.pareto_figure(summary)
     progress = plots.progress_figure(summary)
     page = environment.get_template("report.html.j2").render(
@@ -66,7 +69,9 @@ def write_html(summary: Summary, path: Path) -> None:
         headline=findings.headline(summary),
         status=findings.status(summary),
         counted=findings.counted(summary),
-        target=words.percent(summary.accuracy_target),
+        has_latency="latency" in notes,
+        has_energy="energy" in notes,
+        latency_kind="modelled" if "modelled" in notes.get("latency", "") else "counted",
         chosen=summary.chosen and findings.row(summary, summary.chosen),
         baseline=summary.baseline and findings.row(summary, summary.baseline),
         front=[findings.row(summary, trial) for trial in summary.ranked_front()],
@@ -74,9 +79,10 @@ def write_html(summary: Summary, path: Path) -> None:
         parts=findings.parts(summary),
         pareto=Markup(svg(pareto, summary, "Accuracy against flash, RAM and count")),
         progress=progress and Markup(svg(progress, summary, "Score over the trials")),
-        notes=findings.notes(summary),
+        notes=notes,
         provenance=findings.provenance(summary),
-        seconds=findings.seconds(summary),
+        profile=time_profile.rows(summary.profile),
+        trained=time_profile.sentences(summary.profile),
     )
     with store_file.user_errors(path):
         path.write_text(page, encoding="utf-8")
@@ -97,6 +103,9 @@ def _table(rows: list[Row], counted: str, narrow: bool) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("flash KiB", "RAM KiB", counted):
         table.add_column(heading, justify="right", no_wrap=True)
+    extra = [] if narrow else [name for name in _EXTRA if any(getattr(row, name) for row in rows)]
+    for name in extra:
+        table.add_column(_EXTRA[name], justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             f"{row.mark}{row.number}",
@@ -105,6 +114,7 @@ def _table(rows: list[Row], counted: str, narrow: bool) -> Table:
             row.device,
             row.test,
             *map(_cost, (row.flash, row.ram, row.count)),
+            *(getattr(row, name) for name in extra),
             style="bold" if row.is_chosen else "" if row.meets_target else "dim",
         )
     return table
@@ -115,12 +125,14 @@ def _cost(cost: Cost) -> Text:
 
 
 def _legend(summary: Summary, on_front: int) -> list[str]:
-    marks = "★ chosen  • int8 baseline, which the ratios are to  (dim: misses the accuracy target)"
+    marks = "★ chosen  • int8 baseline, which the ratios are to  (dim: misses what was asked for)"
     if on_front > FRONT_ON_TERMINAL:
         marks += f"  … {on_front - FRONT_ON_TERMINAL} more on the front: see report.html"
-    made = findings.provenance(summary)
+    made, notes = findings.provenance(summary), findings.notes(summary)
     return [
         marks,
-        f"count: {findings.notes(summary)['count']}. Board {made['board']} ({made['core']}), "
+        f"asked: {notes['asked']}",
+        *(f"{name}: {notes[name]}" for name in _EXTRA if name in notes),
+        f"count: {notes['count']}. Board {made['board']} ({made['core']}), "
         f"{made['compiler']}, {made['kernels']}.",
     ]

@@ -11,7 +11,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ class Session:
     """One process that worked on the run. `stopped_by` is None if it was killed or still runs.
 
     `engine` chose what to try, "" where that is not known; `energy_j` went into it, in joules.
+    `goal` is what was asked for (`hil.goal.Goal.to_json`), None where only the accuracy is known;
+    `processes` worked at a time, 0 where that is not known.
     """
 
     id: int
@@ -51,6 +53,8 @@ class Session:
     stopped_by: str | None
     engine: str = ""
     energy_j: float = 0.0
+    goal: Mapping[str, Any] | None = None
+    processes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +207,24 @@ class Store:
         with store_file.transaction(self._connection, self.path):
             yield
 
-    def begin_session(self, accuracy_target: float, engine: str = "") -> None:
-        """From now on this process's time counts as used; the target is what the report shows."""
+    def begin_session(
+        self,
+        accuracy_target: float,
+        engine: str = "",
+        goal: Mapping[str, Any] | None = None,
+        processes: int = 0,
+    ) -> None:
+        """From now on this process's time counts as used; the target is what the report shows.
+
+        The rest is as in `Session`.
+        """
         now = time.time()
         with store_file.transaction(self._connection, self.path):
             cursor = self._connection.execute(
-                "INSERT INTO sessions (started, heartbeat, accuracy_target, engine) "
-                "VALUES (?, ?, ?, ?)",
-                (now, now, accuracy_target, engine),
+                "INSERT INTO sessions "
+                "(started, heartbeat, accuracy_target, engine, goal, processes) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (now, now, accuracy_target, engine, json.dumps(goal), processes),
             )
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
 
@@ -240,7 +254,10 @@ class Store:
     def sessions(self) -> tuple[Session, ...]:
         """All sessions of this run, oldest first."""
         rows = self._rows("SELECT * FROM sessions ORDER BY id")
-        return tuple(Session(**row) for row in rows)
+        try:
+            return tuple(Session(**{**row, "goal": json.loads(row["goal"])}) for row in rows)
+        except ValueError:
+            raise store_file.damaged(self.path, "a session's goal") from None
 
     def used_minutes(self) -> float:
         """Minutes that all sessions together have worked, this one up to now."""

@@ -28,7 +28,8 @@ _TABLES = (
          created REAL NOT NULL) STRICT""",
     """CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL NOT NULL,
          heartbeat REAL NOT NULL, accuracy_target REAL NOT NULL, stopped_by TEXT,
-         engine TEXT NOT NULL DEFAULT '', energy_j REAL NOT NULL DEFAULT 0) STRICT""",
+         engine TEXT NOT NULL DEFAULT '', energy_j REAL NOT NULL DEFAULT 0,
+         goal TEXT NOT NULL DEFAULT 'null', processes INTEGER NOT NULL DEFAULT 0) STRICT""",
     """CREATE TABLE trials (number INTEGER PRIMARY KEY, key TEXT NOT NULL, fidelity REAL NOT NULL,
          genome TEXT NOT NULL,
          state TEXT NOT NULL CHECK (state IN ('measured', 'screened', 'infeasible')),
@@ -52,10 +53,16 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     connection.row_factory = sqlite3.Row
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA query_only = {read_only:d}")
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA query_only = {read_only:d}")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # "unsupported file format"
+            raise damaged(path) from error
+        raise
     return connection
 
 
@@ -102,7 +109,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has schema version {found}, this hil knows 1 to {SCHEMA_VERSION}: "
             "use the hil that wrote it, or choose another run folder"
         )
-    if _pragma(connection, "quick_check(1)") != "ok":
+    if _pragma(connection, "quick_check(1)") != "ok" or _is_cut(connection, path):
         raise damaged(path)
     if found == SCHEMA_VERSION and _tables(connection) != set(_TABLES):
         raise damaged(path, "tables of another version")
@@ -164,6 +171,14 @@ def damaged(path: Path, what: str = "") -> UserError:
         f"{path} is damaged{what and f' ({what})'} or not a store of hil; "
         "restore it from a copy, or choose another run folder"
     )
+
+
+def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the last page lacks its end: SQLite takes zeros for it. A log would mend that."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return False
+    return bool(path.stat().st_size % _pragma(connection, "page_size"))
 
 
 def _tables(connection: sqlite3.Connection) -> set[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from compress.genome import Genome, Quantize
-from hil import pareto
-from hil.store import Final, Store
+from hil import pareto, store_file
+from hil.board import load_board, without_limits
+from hil.goal import Goal
+from hil.store import Final, Session, Store
+from hil.time_profile import TimeProfile, profile_of
 from hil.trial_json import trial_to_json
-from hil.types import Trial
+from hil.types import Board, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +22,14 @@ class Summary:
 
     `trials` were trained in full, `screened` judged at a lower fidelity.
     `baseline` is the network that was only quantized to int8; `front` holds the non-dominated
-    measured trials; `chosen` is the one of them that meets `accuracy_target` (share of 1 on the
-    validation split) with the smallest `pareto.score`.
+    measured trials; `chosen` is the best measured trial by the `goal` of the last session
+    (accuracies are shares of 1 on the validation split).
     """
 
     task: str
     board: str
     seed: int
-    accuracy_target: float
+    goal: Goal
     used_minutes: float
     stopped_by: str | None
     trials: tuple[Trial, ...]
@@ -34,15 +38,21 @@ class Summary:
     front: tuple[Trial, ...]
     chosen: Trial | None
     finals: tuple[Final, ...]
+    profile: TimeProfile
 
     @property
     def measured(self) -> tuple[Trial, ...]:
         """The trials that ran on the board."""
         return tuple(trial for trial in self.trials if trial.measurement is not None)
 
+    @property
+    def accuracy_target(self) -> float:
+        """The accuracy that the chosen network has to have, a share of 1."""
+        return self.goal.accuracy
+
     def meets_target(self, trial: Trial) -> bool:
-        """Whether the accuracy on the validation split is at least the target."""
-        return trial.accuracy is not None and trial.accuracy >= self.accuracy_target
+        """Whether the trial was measured and keeps the accuracy target and every limit."""
+        return trial.state == "measured" and self.goal.violation(trial) == 0.0
 
     def final(self, trial: Trial | None) -> Final | None:
         """The trial's figures on the test split, if they were taken."""
@@ -71,21 +81,22 @@ def summarize(store: Store) -> Summary:
     """Read the run as it stands. Raises UserError for a damaged store."""
     identity, sessions, everything = store.identity, store.sessions(), store.trials()
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
-    target = sessions[-1].accuracy_target if sessions else 0.0
-    front = pareto.front(trials)
+    front, lone = pareto.front(trials), _baseline(trials)
+    goal = _goal(load_board(identity.board), sessions[-1] if sessions else None, store.path)
     return Summary(
         task=identity.task,
         board=identity.board,
         seed=identity.seed,
-        accuracy_target=target,
+        goal=goal,
         used_minutes=store.used_minutes(),
         stopped_by=sessions[-1].stopped_by if sessions else None,
         trials=trials,
         screened=tuple(trial for trial in everything if trial.fidelity < 1.0),
-        baseline=_baseline(trials),
+        baseline=lone,
         front=front,
-        chosen=pareto.best(front, target),
+        chosen=goal.best(trials, lone),
         finals=store.finals(),
+        profile=profile_of(everything, sessions),
     )
 
 
@@ -100,6 +111,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "board": summary.board,
         "seed": summary.seed,
         "accuracy_target": summary.accuracy_target,
+        "goal": summary.goal.to_json(),
         "used_minutes": summary.used_minutes,
         "baseline": optional(summary.baseline),
         "trials": [trial_to_json(trial) for trial in summary.trials],
@@ -109,6 +121,16 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "stopped_by": summary.stopped_by,
         "finals": [asdict(final) for final in summary.finals],
     }
+
+
+def _goal(board: Board, session: Session | None, path: Path) -> Goal:
+    """What the session wanted; where the store does not say, the trials' states tell the limits."""
+    if session is None or session.goal is None:
+        return Goal.of(without_limits(board), session.accuracy_target if session else 0.0)
+    try:
+        return Goal.from_json(board, session.goal)
+    except (KeyError, TypeError):
+        raise store_file.damaged(path, "a session's goal") from None
 
 
 def _baseline(trials: tuple[Trial, ...]) -> Trial | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 from compress.genome import Genome, Stage
@@ -35,6 +36,17 @@ def short_count(count: float) -> str:
             value = count / factor
             return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}{_GAP}{unit}"
     return f"{count:.0f}"
+
+
+def figure(value: float) -> str:
+    """Three digits, more before the point if there are, as `0.0123`, `4.56`, `1234`."""
+    decimals = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{value:.{max(0, decimals)}f}"
+
+
+def within(error: float) -> str:
+    """A relative error, as `±20 %`."""
+    return f"±{100 * error:.0f}{_GAP}%"
 
 
 def times(ratio: float) -> str:

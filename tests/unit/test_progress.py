@@ -85,7 +85,7 @@ def test_time_left_is_that_of_the_nearer_budget(store: Store, minutes: float, le
             clock.seconds = 240.0  # four trials in four minutes, 95 to go
             progress.update(store)
     assert "5/100 trials" in screen.lines()[1]
-    assert "1.0 trials/min" in screen.lines()[1]
+    assert "60 trials/h" in screen.lines()[1]
     assert left in screen.lines()[1]
 
 

@@ -175,7 +175,7 @@ def test_table_shows_values_and_ratios(tmp_path: Path) -> None:
     assert "•1" in text
     for word in ("instructions (emulator, exact)", "m4", "arm-none-eabi-gcc", "CMSIS-NN"):
         assert word in text
-    assert "4 trials: 3 measured, 1 infeasible" in text
+    assert "4 trials in full: 3 measured, 1 infeasible" in text
 
 
 def test_narrow_terminal_loses_no_number(tmp_path: Path) -> None:
