@@ -64,18 +64,23 @@ def weights_in(option: str, text: str) -> Weights:
 def _quantity(option: str, text: str, units: Mapping[str, float], forms: str) -> float:
     """In the unit whose factor is 1. Raises UserError with the allowed forms.
 
-    Case does not matter where it tells no units apart: `ms` and `MS`, but not `mJ` and `MJ`.
+    Case does not matter (`64k`, `20KJ`) but for a first m, which is milli or mega.
     """
     match = _NUMBER_AND_UNIT.fullmatch(text.translate(_MICRO))
     if match is not None:
         number, unit = match.groups()
         factor = 1.0 if not unit else units.get(unit)
         if factor is None:
-            loose = [units[name] for name in units if name.lower() == unit.lower()]
-            factor = loose[0] if len(loose) == 1 else None
+            folded = {_folded(name): value for name, value in units.items()}
+            factor = folded.get(_folded(unit))
         if factor is not None and 0 < float(number) * factor < math.inf:
             return float(number) * factor
     raise UserError(f"{option} {text!r}: must be more than 0, written like {forms}")
+
+
+def _folded(unit: str) -> str:
+    """In lower case, but for a first m."""
+    return unit[:1] + unit[1:].lower() if unit[:1] in ("m", "M") else unit.lower()
 
 
 def _plain_number(text: str) -> float | None:
