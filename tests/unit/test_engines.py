@@ -4,6 +4,8 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
+import moocore
+import numpy as np
 import pytest
 from trials import infeasible, measured, screened
 
@@ -14,6 +16,7 @@ from compress.space import Space
 from hil.board import load_board
 from hil.engine import Engine, Proposal
 from hil.engine_bohb import Bohb, Screened, estimated_violation
+from hil.engine_optuna import objectives
 from hil.engine_weighted import WeighedIndividual, WeightedSum
 from hil.engines import ENGINES, open_engine
 from hil.goal import Goal, Weights
@@ -97,6 +100,13 @@ def best(trials: list[Trial]) -> float:
     return min(GOAL.weighed(t, trials[0]) for t in trials if GOAL.violation(t) == 0.0)
 
 
+def volume(trials: list[Trial]) -> float:
+    """Hypervolume of what keeps every limit, in shares of an error of 0.1 and of the limits."""
+    corner = np.array([0.1, GOAL.flash_bytes, GOAL.ram_bytes, 1e6])
+    points = [objectives(t) for t in trials if GOAL.violation(t) == 0.0]
+    return float(moocore.hypervolume(np.array(points) / corner, ref=np.ones(4)))
+
+
 def test_an_unknown_engine_is_refused_with_those_that_exist() -> None:
     assert set(MINE) <= set(ENGINES)
     with pytest.raises(UserError, match="weighted, random, tpe"):
@@ -105,7 +115,7 @@ def test_an_unknown_engine_is_refused_with_those_that_exist() -> None:
 
 @pytest.mark.parametrize("name", MINE)
 def test_the_baseline_comes_first_and_nothing_is_asked_for_twice(name: str) -> None:
-    trials = searched(name, 3, 60)
+    trials = searched(name, 3, 48)
     assert (trials[0].genome, trials[0].fidelity) == (baseline(), 1.0)
     assert len(set(tried(trials))) == len(trials)
     assert any(trial.state == "infeasible" for trial in trials)
@@ -114,9 +124,9 @@ def test_the_baseline_comes_first_and_nothing_is_asked_for_twice(name: str) -> N
 @pytest.mark.parametrize("name", MINE)
 @pytest.mark.parametrize("cut", [None, 0, 2])
 def test_told_the_same_it_asks_the_same_whatever_was_cut_off(name: str, cut: int | None) -> None:
-    trials = searched(name, 5, 40, cut)
-    assert tried(trials) == tried(searched(name, 5, 40, cut))
-    assert tried(trials) != tried(searched(name, 6, 40, cut))
+    trials = searched(name, 5, 32, cut)
+    assert tried(trials) == tried(searched(name, 5, 32, cut))
+    assert tried(trials) != tried(searched(name, 6, 32, cut))
     assert len(set(tried(trials))) == len(trials)
 
 
@@ -127,13 +137,18 @@ def test_nothing_told_does_not_stop_it(name: str) -> None:
     assert len(set(asked)) == len(asked) > 4
 
 
-@pytest.mark.parametrize("name", ["nsga2", "weighted", "tpe"])
-def test_learning_pays(name: str) -> None:
-    """Better than random search with as many trials, in the mean of the same seeds."""
-    seeds = range(3)
-    learned = fmean(best(searched(name, seed, 120)) for seed in seeds)
-    drawn = fmean(best(searched("random", seed, 120)) for seed in seeds)
+@pytest.mark.parametrize("name", ["nsga2", "weighted"])
+def test_evolution_finds_a_better_network_than_chance(name: str) -> None:
+    """With as many trials, in the mean of the same seeds; ten generations are too few for that."""
+    learned = fmean(best(searched(name, seed, 480)) for seed in range(6))
+    drawn = fmean(best(searched("random", seed, 480)) for seed in range(6))
     assert learned < drawn - 0.01
+
+
+def test_tpe_finds_a_better_front_than_chance() -> None:
+    learned = fmean(volume(searched("tpe", seed, 160)) for seed in range(3))
+    drawn = fmean(volume(searched("random", seed, 160)) for seed in range(3))
+    assert learned > 1.1 * drawn
 
 
 @pytest.mark.parametrize("name", ["nsga2", "weighted", "optuna-nsga2", "random"])
@@ -256,6 +271,6 @@ def test_estimates_are_weighed_against_the_limits() -> None:
 
 def test_genomes_of_all_engines_hold_a_quantization() -> None:
     for name in MINE:
-        for trial in searched(name, 0, 30):
+        for trial in searched(name, 0, 24):
             assert any(isinstance(stage, Quantize) for stage in trial.genome.stages)
             assert Genome.from_json(trial.genome.to_json()) == trial.genome
