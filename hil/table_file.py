@@ -68,6 +68,8 @@ def _csv_rows(content: bytes) -> list[dict[str, str]]:
     csv.field_size_limit(_LONGEST_CELL)
     lines = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
     header = next(lines, [])
+    if not header:
+        raise ValueError("it is empty")
     return [dict(zip(header, line, strict=True)) for line in lines]
 
 

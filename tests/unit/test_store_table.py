@@ -1,0 +1,271 @@
+"""Runs as tables and runs merged: nothing lost, nothing replaced, differences told."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import sqlite3
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_store import IDENTITY, make_store
+from trials import BASELINE, infeasible, measured, pruned, trials
+from typer.testing import CliRunner
+
+from compress.errors import UserError
+from hil import cli_store
+from hil.artifacts import keep, kept
+from hil.board import board_sha256, load_board
+from hil.store import Final, RunIdentity, Store
+from hil.store_merge import Conflict, Merged, merge
+from hil.store_table import export_store, import_rows, import_table
+from hil.table_file import SUFFIXES
+
+FINAL = Final(number=1, split="test", correct=190, total=200, accuracy=0.1 + 0.2)
+some_trials = st.lists(
+    trials,
+    max_size=4,
+    unique_by=(lambda trial: trial.number, lambda trial: (trial.genome.key, trial.fidelity)),
+)
+
+
+def exported(folder: Path, name: str = "run.csv") -> Path:
+    with Store.read(folder) as store:
+        export_store(store, folder / name)
+    return folder / name
+
+
+def example(folder: Path) -> None:
+    with Store.open(folder, IDENTITY) as store:
+        store.add(measured(1, BASELINE))
+        store.add(infeasible(2, pruned(0.5), reason='too "big",\r\nby far'))
+        store.add(measured(3, pruned(0.5), fidelity=0.25, state="screened", measurement=None))
+        store.add_final(FINAL)
+        store.set_original("test", 0.96)
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(some_trials, st.sampled_from(SUFFIXES))
+def test_import_gives_what_was_exported(tmp_path_factory, stored, suffix) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path_factory.mktemp("run")
+    finals = [replace(FINAL, number=t.number, split=s) for t in stored for s in ("test", "val")]
+    with Store.open(folder / "a", IDENTITY) as store:
+        for trial in stored:
+            store.add(trial)
+        for final in finals:
+            store.add_final(final)
+        for split in ("val", "test"):
+            store.set_original(split, 1 / 3)
+        export_store(store, folder / f"run{suffix}")
+        wanted = (store.trials(), store.finals(), store.originals() if stored else {})
+    with Store.open(folder / "b", IDENTITY) as store:
+        assert import_rows(store, folder / f"run{suffix}") == len(stored)
+        assert (store.trials(), store.finals(), store.originals()) == wanted
+        assert import_rows(store, folder / f"run{suffix}") == 0
+        assert (store.trials(), store.finals(), store.originals()) == wanted
+
+
+def test_columns_for_people(tmp_path: Path) -> None:
+    example(tmp_path)
+    with exported(tmp_path).open(newline="", encoding="utf-8") as file:
+        first, second, third = csv.DictReader(file)
+    assert first["number"] == "1"
+    assert first["order"] == "Q"
+    assert (first["flash_bytes"], first["ram_bytes"], first["count"]) == (
+        "30000",
+        "8000",
+        "1000000",
+    )
+    assert (first["counter"], first["model_cycles"]) == ("insn", "")
+    assert first["total_seconds"] == "1.75"
+    assert (first["test_correct"], first["test_accuracy"]) == ("190", "0.30000000000000004")
+    assert (second["state"], second["count"], second["test_correct"]) == ("infeasible", "", "")
+    assert (third["fidelity"], third["state"]) == ("0.25", "screened")
+    assert {row["original_test"] for row in (first, second, third)} == {"0.96"}
+    assert {row["original_val"] for row in (first, second, third)} == {""}
+
+
+def test_equal_runs_make_equal_files(tmp_path: Path) -> None:
+    contents = set()
+    for name, times in (("a", 1), ("b", 3)):
+        folder = tmp_path / name
+        with Store.open(folder, IDENTITY) as store:
+            for number in range(1, 200):
+                store.add(measured(number, pruned(1 / number)))
+        for _ in range(times):
+            contents.add(exported(folder, f"{name}.csv.gz").read_bytes())
+    (content,) = contents
+    assert len(content) * 20 < len(gzip.decompress(content))
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    example(tmp_path / "a")
+    make_store(tmp_path / "b", measured(1, pruned(0.25)), measured(2, BASELINE, accuracy=0.9))
+    table = exported(tmp_path / "a")
+    with Store.open(tmp_path / "b", IDENTITY) as store:
+        merged = import_table(store, table)
+        assert (merged.added, merged.known) == (2, 1)
+        assert {(c.number, c.their_number, c.quantity) for c in merged.conflicting} == {
+            (2, 1, "accuracy")
+        }
+        assert [t.number for t in store.trials()] == [1, 2, 3, 4]
+        found = store.find(BASELINE)
+        assert found is not None
+        assert found.accuracy == 0.9
+        assert store.finals() == ()  # those of a trial that came out otherwise
+
+
+@pytest.mark.parametrize("field", ["task", "board", "seed", "board_sha256"])
+def test_table_of_another_run_is_refused(tmp_path: Path, field: str) -> None:
+    example(tmp_path / "a")
+    changed = 7 if field == "seed" else "other"
+    other = RunIdentity(**{**asdict(IDENTITY), field: changed})
+    with (
+        Store.open(tmp_path / "b", other) as store,
+        pytest.raises(UserError, match=f"run of {field} .*{changed}"),
+    ):
+        import_rows(store, exported(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"\xff" * 99]
+)
+def test_damaged_table_adds_nothing(tmp_path: Path, suffix: str, spoil) -> None:  # type: ignore[no-untyped-def]
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a", f"run{suffix}")
+    table.write_bytes(spoil(table.read_bytes()))
+    with Store.open(tmp_path / "b", IDENTITY) as store:
+        with pytest.raises(UserError, match=table.name):
+            import_rows(store, table)
+        assert store.trials() == ()
+
+
+def test_row_that_is_no_trial_is_named(tmp_path: Path) -> None:
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    table.write_text(table.read_text(encoding="utf-8").replace("screened", "melted"), "utf-8")
+    with (
+        Store.open(tmp_path / "b", IDENTITY) as store,
+        pytest.raises(UserError, match=r"row 4.*melted"),
+    ):
+        import_rows(store, table)
+
+
+def test_merge_numbers_on_and_tells_what_differs(tmp_path: Path) -> None:
+    make_store(tmp_path / "a", measured(1, BASELINE), measured(2, pruned(0.5), count=7))
+    with Store.open(tmp_path / "b", IDENTITY) as store:
+        store.add(measured(1, BASELINE))
+        store.add(measured(2, pruned(0.25)))
+        store.add(measured(3, pruned(0.5), count=8))
+        keep(store.folder, 2, b"network")
+        store.add_final(FINAL)
+        store.add_final(replace(FINAL, number=2))
+        store.add_final(replace(FINAL, number=3))
+        store.set_original("val", 0.9)
+    with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
+        conflict = Conflict(2, 3, "count", 7, 8)
+        assert merge(target, source) == Merged(1, 2, (conflict,))
+        assert target.trials() == (
+            measured(1, BASELINE),
+            measured(2, pruned(0.5), count=7),
+            measured(3, pruned(0.25)),
+        )
+        assert kept(target.folder, 3).read_bytes() == b"network"
+        assert target.finals() == (FINAL, replace(FINAL, number=3))
+        assert target.originals() == {"val": 0.9}
+        assert merge(target, source) == Merged(0, 3, (conflict,))
+        with pytest.raises(UserError, match="into itself"):
+            merge(target, target)
+
+
+def test_merge_of_another_run_is_refused(tmp_path: Path) -> None:
+    make_store(tmp_path / "a")
+    with Store.open(tmp_path / "b", replace(IDENTITY, seed=2)) as store:
+        store.add(measured(1, BASELINE))
+    with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
+        with pytest.raises(UserError, match="seed 2"):
+            merge(target, source)
+        assert target.trials() == ()
+
+
+def test_failure_in_the_middle_adds_nothing(tmp_path: Path) -> None:
+    with Store.open(tmp_path, IDENTITY) as store:
+        with pytest.raises(sqlite3.IntegrityError), store.together():  # noqa: PT012
+            store.add(measured(1, BASELINE))
+            store.add(measured(1, pruned(0.25)))
+        assert store.count() == 0
+        assert store.add(measured(1, pruned(0.5)))
+    with Store.read(tmp_path) as store:
+        assert store.trials() == (measured(1, pruned(0.5)),)
+
+
+def test_energy_and_originals(tmp_path: Path) -> None:
+    with Store.open(tmp_path, IDENTITY) as store:
+        with pytest.raises(ValueError, match="session"):
+            store.add_energy(1.0)
+        store.begin_session(0.9, "random")
+        store.add_energy(1.5)
+        store.add_energy(2.0)
+        store.begin_session(0.9)
+        store.add_energy(0.25)
+        assert store.used_joules() == 3.75
+        assert [(s.engine, s.energy_j) for s in store.sessions()] == [("random", 3.5), ("", 0.25)]
+        assert store.set_original("val", 0.9)
+        assert not store.set_original("val", 0.8)
+        assert store.originals() == {"val": 0.9}
+
+
+def test_trials_of_one_fidelity(tmp_path: Path) -> None:
+    example(tmp_path)
+    with Store.read(tmp_path) as store:
+        assert [t.number for t in store.trials(1.0)] == [1, 2]
+        assert [t.number for t in store.trials(0.25)] == [3]
+        assert [t.number for t in store.trials()] == [1, 2, 3]
+
+
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    cli_store.register(app, Path("runs"))
+
+    def run(*arguments: str) -> Any:
+        done = CliRunner().invoke(app, arguments)
+        if done.exception is not None:
+            raise done.exception
+        return json.loads(done.stdout)
+
+    identity = RunIdentity("digits", "m4", 0, board_sha256(load_board("m4")))
+    for name, keep_ratio in (("a", 0.5), ("b", 0.25)):
+        with Store.open(Path("runs") / name, identity) as store:
+            store.add(measured(1, pruned(keep_ratio)))
+    merged = run("merge", "c", "a", "b", "--json")["merged"]
+    assert [one["added"] for one in merged.values()] == [1, 1]
+    assert run("export", "c", "c.csv.gz", "--json")["trials"] == 2
+    options = ("--task", "digits", "--board", "m4", "--json")
+    assert run("import", "d", "c.csv.gz", *options)["added"] == 2
+    with Store.read(Path("runs/c")) as c, Store.read(Path("runs/d")) as d:
+        assert c.trials() == d.trials()
+        assert len(c.trials()) == 2
+    with pytest.raises(UserError, match="parquet"):
+        run("export", "c", "c.xls")
+    with pytest.raises(UserError, match=r"none\.csv"):
+        run("import", "e", "none.csv", *options)
+    with pytest.raises(UserError, match="into itself"):
+        run("merge", "a", "b", "a")
+    with Store.open(Path("runs/other"), replace(identity, seed=9)):
+        pass
+    with pytest.raises(UserError, match="seed 9"):
+        run("merge", "f", "a", "other")
+    assert not Path("runs/e").exists()
+    assert not Path("runs/f").exists()
