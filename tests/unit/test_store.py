@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections import deque
 from contextlib import closing
 from dataclasses import replace
@@ -253,51 +250,6 @@ def test_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
         assert store.trials() == kept
         assert len(kept) > 0
         assert store.add(measured(store.next_number(), pruned(1 / store.next_number())))
-
-
-def test_two_readers_beside_a_writer(tmp_path: Path) -> None:
-    last = 60
-    failures: list[str] = []
-    make_store(tmp_path)
-
-    def watch() -> None:
-        seen = 0
-        with Store.read(tmp_path) as store:
-            while seen < last and not failures:
-                numbers = [trial.number for trial in store.trials()]
-                if numbers != list(range(1, len(numbers) + 1)) or len(numbers) < seen:
-                    failures.append(f"after {seen} trials: {numbers}")
-                seen = len(numbers)
-
-    readers = [threading.Thread(target=watch, daemon=True) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    make_store(tmp_path, *(measured(n, pruned(1 / n)) for n in range(1, last + 1)))
-    for reader in readers:
-        reader.join(timeout=60)
-        assert not reader.is_alive()
-    assert failures == []
-
-
-def test_kill_9_loses_no_committed_trial(tmp_path: Path) -> None:
-    chance = random.Random(9)
-    acknowledged = 0
-    for _ in range(5):
-        writer = start_writer(tmp_path)
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "open\n"
-        for _ in range(chance.randrange(1, 12)):
-            acknowledged = int(writer.stdout.readline())
-        writer.send_signal(signal.SIGKILL)
-        rest = writer.stdout.read().split()  # what it committed until the signal arrived
-        assert writer.wait(timeout=30) == -signal.SIGKILL
-        acknowledged = int(rest[-1]) if rest else acknowledged
-        with Store.read(tmp_path) as store:
-            stored = store.trials()
-        assert [trial.number for trial in stored] == list(range(1, len(stored) + 1))
-        assert len(stored) in (acknowledged, acknowledged + 1)  # killed before it could print
-        assert stored[-1] == measured(len(stored), pruned(1 / len(stored)))
-        acknowledged = len(stored)
 
 
 def test_second_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
