@@ -25,8 +25,20 @@ from hil import (
     cli_store,
     cli_study,
 )
-from hil.board import board_names, load_board
+from hil.board import board_names, load_board, without_limits
 from hil.cli_bench import Limits, LimitsOption
+from hil.cli_options import (
+    EnergyBudgetOption,
+    EngineOption,
+    MaxEnergy,
+    MaxFlash,
+    MaxLatency,
+    MaxRam,
+    WeightsOption,
+    energy_budget_of,
+    engine_of,
+    goal_of,
+)
 from hil.engine import ENGINE_NAMES
 from hil.store import Store
 from hil.summary import summarize, to_json
@@ -71,11 +83,18 @@ def evolve(
         str | None,
         typer.Option(help="Name of the run's folder in runs/.", show_default="TASK-BOARD"),
     ] = None,
-    engine: Annotated[str, typer.Option(help=f"One of: {', '.join(ENGINE_NAMES)}.")] = "adaptive",
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    max_latency: MaxLatency = None,
+    max_energy: MaxEnergy = None,
+    weights: WeightsOption = None,
+    energy_budget: EnergyBudgetOption = None,
+    engine: EngineOption = None,
     farm: Annotated[
         str | None,
         typer.Option(help="Address of a farm's scheduler (hil farm), as tcp://host:8786."),
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Candidates at a time, here.")] = 2,
     limits: LimitsOption = Limits.BOARD,
     as_json: JsonFlag = False,
 ) -> None:
@@ -87,26 +106,21 @@ def evolve(
     if accuracy is not None:
         check_accuracy(accuracy)
     wanted = get_task(task)
-    if engine not in ENGINE_NAMES:
-        raise UserError(f"--engine {engine!r}: allowed are {', '.join(ENGINE_NAMES)}")
+    floor = wanted.accuracy_floor if accuracy is None else accuracy
+    asked = (max_flash, max_ram, max_latency, max_energy, weights)
+    goal = goal_of(facts if limits is Limits.BOARD else without_limits(facts), floor, *asked)
+    named = engine_of(engine, goal.weights, "adaptive")
+    if named not in ENGINE_NAMES:
+        raise UserError(f"--engine {named!r}: allowed are {', '.join(ENGINE_NAMES)}")
+    energy = energy_budget_of(energy_budget)
     # torch takes seconds to import: only once the options are known to be good.
     from hil.evolve import Settings
     from hil.evolve import evolve as search
     from hil.export import export_chosen
     from hil.report import print_summary, write_report
 
-    floor = wanted.accuracy_floor if accuracy is None else accuracy
     settings = Settings(
-        task,
-        board,
-        folder,
-        floor,
-        trials,
-        minutes,
-        seed,
-        engine,
-        limits=limits is Limits.BOARD,
-        farm=farm,
+        task, goal, folder, trials, minutes, seed, named, energy, processes=processes, farm=farm
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     search(settings)
@@ -162,6 +176,7 @@ def boards(as_json: JsonFlag = False) -> None:
 @app.command()
 def report(
     run: Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")],
+    profile: Annotated[bool, typer.Option(help="Show where the time went.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a run has found so far and write its report.html anew."""

@@ -12,41 +12,45 @@ from compress.recipes import baseline
 from compress.tasks import get_task
 from hil.artifacts import kept
 from hil.batch import run_batch
-from hil.board import board_sha256, load_board, without_limits
+from hil.board import board_sha256
 from hil.engines import open_engine
 from hil.goal import Goal
+from hil.machine_energy import EnergyBudget
 from hil.pool import LocalPool, Pool
 from hil.progress import SearchProgress
 from hil.start import Start, check_feasible
 from hil.stop import StopRule, feasible_front
 from hil.store import RunIdentity, Store
 from hil.targets import check_reachable
-from hil.types import Board
 from hil.workers import result_of
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user asks for; `accuracy` is the floor, as a share of 1.
+    """What the user asks for.
 
-    Without `limits` candidates may fill the board's memories instead of what its file allows.
-    The search stops when the floor is met and the front has not improved for `patience_trials`,
-    or when `trials` or `minutes` are used up. `farm` is the address of a farm's scheduler, whose
-    machines then do the work instead of `processes` of this one.
+    The search stops when the goal is met and the front has not improved for `patience_trials`,
+    or when `trials`, `minutes` or `energy` (what this machine draws) are used up. `farm` is the
+    address of a farm's scheduler, whose machines then do the work instead of `processes` of this
+    one.
     """
 
     task: str
-    board: str
+    goal: Goal
     folder: Path
-    accuracy: float
     trials: int
     minutes: float
     seed: int = 0
     engine: str = "adaptive"
+    energy: EnergyBudget | None = None
     patience_trials: int = 60
     processes: int = 2
-    limits: bool = True
     farm: str | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The floor, a share of 1."""
+        return self.goal.accuracy
 
 
 def evolve(settings: Settings) -> str:
@@ -54,35 +58,35 @@ def evolve(settings: Settings) -> str:
 
     Raises UserError before any work is lost, BenchError and Mismatch with everything saved.
     """
-    board = load_board(settings.board)
-    board = board if settings.limits else without_limits(board)
+    goal, board = settings.goal, settings.goal.board
     if settings.farm is None:
         check_reachable(board)
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
-        store.begin_session(settings.accuracy, settings.engine)
-        rule = StopRule(settings, Goal.of(board, settings.accuracy))
+        store.begin_session(goal.accuracy, settings.engine, goal.to_json(), settings.processes)
+        rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
         try:
-            if not reason or finals_missing(store, rule.goal):
-                reason = search(settings, board, store, rule)
+            if not reason or finals_missing(store, goal):
+                reason = search(settings, store, rule)
         except KeyboardInterrupt:
             reason = "interrupt"
         store.end_session(reason)
     return reason
 
 
-def search(settings: Settings, board: Board, store: Store, rule: StopRule) -> str:
+def search(settings: Settings, store: Store, rule: StopRule) -> str:
     """Batch after batch: asked of the engine, tried by the pool, told back."""
-    check_feasible(get_task(settings.task), board)
-    start = Start.prepare(settings.task, board, settings.seed, settings.folder)
-    engine = open_engine(settings.engine, start.original(), rule.goal, settings.seed)
+    goal = settings.goal
+    check_feasible(get_task(settings.task), goal.board)
+    start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
+    engine = open_engine(settings.engine, start.original(), goal, settings.seed)
     with open_pool(settings, start) as pool, SearchProgress(settings) as progress:
         while not rule.reason(store):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
-        measure_finals(store, rule.goal, pool, progress)
+        measure_finals(store, goal, pool, progress)
     return rule.reason(store)
 
 
