@@ -18,6 +18,7 @@ from hil.svg import svg
 
 __all__ = [
     "Summary",
+    "print_profile",
     "print_summary",
     "print_table",
     "summarize",
@@ -50,6 +51,20 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
     """The table, and where the pictures and files of the run are."""
     print_table(summary, console)
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def print_profile(summary: Summary, console: Console) -> None:
+    """Where the time went, step by step, and how fast and how well the search judged."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("step, all processes")
+    for heading in ("time", "share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for step, spent, share in time_profile.rows(summary.profile):
+        table.add_row(step, spent, f"{100 * share:.1f} %")
+    console.print(table)
+    for sentence in time_profile.sentences(summary.profile):
+        console.print(Text(sentence))
+    console.print(Text(findings.status(summary), style="dim"))
 
 
 def write_html(summary: Summary, path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from trials import BASELINE, measured, pruned
 
+from hil.board import load_board
+from hil.goal import make_goal
 from hil.progress import SearchProgress, training_progress
 from hil.store import RunIdentity, Store
 
@@ -87,6 +89,21 @@ def test_time_left_is_that_of_the_nearer_budget(store: Store, minutes: float, le
     assert "5/100 trials" in screen.lines()[1]
     assert "60 trials/h" in screen.lines()[1]
     assert left in screen.lines()[1]
+
+
+def test_line_counts_what_was_screened_and_knows_the_limits(store: Store) -> None:
+    screen = Screen(terminal=False)
+    goal = make_goal(load_board("m4"), 0.9, max_flash=30_720)
+    small = measured(2, pruned(0.5), accuracy=0.95, flash=20_480, ram=20_000, count=9_000_000)
+    with store, SearchProgress(Budget(), screen.console, Clock(), goal) as progress:
+        store.add(measured(1, BASELINE, accuracy=0.97, flash=40_960))
+        store.add(small)
+        for number in (3, 4):
+            early = replace(small, number=number, genome=pruned(1 / number), fidelity=0.25)
+            store.add(replace(early, state="screened", measurement=None))
+        progress.update(store)
+    assert screen.lines()[0].startswith("2/100 trials, 2 screened")
+    assert "best 95.00 %, 20.00 KiB" in screen.lines()[0]
 
 
 def test_bar_on_a_terminal_leaves_stdout_alone(

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,8 +19,18 @@ from trials import BASELINE, infeasible, measured, pruned
 
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
+from hil.board import load_board
+from hil.goal import Goal, Weights, make_goal
 from hil.plots import pareto_figure, progress_figure
-from hil.report import Summary, print_summary, print_table, summarize, to_json, write_report
+from hil.report import (
+    Summary,
+    print_profile,
+    print_summary,
+    print_table,
+    summarize,
+    to_json,
+    write_report,
+)
 from hil.report import write_html as write
 from hil.store import Final, RunIdentity, Store
 from hil.types import Trial
@@ -39,15 +50,17 @@ def make(
     *,
     target: float = 0.95,
     task: str = "digits",
+    goal: Goal | None = None,
+    stopped_by: str = "target",
     finals: tuple[Final, ...] = (),
 ) -> Summary:
     with Store.open(folder, RunIdentity(task, "m4", 7, "5e" * 32)) as store:
-        store.begin_session(target)
+        store.begin_session(target, goal=goal and goal.to_json(), processes=2)
         for trial in trials:
             store.add(trial)
         for final in finals:
             store.add_final(final)
-        store.end_session("target")
+        store.end_session(stopped_by)
         return summarize(store)
 
 
@@ -137,6 +150,79 @@ def test_last_session_sets_the_target(tmp_path: Path) -> None:
     make(tmp_path, target=0.95)
     assert make(tmp_path, target=0.89).chosen == TINY
     assert make(tmp_path, target=0.99).chosen is None
+
+
+def test_last_session_sets_the_limits(tmp_path: Path) -> None:
+    m4 = load_board("m4")
+    summary = make(tmp_path, goal=make_goal(m4, 0.5, max_flash=25_000))
+    assert summary.chosen == TINY
+    assert [summary.meets_target(trial) for trial in TRIALS] == [False, False, True, True]
+    assert to_json(summary)["goal"]["flash_bytes"] == 25_000
+    summary = make(tmp_path, goal=make_goal(m4, 0.5, max_flash=10_000))
+    assert summary.chosen is None
+    text = " ".join(printed(lambda console: print_table(summary, console)).split())
+    assert "keeps all that was asked for: accuracy 50.00 %, at most 9.77 KiB of flash" in text
+    assert make(tmp_path, goal=make_goal(m4, 0.95, weights=Weights(1, 0, 0, 0, 0))).chosen == BASE
+
+
+def test_a_store_that_knows_no_goal_goes_by_the_states(tmp_path: Path) -> None:
+    lifted = measured(5, pruned(0.7), accuracy=0.99, flash=600_000)  # hil evolve --limits none
+    assert make(tmp_path, (lifted,)).chosen == lifted
+    over = replace(lifted, state="infeasible", reason="too large")
+    assert make(tmp_path / "other", (over,)).chosen is None
+
+
+def test_time_and_energy_are_shown_where_known_and_say_what_they_are(tmp_path: Path) -> None:
+    assert SMALL.measurement is not None
+    modelled = replace(SMALL.measurement, model_cycles=500_000, model_error=0.2)
+    summary = make(tmp_path, (BASE, replace(SMALL, measurement=modelled)))
+    lines = printed(lambda console: print_table(summary, console)).splitlines()
+    line = next(line for line in lines if "★3" in line)
+    # 500 kcycles: 20 ms at 25 MHz; 2.78 ms at the part's 180 MHz and 163 mW
+    assert line.split()[-2:] == ["20.0", "453"]
+    text = " ".join(" ".join(lines).split())
+    assert "at 25 MHz: modelled cycles, not measured, \N{PLUS-MINUS SIGN}20 %" in text
+    assert "energy: estimate of one inference, \N{PLUS-MINUS SIGN}40 %: 163 mW at 180 MHz" in text
+    write(summary, tmp_path / "report.html")
+    page = " ".join(Page(tmp_path / "report.html").text.split())
+    assert "ms, modelled \N{MICRO SIGN}J, estimate score" in page
+    untimed = printed(lambda console: print_table(make(tmp_path / "other"), console))
+    assert " ms" not in untimed.split("asked:")[0]
+
+
+def test_screened_trials_are_counted_and_never_shown(tmp_path: Path) -> None:
+    early = replace(SMALL, number=9, state="screened", measurement=None, fidelity=0.25)
+    summary = make(tmp_path, (*TRIALS, early))
+    text = " ".join(printed(lambda console: print_table(summary, console)).split())
+    assert "1 screened, 4 trials in full: 3 measured, 1 infeasible" in text
+    write(summary, tmp_path / "report.html")
+    assert "trial-9" not in Page(tmp_path / "report.html").ids
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("target", "target met"),
+        ("trials", "all trials"),
+        ("minutes", "all minutes"),
+        ("energy", "all energy"),
+        ("exhausted", "the engine has nothing left to try"),
+        ("interrupt", "interrupted"),
+    ],
+)
+def test_every_reason_has_a_sentence(tmp_path: Path, reason: str, words: str) -> None:
+    summary = make(tmp_path, stopped_by=reason)
+    text = " ".join(printed(lambda console: print_table(summary, console)).split())
+    assert f"stopped: {words}" in text
+
+
+def test_profile_on_the_terminal(tmp_path: Path) -> None:
+    summary = make(tmp_path)
+    text = printed(lambda console: print_profile(summary, console), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    step = next(line for line in text.splitlines() if "train " in line)
+    assert step.split() == ["train", "6", "s", "85.7", "%"]  # 4 x 1.5 s of 4 x 1.75 s
+    assert "trials an hour:" in text
 
 
 def test_plain_quantization_is_the_baseline(tmp_path: Path) -> None:
