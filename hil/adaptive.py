@@ -86,13 +86,15 @@ class LadderSearch:
         random.seed(f"adaptive:{self.seed}:{self.asked}")
         rng = random.Random(random.random())
         self.asked += 1
-        if not self._pending:
-            (fidelity, count), *self._pending = self.ladder.in_use(self.told)
-            fresh = self._variations(rng, count)
-            self._climbing = [*self._climbing, fresh][-_KEPT_GENERATIONS:]
-            return [Proposal(genome, fidelity) for genome in fresh]
-        (fidelity, count), *self._pending = self._pending
-        return [Proposal(genome, fidelity) for genome in self._promoted(rng, fidelity, count)]
+        while self._pending:
+            (fidelity, count), *self._pending = self._pending
+            promoted = self._promoted(rng, fidelity, count)
+            if promoted:
+                return [Proposal(genome, fidelity) for genome in promoted]
+        (fidelity, count), *self._pending = self.ladder.in_use(self.told)
+        fresh = self._variations(rng, count)
+        self._climbing = [*self._climbing, fresh][-_KEPT_GENERATIONS:]
+        return [Proposal(genome, fidelity) for genome in fresh]
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Note the trials: everything else is worked out when asked."""
