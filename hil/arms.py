@@ -9,36 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
-from typing import Literal
+from itertools import product
 
 from compress.genome import Distill, Features, Genome, Prune, Quantize, Sparsify, Stage, Teacher
 from compress.network import Original, space_of
+from hil.arm_names import FIXED, SEARCHES, Kind
 from hil.engine import Engine
 from hil.engines import open_engine
 from hil.goal import Goal
 from hil.sweep import Sweep
 
-Kind = Literal["single", "recipe", "search"]
 RATIOS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
 _RECIPE_RATIOS = (0.75, 0.625, 0.5, 0.375)
-SEARCHES = {
-    "adaptive": "adaptive search (ours)",
-    "random": "random search",
-    "tpe": "TPE (Optuna)",
-    "bohb": "BOHB (TPE and Hyperband)",
-    "nsga2": "NSGA-II, plain",
-}
-_FIXED: dict[str, tuple[Kind, str]] = {
-    "int8": ("single", "int8 only"),
-    "int4": ("single", "int4 only"),
-    "structured": ("single", "structured pruning only"),
-    "unstructured": ("single", "unstructured pruning only"),
-    "distilled": ("single", "distillation only"),
-    "scratch": ("single", "same size from scratch"),
-    "PQ": ("recipe", "P→Q"),
-    **{"".join(order): ("recipe", "→".join(order)) for order in permutations("PQD")},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +35,7 @@ class Arm:
 
 def arms() -> tuple[Arm, ...]:
     """All of them, the fixed ones first: what they find out is there when a search asks for it."""
-    fixed = [Arm(name, title, kind, _sweep(name)) for name, (kind, title) in _FIXED.items()]
+    fixed = [Arm(name, title, kind, _sweep(name)) for name, (kind, title) in FIXED.items()]
     searches = [Arm(name, title, "search", _search(name)) for name, title in SEARCHES.items()]
     return (*fixed, *searches)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from hil.arm_names import Kind
 from hil.store import Final
 from hil.types import Board, Trial
 
@@ -21,7 +21,7 @@ class ArmTrace:
     """
 
     arm: str
-    kind: Literal["single", "recipe", "search"]
+    kind: Kind
     seed: int
     trials: tuple[Trial, ...]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from hil import words
+from hil.arm_names import title
 from hil.study_floors import FLOORS_POINTS, WEIGHTED, Aim, Choice, aims, drop_on_test, kinds
 from hil.study_goals import ADAPTIVE, GOAL_FLOOR_POINTS, p_above, p_text, spread
 from hil.study_orders import Orders, most_frequent
@@ -137,7 +138,7 @@ def _pairs(raw: Mapping[str, float | None]) -> dict[str, str]:
 
 
 def _name(arm: str) -> str:
-    return f"**{arm}**" if arm == ADAPTIVE else arm
+    return f"**{title(arm)}**" if arm == ADAPTIVE else title(arm)
 
 
 def _line(cells: Iterable[str]) -> str:

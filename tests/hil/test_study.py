@@ -15,7 +15,7 @@ from hil.arms import arms
 from hil.store import Store
 
 CODE = "import sys; from hil.cli import main; sys.argv[0] = 'hil'; main()"
-MEASUREMENTS = 3
+MEASUREMENTS = 2
 LIMIT_S = 600
 
 
