@@ -39,7 +39,8 @@ def run_batch(
         ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in ended:
             record(store, result_of(future))
-        rule.note_energy(store)
+        if ended:
+            rule.note_energy(store)
         progress.update(store)
     found = (store.find(p.genome, p.fidelity) for p in proposals)
     return [trial for trial in found if trial is not None]

@@ -180,14 +180,18 @@ def report(
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a run has found so far and write its report.html anew."""
-    from hil.report import print_summary, write_report
+    from hil import time_profile
+    from hil.report import print_profile, print_summary, write_report
 
     folder = Path(run) if Path(run).is_dir() else RUNS / run
     with Store.read(folder) as store:
         summary = summarize(store)
     write_report(summary, folder)
     if as_json:
-        print(json.dumps(to_json(summary)))
+        extra = {"profile": time_profile.to_json(summary.profile)} if profile else {}
+        print(json.dumps({**to_json(summary), **extra}))
+    elif profile:
+        print_profile(summary, Console())
     else:
         print_summary(summary, folder, Console())
 

@@ -61,9 +61,10 @@ def evolve(settings: Settings) -> str:
     goal, board = settings.goal, settings.goal.board
     if settings.farm is None:
         check_reachable(board)
+    processes = settings.processes if settings.farm is None else 0
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
-        store.begin_session(goal.accuracy, settings.engine, goal.to_json(), settings.processes)
+        store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
         try:
@@ -71,6 +72,7 @@ def evolve(settings: Settings) -> str:
                 reason = search(settings, store, rule)
         except KeyboardInterrupt:
             reason = "interrupt"
+        rule.note_energy(store)
         store.end_session(reason)
     return reason
 
@@ -81,7 +83,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
     check_feasible(get_task(settings.task), goal.board)
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
     engine = open_engine(settings.engine, start.original(), goal, settings.seed)
-    with open_pool(settings, start) as pool, SearchProgress(settings) as progress:
+    with open_pool(settings, start) as pool, SearchProgress(settings, goal=goal) as progress:
         while not rule.reason(store):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
@@ -111,7 +113,8 @@ def measure_finals(store: Store, goal: Goal, pool: Pool, progress: SearchProgres
 
 
 def finals_missing(store: Store, goal: Goal) -> list[int]:
-    """Numbers of the front's and the baseline's trials without figures on the test split."""
+    """Numbers of the trials that the report shows without figures on the test split."""
+    trials, base = store.trials(fidelity=1.0), store.find(baseline())
+    shown = [*feasible_front(trials, goal), base, goal.best(trials, base)]
     done = {final.number for final in store.finals()}
-    shown = [*feasible_front(store.trials(), goal), store.find(baseline())]
     return sorted({t.number for t in shown if t and t.measurement and t.number not in done})

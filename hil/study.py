@@ -99,7 +99,7 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
             races[seed] = [
                 Race(arm, arm.open(original, goal, seed), settings.budget) for arm in settings.arms
             ]
-            store.begin_session(goal.accuracy)
+            store.begin_session(goal.accuracy, "study", goal.to_json(), settings.processes)
             try:
                 with LocalPool(settings.processes, start.open) as pool:
                     run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
@@ -129,7 +129,8 @@ def run_races(
         return known.get(proposal.key)
 
     while True:
-        wanted = [race.advance(find) for race in races]
+        # Those that are least far come first, so that all arms get on alike.
+        wanted = [race.advance(find) for race in sorted(races, key=lambda race: len(race.told))]
         under_way = {proposal.key for proposal in running.values()}
         for proposal in _in_turn(wanted):
             if len(running) >= pool.count or deadline.over:

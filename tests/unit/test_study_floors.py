@@ -98,8 +98,8 @@ def test_each_seed_has_its_own_int8_network() -> None:
 
 
 def test_energy_is_left_out_where_no_power_or_no_cycles_are_known() -> None:
-    result = study(trace("int8", BASE, kind="single"), trace("adaptive", EDGE))
-    assert BOARD.energy is None
+    powerless = replace(BOARD, energy=None)
+    result = study(trace("int8", BASE, kind="single"), trace("adaptive", EDGE), board=powerless)
     assert "energy" not in aims(result)
     power = PowerFigure(active_mw=50.0, idle_mw=None, supply_v=3.3, clock_hz=10**8, source="us")
     powered = replace(BOARD, energy=power)
