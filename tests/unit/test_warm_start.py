@@ -13,9 +13,13 @@ from tiny import original
 
 from compress.canonical import canonical
 from compress.genome import Distill, Genome, Prune, Quantize
+from compress.network import space_of
 from compress.pipeline import compress, evenly
 from compress.recipes import baseline, recipes
 from compress.space import KEEP
+from hil.adaptive import Adaptive
+from hil.board import load_board
+from hil.goal import Goal
 from hil.warm_start import (
     QuickSensitivity,
     guided_bits,
@@ -83,3 +87,13 @@ def test_a_network_says_what_it_loses_and_says_the_same_again() -> None:
 def test_it_is_judged_on_few_samples(samples: int) -> None:
     losses = quick_sensitivity(original("mobile"), samples).groups
     assert all(math.isclose(loss * samples, round(loss * samples), abs_tol=1e-9) for loss in losses)
+
+
+def test_the_adaptive_engine_starts_from_it() -> None:
+    start, board = original("mobile"), load_board("m4")
+    first = Adaptive(start, Goal.of(board, 0.5), seed=3).ask()
+    warm = warm_start(quick_sensitivity(start), space_of(start).epochs[-1])
+    assert [one.genome for one in first[: len(warm)]] == list(warm)
+    assert {one.fidelity for one in first} == {0.0}
+    again = Adaptive(start, Goal.of(board, 0.5), seed=3).ask()
+    assert first == again
