@@ -23,12 +23,14 @@ class Race:
     """Asks and tells as far as the answers are known; what is missing is for others to try.
 
     Everything counts in full against the budget, also what another arm has paid for before.
+    `reached` is how many answers it has had, those to an unfinished batch among them.
     """
 
     def __init__(self, arm: Arm, engine: Engine, budget: ArmBudget) -> None:
         self.arm = arm
         self.told: list[Trial] = []
         self.over = False
+        self.reached = 0
         self._engine = engine
         self._left = budget.measurements
         self._epochs_left = budget.epochs
@@ -44,6 +46,7 @@ class Race:
                     break
             found = [find(proposal) for proposal in self._batch]
             missing = [p for p, trial in zip(self._batch, found, strict=True) if trial is None]
+            self.reached = len(self.told) + len(found) - len(missing)
             if missing:
                 return missing
             trials = [trial for trial in found if trial is not None]

@@ -129,10 +129,10 @@ def run_races(
         return known.get(proposal.key)
 
     while True:
-        # Those that are least far come first, so that all arms get on alike.
-        wanted = [race.advance(find) for race in sorted(races, key=lambda race: len(race.told))]
+        missing = [(race, race.advance(find)) for race in races]
+        missing.sort(key=lambda pair: pair[0].reached)  # so that all arms get on alike
         under_way = {proposal.key for proposal in running.values()}
-        for proposal in _in_turn(wanted):
+        for proposal in _in_turn([proposals for _, proposals in missing]):
             if len(running) >= pool.count or deadline.over:
                 break
             if proposal.key not in under_way:

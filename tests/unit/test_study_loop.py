@@ -1,0 +1,127 @@
+"""Arms side by side over one store: shared answers, equal progress, an end when time is up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Self
+
+import pytest
+from trials import measured
+
+from compress.genome import Genome, Prune, Quantize
+from hil.arms import Arm
+from hil.candidate import Outcome
+from hil.engine import Proposal
+from hil.race import ArmBudget, Race
+from hil.store import Final, RunIdentity, Store
+from hil.study import Deadline, measure_finals, run_races
+from hil.sweep import Sweep
+
+
+def genome(number: int) -> Genome:
+    return Genome((Prune((0.25 + number / 100,), scope="uniform"), Quantize()))
+
+
+class Answering:
+    """A pool that answers at once, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.count = 2
+        self.tried: list[str] = []
+        self.tested: list[int] = []
+
+    def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
+        self.tried.append(proposal.genome.key)
+        future: Future[Outcome] = Future()
+        future.set_result(Outcome(measured(number, proposal.genome), b"network"))
+        return future
+
+    def final(self, number: int, tflite: bytes) -> Future[Final]:
+        assert tflite == b"network"
+        self.tested.append(number)
+        future: Future[Final] = Future()
+        future.set_result(Final(number, "test", 9, 10, 0.9))
+        return future
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path, RunIdentity("digits", "m4", 0, "5e"))
+
+
+def race(name: str, numbers: range, budget: ArmBudget) -> Race:
+    arm = Arm(name, name, "single", lambda original, goal, seed: engine)
+    engine = Sweep(map(genome, numbers), seed=0)
+    return Race(arm, engine, budget)
+
+
+def show(share: float, text: str) -> None:
+    assert 0.0 <= share <= 1.0
+    assert text
+
+
+def test_what_several_arms_ask_for_is_tried_once_and_told_to_all(store: Store) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering()
+    races = [race("a", range(20), budget), race("b", range(10, 30), budget)]
+    with store:
+        store.begin_session(0.9)
+        run_races(races, store, pool, Deadline(60.0), budget, show)
+        assert store.count() == 30
+    assert set(Counter(pool.tried).values()) == {1}
+    assert [len(one.told) for one in races] == [20, 20]
+    assert all(one.over for one in races)
+
+
+def test_arms_get_on_alike(store: Store) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering()
+    races = [race("long", range(40), budget), race("other", range(40, 80), budget)]
+    first = {genome(i).key for i in range(40)}
+    with store:
+        store.begin_session(0.9)
+        run_races(races, store, pool, Deadline(60.0), budget, show)
+    for length in range(4, 80, 4):
+        of_first = sum(key in first for key in pool.tried[:length])
+        assert abs(of_first - length / 2) <= 4
+
+
+def test_nothing_is_started_after_the_deadline_and_the_rest_is_done_next_time(
+    store: Store,
+) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering()
+    with store:
+        store.begin_session(0.9)
+        run_races([race("a", range(9), budget)], store, pool, Deadline(0.0), budget, show)
+        assert pool.tried == []
+        run_races([race("a", range(9), budget)], store, pool, Deadline(60.0), budget, show)
+        again = race("a", range(9), budget)
+        run_races([again], store, pool, Deadline(60.0), budget, show)
+    assert len(pool.tried) == 9
+    assert len(again.told) == 9
+
+
+def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
+    store: Store,
+) -> None:
+    pool = Answering()
+    with store:
+        store.begin_session(0.9)
+        here, logged = measured(1, genome(1)), measured(2, genome(2))
+        other = measured(3, genome(3), program_sha256="another machine's")
+        for trial in (here, logged, other):
+            store.add(trial)
+        folder = store.folder / "trials"
+        folder.mkdir()
+        (folder / "0001.tflite").write_bytes(b"network")
+        measure_finals([1, 2, 3], store, pool, Deadline(60.0), show)
+        measure_finals([1, 2], store, pool, Deadline(60.0), show)
+        assert [final.number for final in store.finals()] == [1, 2]
+    assert pool.tested == [1, 2]
+    assert pool.tried == [genome(2).key, genome(3).key]
