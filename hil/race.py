@@ -10,6 +10,9 @@ from hil.engine import Engine, Proposal
 from hil.study_result import ArmTrace
 from hil.types import Trial
 
+# What screening a candidate without training counts, of one trained in full: about its time.
+_SCREENED = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class ArmBudget:
@@ -23,14 +26,14 @@ class Race:
     """Asks and tells as far as the answers are known; what is missing is for others to try.
 
     Everything counts in full against the budget, also what another arm has paid for before.
-    `reached` is how many answers it has had, those to an unfinished batch among them.
+    `reached` is how far it is: answers, those to an unfinished batch among them, by fidelity.
     """
 
     def __init__(self, arm: Arm, engine: Engine, budget: ArmBudget) -> None:
         self.arm = arm
         self.told: list[Trial] = []
         self.over = False
-        self.reached = 0
+        self.reached = 0.0
         self._engine = engine
         self._left = budget.measurements
         self._epochs_left = budget.epochs
@@ -46,7 +49,8 @@ class Race:
                     break
             found = [find(proposal) for proposal in self._batch]
             missing = [p for p, trial in zip(self._batch, found, strict=True) if trial is None]
-            self.reached = len(self.told) + len(found) - len(missing)
+            known = [*self.told, *(trial for trial in found if trial is not None)]
+            self.reached = sum(max(trial.fidelity, _SCREENED) for trial in known)
             if missing:
                 return missing
             trials = [trial for trial in found if trial is not None]

@@ -155,7 +155,9 @@ def _stored(folder: Path) -> list[tuple[int, str]]:
         return []
     connection = sqlite3.connect(f"file:{files[0]}?mode=ro", uri=True, timeout=10)
     try:
-        return connection.execute("SELECT number, key FROM trials ORDER BY created").fetchall()
+        return connection.execute(
+            "SELECT number, key FROM trials WHERE fidelity = 1 ORDER BY created"
+        ).fetchall()
     except sqlite3.OperationalError:  # killed before the tables were made
         return []
     finally:
