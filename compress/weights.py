@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from compress.errors import Infeasible
 from compress.genome import Granularity
 from compress.layers import Layer
 from compress.types import Array, DType, Int8Array
@@ -122,15 +123,26 @@ def weight_peaks(rows: Array, limit: int, chosen: WeightRange) -> Array:
 
 
 def safe_scales(scales: Array, bias: Array, input_scale: float) -> Array:
-    """float32 `scales`, none so small that its channel's bias would overflow int32."""
+    """float32 `scales`, none so small that its channel's bias would overflow int32.
+
+    Where a scale vanishes, or would times the input's in float32, there are no weights to speak
+    of: any scale does.
+    """
     needed = np.abs(bias) / (input_scale * _MAX_BIAS)
     needed = needed if len(scales) == len(bias) else needed.max(keepdims=True)
     scales = np.maximum(scales, needed)
-    return np.where(scales > 0, scales, 1.0 / 127).astype(np.float32)
+    vanishing = scales * input_scale < np.finfo(np.float32).tiny
+    return np.where(vanishing, 1.0 / 127, scales).astype(np.float32)
 
 
 def whole_bias(weights: Weights, input_scale: float) -> tuple[Array, Array]:
-    """The bias as int32 (channels,), and its float32 scales: input scale * weight scales."""
+    """The bias as int32 (channels,), and its float32 scales: input scale * weight scales.
+
+    A bias that was corrected after its channel's scale was chosen may be beyond it: it stays at
+    the end. Raises Infeasible for a bias that is no number.
+    """
+    if not np.isfinite(weights.bias).all():
+        raise Infeasible("a bias is not finite; training diverged")
     scales = np.float32(input_scale) * weights.scales
-    whole = np.round(weights.bias / scales.astype(np.float64))
+    whole = np.clip(np.round(weights.bias / scales.astype(np.float64)), -_MAX_BIAS, _MAX_BIAS)
     return whole.astype(np.int32), scales

@@ -14,7 +14,7 @@ from compress.genome import Calibration, Quantize
 from compress.lower import lower, quantize_input
 from compress.quantize import FakeQuantized
 from compress.ranges import grid
-from compress.weights import safe_scales
+from compress.weights import Weights, safe_scales, whole_bias
 
 torch.set_num_threads(1)  # two wait for each other where a core is shared
 
@@ -191,3 +191,21 @@ def test_a_dead_channel_keeps_its_bias_inside_int32() -> None:
     assert np.all(scales > 0)
     assert np.all(np.abs(whole) < 2**31)
     assert scales[2] == pytest.approx(0.1 / 127)
+
+
+def test_a_scale_whose_product_with_the_inputs_vanishes_is_replaced() -> None:
+    scales = safe_scales(np.array([1e-40, 1e-37, 0.1], np.float32), np.zeros(3), 0.01)
+    assert scales.tolist() == [np.float32(1 / 127), np.float32(1 / 127), np.float32(0.1)]
+
+
+def test_a_bias_beyond_its_scale_stays_inside_int32_and_one_that_is_no_number_is_refused() -> None:
+    def with_bias(*bias: float) -> Weights:
+        values = np.zeros((3, 1), np.int8)
+        scales = np.full(3, 1e-9, np.float32)
+        real = np.zeros((3, 1), np.float32)
+        return Weights(real, scales, values, np.array(bias, np.float32), 8, 0)
+
+    whole, _ = whole_bias(with_bias(1.0, -1.0, 0.0), 0.01)
+    assert whole.tolist() == [2**30, -(2**30), 0]
+    with pytest.raises(Infeasible, match="training diverged"):
+        whole_bias(with_bias(float("nan"), 0.0, 0.0), 0.01)
