@@ -61,7 +61,7 @@ class Race:
 
     def trace(self, seed: int) -> ArmTrace:
         """What it was told so far."""
-        return ArmTrace(self.arm.name, self.arm.kind, seed, tuple(self.told))
+        return ArmTrace(self.arm.name, self.arm.kind, seed, tuple(self.told), self.over)
 
     def _within_budget(self, batch: list[Proposal]) -> list[Proposal]:
         """As much of the batch as the budget has left, in its order; screening alone is no use."""

@@ -47,12 +47,18 @@ class Judged:
 def judge(
     result: StudyResult, choices: Sequence[Choice], curves: Mapping[str, Curves]
 ) -> tuple[Judged, ...]:
-    """All goals: each half, no fixed recipe better in any seed, more volume than other searches."""
-    return (
+    """All goals: each half, no fixed recipe better in any seed, more volume than other searches.
+
+    Nothing is decided before all arms are finished: the numbers are then those so far.
+    """
+    judged = (
         *(_half(result, choices, cost) for cost in _HALVED),
         _no_recipe_better(result, choices),
         _more_volume(result, curves),
     )
+    if not unfinished(result):
+        return judged
+    return tuple(Judged(one.goal, "not decided", f"so far {one.numbers}") for one in judged)
 
 
 def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> Judged:
@@ -145,16 +151,7 @@ def gaps(result: StudyResult) -> list[str]:
         without = [str(seed) for seed in result.seeds if (arm, seed) not in begun]
         if without:
             found.append(f"{arm} has no trials in seed {', '.join(without)}")
-    for trace in result.traces:
-        measured = sum(trial.measurement is not None for trial in trace.trials)
-        spent = sum(trial.epochs for trial in trace.trials)
-        dearest = max((trial.epochs for trial in trace.trials), default=0.0)
-        if (
-            trace.kind == "search"
-            and measured < result.budget_measurements
-            and spent + dearest < result.budget_epochs
-        ):
-            found.append(f"{trace.arm}, seed {trace.seed}, has budget left ({measured} measured)")
+    found += unfinished(result)
     untested = sum(
         number not in result.finals.get(seed, {})
         for seed, numbers in chosen_numbers(result).items()
@@ -163,6 +160,16 @@ def gaps(result: StudyResult) -> list[str]:
     if untested:
         found.append(f"{words.number_of(untested, 'chosen network')} not run on the test split")
     return found
+
+
+def unfinished(result: StudyResult) -> list[str]:
+    """The arms that still have something to try, in words."""
+    return [
+        f"{trace.arm}, seed {trace.seed}, is not finished "
+        f"({sum(trial.measurement is not None for trial in trace.trials)} measured)"
+        for trace in result.traces
+        if not trace.finished
+    ]
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

@@ -40,10 +40,12 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
         for arm, kind in kinds(result).items():
             if arm not in curves:
                 continue
-            for axes, x, rows in (
-                (left, counts, np.vstack(list(curves[arm].by_count.values()))),
-                (right, epoch_grid(result), np.vstack(list(curves[arm].by_epochs.values()))),
+            count, epochs = _reach(result, arm)
+            for axes, x, most, found in (
+                (left, counts, count, curves[arm].by_count),
+                (right, epoch_grid(result), epochs, curves[arm].by_epochs),
             ):
+                rows = np.where(x <= most, np.vstack(list(found.values())), np.nan)
                 if kind == "search":
                     _band(axes, x, rows, arm, *looks[arm])
                 else:
@@ -117,6 +119,15 @@ def orders_figure(orders: Sequence[Orders]) -> Figure:
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
         return figure
+
+
+def _reach(result: StudyResult, arm: str) -> tuple[float, float]:
+    """Measurements and epochs up to which an arm has a curve: without end where it is finished."""
+    traces = [trace for trace in result.traces if trace.arm == arm]
+    if all(trace.finished for trace in traces):
+        return np.inf, np.inf
+    measured = (sum(t.measurement is not None for t in trace.trials) for trace in traces)
+    return max(measured), max(sum(t.epochs for t in trace.trials) for trace in traces)
 
 
 def _search_looks(result: StudyResult) -> dict[str, tuple[str, object]]:

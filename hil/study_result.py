@@ -18,12 +18,14 @@ class ArmTrace:
     """One arm with one seed: its trials of all fidelities, in the order told, cut at its budget.
 
     A "single" arm is one method, a "recipe" a fixed order of methods, a "search" chooses itself.
+    It is `finished` if it used its budget up or had nothing left to try.
     """
 
     arm: str
     kind: Kind
     seed: int
     trials: tuple[Trial, ...]
+    finished: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from studies import int8, large_study, network, study, trace
+from trials import infeasible
 
 from compress.genome import Distill, Genome, Prune, Quantize
 from hil.study_floors import choices
@@ -129,15 +130,27 @@ def test_the_traces_are_all_in_the_raw_figures(written: Path) -> None:
 def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
     result = study(
         trace("int8", int8(), kind="single"),
-        trace("adaptive", network(2, 0.9, 0.5, 0.5, 0.5)),
+        replace(trace("adaptive", network(2, 0.9, 0.5, 0.5, 0.5)), finished=False),
         trace("adaptive", network(2, 0.7), seed=1),
         trace("tpe"),
     )
     text = write_study(result, tmp_path, COMMAND).read_text("utf-8")
     assert "(partial)" in text
     assert "seed 1 has no int8 network" in text
-    assert "adaptive, seed 0, has budget left (1 measured)" in text
+    assert "adaptive, seed 0, is not finished (1 measured)" in text
     assert any("test split" in gap for gap in gaps(result))
+    assert text.count("**Not decided**") == 5
+    assert text.count("So far ") == 5
+    assert "**Reached**" not in text
+
+
+def test_an_arm_that_had_infeasible_candidates_is_finished_all_the_same() -> None:
+    result = study(
+        trace("int8", int8(), kind="single"),
+        trace("adaptive", network(2, 0.9), infeasible(3, Genome(()))),
+        measurements=2,
+    )
+    assert not [gap for gap in gaps(result) if "finished" in gap]
 
 
 def test_a_study_without_any_trial_is_written(tmp_path: Path) -> None:
