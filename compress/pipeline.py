@@ -18,7 +18,7 @@ import numpy.typing as npt
 from compress import reference
 from compress.batch_norm import reestimate
 from compress.eliminate import eliminate
-from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
+from compress.genome import Genome, Quantize, Stage
 from compress.lower import lower, quantize_input
 from compress.network import Network, Original
 from compress.prefix_cache import PrefixCache, Snapshot, identity_of, prefix_folder
@@ -41,10 +41,7 @@ def compress(
     on part of the validation split; with 0 they get none, and batch-norm statistics are measured
     anew instead. Raises Infeasible (UnsupportedLayer among it) where the genome cannot be applied.
     """
-    stages = genome.with_effort(fidelity).stages
-    if fidelity == 0.0:
-        stages = tuple(map(_unrounded, stages))
-    snapshot = run_stages(stages, original, cache)
+    snapshot = run_stages(_with_effort(genome, fidelity), original, cache)
     started = time.monotonic()
     network, val = snapshot.network, original.data.val
     if fidelity < 1.0:
@@ -105,7 +102,7 @@ def preview(genome: Genome, original: Original) -> Graph:
     on trained weights: a global ranking, a share of zeros, and channels that die in training, which
     make it smaller. Raises Infeasible as `compress` does.
     """
-    snapshot = run_stages(tuple(map(_untrained, genome.stages)), original)
+    snapshot = run_stages(_with_effort(genome, 0.0), original)
     return to_integers(snapshot.network, original)
 
 
@@ -148,15 +145,9 @@ def stage_seed(seed: int, prefix: tuple[Stage, ...]) -> int:
     return int.from_bytes(digest[:4], "little")
 
 
-def _unrounded(stage: Stage) -> Stage:
-    """The stage without AdaRound, which is training by another name."""
-    return replace(stage, rounding="nearest") if isinstance(stage, Quantize) else stage
-
-
-def _untrained(stage: Stage) -> Stage:
-    """The stage without what only changes values."""
-    match stage:
-        case Quantize():
-            return replace(stage, epochs=0, rounding="nearest", correct_bias=False, equalize=False)
-        case Prune() | Sparsify() | Distill():
-            return replace(stage, epochs=0)
+def _with_effort(genome: Genome, fidelity: float) -> tuple[Stage, ...]:
+    """The stages with that share of their training; with none, not even AdaRound's."""
+    stages = genome.with_effort(fidelity).stages
+    if fidelity > 0.0:
+        return stages
+    return tuple(replace(s, rounding="nearest") if isinstance(s, Quantize) else s for s in stages)
