@@ -29,7 +29,7 @@ from hil.pareto import measurement_of
 from hil.search import Individual
 from hil.surrogate import Floats, Surrogate, features
 from hil.types import Estimate, Trial
-from hil.warm_start import quick_sensitivity, warm_start
+from hil.warm_start import known_sensitivity, warm_start
 
 _RANDOM_SHARE = 0.1  # of the variations, and of what is trained
 _PARENTS = 24
@@ -195,7 +195,7 @@ class Adaptive(LadderSearch):
         self, original: Original, goal: Goal, seed: int, ladder: Ladder | None = None
     ) -> None:
         space = space_of(original)
-        warm = warm_start(quick_sensitivity(original), space.epochs[-1])
+        warm = warm_start(known_sensitivity(original), space.epochs[-1])
         super().__init__(space, goal, seed, warm, ladder)
 
 

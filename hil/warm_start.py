@@ -7,19 +7,24 @@ what is here is tried before anything else, and what is not may still win.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from compress.canonical import canonical
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.network import Original
-from compress.pipeline import compress, evenly
+from compress.pipeline import compress, evenly, prefix_cache
 from compress.recipes import baseline, recipes
 from compress.space import KEEP, nearest_keep
+from hil.cache import cached
 
 # Enough to see a loss of five points; the whole look takes seconds.
 SAMPLES = 200
-_LEVELS = (0.75, 0.5, 0.625, 0.375)
+_FILE_NAME = "sensitivity.json"
+# Channels that students and pruned networks keep, the likeliest first.
+_LEVELS = (0.625, 0.5, 0.75, 0.375)
 # Losses (shares of 1) up to which a layer is tried with 2 bits.
 _HARMLESS = 0.02
 
@@ -59,6 +64,17 @@ def quick_sensitivity(original: Original, samples: int = SAMPLES) -> QuickSensit
     )
 
 
+def known_sensitivity(original: Original) -> QuickSensitivity:
+    """As `quick_sensitivity`, from the cache where this original was looked at before."""
+
+    def look(folder: Path) -> None:
+        (folder / _FILE_NAME).write_text(json.dumps(asdict(quick_sensitivity(original))))
+
+    folder = cached("sensitivity", prefix_cache(original).identity, look)
+    found = json.loads((folder / _FILE_NAME).read_text())
+    return QuickSensitivity(tuple(found["groups"]), tuple(found["layers"]))
+
+
 def guided_keep(losses: Sequence[float], level: float) -> tuple[float, ...]:
     """Ratios around `level`: a step more for the third that loses most, one less for the least."""
     middle = nearest_keep(level)
@@ -84,11 +100,14 @@ def warm_start(sensitivity: QuickSensitivity, epochs: float) -> tuple[Genome, ..
         keep = guided_keep(sensitivity.groups, level)
         narrow = Prune(keep, "taylor", reestimate=True, epochs=epochs)
         uniform = Prune((level,), scope="uniform", reestimate=True, epochs=epochs)
+        student = Distill(features="attention", width=level, epochs=2 * epochs)
         made += [
-            Genome((narrow, four)),
+            Genome((student, Quantize())),
+            Genome((student, four)),
             Genome((narrow, polish, four)),
-            Genome((uniform, four)),
+            Genome((narrow, four)),
             Genome((narrow, polish, mixed)),
+            Genome((uniform, four)),
             Genome((uniform, polish, Quantize())),
         ]
     made += recipes(epochs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from tiny import original
 
 from compress.canonical import canonical
 from compress.genome import Distill, Genome, Prune, Quantize
-from compress.network import space_of
+from compress.network import Original, space_of
 from compress.pipeline import compress, evenly
 from compress.recipes import baseline, recipes
 from compress.space import KEEP
@@ -24,6 +25,7 @@ from hil.warm_start import (
     QuickSensitivity,
     guided_bits,
     guided_keep,
+    known_sensitivity,
     quick_sensitivity,
     warm_start,
 )
@@ -97,3 +99,18 @@ def test_the_adaptive_engine_starts_from_it() -> None:
     assert {one.fidelity for one in first} == {0.0}
     again = Adaptive(start, Goal.of(board, 0.5), seed=3).ask()
     assert first == again
+
+
+def test_a_network_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    start = original("mobile")
+    first = known_sensitivity(start)
+    assert first == quick_sensitivity(start)
+
+    def never(original: Original) -> QuickSensitivity:
+        raise AssertionError("looked at again")
+
+    monkeypatch.setattr("hil.warm_start.quick_sensitivity", never)
+    assert known_sensitivity(start) == first
+    with pytest.raises(AssertionError, match="again"):
+        known_sensitivity(replace(start, seed=start.seed + 1))
