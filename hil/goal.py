@@ -56,7 +56,8 @@ class Goal:
             return 1.0 + trial.violation
         costs = costs_of(trial.measurement, self.board)
         excess = sum(max(0.0, used / most - 1.0) for used, most in self._limited(costs))
-        return excess + max(0.0, (self.accuracy - trial.accuracy) / self.accuracy)
+        missing = max(0.0, self.accuracy - trial.accuracy)
+        return excess + (missing / self.accuracy if missing else 0.0)
 
     def weighed(self, trial: Trial, baseline: Trial) -> float:
         """Weighted mean of the cost ratios to the int8 `baseline`; smaller is better.
