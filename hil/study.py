@@ -83,10 +83,10 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
         def show_seed(share: float, text: str, index: int = index, seed: int = seed) -> None:
             show((index + share) / len(settings.seeds), f"seed {seed}: {text}")
 
-        if deadline.over and not (place / "original.pt").exists():
-            break
         place.mkdir(parents=True, exist_ok=True)
         adopt_original(settings.log, place, seed)
+        if deadline.over and not (place / "original.pt").exists():
+            break
         start = Start.prepare(settings.task, settings.board, seed, place)
         original = start.original()
         identity = RunIdentity(
