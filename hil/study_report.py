@@ -17,7 +17,7 @@ from hil.study_plots import floors_figure, hypervolume_figure, orders_figure
 from hil.study_result import StudyResult
 from hil.study_stats import LEAST_SEEDS, smallest_p
 from hil.study_tables import floor_table, orders_table, p_table, volume_table
-from hil.study_volume import REPLAYS, curves
+from hil.study_volume import REPLAYS, WORST_RATIO, curves
 from hil.types import COUNTER_UNITS
 
 _MOST_GAPS = 6
@@ -185,7 +185,7 @@ def _method(result: StudyResult) -> str:
         "to the integer reference. Arms share what they have in common: a network that two arms "
         "asked for was made once and counts for both.",
         "- Hypervolume: validation drop from -1 to +2 points, and the ratios of model flash, RAM "
-        "and count to int8, each from 0 to 1; the corner is (1, 1, 1, 1), what lies beyond it "
+        f"and count to int8 from 0 to {WORST_RATIO:g}, as shares of that box; what lies beyond it "
         "counts nothing. Bands go from the least to the most.",
         f"- Arms whose trials do not depend on each other (random search, the sweeps of fixed "
         f"arms) are replayed in {REPLAYS} random orders of their log in each seed, which has the "

@@ -1,9 +1,11 @@
 """The hypervolume that an arm's networks dominate, over its measurements and over its epochs.
 
 The four axes are the drop of validation accuracy below the seed's float network, and the ratios of
-model flash, RAM and count to its int8 network. A drop from -1 to +2 points becomes 0 .. 1, and the
-reference corner is (1, 1, 1, 1), so that volumes are shares of 1. What lies beyond the corner in
-any axis counts nothing, and more than a point above the float network counts as one point.
+model flash, RAM and count to its int8 network. A drop from -1 to +2 points becomes 0 .. 1, and so
+do ratios from 0 to 1.5: a network that needs more of one cost than int8 and less of another is
+worth something. The reference corner is (1, 1, 1, 1), so that volumes are shares of 1. What lies
+beyond the corner in any axis counts nothing, and more than a point above the float network counts
+as one point.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ REPLAYS = 20
 # Arms whose draws do not depend on what was drawn before: any order of them was as likely.
 INDEPENDENT = ("random",)
 _BEST_DROP, _WORST_DROP = -1.0, 2.0
+WORST_RATIO = 1.5
 _GRID = 101
 _NOTHING = np.ones(4)
 
@@ -56,7 +59,8 @@ def point(trial: Trial, reference: Trial, original: float, board: Board) -> Floa
         return _NOTHING
     ratios = ratios_to(trial, reference, board)
     drop = (100 * (original - trial.accuracy) - _BEST_DROP) / (_WORST_DROP - _BEST_DROP)
-    place = np.array([max(drop, 0.0), ratios["model flash"], ratios["RAM"], ratios["count"]])
+    costs = [ratios[cost] / WORST_RATIO for cost in ("model flash", "RAM", "count")]
+    place = np.array([max(drop, 0.0), *costs])
     return place if (place < 1.0).all() else _NOTHING
 
 

@@ -170,4 +170,4 @@ def test_json_says_the_same() -> None:
     ]
     assert (flash["number"], flash["ratio"]) == (9, pytest.approx(0.404))
     assert flash["test_drop_points"] is None
-    assert found["hypervolume"]["adaptive"]["0"] == pytest.approx((2 / 3) * 0.6**3)
+    assert found["hypervolume"]["adaptive"]["0"] == pytest.approx((2 / 3) * (1 - 0.4 / 1.5) ** 3)

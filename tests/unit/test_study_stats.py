@@ -54,10 +54,12 @@ def test_holm_by_hand() -> None:
 
 def test_a_point_is_scaled_to_the_unit_box() -> None:
     place = point(network(2, 0.89, 0.5, 0.25, 0.4), int8(), 0.90, BOARD)
-    assert place == pytest.approx([2 / 3, 0.5, 0.25, 0.4])
+    assert place == pytest.approx([2 / 3, 0.5 / 1.5, 0.25 / 1.5, 0.4 / 1.5])
     better = point(network(2, 0.95, 0.5, 0.25, 0.4), int8(), 0.90, BOARD)
-    assert better == pytest.approx([0.0, 0.5, 0.25, 0.4])
-    for outside in (network(2, 0.87, 0.5, 0.5, 0.5), network(2, 0.90, 0.5, 1.25, 0.5)):
+    assert better == pytest.approx([0.0, 0.5 / 1.5, 0.25 / 1.5, 0.4 / 1.5])
+    as_much_ram = point(network(2, 0.90, 0.5, 1.0, 1.0), int8(), 0.90, BOARD)
+    assert growing_volume(as_much_ram[np.newaxis])[-1] > 0
+    for outside in (network(2, 0.87, 0.5, 0.5, 0.5), network(2, 0.90, 0.5, 1.6, 0.5)):
         assert point(outside, int8(), 0.90, BOARD).tolist() == [1.0] * 4
 
 
@@ -83,7 +85,7 @@ def test_volume_is_the_share_of_dominated_places(points: list[list[float]]) -> N
 
 def test_curves_count_measurements_and_epochs() -> None:
     small = network(3, 0.905, 0.5, 0.5, 0.5, epochs=4.0)
-    box = (1 - 0.5 / 3) / 8
+    box = (1 - 0.5 / 3) * (2 / 3) ** 3
     result = study(
         trace("int8", int8(), kind="single"),
         trace("adaptive", network(2, 0.80, epochs=6.0), small, network(4, 0.5, epochs=10.0)),
@@ -106,7 +108,7 @@ def test_independent_draws_are_replayed_in_other_orders() -> None:
     assert found.replayed
     assert np.ptp(rows[:, 6]) == pytest.approx(0.0)
     # After one draw the mean is near that of the six single boxes, and every one of them occurs.
-    single = [(2 / 3) * (0.1 + 0.1 * i) / 4 for i in range(6)]
+    single = [(2 / 3) * (1 - (0.9 - 0.1 * i) / 1.5) * (2 / 3) ** 2 for i in range(6)]
     assert set(np.round(rows[:, 1], 6)) == set(np.round(single, 6))
     deviation = np.std(single) / math.sqrt(200)
     assert rows[:, 1].mean() == pytest.approx(np.mean(single), abs=4 * deviation)
