@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import distributed
+from distributed.client import ClosedClientError
 
 from compress.errors import UserError
 from hil import farm_worker
@@ -102,8 +103,13 @@ class FarmPool:
     def _submit(
         self, need: str, job: Callable[..., T | Failed], *arguments: Any
     ) -> distributed.Future[T | Failed]:
-        # Not pure: Dask would take equal arguments for an equal answer and never run it again.
-        return self._client.submit(job, self._ticket, *arguments, resources={need: 1}, pure=False)
+        try:
+            # Not pure: Dask would take equal arguments for an equal answer, and not run it again.
+            return self._client.submit(
+                job, self._ticket, *arguments, resources={need: 1}, pure=False
+            )
+        except ClosedClientError as error:
+            raise BenchError("the search has ended, or the farm went away") from error
 
     def _answer(self, future: distributed.Future[T | Failed]) -> T:
         """The job's answer. Raises its error, WorkerDied or BenchError."""

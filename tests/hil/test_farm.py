@@ -212,6 +212,8 @@ def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> Non
             pool.trial(0, SHORT).result(LIMIT_S)
         running = pool.trial(0, PROPOSALS[2])
     assert isinstance(running.exception(LIMIT_S), BenchError)  # cancelled by leaving
+    with pytest.raises(BenchError, match="ended"):
+        pool._submit("train", len, ())  # a thread that was about to hand its job in
 
 
 def test_the_scheduler_goes_away(farm: Farm, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
