@@ -68,7 +68,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             board=facts,
             folder=runs / f"study-{task}-{board}",
             log=results / f"study-{task}-{board}",
-            seeds=tuple(range(seeds)),
+            seeds=tuple(range(1, seeds + 1)),  # 0 is the one that engines were tuned on
             arms=tuple(known[name] for name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
             minutes=minutes,
