@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from hil.artifacts import keep
@@ -28,7 +28,8 @@ def run_batch(
 
     Stops starting new ones when the budget is used up, so the last batch may be short.
     """
-    waiting = deque(p for p in proposals if store.find(p.genome, p.fidelity) is None)
+    missing = [p for p in proposals if store.find(p.genome, p.fidelity) is None]
+    waiting = deque(_longest_first(p for k, p in enumerate(missing) if rule.may_start(store, k)))
     number, running = store.next_number(), set[Future[Outcome]]()
     while True:
         while waiting and len(running) < pool.count and rule.may_start(store, len(running)):
@@ -44,6 +45,14 @@ def run_batch(
         progress.update(store)
     found = (store.find(p.genome, p.fidelity) for p in proposals)
     return [trial for trial in found if trial is not None]
+
+
+def _longest_first(proposals: Iterable[Proposal]) -> list[Proposal]:
+    """So that no process is left with a long one while the others have run out (Graham 1969).
+
+    What needs no training comes before: the baseline, which others are shown in ratios to.
+    """
+    return sorted(proposals, key=lambda p: (p.epochs > 0, -p.epochs))
 
 
 def record(store: Store, outcome: Outcome) -> None:

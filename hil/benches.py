@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyocd.core import exceptions
-from pyocd.probe.aggregator import DebugProbeAggregator
 from serial.tools import list_ports
 
 from compress.errors import UserError
@@ -117,6 +115,10 @@ def _entry(path: Path, board: str, table: object) -> Entry:
 
 def connected_probes() -> tuple[Probe, ...]:
     """The debug probes that pyOCD finds on USB."""
+    # Here, since who asks for no probe should not wait for its import.
+    from pyocd.core import exceptions
+    from pyocd.probe.aggregator import DebugProbeAggregator
+
     try:
         probes = DebugProbeAggregator.get_all_connected_probes()
     except exceptions.Error as error:

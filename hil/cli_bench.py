@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,20 +14,12 @@ from rich.table import Table
 
 from compress.errors import UserError
 from hil import words
-from hil.bench import BenchResult, bench_model
-from hil.bench_json import bench_to_json, regressions
 from hil.board import board_names, load_board, without_limits
 from hil.cli_energy import Supply, Threshold, Trigger, energy_in
-from hil.measure import Bench
-from hil.models import (
-    file_samples,
-    load_model,
-    random_samples,
-    task_samples,
-    without_dead_channels,
-)
-from hil.targets import check_reachable, open_target
 from hil.types import Board
+
+if TYPE_CHECKING:
+    from hil.bench import BenchResult
 
 
 class Limits(StrEnum):
@@ -88,6 +80,19 @@ def register(app: typer.Typer, runs: Path) -> None:
         if model is None:
             raise UserError("what to measure is missing: hil bench MODEL, or --compare OLD NEW")
         facts = load_board(board)
+        # What measures takes a second to import: only once the options are known to be good.
+        from hil.bench import bench_model
+        from hil.bench_json import bench_to_json
+        from hil.measure import Bench
+        from hil.models import (
+            file_samples,
+            load_model,
+            random_samples,
+            task_samples,
+            without_dead_channels,
+        )
+        from hil.targets import check_reachable, open_target
+
         facts = facts if limits is Limits.BOARD else without_limits(facts)
         check_reachable(facts)
         network = load_model(model, runs)
@@ -230,6 +235,8 @@ def _notes(result: BenchResult) -> list[str]:
 
 def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> None:
     """Print what changed from `old` to `new`; exit 1 if a cost grew by more than `tolerance` %."""
+    from hil.bench_json import regressions
+
     rows = regressions(_load(old), _load(new), tolerance / 100.0)
     worse = [row for row in rows if row.worse]
     if as_json:

@@ -18,8 +18,6 @@ from compress.errors import UserError
 from compress.table import Table
 from compress.tasks import TASK_NAMES, get_task
 from hil import store_file, words
-from hil.heat_map import Panel, heat_map
-from hil.plots import write_png
 
 if TYPE_CHECKING:
     from compress.sensitivity import Sensitivity
@@ -79,6 +77,9 @@ def register(app: typer.Typer, runs: Path) -> None:
 
 def write(found: Sensitivity, folder: Path) -> None:
     """sensitivity.json and sensitivity.png. Raises UserError if they cannot be written."""
+    from hil.heat_map import Panel, heat_map
+    from hil.plots import write_png
+
     path = folder / f"{FILE_NAME}.json"
     with store_file.user_errors(path):
         path.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")

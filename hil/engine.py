@@ -34,12 +34,17 @@ class Proposal:
         """What tells proposals apart; a store has one trial for each."""
         return self.genome.key, self.fidelity
 
+    @property
+    def epochs(self) -> float:
+        """Of training, all stages together."""
+        return self.genome.epochs * self.fidelity
+
 
 class Engine(Protocol):
     """A way of searching: `ask` for a batch, try it, `tell` it, again and again."""
 
     def ask(self) -> list[Proposal]:
-        """The next batch, in the order in which it should be tried; empty if nothing is left."""
+        """The next batch, the most wanted first (a budget cuts its end); empty if none is left."""
         ...
 
     def tell(self, trials: Sequence[Trial]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from compress.errors import UserError
 from compress.network import Original, space_of
 from compress.space import Space
-from hil.adaptive import Adaptive
 from hil.engine import Engine
 from hil.engine_random import RandomSearch
 from hil.engine_weighted import WeightedSum
@@ -24,7 +23,13 @@ def _over_space(make: Callable[[Space, Goal, int], Engine]) -> Opener:
     return lambda original, goal, seed: make(space_of(original), goal, seed)
 
 
-# Optuna takes half a second to import, so that is done by the engines that need it.
+# scikit-learn and Optuna take half a second to import: done by the engines that need them.
+def _adaptive(original: Original, goal: Goal, seed: int) -> Engine:
+    from hil.adaptive import Adaptive
+
+    return Adaptive(original, goal, seed)
+
+
 def _tpe(space: Space, goal: Goal, seed: int) -> Engine:
     from hil.engine_optuna import STARTUP, OptunaSearch
     from hil.optuna_model import tpe
@@ -47,7 +52,7 @@ def _bohb(space: Space, goal: Goal, seed: int) -> Engine:
 
 
 ENGINES: dict[str, Opener] = {
-    "adaptive": Adaptive,
+    "adaptive": _adaptive,
     "nsga2": _over_space(lambda space, goal, seed: Nsga2(space, goal, seed, _GENERATION)),
     "weighted": _over_space(lambda space, goal, seed: WeightedSum(space, goal, seed, _GENERATION)),
     "random": _over_space(lambda space, goal, seed: RandomSearch(space, seed, _GENERATION)),

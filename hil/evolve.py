@@ -80,10 +80,11 @@ def evolve(settings: Settings) -> str:
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
     """Batch after batch: asked of the engine, tried by the pool, told back."""
     goal = settings.goal
-    check_feasible(get_task(settings.task), goal.board)
+    if store.count() == 0:
+        check_feasible(get_task(settings.task), goal.board)
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
-    engine = open_engine(settings.engine, start.original(), goal, settings.seed)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal=goal) as progress:
+        engine = open_engine(settings.engine, start.original(), goal, settings.seed)
         while not rule.reason(store):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)

@@ -68,11 +68,10 @@ class Race:
         if self._left == 0:
             return []
         for length, proposal in enumerate(batch):
-            epochs = proposal.genome.epochs * proposal.fidelity
             full = proposal.fidelity == 1.0
-            if self._epochs_left < epochs or (full and self._left == 0):
+            if self._epochs_left < proposal.epochs or (full and self._left == 0):
                 self._left = 0
                 return batch[:length]
-            self._epochs_left -= epochs
+            self._epochs_left -= proposal.epochs
             self._left -= full
         return batch

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from compress.genome import Genome
 from hil.types import Trial
@@ -55,6 +54,8 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     """Correlation of the ranks, ties at their mean rank; 0 if either does not vary."""
     if len(a) < 2 or len(set(a)) == 1 or len(set(b)) == 1:
         return 0.0
+    from scipy.stats import rankdata  # takes longer to import than all that most commands do
+
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 

@@ -33,7 +33,10 @@ class WorkerDied(HilError):
 
 
 class Workers:
-    """A pool of `count` processes; `start()` runs in each, once, and makes its context."""
+    """A pool of `count` processes; `start()` runs in each, once, and makes its context.
+
+    They start at once, so that the caller's own preparations take no time of their own.
+    """
 
     def __init__(self, count: int, start: Callable[[], object]) -> None:
         self.count = count
@@ -41,6 +44,8 @@ class Workers:
         self._pool = ProcessPoolExecutor(
             count, multiprocessing.get_context("spawn"), _begin, (start,)
         )
+        for _ in range(count):  # the pool starts a process when it is given work
+            self._pool.submit(_awake)
 
     def submit(
         self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
@@ -83,6 +88,10 @@ def _begin(start: Callable[[], object]) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     global _context
     _context = start()
+
+
+def _awake() -> None:
+    """Work for a process that is to start."""
 
 
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
