@@ -16,6 +16,8 @@ from compress.tasks import TASK_NAMES, get_task
 from hil.board import board_names, load_board
 
 RESULTS = Path("docs/results")
+# 0 and 1 were looked at while the engines were made: they are no evidence for any of them.
+_FIRST_SEED = 2
 
 
 def register(app: typer.Typer, runs: Path) -> None:
@@ -68,7 +70,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             board=facts,
             folder=runs / f"study-{task}-{board}",
             log=results / f"study-{task}-{board}",
-            seeds=tuple(range(1, seeds + 1)),  # 0 is the one that engines were tuned on
+            seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
             arms=tuple(known[name] for name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
             minutes=minutes,

@@ -45,7 +45,7 @@ def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
     here, elsewhere, results = tmp_path / "here", tmp_path / "elsewhere", tmp_path / "results"
     for folder in (here, elsewhere):
         folder.mkdir()
-    place = here / "runs" / f"study-digits-{board.name}" / "seed-1"
+    place = here / "runs" / f"study-digits-{board.name}" / "seed-2"
 
     process = subprocess.Popen(
         command(board.name, results), cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
