@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -134,6 +136,13 @@ def test_only_the_training_side_imports_torch() -> None:
     }
     assert "compress.train" in importers
     assert {name for name in importers - MAY_IMPORT_TORCH if ".tasks." not in name} == set()
+
+
+def test_the_command_line_starts_without_what_takes_seconds_to_import() -> None:
+    heavy = ("torch", "scipy", "sklearn", "matplotlib", "pyocd", "optuna", "distributed")
+    code = f"import sys, hil.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

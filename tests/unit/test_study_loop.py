@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Self
 
 import pytest
+from pools import Answering
 from trials import measured
 
 from compress.genome import Genome, Prune, Quantize
 from hil.arms import Arm
-from hil.candidate import Outcome
-from hil.engine import Proposal
 from hil.race import ArmBudget, Race
-from hil.store import Final, RunIdentity, Store
+from hil.store import RunIdentity, Store
 from hil.study import Deadline, measure_finals, run_races
 from hil.sweep import Sweep
 
 
 def genome(number: int) -> Genome:
     return Genome((Prune((0.25 + number / 100,), scope="uniform"), Quantize()))
-
-
-class Answering:
-    """A pool that answers at once, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.count = 2
-        self.tried: list[str] = []
-        self.tested: list[int] = []
-
-    def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
-        self.tried.append(proposal.genome.key)
-        future: Future[Outcome] = Future()
-        future.set_result(Outcome(measured(number, proposal.genome), b"network"))
-        return future
-
-    def final(self, number: int, tflite: bytes) -> Future[Final]:
-        assert tflite == b"network"
-        self.tested.append(number)
-        future: Future[Final] = Future()
-        future.set_result(Final(number, "test", 9, 10, 0.9))
-        return future
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from hil.workers import WorkerDied, Workers, result_of
 
 def start() -> dict[str, int]:
     return {"pid": os.getpid(), "jobs": 0}
+
+
+def mark(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
 
 
 def count(context: dict[str, int], more: int) -> tuple[int, int]:
@@ -45,6 +50,14 @@ def test_each_process_keeps_its_context() -> None:
         second = result_of(workers.submit(count, 3))
     assert first[0] == second[0] != os.getpid()
     assert (first[1], second[1]) == (2, 5)
+
+
+def test_processes_start_before_there_is_work(tmp_path: Path) -> None:
+    with Workers(2, partial(mark, tmp_path)):
+        until = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 def test_errors_come_back_as_they_are_and_ctrl_c_is_the_parents() -> None:

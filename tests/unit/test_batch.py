@@ -1,0 +1,63 @@
+"""A batch: in which order its proposals start, what a budget cuts off, what is not run again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pools import Answering
+from trials import BASELINE
+
+from compress.genome import Genome, Prune, Quantize
+from hil.batch import run_batch
+from hil.board import load_board
+from hil.engine import Proposal
+from hil.goal import Goal
+from hil.progress import SearchProgress
+from hil.stop import StopRule
+from hil.store import RunIdentity, Store
+from hil.types import Trial
+
+
+@dataclass(frozen=True)
+class Budget:
+    trials: int = 100
+    minutes: float = 60.0
+    patience_trials: int = 100
+    accuracy: float = 0.9
+
+
+def trained(epochs: float) -> Genome:
+    return Genome((Prune((0.5,), scope="uniform", epochs=epochs), Quantize()))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path, RunIdentity("digits", "m4", 0, "5e"))
+
+
+def run(proposals: list[Proposal], store: Store, pool: Answering, budget: Budget) -> list[Trial]:
+    goal = Goal.of(load_board("m4"), 0.9)
+    return run_batch(proposals, store, pool, StopRule(budget, goal), SearchProgress(budget))
+
+
+def test_the_longest_start_first_after_what_needs_no_training(store: Store) -> None:
+    genomes = [trained(1), trained(4), BASELINE, trained(0.5), trained(2)]
+    pool = Answering()
+    with store:
+        store.begin_session(0.9)
+        told = run([Proposal(genome) for genome in genomes], store, pool, Budget())
+    assert [trial.genome for trial in told] == genomes
+    assert pool.tried == [genomes[i].key for i in (2, 1, 4, 0, 3)]
+
+
+def test_a_budget_cuts_off_what_is_wanted_least_not_what_is_short(store: Store) -> None:
+    genomes = [trained(1), BASELINE, trained(2), trained(8)]
+    pool = Answering()
+    with store:
+        store.begin_session(0.9)
+        told = run([Proposal(g) for g in genomes], store, pool, Budget(trials=3))
+        assert [trial.genome for trial in told] == genomes[:3]
+        assert run([Proposal(g) for g in genomes], store, pool, Budget(trials=4))[3:]
+    assert pool.tried == [genomes[i].key for i in (1, 2, 0, 3)]
