@@ -75,10 +75,16 @@ def register(app: typer.Typer, runs: Path) -> None:
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
             minutes=minutes,
         )
+        command = (
+            f"hil study --task {task} --board {board} --seeds {seeds} "
+            f"--measurements {measurements} --epochs {epochs:g}"
+        )
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         line = Line()
         try:
             result = run(settings, line.show)
+            line.show(1.0, "drawing the pictures, writing the report")
+            page = write_study(result, results, command)
         except KeyboardInterrupt:
             Console(stderr=True).print(
                 "interrupted: what is finished is kept, the same call goes on"
@@ -86,11 +92,6 @@ def register(app: typer.Typer, runs: Path) -> None:
             raise typer.Exit(130) from None
         finally:
             line.close()
-        command = (
-            f"hil study --task {task} --board {board} --seeds {seeds} "
-            f"--measurements {measurements} --epochs {epochs:g}"
-        )
-        page = write_study(result, results, command)
         if as_json:
             print(json.dumps(study_to_json(result)))
         else:

@@ -47,11 +47,6 @@ class Settings:
     processes: int = 2
     farm: str | None = None
 
-    @property
-    def accuracy(self) -> float:
-        """The floor, a share of 1."""
-        return self.goal.accuracy
-
 
 def evolve(settings: Settings) -> str:
     """Search until a stop rule holds and return which; what was found is in the run's store.
@@ -83,7 +78,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
     if store.count() == 0:
         check_feasible(get_task(settings.task), goal.board)
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
-    with open_pool(settings, start) as pool, SearchProgress(settings, goal=goal) as progress:
+    with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         engine = open_engine(settings.engine, start.original(), goal, settings.seed)
         while not rule.reason(store):
             trials = run_batch(engine.ask(), store, pool, rule, progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -15,21 +15,11 @@ from rich.text import Text
 from compress.recipes import baseline
 from hil import pareto, words
 from hil.goal import Goal
+from hil.stop import Budget
 from hil.store import Store
 from hil.types import Trial
 
 PLAIN_INTERVAL_S = 10.0
-
-
-class Budget(Protocol):
-    """What a search may use, and the accuracy (share of 1) that its best must have."""
-
-    @property
-    def trials(self) -> int: ...
-    @property
-    def minutes(self) -> float: ...
-    @property
-    def accuracy(self) -> float: ...
 
 
 class Line:
@@ -72,9 +62,9 @@ class SearchProgress:
     def __init__(
         self,
         budget: Budget,
+        goal: Goal,
         console: Console | None = None,
         now: Callable[[], float] = time.monotonic,
-        goal: Goal | None = None,
     ) -> None:
         self._budget = budget
         self._goal = goal
@@ -122,8 +112,6 @@ class SearchProgress:
         self._line.show(min(1.0, max(used)), ", ".join(parts))
 
     def _best_of(self, trials: Sequence[Trial]) -> Trial | None:
-        if self._goal is None:
-            return pareto.best(trials, self._budget.accuracy)
         plain = (t for t in trials if t.genome == baseline() and t.measurement is not None)
         return self._goal.best(trials, next(plain, None))
 

@@ -144,11 +144,12 @@ def _no_bench_is_left(farm: Farm) -> Iterator[None]:
 def tried(proposals: list[Proposal], start: Start, pool: FarmPool) -> list[Trial]:
     """A batch, run into the store of the run's folder."""
     board = start.board
-    budget = SimpleNamespace(trials=100, minutes=60.0, patience_trials=100, accuracy=0.9)
+    budget = SimpleNamespace(trials=100, minutes=60.0, patience_trials=100)
+    goal = Goal.of(board, 0.9)
     identity = RunIdentity(start.task, board.name, start.seed, board_sha256(board))
-    with Store.open(start.folder, identity) as store, SearchProgress(budget) as progress:
-        store.begin_session(budget.accuracy)
-        rule = StopRule(budget, Goal.of(board, budget.accuracy))
+    with Store.open(start.folder, identity) as store, SearchProgress(budget, goal) as progress:
+        store.begin_session(goal.accuracy)
+        rule = StopRule(budget, goal)
         trials = run_batch(proposals, store, pool, rule, progress)
         assert sorted(t.number for t in store.trials()) == sorted(t.number for t in trials)
     return trials

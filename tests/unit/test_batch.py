@@ -25,7 +25,6 @@ class Budget:
     trials: int = 100
     minutes: float = 60.0
     patience_trials: int = 100
-    accuracy: float = 0.9
 
 
 def trained(epochs: float) -> Genome:
@@ -39,7 +38,7 @@ def store(tmp_path: Path) -> Store:
 
 def run(proposals: list[Proposal], store: Store, pool: Answering, budget: Budget) -> list[Trial]:
     goal = Goal.of(load_board("m4"), 0.9)
-    return run_batch(proposals, store, pool, StopRule(budget, goal), SearchProgress(budget))
+    return run_batch(proposals, store, pool, StopRule(budget, goal), SearchProgress(budget, goal))
 
 
 def test_the_longest_start_first_after_what_needs_no_training(store: Store) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from trials import BASELINE, measured, pruned
 
 from hil.board import load_board
-from hil.goal import make_goal
+from hil.goal import Goal, make_goal
 from hil.progress import SearchProgress, training_progress
 from hil.store import RunIdentity, Store
 
@@ -20,7 +20,10 @@ from hil.store import RunIdentity, Store
 class Budget:
     trials: int = 100
     minutes: float = 60.0
-    accuracy: float = 0.95
+    patience_trials: int = 100
+
+
+GOAL = Goal.of(load_board("m4"), 0.95)
 
 
 class Clock:
@@ -49,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_plain_lines_are_ten_seconds_apart(store: Store) -> None:
     screen, clock = Screen(terminal=False), Clock()
-    with store, SearchProgress(Budget(), screen.console, clock) as progress:
+    with store, SearchProgress(Budget(), GOAL, screen.console, clock) as progress:
         for second in range(31):
             clock.seconds = second
             progress.update(store)
@@ -59,7 +62,7 @@ def test_plain_lines_are_ten_seconds_apart(store: Store) -> None:
 
 def test_line_names_the_best_that_meets_the_accuracy(store: Store) -> None:
     screen, clock = Screen(terminal=False), Clock()
-    with store, SearchProgress(Budget(), screen.console, clock) as progress:
+    with store, SearchProgress(Budget(), GOAL, screen.console, clock) as progress:
         store.add(measured(1, pruned(0.1), accuracy=0.90, flash=10_240))
         progress.update(store)
         store.add(measured(2, BASELINE, accuracy=0.97, flash=40_960))
@@ -80,7 +83,7 @@ def test_time_left_is_that_of_the_nearer_budget(store: Store, minutes: float, le
     screen, clock = Screen(terminal=False), Clock()
     with store:
         store.add(measured(1, BASELINE))  # of an earlier session: says nothing about the rate
-        with SearchProgress(Budget(minutes=minutes), screen.console, clock) as progress:
+        with SearchProgress(Budget(minutes=minutes), GOAL, screen.console, clock) as progress:
             progress.update(store)
             for number in range(2, 6):
                 store.add(measured(number, pruned(1 / number)))
@@ -95,7 +98,7 @@ def test_line_counts_what_was_screened_and_knows_the_limits(store: Store) -> Non
     screen = Screen(terminal=False)
     goal = make_goal(load_board("m4"), 0.9, max_flash=30_720)
     small = measured(2, pruned(0.5), accuracy=0.95, flash=20_480, ram=20_000, count=9_000_000)
-    with store, SearchProgress(Budget(), screen.console, Clock(), goal) as progress:
+    with store, SearchProgress(Budget(), goal, screen.console, Clock()) as progress:
         store.add(measured(1, BASELINE, accuracy=0.97, flash=40_960))
         store.add(small)
         for number in (3, 4):
@@ -110,7 +113,7 @@ def test_bar_on_a_terminal_leaves_stdout_alone(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen = Screen(terminal=True)
-    with store, SearchProgress(Budget(), screen.console) as progress:
+    with store, SearchProgress(Budget(), GOAL, screen.console) as progress:
         progress.update(store)
         progress.finals(2, 9)
         print("{}")
