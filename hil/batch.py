@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from hil.artifacts import keep
@@ -29,22 +29,43 @@ def run_batch(
     Stops starting new ones when the budget is used up, so the last batch may be short.
     """
     missing = [p for p in proposals if store.find(p.genome, p.fidelity) is None]
-    waiting = deque(_longest_first(p for k, p in enumerate(missing) if rule.may_start(store, k)))
-    number, running = store.next_number(), set[Future[Outcome]]()
+    waiting = deque(_longest_first(_affordable(missing, store, rule)))
+    number, running = store.next_number(), dict[Future[Outcome], Proposal]()
     while True:
-        while waiting and len(running) < pool.count and rule.may_start(store, len(running)):
-            running.add(pool.trial(number, waiting.popleft()))
+        while (
+            waiting
+            and len(running) < pool.count
+            and rule.may_start(store, sum(map(_counts, running.values())))
+        ):
+            proposal = waiting.popleft()
+            running[pool.trial(number, proposal)] = proposal
             number += 1
         if not running:
             break
-        ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        ended = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
         for future in ended:
+            del running[future]
             record(store, result_of(future))
         if ended:
             rule.note_energy(store)
         progress.update(store)
     found = (store.find(p.genome, p.fidelity) for p in proposals)
     return [trial for trial in found if trial is not None]
+
+
+def _affordable(missing: Iterable[Proposal], store: Store, rule: StopRule) -> Iterator[Proposal]:
+    """The first of them, as many as the budget allows."""
+    trials = 0
+    for proposal in missing:
+        if not rule.may_start(store, trials):
+            return
+        trials += _counts(proposal)
+        yield proposal
+
+
+def _counts(proposal: Proposal) -> bool:
+    """Whether it is a trial in the sense of a budget: screening is none."""
+    return proposal.fidelity == 1.0
 
 
 def _longest_first(proposals: Iterable[Proposal]) -> list[Proposal]:

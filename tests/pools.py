@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Self
 
 from trials import measured
@@ -22,8 +23,11 @@ class Answering:
 
     def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
         self.tried.append(proposal.genome.key)
+        told = measured(number, proposal.genome)
+        if proposal.fidelity < 1.0:
+            told = replace(told, fidelity=proposal.fidelity, state="screened", measurement=None)
         future: Future[Outcome] = Future()
-        future.set_result(Outcome(measured(number, proposal.genome), b"network"))
+        future.set_result(Outcome(told, b"network"))
         return future
 
     def final(self, number: int, tflite: bytes) -> Future[Final]:

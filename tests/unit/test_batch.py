@@ -60,3 +60,13 @@ def test_a_budget_cuts_off_what_is_wanted_least_not_what_is_short(store: Store) 
         assert [trial.genome for trial in told] == genomes[:3]
         assert run([Proposal(g) for g in genomes], store, pool, Budget(trials=4))[3:]
     assert pool.tried == [genomes[i].key for i in (1, 2, 0, 3)]
+
+
+def test_screening_is_no_trial_of_the_budget(store: Store) -> None:
+    pool = Answering()
+    cheap = [Proposal(trained(epochs), 0.0) for epochs in (1, 2, 3, 4)]
+    with store:
+        store.begin_session(0.9)
+        assert len(run(cheap, store, pool, Budget(trials=2))) == 4
+        full = [Proposal(proposal.genome) for proposal in cheap]
+        assert len(run(full, store, pool, Budget(trials=2))) == 2
