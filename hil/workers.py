@@ -9,11 +9,14 @@ import ctypes
 import multiprocessing
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from tqdm import tqdm
 
 from compress.errors import HilError
 
@@ -86,6 +89,8 @@ def _begin(start: Callable[[], object]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # torch.fx counts steps with tqdm, whose lock between processes is left by one that is killed.
+    tqdm.set_lock(threading.RLock())
     global _context
     _context = start()
 

@@ -204,4 +204,5 @@ def test_ctrl_c_ends_with_the_best_so_far(tmp_path: Path, board_name: str) -> No
     assert len(result["trials"]) >= 4
     assert result["chosen"] is not None
     assert "Traceback" not in stderr
+    assert "leaked" not in stderr
     assert not _children_left(tmp_path)
