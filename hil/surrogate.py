@@ -1,7 +1,9 @@
 """Full accuracy, guessed from a genome, its estimate and its accuracy at the cheap rungs.
 
-Randomized trees (Geurts et al. 2006), fitted anew to every trial told: they need no scaling, bear
-genes that mean nothing, and their disagreement says how sure they are.
+A trend and, on what it leaves over, randomized trees (Geurts et al. 2006), fitted anew to every
+trial told. Trees need no scaling, bear genes that mean nothing, and their disagreement says how
+sure they are; but beyond what was tried they know only the nearest that was. There the trend goes
+on: more arithmetic, more weights, more training after the network shrank never hurt.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import nnls  # type: ignore[attr-defined]
 from sklearn.ensemble import ExtraTreesRegressor
 
-from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from hil.types import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +25,9 @@ Floats = npt.NDArray[np.float64]
 # Accuracies this far below the floor are all equally bad: the trees should not tell them apart.
 _BELOW = 0.06
 _TREES = 120
+# The first of `features` have a trend; its slopes are held small by this (ridge regression).
+_TRENDED = 3
+_RIDGE = 0.3
 
 
 def features(genome: Genome, estimate: Estimate, rungs: Sequence[float]) -> tuple[float, ...]:
@@ -33,9 +39,10 @@ def features(genome: Genome, estimate: Estimate, rungs: Sequence[float]) -> tupl
     trained = [s for s in genome.stages if s.epochs > 0]
     keep = [ratio for s in prunes for ratio in s.keep] or [1.0]
     return (
-        *rungs,
         log(1 + estimate.macs),
         log(1 + estimate.weight_bytes),
+        log1p(_recovery(genome)),
+        *rungs,
         log(1 + estimate.arena_bytes),
         log((1 + estimate.bops) / (1 + estimate.macs)),
         float(estimate.layers),
@@ -66,13 +73,38 @@ def features(genome: Genome, estimate: Estimate, rungs: Sequence[float]) -> tupl
     )
 
 
+def _recovery(genome: Genome) -> float:
+    """Training since the network last shrank, that stage's own with it: epochs times rate."""
+    spent = 0.0
+    for stage in genome.stages:
+        if _shrinks(stage):
+            spent = 0.0
+        spent += stage.epochs * stage.rate
+    return spent
+
+
+def _shrinks(stage: Stage) -> bool:
+    if isinstance(stage, Distill):
+        reshaped = stage.fresh or stage.separable or stage.kernel > 0
+        return reshaped or min(stage.width, stage.depth) < 1.0
+    return isinstance(stage, Prune)
+
+
 class Surrogate:
     """Fitted to rows of `features` and full accuracies; `floor` is the accuracy that matters."""
 
     def __init__(
         self, rows: Sequence[tuple[float, ...]], accuracies: Sequence[float], floor: float
     ):
-        self._least = floor - _BELOW
+        points = np.array(rows, np.float64)
+        wanted = np.maximum(accuracies, floor - _BELOW)
+        self._center, self._mean = points[:, :_TRENDED].mean(axis=0), float(wanted.mean())
+        penalty = _RIDGE * np.eye(_TRENDED)
+        self._slopes, _ = nnls(
+            np.vstack([points[:, :_TRENDED] - self._center, penalty]),
+            np.concatenate([wanted - self._mean, np.zeros(_TRENDED)]),
+        )
+        left = wanted - self._trend(points)
         self._trees: Any = ExtraTreesRegressor(  # type: ignore[no-untyped-call]
             _TREES,
             min_samples_leaf=2,
@@ -81,13 +113,18 @@ class Surrogate:
             oob_score=True,
             random_state=0,
         )
-        wanted = np.maximum(accuracies, self._least)
-        self._trees.fit(np.array(rows), wanted)
-        errors = self._trees.oob_prediction_ - wanted
+        self._trees.fit(points, left)
+        errors = self._trees.oob_prediction_ - left
         self._error = float(np.sqrt(np.mean(errors**2)))
 
     def predict(self, rows: Sequence[tuple[float, ...]]) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the full accuracy of each row."""
-        points = np.array(rows, np.float32)
-        each = np.array([tree.predict(points) for tree in self._trees.estimators_])
-        return each.mean(axis=0), np.sqrt(each.var(axis=0) / 2 + self._error**2 / 2)
+        points = np.array(rows, np.float64)
+        single = points.astype(np.float32)
+        each = np.array([tree.predict(single) for tree in self._trees.estimators_])
+        spread = np.sqrt(each.var(axis=0) / 2 + self._error**2 / 2)
+        return self._trend(points) + each.mean(axis=0), spread
+
+    def _trend(self, points: Floats) -> Floats:
+        trend: Floats = self._mean + (points[:, :_TRENDED] - self._center) @ self._slopes
+        return trend

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -139,3 +140,19 @@ def test_the_surrogate_ranks_by_what_it_was_fitted_to() -> None:
     truth = np.array([t.accuracy or 0.0 for t in held_out])
     assert (spreads > 0).all()
     assert means[truth > 0.96].mean() > means[truth < 0.9].mean() + 0.02
+
+
+def test_the_guess_goes_on_falling_below_the_smallest_network_tried() -> None:
+    def row(size: float, epochs: float) -> tuple[float, ...]:
+        genome = Genome((Prune((0.5,), scope="uniform", epochs=epochs), Quantize()))
+        macs, weights = round(1e6 * size), round(20_000 * size)
+        return features(genome, Estimate(macs, 64 * macs, weights, 10_000, 8), ())
+
+    tried = [(size, epochs) for size in (0.4, 0.5, 0.6, 0.8, 1.0) for epochs in (1, 2, 4)]
+    accuracies = [0.93 + 0.03 * math.log(size) + 0.005 * epochs for size, epochs in tried]
+    surrogate = Surrogate([row(*one) for one in tried], accuracies, 0.9)
+    means, _ = surrogate.predict([row(size, 2) for size in (0.1, 0.2, 0.4, 1.0)])
+    assert list(means) == sorted(means)
+    assert means[0] < min(accuracies) - 0.01
+    longer, shorter = surrogate.predict([row(0.2, 4), row(0.2, 1)])[0]
+    assert longer > shorter
