@@ -110,7 +110,10 @@ def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
 
 def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
     count = min(GOAL_MEASUREMENTS, result.budget_measurements)
-    goal = f"hypervolume at {count} measurements above {', '.join(RIVALS)}, p < {SIGNIFICANT}"
+    goal = (
+        f"hypervolume at {count} measurements, or where the training ended before, above "
+        f"{', '.join(RIVALS)}, p < {SIGNIFICANT}"
+    )
     missing = [arm for arm in (ADAPTIVE, *RIVALS) if arm not in curves]
     if missing:
         return Judged(goal, "not decided", f"no trials of {', '.join(missing)}")
@@ -123,12 +126,19 @@ def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
         seeds = mine.keys() & theirs.keys()
         more = fmean(mine[seed] - theirs[seed] for seed in seeds) if seeds else 0.0
         each.append(f"{arm} {more:+.4f} ({_p(p_values[arm])}, Holm {_p(adjusted[arm])})")
-    numbers = f"{spread(list(mine.values()), 4)}; to {'; '.join(each)}"
+    ends = ", ".join(f"{arm} {_measured(result, arm)}" for arm in (ADAPTIVE, *RIVALS))
+    numbers = f"{spread(list(mine.values()), 4)}; to {'; '.join(each)}; measured: {ends}"
     known = [p for p in p_values.values() if p is not None]
     if len(known) < len(RIVALS):
         return Judged(goal, "not decided", f"{numbers}; {too_few(len(mine))}")
     # To be above all of them, each test has to be passed: that needs no correction (Berger 1982).
     return Judged(goal, _verdict(max(known) < SIGNIFICANT), numbers)
+
+
+def _measured(result: StudyResult, arm: str) -> str:
+    """How many networks the arm measured, from the least to the most of all seeds."""
+    counts = sorted({trace.measured for trace in result.traces if trace.arm == arm})
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def p_above(
@@ -165,8 +175,7 @@ def gaps(result: StudyResult) -> list[str]:
 def unfinished(result: StudyResult) -> list[str]:
     """The arms that still have something to try, in words."""
     return [
-        f"{trace.arm}, seed {trace.seed}, is not finished "
-        f"({sum(trial.measurement is not None for trial in trace.trials)} measured)"
+        f"{trace.arm}, seed {trace.seed}, is not finished ({trace.measured} measured)"
         for trace in result.traces
         if not trace.finished
     ]

@@ -53,7 +53,7 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
         left.set_xlabel("measurements on the board")
         right.set_xlabel("epochs of training, screening included")
         left.set_ylabel("hypervolume (mean, least and most)")
-        left.set_xlim(0, result.budget_measurements)
+        left.set_xlim(0, result.most_measured)
         right.set_xlim(0, epoch_grid(result)[-1])
         left.set_ylim(bottom=0)
         handles = left.get_legend_handles_labels()[0]
@@ -126,8 +126,9 @@ def _reach(result: StudyResult, arm: str) -> tuple[float, float]:
     traces = [trace for trace in result.traces if trace.arm == arm]
     if all(trace.finished for trace in traces):
         return np.inf, np.inf
-    measured = (sum(t.measurement is not None for t in trace.trials) for trace in traces)
-    return max(measured), max(sum(t.epochs for t in trace.trials) for trace in traces)
+    return max(trace.measured for trace in traces), max(
+        sum(t.epochs for t in trace.trials) for trace in traces
+    )
 
 
 def _search_looks(result: StudyResult) -> dict[str, tuple[str, object]]:

@@ -27,6 +27,11 @@ class ArmTrace:
     trials: tuple[Trial, ...]
     finished: bool = True
 
+    @property
+    def measured(self) -> int:
+        """How many of its networks ran on the board."""
+        return sum(trial.measurement is not None for trial in self.trials)
+
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
@@ -45,3 +50,10 @@ class StudyResult:
     traces: tuple[ArmTrace, ...]
     originals: Mapping[int, Mapping[str, float]]
     finals: Mapping[int, Mapping[int, Final]]
+
+    @property
+    def most_measured(self) -> int:
+        """Measurements of the arm and seed that has most: fewer than its budget where the training
+        ended it. 1 before anything was measured.
+        """
+        return max((trace.measured for trace in self.traces), default=0) or 1

@@ -55,12 +55,12 @@ def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
 
 
 def volume_table(result: StudyResult, curves: Mapping[str, Curves]) -> str:
-    """Hypervolume at quarters of the budget, and whether the adaptive arm's is above."""
-    budget = result.budget_measurements
-    counts = sorted({max(1, budget // part) for part in (8, 4, 2, 1)})
+    """Hypervolume at parts of the most measured, and whether the adaptive arm's is above."""
+    most = result.most_measured
+    counts = sorted({max(1, most // part) for part in (8, 4, 2, 1)})
     others = [arm for arm in curves if arm != ADAPTIVE]
-    above = _pairs(p_above(curves, others, budget)) if ADAPTIVE in curves else {}
-    titles = ["arm", *(f"at {count}" for count in counts), f"p, adaptive above at {budget}"]
+    above = _pairs(p_above(curves, others, most)) if ADAPTIVE in curves else {}
+    titles = ["arm", *(f"at {count}" for count in counts), f"p, adaptive above at {most}"]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
     for arm, found in curves.items():
         cells = [spread(list(found.at_count(count).values()), 4) for count in counts]

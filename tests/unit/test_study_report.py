@@ -71,6 +71,19 @@ def test_with_few_seeds_it_says_so_instead_of_a_p() -> None:
     assert "smallest possible p is 0.125" in volume.numbers
 
 
+def test_it_says_how_many_networks_each_search_measured() -> None:
+    result = replace(rivals(5, 0.4), budget_measurements=200)
+    longer = [
+        replace(one, trials=(*one.trials, network(99, 0.5)))
+        if (one.arm, one.seed) == ("tpe", 3)
+        else one
+        for one in result.traces
+    ]
+    volume = judged(replace(result, traces=tuple(longer)))[-1]
+    assert "at 200 measurements, or where the training ended before" in volume.goal
+    assert "measured: adaptive 1, random 1, tpe 1 to 2, nsga2 1" in volume.numbers
+
+
 def test_orders_are_counted_by_floor_and_arm() -> None:
     small = Genome((Prune((0.5,)), Distill(), Quantize()))
     other = Genome((Quantize(), Distill()))
