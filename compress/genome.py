@@ -121,6 +121,11 @@ class Distill:
     epochs: float = 1
     rate: float = 1.0
 
+    @property
+    def reshapes(self) -> bool:
+        """Whether layers get new weights, instead of some of those that they come from."""
+        return self.fresh or self.separable or self.kernel > 0
+
 
 Stage = Prune | Sparsify | Quantize | Distill
 _STAGES: dict[str, Callable[..., Stage]] = {

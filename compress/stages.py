@@ -126,12 +126,11 @@ def _quantize(network: Network, stage: Quantize, original: Original, seed: int) 
 def _distill(network: Network, stage: Distill, original: Original, seed: int) -> Network:
     """A student in another shape is dense again: its zeros are no longer those that were chosen."""
     seed_torch(seed)
-    reshaped = stage.fresh or stage.separable or stage.kernel > 0
     pupil = replace(
         network,
         module=student(network.module, original.task.input_shape, stage),
         learned=None,
-        sparse=network.sparse and not reshaped,
+        sparse=network.sparse and not stage.reshapes,
     )
     if stage.epochs == 0:
         return pupil

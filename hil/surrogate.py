@@ -85,8 +85,7 @@ def _recovery(genome: Genome) -> float:
 
 def _shrinks(stage: Stage) -> bool:
     if isinstance(stage, Distill):
-        reshaped = stage.fresh or stage.separable or stage.kernel > 0
-        return reshaped or min(stage.width, stage.depth) < 1.0
+        return stage.reshapes or min(stage.width, stage.depth) < 1.0
     return isinstance(stage, Prune)
 
 
