@@ -92,7 +92,7 @@ def compare(
         "--task": task, "--board": board, "--accuracy": accuracy, "--trials": trials,
         "--seed": seed, "--engine": engine,
     }  # fmt: skip
-    command = [f"{part}" for pair in options.items() for part in pair]
+    command = [str(part) for pair in options.items() for part in pair]
     with tempfile.TemporaryDirectory(prefix="hil-search-") as place:
         whole = run(Path(place) / "whole", command, trials, 0)
         killed = run(Path(place) / "killed", command, trials, kills)
@@ -112,19 +112,22 @@ def run(place: Path, command: list[str], trials: int, kills: int) -> Run:
     log = place / "stderr"
     try:
         while True:
-            process = subprocess.Popen(
-                [sys.executable, __file__, "once", str(folder), *command],
-                env=environment,
-                stderr=log.open("a"),
-                start_new_session=True,
-            )
+            with log.open("a") as errors:
+                process = subprocess.Popen(
+                    [sys.executable, __file__, "once", str(folder), *command],
+                    env=environment,
+                    stderr=errors,
+                    start_new_session=True,
+                )
             while process.poll() is None and not (marks and _measured(folder) >= marks[0]):
                 time.sleep(0.2)
                 done = _measured(folder)
                 line.show(done / trials, f"{done}/{trials} trials, {len(marks)} kills to come")
             if process.poll() is not None:
                 break
-            time.sleep(chance.uniform(0.0, (time.monotonic() - began) / max(1, marks.pop(0))))
+            # Anywhere within the time that a trial takes, so that kills do not follow a commit.
+            trial_s = (time.monotonic() - began) / max(1, marks.pop(0))
+            time.sleep(chance.uniform(0.0, trial_s))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     finally:

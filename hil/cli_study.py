@@ -27,7 +27,9 @@ def register(app: typer.Typer, runs: Path) -> None:
     def study(
         task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
         board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m4",
-        seeds: Annotated[int, typer.Option(min=1, help="Each with a network of its own.")] = 5,
+        seeds: Annotated[
+            int, typer.Option(min=1, help="Each with a network of its own, from 2 on.")
+        ] = 5,
         measurements: Annotated[
             int, typer.Option(min=1, help="Networks that an arm may train in full, per seed.")
         ] = 200,
