@@ -72,7 +72,8 @@ def growing_volume(points: Floats) -> Floats:
         volumes[index + 1] = volumes[index]
         if (new < 1.0).all() and not (front <= new).all(axis=1).any():
             front = np.vstack([front[~(new <= front).all(axis=1)], new])
-            volumes[index + 1] = moocore.hypervolume(front, ref=_NOTHING)
+            # A front that gains a point dominates no less, whatever the sum of its boxes rounds to.
+            volumes[index + 1] = max(volumes[index], moocore.hypervolume(front, ref=_NOTHING))
     return volumes
 
 

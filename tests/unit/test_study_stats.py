@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 from studies import BOARD, int8, network, study, trace
@@ -72,6 +72,7 @@ def test_volumes_of_boxes_by_hand() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0, 1.2), min_size=4, max_size=4), max_size=8))
+@example([[0.0, 0.0, 3.5e-303, 0.1827464771563244], [0.0, 0.75, 0.3125, 0.0], [0.0, 0.0, 0.0, 0.5]])
 @settings(deadline=None, max_examples=50)
 def test_volume_is_the_share_of_dominated_places(points: list[list[float]]) -> None:
     places = np.array(points).reshape(-1, 4)
