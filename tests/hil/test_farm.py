@@ -212,6 +212,10 @@ def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> Non
         with pytest.raises(UserError, match=r"the search hil-compress 0\.0\.1: .*\(on .*saved"):
             pool.trial(0, SHORT).result(LIMIT_S)
         running = pool.trial(0, PROPOSALS[2])
+        until = time.monotonic() + LIMIT_S
+        while not running.running():  # one that no thread has taken yet is cancelled as such
+            assert time.monotonic() < until
+            time.sleep(0.01)
     assert isinstance(running.exception(LIMIT_S), BenchError)  # cancelled by leaving
     with pytest.raises(BenchError, match="ended"):
         pool._submit("train", len, ())  # a thread that was about to hand its job in
