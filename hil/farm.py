@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 import distributed
 from distributed.client import ClosedClientError
+from distributed.comm import CommClosedError
 
 from compress.errors import UserError
 from hil import farm_worker
@@ -125,7 +126,7 @@ class FarmPool:
                 raise WorkerDied(
                     f"every worker that tried a job died (out of memory?): {error}"
                 ) from error
-            except distributed.CancelledError as error:
+            except (distributed.CancelledError, CommClosedError) as error:
                 raise BenchError(f"the farm went away: {error}; run again to go on") from error
         if isinstance(answer, Failed):
             told = answer.error
