@@ -37,6 +37,8 @@ from hil.types import Trial
 MINUTES = 24.0 * 60
 # Built by a search itself: not there when a search is the first of its kind.
 COLD = ("prefixes", "sensitivity")
+# Steps that compress (screening does so without training) or run what came of it.
+WORK = ("prune", "sparsify", "quantize", "distill", "screening", "measure")
 
 app = typer.Typer(add_completion=False)
 Text = Annotated[str, typer.Option()]
@@ -161,6 +163,7 @@ def report(whole: Run, killed: Run, kills: int, title: str, board: str) -> str:
     source = provenance(load_board(board), 0)
     profile = whole.profile
     same = "the same trials" if whole.answers == killed.answers else "NOT the same trials"
+    work = sum(profile.steps.get(step, 0.0) for step in WORK) / (profile.capacity_seconds or 1.0)
     table = "\n".join(f"| {name} | {spent} | {share:.1%} |" for name, spent, share in rows(profile))
     return f"""# Search: {title}
 
@@ -172,6 +175,8 @@ screened; {profile.per_hour(profile.measured):.0f} measured and \
 {profile.per_hour(profile.screened):.0f} screened an hour.
 Killed {kills} times: {words.duration(killed.seconds)}, {killed.seconds / whole.seconds:.3f} times \
 as long, {same}.
+Compressing and emulating ({", ".join(WORK)}) took {work:.1%} of the time, the search itself \
+{1 - work:.1%}.
 
 | step | time of both processes | share |
 | --- | ---: | ---: |

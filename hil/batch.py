@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
+from compress.genome import Distill, Genome, Quantize
 from hil.artifacts import keep
 from hil.candidate import Outcome
 from hil.engine import Proposal
@@ -73,7 +74,25 @@ def _longest_first(proposals: Iterable[Proposal]) -> list[Proposal]:
 
     What needs no training comes before: the baseline, which others are shown in ratios to.
     """
-    return sorted(proposals, key=lambda p: (p.epochs > 0, -p.epochs))
+    return sorted(proposals, key=lambda p: (p.epochs > 0, -p.fidelity * effort(p.genome)))
+
+
+def effort(genome: Genome) -> float:
+    """About how long a genome's training takes, in epochs of plain fine-tuning.
+
+    Fitted to the 275 stages that a search of kws trained (residual 3 s of 16), and good enough to
+    say what to start first: ordered by epochs alone, processes waited twice as long for the last.
+    """
+    total, rounding = 0.0, 0.0
+    for stage in genome.stages:
+        if isinstance(stage, Quantize):  # from here on, training feels the rounding
+            rounding = 1.2 if stage.learn_ranges else 0.8
+        teaching = 0.0
+        if isinstance(stage, Distill):
+            teaching += 0.8 if stage.features != "none" else 0.0
+            teaching += 0.7 if stage.teacher != "original" else 0.0
+        total += stage.epochs * (1.0 + rounding + teaching)
+    return total
 
 
 def record(store: Store, outcome: Outcome) -> None:

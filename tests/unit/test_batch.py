@@ -9,7 +9,7 @@ import pytest
 from pools import Answering
 from trials import BASELINE
 
-from compress.genome import Genome, Prune, Quantize
+from compress.genome import Distill, Genome, Prune, Quantize
 from hil.batch import run_batch
 from hil.board import load_board
 from hil.engine import Proposal
@@ -49,6 +49,22 @@ def test_the_longest_start_first_after_what_needs_no_training(store: Store) -> N
         told = run([Proposal(genome) for genome in genomes], store, pool, Budget())
     assert [trial.genome for trial in told] == genomes
     assert pool.tried == [genomes[i].key for i in (2, 1, 4, 0, 3)]
+
+
+def test_of_equal_epochs_the_costlier_start_first(store: Store) -> None:
+    """Training that feels rounding, and lessons of features or of a compressed teacher."""
+    genomes = [
+        trained(2),
+        Genome((Quantize(epochs=2),)),
+        Genome((Quantize(epochs=2, learn_ranges=True),)),
+        Genome((Distill(epochs=2, features="attention"), Quantize())),
+        Genome((Quantize(learn_ranges=True), Distill(epochs=2, teacher="compressed"))),
+    ]
+    pool = Answering()
+    with store:
+        store.begin_session(0.9)
+        run([Proposal(genome) for genome in genomes], store, pool, Budget())
+    assert pool.tried == [genomes[i].key for i in (4, 2, 1, 3, 0)]
 
 
 def test_a_budget_cuts_off_what_is_wanted_least_not_what_is_short(store: Store) -> None:
