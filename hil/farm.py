@@ -12,6 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -152,8 +153,10 @@ class FarmPool:
         with self._lock:
             now = time.monotonic()
             if now - self._looked > _LOOK_S and self._client.status == "running":
-                self._slots, self._looked = resources(self._client), now
-                self._seen.update({need: now for need in self._needs if self._slots[need]})
+                # A scheduler lost at this moment is told by the jobs, which it takes with it.
+                with suppress(CommClosedError):
+                    self._slots, self._looked = resources(self._client), now
+                    self._seen.update({need: now for need in self._needs if self._slots[need]})
             return self._slots
 
 
