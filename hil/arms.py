@@ -18,6 +18,7 @@ from hil.engine import Engine
 from hil.engines import open_engine
 from hil.goal import Goal
 from hil.sweep import Sweep
+from hil.warm_start import STUDENT_LENGTHS
 
 RATIOS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
 _RECIPE_RATIOS = (0.75, 0.625, 0.5, 0.375)
@@ -99,18 +100,18 @@ def _unstructured(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
 
 def _distilled(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
     kinds: tuple[tuple[Features, bool], ...] = (
-        ("none", False),
         ("attention", False),
+        ("none", False),
         ("attention", True),
     )
-    epochs = 2 * lengths[-1]
-    for ratio, (features, fresh) in product(_RECIPE_RATIOS, kinds):
+    epochs = STUDENT_LENGTHS * lengths[-1]
+    for (features, fresh), ratio in product(kinds, _RECIPE_RATIOS):
         yield Distill(width=ratio, fresh=fresh, features=features, epochs=epochs), Quantize()
 
 
 def _scratch(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
     for ratio in RATIOS:
-        student = Distill(weight=0.0, width=ratio, fresh=True, epochs=2 * lengths[-1])
+        student = Distill(weight=0.0, width=ratio, fresh=True, epochs=STUDENT_LENGTHS * lengths[-1])
         yield student, Quantize()
 
 

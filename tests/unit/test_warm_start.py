@@ -63,6 +63,17 @@ def test_the_baseline_comes_first_and_the_recipes_are_among_it() -> None:
     )  # type: ignore[union-attr]
 
 
+def test_what_is_likeliest_comes_first_and_students_train_longest() -> None:
+    """Two widths in turn, each by every means, before the other two."""
+    warm = warm_start(QuickSensitivity((0.1, 0.0, 0.3), (0.0, 0.2)), 2)
+    students = [g.stages[0] for g in warm[2:6] if isinstance(g.stages[0], Distill)]
+    assert [student.width for student in students] == [0.625, 0.5, 0.625, 0.5]
+    assert {student.epochs for student in students} == {8}
+    pruned = [g.stages[0] for g in warm[6:10] if isinstance(g.stages[0], Prune)]
+    assert [max(prune.keep) for prune in pruned] == [0.75, 0.625, 0.625, 0.5]
+    assert sum(genome.epochs for genome in warm[:10]) == 58
+
+
 def test_a_network_that_cannot_get_narrower_gets_no_ratios() -> None:
     warm = warm_start(QuickSensitivity((), (0.0, 0.2)), 1)
     assert warm[0] == baseline()
