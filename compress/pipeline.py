@@ -62,7 +62,8 @@ def run_stages(
     for length in range(len(snapshot.costs) + 1, len(stages) + 1):
         stage, seed = stages[length - 1], stage_seed(original.seed, stages[:length])
         started = time.monotonic()
-        network = apply(snapshot.network, stage, original, seed)
+        checkpoint = None if cache is None else cache.checkpoint(stages[:length])
+        network = apply(snapshot.network, stage, original, seed, checkpoint)
         cost = StageCost(type(stage).__name__.lower(), stage.epochs, time.monotonic() - started)
         snapshot = Snapshot(network, (*snapshot.costs, cost))
         if cache is not None and stage.epochs > 0:

@@ -11,22 +11,20 @@ that somebody might hand on.
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from compress.cache_folder import cache_folder
+from compress.checkpoint import Checkpoint
+from compress.checksum_file import read_object, write_object
 from compress.genome import Genome, Stage
 from compress.network import Network
 from compress.types import StageCost
 
 MOST_BYTES = 512 * 2**20
-_CHECKSUM_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,35 +48,20 @@ class PrefixCache:
 
     def find(self, prefix: tuple[Stage, ...]) -> Snapshot | None:
         """The snapshot after these stages, if it is there and intact."""
-        path = self._path(prefix)
-        try:
-            data = path.read_bytes()
-            os.utime(path)  # recently used
-        except OSError:
-            return None  # not there, or not to be read: made anew either way
-        payload = data[_CHECKSUM_BYTES:]
-        if hashlib.sha256(payload).digest() != data[:_CHECKSUM_BYTES]:
-            path.unlink(missing_ok=True)
-            return None
-        # Our own pickle: the checksum says so, as far as a user's cache folder can be trusted.
-        snapshot = torch.load(io.BytesIO(payload), weights_only=False)
+        snapshot = read_object(self._path(prefix))
         return snapshot if isinstance(snapshot, Snapshot) else None
 
     def keep(self, prefix: tuple[Stage, ...], snapshot: Snapshot) -> None:
-        """Write the snapshot. Without room on the disk it is just not kept: a cache is no need."""
-        data = io.BytesIO()
-        torch.save(snapshot, data)
-        payload = data.getvalue()
+        """Write the snapshot, if there is room: a cache is no need."""
         path = self._path(prefix)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(hashlib.sha256(payload).digest() + payload)
-            part.replace(path)
+        if write_object(path, snapshot):
+            for part in self.folder.glob(f"{path.stem}-*"):
+                part.unlink(missing_ok=True)
             self._shrink()
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
+
+    def checkpoint(self, prefix: tuple[Stage, ...]) -> Checkpoint:
+        """Where the training of the last of these stages is kept until it is done."""
+        return Checkpoint(self._path(prefix))
 
     def _path(self, prefix: tuple[Stage, ...]) -> Path:
         key = hashlib.sha256(f"{self.identity}:{Genome(prefix).key}".encode()).hexdigest()

@@ -15,6 +15,7 @@ from torch import nn
 
 from compress.batch_norm import reestimate
 from compress.blocks import block_names, drop_blocks
+from compress.checkpoint import Checkpoint
 from compress.distill import Distillation, Teacher
 from compress.equalize import equalize
 from compress.errors import Infeasible
@@ -28,22 +29,33 @@ from compress.student import student
 from compress.train import Forward, Schedule, cross_entropy, fit, seed_torch
 
 
-def apply(network: Network, stage: Stage, original: Original, seed: int) -> Network:
-    """The network after `stage`. Raises Infeasible where the stage cannot be applied to it."""
+def apply(
+    network: Network,
+    stage: Stage,
+    original: Original,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+) -> Network:
+    """The network after `stage`, whose training goes on from `checkpoint` where it was cut off.
+
+    Raises Infeasible where the stage cannot be applied to the network.
+    """
     match stage:
         case Prune():
-            return _prune(network, stage, original, seed)
+            return _prune(network, stage, original, seed, checkpoint)
         case Sparsify():
-            return _sparsify(network, stage, original, seed)
+            return _sparsify(network, stage, original, seed, checkpoint)
         case Quantize():
-            return _quantize(network, stage, original, seed)
+            return _quantize(network, stage, original, seed, checkpoint)
         case Distill():
-            return _distill(network, stage, original, seed)
+            return _distill(network, stage, original, seed, checkpoint)
         case _:
             assert_never(stage)
 
 
-def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Network:
+def _prune(
+    network: Network, stage: Prune, original: Original, seed: int, checkpoint: Checkpoint | None
+) -> Network:
     """Blocks first, then channels in rounds of equal relative size, each followed by training."""
     shape = original.task.input_shape
     module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
@@ -53,7 +65,7 @@ def _prune(network: Network, stage: Prune, original: Original, seed: int) -> Net
         if stage.reestimate:
             module = reestimate(module, original.calibration)
         network = replace(network, module=module, learned=None)
-        network = _trained(network, stage, original, seed + step, rounds=stage.rounds)
+        network = _trained(network, stage, original, seed + step, checkpoint, rounds=stage.rounds)
         module = network.module
     return network
 
@@ -105,25 +117,31 @@ def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tupl
     return tuple(ratio(group.name) for group in groups)
 
 
-def _sparsify(network: Network, stage: Sparsify, original: Original, seed: int) -> Network:
+def _sparsify(
+    network: Network, stage: Sparsify, original: Original, seed: int, checkpoint: Checkpoint | None
+) -> Network:
     """The share of zeros rises as in arXiv:1710.01878: fast at first, cubically slower."""
     for step in range(1, stage.rounds + 1):
         share = stage.share * (1 - (1 - step / stage.rounds) ** 3)
         module = sparsify(network.module, share, stage.pattern, stage.scope)
         network = replace(network, module=module, sparse=True)
-        network = _trained(network, stage, original, seed + step, rounds=stage.rounds)
+        network = _trained(network, stage, original, seed + step, checkpoint, rounds=stage.rounds)
     return network
 
 
-def _quantize(network: Network, stage: Quantize, original: Original, seed: int) -> Network:
+def _quantize(
+    network: Network, stage: Quantize, original: Original, seed: int, checkpoint: Checkpoint | None
+) -> Network:
     module = copy.deepcopy(network.module)
     if stage.equalize:
         module = equalize(module, original.task.input_shape)
     scheme = replace(network, module=module, spec=stage, learned=None)
-    return _trained(scheme, stage, original, seed)
+    return _trained(scheme, stage, original, seed, checkpoint)
 
 
-def _distill(network: Network, stage: Distill, original: Original, seed: int) -> Network:
+def _distill(
+    network: Network, stage: Distill, original: Original, seed: int, checkpoint: Checkpoint | None
+) -> Network:
     """A student in another shape is dense again: its zeros are no longer those that were chosen."""
     seed_torch(seed)
     pupil = replace(
@@ -137,7 +155,7 @@ def _distill(network: Network, stage: Distill, original: Original, seed: int) ->
     first = Teacher(original.module, original.module, original.logits)
     second = Teacher(network.module, _forward(network, original))
     teachers = {"original": (first,), "compressed": (second,), "both": (first, second)}
-    return _trained(pupil, stage, original, seed, teachers[stage.teacher])
+    return _trained(pupil, stage, original, seed, checkpoint, teachers[stage.teacher])
 
 
 def _trained(
@@ -145,6 +163,7 @@ def _trained(
     stage: Stage,
     original: Original,
     seed: int,
+    checkpoint: Checkpoint | None,
     teachers: tuple[Teacher, ...] = (),
     rounds: int = 1,
 ) -> Network:
@@ -159,13 +178,13 @@ def _trained(
     recipe = replace(usual, learning_rate=usual.learning_rate * stage.rate)
     schedule = Schedule(recipe, stage.epochs / rounds, seed)
     ranges = forward.parameters_to_learn if isinstance(forward, FakeQuantized) else ()
+    loss, run, extra = cross_entropy, forward, ranges
     if isinstance(stage, Distill):
         shape = original.task.input_shape
         taught = Distillation(stage, teachers, module, forward, shape, train)
-        extra = (*ranges, *taught.parameters)
-        fit(module, train, schedule, taught.loss, taught.forward, None, extra, network.sparse)
-    else:
-        fit(module, train, schedule, cross_entropy, forward, None, ranges, network.sparse)
+        loss, run, extra = taught.loss, taught.forward, (*ranges, *taught.parameters)
+    part = None if checkpoint is None else checkpoint.part(seed)
+    fit(module, train, schedule, loss, run, None, extra, network.sparse, part)
     if ranges and isinstance(forward, FakeQuantized):
         return replace(network, learned=forward.learned())
     return network

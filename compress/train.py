@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compress.checkpoint import Checkpoint
 from compress.types import Array, Recipe, Split
 
 torch.set_num_threads(1)
@@ -69,13 +70,15 @@ def fit(
     tick: Tick | None = None,
     extra: Sequence[nn.Parameter] = (),
     keep_zeros: bool = False,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train `module` in place with AdamW and a one-cycle learning rate (arXiv:1708.07120).
 
     `forward` maps a batch (N, C, H, W) to logits and defaults to the module itself; a quantized
     forward trains the same weights under fake quantization. `tick` is told the share done, 0..1.
     `extra` parameters train along, without weight decay (learned ranges, regressors). With
-    `keep_zeros` weights of Conv2d and Linear that are zero stay zero.
+    `keep_zeros` weights of Conv2d and Linear that are zero stay zero. With a `checkpoint` training
+    goes on from the state kept there, which must be one of the same training.
     Leaves the module in evaluation mode. The same seed gives the same weights.
     """
     if schedule.epochs == 0:
@@ -107,7 +110,9 @@ def fit(
     epochs = range(math.ceil(schedule.epochs))
     shuffled = (torch.randperm(len(split), generator=order)[:drawn] for _ in epochs)
     batches = (indices for drawing in shuffled for indices in _batches(drawing, recipe.batch))
-    for done, indices in enumerate(islice(batches, steps), 1):
+    kept = (module, extra, optimizer, cycle)
+    resumed = checkpoint.resume(*kept) if checkpoint is not None else 0
+    for done, indices in enumerate(islice(batches, resumed, steps), resumed + 1):
         optimizer.zero_grad(set_to_none=True)
         value = loss(run(x[indices]), y[indices], indices)
         value.backward()
@@ -115,6 +120,8 @@ def fit(
         cycle.step()
         for weight, mask in masks:
             weight.data.mul_(mask)
+        if checkpoint is not None:
+            checkpoint.note(done, *kept)
         if tick is not None:
             tick(done / steps)
     module.eval()

@@ -34,6 +34,7 @@ MAY_IMPORT_TORCH |= {
 MAY_IMPORT_TORCH |= {"compress.features", "compress.student"}
 MAY_IMPORT_TORCH |= {"compress.dead_channels"}
 MAY_IMPORT_TORCH |= {f"compress.{name}" for name in ("network", "prefix_cache", "sqnr", "stages")}
+MAY_IMPORT_TORCH |= {f"compress.{name}" for name in ("checkpoint", "checksum_file")}
 TORCH = {"torch", "torch_pruning"}
 
 

@@ -1,0 +1,95 @@
+"""Training that is cut off anywhere ends with the weights it would have had."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny import original
+
+from compress.checkpoint import Checkpoint
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
+from compress.pipeline import compress
+from compress.prefix_cache import PrefixCache
+from compress.tflite import export_tflite
+
+GENOMES = (
+    Genome((Prune((0.5,), scope="uniform", epochs=2, rounds=2), Quantize())),
+    Genome((Quantize((4,), learn_ranges=True, epochs=2),)),
+    Genome((Sparsify(0.5, epochs=2), Quantize())),
+    Genome((Quantize(learn_ranges=True), Distill("both", features="hints", width=0.5, epochs=2))),
+    Genome((Distill(features="attention", width=0.5, fresh=True, epochs=2), Quantize())),
+)
+
+
+class Cut(Exception):
+    """Stands for a kill."""
+
+
+class Counting(PrefixCache):
+    """Writes a checkpoint after every batch and dies after `dies_after` of them."""
+
+    batches = 0
+    dies_after = 10**9
+
+    def checkpoint(self, prefix: tuple[object, ...]) -> Checkpoint:
+        return replace(super().checkpoint(prefix), every_s=0.0)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counting:
+    cache, note = Counting(tmp_path / "prefixes", "test"), Checkpoint.note
+
+    def noted(checkpoint: Checkpoint, steps: int, *state: object) -> None:
+        note(checkpoint, steps, *state)  # type: ignore[arg-type]
+        cache.batches += 1
+        if cache.batches == cache.dies_after:
+            raise Cut
+
+    monkeypatch.setattr(Checkpoint, "note", noted)
+    return cache
+
+
+def answer(genome: Genome, cache: PrefixCache | None) -> bytes:
+    return export_tflite(compress(genome, original("mobile"), cache).graph)
+
+
+@pytest.mark.parametrize("genome", GENOMES, ids=lambda genome: genome.order)
+def test_cut_off_training_goes_on_to_the_same_weights(genome: Genome, cache: Counting) -> None:
+    wanted = answer(genome, None)
+    assert cache.batches == 0
+    assert answer(genome, PrefixCache(cache.folder.with_name("other"), "test")) == wanted
+    whole, cache.batches = cache.batches, 0
+    assert whole >= 4
+    for cache.dies_after in (1, whole // 2, whole - 1):
+        with pytest.raises(Cut):
+            answer(genome, cache)
+    cache.dies_after = 10**9
+    assert answer(genome, cache) == wanted
+    assert cache.batches == whole  # none was trained twice
+
+
+def test_a_finished_stage_leaves_no_checkpoint(cache: Counting) -> None:
+    answer(GENOMES[0], cache)
+    assert len(list(cache.folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
+def test_a_damaged_checkpoint_is_done_without(cache: Counting, damage: bytes | None) -> None:
+    genome = GENOMES[1]
+    wanted = answer(genome, None)
+    cache.dies_after = 3
+    with pytest.raises(Cut):
+        answer(genome, cache)
+    (path,) = cache.folder.iterdir()
+    path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
+    assert answer(genome, cache) == wanted
+
+
+def test_a_checkpoint_is_written_now_and_then(tmp_path: Path) -> None:
+    seldom = PrefixCache(tmp_path, "test").checkpoint(GENOMES[1].stages)
+    assert seldom.every_s >= 1.0
+    cache = PrefixCache(tmp_path / "prefixes", "test")
+    answer(GENOMES[1], cache)  # over in less
+    assert [path.name for path in cache.folder.iterdir() if "-" in path.name] == []
