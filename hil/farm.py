@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 import distributed
 from distributed.client import ClosedClientError
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from compress.errors import UserError
 from hil import farm_worker
