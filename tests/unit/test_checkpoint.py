@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import original
+from torch import nn
 
 from compress.checkpoint import Checkpoint
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.pipeline import compress
 from compress.prefix_cache import PrefixCache
 from compress.tflite import export_tflite
+from compress.train import Schedule, fit
+from compress.types import Recipe
 
 GENOMES = (
     Genome((Prune((0.5,), scope="uniform", epochs=2, rounds=2), Quantize())),
@@ -68,6 +72,23 @@ def test_cut_off_training_goes_on_to_the_same_weights(genome: Genome, cache: Cou
     cache.dies_after = 10**9
     assert answer(genome, cache) == wanted
     assert cache.batches == whole  # none was trained twice
+
+
+def test_dropout_goes_on_with_the_numbers_it_would_have_drawn(cache: Counting) -> None:
+    split = original("mobile").data.train
+    wide = split.x[0].size
+
+    def trained(checkpoint: Checkpoint | None) -> torch.Tensor:
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(wide, 10))
+        schedule = Schedule(Recipe(1, 16, 0.01), 2, 0)
+        fit(module, split, schedule, checkpoint=checkpoint)
+        return module[2].weight.detach()
+
+    wanted, cache.dies_after = trained(None), 3
+    with pytest.raises(Cut):
+        trained(Checkpoint(cache.folder / "dropout", 0.0))
+    assert torch.equal(trained(Checkpoint(cache.folder / "dropout", 0.0)), wanted)
 
 
 def test_a_finished_stage_leaves_no_checkpoint(cache: Counting) -> None:
