@@ -77,6 +77,7 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
     races: dict[int, list[Race]] = {}
     originals: dict[int, Mapping[str, float]] = {}
     finals: dict[int, Mapping[int, Final]] = {}
+    lost: dict[int, frozenset[int]] = {}
     for index, seed in enumerate(settings.seeds):
         place = settings.folder / f"seed-{seed}"
 
@@ -103,13 +104,14 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
             try:
                 with LocalPool(settings.processes, start.open) as pool:
                     run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
-                    part = _result(settings, {seed: races[seed]}, originals, finals)
-                    measure_finals(chosen_numbers(part)[seed], store, pool, deadline, show_seed)
+                    part = _result(settings, {seed: races[seed]}, originals, finals, {})
+                    numbers = chosen_numbers(part)[seed]
+                    lost[seed] = measure_finals(numbers, store, pool, deadline, show_seed)
             finally:
                 export_log(settings.log, store, seed)
             store.end_session("minutes" if deadline.over else "exhausted")
             finals[seed] = {final.number: final for final in store.finals()}
-    return _result(settings, races, originals, finals)
+    return _result(settings, races, originals, finals, lost)
 
 
 def run_races(
@@ -151,26 +153,29 @@ def run_races(
 
 def measure_finals(
     numbers: Iterable[int], store: Store, pool: Pool, deadline: Deadline, show: Show
-) -> None:
-    """Figures on the test split for the chosen networks.
+) -> frozenset[int]:
+    """Figures on the test split for the chosen networks; the numbers of those that are lost.
 
     A network that only its row in an imported log tells of is made again, and counts if it comes
-    out the same to the byte of its program.
+    out the same to the byte of its program: on another kind of processor it may not.
     """
+    lost = set()
     done = {final.number for final in store.finals()}
     trials = {trial.number: trial for trial in store.trials()}
     missing = sorted(set(numbers) - done)
     for index, number in enumerate(missing):
         if deadline.over:
-            return
+            break
         show(0.99, f"test split, {index}/{len(missing)} networks")
         trial, path = trials[number], kept(store.folder, number)
         if not path.exists():
             again = result_of(pool.trial(number, Proposal(trial.genome)))
             if again.trial.program_sha256 != trial.program_sha256:
+                lost.add(number)
                 continue
             keep(store.folder, number, again.tflite)
         store.add_final(result_of(pool.final(number, path.read_bytes())))
+    return frozenset(lost)
 
 
 def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
@@ -201,6 +206,7 @@ def _result(
     races: Mapping[int, list[Race]],
     originals: Mapping[int, Mapping[str, float]],
     finals: Mapping[int, Mapping[int, Final]],
+    lost: Mapping[int, frozenset[int]],
 ) -> StudyResult:
     return StudyResult(
         task=settings.task,
@@ -211,4 +217,5 @@ def _result(
         traces=tuple(race.trace(seed) for seed, some in races.items() for race in some),
         originals=originals,
         finals=finals,
+        lost=lost,
     )

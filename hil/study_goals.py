@@ -163,9 +163,8 @@ def gaps(result: StudyResult) -> list[str]:
             found.append(f"{arm} has no trials in seed {', '.join(without)}")
     found += unfinished(result)
     untested = sum(
-        number not in result.finals.get(seed, {})
+        len(numbers - result.finals.get(seed, {}).keys() - result.lost.get(seed, frozenset()))
         for seed, numbers in chosen_numbers(result).items()
-        for number in numbers
     )
     if untested:
         found.append(f"{words.number_of(untested, 'chosen network')} not run on the test split")

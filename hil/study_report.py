@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.tasks import get_task
+from hil import words
 from hil.plots import write_png
 from hil.study_csv import write_csv
 from hil.study_floors import FLOORS_POINTS, aims, arm_names, choices, drop_on_test, references
@@ -150,6 +151,13 @@ def _how_to_read(result: StudyResult) -> str:
         "the floor there, too: choosing on one split flatters, and this says how much. Model "
         "flash is weights and tables; image flash everything that the linker placed.\n"
     )
+    lost = sum(map(len, result.lost.values()))
+    if lost:
+        text += (
+            f"\n{words.number_of(lost, 'chosen network')} known from the log alone came out "
+            "differently when made again (other processors round float sums otherwise), and so "
+            "cannot be run on the test split: the drops are those of the others.\n"
+        )
     if "energy" not in aims(result):
         text += (
             f"\nEnergy is left out: no power figure or no cycles are known for "

@@ -6,7 +6,7 @@ Plain values; `hil.study_floors`, `study_stats` and `study_goals` make statistic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hil.arm_names import Kind
 from hil.store import Final
@@ -39,7 +39,8 @@ class StudyResult:
 
     Each arm may use `budget_measurements` measurements and `budget_epochs` epochs of training in
     each seed. `originals` holds by seed the float network's accuracies (shares of 1) by split,
-    "val" and "test"; `finals` by seed and trial number the figures on the test split.
+    "val" and "test"; `finals` by seed and trial number the figures on the test split; `lost` by
+    seed the numbers of networks that a log tells of and that came out differently when made again.
     """
 
     task: str
@@ -50,6 +51,7 @@ class StudyResult:
     traces: tuple[ArmTrace, ...]
     originals: Mapping[int, Mapping[str, float]]
     finals: Mapping[int, Mapping[int, Final]]
+    lost: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
     @property
     def most_measured(self) -> int:

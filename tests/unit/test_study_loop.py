@@ -89,8 +89,8 @@ def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
         folder = store.folder / "trials"
         folder.mkdir()
         (folder / "0001.tflite").write_bytes(b"network")
-        measure_finals([1, 2, 3], store, pool, Deadline(60.0), show)
-        measure_finals([1, 2], store, pool, Deadline(60.0), show)
+        assert measure_finals([1, 2, 3], store, pool, Deadline(60.0), show) == {3}
+        assert measure_finals([1, 2], store, pool, Deadline(60.0), show) == frozenset()
         assert [final.number for final in store.finals()] == [1, 2]
     assert pool.tested == [1, 2]
     assert pool.tried == [genome(2).key, genome(3).key]

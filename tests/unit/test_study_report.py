@@ -15,7 +15,7 @@ from studies import int8, large_study, network, study, trace
 from trials import infeasible
 
 from compress.genome import Distill, Genome, Prune, Quantize
-from hil.study_floors import choices
+from hil.study_floors import choices, chosen_numbers
 from hil.study_goals import Judged, gaps, judge
 from hil.study_orders import orders_won
 from hil.study_report import study_to_json, write_study
@@ -155,6 +155,16 @@ def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
     assert text.count("**Not decided**") == 5
     assert text.count("So far ") == 5
     assert "**Reached**" not in text
+
+
+def test_a_network_that_cannot_be_made_again_is_no_gap_but_told(tmp_path: Path) -> None:
+    alone = replace(study(trace("int8", int8(), kind="single")), finals={})
+    assert any("test split" in gap for gap in gaps(alone))
+    numbers = chosen_numbers(alone)[0]
+    told = replace(alone, lost={0: frozenset(numbers)})
+    assert not any("test split" in gap for gap in gaps(told))
+    text = write_study(told, tmp_path, COMMAND).read_text("utf-8")
+    assert f"{len(numbers)} chosen network known from the log alone" in text
 
 
 def test_an_arm_that_had_infeasible_candidates_is_finished_all_the_same() -> None:
