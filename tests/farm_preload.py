@@ -2,13 +2,15 @@
 
 Dask loads this file in each worker process that has it in DASK_DISTRIBUTED__WORKER__PRELOAD.
 FARM_LOG is appended a line per finished measurement; FARM_DIES is "", "measuring" (die once, in the
-middle of a measurement) or "answering" (die for good, when the first answer is about to be sent).
+middle of a measurement, when the other has died) or "answering" (die for good, when the first
+answer is about to be sent).
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ def dask_setup(worker: Worker) -> None:
     farm_worker.measure_prepared = logged
     died = log.with_name(f"died-{dies}")
     if dies == "measuring" and not died.exists():
-        Bench.measure = lambda *_: die(died)  # type: ignore[method-assign]
+        other = log.with_name("died-answering")
+        Bench.measure = lambda *_: die(died, after=other)  # type: ignore[method-assign]
     if dies == "answering":
         keep = Journal.keep
 
@@ -45,6 +48,10 @@ def dask_setup(worker: Worker) -> None:
         Journal.keep = keep_and_die  # type: ignore[method-assign]
 
 
-def die(mark: Path) -> Any:
+def die(mark: Path, after: Path | None = None) -> Any:
+    """At once, or when the other has died: else one bench might get all jobs."""
+    until = time.monotonic() + 60.0
+    while after is not None and not after.exists() and time.monotonic() < until:
+        time.sleep(0.05)
     mark.touch()
     os.kill(os.getpid(), signal.SIGKILL)

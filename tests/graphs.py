@@ -67,6 +67,8 @@ INT16_KINDS = (
 )
 # TFLite casts 6 / scale to int32 for ReLU6: scales below 3e-9 have no defined clamp.
 SMALLEST_SCALE = 1e-8
+# Products of products of larger ones would leave single precision.
+LARGEST_SCALE = 1e15
 NONE, RELU, RELU6 = Activation.NONE, Activation.RELU, Activation.RELU6
 RELU_N1_TO_1 = Activation.RELU_N1_TO_1
 
@@ -238,9 +240,10 @@ class GraphBuilder:
         gain: float = 1.0,
     ) -> int:
         a, b = self.tensors[left], self.tensors[right]
-        out = self._activation(
-            self._name("mul"), a.shape, a.scale * b.scale * 40 * gain, zero_point
-        )
+        scale = a.scale * b.scale * 40 * gain
+        if scale > LARGEST_SCALE:
+            return left
+        out = self._activation(self._name("mul"), a.shape, scale, zero_point)
         name, constant = self.tensors[out].name, b.data is not None
         self.ops.append(Mul(name, left, right, out, activation, constant))
         return out
@@ -286,6 +289,8 @@ class GraphBuilder:
         return out
 
     def softmax(self, source: int) -> int:
+        if self.tensors[source].scale <= 2**-26:  # TFLite has no multiplier for such an input
+            source = self.requantize(source, 2**-20)
         shape = self.tensors[source].shape
         out = self._activation(self._name("softmax"), shape, 1 / 256, -128)
         self.ops.append(Softmax(self.tensors[out].name, source, out))
