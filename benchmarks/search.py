@@ -167,7 +167,8 @@ def report(whole: Run, killed: Run, kills: int, title: str, board: str) -> str:
     table = "\n".join(f"| {name} | {spent} | {share:.1%} |" for name, spent, share in rows(profile))
     return f"""# Search: {title}
 
-Made by `python benchmarks/search.py compare`; {source.compiler}, {source.kernels}, {source.probe},
+Made by `python benchmarks/search.py compare` at {source.git_sha[:7]};
+{source.compiler}, {source.kernels}, {source.probe},
 torch {source.torch}; {len(os.sched_getaffinity(0))} cores, two processes, one torch thread each.
 
 Once through: {words.duration(whole.seconds)}, {profile.measured} measured and {profile.screened} \

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from compress.checksum_file import read_object, write_object
 
-# A state takes milliseconds to write: that is what a kill may cost.
+# What a kill may cost of a training, and far more than writing a state takes.
 EVERY_S = 2.0
 
 

@@ -155,7 +155,7 @@ def _how_to_read(result: StudyResult) -> str:
     if lost:
         text += (
             f"\n{words.number_of(lost, 'chosen network')} known from the log alone came out "
-            "differently when made again (other processors round float sums otherwise), and so "
+            "differently when made again (as may be on another kind of processor), and so "
             "cannot be run on the test split: the drops are those of the others.\n"
         )
     if "energy" not in aims(result):

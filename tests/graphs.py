@@ -240,10 +240,9 @@ class GraphBuilder:
         gain: float = 1.0,
     ) -> int:
         a, b = self.tensors[left], self.tensors[right]
-        scale = a.scale * b.scale * 40 * gain
-        if scale > LARGEST_SCALE:
-            return left
-        out = self._activation(self._name("mul"), a.shape, scale, zero_point)
+        out = self._activation(
+            self._name("mul"), a.shape, a.scale * b.scale * 40 * gain, zero_point
+        )
         name, constant = self.tensors[out].name, b.data is not None
         self.ops.append(Mul(name, left, right, out, activation, constant))
         return out
@@ -668,9 +667,11 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             return b.fully_connected(source, units, **scheme, **common)
         case "add" | "subtract" | "mul":
             right = draw_right_operand(draw, b, source)
-            if kind == "mul":
-                return b.mul(source, right, **common)
             left = source
+            if kind == "mul":
+                if b.tensors[left].scale * b.tensors[right].scale > LARGEST_SCALE:
+                    return b.requantize(source)
+                return b.mul(left, right, **common)
             if b.tensors[left].shape == b.tensors[right].shape and b.tensors[right].data is None:
                 left, right = draw(st.permutations([left, right]))
             return b.add(left, right, subtract=kind == "subtract", **common)

@@ -108,9 +108,19 @@ def test_a_damaged_checkpoint_is_done_without(cache: Counting, damage: bytes | N
     assert answer(genome, cache) == wanted
 
 
-def test_a_checkpoint_is_written_now_and_then(tmp_path: Path) -> None:
-    seldom = PrefixCache(tmp_path, "test").checkpoint(GENOMES[1].stages)
-    assert seldom.every_s >= 1.0
-    cache = PrefixCache(tmp_path / "prefixes", "test")
-    answer(GENOMES[1], cache)  # over in less
-    assert [path.name for path in cache.folder.iterdir() if "-" in path.name] == []
+def test_a_checkpoint_is_written_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches half a second apart: every fourth is written, two seconds after the one before."""
+    steps = 0
+    monkeypatch.setattr("compress.checkpoint.time.monotonic", lambda: steps / 2)
+    written: list[Path] = []
+    monkeypatch.setattr("compress.checkpoint.write_object", lambda path, _: written.append(path))
+    checkpoint, counts = Checkpoint(tmp_path / "state", every_s=2.0, _written=0.0), []
+    module = nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(module.parameters())
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=20)
+    for steps in range(1, 11):
+        checkpoint.note(steps, module, (), optimizer, cycle)
+        counts.append(len(written))
+    assert counts == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
