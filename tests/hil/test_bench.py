@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import residual
+from graph_examples import residual
 from typer.testing import CliRunner
 
 from compress.errors import UserError

@@ -9,20 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import (
-    RELU,
-    RELU6,
-    RELU_N1_TO_1,
-    GraphBuilder,
-    ds_cnn,
-    every_op,
-    graphs,
-    mixed,
-    random_inputs,
-    residual,
-    squeeze_excite,
-    tiny_conv,
-)
+from graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, random_inputs
+from graph_examples import ds_cnn, every_op, mixed, residual, squeeze_excite, tiny_conv
+from graph_strategies import graphs
 from hypothesis import HealthCheck, Phase, given, settings
 from machine import RUN, RUN_REPLY, Machine
 from programs import program

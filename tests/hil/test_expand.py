@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import GraphBuilder, graphs, random_inputs
+from graph_builder import GraphBuilder, random_inputs
+from graph_strategies import graphs
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 from programs import program

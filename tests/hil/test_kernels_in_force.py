@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import GraphBuilder, random_inputs
+from graph_builder import GraphBuilder, random_inputs
 
 from compress import reference
 from compress.ops import Padding

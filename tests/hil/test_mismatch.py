@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
-from graphs import residual
+from graph_examples import residual
 from stored import with_weights
 
 from compress import reference

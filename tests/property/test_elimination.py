@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graphs import GraphBuilder, graphs, paddings, random_inputs
+from graph_builder import GraphBuilder, random_inputs
+from graph_strategies import graphs, paddings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

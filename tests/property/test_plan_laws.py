@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from graphs import graphs
+from graph_strategies import graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored import with_weights

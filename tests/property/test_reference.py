@@ -6,21 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import (
-    EXAMPLES,
+from graph_builder import NONE, GraphBuilder, random_inputs
+from graph_examples import EXAMPLES, ds_cnn, every_op, mixed, residual, tiny_conv
+from graph_strategies import (
     INT16_KINDS,
-    NONE,
     OP_KINDS,
-    GraphBuilder,
     chain_graphs,
-    ds_cnn,
-    every_op,
-    mixed,
-    random_inputs,
-    residual,
     single_int16_op_graphs,
     single_op_graphs,
-    tiny_conv,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

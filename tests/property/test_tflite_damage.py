@@ -8,7 +8,8 @@ import struct
 import numpy as np
 import pytest
 from files import nameless, with_edges
-from graphs import EXAMPLES, random_inputs
+from graph_builder import random_inputs
+from graph_examples import EXAMPLES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import RELU, RELU_N1_TO_1, GraphBuilder, mixed
+from graph_builder import RELU, RELU_N1_TO_1, GraphBuilder
+from graph_examples import mixed
 
 from compress.check import check_graph
 from compress.errors import UnsupportedLayer

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from graphs import GraphBuilder
+from graph_builder import GraphBuilder
 from packs import PARTS, write_pack
 
 from compress.errors import UserError

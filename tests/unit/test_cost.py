@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from graphs import GraphBuilder, ds_cnn, residual
+from graph_builder import GraphBuilder
+from graph_examples import ds_cnn, residual
 
 from compress.cost import (
     bops,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import RELU, GraphBuilder, float32, random_inputs
+from graph_builder import RELU, GraphBuilder, float32, random_inputs
 
 from compress import reference
 from compress.bounds import bounds

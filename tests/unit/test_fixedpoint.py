@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from graphs import NONE, RELU, RELU6, GraphBuilder
+from graph_builder import NONE, RELU, RELU6, GraphBuilder
 from hypothesis import example, given
 from hypothesis import strategies as st
 

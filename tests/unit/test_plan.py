@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from graphs import GraphBuilder, every_op
+from graph_builder import GraphBuilder
+from graph_examples import every_op
 
 from compress.errors import UnsupportedLayer
 from compress.ops import Conv2D, Padding

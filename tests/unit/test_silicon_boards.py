@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from graphs import every_op
+from graph_examples import every_op
 from programs import program
 from pyocd.core.memory_map import MemoryMap, MemoryType
 from pyocd.target import TARGET

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import random_inputs, tiny_conv
+from graph_builder import random_inputs
+from graph_examples import tiny_conv
 
 from compress import reference
 from compress.types import Graph

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from files import nameless, with_edges
-from graphs import EXAMPLES, GraphBuilder, ds_cnn, graphs, random_inputs, residual, same_padding
+from graph_builder import GraphBuilder, random_inputs, same_padding
+from graph_examples import EXAMPLES, ds_cnn, residual
+from graph_strategies import graphs
 from hypothesis import HealthCheck, given, settings
 
 from compress import oracle, reference

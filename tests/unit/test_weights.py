@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import GraphBuilder
+from graph_builder import GraphBuilder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
