@@ -27,7 +27,7 @@ from hil.candidate import Context, Outcome, Prepared, final_figures, measure_pre
 from hil.engine import Proposal
 from hil.journal import Journal
 from hil.measure import Bench
-from hil.provenance import provenance
+from hil.provenance import processor, provenance
 from hil.start import Start
 from hil.store import Final
 from hil.targets import open_target
@@ -112,11 +112,15 @@ def data_sha256(data: Dataset) -> str:
 
 
 def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
-    """Raises what `measure_prepared` raises. The provenance becomes that of the bench."""
+    """Raises what `measure_prepared` raises.
+
+    The provenance becomes that of the bench, but for the processor, which trained.
+    """
     if prepared.model is None:
         return Outcome(prepared.trial)
     here = _provenance(context.board, ticket.start.seed)
-    trial = replace(prepared.trial, provenance=here)
+    trained_on = prepared.trial.provenance.processor
+    trial = replace(prepared.trial, provenance=replace(here, processor=trained_on))
     network = hashlib.sha256(prepared.tflite).hexdigest()
     key = hash_of([ticket.session, trial.genome.key, repr(trial.fidelity), network])
     if known := _journal().find(key):
@@ -186,6 +190,6 @@ def _open(ticket: Ticket) -> Context:
         start.board,
         Bench(start.board, open_target),
         _folder(ticket),
-        ticket.provenance,
+        replace(ticket.provenance, processor=processor()),
         prefix_cache(original),
     )

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from hil.emulator import qemu_version
 from hil.types import Board, Provenance
 
 _ROOT = Path(__file__).resolve().parent.parent
+# What tells kinds of processors apart, as /proc/cpuinfo calls it on x86 and on Arm.
+_KIND = ("cpu family", "model", "CPU implementer", "CPU part")
+# By falling width, as torch and its libraries choose among them.
+_VECTORS = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")
 
 
 def provenance(board: Board, seed: int) -> Provenance:
@@ -28,7 +33,27 @@ def provenance(board: Board, seed: int) -> Provenance:
         python=platform.python_version(),
         torch=version("torch"),
         seed=seed,
+        processor=processor(),
     )
+
+
+@cache
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The kind of processor, and its widest vectors, which decide how float sums are rounded.
+
+    Of the first core that Linux describes; elsewhere the architecture alone.
+    """
+    try:
+        lines = cpuinfo.read_text(errors="replace").split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.machine()
+    told = {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    features = (told.get("flags") or told.get("Features") or "").split()
+    kind = [f"{name} {told[name]}" for name in _KIND if name in told]
+    vectors = [name for name in _VECTORS if name in features][:1]
+    return ", ".join([told.get("model name", platform.machine()), *kind, *vectors])
 
 
 def _git(*arguments: str) -> str:

@@ -226,7 +226,11 @@ class LayerCount:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a number comes from: enough to reproduce it."""
+    """Where a number comes from: enough to reproduce it.
+
+    `processor` is what trained the network: another may round otherwise. Empty where a trial is
+    from before it was noted.
+    """
 
     git_sha: str
     dirty: bool
@@ -240,6 +244,7 @@ class Provenance:
     python: str
     torch: str
     seed: int
+    processor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
