@@ -215,10 +215,12 @@ def _method(result: StudyResult) -> str:
             sorted({one.compiler for one in made}),
             sorted({one.flags for one in made}),
             sorted({one.kernels for one in made}),
-            sorted({one.emulator or one.probe for one in made}),
+            sorted({f"QEMU {one.emulator}" if one.emulator else one.probe for one in made}),
             sorted({one.torch for one in made}),
+            sorted({one.processor or "a processor not noted" for one in made}),
         ]
-        named = zip(("git", "", "flags", "", "", "torch"), versions, strict=True)
+        names = ("git", "", "flags", "", "", "torch", "trained on")
+        named = zip(names, versions, strict=True)
         texts = [f"{name} {', '.join(found)}".strip() for name, found in named]
         lines.append(f"- `{board.name}`: {board.title}, {board.core}. Count: {counted}.")
         lines.append(f"- {'; '.join(texts)}.")
