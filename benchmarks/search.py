@@ -169,7 +169,8 @@ def report(whole: Run, killed: Run, kills: int, title: str, board: str) -> str:
 
 Made by `python benchmarks/search.py compare` at {source.git_sha[:7]};
 {source.compiler}, {source.kernels}, {source.probe},
-torch {source.torch}; {source.processor}; {len(os.sched_getaffinity(0))} cores, two processes, one torch thread each.
+torch {source.torch}; {source.processor};
+{len(os.sched_getaffinity(0))} cores, two processes, one torch thread each.
 
 Once through: {words.duration(whole.seconds)}, {profile.measured} measured and {profile.screened} \
 screened; {profile.per_hour(profile.measured):.0f} measured and \

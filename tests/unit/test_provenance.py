@@ -2,11 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from trials import BASELINE, PROVENANCE, measured
 
+from hil import farm_worker
 from hil.board import load_board
+from hil.build import compiler_version
+from hil.candidate import Outcome, Prepared
 from hil.provenance import processor, provenance
 from hil.trial_json import trial_from_json, trial_to_json
 
@@ -69,3 +74,20 @@ def test_a_trial_from_before_processors_were_noted_is_read() -> None:
     assert trial_from_json(fields) == trial
     del fields["provenance"]["processor"]
     assert trial_from_json(fields).provenance == replace(PROVENANCE, processor="")
+
+
+def test_on_a_farm_the_compiler_is_the_benchs_and_the_processor_the_trainers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(context: object, prepared: Prepared) -> Outcome:
+        return Outcome(prepared.trial)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(farm_worker, "measure_prepared", answer)
+    made = replace(PROVENANCE, processor="elsewhere")
+    model: Any = object()
+    context: Any = SimpleNamespace(board=load_board("m3"))
+    ticket: Any = SimpleNamespace(session="one", start=SimpleNamespace(seed=0))
+    prepared = Prepared(measured(1, BASELINE, provenance=made), model)
+    told = farm_worker._measure(context, ticket, prepared).trial.provenance
+    assert (told.processor, told.compiler) == ("elsewhere", compiler_version())
