@@ -1,8 +1,9 @@
 """The arms of a study: each method alone, every fixed recipe, and the searches over the space.
 
 A method alone or a recipe is a family of settings as a person would sweep them: a ratio or a width
-from coarse to fine, 8 or 4 bits, shorter or longer training. The space of the searches holds all of
-these settings and the order as well.
+from coarse to fine, 8 or 4 bits, shorter or longer training. The searches' space holds the same
+methods, trained as long, in any order; of ratios those in `compress.space.KEEP`, and no training
+from scratch.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from itertools import product
 
 from compress.genome import Distill, Features, Genome, Prune, Quantize, Sparsify, Stage, Teacher
 from compress.network import Original, space_of
+from compress.space import STUDENT_LENGTHS
 from hil.arm_names import FIXED, SEARCHES, Kind
 from hil.engine import Engine
 from hil.engines import open_engine
 from hil.goal import Goal
 from hil.sweep import Sweep
-from hil.warm_start import STUDENT_LENGTHS
 
 RATIOS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
 _RECIPE_RATIOS = (0.75, 0.625, 0.5, 0.375)
@@ -116,7 +117,7 @@ def _scratch(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
 
 
 def _recipe(order: str, lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
-    """The order's stages at every ratio, with 8 and 4 bits, each with the longest training.
+    """The order's stages at every ratio, with 8 and 4 bits, each with its longest training.
 
     What follows other training has 0.3 of the learning rate. Where P comes after D, both narrow
     the network by the root of the ratio. A D that comes after Q learns from the compressed network
@@ -136,7 +137,9 @@ def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> St
     if letter == "D":
         width = ratio**0.5 if "P" in order and "P" not in before else 1.0
         teacher: Teacher = "compressed" if "Q" in before else "original"
-        return Distill(teacher=teacher, width=width, epochs=epochs, rate=rate)
+        # A student in another shape trains as long as in every arm.
+        length = STUDENT_LENGTHS * epochs if width < 1.0 else epochs
+        return Distill(teacher=teacher, width=width, epochs=length, rate=rate)
     if bits == 8:
         return Quantize()
     return Quantize((4,), weight_range="mse", learn_ranges=True, epochs=epochs)

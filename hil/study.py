@@ -27,7 +27,7 @@ from hil.race import ArmBudget, Race
 from hil.start import Start
 from hil.store import Final, RunIdentity, Store
 from hil.study_floors import chosen_numbers
-from hil.study_log import adopt_original, export_log, import_log
+from hil.study_log import adopt_original, adopt_sensitivity, export_log, import_log
 from hil.study_result import StudyResult
 from hil.types import Board, Trial
 from hil.workers import result_of
@@ -90,6 +90,7 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
             break
         start = Start.prepare(settings.task, settings.board, seed, place)
         original = start.original()
+        adopt_sensitivity(settings.log, original, seed)
         identity = RunIdentity(
             settings.task, settings.board.name, seed, board_sha256(settings.board)
         )

@@ -1,7 +1,7 @@
 """The evaluations of a study as files that last, one per seed: anyone can go on from them.
 
 `seed-N.csv.gz` has every trial (`hil.store_table`), `seed-N.pt` the weights of the original network
-they all started from.
+they all started from, `seed-N.json` the sensitivity that the adaptive search was begun with.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import shutil
 from pathlib import Path
 
 from compress.errors import UserError
+from compress.network import Original
 from hil.artifacts import write_whole
 from hil.store import Store
 from hil.store_table import export_store, import_rows
+from hil.warm_start import sensitivity_file
 
 
 def adopt_original(log: Path, place: Path, seed: int) -> None:
@@ -30,6 +32,16 @@ def adopt_original(log: Path, place: Path, seed: int) -> None:
             f"{target} is another network than the logged {source}: "
             "choose another --log, or remove the study's folder to go on from the log"
         )
+
+
+def adopt_sensitivity(log: Path, original: Original, seed: int) -> None:
+    """Let searches begin with the seed's logged sensitivity; log it where it is not yet."""
+    logged, known = log / f"seed-{seed}.json", sensitivity_file(original)
+    if not logged.exists():
+        log.mkdir(parents=True, exist_ok=True)
+        write_whole(logged, known.read_bytes())
+    elif known.read_bytes() != logged.read_bytes():
+        write_whole(known, logged.read_bytes())
 
 
 def import_log(log: Path, store: Store, seed: int) -> int:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from compress.canonical import canonical
-from compress.genome import Distill, Prune, Quantize, Sparsify
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
+from compress.space import STUDENT_LENGTHS, Space
 from hil.arms import arms, settings_of
+from hil.genome_codec import parameters
+from hil.warm_start import QuickSensitivity, warm_start
 
 EPOCHS = (0.5, 1, 2)
 FIXED = [arm for arm in arms() if arm.kind != "search"]
+SPACE = Space(groups=5, layers=10, epochs=EPOCHS)
 ALLOWED = {
     "int8": {Quantize},
     "int4": {Quantize},
@@ -64,3 +68,27 @@ def test_all_six_orders_and_five_searches_are_compared() -> None:
     assert len(set(names)) == len(names)
     assert {"PQD", "PDQ", "QPD", "QDP", "DPQ", "DQP"} < set(names)
     assert sum(arm.kind == "search" for arm in arms()) == 5
+
+
+@pytest.mark.parametrize("name", ["int4", "structured", "distilled", "PQ", "PQD", "PDQ", "QPD"])
+def test_every_search_could_find_what_an_arm_sweeps(name: str) -> None:
+    for genome in settings_of(name, EPOCHS):
+        assert parameters(canonical(genome), SPACE)
+
+
+def test_every_search_could_find_what_the_adaptive_one_begins_with() -> None:
+    warm = warm_start(QuickSensitivity((0.1, 0.2, 0.0, 0.3, 0.1), (0.01,) * 10), EPOCHS[-1])
+    assert len(warm) > 20
+    for genome in warm:
+        assert parameters(genome, SPACE)
+
+
+def test_a_narrower_student_trains_as_long_in_every_arm() -> None:
+    def students(genomes: tuple[Genome, ...]) -> set[float]:
+        stages = [stage for genome in genomes for stage in genome.stages]
+        return {s.epochs for s in stages if isinstance(s, Distill) and s.width < 1.0}
+
+    longest = {STUDENT_LENGTHS * EPOCHS[-1]}
+    for name in ("distilled", "scratch", "QDP", "DPQ", "DQP"):
+        assert students(settings_of(name, EPOCHS)) == longest
+    assert students(warm_start(QuickSensitivity((0.1,) * 5, (0.1,) * 10), EPOCHS[-1])) == longest
