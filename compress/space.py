@@ -82,9 +82,16 @@ class Space:
     criteria: tuple[Criterion, ...] = get_args(Criterion)
 
 
+def kinds_of(space: Space) -> tuple[type[Stage], ...]:
+    """The kinds of stages that do anything: without groups and blocks, pruning does not."""
+    prunable = space.groups > 0 or space.blocks > 0
+    return tuple(kind for kind in _KINDS if kind is not Prune or prunable)
+
+
 def random_genome(rng: Random, space: Space) -> Genome:
     """A subset of the stages in any order, each with random parameters."""
-    stages = [_random_stage(rng, space, kind) for kind in _KINDS if rng.random() < _PRESENCE[kind]]
+    kinds = [kind for kind in kinds_of(space) if rng.random() < _PRESENCE[kind]]
+    stages = [_random_stage(rng, space, kind) for kind in kinds]
     rng.shuffle(stages)
     return canonical(Genome(tuple(stages)))
 
@@ -99,7 +106,8 @@ def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
             index = rng.randrange(len(stages))
             stages[index] = _vary(rng, space, stages[index])
         case "insert":
-            (kind,) = rng.choices(_KINDS, [_PRESENCE[kind] for kind in _KINDS])
+            kinds = kinds_of(space)
+            (kind,) = rng.choices(kinds, [_PRESENCE[kind] for kind in kinds])
             stages.insert(rng.randint(0, len(stages)), _random_stage(rng, space, kind))
         case "delete":
             del stages[rng.randrange(len(stages))]
@@ -124,6 +132,8 @@ def genes_of(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
         choices["epochs"] = (0, *space.epochs)
     if kind is Prune:
         choices["criterion"] = space.criteria
+        if space.groups == 0:
+            choices["scope"] = ("uniform",)  # only blocks can be removed
     if kind is Distill:
         longer = (STUDENT_LENGTHS * epochs for epochs in space.epochs)
         choices["epochs"] = tuple(sorted({*space.epochs, *longer}))
@@ -139,6 +149,8 @@ def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:
         center = rng.randrange(len(KEEP))
         near = [KEEP[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)]
         genes["keep"] = tuple(near) if genes["scope"] == "group" else (KEEP[center],)
+        if space.groups == 0:
+            genes["keep"] = (1.0,)
         genes["drop"] = _random_drop(rng, space)
     if kind is Quantize:
         genes["weight_bits"] = _random_bits(rng, space)
@@ -161,7 +173,7 @@ def _random_bits(rng: Random, space: Space) -> tuple[int, ...]:
 
 def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
     """One gene drawn anew; ratios and bit widths mostly move a step."""
-    if isinstance(stage, Prune) and rng.random() < 0.6:
+    if isinstance(stage, Prune) and space.groups and rng.random() < 0.6:
         return _step_keep(rng, space, stage)
     if isinstance(stage, Prune) and space.blocks and rng.random() < 0.3:
         return replace(stage, drop=_toggled(rng, space, stage.drop))

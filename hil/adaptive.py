@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from deap import tools
@@ -19,7 +20,7 @@ from compress.genome import Genome
 from compress.network import Original, space_of
 from compress.recipes import baseline
 from compress.space import Space
-from hil.acquire import Volume, choose
+from hil.acquire import Merit, Volume, WeighedMean, choose
 from hil.breed import Breeder
 from hil.engine import Proposal
 from hil.gate import Gate
@@ -35,6 +36,8 @@ _RANDOM_SHARE = 0.1  # of the variations, and of what is trained
 _PARENTS = 24
 _KEPT_GENERATIONS = 4  # how long a candidate that was not chosen may still be
 _FEWEST_TO_FIT = 8
+# After so many generations of which none could be trained, nothing is left to try.
+_MOST_BARREN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,13 @@ class LadderSearch:
         self._breeder = Breeder(space)
         self._climbing: list[list[Genome]] = []  # by age, the newest last
         self._pending: list[tuple[float, int]] = []
+        self._barren = 0  # generations since one was promoted
 
     def ask(self) -> list[Proposal]:
-        """The next rung's batch: variations to look at, or the chosen ones a rung higher."""
+        """The next rung's batch: variations to look at, or the chosen ones a rung higher.
+
+        None once many generations in a row had nothing that might keep the limits.
+        """
         # DEAP's operators draw from the global generator; see `hil.search`.
         random.seed(f"adaptive:{self.seed}:{self.asked}")
         rng = random.Random(random.random())
@@ -90,7 +97,11 @@ class LadderSearch:
             (fidelity, count), *self._pending = self._pending
             promoted = self._promoted(rng, fidelity, count)
             if promoted:
+                self._barren = 0
                 return [Proposal(genome, fidelity) for genome in promoted]
+        if self._barren == _MOST_BARREN:
+            return []
+        self._barren += 1
         (fidelity, count), *self._pending = self.ladder.in_use(self.told)
         fresh = self._variations(rng, count)
         self._climbing = [*self._climbing, fresh][-_KEPT_GENERATIONS:]
@@ -111,6 +122,8 @@ class LadderSearch:
                 continue
             mother, father = rng.sample(parents, 2)
             genomes += self._breeder.children(rng, mother.genome, father.genome)
+        for cut_off in genomes[count:]:
+            self._breeder.forget(cut_off)
         return genomes[:count]
 
     def _parents(self) -> list[Individual]:
@@ -119,22 +132,26 @@ class LadderSearch:
         return chosen
 
     def _promoted(self, rng: random.Random, fidelity: float, count: int) -> list[Genome]:
-        """Who goes on to `fidelity`: the warm start in its order, then by expected gain."""
+        """Who goes on to `fidelity`: the warm start in its order, then by expected gain.
+
+        The random share is drawn from all that analysis does not rule out, so that the gate is
+        put to the test, too. Where it lets nothing pass, what exceeds the limits least is built.
+        """
         done = {t.genome for t in self.told if t.fidelity in (fidelity, 1.0)}
         looks = self._looks(fidelity)
-        gate = Gate.calibrated(self.goal, self.told)
-        passed = [
-            look
-            for age in self._climbing
-            for genome in age
-            if genome not in done and (look := looks.get(genome)) and look.passes(gate)
-        ]
-        if any(t.fidelity == 1.0 for t in self.told):
+        gate, proven = Gate.calibrated(self.goal, self.told), Gate(self.goal)
+        climbing = [g for age in self._climbing for g in age if g in looks and g not in done]
+        possible = [looks[genome] for genome in climbing if looks[genome].passes(proven)]
+        passed = [look for look in possible if look.passes(gate)]
+        if not any(t.fidelity == 1.0 for t in self.told):
+            chosen = [genome for genome in self.warm if genome in looks][:count]
+        elif passed:
             chosen = self._best(gate, passed, looks, count - round(_RANDOM_SHARE * count))
         else:
-            chosen = [genome for genome in self.warm if genome in looks][:count]
+            nearest = sorted(possible, key=lambda look: gate.excess(look.estimate, look.genome))
+            chosen = [look.genome for look in nearest[:count]]
         newest = set(self._climbing[-1]) - set(chosen)
-        lots = [look.genome for look in passed if look.genome in newest]
+        lots = [look.genome for look in possible if look.genome in newest]
         return chosen + rng.sample(lots, min(count - len(chosen), len(lots)))
 
     def _looks(self, fidelity: float) -> dict[Genome, Look]:
@@ -151,7 +168,7 @@ class LadderSearch:
     def _best(
         self, gate: Gate, passed: list[Look], looks: dict[Genome, Look], count: int
     ) -> list[Genome]:
-        """By expected gain of the feasible front's volume, costs as ratios to the baseline's."""
+        """By expected gain, costs as ratios to the baseline's."""
         full = [
             (looks[t.genome].features, t.accuracy)
             for t in self.told
@@ -164,28 +181,37 @@ class LadderSearch:
         accuracies, spreads = guess.predict([look.features for look in passed])
         costs = np.array([look.costs(gate) for look in passed])
         chosen = choose(
-            self._volume(reference, gate, looks), accuracies, spreads, costs / reference, count
+            self._merit(reference, gate, looks), accuracies, spreads, costs / reference, count
         )
         return [passed[index].genome for index in chosen]
 
     def _reference(self) -> Floats | None:
         """Costs that ratios are to: the baseline's, or the largest measured without one."""
-        measured = [t for t in self.told if t.measurement is not None]
-        base = [t for t in measured if t.genome == baseline()] or measured
+        base = self._base()
         if not base:
             return None
         largest: Floats = np.array([_costs(t) for t in base]).max(axis=0)
         return largest
 
-    def _volume(self, reference: Floats, gate: Gate, looks: dict[Genome, Look]) -> Volume:
-        """The feasible front at its predicted costs: an error of the fit must be no gain."""
-        feasible = [t for t in self.told if t.measurement and self.goal.violation(t) == 0.0]
+    def _base(self) -> list[Trial]:
+        measured = [t for t in self.told if t.measurement is not None]
+        return [t for t in measured if t.genome == baseline()] or measured
+
+    def _merit(self, reference: Floats, gate: Gate, looks: dict[Genome, Look]) -> Merit:
+        """What is feasible, at its predicted costs: an error of the fit must be no gain."""
         points = []
-        for trial in feasible:
-            look = looks.get(trial.genome)
-            costs = np.array(look.costs(gate)) if look else _costs(trial)
-            points.append((1.0 - (trial.accuracy or 0.0), *(costs / reference)))
-        return Volume(np.array(points).reshape(-1, 4), 1.0 - self.goal.accuracy + 1e-6)
+        for trial in self.told:
+            if trial.measurement and self.goal.violation(trial) == 0.0:
+                look = looks.get(trial.genome)
+                costs = np.array(look.costs(gate)) if look else _costs(trial)
+                points.append((1.0 - (trial.accuracy or 0.0), *(costs / reference)))
+        front = np.array(points).reshape(-1, 4)
+        most_error = 1.0 - self.goal.accuracy + 1e-6
+        if self.goal.weights is None:
+            return Volume(front, most_error)
+        error = 1.0 - max(trial.accuracy or 0.0 for trial in self._base())
+        mean = WeighedMean(self.goal.weights, error, most_error)
+        return reduce(WeighedMean.with_point, front, mean)
 
 
 class Adaptive(LadderSearch):

@@ -27,6 +27,10 @@ class Breeder:
         self.known.add(key)
         return True
 
+    def forget(self, genome: Genome) -> None:
+        """It was not asked about after all, and may be another time."""
+        self.known.discard(genome.key)
+
     def random(self, rng: Random) -> Genome:
         """A random genome that is new."""
         while not self.is_new(genome := random_genome(rng, self.space)):

@@ -36,7 +36,6 @@ from hil.cli_options import (
     MaxRam,
     WeightsOption,
     energy_budget_of,
-    engine_of,
     goal_of,
 )
 from hil.engine import ENGINE_NAMES
@@ -89,7 +88,7 @@ def evolve(
     max_energy: MaxEnergy = None,
     weights: WeightsOption = None,
     energy_budget: EnergyBudgetOption = None,
-    engine: EngineOption = None,
+    engine: EngineOption = ENGINE_NAMES[0],
     farm: Annotated[
         str | None,
         typer.Option(help="Address of a farm's scheduler (hil farm), as tcp://host:8786."),
@@ -109,9 +108,8 @@ def evolve(
     floor = wanted.accuracy_floor if accuracy is None else accuracy
     asked = (max_flash, max_ram, max_latency, max_energy, weights)
     goal = goal_of(facts if limits is Limits.BOARD else without_limits(facts), floor, *asked)
-    named = engine_of(engine, goal.weights, "adaptive")
-    if named not in ENGINE_NAMES:
-        raise UserError(f"--engine {named!r}: allowed are {', '.join(ENGINE_NAMES)}")
+    if engine not in ENGINE_NAMES:
+        raise UserError(f"--engine {engine!r}: allowed are {', '.join(ENGINE_NAMES)}")
     energy = energy_budget_of(energy_budget)
     # torch takes seconds to import: only once the options are known to be good.
     from hil.evolve import Settings
@@ -120,7 +118,7 @@ def evolve(
     from hil.report import print_summary, write_report
 
     settings = Settings(
-        task, goal, folder, trials, minutes, seed, named, energy, processes=processes, farm=farm
+        task, goal, folder, trials, minutes, seed, engine, energy, processes=processes, farm=farm
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     search(settings)

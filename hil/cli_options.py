@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hil.goal import Goal, Weights, make_goal
+from hil.engine import ENGINE_NAMES
+from hil.goal import Goal, make_goal
 from hil.machine_energy import EnergyBudget, MachineMeter
 from hil.quantities import bytes_in, joules_in, microjoules_in, milliseconds_in, weights_in
 from hil.types import Board
@@ -43,9 +44,11 @@ EnergyBudgetOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    str | None,
+    str,
     typer.Option(
-        "--engine", help="How to search.", show_default="the default, or weighted with --weights"
+        "--engine",
+        help=f"How to search: {', '.join(ENGINE_NAMES)}. What --weights asks for is sought by "
+        "adaptive and weighted; the others seek the whole front.",
     ),
 ]
 
@@ -76,8 +79,3 @@ def energy_budget_of(text: str | None) -> EnergyBudget | None:
     return (
         None if text is None else EnergyBudget(joules_in("--energy-budget", text), MachineMeter())
     )
-
-
-def engine_of(named: str | None, weights: Weights | None, default: str) -> str:
-    """The engine that was named; otherwise `weighted` where there are weights, else `default`."""
-    return named or (default if weights is None else "weighted")

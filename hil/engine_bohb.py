@@ -126,14 +126,16 @@ def estimated_objectives(trial: Trial) -> tuple[float, ...] | None:
 
 
 def estimated_violation(trial: Trial, goal: Goal) -> float:
-    """Sum of the relative excesses, above 1 for a trial that was not judged.
+    """As `Goal.violation` by what is known without a board; above 1 for what was not judged.
 
     Weights and arena are less than flash and RAM will be, and little training reaches little
-    accuracy: comparable among trials of one fidelity only.
+    accuracy: comparable among trials of one fidelity only. Limits on time and energy wait until
+    there is something to count.
     """
     if trial.accuracy is None or trial.estimate is None:
         return 1.0 + trial.violation
     short = max(0.0, (goal.accuracy - trial.accuracy) / goal.accuracy)
     flash = max(0.0, trial.estimate.weight_bytes / goal.flash_bytes - 1.0)
     ram = max(0.0, trial.estimate.arena_bytes / goal.ram_bytes - 1.0)
-    return short + flash + ram
+    excess = short + flash + ram
+    return excess / (1.0 + excess)

@@ -2,12 +2,13 @@
 
 Flash, RAM, count and cycles are sums of what analysis knows, each with a coefficient that is
 fitted to what was built (least squares of relative errors, no coefficient negative). How far the
-fit is off on what it was fitted to is its margin: nothing is turned away that might fit.
+fit is off on what it was fitted to is its margin. Of what is unlike all that was built, only what
+analysis proves counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Self
@@ -19,7 +20,6 @@ from compress.genome import Genome, Quantize
 from hil.costs import cycles_of
 from hil.energy import energy_of
 from hil.goal import Goal
-from hil.pareto import front, measurement_of
 from hil.types import Estimate, Measurement, Trial
 
 # Before so many networks were built, sizes have the lower bounds of analysis, counts none.
@@ -27,8 +27,6 @@ FEWEST = 6
 # Margins in standard deviations of the relative residuals, and the least margin.
 _SPREADS = 3.0
 _LEAST_MARGIN = 0.005
-# So much better than the best accuracy measured might an untrained candidate become.
-_OPTIMISM = 0.005
 
 Terms = Callable[[Estimate, Genome], tuple[float, ...]]
 
@@ -82,10 +80,9 @@ class Prediction:
 
 
 def flash_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
-    """Weights as stored; code for each layer, for expanding, for int16, and always."""
-    spec = _scheme(genome)
-    narrow, wide = min(spec.weight_bits) < 8, max(spec.activation_bits) > 8
-    return estimate.weight_bytes, estimate.layers, float(narrow), float(wide), 1.0
+    """Weights as stored; code for each layer, for expanding, of the kernels in use, and always."""
+    kernels = map(float, kernels_of(genome))
+    return estimate.weight_bytes, estimate.layers, *kernels, 1.0
 
 
 def ram_terms(estimate: Estimate, _: Genome) -> tuple[float, ...]:
@@ -103,6 +100,12 @@ def count_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
     return *work, estimate.layers, 1.0
 
 
+def kernels_of(genome: Genome) -> tuple[bool, bool, bool]:
+    """Whether weights are expanded, and whether kernels for 8 and for 16 bits are linked."""
+    spec = _scheme(genome)
+    return min(spec.weight_bits) < 8, 8 in spec.activation_bits, 16 in spec.activation_bits
+
+
 def wide_share(genome: Genome) -> float:
     """Share of layers with 16-bit activations in the scheme that the network is lowered with."""
     bits = _scheme(genome).activation_bits
@@ -114,34 +117,39 @@ def _scheme(genome: Genome) -> Quantize:
 
 
 # No image is smaller than its weights, no RAM than the arena.
-_ALL_WEIGHTS = Fit((1.0, 0.0, 0.0, 0.0, 0.0), 0.0)
+_ALL_WEIGHTS = Fit((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0)
 _ALL_ARENA = Fit((1.0, 0.0), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Calibrated predictions of cost, and the limits and the front that they are held against."""
+    """Calibrated predictions of cost, and the limits that they are held against.
+
+    Of the networks that were built, `kernels` are those in use, `layers` the fewest and most, and
+    `smallest` the fewest MACs and bytes of weights.
+    """
 
     goal: Goal
     flash: Fit = _ALL_WEIGHTS
     ram: Fit = _ALL_ARENA
     count: Fit | None = None
     cycles: Fit | None = None
-    front: tuple[Trial, ...] = ()
+    kernels: frozenset[tuple[bool, bool, bool]] = frozenset()
+    layers: tuple[int, int] = (0, 0)
+    smallest: tuple[int, int] = (0, 0)
 
     @classmethod
     def calibrated(cls, goal: Goal, trials: Iterable[Trial]) -> Self:
         """Fitted to all estimates, at any fidelity, of genomes that were measured."""
         told = list(trials)
         built = {t.genome: t.measurement for t in told if t.measurement is not None}
-        best = front(t for t in told if goal.violation(t) == 0.0)
         pairs = [
             (t.estimate, t.genome, built[t.genome])
             for t in told
             if t.estimate is not None and t.genome in built
         ]
         if len({genome for _, genome, _ in pairs}) < FEWEST:
-            return cls(goal, front=best)
+            return cls(goal)
 
         def fit(terms: Terms, value: Callable[[Measurement], float | None]) -> Fit | None:
             known = [(terms(e, g), used) for e, g, m in pairs if (used := value(m)) is not None]
@@ -151,7 +159,17 @@ class Gate:
         ram = fit(ram_terms, lambda m: m.ram.total)
         count = fit(count_terms, lambda m: m.count)
         cycles = fit(count_terms, cycles_of)
-        return cls(goal, flash or _ALL_WEIGHTS, ram or _ALL_ARENA, count, cycles, best)
+        depths = [e.layers for e, _, _ in pairs]
+        return cls(
+            goal,
+            flash or _ALL_WEIGHTS,
+            ram or _ALL_ARENA,
+            count,
+            cycles,
+            frozenset(kernels_of(genome) for _, genome, _ in pairs),
+            (min(depths), max(depths)),
+            (min(e.macs for e, _, _ in pairs), min(e.weight_bytes for e, _, _ in pairs)),
+        )
 
     def predict(self, estimate: Estimate, genome: Genome) -> Prediction:
         """What a network of this estimate will need, with margins."""
@@ -171,36 +189,39 @@ class Gate:
         )
 
     def rejects(self, estimate: Estimate, genome: Genome) -> str:
-        """Why not even the most optimistic prediction is of use; '' where it may be."""
-        least = self.predict(estimate, genome).optimistic
-        return self._over_limit(least) or self._dominated(least)
+        """The limit that not even the most optimistic prediction keeps; '' where all may be."""
+        for unit, value, most in self._limited(self._least(estimate, genome)):
+            if value > most:
+                return f"at least {value:.4g} {unit}, limit {most:.4g}"
+        return ""
 
-    def _over_limit(self, least: Prediction) -> str:
-        cycles = least.cycles
-        energy = energy_of(self.goal.board, cycles)
-        latency_ms = None if cycles is None else 1e3 * cycles / self.goal.board.clock_hz
+    def excess(self, estimate: Estimate, genome: Genome) -> float:
+        """Sum of the shares by which the prediction, as it is, exceeds the limits."""
+        told = self._limited(self.predict(estimate, genome))
+        return sum(max(0.0, value / most - 1.0) for _, value, most in told)
+
+    def _least(self, estimate: Estimate, genome: Genome) -> Prediction:
+        """The least that may be: of what is unlike all that was built, what analysis proves.
+
+        Among that is what is smaller than all, where constant parts are all that the fit goes by.
+        """
+        fewest, most = self.layers
+        macs, weight_bytes = self.smallest
+        alike = kernels_of(genome) in self.kernels and fewest <= estimate.layers <= most
+        if alike and estimate.macs >= macs and estimate.weight_bytes >= weight_bytes:
+            return self.predict(estimate, genome).optimistic
+        return Prediction(estimate.weight_bytes, estimate.arena_bytes, None, None)
+
+    def _limited(self, told: Prediction) -> Iterator[tuple[str, float, float]]:
+        """Unit, prediction and the most allowed, where there is a limit and a prediction."""
+        energy = energy_of(self.goal.board, told.cycles)
+        latency_ms = None if told.cycles is None else 1e3 * told.cycles / self.goal.board.clock_hz
         used: tuple[tuple[str, float | None, float | None], ...] = (
-            ("bytes of flash", least.flash_bytes, self.goal.flash_bytes),
-            ("bytes of RAM", least.ram_bytes, self.goal.ram_bytes),
+            ("bytes of flash", told.flash_bytes, self.goal.flash_bytes),
+            ("bytes of RAM", told.ram_bytes, self.goal.ram_bytes),
             ("ms", latency_ms, self.goal.latency_ms),
             ("uJ", energy.microjoules if energy else None, self.goal.energy_uj),
         )
         for unit, value, most in used:
-            if value is not None and most is not None and value > most:
-                return f"at least {value:.4g} {unit}, limit {most:.4g}"
-        return ""
-
-    def _dominated(self, least: Prediction) -> str:
-        """By a network that is as accurate as anything might be."""
-        if least.count is None:
-            return ""
-        hoped = max((t.accuracy or 0.0 for t in self.front), default=0.0) + _OPTIMISM
-        for trial in self.front:
-            m = measurement_of(trial)
-            costs = (m.flash.total, m.ram.total, m.count)
-            mine = (least.flash_bytes, least.ram_bytes, least.count)
-            if (trial.accuracy or 0.0) >= min(hoped, 1.0) and all(
-                theirs <= own for theirs, own in zip(costs, mine, strict=True)
-            ):
-                return f"trial {trial.number} is as accurate and smaller"
-        return ""
+            if value is not None and most is not None:
+                yield unit, value, most

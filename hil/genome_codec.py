@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from compress.canonical import canonical
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
-from compress.space import KEEP, LAYER_BITS, UNIFORM_BITS, Space, genes_of
+from compress.space import KEEP, LAYER_BITS, UNIFORM_BITS, Space, genes_of, kinds_of
 
 _KINDS: dict[str, type[Stage]] = {
     "prune": Prune,
@@ -79,7 +79,8 @@ def parameters(genome: Genome, space: Space) -> dict[str, int]:
 
 def _chosen(choose: _Choose, space: Space) -> Genome:
     """The genome made of what `choose` answers to a parameter's name and its choices."""
-    kinds = [kind for kind in _KINDS if kind == "quantize" or choose(kind, (False, True))]
+    possible = [kind for kind, stage in _KINDS.items() if stage in kinds_of(space)]
+    kinds = [kind for kind in possible if kind == "quantize" or choose(kind, (False, True))]
     if len(kinds) > 1:
         orders = [" ".join(order) for order in permutations(kinds)]
         kinds = choose(_order(kinds), orders).split()
@@ -101,7 +102,8 @@ def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
         genes[gene] = choose(name, distinct) if len(distinct) > 1 else distinct[0]
     if kind == "prune":
         parts = range(space.groups) if genes["scope"] == "group" else ("all",)
-        genes["keep"] = tuple(choose(f"prune.keep {part}", KEEP) for part in parts)
+        ratios = KEEP if space.groups else KEEP[-1:]
+        genes["keep"] = tuple(choose(f"prune.keep {part}", ratios) for part in parts)
         genes["drop"] = _drop(choose, space)
     if kind == "quantize":
         genes["weight_bits"] = _weight_bits(choose, space)

@@ -28,6 +28,16 @@ class Weights:
     latency: float = 1.0
     energy: float = 0.0
 
+    def mean(self, flash: float, ram: float, work: float, lost_points: float) -> float:
+        """Weighted mean of ratios to the baseline's flash, RAM and work, and the points lost.
+
+        On one board energy follows time (docs/decisions/0022): both weigh the ratio of the work.
+        """
+        pairs = ((self.flash, flash), (self.ram, ram), (self.latency + self.energy, work))
+        total = sum(weight for weight, _ in pairs)
+        weighed = sum(weight * ratio for weight, ratio in pairs)
+        return (weighed + self.accuracy * lost_points) / (total or 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -51,32 +61,32 @@ class Goal:
         return cls(board, accuracy, board.flash_limit_bytes, board.ram_limit_bytes)
 
     def violation(self, trial: Trial) -> float:
-        """Sum of the relative excesses; 0 for a feasible trial, above 1 for one not measured."""
+        """How far it is off: 0 for a feasible trial, below 1 for one that was measured.
+
+        The sum s of the relative excesses as s / (1 + s), so that what could not be built is always
+        further off than what could.
+        """
         if trial.measurement is None or trial.accuracy is None:
             return 1.0 + trial.violation
         costs = costs_of(trial.measurement, self.board)
         excess = sum(max(0.0, used / most - 1.0) for used, most in self._limited(costs))
         missing = max(0.0, self.accuracy - trial.accuracy)
-        return excess + (missing / self.accuracy if missing else 0.0)
+        excess += missing / self.accuracy if missing else 0.0
+        return excess / (1.0 + excess)
 
     def weighed(self, trial: Trial, baseline: Trial) -> float:
         """Weighted mean of the cost ratios to the int8 `baseline`; smaller is better.
 
-        On one board energy follows time (docs/decisions/0022), so that both weigh the ratio of
-        the cycles, or of the instructions where nothing else was counted. Raises ValueError for
+        Work is cycles, or instructions where nothing else was counted. Raises ValueError for
         trials that were not measured.
         """
-        weights = self.weights or Weights()
         mine, theirs = measurement_of(trial), measurement_of(baseline)
-        ratios = (
-            (weights.flash, mine.flash.total / theirs.flash.total),
-            (weights.ram, mine.ram.total / theirs.ram.total),
-            (weights.latency + weights.energy, _work(mine) / _work(theirs)),
+        return (self.weights or Weights()).mean(
+            mine.flash.total / theirs.flash.total,
+            mine.ram.total / theirs.ram.total,
+            _work(mine) / _work(theirs),
+            100 * ((baseline.accuracy or 0.0) - (trial.accuracy or 0.0)),
         )
-        lost_points = 100 * ((baseline.accuracy or 0.0) - (trial.accuracy or 0.0))
-        weighed = sum(weight * ratio for weight, ratio in ratios)
-        total = sum(weight for weight, _ in ratios)
-        return (weighed + weights.accuracy * lost_points) / (total or 1.0)
 
     def best(self, trials: Iterable[Trial], baseline: Trial | None) -> Trial | None:
         """The one to choose of the `trials` that keep every limit; None if none does.

@@ -15,7 +15,7 @@ from hil.genome_codec import parameters, suggest
 
 spaces = st.builds(
     Space,
-    groups=st.integers(1, 4),
+    groups=st.integers(0, 4),
     layers=st.integers(1, 5),
     epochs=st.sampled_from([(1, 2), (3,), (2, 4)]),
     blocks=st.integers(0, 3),

@@ -48,6 +48,20 @@ def test_random_genomes_and_their_offspring_are_well_formed(seed: int) -> None:
 
 
 @settings(deadline=None)
+@given(seeds, st.integers(0, 2))
+def test_a_network_without_groups_has_a_space_too(seed: int, blocks: int) -> None:
+    """A single convolution, or blocks that can only go as a whole."""
+    rng, space = Random(seed), Space(groups=0, layers=1, epochs=(1, 2), blocks=blocks)
+    first, second = random_genome(rng, space), random_genome(rng, space)
+    walked = [first, second, *crossover(rng, first, second)]
+    for _ in range(10):
+        walked.append(mutate(rng, space, walked[-1]))
+    prunes = [s for genome in walked for s in genome.stages if isinstance(s, Prune)]
+    assert all(stage.keep == (1.0,) for stage in prunes)
+    assert blocks or not prunes
+
+
+@settings(deadline=None)
 @given(seeds)
 def test_the_seed_fixes_every_variation(seed: int) -> None:
     def walk() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from trials import infeasible
 
 from compress.genome import Genome, Prune, Quantize
 from compress.recipes import baseline
-from hil.acquire import Volume, choose
+from hil.acquire import Volume, WeighedMean, choose, expected_gain
 from hil.adaptive import LadderSearch
 from hil.engine import Proposal
+from hil.gate import Gate
+from hil.goal import Weights
 from hil.ladder import Ladder
 from hil.surrogate import Surrogate, features
 from hil.types import Estimate, Trial
@@ -91,12 +94,86 @@ def test_it_goes_on_where_nothing_can_be_built() -> None:
         engine.tell([infeasible(i, p.genome, fidelity=0.0) for i, p in enumerate(batch)])
 
 
+def test_it_ends_where_analysis_proves_that_nothing_fits() -> None:
+    """Screening costs no trial of the budget: it would go on for as long as there is time."""
+    goal = replace(GOAL, flash_bytes=1)
+    engine, number = LadderSearch(SPACE, goal, 0, [baseline()], SMALL), 0
+    while batch := engine.ask():
+        engine.tell([answer(number + i, one) for i, one in enumerate(batch)])
+        number += len(batch)
+        assert number < 1_000
+    assert number > 240
+
+
+def test_where_the_gate_lets_nothing_pass_the_nearest_are_built() -> None:
+    """A limit that no network keeps, but that analysis cannot rule out."""
+    goal = replace(GOAL, flash_bytes=20_000)
+    trials = search(LadderSearch(SPACE, goal, 0, ladder=SMALL), 12)
+    full = [t for t in trials if t.fidelity == 1.0]
+    assert len(full) == 36
+    assert all(goal.violation(t) > 0 for t in full)
+
+    def flash(some: list[Trial]) -> float:
+        return fmean(t.measurement.flash.total for t in some if t.measurement)
+
+    assert flash(full[6:]) < flash(full[:6]) - 2_000
+
+
+def test_the_gate_is_put_to_the_test_by_what_it_turns_away() -> None:
+    goal = replace(GOAL, flash_bytes=36_000)
+    engine = LadderSearch(SPACE, goal, 0, ladder=Ladder((0.0, 1.0), (24, 10)))
+    turned_away = 0
+    told: list[Trial] = []
+    for _ in range(12):
+        batch = engine.ask()
+        gate = Gate.calibrated(goal, told)
+        estimates = {t.genome: t.estimate for t in told}
+        for one in batch:
+            if one.fidelity == 1.0 and (known := estimates[one.genome]):
+                turned_away += bool(gate.rejects(known, one.genome))
+        trials = [answer(len(told) + i, one) for i, one in enumerate(batch)]
+        engine.tell(trials)
+        told += trials
+    full = sum(t.fidelity == 1.0 for t in told)
+    assert 0 < turned_away < full / 2
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_what_was_cut_off_does_not_confuse_it(cut: int) -> None:
+    def run() -> list[Trial]:
+        engine, trials = LadderSearch(SPACE, GOAL, 2, ladder=SMALL), list[Trial]()
+        for batch in range(8):
+            asked = engine.ask()
+            tried = asked[: len(asked) // 2] if batch == cut else asked
+            told = [answer(len(trials) + i + 1, one) for i, one in enumerate(tried)]
+            engine.tell(told)
+            trials += told
+        return trials
+
+    trials = run()
+    assert [t.genome for t in trials] == [t.genome for t in run()]
+    asked = [(t.genome.key, t.fidelity) for t in trials]
+    assert len(set(asked)) == len(asked)
+    assert sum(t.fidelity == 1.0 for t in trials) > 15
+
+
 def test_a_short_rung_takes_the_best_of_the_rung_below() -> None:
     ladder = Ladder((0.0, 0.25, 1.0), (24, 12, 6))
     trials = search(LadderSearch(SPACE, GOAL, 0, ladder=ladder), 6)
     assert [t.fidelity for t in trials] == ([0.0] * 24 + [0.25] * 12 + [1.0] * 6) * 2
     short = {t.genome for t in trials if t.fidelity == 0.25}
     assert {t.genome for t in trials if t.fidelity == 1.0} <= short
+
+
+def test_a_weighted_gain_is_what_undercuts_the_best() -> None:
+    mean = WeighedMean(Weights(accuracy=0.1, flash=1, ram=1, latency=2), error=0.05, most_error=0.1)
+    first = np.array([0.06, 0.8, 0.8, 0.4])  # a mean of 0.6, and a point lost for 0.1 / 4
+    assert mean.gain(first) == pytest.approx(1.1 - 0.625)
+    better = mean.with_point(first)
+    assert better.best == pytest.approx(0.625)
+    assert better.gain(np.array([0.05, 0.8, 0.8, 0.4])) == pytest.approx(0.025)
+    assert better.gain(np.array([0.11, 0.1, 0.1, 0.1])) == 0.0
+    assert better.with_point(np.array([0.05, 1.0, 1.0, 1.0])).best == better.best
 
 
 def test_gain_is_the_volume_that_only_the_new_point_covers() -> None:
@@ -119,7 +196,7 @@ def test_the_lazy_choice_is_the_greedy_one() -> None:
     current = volume
     for _ in range(6):
         left = [i for i in range(15) if i not in greedy]
-        gains = {i: current.expected_gain(accuracies[i], spreads[i], costs[i]) for i in left}
+        gains = {i: expected_gain(current, accuracies[i], spreads[i], costs[i]) for i in left}
         best = max(left, key=lambda i: (gains[i], accuracies[i], -i))
         greedy.append(best)
         current = current.with_point(np.array((1 - accuracies[best], *costs[best])))

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from trials import measured
+from trials import infeasible, measured
 
 from compress.genome import Genome, Prune
 from compress.recipes import baseline
@@ -87,7 +87,12 @@ def test_constraint_domination(
 
 def test_violation_adds_relative_excesses() -> None:
     trial = measured(0, baseline(), accuracy=0.81, flash=90_000, ram=25_000, count=1)
-    assert GOAL.violation(trial) == pytest.approx(0.1 + 0.5 + 0.25)
+    assert GOAL.violation(trial) == pytest.approx(0.85 / 1.85)
+
+
+def test_what_could_not_be_built_is_further_off_than_anything_that_was() -> None:
+    huge = measured(0, baseline(), accuracy=0.01, flash=10**9, ram=10**9, count=1)
+    assert 0.99 < GOAL.violation(huge) < 1.0 < GOAL.violation(infeasible(1, baseline()))
 
 
 def test_growth_of_the_front_is_relative_and_never_negative() -> None:
