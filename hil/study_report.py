@@ -196,7 +196,8 @@ def _method(result: StudyResult) -> str:
         f"and count to int8 from 0 to {WORST_RATIO:g}, as shares of that box; what lies beyond it "
         "counts nothing. Bands go from the least to the most.",
         f"- Arms whose trials do not depend on each other (random search, the sweeps of fixed "
-        f"arms) are replayed in {REPLAYS} random orders of their log in each seed, which has the "
+        f"arms) are replayed in {REPLAYS} random orders of their log in each seed (random search's "
+        "first, int8, stays first), which has the "
         "distribution of new runs as far as order goes; the networks are the same ones, so that "
         "this adds no seeds, and the tests count each seed once. Searches that learn are real "
         "runs only.",
