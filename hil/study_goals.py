@@ -8,16 +8,16 @@ from statistics import fmean
 from typing import Literal
 
 from hil import words
+from hil.arm_names import FIXED
 from hil.study_floors import (
     Choice,
     Cost,
     aims,
-    arm_names,
-    chosen_numbers,
     kinds,
     ratios_to,
     references,
 )
+from hil.study_gaps import left_out, unfinished
 from hil.study_result import StudyResult
 from hil.study_stats import LEAST_SEEDS, by_seed, holm, mean_and_spread, p_below, smallest_p
 from hil.study_volume import Curves
@@ -105,6 +105,13 @@ def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
         for seed, other in best.items()
     )
     numbers = f"in {len(good)} of {words.number_of(len(best), 'seed')}: {each}"
+    missing = [arm for arm in left_out(result) if arm in FIXED]
+    if missing:
+        return Judged(goal, "not decided", f"{numbers}; without {', '.join(missing)}")
+    if len(best) < LEAST_SEEDS:
+        return Judged(
+            goal, "not decided", f"{numbers}; too few for every seed: at least {LEAST_SEEDS}"
+        )
     return Judged(goal, _verdict(len(good) == len(best)), numbers)
 
 
@@ -151,33 +158,6 @@ def p_above(
         theirs = curves[arm].at_count(measurements)
         found[arm] = p_below([theirs[s] - mine[s] for s in sorted(mine.keys() & theirs.keys())])
     return found
-
-
-def gaps(result: StudyResult) -> list[str]:
-    """What keeps a study from being complete, in words; nothing if it is."""
-    int8, begun = references(result), {(t.arm, t.seed) for t in result.traces if t.trials}
-    found = [f"seed {seed} has no int8 network" for seed in result.seeds if seed not in int8]
-    for arm in arm_names(result):
-        without = [str(seed) for seed in result.seeds if (arm, seed) not in begun]
-        if without:
-            found.append(f"{arm} has no trials in seed {', '.join(without)}")
-    found += unfinished(result)
-    untested = sum(
-        len(numbers - result.finals.get(seed, {}).keys() - result.lost.get(seed, frozenset()))
-        for seed, numbers in chosen_numbers(result).items()
-    )
-    if untested:
-        found.append(f"{words.number_of(untested, 'chosen network')} not run on the test split")
-    return found
-
-
-def unfinished(result: StudyResult) -> list[str]:
-    """The arms that still have something to try, in words."""
-    return [
-        f"{trace.arm}, seed {trace.seed}, is not finished ({trace.measured} measured)"
-        for trace in result.traces
-        if not trace.finished
-    ]
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

@@ -12,7 +12,8 @@ from hil import words
 from hil.plots import write_png
 from hil.study_csv import write_csv
 from hil.study_floors import FLOORS_POINTS, aims, arm_names, choices, drop_on_test, references
-from hil.study_goals import Judged, gaps, judge, p_text, too_few
+from hil.study_gaps import gaps, left_out
+from hil.study_goals import Judged, judge, p_text, too_few
 from hil.study_orders import orders_won
 from hil.study_plots import floors_figure, hypervolume_figure, orders_figure
 from hil.study_result import StudyResult
@@ -27,11 +28,12 @@ _MOST_GAPS = 6
 def write_study(result: StudyResult, folder: Path, command: str) -> Path:
     """Write study-TASK-BOARD.md, its three pictures and its traces into `folder`.
 
+    A study of some arms has their names in its own: it does not replace that of all arms.
     `command` is what made it, as the reader may type it. A study that is not complete is written
     as far as it goes and labeled partial. Returns the path of the Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"study-{result.task}-{result.board.name}"
+    name = _name(result)
     chosen, grown = choices(result), curves(result)
     orders = orders_won(result, chosen)
     write_png(hypervolume_figure(result, grown), folder / f"{name}-hypervolume.png")
@@ -119,6 +121,11 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
             )
         },
     }
+
+
+def _name(result: StudyResult) -> str:
+    arms = arm_names(result) if left_out(result) else ()
+    return "-".join(["study", result.task, result.board.name, *arms])
 
 
 def _partial(missing: Sequence[str]) -> str:
