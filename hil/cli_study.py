@@ -37,7 +37,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         epochs: Annotated[
             float,
             typer.Option(min=0.0, help="Training that an arm may use per seed, in fine-tunings."),
-        ] = 300.0,
+        ] = 120.0,
         minutes: Annotated[
             float, typer.Option(min=0.0, help="Stop after this; the same call goes on.")
         ] = 360.0,

@@ -48,7 +48,7 @@ def test_a_study_of_some_arms_has_a_name_and_a_command_of_its_own(
     assert whole.read_text() == "the study of all arms"
     text = (tmp_path / "study-digits-m4-int8-adaptive.md").read_text("utf-8")
     assert (
-        "`hil study --task digits --board m4 --seeds 1 --measurements 200 --epochs 300 "
+        "`hil study --task digits --board m4 --seeds 1 --measurements 200 --epochs 120 "
         "--arms int8,adaptive`"
     ) in text
     for kind in ("hypervolume.png", "floors.png", "orders.png", "traces.csv.gz"):
