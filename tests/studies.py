@@ -66,8 +66,9 @@ def trace(
     *trials: Trial,
     seed: int = 0,
     kind: Kind = "search",
+    **changes: Any,
 ) -> ArmTrace:
-    return ArmTrace(arm, kind, seed, trials)
+    return ArmTrace(arm, kind, seed, trials, **changes)
 
 
 def large_study(seeds: int = 6, steps: int = 60) -> StudyResult:

@@ -144,7 +144,7 @@ def test_a_whole_study_is_written_with_its_pictures(written: Path) -> None:
 def test_every_row_of_a_table_has_the_cells_of_its_head(written: Path) -> None:
     blocks = written.read_text("utf-8").split("\n\n")
     tables = [block.strip().splitlines() for block in blocks if block.strip().startswith("|")]
-    assert len(tables) == 6
+    assert len(tables) == 7
     for lines in tables:
         assert len({line.count("|") for line in lines}) == 1
 
@@ -168,7 +168,7 @@ def test_the_traces_are_all_in_the_raw_figures(written: Path) -> None:
 def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
     result = study(
         trace("int8", int8(), kind="single"),
-        replace(trace("adaptive", network(2, 0.9, 0.5, 0.5, 0.5)), finished=False),
+        replace(trace("adaptive", network(2, 0.9, 0.5, 0.5, 0.5)), ended=None),
         trace("adaptive", network(2, 0.7), seed=1),
         trace("tpe"),
     )
