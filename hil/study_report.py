@@ -62,6 +62,8 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         about_p(result),
         f"{p_table(result, chosen)}\n",
         "## Hypervolume\n",
+        "After so many measurements, if any seed of the arm came so far, and where it ended; a "
+        "seed that ended before the others counts as it ended.\n",
         f"{volume_table(result, grown)}\n",
         "## Which orders won\n",
         "Initials of prune, sparsify, quantize, distill, in the order applied. “Won” counts the "

@@ -51,7 +51,7 @@ class ArmTrace:
     @property
     def epochs(self) -> float:
         """How many it trained, screening included; what other arms trained before it counts."""
-        return sum(trial.genome.epochs * trial.fidelity for trial in self.trials)
+        return sum(trial.epochs for trial in self.trials)
 
     @property
     def warm_measured(self) -> int:

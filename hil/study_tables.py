@@ -11,7 +11,7 @@ from hil.arm_names import title
 from hil.study_floors import FLOORS_POINTS, WEIGHTED, Aim, Choice, aims, drop_on_test, kinds
 from hil.study_floors import choices as all_choices
 from hil.study_goals import ADAPTIVE, GOAL_FLOOR_POINTS, between, p_above, p_text, spread
-from hil.study_orders import Orders, most_frequent
+from hil.study_orders import Orders, grouped
 from hil.study_result import Ending, StudyResult
 from hil.study_stats import by_seed, holm, mean_and_spread, p_below_int8, p_smaller
 from hil.study_volume import Curves
@@ -106,17 +106,27 @@ def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
 
 
 def volume_table(result: StudyResult, curves: Mapping[str, Curves]) -> str:
-    """Hypervolume at parts of the most measured, and whether the adaptive arm's is above."""
+    """Hypervolume at parts of the most measured and at each arm's end; is the adaptive arm's above?
+
+    Nothing stands under a count that no seed of an arm came to.
+    """
     most = result.most_measured
-    counts = sorted({max(1, most // part) for part in (8, 4, 2, 1)})
+    counts = sorted({max(1, most // part) for part in (16, 8, 4, 2)})
     others = [arm for arm in curves if arm != ADAPTIVE]
     above = _pairs(p_above(curves, others, most)) if ADAPTIVE in curves else {}
-    titles = ["arm", *(f"at {count}" for count in counts), f"p, adaptive above at {most}"]
+    titles = [
+        "arm",
+        *(f"at {count}" for count in counts),
+        "at its end",
+        "p, adaptive above at the ends",
+    ]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
     for arm, found in curves.items():
-        cells = [spread(list(found.at_count(count).values()), 4) for count in counts]
+        ends = [trace.measured for trace in result.traces if trace.arm == arm]
+        cells = [_volume(found, count) if count <= max(ends) else "" for count in counts]
+        end = f"{_volume(found, most)} at {between(ends)}"
         name = f"{_name(arm)} (replayed)" if found.replayed else _name(arm)
-        lines.append(_line([name, *cells, above.get(arm, "")]))
+        lines.append(_line([name, *cells, end, above.get(arm, "")]))
     return "\n".join(lines)
 
 
@@ -127,14 +137,19 @@ def orders_table(orders: Sequence[Orders]) -> str:
         floor = f"-{one.floor_points:g}"
         titles += [f"{floor}: won", "adaptive", "of the fronts"]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
-    for name in most_frequent(orders, _MOST_ORDERS):
-        cells = [name]
+    for row, names in grouped(orders, _MOST_ORDERS).items():
+        cells = [row]
         for one in orders:
-            share = one.front[name] / max(1, one.front.total())
-            own = one.won.get(ADAPTIVE)
-            cells += [str(one.all_won[name]), str(own[name] if own else 0), f"{100 * share:.0f} %"]
+            own = one.won.get(ADAPTIVE, Counter[str]())
+            share = sum(one.front[name] for name in names) / max(1, one.front.total())
+            won = (sum(counts[name] for name in names) for counts in (one.all_won, own))
+            cells += [*map(str, won), f"{100 * share:.0f} %"]
         lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def _volume(found: Curves, count: int) -> str:
+    return spread(list(found.at_count(count).values()), 4)
 
 
 def _mean_and_range(values: Sequence[float]) -> str:

@@ -104,7 +104,7 @@ def orders(trace: ArmTrace, replays: int = REPLAYS) -> list[npt.NDArray[np.intp]
 
 def epoch_grid(result: StudyResult) -> Floats:
     """Epochs at which `Curves.by_epochs` is known, from 0 to the most that an arm has used."""
-    most = max((sum(t.epochs for t in trace.trials) for trace in result.traces), default=0.0)
+    most = max((trace.epochs for trace in result.traces), default=0.0)
     return np.linspace(0.0, max(most, 1.0), _GRID)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from studies import int8, network, study, trace
 
-from compress.genome import Genome, Quantize
 from hil import words
 from hil.study_floors import choices
 from hil.study_goals import judge
@@ -20,9 +19,8 @@ from hil.types import Trial
 
 
 def trained(number: int, epochs: float, **changes: Any) -> Trial:
-    """A network of a genome that trains so long."""
-    genome = Genome((Quantize(epochs=epochs, rate=number),))
-    return replace(network(number, 0.9, genome=genome), **changes)
+    """A network that trained so long."""
+    return replace(network(number, 0.9), epochs=epochs, **changes)
 
 
 def rows(table: str) -> list[list[str]]:
@@ -30,11 +28,12 @@ def rows(table: str) -> list[list[str]]:
 
 
 def test_each_arm_tells_what_it_used_and_what_ended_it() -> None:
-    looked_at = trained(2, 8.0, fidelity=0.25, state="screened", measurement=None)
+    untrained = replace(int8(), epochs=0.0)
+    looked_at = trained(2, 2.0, fidelity=0.25, state="screened", measurement=None)
     too_large = trained(3, 2.0, state="infeasible", measurement=None)
     result = study(
-        trace("int8", int8(), kind="single"),
-        trace("int8", int8(), kind="single", seed=1),
+        trace("int8", untrained, kind="single"),
+        trace("int8", untrained, kind="single", seed=1),
         trace("adaptive", looked_at, too_large, trained(4, 3.0), ended="epochs"),
         trace("adaptive", trained(4, 1.0), trained(5, 1.0), seed=1, ended="epochs"),
         trace("tpe", trained(6, 1.5), ended="measurements"),
@@ -42,7 +41,7 @@ def test_each_arm_tells_what_it_used_and_what_ended_it() -> None:
     )
     base, adaptive, tpe = rows(use_table(result))
     assert base == ["int8 only", "1", "0", "0", "all settings tried"]
-    # 8 epochs at a quarter, 2 for what did not fit, 3; or 1 and 1.
+    # 2 epochs of screening, 2 for what did not fit, 3; or 1 and 1.
     assert adaptive[1:4] == ["1.5 (1 to 2)", "0.5 (0 to 1)", "4.5 (2 to 7)"]
     assert adaptive[4] == "epochs used up"
     assert tpe[1:4] == ["0.5 (0 to 1)", "0", "0.75 (0 to 1.5)"]
