@@ -24,6 +24,7 @@ SEARCHES: dict[str, str] = {
     "bohb": "BOHB (TPE and Hyperband)",
     "nsga2": "NSGA-II, plain",
 }
+NAMES = (*FIXED, *SEARCHES)
 
 
 def title(name: str) -> str:

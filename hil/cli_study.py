@@ -13,6 +13,7 @@ from rich.text import Text
 
 from compress.errors import UserError
 from compress.tasks import TASK_NAMES, get_task
+from hil.arm_names import NAMES
 from hil.board import board_names, load_board
 
 RESULTS = Path("docs/results")
@@ -36,12 +37,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         epochs: Annotated[
             float,
             typer.Option(min=0.0, help="Training that an arm may use per seed, in fine-tunings."),
-        ] = 300.0,
+        ] = 120.0,
         minutes: Annotated[
             float, typer.Option(min=0.0, help="Stop after this; the same call goes on.")
         ] = 360.0,
         arms: Annotated[
-            str | None, typer.Option(help="Some arms, by comma.", show_default="all")
+            str | None,
+            typer.Option(help="Some of them, by comma; a report of its own.", show_default="all"),
         ] = None,
         results: Annotated[
             Path, typer.Option(help="Where the report and the log of evaluations go.")
@@ -51,7 +53,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         ] = False,
     ) -> None:
         """Compare all ways to compress TASK on BOARD; go on where an earlier call stopped."""
-        wanted, facts = get_task(task), load_board(board)
+        wanted, facts, names = get_task(task), load_board(board), chosen_arms(arms)
         # torch takes seconds to import: only once the options are known to be good.
         from hil.arms import arms as all_arms
         from hil.progress import Line
@@ -62,18 +64,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.targets import check_reachable
 
         check_reachable(facts)
-        known = {arm.name: arm for arm in all_arms()}
-        names = tuple(known) if arms is None else tuple(arms.split(","))
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise UserError(f"--arms {unknown[0]!r}: allowed are {', '.join(known)}")
         settings = StudySettings(
             task=task,
             board=facts,
             folder=runs / f"study-{task}-{board}",
             log=results / f"study-{task}-{board}",
             seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
-            arms=tuple(known[name] for name in names),
+            arms=tuple(arm for arm in all_arms() if arm.name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
             minutes=minutes,
         )
@@ -81,6 +78,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             f"hil study --task {task} --board {board} --seeds {seeds} "
             f"--measurements {measurements} --epochs {epochs:g}"
         )
+        if names != NAMES:
+            command += f" --arms {','.join(names)}"
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         line = Line()
         try:
@@ -98,3 +97,17 @@ def register(app: typer.Typer, runs: Path) -> None:
             print(json.dumps(study_to_json(result)))
         else:
             Console().print(Text(f"report: {page}"), soft_wrap=True)
+
+
+def chosen_arms(wanted: str | None) -> tuple[str, ...]:
+    """The arms named in `wanted`, by comma, in the order of all; all where it is None.
+
+    Raises UserError for one that there is not.
+    """
+    if wanted is None:
+        return NAMES
+    asked = wanted.split(",")
+    unknown = [name for name in asked if name not in NAMES]
+    if unknown:
+        raise UserError(f"--arms {unknown[0]!r}: allowed are {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in asked)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from compress.genome import Genome
 from hil.types import Trial
@@ -50,3 +50,10 @@ class Engine(Protocol):
     def tell(self, trials: Sequence[Trial]) -> None:
         """The trials of the batch asked last, in its order; those that a budget cut off miss."""
         ...
+
+
+@runtime_checkable
+class WarmStarted(Protocol):
+    """An engine that begins with genomes of its own, before it has learned anything."""
+
+    warm: tuple[Genome, ...]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hil.arms import Arm
-from hil.engine import Engine, Proposal
-from hil.study_result import ArmTrace
+from hil.engine import Engine, Proposal, WarmStarted
+from hil.study_result import ArmTrace, Ending
 from hil.types import Trial
 
 # What screening a candidate without training counts, of one trained in full: about its time.
@@ -34,6 +34,7 @@ class Race:
         self.told: list[Trial] = []
         self.over = False
         self.reached = 0.0
+        self._used_up: Ending | None = None
         self._engine = engine
         self._left = budget.measurements
         self._epochs_left = budget.epochs
@@ -61,16 +62,30 @@ class Race:
 
     def trace(self, seed: int) -> ArmTrace:
         """What it was told so far."""
-        return ArmTrace(self.arm.name, self.arm.kind, seed, tuple(self.told), self.over)
+        engine, ended = self._engine, self._used_up or "settings"
+        warm = engine.warm if isinstance(engine, WarmStarted) else ()
+        return ArmTrace(
+            self.arm.name,
+            self.arm.kind,
+            seed,
+            tuple(self.told),
+            ended if self.over else None,
+            frozenset(genome.key for genome in warm),
+        )
 
     def _within_budget(self, batch: list[Proposal]) -> list[Proposal]:
         """As much of the batch as the budget has left, in its order; screening alone is no use."""
-        if self._left == 0:
+        if batch and self._left == 0:
+            self._used_up = "measurements"
+        if self._used_up:
             return []
         for length, proposal in enumerate(batch):
             full = proposal.fidelity == 1.0
-            if self._epochs_left < proposal.epochs or (full and self._left == 0):
-                self._left = 0
+            if full and self._left == 0:
+                self._used_up = "measurements"
+            elif self._epochs_left < proposal.epochs:
+                self._used_up = "epochs"
+            if self._used_up:
                 return batch[:length]
             self._epochs_left -= proposal.epochs
             self._left -= full

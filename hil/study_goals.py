@@ -8,16 +8,16 @@ from statistics import fmean
 from typing import Literal
 
 from hil import words
+from hil.arm_names import FIXED
 from hil.study_floors import (
     Choice,
     Cost,
     aims,
-    arm_names,
-    chosen_numbers,
     kinds,
     ratios_to,
     references,
 )
+from hil.study_gaps import left_out, unfinished
 from hil.study_result import StudyResult
 from hil.study_stats import LEAST_SEEDS, by_seed, holm, mean_and_spread, p_below, smallest_p
 from hil.study_volume import Curves
@@ -68,17 +68,25 @@ def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> Judged:
         return Judged(goal, "not decided", f"not known on {result.board.name}")
     if not mine:
         return Judged(goal, "not decided", f"arm {ADAPTIVE} has no trials")
-    ratios = [mine[seed].ratio for seed in sorted(mine)]
-    int8 = references(result)
-    at_once = [
-        ratios_to(choice.trial, int8[seed], result.board)[cost] if choice.trial else 1.0
-        for seed, choice in by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, "weighted").items()
-    ]
-    numbers = (
-        f"{spread(ratios)} (by seed {listed(ratios)}); "
-        f"{words.times(fmean(at_once))} in the networks of the best weighted mean"
+    chosen = [mine[seed] for seed in sorted(mine)]
+    ratios = [choice.ratio for choice in chosen]
+    whole = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, "weighted").values()
+    numbers = f"in the networks smallest in it {spread(ratios)} (by seed {listed(ratios)})"
+    if cost == "model flash":
+        numbers += f", their image flash {words.times(_mean_ratio(result, chosen, 'image flash'))}"
+    numbers += (
+        f"; in those of the best weighted mean {words.times(_mean_ratio(result, whole, cost))}"
     )
     return Judged(goal, _verdict(fmean(ratios) <= GOAL_RATIO), numbers)
+
+
+def _mean_ratio(result: StudyResult, chosen: Iterable[Choice], cost: Cost) -> float:
+    """Of any cost of the networks that were chosen for one; 1 where int8 stands in."""
+    int8 = references(result)
+    return fmean(
+        ratios_to(one.trial, int8[one.seed], result.board)[cost] if one.trial else 1.0
+        for one in chosen
+    )
 
 
 def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
@@ -105,6 +113,13 @@ def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
         for seed, other in best.items()
     )
     numbers = f"in {len(good)} of {words.number_of(len(best), 'seed')}: {each}"
+    missing = [arm for arm in left_out(result) if arm in FIXED]
+    if missing:
+        return Judged(goal, "not decided", f"{numbers}; without {', '.join(missing)}")
+    if len(best) < LEAST_SEEDS:
+        return Judged(
+            goal, "not decided", f"{numbers}; too few for every seed: at least {LEAST_SEEDS}"
+        )
     return Judged(goal, _verdict(len(good) == len(best)), numbers)
 
 
@@ -126,7 +141,7 @@ def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
         seeds = mine.keys() & theirs.keys()
         more = fmean(mine[seed] - theirs[seed] for seed in seeds) if seeds else 0.0
         each.append(f"{arm} {more:+.4f} ({_p(p_values[arm])}, Holm {_p(adjusted[arm])})")
-    ends = ", ".join(f"{arm} {_measured(result, arm)}" for arm in (ADAPTIVE, *RIVALS))
+    ends = ", ".join(f"{arm} {measured(result, arm)}" for arm in (ADAPTIVE, *RIVALS))
     numbers = f"{spread(list(mine.values()), 4)}; to {'; '.join(each)}; measured: {ends}"
     known = [p for p in p_values.values() if p is not None]
     if len(known) < len(RIVALS):
@@ -135,10 +150,9 @@ def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
     return Judged(goal, _verdict(max(known) < SIGNIFICANT), numbers)
 
 
-def _measured(result: StudyResult, arm: str) -> str:
+def measured(result: StudyResult, arm: str) -> str:
     """How many networks the arm measured, from the least to the most of all seeds."""
-    counts = sorted({trace.measured for trace in result.traces if trace.arm == arm})
-    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return between(trace.measured for trace in result.traces if trace.arm == arm)
 
 
 def p_above(
@@ -153,38 +167,17 @@ def p_above(
     return found
 
 
-def gaps(result: StudyResult) -> list[str]:
-    """What keeps a study from being complete, in words; nothing if it is."""
-    int8, begun = references(result), {(t.arm, t.seed) for t in result.traces if t.trials}
-    found = [f"seed {seed} has no int8 network" for seed in result.seeds if seed not in int8]
-    for arm in arm_names(result):
-        without = [str(seed) for seed in result.seeds if (arm, seed) not in begun]
-        if without:
-            found.append(f"{arm} has no trials in seed {', '.join(without)}")
-    found += unfinished(result)
-    untested = sum(
-        len(numbers - result.finals.get(seed, {}).keys() - result.lost.get(seed, frozenset()))
-        for seed, numbers in chosen_numbers(result).items()
-    )
-    if untested:
-        found.append(f"{words.number_of(untested, 'chosen network')} not run on the test split")
-    return found
-
-
-def unfinished(result: StudyResult) -> list[str]:
-    """The arms that still have something to try, in words."""
-    return [
-        f"{trace.arm}, seed {trace.seed}, is not finished ({trace.measured} measured)"
-        for trace in result.traces
-        if not trace.finished
-    ]
-
-
 def spread(values: Sequence[float], digits: int = 2) -> str:
     """Mean ± standard deviation, or the one value."""
     mean, deviation = mean_and_spread(values)
     text = f"{mean:.{digits}f}"
     return text if deviation is None else f"{text} ± {deviation:.{digits}f}"
+
+
+def between(values: Iterable[float]) -> str:
+    """From the least to the most, as `17 to 20`; one number where they are alike."""
+    known = sorted(set(values))
+    return f"{known[0]:.4g}" if len(known) == 1 else f"{known[0]:.4g} to {known[-1]:.4g}"
 
 
 def listed(values: Iterable[float]) -> str:

@@ -46,7 +46,18 @@ def orders_won(result: StudyResult, choices: Sequence[Choice]) -> tuple[Orders, 
     return tuple(found.values())
 
 
-def most_frequent(orders: Sequence[Orders], at_most: int) -> list[str]:
-    """The orders that won most often over all floors, most first; equal ones by name."""
+def grouped(orders: Sequence[Orders], at_most: int) -> dict[str, list[str]]:
+    """Rows to show: the orders that won most often over all floors, by name; the rest as one.
+
+    Most wins first, equal ones by name. The last row, as `3 others`, has what is left of those
+    that won or are on a front.
+    """
     wins = sum((one.all_won for one in orders), Counter[str]())
-    return sorted(wins, key=lambda order: (-wins[order], order))[:at_most]
+    known = {name for one in orders for name in (*one.all_won, *one.front)}
+    ranked = sorted(known, key=lambda order: (-wins[order], order))
+    count = min(at_most, sum(wins[order] > 0 for order in known))
+    shown, rest = ranked[:count], ranked[count:]
+    rows = {order: [order] for order in shown}
+    if len(rest) == 1:
+        return {**rows, rest[0]: rest}
+    return {**rows, f"{len(rest)} others": rest} if rest else rows

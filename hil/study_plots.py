@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from hil.plots import drawing, new_figure
 from hil.study_floors import FLOORS_POINTS, Choice, aims, kinds
 from hil.study_goals import ADAPTIVE
-from hil.study_orders import Orders, most_frequent
+from hil.study_orders import Orders, grouped
 from hil.study_result import StudyResult
 from hil.study_stats import by_seed
 from hil.study_volume import Curves, Floats, epoch_grid
@@ -25,39 +26,47 @@ _QUIET = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195")
 _DASHES = ("--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)), (0, (3, 1)), (0, (1, 1)))
 _FLOOR_LOOKS = (("#0b3954", "o"), ("#3f88c5", "s"), ("#a2c8e8", "^"))
 _MOST_ORDERS = 10
+_FIXED = "best fixed arm"
 
 
 def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Figure:
     """Mean hypervolume over measurements and over epochs, bands from the least to the most.
 
-    The fixed arms are faint lines without bands: they are many.
+    Each ends, with a dot, where the last seed of its arm did. The fixed arms have no bands, as they
+    are many, and all but the best are faint.
     """
     with drawing():
         figure = new_figure(12.5, 5.0)
         left, right = figure.subplots(1, 2, sharey=True)
         counts = np.arange(result.budget_measurements + 1.0)
-        looks = _search_looks(result)
+        looks, best = _search_looks(result), _best_fixed(result, curves)
         for arm, kind in kinds(result).items():
             if arm not in curves:
                 continue
-            count, epochs = _reach(result, arm)
-            for axes, x, most, found in (
-                (left, counts, count, curves[arm].by_count),
+            measured, epochs = _ends(result, arm)
+            for axes, x, end, found in (
+                (left, counts, measured, curves[arm].by_count),
                 (right, epoch_grid(result), epochs, curves[arm].by_epochs),
             ):
-                rows = np.where(x <= most, np.vstack(list(found.values())), np.nan)
+                # Up to the first place at or beyond the end, which is drawn at the end.
+                last = min(int(np.searchsorted(x, end)), len(x) - 1)
+                along = np.minimum(x[: last + 1], end)
+                rows = np.vstack(list(found.values()))[:, : last + 1]
                 if kind == "search":
-                    _band(axes, x, rows, arm, *looks[arm])
+                    _band(axes, along, rows, arm, *looks[arm])
                 else:
-                    axes.plot(x, rows.mean(axis=0), color=_FAINT, linewidth=0.8, alpha=0.7)
+                    _fixed_line(axes, along, rows.mean(axis=0), arm, arm == best)
         left.set_xlabel("measurements on the board")
         right.set_xlabel("epochs of training, screening included")
         left.set_ylabel("hypervolume (mean, least and most)")
-        left.set_xlim(0, result.most_measured)
-        right.set_xlim(0, epoch_grid(result)[-1])
+        left.set_xlim(0, 1.02 * result.most_measured)
+        right.set_xlim(0, 1.02 * epoch_grid(result)[-1])
         left.set_ylim(bottom=0)
-        handles = left.get_legend_handles_labels()[0]
-        handles.append(Line2D([], [], color=_FAINT, linewidth=0.8, label="fixed arms, each"))
+        handles = sorted(
+            left.get_legend_handles_labels()[0], key=lambda one: _FIXED in one.get_label()
+        )
+        if sum(kind != "search" for kind in kinds(result).values()) > 1:
+            handles.append(Line2D([], [], color=_FAINT, linewidth=0.8, label="other fixed arms"))
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
         return figure
 
@@ -103,13 +112,20 @@ def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
 
 
 def orders_figure(orders: Sequence[Orders]) -> Figure:
-    """How often each order had the best weighted mean, by floor; the adaptive arm's in color."""
-    names = most_frequent(orders, _MOST_ORDERS)[::-1]
+    """How often each order had the best weighted mean, by floor; the adaptive arm's in color.
+
+    The rarest share the last row.
+    """
+    rows = grouped([Orders(one.floor_points, one.won) for one in orders], _MOST_ORDERS)
+    names = list(rows)[::-1]
     with drawing():
         figure = new_figure(9.5, 1.6 + 0.28 * max(len(names), 2))
-        for axes, one in zip(figure.subplots(1, len(orders), sharey=True), orders, strict=True):
-            mine = [one.won.get(ADAPTIVE, Counter())[name] for name in names]
-            others = [one.all_won[name] - own for name, own in zip(names, mine, strict=True)]
+        panels = figure.subplots(1, len(orders), sharex=True, sharey=True)
+        for axes, one in zip(panels, orders, strict=True):
+            own = one.won.get(ADAPTIVE, Counter[str]())
+            mine = [sum(own[order] for order in rows[name]) for name in names]
+            every = [sum(one.all_won[order] for order in rows[name]) for name in names]
+            others = [all_won - won for all_won, won in zip(every, mine, strict=True)]
             axes.barh(names, mine, color=_LOUD, label=ADAPTIVE)
             axes.barh(names, others, left=mine, color="#b8c1cb", label="other searches")
             axes.set_title(f"-{one.floor_points:g} points", fontsize=10)
@@ -121,14 +137,17 @@ def orders_figure(orders: Sequence[Orders]) -> Figure:
         return figure
 
 
-def _reach(result: StudyResult, arm: str) -> tuple[float, float]:
-    """Measurements and epochs up to which an arm has a curve: without end where it is finished."""
+def _ends(result: StudyResult, arm: str) -> tuple[float, float]:
+    """Measurements and epochs of the seed in which the arm used most of each."""
     traces = [trace for trace in result.traces if trace.arm == arm]
-    if all(trace.finished for trace in traces):
-        return np.inf, np.inf
-    return max(trace.measured for trace in traces), max(
-        sum(t.epochs for t in trace.trials) for trace in traces
-    )
+    return max(trace.measured for trace in traces), max(trace.epochs for trace in traces)
+
+
+def _best_fixed(result: StudyResult, curves: Mapping[str, Curves]) -> str | None:
+    """The fixed arm that ends with the largest mean hypervolume, None where there is none."""
+    fixed = [arm for arm, kind in kinds(result).items() if kind != "search" and arm in curves]
+    ends = {arm: curves[arm].at_count(result.budget_measurements) for arm in fixed}
+    return max(fixed, key=lambda arm: fmean(ends[arm].values()), default=None)
 
 
 def _search_looks(result: StudyResult) -> dict[str, tuple[str, object]]:
@@ -140,17 +159,25 @@ def _search_looks(result: StudyResult) -> dict[str, tuple[str, object]]:
 
 
 def _band(axes: Axes, x: Floats, rows: Floats, arm: str, color: str, dashes: object) -> None:
-    loud = arm == ADAPTIVE
+    loud, mean = arm == ADAPTIVE, rows.mean(axis=0)
     axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.12, linewidth=0)
     axes.plot(
         x,
-        rows.mean(axis=0),
+        mean,
         color=color,
         linestyle=dashes,
         linewidth=2.6 if loud else 1.5,
         zorder=4 if loud else 3,
         label=arm,
     )
+    axes.plot(x[-1:], mean[-1:], "o", color=color, markersize=6 if loud else 4, zorder=4)
+
+
+def _fixed_line(axes: Axes, x: Floats, y: Floats, arm: str, is_best: bool) -> None:
+    color, width = (_INK, 1.5) if is_best else (_FAINT, 0.8)
+    label = f"{arm}, {_FIXED}" if is_best else None
+    axes.plot(x, y, color=color, linewidth=width, zorder=5 if is_best else 2, label=label)
+    axes.plot(x[-1:], y[-1:], "o", color=color, markersize=2 + width, zorder=5 if is_best else 2)
 
 
 def _dot(axes: Axes, y: float, found: Sequence[Choice], color: str, marker: str) -> None:

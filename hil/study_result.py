@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hil.arm_names import Kind
 from hil.store import Final
 from hil.types import Board, Trial
+
+Ending = Literal["settings", "epochs", "measurements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +21,44 @@ class ArmTrace:
     """One arm with one seed: its trials of all fidelities, in the order told, cut at its budget.
 
     A "single" arm is one method, a "recipe" a fixed order of methods, a "search" chooses itself.
-    It is `finished` if it used its budget up or had nothing left to try.
+    `ended` tells what ended it: all "settings" were tried, or the next one needed more "epochs" or
+    "measurements" than were left; None if there is still something to try. `warm` has the keys of
+    the genomes that a search had before it learned anything.
     """
 
     arm: str
     kind: Kind
     seed: int
     trials: tuple[Trial, ...]
-    finished: bool = True
+    ended: Ending | None = "settings"
+    warm: frozenset[str] = frozenset()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it used its budget up or had nothing left to try."""
+        return self.ended is not None
 
     @property
     def measured(self) -> int:
         """How many of its networks ran on the board."""
         return sum(trial.measurement is not None for trial in self.trials)
+
+    @property
+    def screened(self) -> int:
+        """How many of its trials were judged by less than their whole training."""
+        return sum(trial.fidelity < 1.0 for trial in self.trials)
+
+    @property
+    def epochs(self) -> float:
+        """How many it trained, screening included; what other arms trained before it counts."""
+        return sum(trial.epochs for trial in self.trials)
+
+    @property
+    def warm_measured(self) -> int:
+        """How many of the networks that ran on the board are of its warm start."""
+        return sum(
+            trial.measurement is not None and trial.genome.key in self.warm for trial in self.trials
+        )
 
 
 @dataclass(frozen=True, slots=True)

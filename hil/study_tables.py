@@ -2,19 +2,70 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from hil import words
 from hil.arm_names import title
 from hil.study_floors import FLOORS_POINTS, WEIGHTED, Aim, Choice, aims, drop_on_test, kinds
-from hil.study_goals import ADAPTIVE, GOAL_FLOOR_POINTS, p_above, p_text, spread
-from hil.study_orders import Orders, most_frequent
-from hil.study_result import StudyResult
+from hil.study_floors import choices as all_choices
+from hil.study_goals import ADAPTIVE, GOAL_FLOOR_POINTS, between, p_above, p_text, spread
+from hil.study_orders import Orders, grouped
+from hil.study_result import Ending, StudyResult
 from hil.study_stats import by_seed, holm, mean_and_spread, p_below_int8, p_smaller
 from hil.study_volume import Curves
+from hil.study_volume import curves as volumes
+from hil.study_warm import warm_start_alone
 
 _MOST_ORDERS = 12
+_ENDINGS: dict[Ending | None, str] = {
+    "settings": "all settings tried",
+    "epochs": "epochs used up",
+    "measurements": "measurements used up",
+    None: "not finished",
+}
+
+
+def use_table(result: StudyResult) -> str:
+    """A row for each arm: networks and epochs by seed, mean and range, and what ended it."""
+    titles = ["arm", "measured", "screened", "epochs trained", "ended as"]
+    lines = [_line(titles), _line(["---", *["---:"] * 3, "---"])]
+    for arm in kinds(result):
+        traces = [trace for trace in result.traces if trace.arm == arm]
+        cells = [
+            _mean_and_range([trace.measured for trace in traces]),
+            _mean_and_range([trace.screened for trace in traces]),
+            _mean_and_range([trace.epochs for trace in traces]),
+        ]
+        lines.append(_line([_name(arm), *cells, _ended([trace.ended for trace in traces])]))
+    return "\n".join(lines)
+
+
+def warm_table(result: StudyResult, choices: Sequence[Choice], curves: Mapping[str, Curves]) -> str:
+    """What the adaptive arm found at the goal's floor, with its warm start alone and in all.
+
+    Nothing where no warm start is known, or nothing of it was measured yet.
+    """
+    alone = warm_start_alone(result)
+    first = volumes(alone)
+    if ADAPTIVE not in first:
+        return ""
+    shown = aims(result)
+    titles = ["", "measured", *shown, "hypervolume"]
+    lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
+    for name, part, found, grown in (
+        ("warm start alone", alone, all_choices(alone), first),
+        ("whole search", result, choices, curves),
+    ):
+        cells = [between([trace.measured for trace in part.traces if trace.arm == ADAPTIVE])]
+        for aim in shown:
+            mine = by_seed(found, ADAPTIVE, GOAL_FLOOR_POINTS, aim).values()
+            ratio = fmean(choice.ratio for choice in mine)
+            cells.append(f"{ratio:.3f}" if aim == "weighted" else words.times(ratio))
+        volume = grown[ADAPTIVE].at_count(result.budget_measurements)
+        lines.append(_line([name, *cells, spread(list(volume.values()), 4)]))
+    return "\n".join(lines)
 
 
 def floor_table(result: StudyResult, choices: Sequence[Choice], floor: float) -> str:
@@ -55,17 +106,27 @@ def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
 
 
 def volume_table(result: StudyResult, curves: Mapping[str, Curves]) -> str:
-    """Hypervolume at parts of the most measured, and whether the adaptive arm's is above."""
+    """Hypervolume at parts of the most measured and at each arm's end; is the adaptive arm's above?
+
+    Nothing stands under a count that no seed of an arm came to.
+    """
     most = result.most_measured
-    counts = sorted({max(1, most // part) for part in (8, 4, 2, 1)})
+    counts = sorted({max(1, most // part) for part in (16, 8, 4, 2)})
     others = [arm for arm in curves if arm != ADAPTIVE]
     above = _pairs(p_above(curves, others, most)) if ADAPTIVE in curves else {}
-    titles = ["arm", *(f"at {count}" for count in counts), f"p, adaptive above at {most}"]
+    titles = [
+        "arm",
+        *(f"at {count}" for count in counts),
+        "at its end",
+        "p, adaptive above at the ends",
+    ]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
     for arm, found in curves.items():
-        cells = [spread(list(found.at_count(count).values()), 4) for count in counts]
+        ends = [trace.measured for trace in result.traces if trace.arm == arm]
+        cells = [_volume(found, count) if count <= max(ends) else "" for count in counts]
+        end = f"{_volume(found, most)} at {between(ends)}"
         name = f"{_name(arm)} (replayed)" if found.replayed else _name(arm)
-        lines.append(_line([name, *cells, above.get(arm, "")]))
+        lines.append(_line([name, *cells, end, above.get(arm, "")]))
     return "\n".join(lines)
 
 
@@ -76,14 +137,33 @@ def orders_table(orders: Sequence[Orders]) -> str:
         floor = f"-{one.floor_points:g}"
         titles += [f"{floor}: won", "adaptive", "of the fronts"]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
-    for name in most_frequent(orders, _MOST_ORDERS):
-        cells = [name]
+    for row, names in grouped(orders, _MOST_ORDERS).items():
+        cells = [row]
         for one in orders:
-            share = one.front[name] / max(1, one.front.total())
-            own = one.won.get(ADAPTIVE)
-            cells += [str(one.all_won[name]), str(own[name] if own else 0), f"{100 * share:.0f} %"]
+            own = one.won.get(ADAPTIVE, Counter[str]())
+            share = sum(one.front[name] for name in names) / max(1, one.front.total())
+            won = (sum(counts[name] for name in names) for counts in (one.all_won, own))
+            cells += [*map(str, won), f"{100 * share:.0f} %"]
         lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def _volume(found: Curves, count: int) -> str:
+    return spread(list(found.at_count(count).values()), 4)
+
+
+def _mean_and_range(values: Sequence[float]) -> str:
+    return between(values) if len(set(values)) == 1 else f"{fmean(values):.4g} ({between(values)})"
+
+
+def _ended(endings: Sequence[Ending | None]) -> str:
+    """As `epochs used up`, or `epochs used up in 2 of 3 seeds, not finished in 1`."""
+    counts = Counter(endings).most_common()
+    if len(counts) == 1:
+        return _ENDINGS[endings[0]]
+    (most, seeds), *others = ((_ENDINGS[ended], count) for ended, count in counts)
+    first = f"{most} in {seeds} of {words.number_of(len(endings), 'seed')}"
+    return ", ".join([first, *(f"{text} in {count}" for text, count in others)])
 
 
 def _cost(aim: Aim, found: Sequence[Choice]) -> str:

@@ -23,7 +23,8 @@ from hil.types import Board, Trial
 
 Floats = npt.NDArray[np.float64]
 REPLAYS = 20
-# Arms whose draws do not depend on what was drawn before: any order of them was as likely.
+# Arms whose draws do not depend on what was drawn before: any order of them was as likely. They
+# begin with the int8 network, always.
 INDEPENDENT = ("random",)
 _BEST_DROP, _WORST_DROP = -1.0, 2.0
 WORST_RATIO = 1.5
@@ -90,17 +91,20 @@ def is_exchangeable(trace: ArmTrace) -> bool:
 def orders(trace: ArmTrace, replays: int = REPLAYS) -> list[npt.NDArray[np.intp]]:
     """The orders in which the trials are looked at: as they came, or `replays` random ones.
 
-    The same for the same seed and number of trials, whatever else the study holds.
+    What random search begins with stays first. The same for the same seed and number of trials,
+    whatever else the study holds.
     """
+    steps = np.arange(len(trace.trials))
     if not is_exchangeable(trace):
-        return [np.arange(len(trace.trials))]
-    chance = np.random.default_rng([trace.seed, len(trace.trials)])
-    return [chance.permutation(len(trace.trials)) for _ in range(replays)]
+        return [steps]
+    chance = np.random.default_rng([trace.seed, len(steps)])
+    first, drawn = np.split(steps, [1 if trace.arm in INDEPENDENT else 0])
+    return [np.concatenate([first, chance.permutation(drawn)]) for _ in range(replays)]
 
 
 def epoch_grid(result: StudyResult) -> Floats:
     """Epochs at which `Curves.by_epochs` is known, from 0 to the most that an arm has used."""
-    most = max((sum(t.epochs for t in trace.trials) for trace in result.traces), default=0.0)
+    most = max((trace.epochs for trace in result.traces), default=0.0)
     return np.linspace(0.0, max(most, 1.0), _GRID)
 
 

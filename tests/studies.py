@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from trials import BASELINE, measured
 
 from compress.genome import Distill, Genome, Prune, Quantize, Stage
+from hil.arm_names import FIXED, Kind
 from hil.board import load_board
 from hil.store import Final
 from hil.study_floors import chosen_numbers
@@ -64,34 +65,37 @@ def trace(
     arm: str,
     *trials: Trial,
     seed: int = 0,
-    kind: Literal["single", "recipe", "search"] = "search",
+    kind: Kind = "search",
+    **changes: Any,
 ) -> ArmTrace:
-    return ArmTrace(arm, kind, seed, trials)
+    return ArmTrace(arm, kind, seed, trials, **changes)
 
 
 def large_study(seeds: int = 6, steps: int = 60) -> StudyResult:
-    """Sixteen arms in which the adaptive one is the best: something to look at."""
-    searches = {"adaptive": 0.30, "nsga2": 0.45, "tpe": 0.42, "bohb": 0.38, "random": 0.55}
-    recipes = dict.fromkeys(("P-Q-D", "D-P-Q", "P-D-Q", "Q-P-D", "D-Q"), 0.55)
-    singles = dict.fromkeys(("int4", "structured", "unstructured", "distill", "scratch"), 0.7)
+    """All arms, of which the adaptive one is the best: something to look at."""
+    bests = {"adaptive": 0.30, "nsga2": 0.45, "tpe": 0.42, "bohb": 0.38, "random": 0.55}
+    fixed: dict[str, float] = {"recipe": 0.55, "single": 0.7}
+    arms: dict[str, tuple[Kind, float]] = {
+        arm: (kind, fixed[kind]) for arm, (kind, _) in FIXED.items() if arm != "int8"
+    }
+    arms |= {arm: ("search", best) for arm, best in bests.items()}
     traces: list[ArmTrace] = []
     for seed in range(seeds):
         traces.append(trace("int8", int8(accuracy=0.897), seed=seed, kind="single"))
         number = 2
-        for kind, arms in (("search", searches), ("recipe", recipes), ("single", singles)):
-            for arm, best in arms.items():
-                chance = np.random.default_rng([seed, number])
-                count = steps if kind == "search" else 12
-                trials = []
-                for step in range(count):
-                    small = best + (1 - best) * chance.random() ** (1 + 2 * step / count)
-                    drop = max(-0.5, 3 * (1 - small) * chance.random() + chance.normal(0, 0.3))
-                    spread = np.clip(small * chance.uniform(0.8, 1.25, 3), 0.1, 1.3)
-                    trials.append(
-                        network(number, 0.90 - drop / 100, *spread, genome=_genome(chance, number))
-                    )
-                    number += 1
-                traces.append(ArmTrace(arm, kind, seed, tuple(trials)))  # type: ignore[arg-type]
+        for arm, (kind, best) in arms.items():
+            chance = np.random.default_rng([seed, number])
+            count = steps if kind == "search" else 12
+            trials = []
+            for step in range(count):
+                small = best + (1 - best) * chance.random() ** (1 + 2 * step / count)
+                drop = max(-0.5, 3 * (1 - small) * chance.random() + chance.normal(0, 0.3))
+                spread = np.clip(small * chance.uniform(0.8, 1.25, 3), 0.1, 1.3)
+                trials.append(
+                    network(number, 0.90 - drop / 100, *spread, genome=_genome(chance, number))
+                )
+                number += 1
+            traces.append(ArmTrace(arm, kind, seed, tuple(trials)))
     result = study(*traces, measurements=steps, epochs=2.0 * steps)
     chance = np.random.default_rng(1)
     trials_of = {(one.seed, trial.number): trial for one in result.traces for trial in one.trials}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from test_search import GOAL, SPACE
 from trials import measured
 
 from compress.genome import Genome, Prune, Quantize
+from hil.adaptive import LadderSearch
 from hil.arms import Arm
 from hil.engine import Proposal
 from hil.race import ArmBudget, Race
@@ -84,6 +86,41 @@ def test_measurements_and_epochs_are_each_a_limit() -> None:
     race.advance(lambda p: known.get(p.key))
     assert len(race.told) == 7
     assert sum(t.genome.epochs * t.fidelity for t in race.told) <= 10.0
+
+
+def test_it_says_what_ended_it() -> None:
+    known = answers(50)
+
+    def find(proposal: Proposal) -> Trial | None:
+        return known.get(proposal.key)
+
+    # Each batch has two to measure: 4 are the whole of two batches, 5 end within the third.
+    for budget, ended in (
+        (ArmBudget(4, 1000.0), "measurements"),
+        (ArmBudget(5, 1000.0), "measurements"),
+        (ArmBudget(100, 10.0), "epochs"),
+        (ArmBudget(100, 9.0), "epochs"),
+    ):
+        race = Race(ARM, Counting(), budget)
+        race.advance(find)
+        assert race.trace(0).ended == ended
+        assert race.trace(0).finished
+    for measurements in (2, 3):  # as many as it has settings, or more
+        swept = Race(ARM, Sweep([genome(1), genome(2)], 0), ArmBudget(measurements, 1000.0))
+        assert swept.trace(0).ended is None
+        swept.advance(lambda p: measured(1, p.genome))
+        assert swept.trace(0).ended == "settings"
+    under_way = Race(ARM, Counting(), ArmBudget(1000, 1000.0))
+    under_way.advance(find)
+    assert under_way.trace(0).ended is None
+    assert not under_way.trace(0).finished
+
+
+def test_it_tells_the_warm_start_of_an_engine_that_has_one() -> None:
+    assert Race(ARM, Counting(), ArmBudget(1, 1.0)).trace(0).warm == frozenset()
+    warm = [genome(0), genome(2)]
+    race = Race(ARM, LadderSearch(SPACE, GOAL, 0, warm), ArmBudget(1, 1.0))
+    assert race.trace(0).warm == {genome(0).key, genome(2).key}
 
 
 def test_a_sweep_has_every_setting_once_in_an_order_of_its_seed() -> None:

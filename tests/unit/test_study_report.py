@@ -15,8 +15,10 @@ from studies import int8, large_study, network, study, trace
 from trials import infeasible
 
 from compress.genome import Distill, Genome, Prune, Quantize
+from hil.arm_names import FIXED, NAMES, Kind
 from hil.study_floors import choices, chosen_numbers
-from hil.study_goals import Judged, gaps, judge
+from hil.study_gaps import gaps
+from hil.study_goals import Judged, judge
 from hil.study_orders import orders_won
 from hil.study_report import study_to_json, write_study
 from hil.study_result import ArmTrace, StudyResult
@@ -30,17 +32,23 @@ def judged(result: StudyResult) -> tuple[Judged, ...]:
 
 
 def rivals(seeds: int, adaptive: float) -> StudyResult:
-    """Searches with one network each besides int8: theirs at 0.6, the adaptive arm's as told."""
+    """All arms with one network each besides int8: theirs above 0.6, the adaptive one's as told."""
     traces: list[ArmTrace] = []
     for seed in range(seeds):
         traces.append(trace("int8", int8(), seed=seed, kind="single"))
-        for number, arm in enumerate(("random", "tpe", "nsga2", "P-Q"), 2):
-            ratio = 0.6 + 0.001 * seed + 0.01 * number
-            one = network(number, 0.9, ratio, ratio, ratio)
-            traces.append(trace(arm, one, seed=seed, kind="recipe" if arm == "P-Q" else "search"))
+        for number, arm in enumerate(sorted(set(NAMES) - {"int8", "adaptive"}), 2):
+            ratio = 0.6 + 0.001 * seed + 0.001 * number
+            kind: Kind = FIXED[arm][0] if arm in FIXED else "search"
+            traces.append(
+                trace(arm, network(number, 0.9, ratio, ratio, ratio), seed=seed, kind=kind)
+            )
         ratio = adaptive + 0.002 * seed
-        traces.append(trace("adaptive", network(9, 0.9, ratio, ratio, ratio), seed=seed))
+        traces.append(trace("adaptive", network(99, 0.9, ratio, ratio, ratio), seed=seed))
     return study(*traces, measurements=1)
+
+
+def without(result: StudyResult, *arms: str) -> StudyResult:
+    return replace(result, traces=tuple(one for one in result.traces if one.arm not in arms))
 
 
 def test_goals_that_are_reached_and_that_are_not() -> None:
@@ -55,7 +63,7 @@ def test_goals_that_are_reached_and_that_are_not() -> None:
 def test_one_worse_seed_is_enough_to_miss_the_goal_of_every_seed() -> None:
     result = rivals(5, 0.4)
     traces = [
-        replace(one, trials=(network(9, 0.9, 0.7, 0.7, 0.7),))
+        replace(one, trials=(network(99, 0.9, 0.7, 0.7, 0.7),))
         if (one.arm, one.seed) == ("adaptive", 3)
         else one
         for one in result.traces
@@ -71,10 +79,27 @@ def test_with_few_seeds_it_says_so_instead_of_a_p() -> None:
     assert "smallest possible p is 0.125" in volume.numbers
 
 
+def test_the_best_fixed_arm_is_not_known_without_all_of_them() -> None:
+    best = judged(without(rivals(5, 0.4), "PDQ", "scratch"))[3]
+    assert best.verdict == "not decided"
+    assert "in 5 of 5 seeds" in best.numbers
+    assert "without scratch, PDQ" in best.numbers
+    # A search that is left out is no fixed arm: it is missed where searches are compared.
+    without_tpe = judged(without(rivals(5, 0.4), "tpe"))
+    assert [one.verdict for one in without_tpe[3:]] == ["reached", "not decided"]
+
+
+def test_every_seed_means_enough_of_them() -> None:
+    best = judged(rivals(4, 0.4))[3]
+    assert best.verdict == "not decided"
+    assert "in 4 of 4 seeds" in best.numbers
+    assert "every seed: at least 5" in best.numbers
+
+
 def test_it_says_how_many_networks_each_search_measured() -> None:
     result = replace(rivals(5, 0.4), budget_measurements=200)
     longer = [
-        replace(one, trials=(*one.trials, network(99, 0.5)))
+        replace(one, trials=(*one.trials, network(100, 0.5)))
         if (one.arm, one.seed) == ("tpe", 3)
         else one
         for one in result.traces
@@ -119,7 +144,7 @@ def test_a_whole_study_is_written_with_its_pictures(written: Path) -> None:
 def test_every_row_of_a_table_has_the_cells_of_its_head(written: Path) -> None:
     blocks = written.read_text("utf-8").split("\n\n")
     tables = [block.strip().splitlines() for block in blocks if block.strip().startswith("|")]
-    assert len(tables) == 6
+    assert len(tables) == 7
     for lines in tables:
         assert len({line.count("|") for line in lines}) == 1
 
@@ -143,7 +168,7 @@ def test_the_traces_are_all_in_the_raw_figures(written: Path) -> None:
 def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
     result = study(
         trace("int8", int8(), kind="single"),
-        replace(trace("adaptive", network(2, 0.9, 0.5, 0.5, 0.5)), finished=False),
+        replace(trace("adaptive", network(2, 0.9, 0.5, 0.5, 0.5)), ended=None),
         trace("adaptive", network(2, 0.7), seed=1),
         trace("tpe"),
     )
@@ -155,6 +180,14 @@ def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
     assert text.count("**Not decided**") == 5
     assert text.count("So far ") == 5
     assert "**Reached**" not in text
+
+
+def test_a_study_of_some_arms_tells_at_the_top_what_it_left_out(tmp_path: Path) -> None:
+    result = without(large_study(seeds=5, steps=12), "bohb", "QDP")
+    text = write_study(result, tmp_path, COMMAND).read_text("utf-8")
+    head = text[: text.index("## In short")]
+    assert "(partial)" in head
+    assert "without the arms QDP, bohb" in head
 
 
 def test_a_network_that_cannot_be_made_again_is_no_gap_but_told(tmp_path: Path) -> None:
@@ -191,6 +224,6 @@ def test_json_says_the_same() -> None:
         if (one["arm"], one["seed"], one["floor_points"], one["aim"])
         == ("adaptive", 2, 1.0, "model flash")
     ]
-    assert (flash["number"], flash["ratio"]) == (9, pytest.approx(0.404))
+    assert (flash["number"], flash["ratio"]) == (99, pytest.approx(0.404))
     assert flash["test_drop_points"] is None
     assert found["hypervolume"]["adaptive"]["0"] == pytest.approx((2 / 3) * (1 - 0.4 / 1.5) ** 3)

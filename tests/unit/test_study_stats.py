@@ -100,19 +100,31 @@ def test_curves_count_measurements_and_epochs() -> None:
     assert found.by_epochs[0][0, 50:] == pytest.approx(box)
 
 
-def test_independent_draws_are_replayed_in_other_orders() -> None:
+def test_independent_draws_are_replayed_in_other_orders_after_the_int8_network() -> None:
+    base = int8(accuracy=0.87)  # beyond the frame: it adds nothing to what is drawn
     drawn = [network(2 + i, 0.9, 0.9 - 0.1 * i, 0.5, 0.5) for i in range(6)]
-    result = study(trace("int8", int8(), kind="single"), trace("random", *drawn), measurements=6)
-    found = curves(result, replays=200)["random"]
+    traces = trace("int8", base, kind="single"), trace("random", base, *drawn)
+    found = curves(study(*traces, measurements=7), replays=200)["random"]
     rows = found.by_count[0]
-    assert rows.shape == (200, 7)
+    assert rows.shape == (200, 8)
     assert found.replayed
-    assert np.ptp(rows[:, 6]) == pytest.approx(0.0)
+    assert np.ptp(rows[:, 7]) == pytest.approx(0.0)
     # After one draw the mean is near that of the six single boxes, and every one of them occurs.
     single = [(2 / 3) * (1 - (0.9 - 0.1 * i) / 1.5) * (2 / 3) ** 2 for i in range(6)]
-    assert set(np.round(rows[:, 1], 6)) == set(np.round(single, 6))
+    assert set(np.round(rows[:, 2], 6)) == set(np.round(single, 6))
     deviation = np.std(single) / math.sqrt(200)
-    assert rows[:, 1].mean() == pytest.approx(np.mean(single), abs=4 * deviation)
+    assert rows[:, 2].mean() == pytest.approx(np.mean(single), abs=4 * deviation)
+
+
+def test_what_random_search_always_tries_first_stays_first() -> None:
+    drawn = [network(2 + i, 0.9) for i in range(5)]
+    replayed = orders(trace("random", int8(), *drawn))
+    assert {order[0] for order in replayed} == {0}
+    assert {order[1] for order in replayed} == set(range(1, 6))
+    # A sweep tries its settings in an order that the seed draws, the int8 network among them.
+    swept = orders(trace("int8", int8(), *drawn, kind="single"))
+    assert {order[0] for order in swept} == set(range(6))
+    assert all(sorted(order) == list(range(6)) for order in (*replayed, *swept))
 
 
 def test_arms_that_learn_or_screen_are_never_reordered() -> None:
