@@ -126,13 +126,13 @@ def evolve(
     search(settings)
     with Store.read(settings.folder) as store:
         summary = summarize(store)
-        if summary.chosen is not None:
-            export_chosen(settings.folder, summary.chosen, facts, task)
         write_report(summary, settings.folder)
     if as_json:
         print(json.dumps(to_json(summary)))
     else:
         print_summary(summary, settings.folder, Console())
+    if summary.chosen is not None:
+        export_chosen(settings.folder, summary.chosen, facts, task)
 
 
 @app.command()
