@@ -59,7 +59,7 @@ def absorb(
     """Add these to `target`, all or nothing; the files of `networks` come along.
 
     Numbers stay as they are where none of them is taken. Finals of a known trial are taken where
-    its figures are equal.
+    its figures are equal, its network where the program is and `target` has none.
     """
     found = [(trial, target.find(trial.genome, trial.fidelity)) for trial in trials]
     known = [(trial, ours) for trial, ours in found if ours is not None]
@@ -68,11 +68,11 @@ def absorb(
     numbers = {trial.number: ours.number for trial, ours in known if trial.number not in other}
     added = [trial for trial, ours in found if ours is None]
     shift = _shift(target, added)
+    if networks is not None:
+        _copy_networks(networks, target, added, shift, known)
     with target.together():
         for trial in added:
             numbers[trial.number] = trial.number + shift
-            if networks is not None:
-                _copy_network(networks, trial.number, target, trial.number + shift)
             target.add(replace(trial, number=trial.number + shift))
         for final in finals:
             if final.number in numbers:
@@ -111,8 +111,20 @@ def _figures(trial: Trial) -> dict[str, Figure]:
     }
 
 
-def _copy_network(source: Store, number: int, target: Store, new_number: int) -> None:
-    path = kept(source.folder, number)
-    with user_errors(path):
-        if path.is_file():
-            keep(target.folder, new_number, path.read_bytes())
+def _copy_networks(
+    source: Store,
+    target: Store,
+    added: Sequence[Trial],
+    shift: int,
+    known: Sequence[tuple[Trial, Trial]],
+) -> None:
+    pairs = [(trial.number, trial.number + shift) for trial in added]
+    for theirs, ours in known:
+        same = theirs.program_sha256 == ours.program_sha256
+        if same and not kept(target.folder, ours.number).is_file():
+            pairs.append((theirs.number, ours.number))
+    for number, new_number in pairs:
+        path = kept(source.folder, number)
+        with user_errors(path):
+            if path.is_file():
+                keep(target.folder, new_number, path.read_bytes())

@@ -189,6 +189,19 @@ def test_merge_numbers_on_and_tells_what_differs(tmp_path: Path) -> None:
             merge(target, target)
 
 
+def test_merge_brings_the_networks_that_a_table_could_not(tmp_path: Path) -> None:
+    other = measured(3, pruned(0.5), program_sha256="another")
+    make_store(tmp_path / "a", measured(1, BASELINE), measured(2, pruned(0.25)), other)
+    keep(tmp_path / "a", 2, b"ours")
+    make_store(tmp_path / "b", *(measured(n, pruned(1 / n)) for n in (2, 4)), measured(7, BASELINE))
+    for number in (2, 4, 7):
+        keep(tmp_path / "b", number, b"theirs")
+    with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
+        merge(target, source)
+    networks = {path.name: path.read_bytes() for path in (tmp_path / "a" / "trials").iterdir()}
+    assert networks == {"0001.tflite": b"theirs", "0002.tflite": b"ours"}
+
+
 def test_merge_of_another_run_is_refused(tmp_path: Path) -> None:
     make_store(tmp_path / "a")
     with Store.open(tmp_path / "b", replace(IDENTITY, seed=2)) as store:
