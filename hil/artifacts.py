@@ -1,4 +1,4 @@
-"""What a run leaves in its folder besides the store: each trial's network, and what failed."""
+"""What a run leaves in its folder besides the store: networks, the original's too; what failed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,37 @@ import numpy as np
 
 from compress.errors import HilError, UserError
 from compress.types import Samples
+from hil.store_file import user_errors
+
+_ELSEWHERE = "choose another run folder"
+
+
+def original_path(folder: Path) -> Path:
+    """Where the weights lie of the network that all trials of the run started from."""
+    return folder / "original.pt"
+
+
+def check_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
+    """Raises UserError if `folder` has another original network than the file `source`.
+
+    `instead` is what the user is told to do.
+    """
+    target = original_path(folder)
+    with user_errors(source):
+        if target.is_file() and target.read_bytes() != source.read_bytes():
+            raise UserError(
+                f"{target} is another network than {source}: trials of two original networks do "
+                f"not compare; {instead}"
+            )
+
+
+def adopt_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
+    """Copy the original network `source` where `folder` has none; else as `check_original`."""
+    check_original(source, folder, instead)
+    with user_errors(source):
+        weights = source.read_bytes()
+    if not original_path(folder).is_file():
+        write_whole(original_path(folder), weights)
 
 
 def kept(folder: Path, number: int) -> Path:

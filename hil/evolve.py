@@ -19,7 +19,7 @@ from hil.machine_energy import EnergyBudget
 from hil.pool import LocalPool, Pool
 from hil.progress import SearchProgress
 from hil.remake import remake
-from hil.start import Start, check_feasible
+from hil.start import Start, check_feasible, check_has_original
 from hil.stop import StopRule, feasible_front
 from hil.store import RunIdentity, Store
 from hil.targets import check_reachable
@@ -61,6 +61,7 @@ def evolve(settings: Settings) -> str:
     processes = settings.processes if settings.farm is None else 0
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
+        check_has_original(store)
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compress.errors import UserError
-from hil.artifacts import keep, kept
+from hil.artifacts import adopt_original, keep, kept, original_path
 from hil.store import Final, Store, check_same_run
 from hil.store_file import user_errors
 from hil.types import Trial
@@ -41,11 +41,13 @@ def merge(target: Store, source: Store) -> Merged:
     """Add the trials of `source` that `target` lacks, with their networks, finals, originals.
 
     They are numbered on after the target's. Raises UserError, with nothing written, if the two
-    are not runs of the same task, board and seed.
+    are not runs of the same task, board and seed, or started from different original networks.
     """
     if target.folder.resolve() == source.folder.resolve():
         raise UserError(f"{source.folder} cannot be merged into itself")
     check_same_run(source.folder, source.identity, target.identity)
+    if original_path(source.folder).is_file():
+        adopt_original(original_path(source.folder), target.folder)
     return absorb(target, source.trials(), source.finals(), source.originals(), source)
 
 

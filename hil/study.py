@@ -16,7 +16,7 @@ from pathlib import Path
 from compress.network import Original
 from compress.train import accuracy
 from hil.arms import Arm
-from hil.artifacts import kept
+from hil.artifacts import kept, original_path
 from hil.batch import record
 from hil.board import board_sha256
 from hil.candidate import Outcome
@@ -87,7 +87,7 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
 
         place.mkdir(parents=True, exist_ok=True)
         adopt_original(settings.log, place, seed)
-        if deadline.over and not (place / "original.pt").exists():
+        if deadline.over and not original_path(place).is_file():
             break
         start = Start.prepare(settings.task, settings.board, seed, place)
         original = start.original()

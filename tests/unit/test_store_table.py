@@ -202,6 +202,24 @@ def test_merge_brings_the_networks_that_a_table_could_not(tmp_path: Path) -> Non
     assert networks == {"0001.tflite": b"theirs", "0002.tflite": b"ours"}
 
 
+def test_merge_brings_the_original_and_refuses_another(tmp_path: Path) -> None:
+    for name, weights in (("a", None), ("b", b"weights"), ("c", b"others")):
+        make_store(tmp_path / name, measured(1, pruned(1 / ord(name))))
+        if weights:
+            (tmp_path / name / "original.pt").write_bytes(weights)
+    with Store.open(tmp_path / "a", IDENTITY) as target:
+        with Store.read(tmp_path / "b") as source:
+            merge(target, source)
+            merge(target, source)
+        with (
+            Store.read(tmp_path / "c") as source,
+            pytest.raises(UserError, match=r"a/original\.pt is another network than .*c/original"),
+        ):
+            merge(target, source)
+        assert target.count() == 2
+    assert (tmp_path / "a" / "original.pt").read_bytes() == b"weights"
+
+
 def test_merge_of_another_run_is_refused(tmp_path: Path) -> None:
     make_store(tmp_path / "a")
     with Store.open(tmp_path / "b", replace(IDENTITY, seed=2)) as store:
