@@ -12,6 +12,7 @@ from hil.store_file import user_errors
 from hil.types import Trial
 
 Figure = str | int | float | None
+MERGE_ELSEWHERE = "merge it into another run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def merge(target: Store, source: Store) -> Merged:
     """
     if target.folder.resolve() == source.folder.resolve():
         raise UserError(f"{source.folder} cannot be merged into itself")
-    check_same_run(source.folder, source.identity, target.identity)
+    check_same_run(source.folder, source.identity, target.identity, MERGE_ELSEWHERE)
     if original_path(source.folder).is_file():
         adopt_original(original_path(source.folder), target.folder)
     return absorb(target, source.trials(), source.finals(), source.originals(), source)
