@@ -229,6 +229,16 @@ class Store:
             )
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
 
+    def add_goal(self, accuracy_target: float, goal: Mapping[str, Any] | None) -> None:
+        """Let the report follow what was asked for elsewhere: as a session that took no time."""
+        now = time.time()
+        with store_file.transaction(self._connection, self.path):
+            self._connection.execute(
+                "INSERT INTO sessions (started, heartbeat, accuracy_target, stopped_by, goal) "
+                "VALUES (?, ?, ?, 'merged', ?)",
+                (now, now, accuracy_target, json.dumps(goal)),
+            )
+
     def end_session(self, stopped_by: str) -> None:
         """Note in a few words what ended this session, as the report will show it."""
         with store_file.transaction(self._connection, self.path):

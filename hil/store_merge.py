@@ -41,7 +41,8 @@ class Merged:
 def merge(target: Store, source: Store) -> Merged:
     """Add the trials of `source` that `target` lacks, with their networks, finals, originals.
 
-    They are numbered on after the target's. Raises UserError, with nothing written, if the two
+    They are numbered on after the target's. Where nothing was asked of the target yet, it is what
+    was asked of the source last. Raises UserError, with nothing written, if the two
     are not runs of the same task, board and seed, or started from different original networks.
     """
     if target.folder.resolve() == source.folder.resolve():
@@ -49,7 +50,12 @@ def merge(target: Store, source: Store) -> Merged:
     check_same_run(source.folder, source.identity, target.identity, MERGE_ELSEWHERE)
     if original_path(source.folder).is_file():
         adopt_original(original_path(source.folder), target.folder)
-    return absorb(target, source.trials(), source.finals(), source.originals(), source)
+    with target.together():
+        merged = absorb(target, source.trials(), source.finals(), source.originals(), source)
+        asked = source.sessions()
+        if asked and not target.sessions():
+            target.add_goal(asked[-1].accuracy_target, asked[-1].goal)
+    return merged
 
 
 def absorb(
