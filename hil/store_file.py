@@ -48,9 +48,15 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection in autocommit mode whose rows can be read by name.
 
     A reader opens the file for writing if it may, and forbids itself to: SQLite's own read-only
-    mode leaves its -wal and -shm files behind.
+    mode leaves its -wal and -shm files behind. Where it may not write and there is no log either,
+    nobody writes: SQLite then needs no files beside.
     """
-    uri = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
+    folder_is_closed = not os.access(path.absolute().parent, os.W_OK)
+    if read_only and folder_is_closed and not log_of(path).exists():
+        mode = "ro&immutable=1"
+    else:
+        mode = "rw" if read_only else "rwc"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     connection.row_factory = sqlite3.Row
     try:
@@ -64,6 +70,11 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             raise damaged(path) from error
         raise
     return connection
+
+
+def log_of(path: Path) -> Path:
+    """SQLite's write-ahead log: there while the file is open, and where a writer was killed."""
+    return path.with_name(f"{path.name}-wal")
 
 
 @contextmanager
@@ -156,6 +167,12 @@ def user_errors(path: Path) -> Iterator[None]:
             raise UserError(full) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise damaged(path) from error
+        if code == sqlite3.SQLITE_CANTOPEN and log_of(path).exists():
+            raise UserError(
+                f"{path} cannot be read where nothing can be written: {log_of(path).name} has what "
+                "a search that was killed, or still runs, wrote last; copy the folder and read the "
+                "copy"
+            ) from error
         if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
             raise UserError(f"{path} cannot be read or written: {error}") from error
         raise
@@ -175,7 +192,7 @@ def damaged(path: Path, what: str = "") -> UserError:
 
 def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the last page lacks its end: SQLite takes zeros for it. A log would mend that."""
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     if log.exists() and log.stat().st_size:
         return False
     return bool(path.stat().st_size % _pragma(connection, "page_size"))
