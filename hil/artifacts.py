@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -53,14 +55,22 @@ def keep(folder: Path, number: int, tflite: bytes) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader never sees half of it. Raises UserError."""
+    """Write a file so that nobody ever sees half of it, after a power cut neither.
+
+    Raises UserError.
+    """
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # the new name may reach the disk before the content does
         part.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; free some space") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "; free some space" if full else ""
+        raise UserError(f"cannot write {path}: {error.strerror}{advice}") from error
 
 
 def save_failure(

@@ -42,6 +42,15 @@ _TABLES = (
          PRIMARY KEY (number, split)) STRICT""",
     "CREATE TABLE originals (split TEXT PRIMARY KEY, accuracy REAL NOT NULL) STRICT",
 )
+_OLDER = {  # what migrating needs of versions 1 and 2
+    "run": {"id", "task", "board", "seed", "board_sha256", "created"},
+    "sessions": {"id", "started", "heartbeat", "accuracy_target", "stopped_by"},
+    "trials": {
+        *("number", "key", "genome", "state", "accuracy", "measurement", "reason", "violation"),
+        *("epochs", "seconds", "program_sha256", "provenance", "created"),
+    },
+    "finals": {"number", "split", "correct", "total", "accuracy"},
+}
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -122,7 +131,11 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
         )
     if _pragma(connection, "quick_check(1)") != "ok" or _is_cut(connection, path):
         raise damaged(path)
-    if found == SCHEMA_VERSION and _tables(connection) != set(_TABLES):
+    if found == SCHEMA_VERSION:
+        is_ours = _tables(connection) == set(_TABLES)
+    else:
+        is_ours = all(names <= _columns(connection, table) for table, names in _OLDER.items())
+    if not is_ours:
         raise damaged(path, "tables of another version")
 
 
@@ -201,6 +214,11 @@ def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:
 def _tables(connection: sqlite3.Connection) -> set[str]:
     rows = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")
     return {row["sql"] for row in rows}
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Names of the table's columns; none where there is no such table."""
+    return {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> Any:
