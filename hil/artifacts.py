@@ -1,7 +1,9 @@
-"""What a run leaves in its folder besides the store: each trial's network, and what failed."""
+"""What a run leaves in its folder besides the store: networks, the original's too; what failed."""
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +11,37 @@ import numpy as np
 
 from compress.errors import HilError, UserError
 from compress.types import Samples
+from hil.store_file import user_errors
+
+_ELSEWHERE = "choose another run folder"
+
+
+def original_path(folder: Path) -> Path:
+    """Where the weights lie of the network that all trials of the run started from."""
+    return folder / "original.pt"
+
+
+def check_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
+    """Raises UserError if `folder` has another original network than the file `source`.
+
+    `instead` is what the user is told to do.
+    """
+    target = original_path(folder)
+    with user_errors(source):
+        if target.is_file() and target.read_bytes() != source.read_bytes():
+            raise UserError(
+                f"{target} is another network than {source}: trials of two original networks do "
+                f"not compare; {instead}"
+            )
+
+
+def adopt_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
+    """Copy the original network `source` where `folder` has none; else as `check_original`."""
+    check_original(source, folder, instead)
+    with user_errors(source):
+        weights = source.read_bytes()
+    if not original_path(folder).is_file():
+        write_whole(original_path(folder), weights)
 
 
 def kept(folder: Path, number: int) -> Path:
@@ -22,14 +55,22 @@ def keep(folder: Path, number: int, tflite: bytes) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader never sees half of it. Raises UserError."""
+    """Write a file so that nobody ever sees half of it, after a power cut neither.
+
+    Raises UserError.
+    """
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # the new name may reach the disk before the content does
         part.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; free some space") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "; free some space" if full else ""
+        raise UserError(f"cannot write {path}: {error.strerror}{advice}") from error
 
 
 def save_failure(

@@ -139,10 +139,26 @@ def without_limits(board: Board) -> Board:
 
 
 def board_sha256(board: Board) -> str:
-    """Hash of every fact that counts depend on: those of boards that differ do not compare."""
+    """Hash of all that the board's file says but for `energy`, with the limits that hold.
+
+    Most of it is what counts depend on. Its texts are in it, too, as they are in the hashes that
+    runs and tables have kept: to change one is to make another board.
+    """
     facts = {**asdict(board), "features": sorted(board.features)}
     del facts["energy"]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def facts_in_words(name: str, sha256: str) -> str:
+    """Which facts of board `name` have this hash: those of today's file, or others."""
+    hash_ = f"hash {sha256[:12]}"
+    if name in board_names():
+        board = load_board(name)
+        if sha256 == board_sha256(board):
+            return f"today's boards/{name}.toml ({hash_})"
+        if sha256 == board_sha256(without_limits(board)):
+            return f"today's boards/{name}.toml and --limits none ({hash_})"
+    return f"another boards/{name}.toml ({hash_})"
 
 
 @dataclass(frozen=True, slots=True)

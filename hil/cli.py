@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import signal
 import sys
@@ -124,13 +125,13 @@ def evolve(
     search(settings)
     with Store.read(settings.folder) as store:
         summary = summarize(store)
-        if summary.chosen is not None:
-            export_chosen(settings.folder, summary.chosen, facts, task)
         write_report(summary, settings.folder)
     if as_json:
         print(json.dumps(to_json(summary)))
     else:
         print_summary(summary, settings.folder, Console())
+    if summary.chosen is not None:
+        export_chosen(settings.folder, summary.chosen, facts, task)
 
 
 @app.command()
@@ -177,21 +178,25 @@ def report(
     profile: Annotated[bool, typer.Option(help="Show where the time went.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what a run has found so far and write its report.html anew."""
+    """Show what a run has found so far and write its report.html anew, where it may be written."""
     from hil import time_profile
-    from hil.report import print_profile, print_summary, write_report
+    from hil.report import print_profile, print_summary, print_table, write_report
 
     folder = Path(run) if Path(run).is_dir() else RUNS / run
     with Store.read(folder) as store:
         summary = summarize(store)
-    write_report(summary, folder)
+    may_write = os.access(folder, os.W_OK)
+    if may_write:
+        write_report(summary, folder)
     if as_json:
         extra = {"profile": time_profile.to_json(summary.profile)} if profile else {}
         print(json.dumps({**to_json(summary), **extra}))
     elif profile:
         print_profile(summary, Console())
-    else:
+    elif may_write:
         print_summary(summary, folder, Console())
+    else:
+        print_table(summary, Console())
 
 
 def check_accuracy(value: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,16 +13,16 @@ from rich.console import Console
 from rich.text import Text
 
 from compress.errors import UserError
-from compress.tasks import TASK_NAMES, get_task
-from hil.board import board_names, board_sha256, load_board, without_limits
-from hil.cli_bench import Limits, LimitsOption
+from hil.artifacts import adopt_original, check_original
 from hil.store import FILE_NAME, RunIdentity, Store, check_same_run
-from hil.store_merge import Merged, merge
-from hil.store_table import export_store, import_table
+from hil.store_merge import MERGE_ELSEWHERE, Merged, merge
+from hil.store_table import IMPORT_ELSEWHERE, export_store, import_table, read_run
 from hil.table_file import SUFFIXES, check_suffix
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 TableFile = Annotated[Path, typer.Argument(help=f"A table: {', '.join(SUFFIXES)}.")]
+
+_ANY = "the table's"
 
 
 def register(app: typer.Typer, runs: Path) -> None:
@@ -39,7 +40,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         identities = [_identity(folder) for folder in folders]
         wanted = _identity(target) if (target / FILE_NAME).exists() else identities[0]
         for folder, found in zip(folders, identities, strict=True):
-            check_same_run(folder, found, wanted)
+            check_same_run(folder, found, wanted, MERGE_ELSEWHERE)
             if folder.resolve() == target.resolve():
                 raise UserError(f"{folder} cannot be merged into itself")
         done: dict[str, Merged] = {}
@@ -73,22 +74,41 @@ def register(app: typer.Typer, runs: Path) -> None:
     def import_run(
         run: Annotated[str, typer.Argument(help="Name of a run in runs/; a new one is made.")],
         file: TableFile,
-        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")],
-        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")],
-        seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
-        limits: LimitsOption = Limits.BOARD,
+        task: Annotated[str | None, typer.Option(help="Refuse another.", show_default=_ANY)] = None,
+        board: Annotated[
+            str | None, typer.Option(help="Refuse another.", show_default=_ANY)
+        ] = None,
+        seed: Annotated[int | None, typer.Option(help="Refuse another.", show_default=_ANY)] = None,
+        original: Annotated[
+            Path | None,
+            typer.Option(
+                help="The network that the trials started from, to search on: a run's original.pt.",
+                show_default="FILE's name with .pt, if there is one",
+            ),
+        ] = None,
         as_json: JsonFlag = False,
     ) -> None:
         """Add the trials of an exported table to a run; what is there stays as it is."""
-        get_task(task)
-        facts = load_board(board)
-        facts = facts if limits is Limits.BOARD else without_limits(facts)
         check_suffix(file)
         if not file.is_file():
             raise UserError(f"no file {file}")
-        identity = RunIdentity(task, facts.name, seed, board_sha256(facts))
-        with Store.open(_folder(run, runs), identity) as store:
-            merged = import_table(store, file)
+        table = read_run(file)
+        if table.identity is None:
+            raise UserError(f"{file} has no trials: there is nothing to import")
+        for name, wanted in (("task", task), ("board", board), ("seed", seed)):
+            found = getattr(table.identity, name)
+            if wanted not in (None, found):
+                raise UserError(f"--{name} {wanted}: {file} is of a run of {name} {found}")
+        folder = _folder(run, runs)
+        if (folder / FILE_NAME).exists():
+            check_same_run(file, table.identity, _identity(folder), IMPORT_ELSEWHERE)
+        network = _network(original, file)
+        if network is not None:
+            check_original(network, folder)
+        with Store.open(folder, table.identity) as store:
+            if network is not None:
+                adopt_original(network, folder)
+            merged = import_table(store, table)
         if as_json:
             print(json.dumps(asdict(merged)))
         else:
@@ -103,6 +123,15 @@ def _folder(run: str, runs: Path) -> Path:
 def _identity(folder: Path) -> RunIdentity:
     with Store.read(folder) as store:
         return store.identity
+
+
+def _network(named: Path | None, table: Path) -> Path | None:
+    """The original network that comes along: the one that was named, or lies beside the table."""
+    beside = table.with_name(table.name.removesuffix(check_suffix(table)) + ".pt")
+    network = named or (beside if beside.is_file() else None)
+    if network is not None and not zipfile.is_zipfile(network):  # as torch writes them
+        raise UserError(f"{network} is missing or no network: the original.pt of a run is one")
+    return network
 
 
 def _show(name: str, merged: Merged) -> None:

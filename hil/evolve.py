@@ -18,10 +18,12 @@ from hil.goal import Goal
 from hil.machine_energy import EnergyBudget
 from hil.pool import LocalPool, Pool
 from hil.progress import SearchProgress
-from hil.start import Start, check_feasible
+from hil.remake import remake
+from hil.start import Start, check_feasible, check_has_original
 from hil.stop import StopRule, feasible_front
 from hil.store import RunIdentity, Store
 from hil.targets import check_reachable
+from hil.types import Trial
 from hil.workers import result_of
 
 
@@ -59,11 +61,12 @@ def evolve(settings: Settings) -> str:
     processes = settings.processes if settings.farm is None else 0
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
+        check_has_original(store)
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
         try:
-            if not reason or finals_missing(store, goal):
+            if not reason or unfinished(store, goal):
                 reason = search(settings, store, rule)
         except KeyboardInterrupt:
             reason = "interrupt"
@@ -98,8 +101,15 @@ def open_pool(settings: Settings, start: Start) -> Pool:
 
 
 def measure_finals(store: Store, goal: Goal, pool: Pool, progress: SearchProgress) -> None:
-    """Run the networks that the report shows on the test split: once, at the end."""
-    missing = finals_missing(store, goal)
+    """Run the networks that the report shows on the test split: once, at the end.
+
+    Those that only an imported table tells of are made again; what comes out otherwise is left out.
+    """
+    wanted = unfinished(store, goal)
+    remake(wanted, store.folder, pool, progress.remade)
+    done = {final.number for final in store.finals()}
+    numbers = [trial.number for trial in wanted if trial.number not in done]
+    missing = [number for number in numbers if kept(store.folder, number).is_file()]
     running = {pool.final(number, kept(store.folder, number).read_bytes()) for number in missing}
     while running:
         ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -108,9 +118,13 @@ def measure_finals(store: Store, goal: Goal, pool: Pool, progress: SearchProgres
         progress.finals(len(missing) - len(running), len(missing))
 
 
-def finals_missing(store: Store, goal: Goal) -> list[int]:
-    """Numbers of the trials that the report shows without figures on the test split."""
+def unfinished(store: Store, goal: Goal) -> list[Trial]:
+    """Trials that the report shows without figures on the test split; the chosen one also where
+    its network, which is to be exported, is missing."""
     trials, base = store.trials(fidelity=1.0), store.find(baseline())
-    shown = [*feasible_front(trials, goal), base, goal.best(trials, base)]
-    done = {final.number for final in store.finals()}
-    return sorted({t.number for t in shown if t and t.measurement and t.number not in done})
+    best = goal.best(trials, base)
+    shown = {t.number: t for t in (*feasible_front(trials, goal), base, best) if t}
+    finished = {final.number for final in store.finals()}
+    if best is not None and not kept(store.folder, best.number).is_file():
+        finished.discard(best.number)
+    return [t for n, t in sorted(shown.items()) if t.measurement and n not in finished]

@@ -19,6 +19,7 @@ _STOPPED = {
     "energy": "stopped: all energy of the budget used",
     "exhausted": "stopped: the engine has nothing left to try",
     "interrupt": "stopped: interrupted",
+    "merged": "merged from other runs",
 }
 
 
@@ -139,8 +140,11 @@ def status(summary: Summary) -> str:
 def asked(summary: Summary) -> str:
     """The accuracy, the limits and the weights that were asked for."""
     goal = summary.goal
+    source = (
+        " (the task's, as no search has asked for any)" if summary.goal_source == "task" else ""
+    )
     parts = [
-        f"accuracy {words.percent(goal.accuracy)}",
+        f"accuracy {words.percent(goal.accuracy)}{source}",
         f"at most {words.kib(goal.flash_bytes)} KiB of flash",
         f"{words.kib(goal.ram_bytes)} KiB of RAM",
     ]

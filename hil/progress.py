@@ -115,6 +115,10 @@ class SearchProgress:
         plain = (t for t in trials if t.genome == baseline() and t.measurement is not None)
         return self._goal.best(trials, next(plain, None))
 
+    def remade(self, done: int, total: int) -> None:
+        """Show how many networks that only a table told of have been made again."""
+        self._line.show(done / max(total, 1), f"{done}/{total} imported networks made again")
+
     def finals(self, done: int, total: int) -> None:
         """Show how many networks of the front have run on the test split."""
         self._line.show(done / max(total, 1), f"{done}/{total} of the front on the test split")

@@ -11,10 +11,12 @@ from compress.network import Original, original_of, train_original
 from compress.pipeline import prefix_cache
 from compress.tasks import get_task
 from compress.types import Task
+from hil.artifacts import original_path
 from hil.candidate import Context, smallest
 from hil.measure import Bench
 from hil.progress import training_progress
 from hil.provenance import provenance
+from hil.store import Store
 from hil.targets import open_target
 from hil.types import Board
 
@@ -35,7 +37,7 @@ class Start:
     @classmethod
     def prepare(cls, task: str, board: Board, seed: int, folder: Path) -> Self:
         """Train the original network if `folder` has none yet."""
-        wanted, path = get_task(task), folder / "original.pt"
+        wanted, path = get_task(task), original_path(folder)
         with training_progress(f"training {task}") as tick:
             train_original(wanted, wanted.load(), seed, path, tick)
         return cls(task, board, seed, folder, path.read_bytes())
@@ -55,6 +57,20 @@ class Start:
             self.folder,
             provenance(self.board, self.seed),
             prefix_cache(original),
+        )
+
+
+def check_has_original(store: Store) -> None:
+    """Raises UserError for trials without the network that they all started from.
+
+    One trained anew may be another, and trials of two do not compare.
+    """
+    path = original_path(store.folder)
+    if store.next_number() > 1 and not path.is_file():
+        raise UserError(
+            f"{path} is missing, the network that this run's trials started from: copy it from "
+            "the run they come from, or import their table again with --original FILE.pt, or "
+            "search in another run folder"
         )
 
 

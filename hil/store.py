@@ -20,6 +20,7 @@ from typing import Any, Self
 from compress.errors import UserError
 from compress.genome import Genome
 from hil import store_file, store_migrate
+from hil.board import facts_in_words
 from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
@@ -29,7 +30,7 @@ _JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance", "costs", "est
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """What makes two trials comparable: task, board (its name and a hash of its facts), seed."""
+    """What makes two trials comparable: task, board (its name and a hash of its file), seed."""
 
     task: str
     board: str
@@ -228,6 +229,16 @@ class Store:
             )
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
 
+    def add_goal(self, accuracy_target: float, goal: Mapping[str, Any] | None) -> None:
+        """Let the report follow what was asked for elsewhere: as a session that took no time."""
+        now = time.time()
+        with store_file.transaction(self._connection, self.path):
+            self._connection.execute(
+                "INSERT INTO sessions (started, heartbeat, accuracy_target, stopped_by, goal) "
+                "VALUES (?, ?, ?, 'merged', ?)",
+                (now, now, accuracy_target, json.dumps(goal)),
+            )
+
     def end_session(self, stopped_by: str) -> None:
         """Note in a few words what ended this session, as the report will show it."""
         with store_file.transaction(self._connection, self.path):
@@ -305,17 +316,24 @@ def _identity(connection: sqlite3.Connection) -> RunIdentity:
     return RunIdentity(**dict(row))
 
 
-def check_same_run(folder: Path, found: RunIdentity, wanted: RunIdentity) -> None:
+def check_same_run(
+    where: Path, found: RunIdentity, wanted: RunIdentity, instead: str | None = None
+) -> None:
+    """Raises UserError if what was `found` in `where` is of another run than `wanted`.
+
+    `instead` is what the user is told to do; None for someone who wants to go on with the run.
+    """
     for name in ("task", "board", "seed"):
         there, here = getattr(found, name), getattr(wanted, name)
         if there != here:
-            raise UserError(
-                f"{folder} is a run of {name} {there!r}, not {here!r}: "
-                f"choose another run folder, or continue with {name} {there!r}"
-            )
+            advice = instead or f"choose another run folder, or continue with {name} {there!r}"
+            raise UserError(f"{where} is of a run of {name} {there!r}, not {here!r}: {advice}")
     if found.board_sha256 != wanted.board_sha256:
+        there, here = (facts_in_words(wanted.board, one.board_sha256) for one in (found, wanted))
+        advice = instead or (
+            "choose another run folder, or go on with the same board file (the report names its "
+            "commit) and the same --limits"
+        )
         raise UserError(
-            f"the facts of board {wanted.board!r} (now {wanted.board_sha256[:12]}) have changed "
-            f"since {folder} was begun (then {found.board_sha256[:12]}), so that its numbers "
-            "would not compare: choose another run folder, or restore the board file"
+            f"{where} is of a run with {there}, not {here}: its numbers would not compare; {advice}"
         )

@@ -42,15 +42,30 @@ _TABLES = (
          PRIMARY KEY (number, split)) STRICT""",
     "CREATE TABLE originals (split TEXT PRIMARY KEY, accuracy REAL NOT NULL) STRICT",
 )
+_OLDER = {  # what migrating needs of versions 1 and 2
+    "run": {"id", "task", "board", "seed", "board_sha256", "created"},
+    "sessions": {"id", "started", "heartbeat", "accuracy_target", "stopped_by"},
+    "trials": {
+        *("number", "key", "genome", "state", "accuracy", "measurement", "reason", "violation"),
+        *("epochs", "seconds", "program_sha256", "provenance", "created"),
+    },
+    "finals": {"number", "split", "correct", "total", "accuracy"},
+}
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection in autocommit mode whose rows can be read by name.
 
     A reader opens the file for writing if it may, and forbids itself to: SQLite's own read-only
-    mode leaves its -wal and -shm files behind.
+    mode leaves its -wal and -shm files behind. Where it may not write and there is no log either,
+    nobody writes: SQLite then needs no files beside.
     """
-    uri = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
+    folder_is_closed = not os.access(path.absolute().parent, os.W_OK)
+    if read_only and folder_is_closed and not log_of(path).exists():
+        mode = "ro&immutable=1"
+    else:
+        mode = "rw" if read_only else "rwc"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     connection.row_factory = sqlite3.Row
     try:
@@ -64,6 +79,11 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             raise damaged(path) from error
         raise
     return connection
+
+
+def log_of(path: Path) -> Path:
+    """SQLite's write-ahead log: there while the file is open, and where a writer was killed."""
+    return path.with_name(f"{path.name}-wal")
 
 
 @contextmanager
@@ -111,7 +131,11 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
         )
     if _pragma(connection, "quick_check(1)") != "ok" or _is_cut(connection, path):
         raise damaged(path)
-    if found == SCHEMA_VERSION and _tables(connection) != set(_TABLES):
+    if found == SCHEMA_VERSION:
+        is_ours = _tables(connection) == set(_TABLES)
+    else:
+        is_ours = all(names <= _columns(connection, table) for table, names in _OLDER.items())
+    if not is_ours:
         raise damaged(path, "tables of another version")
 
 
@@ -156,6 +180,12 @@ def user_errors(path: Path) -> Iterator[None]:
             raise UserError(full) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise damaged(path) from error
+        if code == sqlite3.SQLITE_CANTOPEN and log_of(path).exists():
+            raise UserError(
+                f"{path} cannot be read where nothing can be written: {log_of(path).name} has what "
+                "a search that was killed, or still runs, wrote last; copy the folder and read the "
+                "copy"
+            ) from error
         if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
             raise UserError(f"{path} cannot be read or written: {error}") from error
         raise
@@ -175,7 +205,7 @@ def damaged(path: Path, what: str = "") -> UserError:
 
 def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the last page lacks its end: SQLite takes zeros for it. A log would mend that."""
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path)
     if log.exists() and log.stat().st_size:
         return False
     return bool(path.stat().st_size % _pragma(connection, "page_size"))
@@ -184,6 +214,11 @@ def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:
 def _tables(connection: sqlite3.Connection) -> set[str]:
     rows = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")
     return {row["sql"] for row in rows}
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Names of the table's columns; none where there is no such table."""
+    return {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> Any:

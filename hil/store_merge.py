@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compress.errors import UserError
-from hil.artifacts import keep, kept
+from hil.artifacts import adopt_original, keep, kept, original_path
 from hil.store import Final, Store, check_same_run
 from hil.store_file import user_errors
 from hil.types import Trial
 
 Figure = str | int | float | None
+MERGE_ELSEWHERE = "merge it into another run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,21 @@ class Merged:
 def merge(target: Store, source: Store) -> Merged:
     """Add the trials of `source` that `target` lacks, with their networks, finals, originals.
 
-    They are numbered on after the target's. Raises UserError, with nothing written, if the two
-    are not runs of the same task, board and seed.
+    They are numbered on after the target's. Where nothing was asked of the target yet, it is what
+    was asked of the source last. Raises UserError, with nothing written, if the two
+    are not runs of the same task, board and seed, or started from different original networks.
     """
     if target.folder.resolve() == source.folder.resolve():
         raise UserError(f"{source.folder} cannot be merged into itself")
-    check_same_run(source.folder, source.identity, target.identity)
-    return absorb(target, source.trials(), source.finals(), source.originals(), source)
+    check_same_run(source.folder, source.identity, target.identity, MERGE_ELSEWHERE)
+    if original_path(source.folder).is_file():
+        adopt_original(original_path(source.folder), target.folder)
+    with target.together():
+        merged = absorb(target, source.trials(), source.finals(), source.originals(), source)
+        asked = source.sessions()
+        if asked and not target.sessions():
+            target.add_goal(asked[-1].accuracy_target, asked[-1].goal)
+    return merged
 
 
 def absorb(
@@ -59,7 +68,7 @@ def absorb(
     """Add these to `target`, all or nothing; the files of `networks` come along.
 
     Numbers stay as they are where none of them is taken. Finals of a known trial are taken where
-    its figures are equal.
+    its figures are equal, its network where the program is and `target` has none.
     """
     found = [(trial, target.find(trial.genome, trial.fidelity)) for trial in trials]
     known = [(trial, ours) for trial, ours in found if ours is not None]
@@ -68,11 +77,11 @@ def absorb(
     numbers = {trial.number: ours.number for trial, ours in known if trial.number not in other}
     added = [trial for trial, ours in found if ours is None]
     shift = _shift(target, added)
+    if networks is not None:
+        _copy_networks(networks, target, added, shift, known)
     with target.together():
         for trial in added:
             numbers[trial.number] = trial.number + shift
-            if networks is not None:
-                _copy_network(networks, trial.number, target, trial.number + shift)
             target.add(replace(trial, number=trial.number + shift))
         for final in finals:
             if final.number in numbers:
@@ -111,8 +120,20 @@ def _figures(trial: Trial) -> dict[str, Figure]:
     }
 
 
-def _copy_network(source: Store, number: int, target: Store, new_number: int) -> None:
-    path = kept(source.folder, number)
-    with user_errors(path):
-        if path.is_file():
-            keep(target.folder, new_number, path.read_bytes())
+def _copy_networks(
+    source: Store,
+    target: Store,
+    added: Sequence[Trial],
+    shift: int,
+    known: Sequence[tuple[Trial, Trial]],
+) -> None:
+    pairs = [(trial.number, trial.number + shift) for trial in added]
+    for theirs, ours in known:
+        same = theirs.program_sha256 == ours.program_sha256
+        if same and not kept(target.folder, ours.number).is_file():
+            pairs.append((theirs.number, ours.number))
+    for number, new_number in pairs:
+        path = kept(source.folder, number)
+        with user_errors(path):
+            if path.is_file():
+                keep(target.folder, new_number, path.read_bytes())

@@ -1,22 +1,22 @@
 """A run as a table, one row per trial, and back: the form that outlasts every schema.
 
-The first columns are for people; a trial is read back from those of `_PLAIN` and, as JSON, of
-`_AS_JSON`. Finals stand in `<split>_accuracy`, `_correct` and `_total`, the float network's
-accuracies in `original_<split>` of every row.
+The first columns are for people; a trial is read back from those of `_TEXTS` and `_NUMBERS` and,
+as JSON, of `_AS_JSON`. Finals stand in `<split>_accuracy`, `_correct` and `_total`, the float
+network's accuracies in `original_<split>` of every row.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.errors import UserError
-from hil.store import Final, Store
+from hil.store import Final, RunIdentity, Store, check_same_run
 from hil.store_merge import Merged, absorb
 from hil.table_file import Cell, read_table, write_table
+from hil.table_row import Row
 from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
@@ -24,6 +24,10 @@ _IDENTITY = ("task", "board", "seed", "board_sha256")
 _TEXTS = ("state", "reason", "program_sha256")
 _NUMBERS = ("accuracy", "fidelity", "epochs", "violation")
 _AS_JSON = ("genome", "measurement", "estimate", "costs", "seconds", "provenance")
+_FIGURES = ("measurement", "estimate", "costs", "seconds")
+_NEEDED = ("number", *_IDENTITY, *_TEXTS, *_NUMBERS, *_AS_JSON)
+_STATES = ("measured", "screened", "infeasible")
+IMPORT_ELSEWHERE = "import it into a run of its own"
 _ORIGINAL = "original_"
 
 
@@ -56,34 +60,56 @@ def export_store(store: Store, path: Path) -> int:
     return len(trials)
 
 
-def import_rows(store: Store, path: Path) -> int:
-    """Add what `export_store` wrote and `store` lacks; return how many trials that were.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What `export_store` wrote to `path`. `identity` is None where there is no trial."""
 
-    Raises UserError, with nothing added, for a table of another run or one that is damaged.
+    path: Path
+    identity: RunIdentity | None
+    trials: tuple[Trial, ...]
+    finals: tuple[Final, ...]
+    originals: Mapping[str, float]
+
+
+def read_run(path: Path) -> Table:
+    """Read and check a table, row by row.
+
+    Raises UserError for what is no such table, naming row and column where one is wrong.
     """
-    return import_table(store, path).added
-
-
-def import_table(store: Store, path: Path) -> Merged:
-    """As `import_rows`, and tells what was known before, and what of that differs."""
-    identity = {name: str(value) for name, value in asdict(store.identity).items()}
+    identity: RunIdentity | None = None
     trials: list[Trial] = []
     finals: list[Final] = []
     originals: dict[str, float] = {}
-    for line, row in enumerate(read_table(path), start=2):
-        try:
-            _check_identity(row, identity, path)
-            trial = _trial(row)
-            trials.append(trial)
-            finals += _finals(row, trial.number)
-            originals |= _originals(row)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}, row {line}: not a trial as hil exports it: {error}") from None
+    for line, cells in enumerate(read_table(path), start=2):
+        row = Row(path, line, cells)
+        if identity is None:
+            _check_columns(row, _NEEDED)
+            identity = _identity(row)
+        elif _identity(row) != identity:
+            raise UserError(f"{path}, row {line}: of another run than the rows before")
+        trials.append(_trial(row))
+        finals += _finals(row, trials[-1].number)
+        originals |= _originals(row)
     numbers = {trial.number for trial in trials}
     proposals = {(trial.genome.key, trial.fidelity) for trial in trials}
     if not len(numbers) == len(proposals) == len(trials):
         raise UserError(f"{path}: a trial is in it twice; export the run anew")
-    return absorb(store, trials, finals, originals)
+    return Table(path, identity, tuple(trials), tuple(finals), originals)
+
+
+def import_table(store: Store, table: Table) -> Merged:
+    """Add what `store` lacks; tell what was known before, and what of that differs.
+
+    Raises UserError, with nothing added, for a table of another run.
+    """
+    if table.identity is not None:
+        check_same_run(table.path, table.identity, store.identity, IMPORT_ELSEWHERE)
+    return absorb(store, table.trials, table.finals, table.originals)
+
+
+def import_rows(store: Store, path: Path) -> int:
+    """Read a table and add what `store` lacks; how many trials that were. Raises UserError."""
+    return import_table(store, read_run(path)).added
 
 
 def _cells(trial: Trial) -> dict[str, Cell]:
@@ -117,56 +143,59 @@ def _final_cells(split: str, final: Final | None) -> dict[str, Cell]:
     }
 
 
-def _check_identity(row: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
-    for name in _IDENTITY:
-        if row[name] != wanted[name]:
-            raise UserError(
-                f"{path} is of a run of {name} {row[name]!r}, not {wanted[name]!r}: "
-                f"import it into a run of its own"
-            )
-
-
-def _trial(row: Mapping[str, str]) -> Trial:
-    fields = {
-        "number": int(row["number"]),
-        **{name: row[name] for name in _TEXTS},
-        **{name: _number(row[name]) for name in _NUMBERS},
-        **{name: json.loads(row[name]) for name in _AS_JSON},
-    }
-    if fields["state"] not in ("measured", "screened", "infeasible"):
-        raise ValueError(f"state {fields['state']!r}")
-    if None in (fields["fidelity"], fields["epochs"], fields["violation"]):
-        raise ValueError("fidelity, epochs or violation is missing")
-    return trial_from_json(fields)
-
-
-def _finals(row: Mapping[str, str], number: int) -> list[Final]:
-    splits = [name.removesuffix("_correct") for name in row if name.endswith("_correct")]
-    return [
-        Final(
-            number=number,
-            split=split,
-            correct=int(row[f"{split}_correct"]),
-            total=int(row[f"{split}_total"]),
-            accuracy=float(row[f"{split}_accuracy"]),
+def _check_columns(row: Row, names: Iterable[str]) -> None:
+    missing = [name for name in names if name not in row.cells]
+    if missing:
+        raise UserError(
+            f"{row.path} is no table of a run: it has no column {', '.join(missing)}; "
+            "hil export writes such tables"
         )
-        for split in splits
-        if row[f"{split}_correct"]
-    ]
 
 
-def _originals(row: Mapping[str, str]) -> dict[str, float]:
+def _identity(row: Row) -> RunIdentity:
+    cells = row.cells
+    return RunIdentity(cells["task"], cells["board"], row.whole("seed"), cells["board_sha256"])
+
+
+def _trial(row: Row) -> Trial:
+    state = row.choice("state", _STATES)
+    if state == "measured" and row.json("measurement") is None:
+        raise row.error("measurement", "there, though the trial was measured")
+    has_accuracy = state != "infeasible" or row.cells["accuracy"] != ""
+    fields = {
+        "number": row.whole("number"),
+        **{name: row.cells[name] for name in _TEXTS},
+        "accuracy": row.share("accuracy") if has_accuracy else None,
+        "fidelity": row.share("fidelity"),
+        "epochs": row.number("epochs"),
+        "violation": row.number("violation"),
+        **{name: row.figures(name) for name in _FIGURES},
+        **{name: row.json(name) for name in ("genome", "provenance")},
+    }
+    try:
+        return trial_from_json(fields)
+    except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(
+            f"{row.path}, row {row.line}: not a trial as hil exports it: {error}"
+        ) from None
+
+
+def _finals(row: Row, number: int) -> list[Final]:
+    splits = [name.removesuffix("_correct") for name in row.cells if name.endswith("_correct")]
+    finals = []
+    for split in splits:
+        if row.cells[f"{split}_correct"]:
+            _check_columns(row, (f"{split}_total", f"{split}_accuracy"))
+            correct, total = row.whole(f"{split}_correct"), row.whole(f"{split}_total")
+            if correct > total:
+                raise row.error(f"{split}_correct", f"at most the {total} of {split}_total")
+            finals.append(Final(number, split, correct, total, row.share(f"{split}_accuracy")))
+    return finals
+
+
+def _originals(row: Row) -> dict[str, float]:
     return {
-        name.removeprefix(_ORIGINAL): float(cell)
-        for name, cell in row.items()
+        name.removeprefix(_ORIGINAL): row.share(name)
+        for name, cell in row.cells.items()
         if name.startswith(_ORIGINAL) and cell
     }
-
-
-def _number(cell: str) -> float | None:
-    if not cell:
-        return None
-    number = float(cell)
-    if not math.isfinite(number):
-        raise ValueError(f"{cell} is not finite")
-    return number

@@ -16,7 +16,7 @@ from pathlib import Path
 from compress.network import Original
 from compress.train import accuracy
 from hil.arms import Arm
-from hil.artifacts import keep, kept
+from hil.artifacts import kept, original_path
 from hil.batch import record
 from hil.board import board_sha256
 from hil.candidate import Outcome
@@ -24,6 +24,7 @@ from hil.engine import Proposal
 from hil.goal import Goal
 from hil.pool import LocalPool, Pool
 from hil.race import ArmBudget, Race
+from hil.remake import remake
 from hil.start import Start
 from hil.store import Final, RunIdentity, Store
 from hil.study_floors import chosen_numbers
@@ -86,7 +87,7 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
 
         place.mkdir(parents=True, exist_ok=True)
         adopt_original(settings.log, place, seed)
-        if deadline.over and not (place / "original.pt").exists():
+        if deadline.over and not original_path(place).is_file():
             break
         start = Start.prepare(settings.task, settings.board, seed, place)
         original = start.original()
@@ -157,26 +158,23 @@ def measure_finals(
 ) -> frozenset[int]:
     """Figures on the test split for the chosen networks; the numbers of those that are lost.
 
-    A network that only its row in an imported log tells of is made again, and counts if it comes
-    out the same to the byte of its program: on another kind of processor it may not.
+    A network that only its row in an imported log tells of is made again (`hil.remake`).
     """
-    lost = set()
     done = {final.number for final in store.finals()}
-    trials = {trial.number: trial for trial in store.trials()}
-    missing = sorted(set(numbers) - done)
-    for index, number in enumerate(missing):
+    missing = [t for t in store.trials() if t.number in set(numbers) - done]
+
+    def show_made(made: int, total: int) -> None:
+        show(0.99, f"making networks of the log again, {made}/{total}")
+
+    lost = remake(missing, store.folder, pool, show_made, lambda: deadline.over)
+    for index, trial in enumerate(missing):
         if deadline.over:
             break
         show(0.99, f"test split, {index}/{len(missing)} networks")
-        trial, path = trials[number], kept(store.folder, number)
-        if not path.exists():
-            again = result_of(pool.trial(number, Proposal(trial.genome)))
-            if again.trial.program_sha256 != trial.program_sha256:
-                lost.add(number)
-                continue
-            keep(store.folder, number, again.tflite)
-        store.add_final(result_of(pool.final(number, path.read_bytes())))
-    return frozenset(lost)
+        path = kept(store.folder, trial.number)
+        if path.is_file():
+            store.add_final(result_of(pool.final(trial.number, path.read_bytes())))
+    return lost
 
 
 def _float_accuracies(store: Store, original: Original) -> dict[str, float]:

@@ -6,12 +6,12 @@ they all started from, `seed-N.json` the sensitivity that the adaptive search wa
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from compress.errors import UserError
 from compress.network import Original
-from hil.artifacts import write_whole
+from hil import artifacts
+from hil.artifacts import original_path, write_whole
 from hil.store import Store
 from hil.store_table import export_store, import_rows
 from hil.warm_start import sensitivity_file
@@ -20,17 +20,16 @@ from hil.warm_start import sensitivity_file
 def adopt_original(log: Path, place: Path, seed: int) -> None:
     """Copy the seed's original network from the log, where `place` has none yet.
 
-    Raises UserError where `place` has another one: its trials would not compare.
+    Raises UserError where `place` has another one, or none has and there are trials: a new one
+    would be another.
     """
-    source, target = log / f"seed-{seed}.pt", place / "original.pt"
-    if not source.exists():
-        return
-    if not target.exists():
-        shutil.copyfile(source, target)
-    elif target.read_bytes() != source.read_bytes():
+    source, table = log / f"seed-{seed}.pt", log / f"seed-{seed}.csv.gz"
+    if source.is_file():
+        artifacts.adopt_original(source, place, f"choose other --results, or remove {place}")
+    elif table.is_file() and not original_path(place).is_file():
         raise UserError(
-            f"{target} is another network than the logged {source}: "
-            "choose another --log, or remove the study's folder to go on from the log"
+            f"{source} is missing, the network that the trials in {table.name} started from: "
+            "restore it, or choose other --results"
         )
 
 
@@ -54,4 +53,4 @@ def export_log(log: Path, store: Store, seed: int) -> None:
     """Write the seed's files anew. Raises UserError if they cannot be written."""
     log.mkdir(parents=True, exist_ok=True)
     export_store(store, log / f"seed-{seed}.csv.gz")
-    write_whole(log / f"seed-{seed}.pt", (store.folder / "original.pt").read_bytes())
+    write_whole(log / f"seed-{seed}.pt", original_path(store.folder).read_bytes())

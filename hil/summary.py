@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from compress.genome import Genome, Quantize
+from compress.tasks import get_task
 from hil import pareto, store_file
 from hil.board import load_board, without_limits
 from hil.goal import Goal
@@ -22,14 +23,15 @@ class Summary:
 
     `trials` were trained in full, `screened` judged at a lower fidelity.
     `baseline` is the network that was only quantized to int8; `front` holds the non-dominated
-    measured trials; `chosen` is the best measured trial by the `goal` of the last session
-    (accuracies are shares of 1 on the validation split).
+    measured trials; `chosen` is the best measured trial by the `goal` of the last session, or by
+    the task's accuracy where there was none (shares of 1 on the validation split).
     """
 
     task: str
     board: str
     seed: int
     goal: Goal
+    goal_source: Literal["session", "task"]
     used_minutes: float
     stopped_by: str | None
     trials: tuple[Trial, ...]
@@ -82,12 +84,17 @@ def summarize(store: Store) -> Summary:
     identity, sessions, everything = store.identity, store.sessions(), store.trials()
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     front, lone = pareto.front(trials), _baseline(trials)
-    goal = _goal(load_board(identity.board), sessions[-1] if sessions else None, store.path)
+    board = load_board(identity.board)
+    if sessions:
+        goal = _goal(board, sessions[-1], store.path)
+    else:  # an imported table tells none
+        goal = Goal.of(without_limits(board), get_task(identity.task).accuracy_floor)
     return Summary(
         task=identity.task,
         board=identity.board,
         seed=identity.seed,
         goal=goal,
+        goal_source="session" if sessions else "task",
         used_minutes=store.used_minutes(),
         stopped_by=sessions[-1].stopped_by if sessions else None,
         trials=trials,
@@ -112,6 +119,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "seed": summary.seed,
         "accuracy_target": summary.accuracy_target,
         "goal": summary.goal.to_json(),
+        "goal_source": summary.goal_source,
         "used_minutes": summary.used_minutes,
         "baseline": optional(summary.baseline),
         "trials": [trial_to_json(trial) for trial in summary.trials],
@@ -123,10 +131,10 @@ def to_json(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _goal(board: Board, session: Session | None, path: Path) -> Goal:
+def _goal(board: Board, session: Session, path: Path) -> Goal:
     """What the session wanted; where the store does not say, the trials' states tell the limits."""
-    if session is None or session.goal is None:
-        return Goal.of(without_limits(board), session.accuracy_target if session else 0.0)
+    if session.goal is None:
+        return Goal.of(without_limits(board), session.accuracy_target)
     try:
         return Goal.from_json(board, session.goal)
     except (KeyError, TypeError):

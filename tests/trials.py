@@ -170,6 +170,14 @@ measurements = st.builds(
     total=st.integers(1, 2**62),
     outputs_sha256=st.text(),
 )
+
+
+def _coherent(trial: Trial) -> Trial:
+    """What has no accuracy, or was measured without a measurement, cannot be but infeasible."""
+    incomplete = trial.accuracy is None or (trial.state == "measured" and trial.measurement is None)
+    return replace(trial, state="infeasible") if incomplete else trial
+
+
 trials = st.builds(
     Trial,
     number=st.integers(0, 2**62),
@@ -193,4 +201,4 @@ trials = st.builds(
     ).map(tuple),
     fidelity=_shares,
     estimate=st.none() | st.builds(Estimate, _counts, _counts, _counts, _counts, _counts),
-)
+).map(_coherent)

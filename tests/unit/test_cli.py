@@ -68,6 +68,25 @@ def test_a_run_of_another_task_is_left_alone(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_trials_without_their_original_are_not_gone_on_with(tmp_path: Path) -> None:
+    from trials import BASELINE, measured
+
+    from hil.board import board_sha256, load_board
+    from hil.store import RunIdentity, Store
+
+    identity = RunIdentity("digits", "m3", 0, board_sha256(load_board("m3")))
+    with Store.open(tmp_path / "runs" / "mine", identity) as store:
+        store.add(measured(1, BASELINE))
+    done = hil(tmp_path, "evolve", "--run", "mine", "--trials", "1")
+    assert done.returncode == 2
+    assert "original.pt is missing" in done.stderr
+    assert "--original" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    with Store.read(tmp_path / "runs" / "mine") as store:
+        assert store.sessions() == ()
+    assert not (tmp_path / "runs" / "mine" / "original.pt").exists()
+
+
 def test_an_unknown_run_cannot_be_reported(tmp_path: Path) -> None:
     done = hil(tmp_path, "report", "nothing")
     assert done.returncode == 2

@@ -33,6 +33,7 @@ from hil.report import (
 )
 from hil.report import write_html as write
 from hil.store import Final, RunIdentity, Store
+from hil.store_merge import merge
 from hil.types import Trial
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -280,6 +281,39 @@ def test_long_front_says_what_it_hides(tmp_path: Path) -> None:
     summary = make(tmp_path, trials)
     assert len(summary.front) == 30
     assert "14 more on the front" in printed(lambda console: print_table(summary, console))
+
+
+def test_trials_from_elsewhere_are_held_to_what_was_asked_there(tmp_path: Path) -> None:
+    useless = measured(5, pruned(0.01), accuracy=0.2, flash=9_500, ram=1_500, count=10)
+    goal = make_goal(load_board("m4"), 0.955, max_flash=30_000)
+    identity = RunIdentity("digits", "m4", 7, "5e" * 32)
+    make(tmp_path / "a", (*TRIALS, useless), target=0.955, goal=goal)
+    with Store.open(tmp_path / "merged", identity) as store:
+        with Store.read(tmp_path / "a") as source:
+            merge(store, source)
+            merge(store, source)
+        merged = summarize(store)
+        assert len(store.sessions()) == 1
+    assert merged.goal == goal
+    assert merged.goal_source == "session"
+    assert merged.chosen == SMALL
+    assert (merged.used_minutes, merged.stopped_by) == (0.0, "merged")
+    text = printed(lambda console: print_table(merged, console))
+    assert "merged from other runs" in text
+    assert "the task's" not in text
+
+
+def test_trials_that_nobody_asked_for_are_held_to_the_task(tmp_path: Path) -> None:
+    useless = measured(5, pruned(0.01), accuracy=0.2, flash=9_500, ram=1_500, count=10)
+    with Store.open(tmp_path, RunIdentity("digits", "m4", 7, "5e" * 32)) as store:
+        for trial in (*TRIALS, useless):
+            store.add(trial)
+        summary = summarize(store)
+    assert summary.accuracy_target == 0.95
+    assert summary.chosen == SMALL
+    assert to_json(summary)["goal_source"] == "task"
+    text = " ".join(printed(lambda console: print_table(summary, console)).split())
+    assert "asked: accuracy 95.00 % (the task's, as no search has asked for any)" in text
 
 
 def test_summary_says_where_the_files_are(tmp_path: Path) -> None:

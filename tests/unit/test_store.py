@@ -157,7 +157,10 @@ def test_minutes_of_earlier_sessions_count(tmp_path: Path, monkeypatch: pytest.M
         ({"task": "kws"}, ["'digits'", "'kws'"]),
         ({"board": "m7"}, ["'m4'", "'m7'"]),
         ({"seed": 2}, ["seed 1", "2"]),
-        ({"board_sha256": "00" * 32}, ["5e5e5e5e5e5e", "000000000000", "have changed"]),
+        (
+            {"board_sha256": "00" * 32},
+            ["5e5e5e5e5e5e", "000000000000", "boards/m4.toml", "--limits"],
+        ),
     ],
 )
 def test_other_run_is_refused(tmp_path: Path, change: dict[str, object], words: list[str]) -> None:

@@ -148,6 +148,33 @@ def test_reader_leaves_an_older_store_alone(tmp_path: Path, version: int) -> Non
 
 
 @pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    "change",
+    ["DROP TABLE finals", "DROP TABLE run", "ALTER TABLE sessions RENAME COLUMN stopped_by TO s"],
+)
+def test_file_without_the_tables_of_its_version_is_refused(
+    tmp_path: Path, version: int, change: str
+) -> None:
+    old_store(tmp_path, version)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:
+        file.execute(change)
+    for opening in (lambda: Store.open(tmp_path, IDENTITY), lambda: Store.read(tmp_path)):
+        with pytest.raises(UserError, match="tables of another version"):
+            opening()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_empty_file_that_claims_to_be_old_is_refused(tmp_path: Path, version: int) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:
+        file.executescript(
+            f"PRAGMA application_id = 1212763203; PRAGMA user_version = {version}; VACUUM;"
+        )
+    for opening in (lambda: Store.open(tmp_path, IDENTITY), lambda: Store.read(tmp_path)):
+        with pytest.raises(UserError, match="tables of another version"):
+            opening()
+
+
+@pytest.mark.parametrize("version", [1, 2])
 def test_trial_that_cannot_be_migrated_stops_it(tmp_path: Path, version: int) -> None:
     old_store(tmp_path, version)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:

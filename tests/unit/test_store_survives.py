@@ -1,4 +1,7 @@
-"""Killed at any moment, read while it is written, damaged in any byte: never a wrong answer."""
+"""Killed at any moment, read while it is written, cut, its header damaged: never a wrong answer.
+
+A byte that is flipped within a row's text is another matter: SQLite keeps no checksums of pages.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import sqlite3
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from typer.testing import CliRunner
 from compress.errors import UserError
 from hil import cli_store
 from hil.artifacts import keep, kept
-from hil.board import board_sha256, load_board
+from hil.board import board_sha256, load_board, without_limits
 from hil.store import Final, RunIdentity, Store
 from hil.store_merge import Conflict, Merged, merge
-from hil.store_table import export_store, import_rows, import_table
+from hil.store_table import export_store, import_rows, import_table, read_run
 from hil.table_file import SUFFIXES
 
 FINAL = Final(number=1, split="test", correct=190, total=200, accuracy=0.1 + 0.2)
@@ -113,7 +114,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     make_store(tmp_path / "b", measured(1, pruned(0.25)), measured(2, BASELINE, accuracy=0.9))
     table = exported(tmp_path / "a")
     with Store.open(tmp_path / "b", IDENTITY) as store:
-        merged = import_table(store, table)
+        merged = import_table(store, read_run(table))
         assert (merged.added, merged.known) == (2, 1)
         assert {(c.number, c.their_number, c.quantity) for c in merged.conflicting} == {
             (2, 1, "accuracy")
@@ -132,7 +133,7 @@ def test_table_of_another_run_is_refused(tmp_path: Path, field: str) -> None:
     other = RunIdentity(**{**asdict(IDENTITY), field: changed})
     with (
         Store.open(tmp_path / "b", other) as store,
-        pytest.raises(UserError, match=f"run of {field} .*{changed}"),
+        pytest.raises(UserError, match=f"is of a run .*{changed}"),
     ):
         import_rows(store, exported(tmp_path / "a"))
 
@@ -162,6 +163,74 @@ def test_row_that_is_no_trial_is_named(tmp_path: Path) -> None:
         import_rows(store, table)
 
 
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("accuracy", "95"),
+        ("accuracy", "nan"),
+        ("accuracy", "-0.1"),
+        ("accuracy", ""),
+        ("accuracy", "good"),
+        ("fidelity", "7"),
+        ("epochs", "-1"),
+        ("violation", "inf"),
+        ("number", "1.5"),
+        ("number", "-1"),
+        ("seed", ""),
+        ("state", "boiled"),
+        ("measurement", "null"),
+        ("measurement", '{"counter": "insn", "count": "many"}'),
+        ("seconds", '{"train": "long"}'),
+        ("seconds", '{"train": NaN}'),
+        ("seconds", '{"train": -1}'),
+        ("costs", "[{]"),
+        ("test_accuracy", "95"),
+        ("test_accuracy", ""),
+        ("test_correct", "201"),
+        ("test_total", "two hundred"),
+        ("original_test", "96"),
+    ],
+)
+def test_cell_that_cannot_be_is_named(tmp_path: Path, column: str, cell: str) -> None:
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    change(table, {0: {column: cell}})
+    with Store.open(tmp_path / "b", IDENTITY) as store:
+        with pytest.raises(UserError, match=rf"row 2, column {column}: ") as error:
+            import_rows(store, table)
+        assert repr(cell) in str(error.value)
+        assert store.trials() == ()
+
+
+def change(table: Path, changes: dict[int, dict[str, str]], without: str = "") -> None:
+    """Overwrite cells by row; leave out a column."""
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for index, cells in changes.items():
+        rows[index] |= cells
+    with table.open("w", newline="", encoding="utf-8") as file:
+        columns = [name for name in rows[0] if name != without]
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_table_of_something_else_is_refused(tmp_path: Path) -> None:
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    change(table, {}, without="genome")
+    with pytest.raises(UserError, match=r"no column genome; hil export"):
+        read_run(table)
+    table.write_text("name,age\r\nAnn,7\r\n", "utf-8")
+    with pytest.raises(UserError, match=r"no column number, task.*hil export"):
+        read_run(table)
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    change(table, {2: {"seed": "2"}})
+    with pytest.raises(UserError, match="row 4: of another run"):
+        read_run(table)
+
+
 def test_merge_numbers_on_and_tells_what_differs(tmp_path: Path) -> None:
     make_store(tmp_path / "a", measured(1, BASELINE), measured(2, pruned(0.5), count=7))
     with Store.open(tmp_path / "b", IDENTITY) as store:
@@ -187,6 +256,37 @@ def test_merge_numbers_on_and_tells_what_differs(tmp_path: Path) -> None:
         assert merge(target, source) == Merged(0, 3, (conflict,))
         with pytest.raises(UserError, match="into itself"):
             merge(target, target)
+
+
+def test_merge_brings_the_networks_that_a_table_could_not(tmp_path: Path) -> None:
+    other = measured(3, pruned(0.5), program_sha256="another")
+    make_store(tmp_path / "a", measured(1, BASELINE), measured(2, pruned(0.25)), other)
+    keep(tmp_path / "a", 2, b"ours")
+    make_store(tmp_path / "b", *(measured(n, pruned(1 / n)) for n in (2, 4)), measured(7, BASELINE))
+    for number in (2, 4, 7):
+        keep(tmp_path / "b", number, b"theirs")
+    with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
+        merge(target, source)
+    networks = {path.name: path.read_bytes() for path in (tmp_path / "a" / "trials").iterdir()}
+    assert networks == {"0001.tflite": b"theirs", "0002.tflite": b"ours"}
+
+
+def test_merge_brings_the_original_and_refuses_another(tmp_path: Path) -> None:
+    for name, weights in (("a", None), ("b", b"weights"), ("c", b"others")):
+        make_store(tmp_path / name, measured(1, pruned(1 / ord(name))))
+        if weights:
+            (tmp_path / name / "original.pt").write_bytes(weights)
+    with Store.open(tmp_path / "a", IDENTITY) as target:
+        with Store.read(tmp_path / "b") as source:
+            merge(target, source)
+            merge(target, source)
+        with (
+            Store.read(tmp_path / "c") as source,
+            pytest.raises(UserError, match=r"a/original\.pt is another network than .*c/original"),
+        ):
+            merge(target, source)
+        assert target.count() == 2
+    assert (tmp_path / "a" / "original.pt").read_bytes() == b"weights"
 
 
 def test_merge_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -261,6 +361,12 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run("export", "c", "c.xls")
     with pytest.raises(UserError, match=r"none\.csv"):
         run("import", "e", "none.csv", *options)
+    Path("notes.csv").write_text("a,b\r\n1,2\r\n", "utf-8")
+    with pytest.raises(UserError, match="no table of a run"):
+        run("import", "e", "notes.csv")
+    for option, other in (("--task", "kws"), ("--board", "m7"), ("--seed", "3")):
+        with pytest.raises(UserError, match=f"{option} {other}: c.csv.gz is of a run"):
+            run("import", "e", "c.csv.gz", option, other)
     with pytest.raises(UserError, match="into itself"):
         run("merge", "a", "b", "a")
     with Store.open(Path("runs/other"), replace(identity, seed=9)):
@@ -269,3 +375,100 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run("merge", "f", "a", "other")
     assert not Path("runs/e").exists()
     assert not Path("runs/f").exists()
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    """The commands, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    cli_store.register(app, Path("runs"))
+    return app
+
+
+def call(app: typer.Typer, *arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments)
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def test_import_needs_to_be_told_nothing_that_the_table_tells(commands: typer.Typer) -> None:
+    identity = RunIdentity("kws", "m7", 5, "older board file")
+    with Store.open(Path("a"), identity) as store:
+        store.add(measured(1, BASELINE))
+        export_store(store, Path("a.csv"))
+    call(commands, "import", "b", "a.csv")
+    with Store.read(Path("runs/b")) as store:
+        assert store.identity == identity
+        assert store.trials() == (measured(1, BASELINE),)
+    with Store.open(Path("runs/c"), replace(identity, board_sha256="newer board file")):
+        pass
+    with pytest.raises(UserError, match=r"another boards/m7\.toml.*run of its own"):
+        call(commands, "import", "c", "a.csv")
+
+
+def test_a_failed_import_leaves_no_run(commands: typer.Typer) -> None:
+    example(Path("a"))
+    table = exported(Path("a"))
+    good = table.read_bytes()
+    change(table, {1: {"violation": "-1"}})
+    with pytest.raises(UserError, match="violation"):
+        call(commands, "import", "b", "a/run.csv")
+    change(table, {}, without="number")
+    with pytest.raises(UserError, match="number"):
+        call(commands, "import", "b", "a/run.csv")
+    table.write_bytes(good.splitlines(keepends=True)[0])
+    with pytest.raises(UserError, match="no trials"):
+        call(commands, "import", "b", "a/run.csv")
+    assert not Path("runs").exists()
+
+
+def network(path: Path, content: str) -> bytes:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("data", content)
+    return path.read_bytes()
+
+
+def test_import_takes_the_original_along(commands: typer.Typer) -> None:
+    example(Path("a"))
+    table = exported(Path("a"), "seed-1.csv.gz")
+    one, two = network(Path("one.pt"), "1"), network(Path("two.pt"), "2")
+    call(commands, "import", "none", str(table))
+    assert not Path("runs/none/original.pt").exists()
+    call(commands, "import", "named", str(table), "--original", "one.pt")
+    assert Path("runs/named/original.pt").read_bytes() == one
+    Path("a/seed-1.pt").write_bytes(two)
+    call(commands, "import", "beside", str(table))
+    assert Path("runs/beside/original.pt").read_bytes() == two
+    with pytest.raises(UserError, match=r"runs/named/original\.pt is another network"):
+        call(commands, "import", "named", str(table))
+    Path("three.pt").write_text("notes")
+    for wrong in ("three.pt", "four.pt"):
+        with pytest.raises(UserError, match=f"{wrong} is missing or no network"):
+            call(commands, "import", "new", str(table), "--original", wrong)
+    assert not Path("runs/new").exists()
+
+
+def test_limits_that_differ_are_not_blamed_on_the_board_file(tmp_path: Path) -> None:
+    board = load_board("m4")
+    identity = RunIdentity("digits", "m4", 0, board_sha256(without_limits(board)))
+    with Store.open(tmp_path, identity):
+        pass
+    with pytest.raises(UserError) as error:
+        Store.open(tmp_path, replace(identity, board_sha256=board_sha256(board)))
+    assert "today's boards/m4.toml and --limits none" in str(error.value)
+    assert "the same --limits" in str(error.value)
+    assert "another boards" not in str(error.value)
+
+
+LOGS = sorted((Path(__file__).parents[2] / "docs" / "results").glob("study-*/seed-*.csv.gz"))
+
+
+@pytest.mark.parametrize("log", LOGS, ids=lambda path: path.name)
+def test_logged_studies_can_be_gone_on_with(log: Path) -> None:
+    table = read_run(log)
+    assert table.identity is not None
+    assert table.identity.board_sha256 == board_sha256(load_board(table.identity.board))
+    assert len(table.trials) > 500
+    assert set(table.originals) == {"val", "test"}

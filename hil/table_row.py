@@ -1,0 +1,88 @@
+"""A row of a table of trials: cells read and checked, a bad one named by row and column."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from compress.errors import UserError
+
+_SHOWN = 60  # characters of a bad cell
+_TEXTS = ("counter", "outputs_sha256", "stage")  # what is text within measurements and costs
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Row `line` of the table `path`, the header being row 1. Every getter raises UserError."""
+
+    path: Path
+    line: int
+    cells: Mapping[str, str]
+
+    def error(self, column: str, expected: str) -> UserError:
+        """The error for a cell that is not what is expected."""
+        cell = self.cells[column]
+        shown = repr(cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}...")
+        return UserError(
+            f"{self.path}, row {self.line}, column {column}: {shown} is not {expected}"
+        )
+
+    def choice(self, column: str, allowed: tuple[str, ...]) -> str:
+        """One of the allowed texts."""
+        if self.cells[column] not in allowed:
+            raise self.error(column, f"one of {', '.join(allowed)}")
+        return self.cells[column]
+
+    def whole(self, column: str) -> int:
+        """A whole number, 0 or more."""
+        if not (self.cells[column].isascii() and self.cells[column].isdecimal()):
+            raise self.error(column, "a whole number")
+        return int(self.cells[column])
+
+    def number(self, column: str, at_most: float = math.inf) -> float:
+        """A finite number from 0 to `at_most`."""
+        expected = "a number from 0" + (f" to {at_most:g}" if at_most < math.inf else " on")
+        try:
+            number = float(self.cells[column])
+        except ValueError:
+            raise self.error(column, expected) from None
+        if not 0 <= number <= at_most or number == math.inf:
+            raise self.error(column, expected)
+        return number
+
+    def share(self, column: str) -> float:
+        """A share of 1."""
+        return self.number(column, at_most=1.0)
+
+    def json(self, column: str) -> Any:
+        """What the JSON in the cell says."""
+        try:
+            return json.loads(self.cells[column], parse_constant=_refuse)
+        except ValueError:
+            raise self.error(column, "JSON of finite numbers") from None
+
+    def figures(self, column: str) -> Any:
+        """JSON whose values are numbers from 0 on, but for those that are texts by their names."""
+        value = self.json(column)
+        if not _are_figures(value):
+            raise self.error(column, "made of numbers from 0 on")
+        return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _are_figures(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(
+            isinstance(item, str) if key in _TEXTS else _are_figures(item)
+            for key, item in value.items()
+        )
+    if isinstance(value, list):
+        return all(map(_are_figures, value))
+    return value is None or (isinstance(value, int | float) and value >= 0)
