@@ -75,8 +75,8 @@ def evolve(settings: Settings) -> str:
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
     """Batch after batch: asked of the engine, tried by the pool, told back."""
     goal = settings.goal
-    if store.count() == 0:
-        check_feasible(get_task(settings.task), goal.board)
+    if not feasible_front(store.trials(fidelity=1.0), goal):
+        check_feasible(get_task(settings.task), goal)
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         engine = open_engine(settings.engine, start.original(), goal, settings.seed)
