@@ -80,12 +80,12 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         engine = open_engine(settings.engine, start.original(), goal, settings.seed)
-        while not rule.reason(store):
+        while not (reason := rule.reason(store)):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
-        measure_finals(store, goal, pool, progress)
-    return rule.reason(store)
+        measure_finals(store, goal, pool, progress)  # takes minutes that ended nothing
+    return reason
 
 
 def open_pool(settings: Settings, start: Start) -> Pool:
