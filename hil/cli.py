@@ -126,8 +126,7 @@ def evolve(
     search(settings)
     with Store.read(settings.folder) as store:
         summary = summarize(store)
-        if summary.chosen is not None:
-            export_chosen(settings.folder, summary.chosen, facts, task)
+        export_chosen(settings.folder, summary.chosen, facts, task)
         write_report(summary, settings.folder)
     if as_json:
         print(json.dumps(to_json(summary)))
