@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.errors import HilError, UserError
+from compress.errors import HilError
 from compress.types import Samples
+from hil.store_file import user_errors
 
 
 def kept(folder: Path, number: int) -> Path:
@@ -23,13 +24,14 @@ def keep(folder: Path, number: int, tflite: bytes) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a reader never sees half of it. Raises UserError."""
-    part = path.with_suffix(".part")
-    try:
+    part = path.with_name(f"{path.name}.part")
+    with user_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; free some space") from error
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)  # of no use, and it may be what fills the disk
 
 
 def save_failure(

@@ -9,6 +9,7 @@ from typing import Any
 
 from compress.tasks import get_task
 from hil import words
+from hil.artifacts import write_whole
 from hil.plots import write_png
 from hil.study_csv import write_csv
 from hil.study_floors import FLOORS_POINTS, aims, arm_names, choices, drop_on_test, references
@@ -68,7 +69,7 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         _method(result),
     ]
     path = folder / f"{name}.md"
-    path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    write_whole(path, "\n".join(part for part in parts if part).encode())
     return path
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compress.errors import UserError
+from hil.artifacts import write_whole
 from hil.store_file import user_errors
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -33,13 +34,8 @@ def check_suffix(path: Path) -> str:
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> None:
     """Write the rows; a reader never sees half of them. Raises UserError if that fails."""
     suffix = check_suffix(path)
-    part = path.with_name(f"{path.name}.part")
-    with user_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(
-            _parquet(columns, rows) if suffix == ".parquet" else _csv(columns, rows, suffix)
-        )
-        part.replace(path)
+    parquet = suffix == ".parquet"
+    write_whole(path, _parquet(columns, rows) if parquet else _csv(columns, rows, suffix))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
