@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from pathlib import Path
@@ -59,18 +58,17 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises UserError.
     """
-    part = path.with_suffix(".part")
-    try:
+    part = path.with_name(f"{path.name}.part")
+    with user_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # the new name may reach the disk before the content does
-        part.replace(path)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "; free some space" if full else ""
-        raise UserError(f"cannot write {path}: {error.strerror}{advice}") from error
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # the new name may reach the disk before the content does
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)  # of no use, and it may be what fills the disk
 
 
 def save_failure(

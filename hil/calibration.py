@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UserError
+from hil.artifacts import write_whole
 from hil.benches import ROOT
 from hil.types import Board, PowerFigure
 
@@ -119,9 +120,4 @@ def _write(path: Path, everything: Mapping[str, Mapping[str, Any]]) -> None:
         + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
         for board, values in everything.items()
     ]
-    part = path.with_suffix(".part")
-    try:
-        part.write_text("\n".join(blocks), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    write_whole(path, "\n".join(blocks).encode())

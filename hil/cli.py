@@ -130,8 +130,7 @@ def evolve(
         print(json.dumps(to_json(summary)))
     else:
         print_summary(summary, settings.folder, Console())
-    if summary.chosen is not None:
-        export_chosen(settings.folder, summary.chosen, facts, task)
+    export_chosen(settings.folder, summary.chosen, facts, task)
 
 
 @app.command()

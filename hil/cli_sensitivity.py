@@ -17,7 +17,8 @@ from rich.text import Text
 from compress.errors import UserError
 from compress.table import Table
 from compress.tasks import TASK_NAMES, get_task
-from hil import store_file, words
+from hil import words
+from hil.artifacts import write_whole
 
 if TYPE_CHECKING:
     from compress.sensitivity import Sensitivity
@@ -81,16 +82,15 @@ def write(found: Sensitivity, folder: Path) -> None:
     from hil.plots import write_png
 
     path = folder / f"{FILE_NAME}.json"
-    with store_file.user_errors(path):
-        path.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
-        percent = ("{:.1%}", min(found.baseline - 0.2, _lowest(found)), found.baseline)
-        panels = (
-            Panel(found.keep, *percent),
-            Panel(found.bits, *percent),
-            Panel(found.pruned, *percent),
-            *(Panel(table, "{:.0f}", 0.0, 45.0) for table in found.sqnr_db),
-        )
-        write_png(heat_map(panels, _headline(found)), folder / f"{FILE_NAME}.png")
+    write_whole(path, json.dumps(asdict(found), indent=1).encode())
+    percent = ("{:.1%}", min(found.baseline - 0.2, _lowest(found)), found.baseline)
+    panels = (
+        Panel(found.keep, *percent),
+        Panel(found.bits, *percent),
+        Panel(found.pruned, *percent),
+        *(Panel(table, "{:.0f}", 0.0, 45.0) for table in found.sqnr_db),
+    )
+    write_png(heat_map(panels, _headline(found)), folder / f"{FILE_NAME}.png")
 
 
 def show(found: Sensitivity, folder: Path, console: Console) -> None:

@@ -78,17 +78,17 @@ def evolve(settings: Settings) -> str:
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
     """Batch after batch: asked of the engine, tried by the pool, told back."""
     goal = settings.goal
-    if store.count() == 0:
-        check_feasible(get_task(settings.task), goal.board)
+    if not feasible_front(store.trials(fidelity=1.0), goal):
+        check_feasible(get_task(settings.task), goal)
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         engine = open_engine(settings.engine, start.original(), goal, settings.seed)
-        while not rule.reason(store):
+        while not (reason := rule.reason(store)):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
-        measure_finals(store, goal, pool, progress)
-    return rule.reason(store)
+        measure_finals(store, goal, pool, progress)  # takes minutes that ended nothing
+    return reason
 
 
 def open_pool(settings: Settings, start: Start) -> Pool:

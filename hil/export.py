@@ -10,26 +10,45 @@ from hil.board import without_limits
 from hil.build import build
 from hil.plan import make_plan
 from hil.render import render
+from hil.store_file import user_errors
 from hil.types import Board, Trial
 
 
-def export_chosen(folder: Path, trial: Trial, board: Board, name: str) -> Path:
-    """Write `folder`/chosen anew: what the firmware of `trial` was built from, and the ELF.
+def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) -> None:
+    """Make `folder`/chosen what the firmware of `trial` was built from, and the ELF.
 
     The sources are rendered again from the stored network; the same network gives the same bytes.
-    Raises UserError where only the trial is there: what was chosen before is gone even then.
+    Without a trial nothing is chosen any more, and the folder goes, as it does where the trial's
+    network is missing (UserError). Until the new one is complete the former stays. Raises UserError
+    where files cannot be written.
     """
-    chosen = folder / "chosen"
-    tflite = kept(folder, trial.number)
-    shutil.rmtree(chosen, ignore_errors=True)
-    if not tflite.is_file():
-        raise UserError(
-            f"{tflite} is missing, and {chosen} is not written: trial {trial.number} came from a "
-            "table, and made again on this machine it is another network; merge the run that it "
-            "comes from (hil merge), or search in another run folder"
-        )
+    chosen, part = folder / "chosen", folder / "chosen.part"
+    with user_errors(chosen):
+        _remove(part)
+        try:
+            if trial is not None and kept(folder, trial.number).is_file():
+                part.mkdir()
+                _build(kept(folder, trial.number), board, name, part)
+            _remove(chosen)
+            if part.is_dir():
+                part.rename(chosen)
+            elif trial is not None:
+                raise UserError(
+                    f"{kept(folder, trial.number)} is missing, and {chosen} is not written: trial "
+                    f"{trial.number} came from a table, and made again on this machine it is "
+                    "another network; merge the run that it comes from (hil merge), or search in "
+                    "another run folder"
+                )
+        finally:
+            _remove(part)
+
+
+def _build(tflite: Path, board: Board, name: str, folder: Path) -> None:
     graph = import_tflite(tflite.read_bytes(), name)
-    chosen.mkdir()
-    build(render(make_plan(graph, board), board), without_limits(board), chosen)
-    shutil.copyfile(tflite, chosen / "model.tflite")
-    return chosen
+    build(render(make_plan(graph, board), board), without_limits(board), folder)
+    shutil.copyfile(tflite, folder / "model.tflite")
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -6,6 +6,7 @@ trial, `#trial-<number>`, for `hil.svg`.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter, ScalarFormatter
 
 from hil import pareto, words
+from hil.artifacts import write_whole
 from hil.summary import Summary
 from hil.types import Measurement, Trial
 
@@ -116,8 +118,10 @@ def progress_figure(summary: Summary) -> Figure | None:
 
 
 def write_png(figure: Figure, path: Path) -> None:
-    """Write the figure at 150 dpi; the same run gives the same bytes."""
-    figure.savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
+    """Write the figure at 150 dpi; the same run gives the same bytes. Raises UserError."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    write_whole(path, png.getvalue())
 
 
 def drawing() -> AbstractContextManager[None]:

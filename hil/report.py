@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hil import findings, plots, store_file, time_profile
+from hil import findings, plots, time_profile
+from hil.artifacts import write_whole
 from hil.findings import Cost, Row
 from hil.summary import Summary, summarize, to_json
 from hil.svg import svg
@@ -99,15 +100,13 @@ def write_html(summary: Summary, path: Path) -> None:
         profile=time_profile.rows(summary.profile),
         trained=time_profile.sentences(summary.profile),
     )
-    with store_file.user_errors(path):
-        path.write_text(page, encoding="utf-8")
+    write_whole(path, page.encode())
 
 
 def write_report(summary: Summary, folder: Path) -> None:
     """report.html and pareto.png into `folder`. Raises UserError if they cannot be written."""
     write_html(summary, folder / "report.html")
-    with store_file.user_errors(folder / "pareto.png"):
-        plots.write_png(plots.pareto_figure(summary), folder / "pareto.png")
+    plots.write_png(plots.pareto_figure(summary), folder / "pareto.png")
 
 
 def _table(rows: list[Row], counted: str, narrow: bool) -> Table:

@@ -13,6 +13,7 @@ from compress.tasks import get_task
 from compress.types import Task
 from hil.artifacts import original_path
 from hil.candidate import Context, smallest
+from hil.goal import Goal
 from hil.measure import Bench
 from hil.progress import training_progress
 from hil.provenance import provenance
@@ -74,19 +75,31 @@ def check_has_original(store: Store) -> None:
         )
 
 
-def check_feasible(task: Task, board: Board) -> None:
-    """Raises UserError where no candidate can work: an unsupported layer, too small a board."""
+def check_feasible(task: Task, goal: Goal) -> None:
+    """Raises UserError where no candidate can work: an unsupported layer, too small a board or
+    limit."""
+    board = goal.board
     try:
         image = smallest(task, board)
-        needs = {"flash": image.flash.total, "RAM": image.ram.total}
-        limits = {"flash": board.flash_limit_bytes, "RAM": board.ram_limit_bytes}
-        for memory, limit in limits.items():
-            if needs[memory] > limit:
-                raise OverBudget(f"{needs[memory]} bytes of {memory}, the limit is {limit}")
     except UnsupportedLayer as error:
         raise UserError(f"task {task.name}: layer {error}") from error
     except OverBudget as error:
-        raise UserError(
-            f"board {board.name} is too small for task {task.name}: even the "
-            f"narrowest network needs {error}; choose a larger board (hil boards)"
-        ) from error
+        raise _too_small(task, board, str(error)) from error
+    for memory, needs, asked, limit in (
+        ("flash", image.flash.total, goal.flash_bytes, board.flash_limit_bytes),
+        ("RAM", image.ram.total, goal.ram_bytes, board.ram_limit_bytes),
+    ):
+        if needs > limit:
+            raise _too_small(task, board, f"{needs} bytes of {memory}, the limit is {limit}")
+        if needs > asked:
+            raise UserError(
+                f"--max-{memory.lower()} {asked}: even the narrowest network of task {task.name} "
+                f"needs {needs} bytes of {memory} on board {board.name}; allow at least those"
+            )
+
+
+def _too_small(task: Task, board: Board, needs: str) -> UserError:
+    return UserError(
+        f"board {board.name} is too small for task {task.name}: even the "
+        f"narrowest network needs {needs}; choose a larger board (hil boards)"
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from compress.errors import UserError
 APPLICATION_ID = 0x48494C43  # "HILC"
 SCHEMA_VERSION = 3  # 2: genomes of the whole space, costs by stage; 3: fidelities, estimates
 BUSY_TIMEOUT_MS = 10_000
+_INDEX_BYTES = 64 * 1024  # it grows by 32 KiB (sqlite.org/walformat.html)
 
 _TABLES = (
     """CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), task TEXT NOT NULL,
@@ -176,7 +178,7 @@ def user_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_room(path)):
             raise UserError(full) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise damaged(path) from error
@@ -190,7 +192,7 @@ def user_errors(path: Path) -> Iterator[None]:
             raise UserError(f"{path} cannot be read or written: {error}") from error
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(full) from error
         raise UserError(f"{error.filename or path}: {error.strerror}") from error
 
@@ -201,6 +203,12 @@ def damaged(path: Path, what: str = "") -> UserError:
         f"{path} is damaged{what and f' ({what})'} or not a store of hil; "
         "restore it from a copy, or choose another run folder"
     )
+
+
+def _no_room(path: Path) -> bool:
+    """Whether the disk cannot hold the next piece of the log's index, whose lack SQLite calls an
+    I/O error."""
+    return shutil.disk_usage(path.parent).free < _INDEX_BYTES
 
 
 def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from hil.artifacts import write_whole
 from hil.costs import costs_of
 from hil.study_result import ArmTrace, StudyResult
 from hil.types import Trial
@@ -32,7 +33,7 @@ def write_csv(result: StudyResult, path: Path) -> None:
     writer.writeheader()
     for trace in result.traces:
         writer.writerows(_rows(result, trace))
-    path.write_bytes(gzip.compress(text.getvalue().encode("utf-8"), mtime=0))
+    write_whole(path, gzip.compress(text.getvalue().encode("utf-8"), mtime=0))
 
 
 def _rows(result: StudyResult, trace: ArmTrace) -> Iterator[dict[str, object]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.tasks import get_task
+from hil.artifacts import write_whole
 from hil.plots import write_png
 from hil.study_csv import write_csv
 from hil.study_floors import FLOORS_POINTS, arm_names, choices, drop_on_test
@@ -74,7 +75,7 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         method(result),
     ]
     path = folder / f"{name}.md"
-    path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    write_whole(path, "\n".join(part for part in parts if part).encode())
     return path
 
 

@@ -34,9 +34,8 @@ def check_suffix(path: Path) -> str:
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> None:
     """Write the rows; a reader never sees half of them. Raises UserError if that fails."""
     suffix = check_suffix(path)
-    write_whole(
-        path, _parquet(columns, rows) if suffix == ".parquet" else _csv(columns, rows, suffix)
-    )
+    parquet = suffix == ".parquet"
+    write_whole(path, _parquet(columns, rows) if parquet else _csv(columns, rows, suffix))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

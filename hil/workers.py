@@ -7,12 +7,14 @@ goes, whatever killed it; its emulator dies with it in turn.
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -45,10 +47,11 @@ class Workers:
         self.count = count
         # A fresh interpreter per worker: forking a process that holds torch's threads is unsafe.
         self._pool = ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), _begin, (start,)
+            count, multiprocessing.get_context("spawn"), _begin, (os.getpid(), start)
         )
-        for _ in range(count):  # the pool starts a process when it is given work
-            self._pool.submit(_awake)
+        with _interrupts_held():
+            for _ in range(count):  # the pool starts a process when it is given work
+                self._pool.submit(_awake)
 
     def submit(
         self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
@@ -85,10 +88,23 @@ def result_of(future: "Future[T]") -> T:
         raise WorkerDied(_DIED) from error
 
 
-def _begin(start: Callable[[], object]) -> None:
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits, also in the processes that are started meanwhile: until they ignore it."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _begin(parent: int, start: Callable[[], object]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held since the parent's start
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has died meanwhile: no signal will come any more
+        os._exit(1)
     # torch.fx counts steps with tqdm, whose lock between processes is left by one that is killed.
     tqdm.set_lock(threading.RLock())
     global _context

@@ -1,15 +1,85 @@
-"""Files that a run keeps are there whole or not at all, and what hinders them is told."""
+"""Files that cannot be written: the former stays whole, nothing half is left, the user is told."""
 
 from __future__ import annotations
 
 import errno
 import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from test_report import make
 
 from compress.errors import UserError
 from hil.artifacts import keep, kept, write_whole
+from hil.board import load_board
+from hil.calibration import calibrate
+from hil.report import write_report
+from hil.table_file import write_table
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    """The kernel refuses whatever a file would hold beyond that, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def write_a_table(path: Path, size: int) -> None:
+    write_table(path, ("name",), [{"name": "x" * size}])
+
+
+def write_a_blob(path: Path, size: int) -> None:
+    write_whole(path, b"x" * size)
+
+
+def calibrate_a_board(path: Path, size: int) -> None:
+    calibrate(load_board("nucleo-f446re"), 161.0, 3.3, None, "x" * size, path.parent)
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (write_a_blob, "network.tflite"),
+        (write_a_table, "run.csv"),
+        (calibrate_a_board, "calibration.toml"),
+    ],
+)
+def test_a_file_that_does_not_fit_leaves_the_former_and_no_part(
+    tmp_path: Path, write: Callable[[Path, int], None], name: str
+) -> None:
+    write(tmp_path / name, 10)
+    before = (tmp_path / name).read_bytes()
+    with files_of_at_most(1000), pytest.raises(UserError, match=rf"{name}.*too large"):
+        write(tmp_path / name, 5000)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_what_lies_in_the_way_is_told_and_no_part_is_left(tmp_path: Path) -> None:
+    (tmp_path / "run.csv").mkdir()
+    for write in (write_a_blob, write_a_table):
+        with pytest.raises(UserError, match=r"run\.csv"):
+            write(tmp_path / "run.csv", 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.csv"]
+
+
+def test_a_report_that_does_not_fit_leaves_the_former(tmp_path: Path) -> None:
+    summary = make(tmp_path / "run")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    write_report(summary, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(before) == {"report.html", "pareto.png"}
+    with files_of_at_most(1000), pytest.raises(UserError, match="too large"):
+        write_report(summary, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_content_is_on_the_disk_before_its_name(
@@ -31,7 +101,7 @@ def test_content_is_on_the_disk_before_its_name(
 
 def test_only_a_full_disk_needs_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write .*file/network: ") as error:
+    with pytest.raises(UserError, match="File exists") as error:
         write_whole(tmp_path / "file" / "network", b"")
     assert "space" not in str(error.value)
 

@@ -18,6 +18,7 @@ from hil.board import load_board
 from hil.candidate import Context, over_limits, try_proposal
 from hil.engine import Proposal
 from hil.errors import BenchError, NoReply
+from hil.goal import Goal, make_goal
 from hil.measure import Bench
 from hil.start import check_feasible
 from hil.target import Target
@@ -38,7 +39,7 @@ def context(tmp_path: Path) -> Context:
 
 
 def test_a_board_that_holds_the_smallest_network_is_accepted() -> None:
-    check_feasible(QUICK, BOARD)
+    check_feasible(QUICK, Goal.of(BOARD, 0.9))
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,23 @@ def test_a_board_too_small_for_any_candidate_is_the_users_choice(
 ) -> None:
     small = replace(BOARD, **limit)
     with pytest.raises(UserError, match=f"m3 is too small for task digits.*{words}") as caught:
-        check_feasible(QUICK, small)
+        check_feasible(QUICK, Goal.of(small, 0.9))
     assert str(*limit.values()) in str(caught.value)
     assert "hil boards" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"max_flash": 4096}, r"--max-flash 4096: .* digits needs \d+ bytes of flash on board m3"),
+        ({"max_ram": 300}, r"--max-ram 300: .* digits needs \d+ bytes of RAM on board m3"),
+    ],
+)
+def test_a_limit_too_small_for_any_candidate_is_named_not_the_board(
+    limit: dict[str, int], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        check_feasible(QUICK, make_goal(BOARD, 0.9, **limit))
 
 
 def test_an_unsupported_layer_of_the_users_network_is_named() -> None:
@@ -61,7 +76,7 @@ def test_an_unsupported_layer_of_the_users_network_is_named() -> None:
         return nn.Sequential(OrderedDict(**layers, out=nn.Linear(8 * 36, 10)))
 
     with pytest.raises(UserError, match="digits: layer squash: Sigmoid has no integer kernel"):
-        check_feasible(replace(QUICK, net=net), BOARD)
+        check_feasible(replace(QUICK, net=net), Goal.of(BOARD, 0.9))
 
 
 def test_a_genome_that_cannot_be_applied_is_a_trial_with_a_reason(context: Context) -> None:

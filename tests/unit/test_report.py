@@ -374,8 +374,9 @@ def test_same_run_gives_the_same_files(tmp_path: Path) -> None:
 
 
 def test_report_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="No such file"):
-        write(make(tmp_path), tmp_path / "gone" / "report.html")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: File exists"):
+        write(make(tmp_path), tmp_path / "file" / "report.html")
 
 
 def test_panels_show_every_trial_and_the_best_for_each_cost(tmp_path: Path) -> None:

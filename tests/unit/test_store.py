@@ -11,6 +11,7 @@ from collections import deque
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from trials import BASELINE, infeasible, measured, pruned, trials
 from compress.errors import UserError
 from compress.genome import Genome
 from hil.store import FILE_NAME, Final, RunIdentity, Store
+from hil.store_file import user_errors
 from hil.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
@@ -253,6 +255,21 @@ def test_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
         assert store.trials() == kept
         assert len(kept) > 0
         assert store.add(measured(store.next_number(), pruned(1 / store.next_number())))
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "words"),
+    [(4096, r"no space left.*kept.*same command again"), (2**30, "cannot be read or written")],
+)
+def test_a_failed_write_is_a_full_disk_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, words: str
+) -> None:
+    """SQLite says "disk I/O error", too, when there is no room for the index of its log."""
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free_bytes))
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    with pytest.raises(UserError, match=words), user_errors(tmp_path / FILE_NAME):
+        raise error
 
 
 def test_second_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
