@@ -109,7 +109,7 @@ def compare(
 def run(place: Path, command: list[str], trials: int, kills: int) -> Run:
     """A search in `place` with a cold cache of its own; killed at `kills` even distances."""
     folder, chance, line = place / "run", random.Random(0), Line()
-    environment = dict(os.environ, XDG_CACHE_HOME=str(_cold_cache(place)))
+    environment = dict(os.environ, XDG_CACHE_HOME=str(cold_cache(place)))
     marks = [trials * (k + 1) // (kills + 1) for k in range(kills)]
     began = time.monotonic()
     log = place / "stderr"
@@ -142,7 +142,7 @@ def run(place: Path, command: list[str], trials: int, kills: int) -> Run:
         return Run(seconds, store.trials(), profile_of(store.trials(), store.sessions()))
 
 
-def _cold_cache(place: Path) -> Path:
+def cold_cache(place: Path) -> Path:
     """What the user's cache has, without what a search builds."""
     here = place / "cache" / "hil-compress"
     here.mkdir(parents=True)
