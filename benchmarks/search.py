@@ -98,7 +98,8 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="hil-search-") as place:
         whole = run(Path(place) / "whole", command, trials, 0)
         killed = run(Path(place) / "killed", command, trials, kills)
-    text = report(whole, killed, kills, f"{task} on {board}, engine {engine}, seed {seed}", board)
+    title = f"{task} on {board}, engine {engine}, seed {seed}"
+    text = report(whole, killed, kills, command, title, board)
     if write is None:
         print(text)
     else:
@@ -108,7 +109,7 @@ def compare(
 def run(place: Path, command: list[str], trials: int, kills: int) -> Run:
     """A search in `place` with a cold cache of its own; killed at `kills` even distances."""
     folder, chance, line = place / "run", random.Random(0), Line()
-    environment = dict(os.environ, XDG_CACHE_HOME=str(_cold_cache(place)))
+    environment = dict(os.environ, XDG_CACHE_HOME=str(cold_cache(place)))
     marks = [trials * (k + 1) // (kills + 1) for k in range(kills)]
     began = time.monotonic()
     log = place / "stderr"
@@ -141,7 +142,7 @@ def run(place: Path, command: list[str], trials: int, kills: int) -> Run:
         return Run(seconds, store.trials(), profile_of(store.trials(), store.sessions()))
 
 
-def _cold_cache(place: Path) -> Path:
+def cold_cache(place: Path) -> Path:
     """What the user's cache has, without what a search builds."""
     here = place / "cache" / "hil-compress"
     here.mkdir(parents=True)
@@ -158,8 +159,8 @@ def _measured(folder: Path) -> int:
         return store.count()
 
 
-def report(whole: Run, killed: Run, kills: int, title: str, board: str) -> str:
-    """Both runs as Markdown."""
+def report(whole: Run, killed: Run, kills: int, command: list[str], title: str, board: str) -> str:
+    """Both runs, made with the options of `command`, as Markdown."""
     source = provenance(load_board(board), 0)
     profile = whole.profile
     same = "the same trials" if whole.answers == killed.answers else "NOT the same trials"
@@ -167,7 +168,8 @@ def report(whole: Run, killed: Run, kills: int, title: str, board: str) -> str:
     table = "\n".join(f"| {name} | {spent} | {share:.1%} |" for name, spent, share in rows(profile))
     return f"""# Search: {title}
 
-Made by `python benchmarks/search.py compare` at {source.git_sha[:7]};
+Made by `python benchmarks/search.py compare {" ".join(command)} --kills {kills}` at \
+{source.git_sha[:7]};
 {source.compiler}, {source.kernels}, {source.probe},
 torch {source.torch}; {source.processor};
 {len(os.sched_getaffinity(0))} cores, two processes, one torch thread each.
