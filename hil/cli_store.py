@@ -15,6 +15,7 @@ from compress.errors import UserError
 from compress.tasks import TASK_NAMES, get_task
 from hil.board import board_names, board_sha256, load_board, without_limits
 from hil.cli_bench import Limits, LimitsOption
+from hil.cli_numbers import SeedOption
 from hil.store import FILE_NAME, RunIdentity, Store, check_same_run
 from hil.store_merge import Merged, merge
 from hil.store_table import export_store, import_table
@@ -75,7 +76,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         file: TableFile,
         task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")],
         board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")],
-        seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+        seed: SeedOption = 0,
         limits: LimitsOption = Limits.BOARD,
         as_json: JsonFlag = False,
     ) -> None:
