@@ -79,6 +79,12 @@ def evolve(
     ] = None,
     minutes: Minutes = 8.0,
     trials: Annotated[int, typer.Option(help="Budget of candidates.")] = 150,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Trials without improvement that end the search once the goal is met."
+        ),
+    ] = 60,
     seed: SeedOption = 0,
     run: Annotated[
         str | None,
@@ -121,7 +127,7 @@ def evolve(
     from hil.report import print_summary, write_report
 
     settings = Settings(
-        task, goal, folder, trials, minutes, seed, named, energy, processes=processes, farm=farm
+        task, goal, folder, trials, minutes, seed, named, energy, patience, processes, farm
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     search(settings)
