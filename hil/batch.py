@@ -15,7 +15,7 @@ from hil.progress import SearchProgress
 from hil.stop import StopRule
 from hil.store import Store
 from hil.types import Trial
-from hil.workers import result_of
+from hil.workers import good_first, result_of
 
 
 def run_batch(
@@ -44,7 +44,7 @@ def run_batch(
         if not running:
             break
         ended = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
-        for future in ended:
+        for future in good_first(ended):
             del running[future]
             record(store, result_of(future))
         if ended:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from hil.types import Board, PowerFigure
 
 FILE_NAME = "calibration.toml"
 _NUMBERS = ("active_mw", "supply_v", "clock_hz")
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 _TEXTS = ("read_at", "how")
 
 
@@ -68,6 +70,8 @@ def calibrate(
         raise UserError(f"idle power {idle_mw:g} mW is more than active power {active_mw:g} mW")
     path = folder / FILE_NAME
     everything = dict(_read(path))
+    for name, values in everything.items():
+        _check_flat(path, name, values)
     entry: dict[str, Any] = {
         "active_mw": active_mw,
         **({} if idle_mw is None else {"idle_mw": idle_mw}),
@@ -100,6 +104,16 @@ def _figure(path: Path, name: str, values: object) -> PowerFigure:
     )
 
 
+def _check_flat(path: Path, name: str, values: object) -> None:
+    """Raises UserError for what `_write` could not write again."""
+    flat = isinstance(values, Mapping) and all(
+        isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
+        for value in values.values()
+    )
+    if not flat:
+        raise UserError(f"{path}: {name} is nothing that hil calibrate has written: remove it")
+
+
 def _is_positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -114,10 +128,20 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _write(path: Path, everything: Mapping[str, Mapping[str, Any]]) -> None:
-    """Flat tables of numbers and texts, whose JSON form is TOML, too; appears in one step."""
+    """Flat tables of numbers and texts; appears in one step."""
     blocks = [
-        f"[{json.dumps(board)}]\n"
-        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+        f"[{_toml(board)}]\n"
+        + "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in values.items())
         for board, values in everything.items()
     ]
-    write_whole(path, "\n".join(blocks).encode())
+    # A file name that is no UTF-8 has lone surrogates, which TOML knows nothing of.
+    write_whole(path, "\n".join(blocks).encode("utf-8", "replace"))
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _toml(name)
+
+
+def _toml(value: str | float) -> str:
+    """JSON is TOML but for two things: surrogate pairs, and DEL as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -28,6 +28,7 @@ from hil import (
 )
 from hil.board import board_names, load_board, without_limits
 from hil.cli_bench import Limits, LimitsOption
+from hil.cli_numbers import Minutes, SeedOption
 from hil.cli_options import (
     EnergyBudgetOption,
     EngineOption,
@@ -76,9 +77,15 @@ def evolve(
         float | None,
         typer.Option(help="Accuracy to keep, a share of 1.", show_default="the task's"),
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Time budget of the search.")] = 8.0,
+    minutes: Minutes = 8.0,
     trials: Annotated[int, typer.Option(help="Budget of candidates.")] = 150,
-    seed: Annotated[int, typer.Option(help="Same seed, same search.")] = 0,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Trials without improvement that end the search once the goal is met."
+        ),
+    ] = 60,
+    seed: SeedOption = 0,
     run: Annotated[
         str | None,
         typer.Option(help="Name of the run's folder in runs/.", show_default="TASK-BOARD"),
@@ -119,7 +126,7 @@ def evolve(
     from hil.report import print_summary, write_report
 
     settings = Settings(
-        task, goal, folder, trials, minutes, seed, engine, energy, processes=processes, farm=farm
+        task, goal, folder, trials, minutes, seed, engine, energy, patience, processes, farm
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     search(settings)

@@ -16,6 +16,7 @@ from compress.errors import UserError
 from hil import words
 from hil.board import board_names, load_board, without_limits
 from hil.cli_energy import Supply, Threshold, Trigger, energy_in
+from hil.cli_numbers import finite
 from hil.types import Board
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             typer.Option(metavar="OLD NEW", help="Compare two results of --json; exit 1 if worse."),
         ] = None,
         tolerance: Annotated[
-            float, typer.Option(min=0.0, help="What --compare lets grow, in percent.")
+            float,
+            typer.Option(min=0.0, callback=finite, help="What --compare lets grow, in percent."),
         ] = 0.0,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print one JSON object on stdout.")

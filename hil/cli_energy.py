@@ -12,11 +12,16 @@ from rich.console import Console
 
 from compress.errors import UserError
 from hil.board import board_names, load_board
+from hil.cli_numbers import finite
 from hil.energy import Energy
 from hil.types import Board, PowerFigure
 
-Supply = Annotated[float | None, typer.Option(help="Voltage the current is drawn at.")]
-Threshold = Annotated[float | None, typer.Option(help="Above this power, mW, the board computes.")]
+Supply = Annotated[
+    float | None, typer.Option(callback=finite, help="Voltage the current is drawn at.")
+]
+Threshold = Annotated[
+    float | None, typer.Option(callback=finite, help="Above this power, mW, the board computes.")
+]
 Trigger = Annotated[
     str | None, typer.Option(help="Digital channel that is high while the board computes.")
 ]
@@ -40,7 +45,10 @@ def register(app: typer.Typer) -> None:
         threshold_mw: Threshold = None,
         trigger: Trigger = None,
         loop_s: Annotated[
-            float, typer.Option(min=0, help="Let the board compute so long first, to be read.")
+            float,
+            typer.Option(
+                min=0, callback=finite, help="Let the board compute so long first, to be read."
+            ),
         ] = 0.0,
         as_json: Json = False,
     ) -> None:

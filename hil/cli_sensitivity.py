@@ -19,6 +19,7 @@ from compress.table import Table
 from compress.tasks import TASK_NAMES, get_task
 from hil import words
 from hil.artifacts import write_whole
+from hil.cli_numbers import SeedOption
 
 if TYPE_CHECKING:
     from compress.sensitivity import Sensitivity
@@ -32,7 +33,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     @app.command()
     def sensitivity(
         task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
-        seed: Annotated[int, typer.Option(help="Seed of the network's training.")] = 0,
+        seed: SeedOption = 0,
         samples: Annotated[
             int | None,
             typer.Option(min=1, help="Of the validation split.", show_default="all"),

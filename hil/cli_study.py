@@ -15,6 +15,7 @@ from compress.errors import UserError
 from compress.tasks import TASK_NAMES, get_task
 from hil.arm_names import NAMES
 from hil.board import board_names, load_board
+from hil.cli_numbers import Minutes, finite
 
 RESULTS = Path("docs/results")
 # 0 and 1 were looked at while the engines were made: they are no evidence for any of them.
@@ -29,18 +30,20 @@ def register(app: typer.Typer, runs: Path) -> None:
         task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
         board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m4",
         seeds: Annotated[
-            int, typer.Option(min=1, help="Each with a network of its own, from 2 on.")
+            int, typer.Option(min=1, max=1000, help="Each with a network of its own, from 2 on.")
         ] = 5,
         measurements: Annotated[
             int, typer.Option(min=1, help="Networks that an arm may train in full, per seed.")
         ] = 200,
         epochs: Annotated[
             float,
-            typer.Option(min=0.0, help="Training that an arm may use per seed, in fine-tunings."),
+            typer.Option(
+                min=0.0,
+                callback=finite,
+                help="Training that an arm may use per seed, in fine-tunings.",
+            ),
         ] = 120.0,
-        minutes: Annotated[
-            float, typer.Option(min=0.0, help="Stop after this; the same call goes on.")
-        ] = 360.0,
+        minutes: Minutes = 360.0,
         arms: Annotated[
             str | None,
             typer.Option(help="Some of them, by comma; a report of its own.", show_default="all"),

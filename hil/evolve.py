@@ -24,7 +24,7 @@ from hil.stop import StopRule, feasible_front
 from hil.store import RunIdentity, Store
 from hil.targets import check_reachable
 from hil.types import Trial
-from hil.workers import result_of
+from hil.workers import good_first, result_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def measure_finals(store: Store, goal: Goal, pool: Pool, progress: SearchProgres
     running = {pool.final(number, kept(store.folder, number).read_bytes()) for number in missing}
     while running:
         ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-        for future in ended:
+        for future in good_first(ended):
             store.add_final(result_of(future))
         progress.finals(len(missing) - len(running), len(missing))
 

@@ -110,6 +110,11 @@ def headline(summary: Summary) -> str:
             f"No measured network reaches the accuracy target of {target}; the best has {nearest}."
         )
     chosen = row(summary, summary.chosen)
+    if chosen.is_baseline and summary.goal.weights is not None:
+        return (
+            f"By the weights asked for, nothing that reaches the accuracy target of {target} is "
+            "better than the int8 baseline yet."
+        )
     if chosen.is_baseline:
         return (
             f"Nothing smaller than the int8 baseline reaches the accuracy target of {target} yet."

@@ -12,6 +12,7 @@ from hil.pareto import best as best_score
 from hil.pareto import measurement_of
 from hil.types import Board, Measurement, Trial
 
+_UNKNOWN_EXCESS = 1.0  # what is not known keeps no limit: as if it were twice that
 _ASKED = ("accuracy", "flash_bytes", "ram_bytes", "latency_ms", "energy_uj")
 
 
@@ -69,7 +70,10 @@ class Goal:
         if trial.measurement is None or trial.accuracy is None:
             return 1.0 + trial.violation
         costs = costs_of(trial.measurement, self.board)
-        excess = sum(max(0.0, used / most - 1.0) for used, most in self._limited(costs))
+        excess = sum(
+            _UNKNOWN_EXCESS if used is None else max(0.0, used / most - 1.0)
+            for used, most in self._limited(costs)
+        )
         missing = max(0.0, self.accuracy - trial.accuracy)
         excess += missing / self.accuracy if missing else 0.0
         return excess / (1.0 + excess)
@@ -114,8 +118,8 @@ class Goal:
         weights = None if asked["weights"] is None else Weights(**asked["weights"])
         return cls(board, **{name: asked[name] for name in _ASKED}, weights=weights)
 
-    def _limited(self, costs: Costs) -> Iterator[tuple[float, float]]:
-        """What is used and the most allowed, where there is a limit and a figure."""
+    def _limited(self, costs: Costs) -> Iterator[tuple[float | None, float]]:
+        """What is used (None if not known) and the most allowed, where there is a limit."""
         pairs: tuple[tuple[float | None, float | None], ...] = (
             (costs.flash_bytes, self.flash_bytes),
             (costs.ram_bytes, self.ram_bytes),
@@ -123,7 +127,7 @@ class Goal:
             (costs.energy_uj, self.energy_uj),
         )
         for used, most in pairs:
-            if used is not None and most is not None:
+            if most is not None:
                 yield used, most
 
 

@@ -31,7 +31,7 @@ from hil.study_floors import chosen_numbers
 from hil.study_log import adopt_original, adopt_sensitivity, export_log, import_log
 from hil.study_result import StudyResult
 from hil.types import Board, Trial
-from hil.workers import result_of
+from hil.workers import good_first, result_of
 
 # The loosest floor that is compared, in points below the float network: what searches aim at.
 FLOOR_POINTS = 2.0
@@ -145,7 +145,7 @@ def run_races(
                 number += 1
         if not running:
             return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        for future in good_first(wait(running, return_when=FIRST_COMPLETED).done):
             proposal = running.pop(future)
             outcome = result_of(future)
             record(store, outcome)

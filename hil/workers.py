@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -96,6 +96,11 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def good_first(ended: "Iterable[Future[T]]") -> "list[Future[T]]":
+    """Those that raise come last: what the others answered can be kept before."""
+    return sorted(ended, key=lambda future: future.cancelled() or future.exception() is not None)
 
 
 def _begin(parent: int, start: Callable[[], object]) -> None:

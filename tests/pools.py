@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Self
 
 from trials import measured
 
+from compress.genome import Genome
 from hil.candidate import Outcome
 from hil.engine import Proposal
+from hil.errors import NoReply
 from hil.store import Final
 
 
 class Answering:
-    """A pool that answers at once, and remembers what it was asked."""
+    """A pool that answers at once, and remembers what it was asked.
 
-    def __init__(self) -> None:
-        self.count = 2
+    Trials whose genomes are `fatal` raise NoReply instead.
+    """
+
+    def __init__(self, count: int = 2, fatal: Collection[Genome] = ()) -> None:
+        self.count = count
+        self.fatal = fatal
         self.tried: list[str] = []
         self.tested: list[int] = []
 
@@ -27,7 +34,10 @@ class Answering:
         if proposal.fidelity < 1.0:
             told = replace(told, fidelity=proposal.fidelity, state="screened", measurement=None)
         future: Future[Outcome] = Future()
-        future.set_result(Outcome(told, b"network"))
+        if proposal.genome in self.fatal:
+            future.set_exception(NoReply("no answer in 60 s"))
+        else:
+            future.set_result(Outcome(told, b"network"))
         return future
 
     def final(self, number: int, tflite: bytes) -> Future[Final]:

@@ -13,6 +13,7 @@ from compress.genome import Distill, Genome, Prune, Quantize
 from hil.batch import run_batch
 from hil.board import load_board
 from hil.engine import Proposal
+from hil.errors import NoReply
 from hil.goal import Goal
 from hil.progress import SearchProgress
 from hil.stop import StopRule
@@ -76,6 +77,16 @@ def test_a_budget_cuts_off_what_is_wanted_least_not_what_is_short(store: Store) 
         assert [trial.genome for trial in told] == genomes[:3]
         assert run([Proposal(g) for g in genomes], store, pool, Budget(trials=4))[3:]
     assert pool.tried == [genomes[i].key for i in (1, 2, 0, 3)]
+
+
+def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
+    """In sets of eight futures that end at once, in whatever order a set has."""
+    genomes = [trained(epochs) for epochs in range(1, 9)]
+    with store:
+        store.begin_session(0.9)
+        with pytest.raises(NoReply):
+            run([Proposal(g) for g in genomes], store, Answering(8, genomes[3:4]), Budget())
+        assert store.count() == 7
 
 
 def test_screening_is_no_trial_of_the_budget(store: Store) -> None:

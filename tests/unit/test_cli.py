@@ -31,7 +31,12 @@ def hil(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["--accuracy", "0"], ["0 < accuracy < 1"]),
         (["--minutes", "0"], ["--minutes", "more than 0"]),
         (["--trials", "-3"], ["--trials", "-3"]),
+        (["--minutes", "nan"], ["--minutes"]),
+        (["--minutes", "inf"], ["--minutes", "525600"]),
+        (["--minutes", "1e300"], ["--minutes", "525600"]),
         (["--seed", "x"], ["--seed"]),
+        (["--seed", "-1"], ["--seed", "to 0"]),
+        (["--seed", "99999999999999999999"], ["--seed", "2147483647"]),
         (["--limits", "some"], ["--limits", "some", "board", "none"]),
         (["--run", "../elsewhere"], ["../elsewhere", "folder name"]),
     ],
@@ -43,6 +48,30 @@ def test_bad_options(tmp_path: Path, arguments: list[str], words: list[str]) -> 
     assert "Traceback" not in done.stderr
     for word in words:
         assert word in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["study", "--minutes", "inf"],
+        ["study", "--minutes", "nan"],
+        ["study", "--epochs", "inf"],
+        ["study", "--seeds", "99999999999999999999"],
+        ["sensitivity", "--seed", "-1"],
+        ["import", "new", "run.csv", "--task", "digits", "--board", "m3", "--seed", "-1"],
+        ["bench", "--compare", "old", "new", "--tolerance", "nan"],
+        ["calibrate", "--board", "nucleo-f446re", "--supply-v", "3.3", "--loop-s", "inf"],
+        ["energy", "trace.csv", "--supply-v", "nan"],
+    ],
+)
+def test_numbers_out_of_bounds_are_refused_by_every_command(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    done = hil(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"Invalid value for '{arguments[-2]}'" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

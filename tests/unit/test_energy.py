@@ -77,6 +77,24 @@ def test_a_calibration_is_kept_per_board(tmp_path: Path) -> None:
     assert (untouched.active_mw, untouched.idle_mw) == (120.0, None)
 
 
+@pytest.mark.parametrize("name", ["trace 😀.csv", "a\x7fb\tc\n", "half \ud83d", 'q"\\'])
+def test_any_name_of_a_trace_is_read_back(tmp_path: Path, name: str) -> None:
+    kept = calibrate(BOARD, 80.0, 3.0, None, f"trace {name}", tmp_path)
+    seen = calibration_of(BOARD, tmp_path)
+    assert seen is not None
+    assert seen == replace(kept, source=seen.source)
+    assert seen.source.endswith(f"trace {name.replace(chr(0xD83D), '?')}")
+
+
+@pytest.mark.parametrize("foreign", ["x = 3", "[mine]\nread = 2026-02-03", "[mine]\nx = nan"])
+def test_what_cannot_be_written_back_is_named_and_kept(tmp_path: Path, foreign: str) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_text(f"{foreign}\n")
+    with pytest.raises(UserError, match=r"calibration\.toml: .*hil calibrate.*remove"):
+        calibrate(replace(BOARD, name="other"), 80.0, 3.0, None, "read", tmp_path)
+    assert path.read_text() == f"{foreign}\n"
+
+
 def test_a_calibration_at_another_clock_does_not_count(tmp_path: Path) -> None:
     calibrate(BOARD, 80.0, 3.0, None, "read", tmp_path)
     with pytest.raises(UserError, match="calibrated at 25000000 Hz, runs at 80000000 Hz now"):

@@ -10,7 +10,7 @@ from trials import BASELINE, measured, pruned
 from compress.errors import UserError
 from hil.board import load_board
 from hil.cli_options import goal_of
-from hil.costs import knows_cycles
+from hil.costs import costs_of, knows_cycles
 from hil.goal import Goal, Weights, make_goal
 from hil.types import Board, Trial
 
@@ -96,6 +96,16 @@ def test_the_weighted_mean_by_hand() -> None:
     no_cycles = replace(goal, board=M55)
     slow, quick = measured(4, BASELINE, count=100), measured(5, pruned(0.5), count=40)
     assert no_cycles.weighed(quick, slow) == pytest.approx((1 + 0.5 + 2.5 * 0.4) / 4.0)
+
+
+@pytest.mark.parametrize("limit", [{"max_latency": 1e6}, {"max_energy": 1e9}])
+def test_what_is_not_known_keeps_no_limit(limit: dict[str, float]) -> None:
+    goal, untimed = make_goal(M4, 0.9, None, None, **limit), measured(9, pruned(0.9))
+    assert untimed.measurement is not None
+    assert costs_of(untimed.measurement, M4).latency_ms is None
+    assert goal.violation(untimed) > 0.0
+    assert goal.best([untimed], None) is None
+    assert Goal.of(M4, 0.9).violation(untimed) == 0.0
 
 
 @pytest.mark.parametrize("weights", [None, Weights(energy=1.0)])

@@ -19,6 +19,7 @@ from trials import BASELINE, infeasible, measured, pruned
 
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
+from hil import findings
 from hil.board import load_board
 from hil.goal import Goal, Weights, make_goal
 from hil.plots import pareto_figure, progress_figure
@@ -371,6 +372,18 @@ def test_same_run_gives_the_same_files(tmp_path: Path) -> None:
     for name in ("report.html", "pareto.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert (tmp_path / "a" / "pareto.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_baseline_that_weights_choose_is_not_called_the_smallest(tmp_path: Path) -> None:
+    goal = make_goal(load_board("m4"), 0.9, weights=Weights(accuracy=5.0, flash=1.0))
+    large, small = replace(BASE, accuracy=0.97), replace(SMALL, accuracy=0.95)
+    summary = make(tmp_path, (large, small), goal=goal)
+    assert summary.chosen == large
+    assert summary.meets_target(small)
+    text = findings.headline(summary)
+    assert "Nothing smaller" not in text
+    assert text.startswith("By the weights asked for, nothing that reaches the accuracy target")
+    assert text.endswith("is better than the int8 baseline yet.")
 
 
 def test_report_that_cannot_be_written(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from trials import measured
 
 from compress.genome import Genome, Prune, Quantize
 from hil.arms import Arm
+from hil.errors import NoReply
 from hil.race import ArmBudget, Race
 from hil.store import RunIdentity, Store
 from hil.study import Deadline, measure_finals, run_races
@@ -74,6 +75,16 @@ def test_nothing_is_started_after_the_deadline_and_the_rest_is_done_next_time(
         run_races([again], store, pool, Deadline(60.0), budget, show)
     assert len(pool.tried) == 9
     assert len(again.told) == 9
+
+
+def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering(8, [genome(0)])
+    arms = [race("a", range(4), budget), race("b", range(4, 8), budget)]
+    with store:
+        store.begin_session(0.9)
+        with pytest.raises(NoReply):
+            run_races(arms, store, pool, Deadline(60.0), budget, show)
+        assert store.count() == len(pool.tried) - 1 >= 4
 
 
 def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
