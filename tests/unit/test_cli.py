@@ -59,7 +59,6 @@ def test_bad_options(tmp_path: Path, arguments: list[str], words: list[str]) -> 
         ["study", "--epochs", "inf"],
         ["study", "--seeds", "99999999999999999999"],
         ["sensitivity", "--seed", "-1"],
-        ["import", "new", "run.csv", "--task", "digits", "--board", "m3", "--seed", "-1"],
         ["bench", "--compare", "old", "new", "--tolerance", "nan"],
         ["calibrate", "--board", "nucleo-f446re", "--supply-v", "3.3", "--loop-s", "inf"],
         ["energy", "trace.csv", "--supply-v", "nan"],
