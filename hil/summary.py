@@ -9,6 +9,7 @@ from typing import Any
 from compress.genome import Genome, Quantize
 from hil import pareto, store_file
 from hil.board import load_board, without_limits
+from hil.calibration import calibrated
 from hil.goal import Goal
 from hil.store import Final, Session, Store
 from hil.time_profile import TimeProfile, profile_of
@@ -82,7 +83,8 @@ def summarize(store: Store) -> Summary:
     identity, sessions, everything = store.identity, store.sessions(), store.trials()
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     front, lone = pareto.front(trials), _baseline(trials)
-    goal = _goal(load_board(identity.board), sessions[-1] if sessions else None, store.path)
+    board = calibrated(load_board(identity.board))
+    goal = _goal(board, sessions[-1] if sessions else None, store.path)
     return Summary(
         task=identity.task,
         board=identity.board,
