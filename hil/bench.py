@@ -14,7 +14,7 @@ from compress.cost import total_macs
 from compress.types import Samples
 from hil.board import without_limits
 from hil.build import build
-from hil.calibration import calibration_of
+from hil.calibration import calibrated
 from hil.costs import cycles_of
 from hil.energy import Energy, energy_of
 from hil.kernels import alignment_bytes
@@ -101,9 +101,8 @@ def bench_model(
         oracle=oracle.available(),
         accuracy=float(right) if labeled else None,
         energy=energy_of(
-            board,
+            calibrated(board),
             cycles_of(middle),
-            calibration_of(board),
             cycles_error=middle.model_error or 0.0,
         ),
         provenance=provenance(board, 0),

@@ -16,6 +16,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 from compress.errors import UserError
 from hil.artifacts import write_whole
 from hil.benches import ROOT
+from hil.energy import CALIBRATED_ERROR
 from hil.types import Board, PowerFigure
 
 FILE_NAME = "calibration.toml"
@@ -31,12 +33,14 @@ _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 _TEXTS = ("read_at", "how")
 
 
-def calibration_of(board: Board, folder: Path = ROOT) -> PowerFigure | None:
+def calibration_of(board: Board, folder: Path | None = None) -> PowerFigure | None:
     """What this bench's board was seen to draw, None if nobody has looked.
+
+    `folder` has the file, where it is not beside bench.toml.
 
     Raises UserError if the file is damaged, or if it tells of another clock than the board's now.
     """
-    path = folder / FILE_NAME
+    path = (folder or ROOT) / FILE_NAME
     values = _read(path).get(board.name)
     if values is None:
         return None
@@ -49,13 +53,21 @@ def calibration_of(board: Board, folder: Path = ROOT) -> PowerFigure | None:
     return figure
 
 
+def calibrated(board: Board, folder: Path | None = None) -> Board:
+    """The board with what it was seen to draw, in place of what its file cites.
+
+    Counts do not depend on it, so that runs go on. Raises UserError as `calibration_of`.
+    """
+    return replace(board, energy=calibration_of(board, folder) or board.energy)
+
+
 def calibrate(
     board: Board,
     active_mw: float,
     supply_v: float,
     idle_mw: float | None,
     how: str,
-    folder: Path = ROOT,
+    folder: Path | None = None,
 ) -> PowerFigure:
     """Keep a reading, in place of an earlier one.
 
@@ -68,7 +80,7 @@ def calibrate(
             raise UserError(f"{name} {value:g}: must be above 0")
     if idle_mw is not None and idle_mw > active_mw:
         raise UserError(f"idle power {idle_mw:g} mW is more than active power {active_mw:g} mW")
-    path = folder / FILE_NAME
+    path = (folder or ROOT) / FILE_NAME
     everything = dict(_read(path))
     for name, values in everything.items():
         _check_flat(path, name, values)
@@ -100,6 +112,7 @@ def _figure(path: Path, name: str, values: object) -> PowerFigure:
         idle_mw=None if idle is None else float(idle),
         supply_v=float(values["supply_v"]),
         clock_hz=int(values["clock_hz"]),
+        error=CALIBRATED_ERROR,
         source=f"calibrated {values['read_at'][:10]}: {values['how']}",
     )
 

@@ -27,6 +27,7 @@ from hil import (
     cli_study,
 )
 from hil.board import board_names, load_board, without_limits
+from hil.calibration import calibrated
 from hil.cli_bench import Limits, LimitsOption
 from hil.cli_numbers import Minutes, SeedOption
 from hil.cli_options import (
@@ -109,7 +110,7 @@ def evolve(
     check_positive("--trials", trials)
     check_positive("--minutes", minutes)
     folder = RUNS / check_name(run or f"{task}-{board}")
-    facts = load_board(board)
+    facts = calibrated(load_board(board))
     if accuracy is not None:
         check_accuracy(accuracy)
     wanted = get_task(task)

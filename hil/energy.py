@@ -14,9 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compress.errors import UserError
-from hil.types import Board, PowerFigure
+from hil.types import Board
 
-CITED_ERROR = 0.20
 CALIBRATED_ERROR = 0.05
 _MICROJOULES_PER_MILLIJOULE = 1e3
 
@@ -42,7 +41,6 @@ class Energy:
 def energy_of(
     board: Board,
     cycles: float | None,
-    calibrated: PowerFigure | None = None,
     period_s: float | None = None,
     cycles_error: float = 0.0,
 ) -> Energy | None:
@@ -51,12 +49,11 @@ def energy_of(
     `cycles_error` is what the cycles may be off by, a share: modelled ones are; it adds to the
     error bar.
 
-    `calibrated` is what `hil.calibration` knows of this board; without it the board file's figure
-    counts. With `period_s` the time between two inferences is spent asleep and counts, too. None
+    With `period_s` the time between two inferences is spent asleep and counts, too. None
     where a figure that is needed is not known. Raises UserError for a period shorter than the
     inference.
     """
-    figure = calibrated or board.energy
+    figure = board.energy
     if figure is None or cycles is None:
         return None
     active_s = cycles / figure.clock_hz
@@ -71,5 +68,5 @@ def energy_of(
             return None
         millijoules += figure.idle_mw * (period_s - active_s)
         source += f"; one inference per {period_s:g} s"
-    error = CITED_ERROR if calibrated is None else CALIBRATED_ERROR
-    return Energy.within(_MICROJOULES_PER_MILLIJOULE * millijoules, error + cycles_error, source)
+    error = figure.error + cycles_error
+    return Energy.within(_MICROJOULES_PER_MILLIJOULE * millijoules, error, source)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 
 from hil import pareto, words
 from hil.costs import costs_of
-from hil.energy import CITED_ERROR
 from hil.summary import Summary
 from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
 
@@ -206,7 +205,7 @@ def _estimates(summary: Summary) -> dict[str, str]:
         notes["latency"] = f"one inference at {board.clock_hz / 1e6:g} MHz: {made}{stated}"
     if board.energy is not None and any(cost.energy_uj is not None for cost in costs):
         notes["energy"] = (
-            f"estimate of one inference, {words.within(CITED_ERROR + error)}: "
+            f"estimate of one inference, {words.within(board.energy.error + error)}: "
             f"{board.energy.active_mw:g} mW at {board.energy.clock_hz / 1e6:g} MHz, "
             f"{board.energy.source}"
         )

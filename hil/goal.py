@@ -154,7 +154,8 @@ def make_goal(
     if energy_asked and (board.energy is None or not knows_cycles(board)):
         raise UserError(
             f"a limit or weight on energy: no power figure is known for board {board.name}; "
-            "limit or weigh latency instead, or choose a board that has one (boards/*.toml)"
+            "limit or weigh latency instead, choose a board that has one (boards/*.toml), or "
+            "measure that of a real board (hil calibrate)"
         )
     return Goal(
         board,

@@ -10,6 +10,7 @@ from compress.genome import Genome, Quantize
 from compress.tasks import get_task
 from hil import pareto, store_file
 from hil.board import load_board, without_limits
+from hil.calibration import calibrated
 from hil.goal import Goal
 from hil.store import Final, Session, Store
 from hil.time_profile import TimeProfile, profile_of
@@ -84,7 +85,7 @@ def summarize(store: Store) -> Summary:
     identity, sessions, everything = store.identity, store.sessions(), store.trials()
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     front, lone = pareto.front(trials), _baseline(trials)
-    board = load_board(identity.board)
+    board = calibrated(load_board(identity.board))
     if sessions:
         goal = _goal(board, sessions[-1], store.path)
     else:  # an imported table tells none

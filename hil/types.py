@@ -41,7 +41,8 @@ class PowerFigure:
     """What a board draws while it computes, and (if known) while it sleeps.
 
     At `supply_v` volts and a core clock of `clock_hz`: an emulated board's own clock is not that of
-    the part it stands for. `source` cites where the figure is published, or tells the calibration.
+    the part it stands for. `source` cites where the figure is published, or tells the calibration;
+    `error` is what it may be off by, a share.
     """
 
     active_mw: float
@@ -49,6 +50,7 @@ class PowerFigure:
     supply_v: float
     clock_hz: int
     source: str
+    error: float = 0.20  # a published one (hil/energy.py)
 
 
 @dataclass(frozen=True, slots=True)

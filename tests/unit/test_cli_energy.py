@@ -22,11 +22,7 @@ BOARD = load_board("nucleo-f446re")
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """calibration.toml in a folder of the test's own."""
-    for function in (calibration.calibrate, calibration.calibration_of):
-        defaults = tuple(
-            tmp_path if isinstance(d, Path) else d for d in function.__defaults__ or ()
-        )
-        monkeypatch.setattr(function, "__defaults__", defaults)
+    monkeypatch.setattr(calibration, "ROOT", tmp_path)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UserError
-from hil.board import load_board
-from hil.calibration import FILE_NAME, calibrate, calibration_of
+from hil.board import board_sha256, load_board
+from hil.calibration import FILE_NAME, calibrate, calibrated, calibration_of
 from hil.energy import Energy, energy_of
 from hil.types import PowerFigure
 
@@ -27,7 +27,8 @@ def test_a_cited_figure_gives_power_times_time_within_20_percent() -> None:
 
 
 def test_a_calibrated_figure_comes_first_and_is_within_5_percent() -> None:
-    energy = energy_of(BOARD, 5e6, replace(CITED, active_mw=80.0, source="calibrated"))
+    seen = PowerFigure(80.0, 2.0, 3.0, 50_000_000, "calibrated", error=0.05)
+    energy = energy_of(replace(BOARD, energy=seen), 5e6)
     assert energy == Energy(
         pytest.approx(8_000), pytest.approx(7_600), pytest.approx(8_400), "estimate: calibrated"
     )
@@ -75,6 +76,17 @@ def test_a_calibration_is_kept_per_board(tmp_path: Path) -> None:
     untouched = calibration_of(other, tmp_path)
     assert untouched is not None
     assert (untouched.active_mw, untouched.idle_mw) == (120.0, None)
+
+
+def test_a_calibrated_board_compares_with_its_former_self(tmp_path: Path) -> None:
+    unknown = replace(BOARD, energy=None)
+    assert calibrated(unknown, tmp_path) == unknown
+    assert calibrated(BOARD, tmp_path) == BOARD
+    kept = calibrate(BOARD, 80.0, 3.0, None, "read", tmp_path)
+    for board in (unknown, BOARD):
+        assert calibrated(board, tmp_path).energy == kept
+        assert board_sha256(calibrated(board, tmp_path)) == board_sha256(BOARD)
+    assert kept.error == 0.05
 
 
 @pytest.mark.parametrize("name", ["trace 😀.csv", "a\x7fb\tc\n", "half \ud83d", 'q"\\'])
