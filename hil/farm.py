@@ -184,7 +184,7 @@ def check_farm(address: str, board: str) -> None:
 def connect(address: str) -> distributed.Client:
     """A connection to the scheduler at `address`. Raises UserError if there is none."""
     # Dask's own clients go on trying, and complain, when they are forgotten.
-    asyncio.run(reach(address, _CONNECT_S))
+    asyncio.run(reach(address, "client", _CONNECT_S))
     try:
         return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -62,9 +62,12 @@ def offers(boards: Sequence[str], trainers: int) -> list[dict[str, float]]:
     return processes
 
 
-async def reach(address: str, timeout_s: float) -> None:
-    """Connect to the scheduler at `address`, once. Raises UserError if it does not answer."""
-    arguments = Security().get_connection_args("worker")
+async def reach(address: str, role: str, timeout_s: float) -> None:
+    """Connect to the scheduler at `address`, once. Raises UserError if it does not answer.
+
+    `role` ("worker", "client") says whose TLS certificate to show.
+    """
+    arguments = Security().get_connection_args(role)
     try:
         async with asyncio.timeout(timeout_s):
             comm = await connect(address, timeout=timeout_s, **arguments)
@@ -100,7 +103,7 @@ async def run_worker(
     scheduler, BenchError if it goes away.
     """
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    await reach(address, _CONNECT_S)
+    await reach(address, "worker", _CONNECT_S)
     interrupted = _interrupted()
     nannies = [_nanny(address, offer) for offer in processes]
     try:
