@@ -71,11 +71,16 @@ def write_whole(path: Path, data: bytes) -> None:
             part.unlink(missing_ok=True)  # of no use, and it may be what fills the disk
 
 
+def failure_folder(folder: Path, number: int) -> Path:
+    """Where trial `number`'s failure is saved."""
+    return folder / "failures" / f"{number:04d}"
+
+
 def save_failure(
     folder: Path, number: int, build_folder: Path, samples: Samples, error: HilError
 ) -> None:
     """Everything needed to reproduce a failure: sources, ELF, samples, message, transcript."""
-    failure = folder / "failures" / f"{number:04d}"
+    failure = failure_folder(folder, number)
     shutil.copytree(build_folder, failure, dirs_exist_ok=True)
     np.savez(
         failure / "samples.npz",

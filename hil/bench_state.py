@@ -57,15 +57,17 @@ def claim(locations: Sequence[Location], wait_s: float = WAIT_S) -> Claim:
 
     Raises Quarantined if none is fit for use, BenchBusy naming the process that has it.
     """
-    fit = [location for location in locations if len(failures(location)) < PATIENCE]
-    if not fit:
-        raise _quarantined(locations[0])
     deadline = time.monotonic() + wait_s
     while True:
+        fit = [location for location in locations if _is_fit(location)]
+        if not fit:
+            raise _quarantined(locations[0])
         for location in fit:
             file = _lock(location)
             if file is not None:
-                return Claim(location, file)
+                if _is_fit(location):  # still, now that nobody else can fail with it
+                    return Claim(location, file)
+                file.close()
         if time.monotonic() > deadline:
             raise BenchBusy(
                 f"board {fit[0].board} is in use by {_holder(fit[0])}: waited {wait_s:g} s"
@@ -119,6 +121,10 @@ def quarantine_text(location: Location) -> str:
         f"{noted[-1]['error']} (transcripts: {_path(location, 'failures.json')}); "
         f"look at its cable and power, then: hil doctor --board {location.board} --release"
     )
+
+
+def _is_fit(location: Location) -> bool:
+    return len(failures(location)) < PATIENCE
 
 
 def _quarantined(location: Location) -> Quarantined:

@@ -73,8 +73,7 @@ def calibrate(
 
     Raises UserError for what cannot be a power, or for an emulated board, which draws none.
     """
-    if board.backend == "qemu":
-        raise UserError(f"board {board.name} is emulated: there is nothing to be measured")
+    check_measurable(board)
     for name, value in (("power", active_mw), ("supply", supply_v), ("idle power", idle_mw)):
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"{name} {value:g}: must be above 0")
@@ -95,6 +94,12 @@ def calibrate(
     everything[board.name] = entry
     _write(path, everything)
     return _figure(path, board.name, entry)
+
+
+def check_measurable(board: Board) -> None:
+    """Raises UserError for an emulated board, which draws nothing."""
+    if board.backend == "qemu":
+        raise UserError(f"board {board.name} is emulated: there is nothing to be measured")
 
 
 def _figure(path: Path, name: str, values: object) -> PowerFigure:

@@ -15,7 +15,7 @@ from rich.table import Table
 from compress.errors import UserError
 from hil import words
 from hil.board import board_names, load_board, without_limits
-from hil.cli_energy import Supply, Threshold, Trigger, energy_in
+from hil.cli_energy import Supply, Threshold, Trigger, check_trace_options, energy_in
 from hil.cli_numbers import finite
 from hil.types import Board
 
@@ -96,6 +96,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.targets import check_reachable, open_target
 
         facts = facts if limits is Limits.BOARD else without_limits(facts)
+        check_trace_options(supply_v, threshold_mw, trigger)
         check_reachable(facts)
         network = load_model(model, runs)
         if data is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -54,10 +55,15 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Keep what BOARD draws in calibration.toml: energies are then within 5 %, not 20 %."""
         from hil.calibration import calibrate as keep
+        from hil.calibration import check_measurable
 
         facts = load_board(board)
+        check_measurable(facts)
+        check_trace_options(supply_v, threshold_mw, trigger)
         if current_ma is not None and trace is not None:
             raise UserError("--current-ma or --trace, not both")
+        if idle_ma is not None and trace is not None:
+            raise UserError("--idle-ma or --trace, not both: a trace shows what it draws idle")
         if current_ma is None and trace is None and not loop_s:
             raise UserError("give --current-ma, or --trace, or --loop-s to be asked")
         if loop_s:
@@ -106,9 +112,20 @@ def energy_in(
     """Energy per inference in the trace at `path`. Raises UserError for what is no such trace."""
     from hil.power_trace import energy_from_trace, read_trace, windows
 
+    check_trace_options(supply_v, threshold_mw, trigger)
     trace = read_trace(path, supply_v)
     threshold_w = None if threshold_mw is None else threshold_mw / 1e3
     return energy_from_trace(trace, windows(trace, trigger, threshold_w), inferences)
+
+
+def check_trace_options(
+    supply_v: float | None, threshold_mw: float | None, trigger: str | None
+) -> None:
+    """Raises UserError for options that contradict each other or cannot be."""
+    if threshold_mw is not None and trigger is not None:
+        raise UserError("--threshold-mw or --trigger, not both: each tells when the board computes")
+    if supply_v is not None and not 0 < supply_v < math.inf:
+        raise UserError(f"--supply-v {supply_v:g}: must be above 0")
 
 
 def _from_trace(

@@ -18,6 +18,7 @@ from hil.goal import Goal
 from hil.machine_energy import EnergyBudget
 from hil.pool import LocalPool, Pool
 from hil.progress import SearchProgress
+from hil.provenance import provenance
 from hil.remake import remake
 from hil.start import Start, check_feasible, check_has_original
 from hil.stop import StopRule, feasible_front
@@ -56,8 +57,7 @@ def evolve(settings: Settings) -> str:
     Raises UserError before any work is lost, BenchError and Mismatch with everything saved.
     """
     goal, board = settings.goal, settings.goal.board
-    if settings.farm is None:
-        check_reachable(board)
+    check_possible(settings)
     processes = settings.processes if settings.farm is None else 0
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
@@ -73,6 +73,18 @@ def evolve(settings: Settings) -> str:
         rule.note_energy(store)
         store.end_session(reason)
     return reason
+
+
+def check_possible(settings: Settings) -> None:
+    """Raises UserError or ProbeLost if a tool, the board or the farm is missing."""
+    board = settings.goal.board
+    if settings.farm is None:
+        check_reachable(board)
+        return
+    provenance(board, settings.seed)  # of the searching machine: it tells compiler and emulator
+    from hil.farm import check_farm  # Dask takes a second to import
+
+    check_farm(settings.farm, board.name)
 
 
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
@@ -95,7 +107,7 @@ def open_pool(settings: Settings, start: Start) -> Pool:
     """This machine's processes, or a farm. Raises UserError for a farm without the board."""
     if settings.farm is None:
         return LocalPool(settings.processes, start.open)
-    from hil.farm import FarmPool  # Dask takes a second to import
+    from hil.farm import FarmPool
 
     return FarmPool(settings.farm, start)
 

@@ -6,6 +6,7 @@ limited time. Every trial has a thread here that waits for its answer.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
@@ -23,9 +24,10 @@ from distributed.comm.core import CommClosedError
 from compress.errors import UserError
 from hil import farm_worker
 from hil.candidate import Outcome
+from hil.code_id import code_id
 from hil.engine import Proposal
 from hil.errors import BenchError
-from hil.farm_nodes import TRAIN, board_resource
+from hil.farm_nodes import TRAIN, board_resource, reach, resource, what_of
 from hil.farm_worker import Failed, Ticket
 from hil.start import Start
 from hil.store import Final
@@ -49,15 +51,14 @@ class FarmPool:
     """
 
     def __init__(self, address: str, start: Start, patience_s: float = PATIENCE_S) -> None:
-        self._needs = (TRAIN, board_resource(start.board.name))
+        self._needs = needs(start.board.name)
         self._patience_s = patience_s
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._ticket = Ticket.of(start, uuid.uuid4().hex[:12])
         self._client = connect(address)
         try:
-            self._slots = resources(self._client)
-            check_slots(self._slots, start.board.name, address)
+            self._slots = checked_slots(self._client, start.board.name, address)
         except BaseException:
             self._client.close(timeout=_CONNECT_S)
             raise
@@ -130,8 +131,9 @@ class FarmPool:
             except (distributed.CancelledError, CommClosedError) as error:
                 raise BenchError(f"the farm went away: {error}; run again to go on") from error
         if isinstance(answer, Failed):
-            told = answer.error
-            told.args = (f"{told} (on {answer.host}, what was saved is in {answer.folder})",)
+            told, saved = answer.error, answer.folder
+            where = f", what was saved is in {saved}" if saved else ""
+            told.args = (f"{told} (on {answer.host}{where})",)
             raise told
         return answer
 
@@ -142,53 +144,84 @@ class FarmPool:
         slots = self._look()
         for need in self._needs:
             if not slots[need] and time.monotonic() - self._seen[need] > self._patience_s:
-                what = "trains" if need == TRAIN else f"has {need}"
+                what, _ = what_of(need)
                 raise BenchError(
-                    f"no worker of the farm {what} any more, for {self._patience_s:.0f} s; "
+                    f"no worker of the farm {'trains' if what == TRAIN else f'has {what}'} "
+                    f"any more, for {self._patience_s:.0f} s, or its scheduler does not answer; "
                     "start one (hil farm worker), then run again to go on"
                 )
 
     def _look(self) -> Counter[str]:
         """What the connected workers offer, not older than a moment."""
         with self._lock:
-            now = time.monotonic()
-            if now - self._looked > _LOOK_S and self._client.status == "running":
+            if time.monotonic() - self._looked > _LOOK_S and self._client.status == "running":
                 # A scheduler lost at this moment is told by the jobs, which it takes with it.
-                with suppress(CommClosedError):
-                    self._slots, self._looked = resources(self._client), now
-                    self._seen.update({need: now for need in self._needs if self._slots[need]})
+                with suppress(OSError):
+                    try:
+                        self._slots = resources(self._client)
+                    except TimeoutError:
+                        self._slots = Counter()  # a scheduler that hangs has nobody to offer
+                    self._looked = time.monotonic()
+                    self._seen.update({n: self._looked for n in self._needs if self._slots[n]})
             return self._slots
+
+
+def needs(board: str) -> tuple[str, str]:
+    """The resources that a search on `board` needs: to train, and to measure."""
+    code = code_id()
+    return resource(TRAIN, code), resource(board_resource(board), code)
+
+
+def check_farm(address: str, board: str) -> None:
+    """Raises UserError if there is no farm, or nobody in it trains or has the board."""
+    client = connect(address)
+    try:
+        checked_slots(client, board, address)
+    finally:
+        client.close(timeout=_CONNECT_S)
 
 
 def connect(address: str) -> distributed.Client:
     """A connection to the scheduler at `address`. Raises UserError if there is none."""
+    # Dask's own clients go on trying, and complain, when they are forgotten.
+    asyncio.run(reach(address, "client", _CONNECT_S))
     try:
         return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"no farm at {address!r}: {error}; there: hil farm scheduler, "
-            "here: its address, such as tcp://host:8786"
-        ) from error
+        raise UserError(f"the farm at {address!r} went away: {error}") from error
 
 
 def resources(client: distributed.Client) -> Counter[str]:
-    """How many there are of each resource, over all connected workers."""
+    """How many there are of each resource, over all workers. Raises OSError for no answer."""
     slots: Counter[str] = Counter()
-    for worker in client.scheduler_info(n_workers=-1)["workers"].values():
+    if client.scheduler is None:  # not connected
+        return slots
+    told = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_CONNECT_S)
+    for worker in told["workers"].values():
         slots.update({name: int(count) for name, count in worker["resources"].items()})
     return slots
 
 
-def check_slots(slots: Counter[str], board: str, address: str) -> None:
-    """Raises UserError if no connected worker has the board, or none trains."""
-    if not slots[board_resource(board)]:
-        boards = sorted(name.partition(":")[2] for name in slots if name != TRAIN)
+def checked_slots(client: distributed.Client, board: str, address: str) -> Counter[str]:
+    """The resources. Raises UserError if no worker with our code has the board, or none trains."""
+    try:
+        slots = resources(client)
+    except OSError as error:
+        raise UserError(f"the farm at {address} went away: {error}") from error
+    code, offered = code_id(), {what_of(name) for name, count in slots.items() if count}
+    ours = {what for what, by in offered if by == code}
+    others = sorted({by for _, by in offered} - {code})
+    differ = f"; workers there have {' or '.join(others)}, here is {code}" if others else ""
+    if board_resource(board) not in ours:
+        boards = sorted(what.partition(":")[2] for what in ours - {TRAIN})
         there = f"boards there: {', '.join(boards)}" if boards else "no worker has a board"
         raise UserError(
             f"no worker of the farm at {address} has board {board} ({there}); "
-            f"where it is: hil farm worker {address} --board {board}"
+            f"where it is: hil farm worker {address} --board {board}{differ}"
         )
-    if not slots[TRAIN]:
+    if TRAIN not in ours:
         raise UserError(
-            f"no worker of the farm at {address} trains; somewhere: hil farm worker {address}"
+            f"no worker of the farm at {address} trains; "
+            f"somewhere: hil farm worker {address}{differ}"
         )
+    return slots

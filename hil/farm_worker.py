@@ -6,6 +6,7 @@ resources see to it (`hil.farm_nodes`).
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import socket
@@ -13,7 +14,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,8 +22,10 @@ from compress.errors import HilError, UserError
 from compress.pipeline import prefix_cache
 from compress.tasks import get_task
 from compress.types import Dataset
+from hil.artifacts import failure_folder
 from hil.cache import hash_of
 from hil.candidate import Context, Outcome, Prepared, final_figures, measure_prepared, prepare
+from hil.code_id import code_id
 from hil.engine import Proposal
 from hil.journal import Journal
 from hil.measure import Bench
@@ -37,7 +39,6 @@ from hil.types import Provenance
 T = TypeVar("T")
 
 _MOST_CONTEXTS = 8
-_ROOT = Path(__file__).resolve().parent.parent
 
 _lock = threading.Lock()
 _contexts: OrderedDict[str, Context] = OrderedDict()
@@ -66,40 +67,29 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failed:
-    """A job that raised: the error, on which machine, and its folder with what was saved."""
+    """A job that raised: the error, on which machine, and the folder there if it was saved."""
 
     error: HilError
     host: str
-    folder: Path
+    folder: Path | None
 
 
 def train(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Failed:
     """The half of a trial that needs no board."""
-    return _answer(ticket, lambda context: prepare(context, number, proposal))
+    return _answer(ticket, number, lambda context: prepare(context, number, proposal))
 
 
 def measure(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
     """The half that needs the board, unless this machine's journal has the answer."""
     if isinstance(prepared, Failed):
         return prepared
-    return _answer(ticket, lambda context: _measure(context, ticket, prepared))
+    number = prepared.trial.number
+    return _answer(ticket, number, lambda context: _measure(context, ticket, prepared))
 
 
 def final(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
     """A finished network on the test split; needs the board, unless the journal has the answer."""
-    return _answer(ticket, lambda context: _final(context, ticket, number, tflite))
-
-
-def code_id() -> str:
-    """What decides about results beside the data: our sources and torch, in a few words."""
-    return f"hil-compress {version('hil-compress')} ({_sources()}), torch {version('torch')}"
-
-
-@functools.cache
-def _sources() -> str:
-    files = [path for name in ("compress", "hil") for path in (_ROOT / name).rglob("*.py")]
-    files += [path for path in (_ROOT / "firmware").rglob("*") if path.is_file()]
-    return hash_of((), files)[:12]
+    return _answer(ticket, number, lambda context: _final(context, ticket, number, tflite))
 
 
 def data_sha256(data: Dataset) -> str:
@@ -143,12 +133,19 @@ def _journal() -> Journal:
     return Journal(cache_folder() / "farm" / "journal")
 
 
-def _answer(ticket: Ticket, job: Callable[[Context], T]) -> T | Failed:
+def _answer(ticket: Ticket, number: int, job: Callable[[Context], T]) -> T | Failed:
     """The job's answer; our errors are values, so that they come with where they arose."""
+    host = socket.gethostname()
     try:
         return job(_context(ticket))
     except HilError as error:
-        return Failed(error, socket.gethostname(), _folder(ticket))
+        saved = failure_folder(_folder(ticket), number)
+        return Failed(error, host, saved if saved.exists() else None)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failed(UserError(f"disk full ({error.filename}): free some space"), host, None)
+        error.add_note(f"on {host}")
+        raise
 
 
 def _folder(ticket: Ticket) -> Path:

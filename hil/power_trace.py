@@ -7,7 +7,8 @@ maybe digital channels (a column each, or one of bit strings). Units stand in th
 may separate, and after a semicolon decimals may be written 0,5.
 
 An inference (or a batch of them) lasts while a digital channel is high, or while the power is above
-a threshold. One that the trace's start or end cuts off does not count.
+a threshold. One that the trace's start or end cuts off does not count. Where windows or the gaps
+between them are so unlike that a threshold must have cut inferences in pieces, none is believed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ _QUANTITIES = {
 _DIGITAL = re.compile(r"^(d\d+|gpio?\d*|bits|(trigger|marker|digital)\w*)$", re.I)
 _BIT_STRING = re.compile(r"^d0-d(\d)$", re.I)  # PPK2: a column of 0s and 1s, D0 first
 _HEADING_LINES = 50
+# An inference takes the same time again and again; a longer one is another thing, or several.
+_LENGTH_RATIO = 2.0
+# Ripple across a threshold makes gaps within an inference beside those between inferences.
+_GAP_RATIO = 10.0
+_REMEDY = "take another threshold, a trigger (--trigger), or a trace of them alone"
 Floats = NDArray[np.float64]
 
 
@@ -91,7 +97,7 @@ def windows(
     """The complete windows of a trace: where `trigger` is high, or the power above `threshold_w`.
 
     With neither, the only digital channel that ever changes is the trigger. Raises UserError if
-    there is none, or no complete window.
+    there is none, or no complete window, or if the power crosses the threshold within inferences.
     """
     if threshold_w is not None:
         high = trace.watts > threshold_w
@@ -113,6 +119,8 @@ def windows(
     )
     if not found:
         raise UserError(f"{trace.name}: {what} from a beginning to an end: not once")
+    if threshold_w is not None:
+        _check_gaps(trace, found, what)
     return found
 
 
@@ -120,7 +128,14 @@ def energy_from_trace(trace: Trace, found: Sequence[Window], inferences: int = 1
     """Energy per inference: median of the windows, the lowest and the highest as error bar.
 
     `inferences` is how many of them each window holds. The analyzer's own error is not included.
+    Raises UserError for windows that cannot all be the same work.
     """
+    shortest, longest = (f(window.seconds for window in found) for f in (min, max))
+    if longest > _LENGTH_RATIO * shortest:
+        raise UserError(
+            f"{trace.name}: {len(found)} windows last {1e3 * shortest:.4g} to "
+            f"{1e3 * longest:.4g} ms, though the same inferences take the same time; {_REMEDY}"
+        )
     microjoules = [1e6 * window.joules / inferences for window in found]
     each = f" of {inferences} inferences" if inferences > 1 else ""
     return Energy(
@@ -144,6 +159,18 @@ def idle_watts(trace: Trace, found: Sequence[Window]) -> float | None:
 
 
 # ---- inside
+
+
+def _check_gaps(trace: Trace, found: Sequence[Window], what: str) -> None:
+    """Raises UserError where some gaps are too short, beside others, to lie between inferences."""
+    gaps_s = [trace.times_s[b.first] - trace.times_s[a.end] for a, b in itertools.pairwise(found)]
+    if not gaps_s or max(gaps_s) <= _GAP_RATIO * min(gaps_s):
+        return
+    if min(gaps_s) < _LENGTH_RATIO * max(window.seconds for window in found):
+        raise UserError(
+            f"{trace.name}: {what} {len(found)} times, {1e3 * min(gaps_s):.4g} to "
+            f"{1e3 * max(gaps_s):.4g} ms apart: it crosses within an inference; {_REMEDY}"
+        )
 
 
 def _window(trace: Trace, first: int, end: int) -> Window:

@@ -1,5 +1,7 @@
 """Which target runs a board: the one place that knows every implementation."""
 
+from hil.build import compiler_version
+from hil.emulator import counting_arguments
 from hil.target import Target
 from hil.types import Board
 
@@ -18,8 +20,11 @@ def open_target(board: Board) -> Target:
 
 
 def check_reachable(board: Board) -> None:
-    """Look for a real board before anything is spent on it; raises as `open_target`."""
+    """Look for the tools and a real board before anything is spent; raises as `open_target`."""
+    compiler_version()
     if board.backend == "pyocd":
         from hil.benches import find_benches
 
         find_benches(board)
+    else:
+        counting_arguments()

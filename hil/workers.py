@@ -40,6 +40,7 @@ class WorkerDied(HilError):
 class Workers:
     """A pool of `count` processes; `start()` runs in each, once, and makes its context.
 
+    A HilError of `start()` is that of each job.
     They start at once, so that the caller's own preparations take no time of their own.
     """
 
@@ -113,7 +114,10 @@ def _begin(parent: int, start: Callable[[], object]) -> None:
     # torch.fx counts steps with tqdm, whose lock between processes is left by one that is killed.
     tqdm.set_lock(threading.RLock())
     global _context
-    _context = start()
+    try:
+        _context = start()
+    except HilError as error:  # of a process that fails to start its pool tells only the death
+        _context = error
 
 
 def _awake() -> None:
@@ -121,4 +125,6 @@ def _awake() -> None:
 
 
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    if isinstance(_context, HilError):
+        raise _context
     return function(_context, *args, **kwargs)

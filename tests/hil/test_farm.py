@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
-import farm_preload
 import pytest
+from farms import LIMIT_S, Farm, kill
 
 from compress.cache_folder import cache_folder
 from compress.errors import UserError
@@ -36,13 +30,7 @@ from hil.stop import StopRule
 from hil.store import RunIdentity, Store
 from hil.types import Trial
 
-CODE = (
-    "import sys, typer; from hil import cli_farm; from hil.cli import errors_as_lines\n"
-    "app = typer.Typer(); cli_farm.register(app)\n"
-    "with errors_as_lines(): app()"
-)
 BOARD = "m3"
-LIMIT_S = 120.0
 SHORT = Proposal(Genome((Quantize(),)))
 PROPOSALS = [
     SHORT,
@@ -56,58 +44,6 @@ PROPOSALS = [
     Proposal(Genome((Prune((0.5,), scope="uniform", epochs=1), Quantize())), 0.5),
     Proposal(Genome((Prune((0.25,) * 99, epochs=1), Quantize()))),  # infeasible: no such groups
 ]
-
-
-@dataclass
-class Farm:
-    """Processes started by the command, all with one cache of their own."""
-
-    folder: Path
-    address: str = ""
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def run(self, *arguments: str, dies: str = "") -> subprocess.Popen[str]:
-        """Start `hil farm ...`; returns once it is ready."""
-        environment = {
-            **os.environ,
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
-            "DASK_DISTRIBUTED__WORKER__PRELOAD": farm_preload.__file__,
-            "PYTHONPATH": os.pathsep.join(map(str, Path(farm_preload.__file__).parents[:2])),
-            "FARM_LOG": str(self.folder / "log"),
-            "FARM_DIES": dies,
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-c", CODE, "farm", *arguments, "--json"],
-            cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        self.processes.append(process)
-        assert process.stdout is not None
-        timer = threading.Timer(LIMIT_S, process.kill)
-        timer.start()
-        ready = process.stdout.readline()
-        timer.cancel()
-        assert ready, f"{arguments} ended with {process.wait()}"
-        self.address = json.loads(ready)["address"]
-        return process
-
-    def work(self, *arguments: str, dies: str = "") -> subprocess.Popen[str]:
-        return self.run("worker", self.address, *arguments, dies=dies)
-
-    def log(self) -> list[tuple[tuple[str, float], str]]:
-        """What was measured, by which kind of worker."""
-        lines = (self.folder / "log").read_text().splitlines()
-        parts = [line.split() for line in lines]
-        return [((key, float(fidelity)), worker) for key, fidelity, worker in parts]
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL to a worker and its processes."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(LIMIT_S)
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +146,7 @@ def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> Non
     farm.work("--board", BOARD)
     with FarmPool(farm.address, start) as pool:
         pool._ticket = replace(pool._ticket, code="hil-compress 0.0.1")
-        with pytest.raises(UserError, match=r"the search hil-compress 0\.0\.1: .*\(on .*saved"):
+        with pytest.raises(UserError, match=r"the search hil-compress 0\.0\.1: .*\(on [^,]*\)"):
             pool.trial(0, SHORT).result(LIMIT_S)
         running = pool.trial(0, PROPOSALS[2])
         until = time.monotonic() + LIMIT_S
@@ -220,6 +156,33 @@ def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> Non
     assert isinstance(running.exception(LIMIT_S), BenchError)  # cancelled by leaving
     with pytest.raises(BenchError, match="ended"):
         pool._submit("train", len, ())  # a thread that was about to hand its job in
+
+
+def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start) -> None:
+    """It may join at any time, and ends no search."""
+    other = "from hil import farm_nodes; farm_nodes.code_id = lambda: 'hil-compress 0.0.1'\n"
+    farm.work("--board", BOARD, first=other)
+    with pytest.raises(UserError, match=r"no worker has a board.*have hil-compress 0\.0\.1, here"):
+        FarmPool(farm.address, start)
+    farm.work("--board", BOARD, "--trainers", "0")
+    with FarmPool(farm.address, start) as pool:
+        assert pool.count == 1 + 1 + 2
+
+
+def test_a_scheduler_that_hangs(farm: Farm, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is nobody who trains or measures: a search waits for it, and not for ever."""
+    monkeypatch.setattr("hil.farm._CONNECT_S", 1.0)
+    farm.work("--board", BOARD)
+    try:
+        with FarmPool(farm.address, start, patience_s=2.0) as pool:
+            os.kill(farm.processes[0].pid, signal.SIGSTOP)
+            with pytest.raises(BenchError, match="its scheduler does not answer"):
+                pool.trial(0, SHORT).result(LIMIT_S)
+            assert pool.count == 2
+        with pytest.raises(UserError, match="no farm at"):
+            FarmPool(farm.address, start)
+    finally:
+        os.kill(farm.processes[0].pid, signal.SIGCONT)
 
 
 def test_the_scheduler_goes_away(farm: Farm, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

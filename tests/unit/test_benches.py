@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,6 +267,26 @@ def test_release_frees_every_bench_of_one_board() -> None:
     assert (failures(HERE), failures(THERE)) == ([], [])
     assert len(failures(other)) == PATIENCE
     assert release(BOARD) == []
+
+
+def test_a_board_that_fails_while_another_process_waits_for_it_is_not_opened() -> None:
+    held = claim([HERE], 0)
+    got: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            claim([HERE], wait_s=20).release()
+        except Quarantined as error:
+            got.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.3)  # it has seen the board fit for use
+    fail(HERE, PATIENCE)
+    held.release()
+    waiting.join()
+    assert len(got) == 1
+    assert "failed 3 times" in str(got[0])
 
 
 def test_a_torn_file_of_failures_is_none() -> None:

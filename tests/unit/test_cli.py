@@ -2,11 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hil.board import board_sha256, load_board
+from hil.store import RunIdentity, Store
 
 
 def hil(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -80,11 +84,36 @@ def test_a_missing_compiler_is_named_with_its_package(tmp_path: Path) -> None:
     assert "arm-none-eabi-gcc not found" in done.stderr
     assert "gcc-arm-none-eabi" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_emulator_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    for tool in ("arm-none-eabi-gcc", "cc"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    for command in ("evolve", "study"):
+        work = tmp_path / command
+        work.mkdir()
+        done = hil(work, command, PATH=str(tmp_path))
+        assert done.returncode == 2, done.stderr
+        assert "qemu-system-arm not found" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert list(work.iterdir()) == []
+
+
+def test_a_farm_that_is_not_there_changes_no_run(tmp_path: Path) -> None:
+    board = load_board("m3")
+    identity = RunIdentity("digits", "m3", 0, board_sha256(board))
+    with Store.open(tmp_path / "runs" / "digits-m3", identity) as store:
+        store.begin_session(0.5)
+    done = hil(tmp_path, "evolve", "--accuracy", "0.9", "--farm", "foo")
+    assert done.returncode == 2
+    assert "no farm at 'foo'" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    with Store.read(tmp_path / "runs" / "digits-m3") as store:
+        assert len(store.sessions()) == 1
 
 
 def test_a_run_of_another_task_is_left_alone(tmp_path: Path) -> None:
-    from hil.store import RunIdentity, Store
-
     with Store.open(tmp_path / "runs" / "mine", RunIdentity("kws", "m3", 0, "00")) as store:
         store.begin_session(0.9)
     before = store.path.read_bytes()

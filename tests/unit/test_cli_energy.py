@@ -80,6 +80,9 @@ def test_a_loop_asks_for_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "give --current-ma, or --trace"),
         (["--current-ma", "1", "--trace", "x.csv"], "not both"),
         (["--current-ma", "-1"], "must be above 0"),
+        (["--current-ma", "1", "--supply-v", "-3"], "--supply-v -3: must be above 0"),
+        (["--trace", "no.csv", "--idle-ma", "1"], "--idle-ma or --trace, not both"),
+        (["--trace", "no.csv", "--trigger", "D0", "--threshold-mw", "1"], "--trigger, not both"),
         (["--trace", "no.csv", "--threshold-mw", "1"], "no.csv"),
     ],
 )
@@ -89,6 +92,12 @@ def test_what_cannot_be_is_the_users(arguments: list[str], words: str) -> None:
     assert calibration_of(BOARD) is None
 
 
+def test_an_emulated_board_is_refused_before_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.loop.loop_inferences", lambda *_: pytest.fail("it computes"))
+    with pytest.raises(UserError, match="board m4 is emulated"):
+        run("calibrate", "--board", "m4", "--supply-v", "3.3", "--loop-s", "2.5", given="40\n")
+
+
 def test_energy_per_inference(trace: Path) -> None:
     options = [str(trace), "--supply-v", "3.3", "--threshold-mw", "50", "--inferences", "10"]
     # 50 mA * 3.3 V * 10 ms = 1650 uJ for ten
@@ -96,3 +105,7 @@ def test_energy_per_inference(trace: Path) -> None:
         "energy", *options
     )
     assert json.loads(run("energy", *options, "--json"))["microjoules"] == pytest.approx(165.0)
+    with pytest.raises(UserError, match="--threshold-mw or --trigger, not both"):
+        run("energy", *options, "--trigger", "D0")
+    with pytest.raises(UserError, match="--supply-v -1"):
+        run("energy", str(trace), "--supply-v", "-1", "--threshold-mw", "50")

@@ -131,6 +131,35 @@ def test_windows_cut_off_by_the_trace_do_not_count() -> None:
             windows(pulsed(high=never), threshold_w=0.05)
 
 
+def test_power_that_ripples_across_the_threshold_is_no_inference() -> None:
+    """Two inferences of 20 samples, of which every other pair is below the threshold."""
+    high = HIGH & ~((TIMES_S > 0.035) & (TIMES_S < 0.065))
+    rippling = pulsed(high=high & (np.arange(100) // 2 % 2 == 1), D0=high)
+    with pytest.raises(UserError, match=r"11 times, 2 to 42 ms apart: it crosses .*--trigger"):
+        windows(rippling, threshold_w=0.05)
+    assert [(w.first, w.end) for w in windows(rippling, "D0")] == [PULSES[0], PULSES[2]]
+
+
+def test_inferences_may_follow_each_other_closely_and_at_uneven_times() -> None:
+    close, uneven = np.zeros(100, bool), np.zeros(100, bool)
+    for begin in (10, 22, 34, 46):
+        close[begin : begin + 10] = True
+    for begin in (10, 15, 20, 90):
+        uneven[begin] = True
+    assert len(windows(pulsed(high=close), threshold_w=0.05)) == 4
+    assert len(windows(pulsed(high=uneven), threshold_w=0.05)) == 4
+
+
+def test_windows_of_unlike_lengths_are_no_energy_per_inference() -> None:
+    spiked = HIGH.copy()
+    spiked[95] = True
+    trace = pulsed(high=spiked)
+    found = windows(trace, threshold_w=0.05)
+    assert active_watts(found) == pytest.approx(ACTIVE_W)
+    with pytest.raises(UserError, match=r"4 windows last 1 to 22 ms"):
+        energy_from_trace(trace, found)
+
+
 def test_an_unclear_trigger_has_to_be_named() -> None:
     still = np.zeros(100, bool)
     with pytest.raises(UserError, match="no trigger in it: name the trigger, or give a threshold"):

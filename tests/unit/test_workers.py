@@ -16,6 +16,10 @@ def start() -> dict[str, int]:
     return {"pid": os.getpid(), "jobs": 0}
 
 
+def start_without_tools() -> None:
+    raise UserError("no compiler: apt install one")
+
+
 def mark(folder: Path) -> None:
     (folder / str(os.getpid())).touch()
 
@@ -65,6 +69,14 @@ def test_errors_come_back_as_they_are_and_ctrl_c_is_the_parents() -> None:
         with pytest.raises(UserError, match="no, says"):
             result_of(workers.submit(fail))
         assert result_of(workers.submit(interrupt_yourself)) == "still here"
+
+
+def test_what_a_process_lacks_to_start_comes_back_as_it_is() -> None:
+    with (
+        Workers(2, start_without_tools) as workers,
+        pytest.raises(UserError, match="no compiler: apt install one"),
+    ):
+        result_of(workers.submit(count, 1))
 
 
 def test_a_dead_worker_is_told() -> None:

@@ -1,0 +1,72 @@
+"""The processes of a farm: who reaches them, and how they leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import distributed
+import psutil
+import pytest
+from farms import LIMIT_S, Farm, deaths_by_job, kill
+
+from hil.code_id import code_id
+from hil.farm import connect
+from hil.farm_nodes import TRAIN, resource
+
+TRAINERS = 4  # one more than the deaths that a job is forgiven
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A scheduler and a worker that trains."""
+    farm = Farm(tmp_path_factory.mktemp("farm"))
+    try:
+        farm.run("scheduler", "--port", "0")
+        farm.work()
+        yield farm
+    finally:
+        for process in farm.processes:
+            kill(process)
+
+
+def test_a_farm_of_one_machine_listens_to_that_machine_only(farm: Farm) -> None:
+    everyone = [psutil.Process(process.pid) for process in farm.processes]
+    everyone += [child for one in everyone for child in one.children(recursive=True)]
+    heard = [
+        connection.laddr.ip
+        for one in everyone
+        for connection in one.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert set(heard) == {"127.0.0.1"}
+    assert len(heard) >= 3  # scheduler, nanny, worker
+
+
+def test_a_worker_that_leaves_gives_its_jobs_back_without_a_traceback(farm: Farm) -> None:
+    """Ctrl-C in its terminal, which all its processes get, with a job in each of them."""
+    with (farm.folder / "errors").open("w+") as errors, closing(connect(farm.address)) as client:
+        farm.errors = errors
+        worker = farm.work("--trainers", str(TRAINERS))
+        needs = {resource(TRAIN, code_id()): 1}
+        count = TRAINERS + 3
+        jobs = [client.submit(time.sleep, 1000, resources=needs, pure=False) for _ in range(count)]
+        wait_until_running(client, TRAINERS + 1)
+        os.killpg(worker.pid, signal.SIGINT)
+        assert worker.wait(LIMIT_S) == 0
+        deaths: Any = client.run_on_scheduler(deaths_by_job)
+        assert sorted(deaths.values()) == [0] * len(jobs)
+        assert {job.status for job in jobs} == {"pending"}
+        errors.seek(0)
+        assert "Traceback" not in errors.read()
+
+
+def wait_until_running(client: distributed.Client, count: int) -> None:
+    until = time.monotonic() + LIMIT_S
+    while sum(map(len, client.processing().values())) < count:
+        assert time.monotonic() < until
+        time.sleep(0.05)
