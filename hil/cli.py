@@ -42,6 +42,7 @@ from hil.cli_options import (
 from hil.engine import ENGINE_NAMES
 from hil.store import Store
 from hil.summary import summarize, to_json
+from hil.usage import usage_line
 
 app = typer.Typer(
     help="Compress neural networks for Cortex-M boards; measure every candidate on the board.",
@@ -65,7 +66,7 @@ cli_study.register(app, RUNS)
 def main() -> None:
     """Entry point of the command."""
     with errors_as_lines():
-        app()
+        sys.exit(app(standalone_mode=False))
 
 
 @app.command()
@@ -218,11 +219,18 @@ def check_name(name: str) -> str:
 
 @contextmanager
 def errors_as_lines() -> Iterator[None]:
-    """Turn our errors into one line on stderr and the culprit's exit code."""
+    """Turn errors, typer's too, into one line on stderr and the culprit's exit code."""
     try:
         yield
     except HilError as error:
         fail(error)
+    except typer.TyperException as error:
+        line = usage_line(error)
+        if not line:
+            sys.exit(UserError.exit_code)
+        fail(UserError(line))
+    except typer.Abort:
+        fail(UserError("ended before the question was answered: nothing was changed"))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

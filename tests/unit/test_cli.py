@@ -40,10 +40,52 @@ def test_bad_options(tmp_path: Path, arguments: list[str], words: list[str]) -> 
     done = hil(tmp_path, "evolve", *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     for word in words:
         assert word in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evolve", "--accuracy", "abc"], ["--accuracy", "'abc'", "number"]),
+        (["evolve", "--trials", "1.5"], ["--trials", "'1.5'", "integer"]),
+        (["evolve", "--processes", "0"], ["--processes", "'0'", "greater than or equal to 1"]),
+        (["evolve", "--trial", "3"], ["--trial", "--trials", "hil evolve --help"]),
+        (["evolve", "--board"], ["--board", "requires an argument"]),
+        (["evolve", "extra"], ["extra", "hil evolve --help"]),
+        (["evolv"], ["evolv", "hil --help"]),
+        (["farm", "x"], ["'x'", "hil farm --help"]),
+        (["bench", "--compare", "a"], ["--compare", "2"]),
+        (["calibrate"], ["--board", "hil calibrate --help"]),
+    ],
+)
+def test_what_typer_refuses_is_one_line(
+    tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    done = hil(tmp_path, *arguments, COLUMNS="40")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("hil: error: ")
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["evolve", "--help"], ["farm", "--help"]])
+def test_help_is_shown_and_nothing_is_wrong(tmp_path: Path, arguments: list[str]) -> None:
+    done = hil(tmp_path, *arguments)
+    assert done.returncode == 0
+    assert "╭─ Options" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_command_without_its_arguments_shows_help(tmp_path: Path) -> None:
+    done = hil(tmp_path, "farm")
+    assert done.returncode == 2
+    assert "scheduler" in done.stdout + done.stderr
+    assert "error" not in done.stdout + done.stderr
 
 
 def test_a_missing_compiler_is_named_with_its_package(tmp_path: Path) -> None:
