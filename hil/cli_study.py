@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -56,7 +59,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.arms import arms as all_arms
         from hil.progress import Line
         from hil.race import ArmBudget
-        from hil.study import StudySettings
+        from hil.study import Deadline, StudySettings
         from hil.study import study as run
         from hil.study_report import study_to_json, write_study
         from hil.targets import check_reachable
@@ -75,26 +78,39 @@ def register(app: typer.Typer, runs: Path) -> None:
             seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
             arms=tuple(known[name] for name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
-            minutes=minutes,
         )
         command = (
             f"hil study --task {task} --board {board} --seeds {seeds} "
             f"--measurements {measurements} --epochs {epochs:g}"
         )
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        line = Line()
+        line, deadline = Line(), Deadline(minutes)
         try:
-            result = run(settings, line.show)
+            with ended_by_signals(deadline.end):
+                result = run(settings, deadline, line.show)
             line.show(1.0, "drawing the pictures, writing the report")
             page = write_study(result, results, command)
-        except KeyboardInterrupt:
-            Console(stderr=True).print(
-                "interrupted: what is finished is kept, the same call goes on"
-            )
-            raise typer.Exit(130) from None
         finally:
             line.close()
         if as_json:
             print(json.dumps(study_to_json(result)))
         else:
             Console().print(Text(f"report: {page}"), soft_wrap=True)
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` at the first Ctrl-C or polite kill; the second interrupts as usual."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def leave(_: int, frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
+        Console(stderr=True).print("ending with what is there; Ctrl-C again: at once, no report")
+        end()
+
+    before = [signal.signal(number, leave) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
