@@ -39,6 +39,7 @@ from hil.cli_options import (
     engine_of,
     goal_of,
 )
+from hil.costs import cycles_known
 from hil.engine import ENGINE_NAMES
 from hil.store import Store
 from hil.summary import summarize, to_json
@@ -138,7 +139,7 @@ def evolve(
 
 @app.command()
 def boards(as_json: JsonFlag = False) -> None:
-    """List the boards: core, clock, memory limits, counter, and how each is reached."""
+    """List the boards: core, clock, memory limits, and whether cycles and power are known."""
     facts = [load_board(name) for name in board_names()]
     if as_json:
         rows = [
@@ -151,14 +152,16 @@ def boards(as_json: JsonFlag = False) -> None:
                 "flash_limit_bytes": board.flash_limit_bytes,
                 "ram_limit_bytes": board.ram_limit_bytes,
                 "counter": board.counter,
+                "cycles": cycles_known(board),
+                "active_mw": board.energy and board.energy.active_mw,
             }
             for board in facts
         ]
         print(json.dumps({"boards": rows}))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "counts"):
-        right = name in ("MHz", "flash KB", "RAM KB")
+    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
+        right = name in ("MHz", "flash KB", "RAM KB", "mW")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     table.add_column("what it is")
     for board in facts:
@@ -168,7 +171,8 @@ def boards(as_json: JsonFlag = False) -> None:
             f"{board.clock_hz / 1e6:g}",
             str(board.flash_limit_bytes // 1024),
             str(board.ram_limit_bytes // 1024),
-            board.counter,
+            cycles_known(board),
+            "" if board.energy is None else f"{board.energy.active_mw:g}",
             board.title,
         )
     Console().print(table)
