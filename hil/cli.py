@@ -103,11 +103,10 @@ def evolve(
     """Search for the best compression of TASK on BOARD; go on where an earlier run stopped."""
     check_positive("--trials", trials)
     check_positive("--minutes", minutes)
+    facts, wanted = load_board(board), get_task(task)
     folder = RUNS / check_name(run or f"{task}-{board}")
-    facts = load_board(board)
     if accuracy is not None:
         check_accuracy(accuracy)
-    wanted = get_task(task)
     floor = wanted.accuracy_floor if accuracy is None else accuracy
     asked = (max_flash, max_ram, max_latency, max_energy, weights)
     goal = goal_of(facts if limits is Limits.BOARD else without_limits(facts), floor, *asked)

@@ -33,7 +33,9 @@ def hil(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["--trials", "-3"], ["--trials", "-3"]),
         (["--seed", "x"], ["--seed"]),
         (["--limits", "some"], ["--limits", "some", "board", "none"]),
-        (["--run", "../elsewhere"], ["../elsewhere", "folder name"]),
+        (["--run", "../elsewhere"], ["--run", "../elsewhere", "folder name"]),
+        (["--board", "../elsewhere"], ["board '../elsewhere'", "m3", "m4"]),
+        (["--task", "a/b"], ["task 'a/b'", "digits", "kws"]),
     ],
 )
 def test_bad_options(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
@@ -114,6 +116,32 @@ def test_an_unknown_run_cannot_be_reported(tmp_path: Path) -> None:
     done = hil(tmp_path, "report", "nothing")
     assert done.returncode == 2
     assert "no run in" in done.stderr
+
+
+def test_a_trial_without_a_network_cannot_be_measured(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from trials import BASELINE, infeasible, measured, pruned
+
+    from hil.store import RunIdentity, Store
+
+    screened = replace(
+        measured(1, BASELINE), fidelity=0.0, state="screened", measurement=None, accuracy=0.9
+    )
+    with Store.open(tmp_path / "runs" / "mine", RunIdentity("digits", "m3", 0, "00")) as store:
+        for trial in (screened, infeasible(2, pruned(0.5), "no room"), measured(3, BASELINE)):
+            store.add(trial)
+    for number, words in (
+        (1, ["trial 1", "screened only"]),
+        (2, ["trial 2", "no room"]),
+        (3, ["0003.tflite"]),
+        (4, ["trial 4", "1 to 3"]),
+    ):
+        done = hil(tmp_path, "bench", f"mine:{number}")
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        for word in words:
+            assert word in done.stderr
 
 
 def test_boards_as_json_are_one_object(tmp_path: Path) -> None:
