@@ -185,7 +185,11 @@ class Genome:
 
     @property
     def key(self) -> str:
-        """Content hash: equal genomes have equal keys, in every process and on every machine."""
+        """Content hash of `to_json`, the same in every process and on every machine.
+
+        Genomes of one key are equal. Equal ones may have two keys, since 1 and 1.0 are written
+        differently; stores and logs hold the keys, which is why they stay as they are.
+        """
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -41,9 +41,11 @@ from hil.cli_options import (
     energy_budget_of,
     goal_of,
 )
+from hil.costs import cycles_known
 from hil.engine import ENGINE_NAMES
 from hil.store import Store
 from hil.summary import summarize, to_json
+from hil.usage import usage_line
 
 app = typer.Typer(
     help="Compress neural networks for Cortex-M boards; measure every candidate on the board.",
@@ -67,7 +69,7 @@ cli_study.register(app, RUNS)
 def main() -> None:
     """Entry point of the command."""
     with errors_as_lines():
-        app()
+        sys.exit(app(standalone_mode=False))
 
 
 @app.command()
@@ -109,11 +111,10 @@ def evolve(
     """Search for the best compression of TASK on BOARD; go on where an earlier run stopped."""
     check_positive("--trials", trials)
     check_positive("--minutes", minutes)
+    facts, wanted = calibrated(load_board(board)), get_task(task)
     folder = RUNS / check_name(run or f"{task}-{board}")
-    facts = calibrated(load_board(board))
     if accuracy is not None:
         check_accuracy(accuracy)
-    wanted = get_task(task)
     floor = wanted.accuracy_floor if accuracy is None else accuracy
     asked = (max_flash, max_ram, max_latency, max_energy, weights)
     goal = goal_of(facts if limits is Limits.BOARD else without_limits(facts), floor, *asked)
@@ -143,7 +144,7 @@ def evolve(
 
 @app.command()
 def boards(as_json: JsonFlag = False) -> None:
-    """List the boards: core, clock, memory limits, counter, and how each is reached."""
+    """List the boards: core, clock, memory limits, and whether cycles and power are known."""
     facts = [load_board(name) for name in board_names()]
     if as_json:
         rows = [
@@ -156,14 +157,16 @@ def boards(as_json: JsonFlag = False) -> None:
                 "flash_limit_bytes": board.flash_limit_bytes,
                 "ram_limit_bytes": board.ram_limit_bytes,
                 "counter": board.counter,
+                "cycles": cycles_known(board),
+                "active_mw": board.energy and board.energy.active_mw,
             }
             for board in facts
         ]
         print(json.dumps({"boards": rows}))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "counts"):
-        right = name in ("MHz", "flash KB", "RAM KB")
+    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
+        right = name in ("MHz", "flash KB", "RAM KB", "mW")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     table.add_column("what it is")
     for board in facts:
@@ -173,7 +176,8 @@ def boards(as_json: JsonFlag = False) -> None:
             f"{board.clock_hz / 1e6:g}",
             str(board.flash_limit_bytes // 1024),
             str(board.ram_limit_bytes // 1024),
-            board.counter,
+            cycles_known(board),
+            "" if board.energy is None else f"{board.energy.active_mw:g}",
             board.title,
         )
     Console().print(table)
@@ -228,11 +232,18 @@ def check_name(name: str) -> str:
 
 @contextmanager
 def errors_as_lines() -> Iterator[None]:
-    """Turn our errors into one line on stderr and the culprit's exit code."""
+    """Turn errors, typer's too, into one line on stderr and the culprit's exit code."""
     try:
         yield
     except HilError as error:
         fail(error)
+    except typer.TyperException as error:
+        line = usage_line(error)
+        if not line:
+            sys.exit(UserError.exit_code)
+        fail(UserError(line))
+    except typer.Abort:
+        fail(UserError("ended before the question was answered: nothing was changed"))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

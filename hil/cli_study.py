@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -61,7 +64,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.arms import arms as all_arms
         from hil.progress import Line
         from hil.race import ArmBudget
-        from hil.study import StudySettings
+        from hil.study import Deadline, StudySettings
         from hil.study import study as run
         from hil.study_report import study_to_json, write_study
         from hil.targets import check_reachable
@@ -75,7 +78,6 @@ def register(app: typer.Typer, runs: Path) -> None:
             seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
             arms=tuple(arm for arm in all_arms() if arm.name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
-            minutes=minutes,
         )
         command = (
             f"hil study --task {task} --board {board} --seeds {seeds} "
@@ -83,17 +85,12 @@ def register(app: typer.Typer, runs: Path) -> None:
         )
         if names != NAMES:
             command += f" --arms {','.join(names)}"
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        line = Line()
+        line, deadline = Line(), Deadline(minutes)
         try:
-            result = run(settings, line.show)
+            with ended_by_signals(deadline.end):
+                result = run(settings, deadline, line.show)
             line.show(1.0, "drawing the pictures, writing the report")
             page = write_study(result, results, command)
-        except KeyboardInterrupt:
-            Console(stderr=True).print(
-                "interrupted: what is finished is kept, the same call goes on"
-            )
-            raise typer.Exit(130) from None
         finally:
             line.close()
         if as_json:
@@ -114,3 +111,22 @@ def chosen_arms(wanted: str | None) -> tuple[str, ...]:
     if unknown:
         raise UserError(f"--arms {unknown[0]!r}: allowed are {', '.join(NAMES)}")
     return tuple(name for name in NAMES if name in asked)
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` at the first Ctrl-C or polite kill; the second interrupts as usual."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def leave(_: int, frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
+        Console(stderr=True).print("ending with what is there; Ctrl-C again: at once, no report")
+        end()
+
+    before = [signal.signal(number, leave) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -44,6 +44,13 @@ def cycles_of(measurement: Measurement) -> int | None:
     return measurement.model_cycles
 
 
+def cycles_known(board: Board) -> str:
+    """How measurements on `board` tell cycles, and so time: "counted", "modelled", or "none"."""
+    if board.counter != "insn":
+        return "modelled" if board.counter == "model" else "counted"
+    return "modelled" if board.core in MODELLED_CORES else "none"
+
+
 def knows_cycles(board: Board) -> bool:
-    """Whether measurements on `board` tell cycles, and so time: counted, or modelled."""
-    return board.counter != "insn" or board.core in MODELLED_CORES
+    """Whether measurements on `board` tell cycles."""
+    return cycles_known(board) != "none"

@@ -10,14 +10,16 @@ from hil.costs import costs_of
 from hil.summary import Summary
 from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
 
+_TOGETHER = "in all calls together"
 _STOPPED = {
     "": "not finished",
-    "target": "stopped: target met and the front no longer improves",
-    "trials": "stopped: all trials of the budget used",
-    "minutes": "stopped: all minutes of the budget used",
-    "energy": "stopped: all energy of the budget used",
+    "target": "stopped: target met and the front no longer improves: more --patience goes on",
+    "trials": f"stopped: all trials of the budget used, {_TOGETHER}: more --trials go on",
+    "minutes": f"stopped: all minutes of the budget used, {_TOGETHER}: more --minutes go on",
+    "energy": f"stopped: all energy of the budget used, {_TOGETHER}: "
+    "a larger --energy-budget goes on",
     "exhausted": "stopped: the engine has nothing left to try",
-    "interrupt": "stopped: interrupted",
+    "interrupt": "stopped: interrupted; the same command goes on",
     "merged": "merged from other runs",
 }
 

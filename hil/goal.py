@@ -149,12 +149,12 @@ def make_goal(
     if max_latency is not None and not knows_cycles(board):
         raise UserError(
             f"a limit on latency: board {board.name} counts instructions, and those are not time; "
-            "choose a board whose cycles are counted or modelled (hil boards)"
+            "choose a board whose cycles are counted or modelled (hil boards: cycles)"
         )
     if energy_asked and (board.energy is None or not knows_cycles(board)):
         raise UserError(
             f"a limit or weight on energy: no power figure is known for board {board.name}; "
-            "limit or weigh latency instead, choose a board that has one (boards/*.toml), or "
+            "limit or weigh latency instead, choose a board that has one (hil boards: mW), or "
             "measure that of a real board (hil calibrate)"
         )
     return Goal(

@@ -49,9 +49,7 @@ def load_model(text: str, runs: Path) -> BenchModel:
         return _model(Path(text).stem, _read(Path(text)))
     if trial:
         run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
-        with Store.read(run) as store:
-            task = store.identity.task
-        return _model(text, _read(kept(run, int(trial["number"]))), task)
+        return _trial_model(text, run, int(trial["number"]))
     raise UserError(
         f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}), "
         "or RUN:NUMBER for a trial of a run"
@@ -111,6 +109,21 @@ def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples
     """Inputs with the reference's answers; without labels, the answers' argmax is the label."""
     outputs = reference.run(graph, inputs).reshape(len(inputs), -1)
     return Samples(inputs, outputs.argmax(1) if labels is None else labels, outputs)
+
+
+def _trial_model(text: str, run: Path, number: int) -> BenchModel:
+    with Store.read(run) as store:
+        task, trials = store.identity.task, {trial.number: trial for trial in store.trials()}
+    if number not in trials:
+        there = f"it has trials 1 to {max(trials)}" if trials else "it has no trials yet"
+        raise UserError(f"no trial {number} in {run}: {there}")
+    path, trial = kept(run, number), trials[number]
+    if trial.state != "measured" and not path.is_file():
+        why = (
+            "was screened only" if trial.state == "screened" else f"was infeasible: {trial.reason}"
+        )
+        raise UserError(f"no network of trial {number} in {run}: it {why}")
+    return _model(text, _read(path), task)
 
 
 def _model(name: str, tflite: bytes, task: str | None = None) -> BenchModel:

@@ -8,7 +8,7 @@ goes on where it ended, however it ended, and what one arm has tried answers the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +40,7 @@ Show = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """What to compare. `minutes` is when this call stops; the next one goes on.
+    """What to compare.
 
     `folder` has a store per seed; `log` the same evaluations as files that are kept.
     """
@@ -52,29 +52,32 @@ class StudySettings:
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     budget: ArmBudget
-    minutes: float
     processes: int = 2
 
 
 @dataclass(slots=True)
 class Deadline:
-    """When to stop starting trials, on the monotonic clock."""
+    """When to stop starting trials, on the monotonic clock; `end` also leaves what is running."""
 
     minutes: float
     began: float = field(default_factory=time.monotonic)
+    ended: bool = False
 
     @property
     def over(self) -> bool:
-        return time.monotonic() - self.began > 60 * self.minutes
+        return self.ended or time.monotonic() - self.began > 60 * self.minutes
+
+    def end(self) -> None:
+        """Now. What is there is still replayed, so that it can be reported."""
+        self.ended = True
 
 
-def study(settings: StudySettings, show: Show) -> StudyResult:
+def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResult:
     """Run what is missing of the study, seed after seed; the result may be partial.
 
     `show` is told the share done (0..1) and what is being done. Raises BenchError, Mismatch and
     UserError as a search does, with every finished trial kept.
     """
-    deadline = Deadline(settings.minutes)
     races: dict[int, list[Race]] = {}
     originals: dict[int, Mapping[str, float]] = {}
     finals: dict[int, Mapping[int, Final]] = {}
@@ -107,11 +110,16 @@ def study(settings: StudySettings, show: Show) -> StudyResult:
                 with LocalPool(settings.processes, start.open) as pool:
                     run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
                     part = _result(settings, {seed: races[seed]}, originals, finals, {})
-                    numbers = chosen_numbers(part)[seed]
+                    numbers = chosen_numbers(part).get(seed, ())
                     lost[seed] = measure_finals(numbers, store, pool, deadline, show_seed)
+            except KeyboardInterrupt:
+                if not deadline.ended:
+                    raise
+                lost[seed] = frozenset()
             finally:
                 export_log(settings.log, store, seed)
-            store.end_session("minutes" if deadline.over else "exhausted")
+            reason = "minutes" if deadline.over else "exhausted"
+            store.end_session("interrupt" if deadline.ended else reason)
             finals[seed] = {final.number: final for final in store.finals()}
     return _result(settings, races, originals, finals, lost)
 
@@ -124,7 +132,10 @@ def run_races(
     budget: ArmBudget,
     show: Show,
 ) -> None:
-    """All arms side by side: whatever any of them waits for is tried next, in turn."""
+    """All arms side by side: whatever any of them waits for is tried next, in turn.
+
+    Raises KeyboardInterrupt, which makes a pool leave its work, where `deadline` was ended.
+    """
     known = {(trial.genome.key, trial.fidelity): trial for trial in store.trials()}
     running: dict[Future[Outcome], Proposal] = {}
     number = store.next_number()
@@ -145,12 +156,22 @@ def run_races(
                 number += 1
         if not running:
             return
-        for future in good_first(wait(running, return_when=FIRST_COMPLETED).done):
+        for future in good_first(_next_done(running, deadline)):
             proposal = running.pop(future)
             outcome = result_of(future)
             record(store, outcome)
             known[proposal.key] = outcome.trial
         show(*_progress(races, budget))
+
+
+def _next_done(
+    running: Collection[Future[Outcome]], deadline: Deadline
+) -> Collection[Future[Outcome]]:
+    """What is done as soon as anything is. Raises KeyboardInterrupt as `run_races`."""
+    while not (done := wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done):
+        if deadline.ended:
+            raise KeyboardInterrupt
+    return done
 
 
 def measure_finals(

@@ -39,6 +39,25 @@ def run(folder: Path, board: str, results: Path) -> dict[str, Any]:
     return told
 
 
+def begun(folder: Path, board: str, results: Path, trials: int) -> subprocess.Popen[str]:
+    """A study under way in `folder`, with so many trials in its first store."""
+    process = subprocess.Popen(
+        command(board, results),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job, and so these tests in one, would hand down that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    until = time.monotonic() + LIMIT_S
+    while len(trials_of(folder / "runs" / f"study-digits-{board}" / "seed-2")) < trials:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    return process
+
+
 def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
     tmp_path: Path, board: Any
 ) -> None:
@@ -47,16 +66,18 @@ def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
         folder.mkdir()
     place = here / "runs" / f"study-digits-{board.name}" / "seed-2"
 
-    process = subprocess.Popen(
-        command(board.name, results), cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    until = time.monotonic() + LIMIT_S
-    while len(trials_of(place)) < 5:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.5)
+    process = begun(here, board.name, results, trials=3)
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+    # Ctrl-C ends with a report of what there is, as it ends a search.
+    process = begun(here, board.name, results, trials=5)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    assert json.loads(stdout)["gaps"]
+    assert "**Partial**" in (results / f"study-digits-{board.name}.md").read_text()
     before = trials_of(place)
 
     told = run(here, board.name, results)

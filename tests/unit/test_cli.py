@@ -42,14 +42,16 @@ def hil(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["--seed", "-1"], ["--seed", "to 0"]),
         (["--seed", "99999999999999999999"], ["--seed", "2147483647"]),
         (["--limits", "some"], ["--limits", "some", "board", "none"]),
-        (["--run", "../elsewhere"], ["../elsewhere", "folder name"]),
+        (["--run", "../elsewhere"], ["--run", "../elsewhere", "folder name"]),
+        (["--board", "../elsewhere"], ["board '../elsewhere'", "m3", "m4"]),
+        (["--task", "a/b"], ["task 'a/b'", "digits", "kws"]),
     ],
 )
 def test_bad_options(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
     done = hil(tmp_path, "evolve", *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     for word in words:
         assert word in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -74,8 +76,50 @@ def test_numbers_out_of_bounds_are_refused_by_every_command(
     done = hil(tmp_path, *arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert f"Invalid value for '{arguments[-2]}'" in done.stderr
+    assert arguments[-2] in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evolve", "--accuracy", "abc"], ["--accuracy", "'abc'", "number"]),
+        (["evolve", "--trials", "1.5"], ["--trials", "'1.5'", "integer"]),
+        (["evolve", "--processes", "0"], ["--processes", "'0'", "greater than or equal to 1"]),
+        (["evolve", "--trial", "3"], ["--trial", "--trials", "hil evolve --help"]),
+        (["evolve", "--board"], ["--board", "requires an argument"]),
+        (["evolve", "extra"], ["extra", "hil evolve --help"]),
+        (["evolv"], ["evolv", "hil --help"]),
+        (["farm", "x"], ["'x'", "hil farm --help"]),
+        (["bench", "--compare", "a"], ["--compare", "2"]),
+        (["calibrate"], ["--board", "hil calibrate --help"]),
+    ],
+)
+def test_what_typer_refuses_is_one_line(
+    tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    done = hil(tmp_path, *arguments, COLUMNS="40")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("hil: error: ")
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["evolve", "--help"], ["farm", "--help"]])
+def test_help_is_shown_and_nothing_is_wrong(tmp_path: Path, arguments: list[str]) -> None:
+    done = hil(tmp_path, *arguments)
+    assert done.returncode == 0
+    assert "╭─ Options" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_command_without_its_arguments_shows_help(tmp_path: Path) -> None:
+    done = hil(tmp_path, "farm")
+    assert done.returncode == 2
+    assert "scheduler" in done.stdout + done.stderr
+    assert "error" not in done.stdout + done.stderr
 
 
 def test_a_missing_compiler_is_named_with_its_package(tmp_path: Path) -> None:
@@ -150,6 +194,32 @@ def test_an_unknown_run_cannot_be_reported(tmp_path: Path) -> None:
     assert "no run in" in done.stderr
 
 
+def test_a_trial_without_a_network_cannot_be_measured(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from trials import BASELINE, infeasible, measured, pruned
+
+    from hil.store import RunIdentity, Store
+
+    screened = replace(
+        measured(1, BASELINE), fidelity=0.0, state="screened", measurement=None, accuracy=0.9
+    )
+    with Store.open(tmp_path / "runs" / "mine", RunIdentity("digits", "m3", 0, "00")) as store:
+        for trial in (screened, infeasible(2, pruned(0.5), "no room"), measured(3, BASELINE)):
+            store.add(trial)
+    for number, words in (
+        (1, ["trial 1", "screened only"]),
+        (2, ["trial 2", "no room"]),
+        (3, ["0003.tflite"]),
+        (4, ["trial 4", "1 to 3"]),
+    ):
+        done = hil(tmp_path, "bench", f"mine:{number}")
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        for word in words:
+            assert word in done.stderr
+
+
 def test_boards_as_json_are_one_object(tmp_path: Path) -> None:
     done = hil(tmp_path, "boards", "--json")
     rows = {row["name"]: row for row in json.loads(done.stdout)["boards"]}
@@ -157,6 +227,18 @@ def test_boards_as_json_are_one_object(tmp_path: Path) -> None:
     assert rows["m3"]["core"] == "cortex-m3"
     assert rows["m3"]["ram_limit_bytes"] == 20 * 1024
     assert {"m0", "m3", "m4", "m7", "m33", "m55"} <= set(rows)
+    names = ("m4", "m55", "nucleo-f446re")
+    assert [rows[name]["cycles"] for name in names] == ["modelled", "none", "counted"]
+    assert rows["m4"]["active_mw"] == 163.0
+    assert rows["m55"]["active_mw"] is None
+
+
+def test_boards_tell_which_limits_they_can_be_held_to(tmp_path: Path) -> None:
+    lines = hil(tmp_path, "boards", COLUMNS="200").stdout.splitlines()
+    cells = {line.split()[0]: line.split() for line in lines}
+    assert {"cycles", "mW"} <= set(cells["board"])
+    assert {"modelled", "163"} <= set(cells["m4"])
+    assert "none" in cells["m55"]
 
 
 def test_help_names_every_option(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[StudySettings]:
     """The settings that studies are run with, in which every arm finds two networks at once."""
     settings: list[StudySettings] = []
 
-    def run(wanted: StudySettings, show: object) -> StudyResult:
+    def run(wanted: StudySettings, deadline: object, show: object) -> StudyResult:
         settings.append(wanted)
         traces = [
             trace(arm.name, int8(), network(2, 0.9, 0.5), seed=seed, kind=arm.kind)

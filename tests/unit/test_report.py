@@ -205,11 +205,14 @@ def test_screened_trials_are_counted_and_never_shown(tmp_path: Path) -> None:
     ("reason", "words"),
     [
         ("target", "target met"),
-        ("trials", "all trials"),
-        ("minutes", "all minutes"),
-        ("energy", "all energy"),
+        ("trials", "all trials of the budget used, in all calls together: more --trials go on"),
+        ("minutes", "all minutes of the budget used, in all calls together: more --minutes go on"),
+        (
+            "energy",
+            "all energy of the budget used, in all calls together: a larger --energy-budget",
+        ),
         ("exhausted", "the engine has nothing left to try"),
-        ("interrupt", "interrupted"),
+        ("interrupt", "interrupted; the same command goes on"),
     ],
 )
 def test_every_reason_has_a_sentence(tmp_path: Path, reason: str, words: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,9 @@ from trials import measured
 
 from compress.genome import Genome, Prune, Quantize
 from hil.arms import Arm
+from hil.candidate import Outcome
+from hil.cli_study import ended_by_signals
+from hil.engine import Proposal
 from hil.errors import NoReply
 from hil.race import ArmBudget, Race
 from hil.store import RunIdentity, Store
@@ -85,6 +91,49 @@ def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
         with pytest.raises(NoReply):
             run_races(arms, store, pool, Deadline(60.0), budget, show)
         assert store.count() == len(pool.tried) - 1 >= 4
+
+
+def test_an_ended_study_leaves_what_is_running_and_replays_what_there_is(store: Store) -> None:
+    budget, deadline = ArmBudget(100, 1000.0), Deadline(60.0)
+    with store:
+        store.begin_session(0.9)
+        run_races([race("a", range(3), budget)], store, Answering(), deadline, budget, show)
+        again = race("a", range(9), budget)
+        pool = Training(lambda: deadline.end())
+        with pytest.raises(KeyboardInterrupt):  # a training that is under way is not waited for
+            run_races([again], store, pool, deadline, budget, show)
+        other = race("b", range(2), budget)
+        run_races([other], store, pool, deadline, budget, show)
+    assert len(other.told) == 2
+    assert len(pool.tried) == 2
+
+
+def test_the_first_ctrl_c_ends_a_study_and_the_second_leaves_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before, deadline = signal.getsignal(signal.SIGINT), Deadline(60.0)
+    with ended_by_signals(deadline.end):
+        assert not deadline.over
+        signal.raise_signal(signal.SIGINT)
+        assert deadline.over
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+class Training(Answering):
+    """A pool whose trainings never end."""
+
+    def __init__(self, begun: Callable[[], None]) -> None:
+        super().__init__()
+        self.begun = begun
+
+    def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
+        self.tried.append(proposal.genome.key)
+        if len(self.tried) == self.count:
+            self.begun()
+        return Future()
 
 
 def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
