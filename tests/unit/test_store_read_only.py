@@ -16,7 +16,7 @@ from trials import BASELINE, measured
 from typer.testing import CliRunner
 
 from compress.errors import UserError
-from hil import cli, report, time_profile
+from hil import board, calibration, cli, report, time_profile
 from hil.store import FILE_NAME, Store
 
 FORK = multiprocessing.get_context("fork")
@@ -73,7 +73,12 @@ def test_a_finished_run_is_read_where_nothing_may_be_written(folder: Path) -> No
     assert files(folder) == before
 
 
-def test_a_report_is_shown_where_it_may_not_be_written(folder: Path) -> None:
+def test_a_report_is_shown_where_it_may_not_be_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the other user may read them, whoever owns the project's folder.
+    monkeypatch.setattr(board, "FOLDER", shutil.copytree(board.FOLDER, folder.parent / "boards"))
+    monkeypatch.setattr(calibration, "ROOT", folder.parent)
     with Store.open(folder, IDENTITY) as store:
         store.begin_session(0.9)
         store.add(measured(1, BASELINE))
