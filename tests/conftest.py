@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,8 @@ from hil.build import build
 from hil.target import Target
 from hil.targets import open_target
 from hil.types import Board, Image
+
+WATCHDOG_S = 120
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,3 +38,18 @@ def target(board: Board) -> Iterator[Target]:
     opened = open_target(board)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def emulated(board: Board) -> None:
+    """Skip what only an emulated board can be put through."""
+    if board.backend != "qemu":
+        pytest.skip(f"board {board.name} is not emulated")
+
+
+@pytest.fixture
+def watchdog() -> Iterator[None]:
+    """A wait without a limit ends the test run."""
+    faulthandler.dump_traceback_later(WATCHDOG_S, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()

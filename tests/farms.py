@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -69,6 +70,19 @@ class Farm:
         lines = (self.folder / "log").read_text().splitlines()
         parts = [line.split() for line in lines]
         return [((key, float(fidelity)), worker) for key, fidelity, worker in parts]
+
+
+@contextmanager
+def farm_of_one_worker(folder: Path) -> Iterator[Farm]:
+    """A scheduler and a worker that trains; all that was started is killed at the end."""
+    farm = Farm(folder)
+    try:
+        farm.run("scheduler", "--port", "0")
+        farm.work()
+        yield farm
+    finally:
+        for process in farm.processes:
+            kill(process)
 
 
 def kill(process: subprocess.Popen[str]) -> None:

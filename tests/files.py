@@ -1,14 +1,39 @@
-"""Variants of exported .tflite files, as other converters would write them."""
+"""Variants of exported .tflite files, as other converters or damage would make them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from compress.tflite import export_tflite
 from compress.tflite_file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.tflite_read import read
 from compress.tflite_write import write
 from compress.types import Graph, Tensor
+
+
+def edited(graph: Graph, edit: Callable[[File], File]) -> bytes:
+    """The exported file with its records changed."""
+    return write(edit(read(export_tflite(graph))))
+
+
+def with_operator(index: int, **changes: Any) -> Callable[[File], File]:
+    def edit(file: File) -> File:
+        operators = list(file.operators)
+        operators[index] = replace(operators[index], **changes)
+        return replace(file, operators=tuple(operators))
+
+    return edit
+
+
+def with_tensor(index: int, **changes: Any) -> Callable[[File], File]:
+    def edit(file: File) -> File:
+        tensors = list(file.tensors)
+        tensors[index] = replace(tensors[index], **changes)
+        return replace(file, tensors=tuple(tensors))
+
+    return edit
 
 
 def nameless(file: File) -> File:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import jinja2
 
-from hil.types import Board, Program
+from hil.target import Layout, Target
+from hil.types import Board, Image, Program, RunReply
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "firmware" / "templates"
 # Four int8 inputs at the arena's start; plus 1 in its middle ("layer 0"), plus 1 again at its end.
@@ -74,3 +75,9 @@ void model_run(void)
     }
     sha256 = hashlib.sha256("".join(files.values()).encode()).hexdigest()
     return Program(files, sha256, 0x12345678)
+
+
+def run_once(target: Target, image: Image, timeout_s: float = 20.0) -> RunReply:
+    """Load a program and run one sample of whatever its memory holds."""
+    target.load(image)
+    return target.run(Layout.within(image.staging, 1, 4, 4).request, timeout_s)

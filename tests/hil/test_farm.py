@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from farms import LIMIT_S, Farm, kill
+from farms import LIMIT_S, Farm, farm_of_one_worker, kill
 
 from compress.cache_folder import cache_folder
 from compress.errors import UserError
@@ -54,21 +54,16 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A scheduler and a worker that trains."""
-    farm = Farm(tmp_path_factory.mktemp("farm"))
-    cache = farm.folder / "cache" / "hil-compress"
-    for entry in cache_folder().glob("*/*"):  # what is built once, but no trained network
+    """It finds what is built once in its cache, but no trained network."""
+    folder = tmp_path_factory.mktemp("farm")
+    cache = folder / "cache" / "hil-compress"
+    for entry in cache_folder().glob("*/*"):
         kind = entry.parent.name
         if kind not in ("prefixes", "farm"):
             (cache / kind).mkdir(parents=True, exist_ok=True)
             (cache / kind / entry.name).symlink_to(entry)
-    try:
-        farm.run("scheduler", "--port", "0")
-        farm.work()
+    with farm_of_one_worker(folder) as farm:
         yield farm
-    finally:
-        for process in farm.processes:
-            kill(process)
 
 
 @pytest.fixture(autouse=True)

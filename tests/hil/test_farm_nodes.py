@@ -12,7 +12,7 @@ from typing import Any
 import distributed
 import psutil
 import pytest
-from farms import LIMIT_S, Farm, deaths_by_job, kill
+from farms import LIMIT_S, Farm, deaths_by_job, farm_of_one_worker
 
 from hil.code_id import code_id
 from hil.farm import connect
@@ -23,15 +23,8 @@ TRAINERS = 4  # one more than the deaths that a job is forgiven
 
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A scheduler and a worker that trains."""
-    farm = Farm(tmp_path_factory.mktemp("farm"))
-    try:
-        farm.run("scheduler", "--port", "0")
-        farm.work()
+    with farm_of_one_worker(tmp_path_factory.mktemp("farm")) as farm:
         yield farm
-    finally:
-        for process in farm.processes:
-            kill(process)
 
 
 def test_a_farm_of_one_machine_listens_to_that_machine_only(farm: Farm) -> None:

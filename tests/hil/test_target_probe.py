@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import faulthandler
 import os
 import signal
 import socket
@@ -37,20 +36,13 @@ from hil.target import Layout
 from hil.target_probe import ProbeTarget
 from hil.types import Board, Image
 
-WATCHDOG_S = 120
+pytestmark = pytest.mark.usefixtures("watchdog")
 RUN_TIMEOUT_S = 20.0
 
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
-@pytest.fixture(autouse=True)
-def watchdog() -> Iterator[None]:
-    faulthandler.dump_traceback_later(WATCHDOG_S, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ A wait without a limit would make these tests hang; a watchdog ends the test run
 from __future__ import annotations
 
 import dataclasses
-import faulthandler
 import os
 import signal
 import subprocess
@@ -31,21 +30,8 @@ from hil.target import Layout
 from hil.target_qemu import QemuTarget
 from hil.types import Board, Image
 
-WATCHDOG_S = 120
+pytestmark = pytest.mark.usefixtures("emulated", "watchdog")
 RUN_TIMEOUT_S = 20.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def emulated(board: Board) -> None:
-    if board.backend != "qemu":
-        pytest.skip(f"board {board.name} is not emulated")
-
-
-@pytest.fixture(autouse=True)
-def watchdog() -> Iterator[None]:
-    faulthandler.dump_traceback_later(WATCHDOG_S, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
@@ -287,7 +273,7 @@ def test_the_pyocd_command_loads_an_emulated_board(board: Board, image: Image) -
             ],
             capture_output=True,
             text=True,
-            timeout=WATCHDOG_S,
+            timeout=5 * RUN_TIMEOUT_S,
         )
         assert done.returncode == 0, done.stderr
         assert "programmed" in done.stderr

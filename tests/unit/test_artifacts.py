@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_report import make
+from summaries import make
 
 from compress.errors import UserError
 from hil.artifacts import keep, kept, write_whole

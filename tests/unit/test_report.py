@@ -1,141 +1,29 @@
-"""What the report says follows from the trials, and its page stands alone, whatever is in it."""
+"""What the report says follows from the trials."""
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
-import matplotlib as mpl
-import numpy as np
 import pytest
-from rich.console import Console
+from summaries import BASE, HOSTILE, SMALL, TINY, TRIALS, Page, make, printed
 from trials import BASELINE, infeasible, measured, pruned
 
-from compress.errors import UserError
-from compress.genome import Distill, Genome, Prune, Quantize
+from compress.genome import Genome, Quantize
 from hil import findings
 from hil.board import load_board
-from hil.goal import Goal, Weights, make_goal
-from hil.plots import pareto_figure, progress_figure
+from hil.goal import Weights, make_goal
 from hil.report import (
-    Summary,
     print_profile,
     print_summary,
     print_table,
     summarize,
     to_json,
-    write_report,
 )
 from hil.report import write_html as write
 from hil.store import Final, RunIdentity, Store
 from hil.store_merge import merge
-from hil.types import Trial
-
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-HOSTILE = "<script>alert('&')</script>"
-
-BASE = measured(1, BASELINE, accuracy=0.97, flash=40_000, ram=8_000, count=1_000_000)
-SMALL = measured(3, pruned(0.5), accuracy=0.96, flash=20_000, ram=4_000, count=250_000)
-TINY = measured(4, pruned(0.1), accuracy=0.90, flash=12_000, ram=2_000, count=50_000)
-TRIALS = (BASE, infeasible(2, pruned(0.9), HOSTILE), SMALL, TINY)
-
-
-def make(
-    folder: Path,
-    trials: tuple[Trial, ...] = TRIALS,
-    *,
-    target: float = 0.95,
-    task: str = "digits",
-    goal: Goal | None = None,
-    stopped_by: str = "target",
-    finals: tuple[Final, ...] = (),
-) -> Summary:
-    with Store.open(folder, RunIdentity(task, "m4", 7, "5e" * 32)) as store:
-        store.begin_session(target, goal=goal and goal.to_json(), processes=2)
-        for trial in trials:
-            store.add(trial)
-        for final in finals:
-            store.add_final(final)
-        store.end_session(stopped_by)
-        return summarize(store)
-
-
-def many(number: int) -> tuple[Trial, ...]:
-    """A search that gets smaller and less accurate, in several orders, with a few failures."""
-    chance = np.random.default_rng(3)
-    stages = (Prune((0.5,)), Quantize(99.9), Distill())
-    trials = [BASE]
-    for index in range(2, number + 1):
-        keep = float(chance.uniform(0.1, 1.0))
-        order = [stages[i] for i in chance.permutation(3)[: chance.integers(1, 4)]]
-        genome = Genome((Prune((keep,)), *order))
-        if chance.random() < 0.1:
-            trials.append(infeasible(index, genome, HOSTILE))
-            continue
-        trials.append(
-            measured(
-                index,
-                genome,
-                accuracy=float(0.98 - 0.2 * (1 - keep) ** 2 * chance.random()),
-                flash=int(12_000 + 28_000 * keep),
-                ram=int(2_000 + 6_000 * keep),
-                count=int(1e6 * keep),
-            )
-        )
-    return tuple(trials)
-
-
-def plain(text: str) -> str:
-    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MULTIPLICATION SIGN}", "x")
-
-
-class Page(HTMLParser):
-    """Collects what a browser would fetch, and whether every element that opens also closes."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.ids: list[str] = []
-        self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attrs:
-            if name in ("href", "src", "xlink:href", "srcset", "data", "action"):
-                self.links.append(value or "")
-            if name == "id":
-                self.ids.append(value or "")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.text += " " + plain(data)
-
-
-def printed(show: Callable[[Console], None], width: int = 120) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    show(console)
-    assert isinstance(console.file, io.StringIO)
-    return plain(console.file.getvalue())
 
 
 def test_summary_follows_from_the_store(tmp_path: Path) -> None:
@@ -326,57 +214,6 @@ def test_summary_says_where_the_files_are(tmp_path: Path) -> None:
     assert "runs/x/report.html" in text
 
 
-@pytest.mark.parametrize(
-    ("trials", "target", "words"),
-    [
-        ((), 0.95, "No trial has been measured yet"),
-        ((infeasible(1, BASELINE),), 0.95, "No trial has been measured yet"),
-        ((BASE,), 0.95, "Nothing smaller than the int8 baseline"),
-        (TRIALS, 0.99, "No measured network reaches the accuracy target of 99.00 %"),
-        ((SMALL,), 0.95, "19.53 KiB of flash"),
-        (many(300), 0.95, "the flash"),
-    ],
-    ids=["none", "all infeasible", "one", "target not met", "no baseline", "300"],
-)
-def test_page_stands_alone(
-    tmp_path: Path, trials: tuple[Trial, ...], target: float, words: str
-) -> None:
-    summary = make(tmp_path, trials, target=target, task=HOSTILE)
-    write(summary, tmp_path / "report.html")
-    page = Page(tmp_path / "report.html")
-    assert page.open == []
-    assert words in " ".join(page.text.split())
-    assert words in " ".join(printed(lambda console: print_table(summary, console)).split())
-    assert HOSTILE in page.text
-    assert "script" not in page.tags
-    assert all(link.startswith("#") or link == "data:," for link in page.links)
-    assert len(page.ids) == len(set(page.ids))
-    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
-    assert [name for name in page.ids if name.startswith("trial-")] == [
-        f"trial-{trial.number}" for trial in trials
-    ]
-    assert page.tags.count("svg") == bool(summary.measured) + bool(summary.baseline)
-
-
-def test_page_shows_the_chosen_beside_the_baseline(tmp_path: Path) -> None:
-    write(make(tmp_path), tmp_path / "report.html")
-    text = " ".join(Page(tmp_path / "report.html").text.split())
-    assert "19.53 KiB 0.50x of 39.06 KiB" in text
-    assert "flash weights 31,000 11,000 0.35x" in text
-    assert f"infeasible: {HOSTILE}" in text
-    assert "trial 3: prune → quantize" in text  # a dot's tooltip
-
-
-def test_same_run_gives_the_same_files(tmp_path: Path) -> None:
-    summary = make(tmp_path, many(12))
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        write_report(summary, tmp_path / name)
-    for name in ("report.html", "pareto.png"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert (tmp_path / "a" / "pareto.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-
-
 def test_a_baseline_that_weights_choose_is_not_called_the_smallest(tmp_path: Path) -> None:
     goal = make_goal(load_board("m4"), 0.9, weights=Weights(accuracy=5.0, flash=1.0))
     large, small = replace(BASE, accuracy=0.97), replace(SMALL, accuracy=0.95)
@@ -387,46 +224,3 @@ def test_a_baseline_that_weights_choose_is_not_called_the_smallest(tmp_path: Pat
     assert "Nothing smaller" not in text
     assert text.startswith("By the weights asked for, nothing that reaches the accuracy target")
     assert text.endswith("is better than the int8 baseline yet.")
-
-
-def test_report_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: File exists"):
-        write(make(tmp_path), tmp_path / "file" / "report.html")
-
-
-def test_panels_show_every_trial_and_the_best_for_each_cost(tmp_path: Path) -> None:
-    summary = make(tmp_path, many(60), target=0.9)
-    trials = summary.measured
-    panel = pareto_figure(summary).axes[0]
-    lowest = panel.get_ylim()[0]
-    points = {
-        (trial.measurement.flash.total / 1024, max(trial.accuracy or 0, lowest))
-        for trial in trials
-        if trial.measurement is not None
-    }
-    drawn = np.concatenate([np.asarray(dots.get_offsets()) for dots in panel.collections])
-    assert len(drawn) == len(trials)
-    assert {tuple(point) for point in drawn.tolist()} == points
-    steps = panel.lines[0].get_xydata()
-    assert steps is not None
-    for cost, reached in np.asarray(steps)[1:].tolist():
-        assert reached == max(accuracy for flash, accuracy in points if flash <= cost)
-
-
-def test_progress_line_is_the_best_so_far(tmp_path: Path) -> None:
-    figure = progress_figure(make(tmp_path))
-    assert figure is not None
-    line = np.asarray(figure.axes[0].lines[0].get_xydata())
-    small = (0.5 * 0.5 * 0.25) ** (1 / 3)
-    assert line.tolist() == [[1, 1], [3, pytest.approx(small)], [4, pytest.approx(small)]]
-    assert progress_figure(make(tmp_path / "other", (SMALL,))) is None
-
-
-def test_drawing_changes_nothing_global(tmp_path: Path) -> None:
-    before = dict(mpl.rcParams)
-    write_report(make(tmp_path), tmp_path)
-    assert dict(mpl.rcParams) == before
-    script = "import hil.report, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
-    root = Path(__file__).parents[2]
-    assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == 0

@@ -1,30 +1,21 @@
-"""Runs as tables and runs merged: nothing lost, nothing replaced, differences told."""
+"""Runs as tables: nothing lost, nothing replaced."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-import json
-import sqlite3
-import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_store import IDENTITY, make_store
 from trials import BASELINE, infeasible, measured, pruned, trials
-from typer.testing import CliRunner
 
 from compress.errors import UserError
-from hil import cli_store
-from hil.artifacts import keep, kept
-from hil.board import board_sha256, load_board, without_limits
+from hil.board import board_sha256, load_board
 from hil.store import Final, RunIdentity, Store
-from hil.store_merge import Conflict, Merged, merge
 from hil.store_table import export_store, import_rows, import_table, read_run
 from hil.table_file import SUFFIXES
 
@@ -229,237 +220,6 @@ def test_table_of_something_else_is_refused(tmp_path: Path) -> None:
     change(table, {2: {"seed": "2"}})
     with pytest.raises(UserError, match="row 4: of another run"):
         read_run(table)
-
-
-def test_merge_numbers_on_and_tells_what_differs(tmp_path: Path) -> None:
-    make_store(tmp_path / "a", measured(1, BASELINE), measured(2, pruned(0.5), count=7))
-    with Store.open(tmp_path / "b", IDENTITY) as store:
-        store.add(measured(1, BASELINE))
-        store.add(measured(2, pruned(0.25)))
-        store.add(measured(3, pruned(0.5), count=8))
-        keep(store.folder, 2, b"network")
-        store.add_final(FINAL)
-        store.add_final(replace(FINAL, number=2))
-        store.add_final(replace(FINAL, number=3))
-        store.set_original("val", 0.9)
-    with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
-        conflict = Conflict(2, 3, "count", 7, 8)
-        assert merge(target, source) == Merged(1, 2, (conflict,))
-        assert target.trials() == (
-            measured(1, BASELINE),
-            measured(2, pruned(0.5), count=7),
-            measured(3, pruned(0.25)),
-        )
-        assert kept(target.folder, 3).read_bytes() == b"network"
-        assert target.finals() == (FINAL, replace(FINAL, number=3))
-        assert target.originals() == {"val": 0.9}
-        assert merge(target, source) == Merged(0, 3, (conflict,))
-        with pytest.raises(UserError, match="into itself"):
-            merge(target, target)
-
-
-def test_merge_brings_the_networks_that_a_table_could_not(tmp_path: Path) -> None:
-    other = measured(3, pruned(0.5), program_sha256="another")
-    make_store(tmp_path / "a", measured(1, BASELINE), measured(2, pruned(0.25)), other)
-    keep(tmp_path / "a", 2, b"ours")
-    make_store(tmp_path / "b", *(measured(n, pruned(1 / n)) for n in (2, 4)), measured(7, BASELINE))
-    for number in (2, 4, 7):
-        keep(tmp_path / "b", number, b"theirs")
-    with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
-        merge(target, source)
-    networks = {path.name: path.read_bytes() for path in (tmp_path / "a" / "trials").iterdir()}
-    assert networks == {"0001.tflite": b"theirs", "0002.tflite": b"ours"}
-
-
-def test_merge_brings_the_original_and_refuses_another(tmp_path: Path) -> None:
-    for name, weights in (("a", None), ("b", b"weights"), ("c", b"others")):
-        make_store(tmp_path / name, measured(1, pruned(1 / ord(name))))
-        if weights:
-            (tmp_path / name / "original.pt").write_bytes(weights)
-    with Store.open(tmp_path / "a", IDENTITY) as target:
-        with Store.read(tmp_path / "b") as source:
-            merge(target, source)
-            merge(target, source)
-        with (
-            Store.read(tmp_path / "c") as source,
-            pytest.raises(UserError, match=r"a/original\.pt is another network than .*c/original"),
-        ):
-            merge(target, source)
-        assert target.count() == 2
-    assert (tmp_path / "a" / "original.pt").read_bytes() == b"weights"
-
-
-def test_merge_of_another_run_is_refused(tmp_path: Path) -> None:
-    make_store(tmp_path / "a")
-    with Store.open(tmp_path / "b", replace(IDENTITY, seed=2)) as store:
-        store.add(measured(1, BASELINE))
-    with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
-        with pytest.raises(UserError, match="seed 2"):
-            merge(target, source)
-        assert target.trials() == ()
-
-
-def test_failure_in_the_middle_adds_nothing(tmp_path: Path) -> None:
-    with Store.open(tmp_path, IDENTITY) as store:
-        with pytest.raises(sqlite3.IntegrityError), store.together():  # noqa: PT012
-            store.add(measured(1, BASELINE))
-            store.add(measured(1, pruned(0.25)))
-        assert store.count() == 0
-        assert store.add(measured(1, pruned(0.5)))
-    with Store.read(tmp_path) as store:
-        assert store.trials() == (measured(1, pruned(0.5)),)
-
-
-def test_energy_and_originals(tmp_path: Path) -> None:
-    with Store.open(tmp_path, IDENTITY) as store:
-        with pytest.raises(ValueError, match="session"):
-            store.add_energy(1.0)
-        store.begin_session(0.9, "random")
-        store.add_energy(1.5)
-        store.add_energy(2.0)
-        store.begin_session(0.9)
-        store.add_energy(0.25)
-        assert store.used_joules() == 3.75
-        assert [(s.engine, s.energy_j) for s in store.sessions()] == [("random", 3.5), ("", 0.25)]
-        assert store.set_original("val", 0.9)
-        assert not store.set_original("val", 0.8)
-        assert store.originals() == {"val": 0.9}
-
-
-def test_trials_of_one_fidelity(tmp_path: Path) -> None:
-    example(tmp_path)
-    with Store.read(tmp_path) as store:
-        assert [t.number for t in store.trials(1.0)] == [1, 2]
-        assert [t.number for t in store.trials(0.25)] == [3]
-        assert [t.number for t in store.trials()] == [1, 2, 3]
-
-
-def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    app = typer.Typer()
-    cli_store.register(app, Path("runs"))
-
-    def run(*arguments: str) -> Any:
-        done = CliRunner().invoke(app, arguments)
-        if done.exception is not None:
-            raise done.exception
-        return json.loads(done.stdout)
-
-    identity = RunIdentity("digits", "m4", 0, board_sha256(load_board("m4")))
-    for name, keep_ratio in (("a", 0.5), ("b", 0.25)):
-        with Store.open(Path("runs") / name, identity) as store:
-            store.add(measured(1, pruned(keep_ratio)))
-    merged = run("merge", "c", "a", "b", "--json")["merged"]
-    assert [one["added"] for one in merged.values()] == [1, 1]
-    assert run("export", "c", "c.csv.gz", "--json")["trials"] == 2
-    options = ("--task", "digits", "--board", "m4", "--json")
-    assert run("import", "d", "c.csv.gz", *options)["added"] == 2
-    with Store.read(Path("runs/c")) as c, Store.read(Path("runs/d")) as d:
-        assert c.trials() == d.trials()
-        assert len(c.trials()) == 2
-    with pytest.raises(UserError, match="parquet"):
-        run("export", "c", "c.xls")
-    with pytest.raises(UserError, match=r"none\.csv"):
-        run("import", "e", "none.csv", *options)
-    Path("notes.csv").write_text("a,b\r\n1,2\r\n", "utf-8")
-    with pytest.raises(UserError, match="no table of a run"):
-        run("import", "e", "notes.csv")
-    for option, other in (("--task", "kws"), ("--board", "m7"), ("--seed", "3")):
-        with pytest.raises(UserError, match=f"{option} {other}: c.csv.gz is of a run"):
-            run("import", "e", "c.csv.gz", option, other)
-    with pytest.raises(UserError, match="into itself"):
-        run("merge", "a", "b", "a")
-    with Store.open(Path("runs/other"), replace(identity, seed=9)):
-        pass
-    with pytest.raises(UserError, match="seed 9"):
-        run("merge", "f", "a", "other")
-    assert not Path("runs/e").exists()
-    assert not Path("runs/f").exists()
-
-
-@pytest.fixture
-def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    """The commands, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    app = typer.Typer()
-    cli_store.register(app, Path("runs"))
-    return app
-
-
-def call(app: typer.Typer, *arguments: str) -> str:
-    done = CliRunner().invoke(app, arguments)
-    if done.exception is not None:
-        raise done.exception
-    return done.stdout
-
-
-def test_import_needs_to_be_told_nothing_that_the_table_tells(commands: typer.Typer) -> None:
-    identity = RunIdentity("kws", "m7", 5, "older board file")
-    with Store.open(Path("a"), identity) as store:
-        store.add(measured(1, BASELINE))
-        export_store(store, Path("a.csv"))
-    call(commands, "import", "b", "a.csv")
-    with Store.read(Path("runs/b")) as store:
-        assert store.identity == identity
-        assert store.trials() == (measured(1, BASELINE),)
-    with Store.open(Path("runs/c"), replace(identity, board_sha256="newer board file")):
-        pass
-    with pytest.raises(UserError, match=r"another boards/m7\.toml.*run of its own"):
-        call(commands, "import", "c", "a.csv")
-
-
-def test_a_failed_import_leaves_no_run(commands: typer.Typer) -> None:
-    example(Path("a"))
-    table = exported(Path("a"))
-    good = table.read_bytes()
-    change(table, {1: {"violation": "-1"}})
-    with pytest.raises(UserError, match="violation"):
-        call(commands, "import", "b", "a/run.csv")
-    change(table, {}, without="number")
-    with pytest.raises(UserError, match="number"):
-        call(commands, "import", "b", "a/run.csv")
-    table.write_bytes(good.splitlines(keepends=True)[0])
-    with pytest.raises(UserError, match="no trials"):
-        call(commands, "import", "b", "a/run.csv")
-    assert not Path("runs").exists()
-
-
-def network(path: Path, content: str) -> bytes:
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("data", content)
-    return path.read_bytes()
-
-
-def test_import_takes_the_original_along(commands: typer.Typer) -> None:
-    example(Path("a"))
-    table = exported(Path("a"), "seed-1.csv.gz")
-    one, two = network(Path("one.pt"), "1"), network(Path("two.pt"), "2")
-    call(commands, "import", "none", str(table))
-    assert not Path("runs/none/original.pt").exists()
-    call(commands, "import", "named", str(table), "--original", "one.pt")
-    assert Path("runs/named/original.pt").read_bytes() == one
-    Path("a/seed-1.pt").write_bytes(two)
-    call(commands, "import", "beside", str(table))
-    assert Path("runs/beside/original.pt").read_bytes() == two
-    with pytest.raises(UserError, match=r"runs/named/original\.pt is another network"):
-        call(commands, "import", "named", str(table))
-    Path("three.pt").write_text("notes")
-    for wrong in ("three.pt", "four.pt"):
-        with pytest.raises(UserError, match=f"{wrong} is missing or no network"):
-            call(commands, "import", "new", str(table), "--original", wrong)
-    assert not Path("runs/new").exists()
-
-
-def test_limits_that_differ_are_not_blamed_on_the_board_file(tmp_path: Path) -> None:
-    board = load_board("m4")
-    identity = RunIdentity("digits", "m4", 0, board_sha256(without_limits(board)))
-    with Store.open(tmp_path, identity):
-        pass
-    with pytest.raises(UserError) as error:
-        Store.open(tmp_path, replace(identity, board_sha256=board_sha256(board)))
-    assert "today's boards/m4.toml and --limits none" in str(error.value)
-    assert "the same --limits" in str(error.value)
-    assert "another boards" not in str(error.value)
 
 
 LOGS = sorted((Path(__file__).parents[2] / "docs" / "results").glob("study-*/seed-*.csv.gz"))
