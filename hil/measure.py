@@ -16,6 +16,7 @@ from hil.cycle_model import stated_error
 from hil.errors import BenchError, Mismatch, NoReply
 from hil.target import Layout, Target, capacity
 from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
+from hil.wire import HelloReply
 
 T = TypeVar("T")
 
@@ -83,8 +84,11 @@ class Bench:
 
 
 def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measurement:
-    """One attempt: load, run all samples in as many batches as the staging memory needs."""
-    target.load(image)
+    """One attempt: load, run all samples in as many batches as the staging memory needs.
+
+    Raises BenchError, too, where the board's counter does not run: every count would be 0.
+    """
+    _check_counter(target.load(image), image.board)
     total = len(samples.labels)
     room = _capacity(image, plan)
     counts: list[int] = []
@@ -164,6 +168,14 @@ def _run(
     counts = target.read(layout.counts.origin, layout.counts.length_bytes)
     outputs: Int8Array = np.frombuffer(data, np.int8).reshape(batch.outputs.shape)
     return reply, outputs, [*struct.iter_unpack("<QQ", counts)]
+
+
+def _check_counter(hello: HelloReply, board: Board) -> None:
+    if hello.counter != board.counter:
+        raise BenchError(
+            f"board {board.name}: the firmware counts {hello.counter or 'nothing'} where the "
+            f"board's file says {board.counter}; that counter does not run here"
+        )
 
 
 def _check_argmax(reply: RunReply, batch: Samples, start: int) -> None:

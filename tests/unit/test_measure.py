@@ -1,0 +1,54 @@
+"""What a measurement is refused for, on a board in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from graph_examples import tiny_conv
+
+from compress.types import Graph
+from hil.board import load_board
+from hil.errors import BenchError
+from hil.measure import measure
+from hil.models import random_samples
+from hil.plan import make_plan
+from hil.target_fake import FakeTarget
+from hil.types import Image, Plan, Program, Sizes
+from hil.wire import HelloReply
+
+BOARD = load_board("m3")
+
+
+def made(graph: Graph) -> tuple[Plan, Image]:
+    """A plan, and an image as far as measuring looks at it."""
+    assert BOARD.staging is not None
+    image = Image(
+        elf=Path("model.elf"),
+        sha256="",
+        program=Program({}, "", 0xABCD),
+        board=BOARD,
+        flash=Sizes({}),
+        ram=Sizes({}),
+        arena_address=BOARD.ram.origin,
+        layer_ends=tuple(range(0x100, 0x100 + 4 * len(graph.ops), 4)),
+        staging=BOARD.staging,
+    )
+    return make_plan(graph, BOARD), image
+
+
+class _Still(FakeTarget):
+    """A board whose counter stands still, as its firmware says."""
+
+    def load(self, image: Image) -> HelloReply:
+        return replace(super().load(image), counter=None)
+
+
+def test_a_counter_that_does_not_run_is_no_measurement() -> None:
+    graph = tiny_conv()
+    plan, image = made(graph)
+    samples = random_samples(graph, 2)
+    assert measure(FakeTarget(BOARD, plan), image, plan, samples).count == 1000
+    with pytest.raises(BenchError, match=r"m3: the firmware counts nothing .* says insn"):
+        measure(_Still(BOARD, plan, count=0), image, plan, samples)
