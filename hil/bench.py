@@ -11,6 +11,7 @@ import numpy as np
 
 from compress import oracle
 from compress.cost import total_macs
+from compress.errors import OverBudget
 from compress.types import Samples
 from hil.board import without_limits
 from hil.build import build
@@ -18,7 +19,7 @@ from hil.calibration import calibrated
 from hil.costs import cycles_of
 from hil.energy import Energy, energy_of
 from hil.kernels import alignment_bytes
-from hil.measure import Bench, check_oracle
+from hil.measure import Bench, check_oracle, over_limits
 from hil.models import BenchModel
 from hil.plan import lower_bound_bytes, make_plan
 from hil.profile import measure_layers
@@ -80,6 +81,10 @@ def bench_model(
         folder = Path(temporary)
         image = build(render(plan, board), board, folder / "headline")
         runs = [bench.measure(image, plan, samples) for _ in range(repeats)]
+        for run in runs:
+            excess, _ = over_limits(run, board)
+            if excess:  # the linker knows nothing of the stack
+                raise OverBudget(f"board {board.name}: {excess}, the stack as measured among it")
         profile = build(render(plan, board, profile=True), without_limits(board), folder / "layers")
         layers = bench.run(lambda target: measure_layers(target, profile, plan, samples))
     counts = tuple(run.count for run in runs)

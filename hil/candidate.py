@@ -34,7 +34,7 @@ from hil.build import build
 from hil.engine import Proposal
 from hil.errors import BenchError, FirmwareFault, Mismatch
 from hil.estimate import estimate
-from hil.measure import Bench, check_oracle
+from hil.measure import Bench, check_oracle, over_limits
 from hil.plan import make_plan
 from hil.render import render
 from hil.store import Final
@@ -154,17 +154,6 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
         program_sha256=program.sha256,
     )
     return Outcome(measured, prepared.tflite)
-
-
-def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
-    """What exceeds the board's limits, in words ('' if nothing), and by which share of them."""
-    used = {
-        "flash": (measurement.flash.total, board.flash_limit_bytes),
-        "RAM": (measurement.ram.total, board.ram_limit_bytes),
-    }
-    over = {memory: pair for memory, pair in used.items() if pair[0] > pair[1]}
-    words = [f"{bytes_} bytes of {memory}, limit {most}" for memory, (bytes_, most) in over.items()]
-    return "; ".join(words), sum(bytes_ / most - 1.0 for bytes_, most in over.values())
 
 
 def run_on_board(

@@ -124,6 +124,17 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
     )
 
 
+def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
+    """What exceeds the board's limits, in words ('' if nothing), and by which share of them."""
+    used = {
+        "flash": (measurement.flash.total, board.flash_limit_bytes),
+        "RAM": (measurement.ram.total, board.ram_limit_bytes),
+    }
+    over = {memory: pair for memory, pair in used.items() if pair[0] > pair[1]}
+    words = [f"{bytes_} bytes of {memory}, limit {most}" for memory, (bytes_, most) in over.items()]
+    return "; ".join(words), sum(bytes_ / most - 1.0 for bytes_, most in over.values())
+
+
 def find_mismatch(
     target: Target, image: Image, plan: Plan, one: Samples, sample: int, outputs: Int8Array
 ) -> Mismatch:

@@ -1,6 +1,8 @@
 """`hil bench` on a real emulator: the parts add up, the numbers repeat, comparisons are strict."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from graph_examples import residual
 from typer.testing import CliRunner
 
-from compress.errors import UserError
+from compress.errors import OverBudget, UserError
 from compress.ops import constants_of
 from compress.tflite import export_tflite
 from hil.bench import BenchResult, bench_model
@@ -55,6 +57,20 @@ def test_ram_parts_are_the_measured_total(result: BenchResult) -> None:
     assert result.ram.total == result.measurement.ram.total
     assert set(result.ram.parts) == {"arena", "io", "scratch", "static", "stack"}
     assert min(result.ram.parts.values()) >= 0
+
+
+@pytest.mark.usefixtures("emulated")
+def test_a_stack_that_is_over_the_limit_counts(
+    board: Board, model: BenchModel, result: BenchResult
+) -> None:
+    """The linker has placed all but the stack: what it lets pass may still not fit."""
+    for spare_bytes, fits in ((0, True), (-1, False)):
+        tight = replace(board, ram_limit_bytes=result.measurement.ram.total + spare_bytes)
+        refused: AbstractContextManager[Any] = nullcontext()
+        if not fits:
+            refused = pytest.raises(OverBudget, match="bytes of RAM, limit")
+        with Bench(tight, open_target) as bench, refused:
+            bench_model(model, tight, bench, random_samples(model.graph, 4), 1, False)
 
 
 def test_json_has_the_promised_keys(result: BenchResult) -> None:

@@ -15,11 +15,11 @@ from compress.recipes import baseline
 from compress.tasks.digits import TASK
 from compress.types import Recipe
 from hil.board import load_board
-from hil.candidate import Context, over_limits, try_proposal
+from hil.candidate import Context, try_proposal
 from hil.engine import Proposal
 from hil.errors import BenchError, NoReply
 from hil.goal import Goal, make_goal
-from hil.measure import Bench
+from hil.measure import Bench, over_limits
 from hil.start import check_feasible
 from hil.target import Target
 from hil.types import Board
