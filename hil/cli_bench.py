@@ -152,9 +152,11 @@ def print_result(result: BenchResult, console: Console) -> None:
 def _time(result: BenchResult) -> str:
     if result.latency_ms is None:
         return "no time known (instructions are not time)"
+    time = f"{result.latency_ms:.3g} ms at {result.board.clock_hz / 1e6:g} MHz"
+    if result.measurement.counter in ("dwt", "systick"):
+        return time
     error = result.measurement.model_error
-    stated = "" if error is None else f" ±{100 * error:.0f} %, modelled"
-    return f"{result.latency_ms:.3g} ms at {result.board.clock_hz / 1e6:g} MHz{stated}"
+    return f"{time}, modelled, {'of unknown error' if error is None else words.within(error)}"
 
 
 def _layers(result: BenchResult, counted: str, wide: bool) -> Table:

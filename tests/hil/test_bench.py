@@ -1,5 +1,6 @@
 """`hil bench` on a real emulator: the parts add up, the numbers repeat, comparisons are strict."""
 
+import io
 import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graph_examples import residual
+from rich.console import Console
 from typer.testing import CliRunner
 
 from compress.errors import OverBudget, UserError
@@ -19,7 +21,7 @@ from hil.bench_json import bench_to_json, regressions
 from hil.benches import Location
 from hil.board import load_board
 from hil.cli import app
-from hil.cli_bench import power_trace_of
+from hil.cli_bench import power_trace_of, print_result
 from hil.measure import Bench
 from hil.models import BenchModel, load_model, random_samples
 from hil.targets import open_target
@@ -84,6 +86,17 @@ def test_json_has_the_promised_keys(result: BenchResult) -> None:
     assert printed["bit_exact"] is True
     assert printed["flash_bytes"]["total"] == result.measurement.flash.total
     assert printed["dwt_cycles"] is None or printed["insn"] is None
+
+
+@pytest.mark.usefixtures("emulated")
+@pytest.mark.parametrize(("error", "words"), [(None, "of unknown error"), (0.2, "±20 %")])
+def test_a_modelled_time_is_called_so(result: BenchResult, error: float | None, words: str) -> None:
+    """Also where no silicon tells how far off it is."""
+    console = Console(width=120, record=True, file=io.StringIO())
+    told = replace(result.measurement, model_cycles=25_000, model_error=error)
+    print_result(replace(result, measurement=told), console)
+    headline = console.export_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert f"MHz, modelled, {words}" in " ".join(headline.split())
 
 
 def test_comparison_finds_what_grew(result: BenchResult) -> None:
