@@ -55,20 +55,35 @@ class FirmwareFault(HilError):
 
 
 class Mismatch(HilError):
-    """The device computed something else than the integer reference: a bug of ours."""
+    """Device and integer reference differ, or two others that must agree: a bug of ours.
+
+    `who` names them: whose value is `expected`, and whose is `got`.
+    """
 
     exit_code = 4
 
-    def __init__(self, layer: str, sample: int, index: int, expected: int, got: int) -> None:
+    def __init__(
+        self,
+        layer: str,
+        sample: int,
+        index: int,
+        expected: int,
+        got: int,
+        who: tuple[str, str] = ("reference", "device"),
+    ) -> None:
         super().__init__(
             f"layer {layer}: sample {sample}, element {index}: "
-            f"device computed {got}, reference {expected}"
+            f"{who[1]} computed {got}, {who[0]} {expected}"
         )
         self.layer = layer
         self.sample = sample
         self.index = index
         self.expected = expected
         self.got = got
+        self.who = who
 
-    def __reduce__(self) -> tuple[type["Mismatch"], tuple[str, int, int, int, int]]:
-        return type(self), (self.layer, self.sample, self.index, self.expected, self.got)
+    def __reduce__(
+        self,
+    ) -> tuple[type["Mismatch"], tuple[str, int, int, int, int, tuple[str, str]]]:
+        values = (self.layer, self.sample, self.index, self.expected, self.got, self.who)
+        return type(self), values

@@ -228,6 +228,4 @@ def check_oracle(tflite: bytes, samples: Samples) -> None:
     if not np.array_equal(outputs, samples.outputs):
         sample, index = (int(i) for i in np.argwhere(outputs != samples.outputs)[0])
         expected, got = int(outputs[sample, index]), int(samples.outputs[sample, index])
-        raise Mismatch(
-            "output (tflite-runtime against our reference)", sample, index, expected, got
-        )
+        raise Mismatch("output", sample, index, expected, got, ("tflite-runtime", "reference"))
