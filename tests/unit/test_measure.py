@@ -10,11 +10,11 @@ from graph_examples import tiny_conv
 
 from compress.types import Graph
 from hil.board import load_board
-from hil.errors import BenchError
+from hil.errors import BenchError, Mismatch
 from hil.measure import measure
 from hil.models import random_samples
 from hil.plan import make_plan
-from hil.target_fake import FakeTarget
+from hil.target_fake import Failure, FakeTarget
 from hil.types import Image, Plan, Program, Sizes
 from hil.wire import HelloReply
 
@@ -52,3 +52,12 @@ def test_a_counter_that_does_not_run_is_no_measurement() -> None:
     assert measure(FakeTarget(BOARD, plan), image, plan, samples).count == 1000
     with pytest.raises(BenchError, match=r"m3: the firmware counts nothing .* says insn"):
         measure(_Still(BOARD, plan, count=0), image, plan, samples)
+
+
+def test_a_profile_build_that_is_wrong_says_where() -> None:
+    """It has no places to stop at between its layers: the output is named."""
+    graph = tiny_conv()
+    plan, image = made(graph)
+    target = FakeTarget(BOARD, plan, run_failures=[Failure.WRONG])
+    with pytest.raises(Mismatch, match="layer output: sample 0, element 0: device computed"):
+        measure(target, replace(image, layer_ends=()), plan, random_samples(graph, 2))
