@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from compress import oracle, reference
 from compress.errors import OverBudget
@@ -149,7 +150,7 @@ def find_mismatch(
     values = reference.trace(plan.graph, one.inputs)
     layout = _layout(image, plan, 1)
     target.write(layout.inputs.origin, one.inputs.tobytes())
-    target.write(layout.labels.origin, one.labels.astype("<u2").tobytes())
+    target.write(layout.labels.origin, _stored(one.labels).tobytes())
     timeout_s = _timeout_s(plan, 1)
     for step, end in zip(plan.steps, image.layer_ends, strict=True):
         expected = values[step.op.output].reshape(-1)
@@ -173,7 +174,7 @@ def _run(
     """One round trip: inputs and labels in; outputs (N, classes), counts and model cycles out."""
     layout = _layout(image, plan, len(batch.labels))
     target.write(layout.inputs.origin, batch.inputs.tobytes())
-    target.write(layout.labels.origin, batch.labels.astype("<u2").tobytes())
+    target.write(layout.labels.origin, _stored(batch.labels).tobytes())
     reply = target.run(layout.request, _timeout_s(plan, layout.samples))
     data = target.read(layout.outputs.origin, layout.outputs.length_bytes)
     if zlib.crc32(data) != reply.outputs_crc32:
@@ -193,9 +194,14 @@ def _check_counter(hello: HelloReply, board: Board) -> None:
 
 def _check_argmax(reply: RunReply, batch: Samples, start: int) -> None:
     """The firmware's own count of right answers must follow from outputs known to be equal."""
-    right = int(np.sum(batch.outputs.argmax(1) == batch.labels))
+    right = int(np.sum(batch.outputs.argmax(1) == _stored(batch.labels)))
     if reply.correct != right:
         raise Mismatch("argmax (counted over a batch)", start, 0, right, reply.correct)
+
+
+def _stored(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+    """Labels as the firmware reads them; those of a map of more than 65,536 values may wrap."""
+    return labels.astype("<u2")
 
 
 def part(samples: Samples, chosen: slice) -> Samples:

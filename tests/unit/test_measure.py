@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from graph_builder import GraphBuilder
 from graph_examples import tiny_conv
 
 from compress.types import Graph
 from hil.board import load_board
 from hil.errors import BenchError, Mismatch
 from hil.measure import measure
-from hil.models import random_samples
+from hil.models import random_samples, samples_of
 from hil.plan import make_plan
 from hil.target_fake import Failure, FakeTarget
 from hil.types import Image, Plan, Program, Sizes
@@ -61,3 +63,14 @@ def test_a_profile_build_that_is_wrong_says_where() -> None:
     target = FakeTarget(BOARD, plan, run_failures=[Failure.WRONG])
     with pytest.raises(Mismatch, match="layer output: sample 0, element 0: device computed"):
         measure(target, replace(image, layer_ends=()), plan, random_samples(graph, 2))
+
+
+def test_the_largest_of_many_outputs_may_be_beyond_16_bits() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.requantize(b.input((256, 256, 2))))
+    plan, image = made(graph)
+    inputs = np.zeros((1, 256, 256, 2), np.int8)
+    inputs[0, -1, -1, -1] = 100
+    samples = samples_of(graph, inputs, None)
+    assert samples.labels.tolist() == [2**17 - 1]
+    assert measure(FakeTarget(BOARD, plan), image, plan, samples).total == 1
