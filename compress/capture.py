@@ -132,7 +132,7 @@ class _Reader:
             case nn.ZeroPad2d():
                 self._pad(node, tuple(module.padding))
             case nn.Softmax():
-                self._add_layer(node, "softmax")
+                self._softmax(node, module.dim)
             case _ if isinstance(module, _IDENTITIES):
                 self.alias[node.name] = self._name(node.all_input_nodes[0])
             case _:
@@ -158,7 +158,7 @@ class _Reader:
         elif call in _RESHAPES:
             self._reshape(node)
         elif call in _SOFTMAX_CALLS:
-            self._add_layer(node, "softmax")
+            self._softmax(node, node.args[1] if len(node.args) > 1 else node.kwargs.get("dim"))
         elif call is functional.adaptive_avg_pool2d:
             self._global_pool(node, _pair(node.args[1]) == (1, 1))  # type: ignore[arg-type]
         elif call in _MEAN_CALLS:
@@ -249,6 +249,13 @@ class _Reader:
             stride=_pair(pool.stride),
             padding=Padding(pad[0], pad[0], pad[1], pad[1]),
         )
+
+    def _softmax(self, node: fx.Node, axis: Any) -> None:
+        """Over classes or channels, which the integer kernel has last; axis None means these."""
+        rank = len(node.meta["tensor_meta"].shape)
+        if axis is not None and axis % rank != 1:
+            raise UnsupportedLayer(f"{node.name}: softmax over axis {axis}; only over axis 1")
+        self._add_layer(node, "softmax")
 
     def _global_pool(self, node: fx.Node, whole_map: bool) -> None:
         if not whole_map:

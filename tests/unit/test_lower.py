@@ -120,6 +120,13 @@ def test_fusing_leaves_one_operator_per_computation() -> None:
     assert kinds == ["conv", "depthwise", "conv", "add", "max_pool", "reshape", "linear", "linear"]
 
 
+class _Rows(nn.Module):
+    """Softmax along the height, which is no axis of the integer kernel's."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.softmax(x, dim=2)
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [
@@ -132,6 +139,8 @@ def test_fusing_leaves_one_operator_per_computation() -> None:
         (nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")), "padding_mode"),
         (nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(2)), "padding must"),
         (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten()), "flattened map as output"),
+        (nn.Sequential(nn.Softmax(-1)), "softmax over axis -1; only over axis 1"),
+        (_Rows(), "softmax over axis 2"),
         (nn.LSTM(4, 4), "LSTM"),
     ],
 )
