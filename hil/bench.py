@@ -33,10 +33,11 @@ class BenchResult:
     """One network on one board. `measurement` is of the uninstrumented build, the headline.
 
     `counts` holds the median count of each repeat; `layers` comes from a second build that reads
-    the counter between layers. `ram` splits what `measurement.ram` sums. `oracle` says whether
-    tflite-runtime's reference kernels were asked, too. `accuracy` is None without labels,
-    `energy` where no power of the board is known. `whole_macs` are those before dead channels were
-    eliminated, None where they were not; `macs` and all that is measured is after.
+    the counter between layers, and is empty where that does not fit the board. `ram` splits what
+    `measurement.ram` sums. `oracle` says whether tflite-runtime's reference kernels were asked,
+    too. `accuracy` is None without labels, `energy` where no power of the board is known.
+    `whole_macs` are those before dead channels were eliminated, None where they were not; `macs`
+    and all that is measured is after.
     """
 
     model: str
@@ -85,8 +86,7 @@ def bench_model(
             excess, _ = over_limits(run, board)
             if excess:  # the linker knows nothing of the stack
                 raise OverBudget(f"board {board.name}: {excess}, the stack as measured among it")
-        profile = build(render(plan, board, profile=True), without_limits(board), folder / "layers")
-        layers = bench.run(lambda target: measure_layers(target, profile, plan, samples))
+        layers = _layer_counts(plan, board, bench, samples, folder / "layers")
     counts = tuple(run.count for run in runs)
     middle = sorted(runs, key=lambda run: run.count)[len(runs) // 2]
     right = np.mean(samples.outputs.argmax(1) == samples.labels)
@@ -113,6 +113,17 @@ def bench_model(
         provenance=provenance(board, 0),
         whole_macs=None if model.whole is None else total_macs(model.whole),
     )
+
+
+def _layer_counts(
+    plan: Plan, board: Board, bench: Bench, samples: Samples, folder: Path
+) -> tuple[LayerCount, ...]:
+    """None where the build that takes them, which is larger, does not fit the board's memories."""
+    try:
+        profile = build(render(plan, board, profile=True), without_limits(board), folder)
+    except OverBudget:
+        return ()
+    return bench.run(lambda target: measure_layers(target, profile, plan, samples))
 
 
 def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:

@@ -222,6 +222,8 @@ def _notes(result: BenchResult) -> list[str]:
         f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
         + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
     ]
+    if not result.layers:
+        lines.append("no counts per layer: the build that takes them does not fit the board")
     if result.whole_macs is not None:
         gone, whole = result.whole_macs - result.macs, result.whole_macs
         lines.insert(0, f"without dead channels: {gone:,} of {whole:,} MACs went, no bit changed")

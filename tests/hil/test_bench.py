@@ -75,6 +75,23 @@ def test_a_stack_that_is_over_the_limit_counts(
             bench_model(model, tight, bench, random_samples(model.graph, 4), 1, False)
 
 
+@pytest.mark.usefixtures("emulated")
+def test_a_network_that_just_fits_has_no_counts_per_layer(
+    board: Board, model: BenchModel, result: BenchResult
+) -> None:
+    """Readings between layers take memory that the network as shipped does not need."""
+    placed = sum(result.measurement.ram.parts[part] for part in ("static", "arena"))
+    length_bytes = placed + 16 + board.stack_bytes
+    full = replace(board, ram=replace(board.ram, length_bytes=length_bytes))
+    with Bench(full, open_target) as bench:
+        found = bench_model(model, full, bench, random_samples(model.graph, 4), 1, False)
+    assert found.measurement.count == result.measurement.count
+    assert found.layers == ()
+    console = Console(width=120, record=True, file=io.StringIO())
+    print_result(found, console)
+    assert "no counts per layer" in console.export_text()
+
+
 def test_json_has_the_promised_keys(result: BenchResult) -> None:
     printed = json.loads(json.dumps(bench_to_json(result)))
     promised = {
