@@ -74,7 +74,8 @@ def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> l
             raise UserError(
                 f"results of different {key}s do not compare: {old.get(key)}, {new.get(key)}"
             )
-    pairs = [(name, old.get(name), new.get(name)) for name in ("insn", "dwt_cycles", "energy_uj")]
+    counted = ("insn", "model_cycles", "dwt_cycles", "energy_uj")
+    pairs = [(name, old.get(name), new.get(name)) for name in counted]
     sizes = ("flash_bytes", "ram_bytes")
     pairs += [(part, old[part]["total"], new[part]["total"]) for part in sizes]
     return [

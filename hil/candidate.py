@@ -130,7 +130,10 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
     )
     if fidelity < 1.0:
         return Prepared(replace(judged, state="screened"), None)
-    tflite = export_tflite(model.graph)
+    try:
+        tflite = export_tflite(model.graph)
+    except Infeasible as error:
+        return Prepared(replace(judged, reason=str(error), violation=1.0), None)
     with clock.step("oracle"):
         check_oracle(tflite, model.samples)
     return Prepared(judged, model, tflite)
@@ -189,13 +192,15 @@ def smallest(task: Task, board: Board) -> Image:
     it: no candidate is notably smaller.
 
     Untrained, on noise: sizes do not depend on weights. Raises OverBudget if even that does not
-    link, UnsupportedLayer for a network that cannot be lowered.
+    link, UnsupportedLayer for a network that cannot be lowered or written
+    as .tflite.
     """
     module, shape = task.net(), task.input_shape
     module = drop_blocks(module, shape, block_names(module, shape))
     narrow = prune(module, shape, (1e-9,), "l2", "uniform")
     noise = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
     graph = lower(narrow, Quantize(), noise, task.name)
+    export_tflite(graph)  # a candidate is kept in that form
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         program = render(make_plan(graph, board), board)
         return build(program, without_limits(board), Path(temporary))

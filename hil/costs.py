@@ -39,7 +39,7 @@ def costs_of(measurement: Measurement, board: Board) -> Costs:
 
 def cycles_of(measurement: Measurement) -> int | None:
     """Core cycles of one inference: counted on silicon, modelled in the emulator, else None."""
-    if measurement.counter in ("dwt", "systick", "model"):
+    if measurement.counter in ("dwt", "systick"):
         return measurement.count
     return measurement.model_cycles
 
@@ -47,7 +47,7 @@ def cycles_of(measurement: Measurement) -> int | None:
 def cycles_known(board: Board) -> str:
     """How measurements on `board` tell cycles, and so time: "counted", "modelled", or "none"."""
     if board.counter != "insn":
-        return "modelled" if board.counter == "model" else "counted"
+        return "counted"
     return "modelled" if board.core in MODELLED_CORES else "none"
 
 

@@ -165,7 +165,7 @@ def asked(summary: Summary) -> str:
 
 
 def counted(summary: Summary) -> str:
-    """What this run's counter counts: instructions, cycles or modelled cycles."""
+    """What this run's counter counts: instructions or cycles."""
     kinds = {pareto.measurement_of(trial).counter for trial in summary.measured}
     return words.COUNTED[kinds.pop()] if kinds else "count"
 
@@ -200,7 +200,7 @@ def _estimates(summary: Summary) -> dict[str, str]:
     costs = [costs_of(measurement, board) for measurement in measurements]
     notes = {}
     error = max((m.model_error or 0.0 for m in measurements), default=0.0)
-    modelled = any(m.counter in ("insn", "model") for m in measurements)
+    modelled = any(m.counter == "insn" for m in measurements)
     stated = f", {words.within(error)}" if error else ", of unknown error" if modelled else ""
     if any(cost.latency_ms is not None for cost in costs):
         made = "modelled cycles, not measured" if modelled else "counted cycles"

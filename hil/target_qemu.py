@@ -12,7 +12,6 @@ from hil.qemu import Emulator
 from hil.target_pyocd import PyocdTarget
 from hil.types import Board
 
-COUNTED_BY_PLUGIN = ("insn", "model")
 _DYING_S = 0.5  # from QEMU's connections closing to its process being gone
 
 
@@ -27,7 +26,7 @@ class QemuTarget(PyocdTarget):
     def __init__(self, board: Board, flash: FlashTiming | None = None) -> None:
         register_board(board)
         core = board.core if board.core in MODELLED_CORES else ""
-        arguments = counting_arguments(core, flash) if board.counter in COUNTED_BY_PLUGIN else ()
+        arguments = counting_arguments(core, flash) if board.counter == "insn" else ()
         self.emulator = Emulator(board, arguments)
         try:
             super().__init__(

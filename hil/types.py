@@ -15,10 +15,9 @@ from compress.genome import Genome
 from compress.ops import Op
 from compress.types import Graph, StageCost
 
-CounterKind = Literal["insn", "model", "dwt", "systick"]
+CounterKind = Literal["insn", "dwt", "systick"]
 COUNTER_UNITS: dict[str, str] = {
     "insn": "instructions (emulator, exact)",
-    "model": "modelled cycles (emulator)",
     "dwt": "cycles (silicon, DWT)",
     "systick": "cycles (silicon, SysTick)",
 }

@@ -10,7 +10,6 @@ from hil.types import CounterKind
 
 COUNTED: dict[CounterKind, str] = {
     "insn": "instructions",
-    "model": "modelled cycles",
     "dwt": "cycles",
     "systick": "cycles",
 }

@@ -160,7 +160,7 @@ stages: st.SearchStrategy[Stage] = st.one_of(
 genomes = st.lists(stages, max_size=4).map(tuple).map(Genome)
 measurements = st.builds(
     Measurement,
-    counter=st.sampled_from(["insn", "model", "dwt", "systick"]),
+    counter=st.sampled_from(["insn", "dwt", "systick"]),
     count=_counts,
     count_min=_counts,
     count_max=_counts,

@@ -122,6 +122,8 @@ def test_comparison_finds_what_grew(result: BenchResult) -> None:
     worse = {row.name for row in regressions(old, new, 0.03) if row.worse}
     assert worse == {"insn"}
     assert not [row for row in regressions(old, new, 0.05) if row.worse]
+    slower = [{**old, "model_cycles": cycles} for cycles in (1000, 1030)]
+    assert [row.name for row in regressions(*slower, 0.02) if row.worse] == ["model_cycles"]
     with pytest.raises(UserError, match="different boards"):
         regressions(old, {**old, "board": "other"}, 0.0)
 

@@ -186,8 +186,8 @@ def test_a_missing_compiler_names_the_packages(
 
 
 def test_a_board_whose_port_is_not_written_is_refused(board: Board, tmp_path: Path) -> None:
-    for other in (replace(board, port="stm32x9"), replace(board, counter="model")):
-        with pytest.raises(UserError, match=r"board m4 needs .*(stm32x9|counter_model)\.c"):
+    for other in (replace(board, port="stm32x9"), replace(board, counter="etm")):
+        with pytest.raises(UserError, match=r"board m4 needs .*(stm32x9|counter_etm)\.c"):
             build(program(board), other, tmp_path)
 
 

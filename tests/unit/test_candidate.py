@@ -8,12 +8,12 @@ import pytest
 from torch import nn
 from trials import PROVENANCE, measured
 
-from compress.errors import UserError
+from compress.errors import UnsupportedLayer, UserError
 from compress.genome import Genome, Prune, Quantize
 from compress.network import train_original
 from compress.recipes import baseline
 from compress.tasks.digits import TASK
-from compress.types import Recipe
+from compress.types import Graph, Recipe
 from hil.board import load_board
 from hil.candidate import Context, try_proposal
 from hil.engine import Proposal
@@ -77,6 +77,29 @@ def test_an_unsupported_layer_of_the_users_network_is_named() -> None:
 
     with pytest.raises(UserError, match="digits: layer squash: Sigmoid has no integer kernel"):
         check_feasible(replace(QUICK, net=net), Goal.of(BOARD, 0.9))
+
+
+def test_a_network_that_tflite_cannot_say_is_named_before_the_search() -> None:
+    def net() -> nn.Module:
+        pool = nn.AvgPool2d(2, padding=(1, 0), count_include_pad=False)
+        layers = OrderedDict(conv=nn.Conv2d(1, 8, 3), pool=pool, flat=nn.Flatten())
+        return nn.Sequential(OrderedDict(**layers, out=nn.Linear(8 * 12, 10)))
+
+    with pytest.raises(UserError, match=r"digits: layer pool: an average pool with .* no TFLite"):
+        check_feasible(replace(QUICK, net=net), Goal.of(BOARD, 0.9))
+
+
+def test_a_candidate_that_tflite_cannot_say_is_a_trial_with_a_reason(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(graph: Graph) -> bytes:
+        raise UnsupportedLayer(f"{graph.ops[0].name}: no TFLite form")
+
+    monkeypatch.setattr("hil.candidate.export_tflite", refuse)
+    trial = try_proposal(context, 7, Proposal(baseline())).trial
+    assert (trial.number, trial.state, trial.measurement) == (7, "infeasible", None)
+    assert trial.reason.endswith("no TFLite form")
+    assert trial.violation > 0
 
 
 def test_a_genome_that_cannot_be_applied_is_a_trial_with_a_reason(context: Context) -> None:
