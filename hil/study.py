@@ -72,6 +72,13 @@ class Deadline:
         self.ended = True
 
 
+class Ended(Exception):
+    """The deadline was ended while something ran: makes a pool leave its work.
+
+    No KeyboardInterrupt: that is the second Ctrl-C, which leaves the study, too.
+    """
+
+
 def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResult:
     """Run what is missing of the study, seed after seed; the result may be partial.
 
@@ -112,9 +119,7 @@ def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResul
                     part = _result(settings, {seed: races[seed]}, originals, finals, {})
                     numbers = chosen_numbers(part).get(seed, ())
                     lost[seed] = measure_finals(numbers, store, pool, deadline, show_seed)
-            except KeyboardInterrupt:
-                if not deadline.ended:
-                    raise
+            except Ended:
                 lost[seed] = frozenset()
             finally:
                 export_log(settings.log, store, seed)
@@ -134,7 +139,7 @@ def run_races(
 ) -> None:
     """All arms side by side: whatever any of them waits for is tried next, in turn.
 
-    Raises KeyboardInterrupt, which makes a pool leave its work, where `deadline` was ended.
+    Raises Ended where `deadline` was.
     """
     known = {(trial.genome.key, trial.fidelity): trial for trial in store.trials()}
     running: dict[Future[Outcome], Proposal] = {}
@@ -167,10 +172,10 @@ def run_races(
 def _next_done(
     running: Collection[Future[Outcome]], deadline: Deadline
 ) -> Collection[Future[Outcome]]:
-    """What is done as soon as anything is. Raises KeyboardInterrupt as `run_races`."""
+    """What is done as soon as anything is. Raises Ended as `run_races`."""
     while not (done := wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done):
         if deadline.ended:
-            raise KeyboardInterrupt
+            raise Ended
     return done
 
 

@@ -14,14 +14,17 @@ from trials import measured
 
 from compress.genome import Genome, Prune, Quantize
 from hil.arms import Arm
+from hil.board import load_board
 from hil.candidate import Outcome
 from hil.cli_study import ended_by_signals
 from hil.engine import Proposal
 from hil.errors import NoReply
 from hil.race import ArmBudget, Race
+from hil.start import Start
 from hil.store import RunIdentity, Store
-from hil.study import Deadline, measure_finals, run_races
+from hil.study import Deadline, Ended, StudySettings, measure_finals, run_races, study
 from hil.sweep import Sweep
+from hil.types import Board
 
 
 def genome(number: int) -> Genome:
@@ -100,7 +103,7 @@ def test_an_ended_study_leaves_what_is_running_and_replays_what_there_is(store: 
         run_races([race("a", range(3), budget)], store, Answering(), deadline, budget, show)
         again = race("a", range(9), budget)
         pool = Training(lambda: deadline.end())
-        with pytest.raises(KeyboardInterrupt):  # a training that is under way is not waited for
+        with pytest.raises(Ended):  # a training that is under way is not waited for
             run_races([again], store, pool, deadline, budget, show)
         other = race("b", range(2), budget)
         run_races([other], store, pool, deadline, budget, show)
@@ -154,3 +157,40 @@ def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
         assert [final.number for final in store.finals()] == [1, 2]
     assert pool.tested == [1, 2]
     assert pool.tried == [genome(2).key, genome(3).key]
+
+
+def test_the_second_ctrl_c_leaves_a_study_that_is_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while a pool is open, where the first one is awaited."""
+    deadline, pool = Deadline(60.0), Training(lambda: deadline.end())
+    ended = made_up_study(tmp_path, monkeypatch, pool)
+    assert study(ended, deadline, show).seeds == (2,)
+
+    def again(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hil.study.run_races", again)
+    with pytest.raises(KeyboardInterrupt):
+        study(ended, deadline, show)
+
+
+def made_up_study(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pool: Answering, seeds: tuple[int, ...] = (2,)
+) -> StudySettings:
+    """A study of one arm on `pool`, for which nothing is trained."""
+
+    def prepare(task: str, board: Board, seed: int, place: Path) -> Start:
+        (place / "original.pt").write_bytes(b"weights")
+        return Start(task, board, seed, place, b"weights")
+
+    monkeypatch.setattr(Start, "prepare", prepare)
+    monkeypatch.setattr(Start, "original", lambda start: None)
+    monkeypatch.setattr("hil.study.adopt_sensitivity", lambda *_: None)
+    monkeypatch.setattr("hil.study._float_accuracies", lambda *_: {"val": 0.9, "test": 0.9})
+    monkeypatch.setattr("hil.study.LocalPool", lambda *_: pool)
+    arm = Arm("int8", "int8 only", "single", lambda *_: Sweep(map(genome, range(9)), seed=0))
+    places = folder / "runs", folder / "log"
+    return StudySettings(
+        "digits", load_board("m4"), *places, seeds, (arm,), ArmBudget(100, 1000.0)
+    )
