@@ -239,6 +239,7 @@ def _result(
         budget_measurements=settings.budget.measurements,
         budget_epochs=settings.budget.epochs,
         seeds=tuple(races),
+        not_begun=tuple(seed for seed in settings.seeds if seed not in races),
         traces=tuple(race.trace(seed) for seed, some in races.items() for race in some),
         originals=originals,
         finals=finals,

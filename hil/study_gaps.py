@@ -1,4 +1,4 @@
-"""What keeps a study from being complete: arms left out or not finished, networks not tested."""
+"""What keeps a study from being complete: arms left out, what is not finished or not tested."""
 
 from __future__ import annotations
 
@@ -35,9 +35,12 @@ def gaps(result: StudyResult) -> list[str]:
 
 
 def unfinished(result: StudyResult) -> list[str]:
-    """The arms that still have something to try, in words."""
-    return [
+    """The arms that still have something to try, and the seeds not begun, in words."""
+    found = [
         f"{trace.arm}, seed {trace.seed}, is not finished ({trace.measured} measured)"
         for trace in result.traces
         if not trace.finished
     ]
+    if result.not_begun:
+        found.append(f"not begun: seed {', '.join(map(str, result.not_begun))}")
+    return found

@@ -49,7 +49,7 @@ def judge(
 ) -> tuple[Judged, ...]:
     """All goals: each half, no fixed recipe better in any seed, more volume than other searches.
 
-    Nothing is decided before all arms are finished: the numbers are then those so far.
+    Nothing is decided before all arms are finished in all seeds: the numbers are then those so far.
     """
     judged = (
         *(_half(result, choices, cost) for cost in _HALVED),

@@ -68,7 +68,8 @@ class StudyResult:
     Each arm may use `budget_measurements` measurements and `budget_epochs` epochs of training in
     each seed. `originals` holds by seed the float network's accuracies (shares of 1) by split,
     "val" and "test"; `finals` by seed and trial number the figures on the test split; `lost` by
-    seed the numbers of networks that a log tells of and that came out differently when made again.
+    seed the numbers of networks that a log tells of and that came out differently when made again;
+    `not_begun` are seeds that were asked for, too, and of which there is nothing yet.
     """
 
     task: str
@@ -80,6 +81,7 @@ class StudyResult:
     originals: Mapping[int, Mapping[str, float]]
     finals: Mapping[int, Mapping[int, Final]]
     lost: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    not_begun: tuple[int, ...] = ()
 
     @property
     def most_measured(self) -> int:

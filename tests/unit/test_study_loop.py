@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from hil.race import ArmBudget, Race
 from hil.start import Start
 from hil.store import RunIdentity, Store
 from hil.study import Deadline, Ended, StudySettings, measure_finals, run_races, study
+from hil.study_gaps import gaps
 from hil.sweep import Sweep
 from hil.types import Board
 
@@ -175,6 +177,19 @@ def test_the_second_ctrl_c_leaves_a_study_that_is_ending(
         study(ended, deadline, show)
 
 
+def test_an_ended_study_tells_which_seeds_it_did_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = made_up_study(tmp_path, monkeypatch, Answering(), seeds=(2, 3, 4))
+    begun = replace(settings, seeds=(2, 3))
+    assert study(begun, Deadline(60.0), show).not_begun == ()
+    ended = Deadline(60.0)
+    ended.end()
+    result = study(settings, ended, show)
+    assert (result.seeds, result.not_begun) == ((2, 3), (4,))
+    assert "not begun: seed 4" in gaps(result)
+
+
 def made_up_study(
     folder: Path, monkeypatch: pytest.MonkeyPatch, pool: Answering, seeds: tuple[int, ...] = (2,)
 ) -> StudySettings:
@@ -191,6 +206,4 @@ def made_up_study(
     monkeypatch.setattr("hil.study.LocalPool", lambda *_: pool)
     arm = Arm("int8", "int8 only", "single", lambda *_: Sweep(map(genome, range(9)), seed=0))
     places = folder / "runs", folder / "log"
-    return StudySettings(
-        "digits", load_board("m4"), *places, seeds, (arm,), ArmBudget(100, 1000.0)
-    )
+    return StudySettings("digits", load_board("m4"), *places, seeds, (arm,), ArmBudget(100, 1000.0))

@@ -182,6 +182,18 @@ def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
     assert "**Reached**" not in text
 
 
+def test_a_study_of_fewer_seeds_than_were_asked_for_is_partial(tmp_path: Path) -> None:
+    """Ended between two seeds, it has all of those that it has begun."""
+    whole = large_study(seeds=5, steps=12)
+    assert not gaps(whole)
+    result = replace(whole, not_begun=(7, 8))
+    text = write_study(result, tmp_path, COMMAND).read_text("utf-8")
+    head = text[: text.index("## In short")]
+    assert "(partial)" in head
+    assert "not begun: seed 7, 8" in head
+    assert {one.verdict for one in judged(result)} == {"not decided"}
+
+
 def test_a_study_of_some_arms_tells_at_the_top_what_it_left_out(tmp_path: Path) -> None:
     result = without(large_study(seeds=5, steps=12), "bohb", "QDP")
     text = write_study(result, tmp_path, COMMAND).read_text("utf-8")
