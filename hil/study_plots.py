@@ -38,7 +38,7 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
     with drawing():
         figure = new_figure(12.5, 5.0)
         left, right = figure.subplots(1, 2, sharey=True)
-        counts = np.arange(result.budget_measurements + 1.0)
+        counts = np.arange(result.most_measured + 1.0)
         looks, best = _search_looks(result), _best_fixed(result, curves)
         for arm, kind in kinds(result).items():
             if arm not in curves:

@@ -36,8 +36,8 @@ _NOTHING = np.ones(4)
 class Curves:
     """How one arm's hypervolume grows, by seed: float64 (replays, steps), shares of 1.
 
-    `by_count[seed][:, n]` is after n measurements, n = 0 .. the study's budget; `by_epochs` is at
-    the study's `epoch_grid`. An arm that used less than its budget stays where it ended.
+    `by_count[seed][:, n]` is after n measurements, n = 0 .. the most of any arm; `by_epochs` is at
+    the study's `epoch_grid`. An arm that used less than others stays where it ended.
     `replayed` tells whether the rows are reorderings of one log instead of one run.
     """
 
@@ -48,7 +48,10 @@ class Curves:
 
     def at_count(self, measurements: int) -> dict[int, float]:
         """By seed the volume after so many measurements, the mean of the replays."""
-        return {seed: float(rows[:, measurements].mean()) for seed, rows in self.by_count.items()}
+        return {
+            seed: float(rows[:, min(measurements, rows.shape[1] - 1)].mean())
+            for seed, rows in self.by_count.items()
+        }
 
 
 def point(trial: Trial, reference: Trial, original: float, board: Board) -> Floats:
@@ -118,7 +121,7 @@ def curves(result: StudyResult, replays: int = REPLAYS) -> dict[str, Curves]:
         original = result.originals[trace.seed]["val"]
         places = [point(trial, int8[trace.seed], original, result.board) for trial in trace.trials]
         rows = [
-            _curve(trace.trials, np.array(places), order, result.budget_measurements, grid)
+            _curve(trace.trials, np.array(places), order, result.most_measured, grid)
             for order in orders(trace, replays)
         ]
         arm = found.setdefault(trace.arm, Curves(trace.arm, {}, {}, is_exchangeable(trace)))
@@ -131,14 +134,14 @@ def _curve(
     trials: Sequence[Trial],
     places: Floats,
     order: npt.NDArray[np.intp],
-    budget: int,
+    most: int,
     grid: Floats,
 ) -> tuple[Floats, Floats]:
-    """Volume after 0 .. budget measurements, and at the epochs of the grid."""
+    """Volume after 0 .. `most` measurements, and at the epochs of the grid."""
     volumes = growing_volume(places[order])
     measured = np.cumsum([0, *(trials[i].measurement is not None for i in order)])
     epochs = np.cumsum([0.0, *(trials[i].epochs for i in order)])
     # The last step with no more than n measurements, or than so many epochs, spent.
-    by_count = volumes[np.searchsorted(measured, np.arange(budget + 1), side="right") - 1]
+    by_count = volumes[np.searchsorted(measured, np.arange(most + 1), side="right") - 1]
     by_epochs = volumes[np.searchsorted(epochs, grid + 1e-9, side="right") - 1]
     return by_count, by_epochs

@@ -13,7 +13,7 @@ from studies import BOARD, int8, network, study, trace
 
 from hil.study_floors import Choice
 from hil.study_stats import by_seed, holm, p_below, p_below_int8, p_smaller, smallest_p
-from hil.study_volume import curves, growing_volume, is_exchangeable, orders, point
+from hil.study_volume import REPLAYS, curves, growing_volume, is_exchangeable, orders, point
 
 
 def choice(arm: str, seed: int, ratio: float) -> Choice:
@@ -94,10 +94,21 @@ def test_curves_count_measurements_and_epochs() -> None:
     )
     found = curves(result)["adaptive"]
     assert not found.replayed
-    assert found.by_count[0] == pytest.approx(np.array([[0, 0, box, box, box, box]]))
+    assert found.by_count[0] == pytest.approx(np.array([[0, 0, box, box]]))
+    assert found.at_count(1) == {0: 0.0}
+    assert found.at_count(5) == pytest.approx({0: box})
     # The grid has 101 places over 20 epochs: the box is there from the tenth epoch on.
     assert found.by_epochs[0][0, :50].tolist() == [0.0] * 50
     assert found.by_epochs[0][0, 50:] == pytest.approx(box)
+
+
+def test_a_budget_that_nobody_used_up_takes_no_memory() -> None:
+    """As a number of measurements is that is to be no limit."""
+    drawn = [network(2 + i, 0.9, 0.5) for i in range(3)]
+    result = study(trace("random", int8(), *drawn), measurements=10**12)
+    found = curves(result)["random"]
+    assert found.by_count[0].shape == (REPLAYS, 5)
+    assert found.at_count(10**12) == pytest.approx(found.at_count(4))
 
 
 def test_independent_draws_are_replayed_in_other_orders_after_the_int8_network() -> None:
