@@ -57,3 +57,13 @@ class WarmStarted(Protocol):
     """An engine that begins with genomes of its own, before it has learned anything."""
 
     warm: tuple[Genome, ...]
+
+
+@runtime_checkable
+class BeginsAtRandom(Protocol):
+    """An engine that draws its first `drawn` networks, whatever comes of them.
+
+    Until it has asked for more, it is random search.
+    """
+
+    drawn: int

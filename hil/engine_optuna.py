@@ -44,7 +44,7 @@ class OptunaSearch:
         self.rng = Random(seed)
         self.model = OptunaModel(space, sampler)
         self.batch = batch
-        self.startup = startup
+        self.startup = self.drawn = startup
         self.waiting: dict[str, optuna.Trial] = {}
         self.told: dict[str, Trial] = {}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hil.arms import Arm
-from hil.engine import Engine, Proposal, WarmStarted
+from hil.engine import BeginsAtRandom, Engine, Proposal, WarmStarted
 from hil.study_result import ArmTrace, Ending
 from hil.types import Trial
 
@@ -71,6 +71,7 @@ class Race:
             tuple(self.told),
             ended if self.over else None,
             frozenset(genome.key for genome in warm),
+            engine.drawn if isinstance(engine, BeginsAtRandom) else 0,
         )
 
     def _within_budget(self, batch: list[Proposal]) -> list[Proposal]:

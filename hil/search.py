@@ -75,6 +75,7 @@ class Nsga2:
         self.goal = goal
         self.seed = seed
         self.size = population
+        self.drawn = 0 if warm else population
         self.first = (baseline(), *(recipes(space.epochs[-1]) if warm else ()))
         self.generation = 0
         self.population: list[Individual] = []

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.tasks import get_task
+from hil import words
+from hil.arm_names import title
 from hil.artifacts import write_whole
 from hil.plots import write_png
 from hil.study_csv import write_csv
@@ -100,6 +102,7 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
                 "seed": trace.seed,
                 "measurements": sum(trial.fidelity == 1.0 for trial in trace.trials),
                 "measured_of_warm_start": trace.warm_measured,
+                "measured_of_random_start": trace.drawn_measured,
                 "screened": trace.screened,
                 "epochs": trace.epochs,
                 "ended": trace.ended,
@@ -153,7 +156,24 @@ def _summary(result: StudyResult, judged: Sequence[Judged]) -> str:
             f"{between(one.warm_measured for one in warm)} are of its warm start: "
             "[what these alone give](#what-each-arm-used)."
         )
-    return "\n".join(["## In short\n", *lines, ""])
+    return "\n".join(["## In short\n", *lines, *_random_starts(result), ""])
+
+
+def _random_starts(result: StudyResult) -> list[str]:
+    """How much of each search is random search: to beat one that is no more is no second win."""
+    lines = []
+    for arm in arm_names(result):
+        begun = [one for one in result.traces if one.arm == arm and one.drawn and one.trials]
+        if begun:
+            alike = sum(one.is_random_search for one in begun)
+            where = f"all of them in {alike} of {words.number_of(len(begun), 'seed')}, where it is "
+            lines.append(
+                f"- Of the networks that {title(arm)} measured in a seed "
+                f"({between(one.measured for one in begun)}), it drew "
+                f"{between(one.drawn_measured for one in begun)} at random before it used what it "
+                f"had learned{f': {where}no more than random search' if alike else ''}."
+            )
+    return lines
 
 
 def _sentence(one: Judged) -> str:

@@ -23,7 +23,8 @@ class ArmTrace:
     A "single" arm is one method, a "recipe" a fixed order of methods, a "search" chooses itself.
     `ended` tells what ended it: all "settings" were tried, or the next one needed more "epochs" or
     "measurements" than were left; None if there is still something to try. `warm` has the keys of
-    the genomes that a search had before it learned anything.
+    the genomes that a search had before it learned anything, `drawn` is how many networks one
+    draws at random before it uses what it learned.
     """
 
     arm: str
@@ -32,6 +33,7 @@ class ArmTrace:
     trials: tuple[Trial, ...]
     ended: Ending | None = "settings"
     warm: frozenset[str] = frozenset()
+    drawn: int = 0
 
     @property
     def finished(self) -> bool:
@@ -59,6 +61,16 @@ class ArmTrace:
         return sum(
             trial.measurement is not None and trial.genome.key in self.warm for trial in self.trials
         )
+
+    @property
+    def drawn_measured(self) -> int:
+        """How many of the networks that ran on the board it drew before it used what it learned."""
+        return sum(trial.measurement is not None for trial in self.trials[: self.drawn])
+
+    @property
+    def is_random_search(self) -> bool:
+        """Whether it ended, or has come, no further than that."""
+        return 0 < len(self.trials) <= self.drawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Every engine on a made-up world: no training, no board, the answers known."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -15,7 +16,7 @@ from compress.recipes import baseline, recipes
 from compress.space import Space
 from hil.adaptive import LadderSearch
 from hil.board import load_board
-from hil.engine import Engine, Proposal
+from hil.engine import BeginsAtRandom, Engine, Proposal
 from hil.engine_bohb import Bohb, Screened, estimated_violation
 from hil.engine_optuna import objectives
 from hil.engine_weighted import WeighedIndividual, WeightedSum
@@ -185,6 +186,29 @@ def test_a_generation_is_a_batch(name: str) -> None:
 
 def test_tpe_asks_for_four_at_a_time() -> None:
     assert len(opened("tpe").ask()) == 4
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsga2", "optuna-nsga2"])
+def test_what_comes_of_its_random_start_changes_nothing_in_it(name: str) -> None:
+    def asked(reach: Sequence[float]) -> list[str]:
+        engine, keys = opened(name), list[str]()
+        while len(keys) < 40:
+            batch = engine.ask()
+            accuracies = [reach[(len(keys) + i) % len(reach)] for i in range(len(batch))]
+            engine.tell(
+                [
+                    measured(i, p.genome, accuracy=a)
+                    for i, (p, a) in enumerate(zip(batch, accuracies, strict=True))
+                ]
+            )
+            keys += [proposal.genome.key for proposal in batch]
+        return keys
+
+    engine = opened(name)
+    assert isinstance(engine, BeginsAtRandom)
+    first, second = asked((0.95, 0.91, 0.97)), asked((0.5, 0.99, 0.92, 0.6, 0.93))
+    assert first[: engine.drawn] == second[: engine.drawn]
+    assert first[engine.drawn :] != second[engine.drawn :]
 
 
 def test_only_a_warm_start_knows_the_recipes() -> None:

@@ -78,6 +78,29 @@ def test_the_report_says_how_many_networks_are_the_warm_start(tmp_path: Path) ->
     assert (told["measured_of_warm_start"], told["ended"]) == (2, "settings")
 
 
+def test_the_report_says_where_a_search_was_no_more_than_random(tmp_path: Path) -> None:
+    first, second, learned = int8(), network(2, 0.9), network(3, 0.9)
+    too_large = trained(4, 1.0, state="infeasible", measurement=None)
+    result = study(
+        trace("int8", int8(), kind="single"),
+        trace("int8", int8(), kind="single", seed=1),
+        trace("tpe", first, too_large, second, learned, drawn=3),
+        trace("tpe", first, second, seed=1, drawn=3),
+        trace("nsga2", first, learned, drawn=1),
+        trace("random", first, second),
+    )
+    text = write_study(result, tmp_path, "hil study").read_text("utf-8")
+    assert (
+        "- Of the networks that TPE (Optuna) measured in a seed (2 to 3), it drew 2 at random "
+        "before it used what it had learned: all of them in 1 of 2 seeds, where it is no more "
+        "than random search.\n"
+    ) in text
+    assert "that NSGA-II, plain measured in a seed (2), it drew 1 at random" in text
+    assert text.count("at random before") == 2
+    told = [one["measured_of_random_start"] for one in study_to_json(result)["traces"]]
+    assert told == [0, 0, 2, 2, 1, 0]
+
+
 def test_without_a_known_warm_start_nothing_is_said_of_one(tmp_path: Path) -> None:
     result = study(trace("int8", int8(), kind="single"), trace("adaptive", network(2, 0.9)))
     assert warm_table(result, choices(result), curves(result)) == ""
