@@ -72,7 +72,9 @@ def register(app: typer.Typer) -> None:
             active_mw, idle_mw, how = _from_trace(trace, supply_v, threshold_mw, trigger)
         else:
             if current_ma is None:
-                current_ma = float(typer.prompt("current while it computed, mA", type=float))
+                current_ma = float(
+                    typer.prompt("current while it computed, mA", type=float, err=True)
+                )
             active_mw = current_ma * supply_v
             idle_mw = None if idle_ma is None else idle_ma * supply_v
             how = f"{current_ma:g} mA at {supply_v:g} V read"

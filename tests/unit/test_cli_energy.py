@@ -72,6 +72,9 @@ def test_a_loop_asks_for_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = calibrate("--loop-s", "2.5", given="40\n")
     assert looped == [(BOARD.name, 2.5)]
     assert "132 mW while it computes, idle not known" in shown
+    typed, told = calibrate("--loop-s", "2.5", "--json", given="50\n").splitlines()
+    assert typed.strip() == "50"  # the question is on stderr; a terminal echoes the answer
+    assert json.loads(told)["active_mw"] == pytest.approx(165.0)
 
 
 @pytest.mark.parametrize(
