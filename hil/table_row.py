@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from compress.errors import UserError
 
 _SHOWN = 60  # characters of a bad cell
+_MOST = 2**63 - 1  # SQLite's largest whole number
 _TEXTS = ("counter", "outputs_sha256", "stage")  # what is text within measurements and costs
 
 
@@ -38,10 +39,13 @@ class Row:
         return self.cells[column]
 
     def whole(self, column: str) -> int:
-        """A whole number, 0 or more."""
-        if not (self.cells[column].isascii() and self.cells[column].isdecimal()):
+        """A whole number, 0 or more, as large as SQLite takes."""
+        cell = self.cells[column]
+        if not (cell.isascii() and cell.isdecimal()):
             raise self.error(column, "a whole number")
-        return int(self.cells[column])
+        if len(cell) > len(str(_MOST)) or int(cell) > _MOST:
+            raise self.error(column, f"a whole number up to {_MOST}")
+        return int(cell)
 
     def number(self, column: str, at_most: float = math.inf) -> float:
         """A finite number from 0 to `at_most`."""
