@@ -143,6 +143,12 @@ def test_damaged_table_adds_nothing(tmp_path: Path, suffix: str, spoil) -> None:
         assert store.trials() == ()
 
 
+def test_a_step_may_have_any_name(tmp_path: Path) -> None:
+    trial = measured(1, BASELINE, seconds={"stage": 1.5, "counter": 0.25})
+    make_store(tmp_path, trial)
+    assert read_run(exported(tmp_path)).trials == (trial,)
+
+
 def test_what_a_spreadsheet_saves_is_read(tmp_path: Path) -> None:
     example(tmp_path)
     table = exported(tmp_path)
