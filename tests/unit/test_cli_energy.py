@@ -87,6 +87,8 @@ def test_a_loop_asks_for_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--trace", "no.csv", "--idle-ma", "1"], "--idle-ma or --trace, not both"),
         (["--trace", "no.csv", "--trigger", "D0", "--threshold-mw", "1"], "--trigger, not both"),
         (["--trace", "no.csv", "--threshold-mw", "1"], "no.csv"),
+        (["--current-ma", "1", "--threshold-mw", "1"], "are for a --trace"),
+        (["--current-ma", "1", "--trigger", "D0"], "are for a --trace"),
     ],
 )
 def test_what_cannot_be_is_the_users(arguments: list[str], words: str) -> None:
