@@ -66,7 +66,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises UserError.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # others may write the same file
     with user_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
