@@ -15,6 +15,14 @@ from hil.store_file import user_errors
 _ELSEWHERE = "choose another run folder"
 
 
+def open_folder(folder: Path) -> None:
+    """Make the folder if there is none. Raises UserError where nothing can be written into it."""
+    with user_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: nothing may be written there; choose another folder")
+
+
 def original_path(folder: Path) -> Path:
     """Where the weights lie of the network that all trials of the run started from."""
     return folder / "original.pt"
@@ -58,7 +66,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises UserError.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # others may write the same file
     with user_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -1,12 +1,14 @@
 """Things built once and kept under ~/.cache/hil-compress (XDG_CACHE_HOME is honoured).
 
-An entry's name is the hash of everything it depends on, and it appears in one step, complete: so
-what is there may be used, whoever built it, and processes may build the same entry at a time.
+An entry's name is the hash of everything it depends on, and it appears in one step, complete, and
+stays so over a power cut: what is there may be used, whoever built it, and processes may build the
+same entry at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -45,6 +47,9 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         ) from None
     try:
         make(temporary)
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                sync(path)  # the new name may reach the disk before the content does
         try:
             temporary.replace(folder)
         except OSError:
@@ -53,3 +58,9 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def sync(path: Path) -> None:
+    """Once this returns, the file's content survives a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

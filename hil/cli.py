@@ -242,7 +242,9 @@ def errors_as_lines() -> Iterator[None]:
         if not line:
             sys.exit(UserError.exit_code)
         fail(UserError(line))
-    except typer.Abort:
+    except typer.Abort as error:
+        if error.__cause__ is not None:  # typer takes every EOFError for the end of answers
+            raise error.__cause__ from None
         fail(UserError("ended before the question was answered: nothing was changed"))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

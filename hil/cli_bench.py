@@ -111,10 +111,12 @@ def register(app: typer.Typer, runs: Path) -> None:
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         labeled = data is not None or network.task is not None
+        written = power_trace_of(facts)
+        before = _state(written)
         with Bench(facts, open_target) as opened:
             result = bench_model(network, facts, opened, chosen, repeat, labeled)
-        written = power_trace_of(facts)
         if seen is None and written is not None:
+            check_is_new(written, before)
             seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)
         if seen is not None:
             result = replace(result, energy=seen)
@@ -131,6 +133,24 @@ def power_trace_of(board: Board) -> Path | None:
     from hil.benches import find_benches
 
     return find_benches(board)[0].power
+
+
+def check_is_new(trace: Path, before: tuple[int, int] | None) -> None:
+    """Raises UserError for a trace that is still as it was `before`: of another network, then."""
+    if before is not None and _state(trace) == before:
+        raise UserError(
+            f"{trace} was not written while the board computed: is the power analyzer running? "
+            "bench.toml names this file"
+        )
+
+
+def _state(file: Path | None) -> tuple[int, int] | None:
+    """When it was written (ns since 1970), and its bytes; None where there is none."""
+    try:
+        status = None if file is None else file.stat()
+    except OSError:
+        return None
+    return status and (status.st_mtime_ns, status.st_size)
 
 
 def print_result(result: BenchResult, console: Console) -> None:

@@ -64,6 +64,8 @@ def register(app: typer.Typer) -> None:
             raise UserError("--current-ma or --trace, not both")
         if idle_ma is not None and trace is not None:
             raise UserError("--idle-ma or --trace, not both: a trace shows what it draws idle")
+        if trace is None and (threshold_mw is not None or trigger is not None):
+            raise UserError("--threshold-mw and --trigger are for a --trace: give one")
         if current_ma is None and trace is None and not loop_s:
             raise UserError("give --current-ma, or --trace, or --loop-s to be asked")
         if loop_s:
@@ -72,7 +74,9 @@ def register(app: typer.Typer) -> None:
             active_mw, idle_mw, how = _from_trace(trace, supply_v, threshold_mw, trigger)
         else:
             if current_ma is None:
-                current_ma = float(typer.prompt("current while it computed, mA", type=float))
+                current_ma = float(
+                    typer.prompt("current while it computed, mA", type=float, err=True)
+                )
             active_mw = current_ma * supply_v
             idle_mw = None if idle_ma is None else idle_ma * supply_v
             how = f"{current_ma:g} mA at {supply_v:g} V read"

@@ -62,6 +62,8 @@ def evolve(settings: Settings) -> str:
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
         check_has_original(store)
+        if not feasible_front(store.trials(fidelity=1.0), goal):
+            check_feasible(get_task(settings.task), goal)
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
@@ -90,8 +92,6 @@ def check_possible(settings: Settings) -> None:
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
     """Batch after batch: asked of the engine, tried by the pool, told back."""
     goal = settings.goal
-    if not feasible_front(store.trials(fidelity=1.0), goal):
-        check_feasible(get_task(settings.task), goal)
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         engine = open_engine(settings.engine, start.original(), goal, settings.seed)

@@ -27,6 +27,8 @@ TRAIN = "train"
 # How many workers may die of one job before it is taken to be the job's fault.
 _ALLOWED_FAILURES = 3
 _CONNECT_S = 30
+# So that Dask, which knows why it cannot connect, gives up before we do.
+_GRACE_S = 1.0
 _LEAVE_S = 10.0
 # Dask's pages about the cluster: for who is on the machine only.
 _PAGES = "127.0.0.1:0"
@@ -69,7 +71,7 @@ async def reach(address: str, role: str, timeout_s: float) -> None:
     """
     arguments = Security().get_connection_args(role)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s + _GRACE_S):
             comm = await connect(address, timeout=timeout_s, **arguments)
         await comm.close()
     except _BAD_ADDRESS as error:
@@ -150,6 +152,8 @@ def _reason(error: BaseException) -> str:
     """What Dask's error was caused by."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, asyncio.CancelledError):  # by a timeout of ours
+        return "no answer"
     return str(error) or type(error).__name__
 
 

@@ -233,12 +233,13 @@ def _scales(path: Path, headings: Sequence[str]) -> dict[str, tuple[int, float]]
 
 
 def _scale(path: Path, heading: str, unit: str) -> float:
-    """1e-3 for "(mA)", "[ms]", "Current mA", "time_ms" and the like."""
+    """1e-3 for "(mA)", "[ms]", "Current mA", "current_ma", "time_ms" and the like."""
     words = re.split(r"[^0-9A-Za-zµμ]+", heading)[1:]
     for word in words:
-        prefix = word.removesuffix(unit)
-        if prefix != word and prefix in _SCALES:
-            return _SCALES[prefix]
+        for symbol in (unit, unit.lower()):
+            prefix = word.removesuffix(symbol)
+            if prefix != word and prefix in _SCALES:
+                return _SCALES[prefix]
     unknown = re.search(r"[(\[]([^)\]]*)[)\]]", heading)
     if unknown and unknown[1].strip():
         raise UserError(f"{path}: column {heading!r}: {unknown[1]} is no unit in {unit}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ from compress.pipeline import prefix_cache
 from compress.tasks import get_task
 from compress.types import Task
 from hil.artifacts import original_path
+from hil.cache import sync
 from hil.candidate import Context, smallest
 from hil.goal import Goal
 from hil.measure import Bench
@@ -20,6 +22,9 @@ from hil.provenance import provenance
 from hil.store import Store
 from hil.targets import open_target
 from hil.types import Board
+
+# What torch raises for a file that is none of its own, cut short, or another network's.
+_NO_WEIGHTS = (EOFError, RuntimeError, pickle.UnpicklingError, ValueError, TypeError, KeyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,23 @@ class Start:
 
     @classmethod
     def prepare(cls, task: str, board: Board, seed: int, folder: Path) -> Self:
-        """Train the original network if `folder` has none yet."""
+        """Train the original network if `folder` has none yet.
+
+        It is on the disk before any trial that needs it. Raises UserError for one that is damaged.
+        """
         wanted, path = get_task(task), original_path(folder)
-        with training_progress(f"training {task}") as tick:
-            train_original(wanted, wanted.load(), seed, path, tick)
+        data, there = wanted.load(), path.is_file()
+        try:
+            with training_progress(f"training {task}") as tick:
+                train_original(wanted, data, seed, path, tick)
+        except _NO_WEIGHTS as error:
+            if not there:
+                raise
+            raise UserError(
+                f"{path} is damaged or no network of task {task}: copy it from a run or log that "
+                "this run's trials come from, or search in another run folder"
+            ) from error
+        sync(path)
         return cls(task, board, seed, folder, path.read_bytes())
 
     def original(self) -> Original:

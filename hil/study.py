@@ -16,7 +16,7 @@ from pathlib import Path
 from compress.network import Original
 from compress.train import accuracy
 from hil.arms import Arm
-from hil.artifacts import kept, original_path
+from hil.artifacts import kept, open_folder, original_path
 from hil.batch import record
 from hil.board import board_sha256
 from hil.candidate import Outcome
@@ -85,6 +85,7 @@ def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResul
     `show` is told the share done (0..1) and what is being done. Raises BenchError, Mismatch and
     UserError as a search does, with every finished trial kept.
     """
+    open_folder(settings.log)  # before anything is trained
     races: dict[int, list[Race]] = {}
     originals: dict[int, Mapping[str, float]] = {}
     finals: dict[int, Mapping[int, Final]] = {}
@@ -95,7 +96,7 @@ def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResul
         def show_seed(share: float, text: str, index: int = index, seed: int = seed) -> None:
             show((index + share) / len(settings.seeds), f"seed {seed}: {text}")
 
-        place.mkdir(parents=True, exist_ok=True)
+        open_folder(place)
         adopt_original(settings.log, place, seed)
         if deadline.over and not original_path(place).is_file():
             break

@@ -37,7 +37,6 @@ def adopt_sensitivity(log: Path, original: Original, seed: int) -> None:
     """Let searches begin with the seed's logged sensitivity; log it where it is not yet."""
     logged, known = log / f"seed-{seed}.json", sensitivity_file(original)
     if not logged.exists():
-        log.mkdir(parents=True, exist_ok=True)
         write_whole(logged, known.read_bytes())
     elif known.read_bytes() != logged.read_bytes():
         write_whole(known, logged.read_bytes())
@@ -51,6 +50,5 @@ def import_log(log: Path, store: Store, seed: int) -> int:
 
 def export_log(log: Path, store: Store, seed: int) -> None:
     """Write the seed's files anew. Raises UserError if they cannot be written."""
-    log.mkdir(parents=True, exist_ok=True)
     export_store(store, log / f"seed-{seed}.csv.gz")
     write_whole(log / f"seed-{seed}.pt", original_path(store.folder).read_bytes())

@@ -62,11 +62,15 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]], suffix: str
 
 def _csv_rows(content: bytes) -> list[dict[str, str]]:
     csv.field_size_limit(_LONGEST_CELL)
-    lines = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
-    header = next(lines, [])
+    # Spreadsheets begin UTF-8 with a mark, and editors leave empty lines at the end.
+    lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+    header, *rows = [line for line in lines if line] or [[]]
     if not header:
         raise ValueError("it is empty")
-    return [dict(zip(header, line, strict=True)) for line in lines]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} cells, the header {len(header)}")
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:

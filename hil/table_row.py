@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 from compress.errors import UserError
 
 _SHOWN = 60  # characters of a bad cell
-_TEXTS = ("counter", "outputs_sha256", "stage")  # what is text within measurements and costs
+_MOST = 2**63 - 1  # SQLite's largest whole number
+_TEXTS = {"measurement": ("counter", "outputs_sha256"), "costs": ("stage",)}  # of their values
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,13 @@ class Row:
         return self.cells[column]
 
     def whole(self, column: str) -> int:
-        """A whole number, 0 or more."""
-        if not (self.cells[column].isascii() and self.cells[column].isdecimal()):
+        """A whole number, 0 or more, as large as SQLite takes."""
+        cell = self.cells[column]
+        if not (cell.isascii() and cell.isdecimal()):
             raise self.error(column, "a whole number")
-        return int(self.cells[column])
+        if len(cell) > len(str(_MOST)) or int(cell) > _MOST:
+            raise self.error(column, f"a whole number up to {_MOST}")
+        return int(cell)
 
     def number(self, column: str, at_most: float = math.inf) -> float:
         """A finite number from 0 to `at_most`."""
@@ -68,7 +72,7 @@ class Row:
     def figures(self, column: str) -> Any:
         """JSON whose values are numbers from 0 on, but for those that are texts by their names."""
         value = self.json(column)
-        if not _are_figures(value):
+        if not _are_figures(value, _TEXTS.get(column, ())):
             raise self.error(column, "made of numbers from 0 on")
         return value
 
@@ -77,12 +81,12 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-def _are_figures(value: object) -> bool:
+def _are_figures(value: object, texts: tuple[str, ...]) -> bool:
     if isinstance(value, dict):
         return all(
-            isinstance(item, str) if key in _TEXTS else _are_figures(item)
+            isinstance(item, str) if key in texts else _are_figures(item, texts)
             for key, item in value.items()
         )
     if isinstance(value, list):
-        return all(map(_are_figures, value))
+        return all(_are_figures(item, texts) for item in value)
     return value is None or (isinstance(value, int | float) and value >= 0)

@@ -181,6 +181,35 @@ def test_a_power_trace_replaces_the_model(board: Board, model: BenchModel, tmp_p
     assert "trace.csv" in printed["energy"]["source"]
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_an_analyzer_that_wrote_nothing_tells_of_another_network(
+    board: Board,
+    model: BenchModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    running: bool,
+) -> None:
+    path, trace = tmp_path / "residual.tflite", tmp_path / "trace.csv"
+    path.write_bytes(model.tflite)
+    rows = [f"{t},{int(2 <= t % 10 < 4)}" for t in range(30)]  # 1 W for 2 ms
+    trace.write_text("\n".join(["Timestamp(ms),Power(W)", *rows]))
+    monkeypatch.setattr("hil.cli_bench.power_trace_of", lambda board: trace)
+
+    def measure(*arguments: Any) -> BenchResult:
+        if running:
+            trace.write_text(trace.read_text() + "\n30,0")
+        return bench_model(*arguments)
+
+    monkeypatch.setattr("hil.bench.bench_model", measure)
+    options = ("--samples", "1", "--threshold-mw", "500", "--json")
+    done = _invoke(str(path), "--board", board.name, *options)
+    if running:
+        assert json.loads(done.stdout)["energy_uj"] == pytest.approx(2000.0)
+    else:
+        assert isinstance(done.exception, UserError)
+        assert "trace.csv was not written while" in str(done.exception)
+
+
 def test_a_bench_may_name_its_analyzers_file(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Location("nucleo-u575zi-q", "066B", "/dev/ttyACM0", Path("traces/u575.csv"))
     monkeypatch.setattr("hil.benches.find_benches", lambda board: (here,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from hil.board import load_board
 from hil.calibration import calibrate
 from hil.report import write_report
 from hil.table_file import write_table
+
+FORK = multiprocessing.get_context("fork")
 
 
 @contextmanager
@@ -97,6 +100,23 @@ def test_content_is_on_the_disk_before_its_name(
     assert synced == [b"network"]
     assert kept(tmp_path, 1).read_bytes() == b"network"
     assert [path.name for path in kept(tmp_path, 1).parent.iterdir()] == ["0001.tflite"]
+
+
+def test_two_processes_may_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, sync = tmp_path / "report.html", os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        other = FORK.Process(target=write_whole, args=(path, b"other"))
+        other.start()
+        other.join()
+        assert path.read_bytes() == b"other"
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    write_whole(path, b"ours")
+    assert path.read_bytes() == b"ours"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_only_a_full_disk_needs_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

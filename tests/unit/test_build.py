@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -249,6 +250,27 @@ def test_a_failed_or_interrupted_build_leaves_no_entry(
     assert list((tmp_path / "hil-compress" / "kind").iterdir()) == []
     made = cached("kind", "key", lambda work: (work / "whole").touch())
     assert [path.name for path in made.iterdir()] == ["whole"]
+
+
+def test_an_entry_is_on_the_disk_before_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    entry = tmp_path / "hil-compress" / "kind" / "key"
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        assert not entry.exists()
+        synced.append(Path(f"/proc/self/fd/{descriptor}").resolve().read_text())
+
+    def make(work: Path) -> None:
+        (work / "folder").mkdir()
+        (work / "folder" / "inner").write_text("inner")
+        (work / "outer").write_text("outer")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert cached("kind", "key", make) == entry
+    assert sorted(synced) == ["inner", "outer"]
 
 
 def test_a_cache_that_cannot_be_written_is_the_users_matter(

@@ -1,5 +1,6 @@
 """Bad input ends in one clear line on stderr and exit 2, before anything is written."""
 
+import io
 import json
 import os
 import shutil
@@ -8,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from hil.board import board_sha256, load_board
+from hil.cli import errors_as_lines
 from hil.store import RunIdentity, Store
 
 
@@ -245,3 +248,23 @@ def test_help_names_every_option(tmp_path: Path) -> None:
     done = hil(tmp_path, "evolve", "--help", COLUMNS="200")
     for option in ("--board", "--task", "--accuracy", "--minutes", "--trials", "--seed", "--json"):
         assert option in done.stdout
+
+
+def test_only_an_unanswered_question_is_told_as_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typer makes the same of both: a prompt at the end of its input, and any EOFError."""
+    app = typer.Typer()
+    app.command("ask")(lambda: typer.prompt("current", err=True))
+
+    @app.command("damaged")
+    def damaged() -> None:
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(SystemExit), errors_as_lines():
+        app(["ask"], standalone_mode=False)
+    assert "before the question was answered" in capsys.readouterr().err
+    with pytest.raises(EOFError, match="Ran out"), errors_as_lines():
+        app(["damaged"], standalone_mode=False)
+    assert "question" not in capsys.readouterr().err

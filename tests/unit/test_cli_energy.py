@@ -72,6 +72,9 @@ def test_a_loop_asks_for_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = calibrate("--loop-s", "2.5", given="40\n")
     assert looped == [(BOARD.name, 2.5)]
     assert "132 mW while it computes, idle not known" in shown
+    typed, told = calibrate("--loop-s", "2.5", "--json", given="50\n").splitlines()
+    assert typed.strip() == "50"  # the question is on stderr; a terminal echoes the answer
+    assert json.loads(told)["active_mw"] == pytest.approx(165.0)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,8 @@ def test_a_loop_asks_for_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--trace", "no.csv", "--idle-ma", "1"], "--idle-ma or --trace, not both"),
         (["--trace", "no.csv", "--trigger", "D0", "--threshold-mw", "1"], "--trigger, not both"),
         (["--trace", "no.csv", "--threshold-mw", "1"], "no.csv"),
+        (["--current-ma", "1", "--threshold-mw", "1"], "are for a --trace"),
+        (["--current-ma", "1", "--trigger", "D0"], "are for a --trace"),
     ],
 )
 def test_what_cannot_be_is_the_users(arguments: list[str], words: str) -> None:

@@ -54,7 +54,17 @@ def test_a_worker_without_a_scheduler(address: str, words: str) -> None:
 
 def test_one_that_answers_nothing_is_given_up(taken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hil.farm_nodes._CONNECT_S", 0.5)
-    assert "no farm at" in refusal("worker", f"127.0.0.1:{taken}")
+    told = refusal("worker", f"127.0.0.1:{taken}")
+    assert "no farm at" in told
+    assert "no answer" in told
+
+
+def test_why_nobody_is_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.farm_nodes._CONNECT_S", 0.5)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        told = refusal("worker", f"127.0.0.1:{closed.getsockname()[1]}")
+    assert "Connection refused" in told
 
 
 def test_a_worker_whose_board_lacks_its_emulator(monkeypatch: pytest.MonkeyPatch) -> None:

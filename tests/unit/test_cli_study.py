@@ -8,6 +8,7 @@ import pytest
 from studies import int8, network, study, trace
 from typer.testing import CliRunner
 
+from compress.errors import UserError
 from hil.arm_names import NAMES
 from hil.cli import app
 from hil.study import StudySettings
@@ -69,3 +70,16 @@ def test_an_unknown_arm_is_refused(asked: list[StudySettings], tmp_path: Path) -
     done = CliRunner().invoke(app, ["study", "--arms", "int8,PQR", "--results", str(tmp_path)])
     assert "--arms 'PQR': allowed are int8, int4" in str(done.exception)
     assert not asked
+
+
+@pytest.mark.parametrize("taken", ["runs", "results"])
+def test_where_nothing_can_be_written_nothing_is_trained(
+    taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hil.targets.check_reachable", lambda board: None)
+    monkeypatch.setattr("hil.start.train_original", lambda *_: pytest.fail("it trains"))
+    Path(taken).write_text("a file is in the way")
+    done = CliRunner().invoke(app, ["study", "--seeds", "1", "--results", "results"])
+    assert isinstance(done.exception, UserError), repr(done.exception)
+    assert taken in str(done.exception)

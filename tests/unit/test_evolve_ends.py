@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from pools import Answering
-from trials import BASELINE
+from trials import BASELINE, measured
 
 import hil.evolve
-from hil.board import load_board
+from compress.errors import UserError
+from hil.board import board_sha256, load_board
 from hil.engine import Proposal
-from hil.evolve import Settings, search
+from hil.evolve import Settings, evolve, search
 from hil.goal import Goal
 from hil.start import Start
 from hil.stop import StopRule
@@ -55,7 +56,6 @@ def test_minutes_that_the_final_figures_use_up_did_not_end_the_search(
             budget.minutes = 0.0
             return super().final(number, tflite)
 
-    monkeypatch.setattr(hil.evolve, "check_feasible", lambda task, goal: None)
     monkeypatch.setattr(hil.evolve, "open_pool", lambda settings, start: Slow())
     monkeypatch.setattr(hil.evolve, "open_engine", lambda *_: OneIdea())
     monkeypatch.setattr(Start, "original", lambda start: None)
@@ -65,3 +65,24 @@ def test_minutes_that_the_final_figures_use_up_did_not_end_the_search(
         store.begin_session(0.9)
         assert search(settings, store, StopRule(budget, GOAL)) == "exhausted"
         assert [final.number for final in store.finals()] == [1]
+
+
+def test_a_goal_that_is_refused_is_not_what_the_report_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(task: object, goal: Goal) -> None:
+        raise UserError("no network is so small")
+
+    monkeypatch.setattr(hil.evolve, "check_possible", lambda settings: None)
+    monkeypatch.setattr(hil.evolve, "check_feasible", refuse)
+    with Store.open(tmp_path, RunIdentity("digits", "m4", 0, board_sha256(GOAL.board))) as store:
+        store.begin_session(GOAL.accuracy, goal=GOAL.to_json())
+        store.add(measured(1, BASELINE))
+        store.end_session("trials")
+        before = store.sessions()
+    (tmp_path / "original.pt").touch()
+    tiny = replace(GOAL, flash_bytes=1024)
+    with pytest.raises(UserError, match="so small"):
+        evolve(Settings("digits", tiny, tmp_path, 100, 60.0))
+    with Store.read(tmp_path) as store:
+        assert store.sessions() == before

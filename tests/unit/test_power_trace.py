@@ -59,6 +59,10 @@ STYLES = {
         "time_ms,current_mA,voltage_V,trigger",
         rows("{:.4f},{:.6f},3.3,{:d}", TIMES_S * 1e3, AMPS * 1e3, HIGH),
     ),
+    "units in small letters": (
+        "time_us,current_ua,voltage_mv",
+        rows("{:.1f},{:.6f},3300", TIMES_S * 1e6, AMPS * 1e6),
+    ),
 }
 
 

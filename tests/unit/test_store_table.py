@@ -143,6 +143,28 @@ def test_damaged_table_adds_nothing(tmp_path: Path, suffix: str, spoil) -> None:
         assert store.trials() == ()
 
 
+def test_a_step_may_have_any_name(tmp_path: Path) -> None:
+    trial = measured(1, BASELINE, seconds={"stage": 1.5, "counter": 0.25})
+    make_store(tmp_path, trial)
+    assert read_run(exported(tmp_path)).trials == (trial,)
+
+
+def test_what_a_spreadsheet_saves_is_read(tmp_path: Path) -> None:
+    example(tmp_path)
+    table = exported(tmp_path)
+    wanted = read_run(table)
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes() + b"\r\n")
+    assert read_run(table) == wanted
+
+
+def test_row_that_is_cut_is_named(tmp_path: Path) -> None:
+    example(tmp_path)
+    table = exported(tmp_path)
+    table.write_bytes(table.read_bytes() + b"4,cut\r\n")
+    with pytest.raises(UserError, match=r"run\.csv is damaged.*row 5 has 2 cells, the header \d"):
+        read_run(table)
+
+
 def test_row_that_is_no_trial_is_named(tmp_path: Path) -> None:
     example(tmp_path / "a")
     table = exported(tmp_path / "a")
@@ -167,6 +189,8 @@ def test_row_that_is_no_trial_is_named(tmp_path: Path) -> None:
         ("violation", "inf"),
         ("number", "1.5"),
         ("number", "-1"),
+        ("number", "9" * 20),
+        ("test_total", "9" * 20),
         ("seed", ""),
         ("state", "boiled"),
         ("measurement", "null"),
