@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
@@ -132,13 +133,17 @@ def headline(summary: Summary) -> str:
 
 
 def status(summary: Summary) -> str:
-    """How much was tried, how long it took, and what ended it."""
-    rejected = len(summary.trials) - len(summary.measured)
+    """How much was tried, how long it took, and what ended it.
+
+    What was measured and is beyond the board's limits counts as infeasible, as in report.html.
+    """
+    states = Counter(trial.state for trial in summary.trials)
     ended = _STOPPED.get(summary.stopped_by or "", summary.stopped_by)
     tried = words.number_of(len(summary.trials), "trial")
     screened = f"{len(summary.screened)} screened, " if summary.screened else ""
     return (
-        f"{screened}{tried} in full: {len(summary.measured)} measured, {rejected} infeasible; "
+        f"{screened}{tried} in full: {states['measured']} measured, "
+        f"{states['infeasible']} infeasible; "
         f"{words.duration(60 * summary.used_minutes)}; {ended}"
     )
 

@@ -59,7 +59,10 @@ def test_a_store_that_knows_no_goal_goes_by_the_states(tmp_path: Path) -> None:
     lifted = measured(5, pruned(0.7), accuracy=0.99, flash=600_000)  # hil evolve --limits none
     assert make(tmp_path, (lifted,)).chosen == lifted
     over = replace(lifted, state="infeasible", reason="too large")
-    assert make(tmp_path / "other", (over,)).chosen is None
+    other = make(tmp_path / "other", (BASE, over))
+    assert other.chosen == BASE
+    text = " ".join(printed(lambda console: print_table(other, console)).split())
+    assert "2 trials in full: 1 measured, 1 infeasible" in text
 
 
 def test_time_and_energy_are_shown_where_known_and_say_what_they_are(tmp_path: Path) -> None:
