@@ -138,13 +138,15 @@ def status(summary: Summary) -> str:
     What was measured and is beyond the board's limits counts as infeasible, as in report.html.
     """
     states = Counter(trial.state for trial in summary.trials)
-    ended = _STOPPED.get(summary.stopped_by or "", summary.stopped_by)
+    imported = summary.goal_source == "task"  # nobody has searched here: no time, and no end
+    ended = "imported" if imported else _STOPPED.get(summary.stopped_by or "", summary.stopped_by)
+    time = "" if imported else f"{words.duration(60 * summary.used_minutes)}; "
     tried = words.number_of(len(summary.trials), "trial")
     screened = f"{len(summary.screened)} screened, " if summary.screened else ""
     return (
         f"{screened}{tried} in full: {states['measured']} measured, "
         f"{states['infeasible']} infeasible; "
-        f"{words.duration(60 * summary.used_minutes)}; {ended}"
+        f"{time}{ended}"
     )
 
 

@@ -55,9 +55,19 @@ class TimeProfile:
 
         It is unknown, too, where trials came from another run, and so did their time.
         """
-        if not self.capacity_seconds or self.busy_seconds > self.capacity_seconds:
+        if not self.capacity_seconds or not self.is_own:
             return None
         return 1.0 - self.busy_seconds / self.capacity_seconds
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the trials fit into the time of the run's own sessions, as far as is known.
+
+        They do not where they were imported or merged: how many an hour is then another run's.
+        """
+        if self.wall_seconds == 0:
+            return False
+        return self.capacity_seconds is None or self.busy_seconds <= self.capacity_seconds
 
     def per_hour(self, trials: int) -> float:
         """Trials an hour of wall time; 0 before any time was used."""
@@ -91,7 +101,10 @@ def to_json(profile: TimeProfile) -> dict[str, Any]:
     return {
         **asdict(profile),
         "overhead": profile.overhead,
-        "per_hour": {name: profile.per_hour(getattr(profile, name)) for name in names},
+        "per_hour": {
+            name: profile.per_hour(getattr(profile, name)) if profile.is_own else None
+            for name in names
+        },
     }
 
 
@@ -116,7 +129,7 @@ def sentences(profile: TimeProfile) -> list[str]:
             ("measured", profile.measured),
         )
     )
-    lines = [f"trials an hour: {rates}"]
+    lines = [f"trials an hour: {rates}"] if profile.is_own else []
     if profile.cached_seconds:
         lines.append(f"the prefix cache saved {words.duration(profile.cached_seconds)} of training")
     lines += [

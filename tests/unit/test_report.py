@@ -114,6 +114,8 @@ def test_every_reason_has_a_sentence(tmp_path: Path, reason: str, words: str) ->
 
 def test_profile_on_the_terminal(tmp_path: Path) -> None:
     summary = make(tmp_path)
+    known = replace(summary.profile, wall_seconds=60.0, capacity_seconds=None)
+    summary = replace(summary, profile=known)
     text = printed(lambda console: print_profile(summary, console), width=80)
     assert max(map(len, text.splitlines())) <= 80
     step = next(line for line in text.splitlines() if "train " in line)
@@ -209,6 +211,7 @@ def test_trials_that_nobody_asked_for_are_held_to_the_task(tmp_path: Path) -> No
     assert to_json(summary)["goal_source"] == "task"
     text = " ".join(printed(lambda console: print_table(summary, console)).split())
     assert "asked: accuracy 95.00 % (the task's, as no search has asked for any)" in text
+    assert "4 measured, 1 infeasible; imported" in text
 
 
 def test_summary_says_where_the_files_are(tmp_path: Path) -> None:

@@ -83,6 +83,16 @@ def test_trials_an_hour() -> None:
     assert found.per_hour(found.measured) == pytest.approx(2 * 3600 / 50)
     assert "trials an hour: 72 screened, 216 tried in full, 144 measured" in sentences(found)
     assert profile_of((), ()).per_hour(0) == 0.0
+
+
+@pytest.mark.parametrize("sessions", [(), (session(heartbeat=110.0),)])
+def test_trials_of_another_run_say_nothing_of_this_ones_speed(sessions: tuple[Session]) -> None:
+    found = profile_of((FULL, OTHER), sessions)
+    assert not [line for line in sentences(found) if "an hour" in line]
+    assert to_json(found)["per_hour"] == {"screened": None, "full": None, "measured": None}
+
+
+def test_a_run_without_trials_has_no_steps() -> None:
     assert rows(profile_of((), ())) == []
 
 
