@@ -226,7 +226,10 @@ def check_positive(option: str, value: float) -> None:
 def check_name(name: str) -> str:
     """Raises UserError for a run name that would leave the runs folder."""
     if not name or name != Path(name).name or name.startswith("."):
-        raise UserError(f"--run {name!r}: a plain folder name, as in runs/{name or 'NAME'}")
+        raise UserError(
+            f"--run {name!r}: a plain folder name, without / and not beginning with a dot, as the "
+            "kws-m4 in runs/kws-m4"
+        )
     return name
 
 
