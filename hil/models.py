@@ -10,7 +10,7 @@ import numpy as np
 
 from compress import reference
 from compress.eliminate import eliminate
-from compress.errors import UserError
+from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
 from compress.tflite import export_tflite
 from compress.tflite_import import import_tflite
@@ -46,7 +46,7 @@ def load_model(text: str, runs: Path) -> BenchModel:
     if text in TASK_NAMES:
         return _model(text, _task_network(text), text)
     if text.endswith(".tflite"):
-        return _model(Path(text).stem, _read(Path(text)))
+        return _model(Path(text).stem, _read(Path(text)), path=text)
     if trial:
         run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
         return _trial_model(text, run, int(trial["number"]))
@@ -118,16 +118,22 @@ def _trial_model(text: str, run: Path, number: int) -> BenchModel:
         there = f"it has trials 1 to {max(trials)}" if trials else "it has no trials yet"
         raise UserError(f"no trial {number} in {run}: {there}")
     path, trial = kept(run, number), trials[number]
-    if trial.state != "measured" and not path.is_file():
-        why = (
-            "was screened only" if trial.state == "screened" else f"was infeasible: {trial.reason}"
-        )
-        raise UserError(f"no network of trial {number} in {run}: it {why}")
+    if not path.is_file():
+        why = {
+            "screened": "it was screened only",
+            "infeasible": f"it was infeasible: {trial.reason}",
+            "measured": f"{path.name} is missing, as in a run that was imported from a table until "
+            "a search goes on there, which makes the networks of the front again (hil evolve)",
+        }[trial.state]
+        raise UserError(f"no network of trial {number} in {run}: {why}")
     return _model(text, _read(path), task)
 
 
-def _model(name: str, tflite: bytes, task: str | None = None) -> BenchModel:
-    return BenchModel(name, tflite, import_tflite(tflite, name), task)
+def _model(name: str, tflite: bytes, task: str | None = None, path: str = "") -> BenchModel:
+    try:
+        return BenchModel(name, tflite, import_tflite(tflite, name), task)
+    except HilError as error:
+        raise type(error)(f"{path or name}: {error}") from error
 
 
 def _read(path: Path) -> bytes:

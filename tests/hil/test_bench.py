@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from graph_examples import residual
 from rich.console import Console
+from trials import BASELINE, measured
 from typer.testing import CliRunner
 
 from compress.errors import OverBudget, UserError
@@ -24,6 +25,7 @@ from hil.cli import app
 from hil.cli_bench import power_trace_of, print_result
 from hil.measure import Bench
 from hil.models import BenchModel, load_model, random_samples
+from hil.store import RunIdentity, Store
 from hil.targets import open_target
 from hil.types import Board
 
@@ -235,3 +237,17 @@ def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -
 def test_models_that_are_not_there(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         load_model(text, tmp_path)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.tflite"
+    path.write_text("not a network")
+    with pytest.raises(UserError, match=r"notes\.tflite: not a \.tflite file"):
+        load_model(str(path), tmp_path)
+
+
+def test_a_trial_of_which_only_a_table_tells_has_no_network(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "table", RunIdentity("digits", "m4", 0, "5e" * 32)) as store:
+        store.add(measured(3, BASELINE))
+    with pytest.raises(UserError, match=r"trial 3 in .*0003\.tflite is missing, as in .* imported"):
+        load_model("table:3", tmp_path)
