@@ -12,7 +12,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from compress.blocks import block_names
+from compress.data_check import check_data, check_same_data, note_data
 from compress.dead_channels import eliminate_dead
+from compress.errors import UserError
 from compress.genome import Criterion, Quantize
 from compress.prune import group_names
 from compress.quantize import weighted_layers
@@ -110,12 +112,25 @@ def original_of(task: Task, data: Dataset, seed: int, weights: bytes) -> Origina
 def train_original(
     task: Task, data: Dataset, seed: int, weights: Path, tick: Tick | None = None
 ) -> Original:
-    """The task's network, trained with the task's recipe; `weights` is read if it exists."""
+    """The task's network, trained with the task's recipe; `weights` is read if it exists.
+
+    Raises UserError for data that cannot be trained on, and for weights that are of another
+    network, or of other data, than the task has now.
+    """
+    check_data(task, data)
     seed_torch(seed)
     module = task.net()
     if weights.exists():
-        restore(module, weights)
+        check_same_data(task, data, weights)
+        try:
+            restore(module, weights)
+        except RuntimeError as error:  # torch's, for names or shapes that differ
+            raise UserError(
+                f"{weights} is of another network than task {task.name} makes now: choose another "
+                "run folder, or bring back the former network"
+            ) from error
     else:
         fit(module, data.train, Schedule(task.recipe, task.recipe.epochs, seed), tick=tick)
         save(module, weights)
+        note_data(data, weights)
     return Original(task, data, module, seed)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from compress.cache_folder import cache_folder
+from compress.data_check import data_sha256
 from compress.errors import HilError, UserError
 from compress.pipeline import prefix_cache
 from compress.tasks import get_task
-from compress.types import Dataset
 from hil.artifacts import failure_folder
 from hil.cache import hash_of
 from hil.candidate import Context, Outcome, Prepared, final_figures, measure_prepared, prepare
@@ -90,15 +90,6 @@ def measure(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
 def final(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
     """A finished network on the test split; needs the board, unless the journal has the answer."""
     return _answer(ticket, number, lambda context: _final(context, ticket, number, tflite))
-
-
-def data_sha256(data: Dataset) -> str:
-    """Hash of a task's samples and labels, split by split."""
-    digest = hashlib.sha256()
-    for split in (data.train, data.val, data.test):
-        for array in (split.x, split.y):
-            digest.update(f"{array.dtype} {array.shape} ".encode() + array.tobytes())
-    return digest.hexdigest()
 
 
 def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
