@@ -14,17 +14,21 @@ from compress.errors import UserError
 from compress.types import Dataset, Split, Task
 
 
-def check_data(task: Task, data: Dataset) -> None:
-    """Raises UserError naming the split and what it must be: float32 samples (N, *input_shape),
-    all finite, and int64 labels (N,) of the task's classes, N at least 1."""
+def check_shape(task: Task) -> None:
+    """Raises UserError for an input shape that is not (C, H, W)."""
     shape = task.input_shape
     if len(shape) != 3 or min(shape) < 1:
         raise UserError(
             f"task {task.name}: input_shape {shape}: must be (channels, height, width); a series "
             "may be (channels, 1, length), other inputs (features, 1, 1)"
         )
+
+
+def check_data(task: Task, data: Dataset) -> None:
+    """Raises UserError naming the split and what it must be: float32 samples (N, *input_shape),
+    all finite, and int64 labels (N,) of the task's classes, N at least 1."""
     for name in ("train", "val", "test"):
-        wrong = _wrong(getattr(data, name), shape, len(task.classes))
+        wrong = _wrong(getattr(data, name), task.input_shape, len(task.classes))
         if wrong:
             raise UserError(f"task {task.name}: {name} split: {wrong}")
 

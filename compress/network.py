@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from compress.blocks import block_names
-from compress.data_check import check_data, check_same_data, note_data
+from compress.data_check import check_data, check_same_data, check_shape, note_data
 from compress.dead_channels import eliminate_dead
 from compress.errors import UserError
 from compress.genome import Criterion, Quantize
@@ -109,6 +110,26 @@ def original_of(task: Task, data: Dataset, seed: int, weights: bytes) -> Origina
     return Original(task, data, module, seed)
 
 
+def check_net(task: Task) -> None:
+    """Raises UserError for a network that does not map (N, *input_shape) to (N, classes)."""
+    check_shape(task)
+    try:
+        with torch.no_grad():
+            answer = task.net().eval()(torch.zeros(1, *task.input_shape))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        said = str(error).partition("\n")[0]
+        raise UserError(
+            f"task {task.name}: its network cannot take an input of (1, "
+            f"{', '.join(map(str, task.input_shape))}), one sample of its input_shape: {said}"
+        ) from error
+    wanted, found = (1, len(task.classes)), tuple(getattr(answer, "shape", ()))
+    if found != wanted:
+        raise UserError(
+            f"task {task.name}: its network answers one sample with {found or type(answer)}, must "
+            f"be {wanted}: a logit for each of its classes"
+        )
+
+
 def train_original(
     task: Task, data: Dataset, seed: int, weights: Path, tick: Tick | None = None
 ) -> Original:
@@ -117,6 +138,7 @@ def train_original(
     Raises UserError for data that cannot be trained on, and for weights that are of another
     network, or of other data, than the task has now.
     """
+    check_net(task)
     check_data(task, data)
     seed_torch(seed)
     module = task.net()

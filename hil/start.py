@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from compress.errors import OverBudget, UnsupportedLayer, UserError
-from compress.network import Original, original_of, train_original
+from compress.network import Original, check_net, original_of, train_original
 from compress.pipeline import prefix_cache
 from compress.tasks import get_task
 from compress.types import Task
@@ -94,9 +94,10 @@ def check_has_original(store: Store) -> None:
 
 
 def check_feasible(task: Task, goal: Goal) -> None:
-    """Raises UserError where no candidate can work: an unsupported layer, too small a board or
-    limit."""
+    """Raises UserError where no candidate can work: a network that does not fit its task, an
+    unsupported layer, too small a board or limit."""
     board = goal.board
+    check_net(task)
     try:
         image = smallest(task, board)
     except UnsupportedLayer as error:

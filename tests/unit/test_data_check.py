@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from compress.data_check import check_data
 from compress.errors import UserError
-from compress.network import train_original
+from compress.network import check_net, train_original
 from compress.types import Array, Dataset, Recipe, Split, Task
 
 X = np.zeros((6, 1, 4, 4), np.float32)
@@ -67,9 +68,18 @@ def test_what_cannot_be_trained_on_is_named(x: Array, y: Array, words: str) -> N
         check_data(TASK, data(x, y))
 
 
-def test_an_input_shape_that_is_none_is_named() -> None:
-    with pytest.raises(UserError, match=r"input_shape \(16,\): must be \(channels, height, width"):
-        check_data(replace(TASK, input_shape=(16,)), data())
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"input_shape": (16,)}, r"input_shape \(16,\): must be \(channels, height, width"),
+        ({"input_shape": (1, 5, 5)}, r"cannot take an input of \(1, 1, 5, 5\).*shapes"),
+        ({"classes": ("a", "b", "c")}, r"answers one sample with \(1, 2\), must be \(1, 3\)"),
+    ],
+)
+def test_a_network_that_does_not_fit_its_task_is_named(changes: dict[str, Any], words: str) -> None:
+    check_net(TASK)
+    with pytest.raises(UserError, match=f"task mine: .*{words}"):
+        check_net(replace(TASK, **changes))
 
 
 def test_a_run_keeps_to_its_data_and_its_network(tmp_path: Path) -> None:
