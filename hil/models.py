@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from compress import reference
+from compress.data_check import data_sha256
 from compress.eliminate import eliminate
 from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
 from compress.tflite import export_tflite
 from compress.tflite_import import import_tflite
-from compress.types import Array, Graph, Int8Array, Samples
+from compress.types import Array, Dataset, Graph, Int8Array, Samples
 from hil.artifacts import kept
 from hil.cache import cached
 from hil.store import Store
@@ -151,19 +152,20 @@ def _task_network(name: str) -> bytes:
     from hil.progress import training_progress
 
     task = get_task(name)
+    data = task.load()
 
     def make(folder: Path) -> None:
         with training_progress(f"training {name}") as tick:
-            original = train_original(task, task.load(), 0, folder / "original.pt", tick)
+            original = train_original(task, data, 0, folder / "original.pt", tick)
         graph = compress(baseline(), original).graph
         (folder / "model.tflite").write_bytes(export_tflite(graph))
 
-    return (cached("networks", f"{name}-{_source_key()}", make) / "model.tflite").read_bytes()
+    return (cached("networks", f"{name}-{_key(data)}", make) / "model.tflite").read_bytes()
 
 
-def _source_key() -> str:
-    """Changes with the sources of `compress`: a network trained by other code is another one."""
+def _key(data: Dataset) -> str:
+    """Changes with the data and the sources of `compress`: other ones make another network."""
     from hil.cache import hash_of
 
     sources = sorted((Path(__file__).parent.parent / "compress").rglob("*.py"))
-    return hash_of([], sources)
+    return hash_of([data_sha256(data)], sources)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from compress.data_check import check_data
 from compress.errors import UserError
 from compress.network import check_net, train_original
 from compress.types import Array, Dataset, Recipe, Split, Task
+from hil.models import load_model
 
 X = np.zeros((6, 1, 4, 4), np.float32)
 Y = np.arange(6) % 2
@@ -94,3 +96,22 @@ def test_a_run_keeps_to_its_data_and_its_network(tmp_path: Path) -> None:
     train_original(TASK, data(X + 1), 0, weights)
     with pytest.raises(UserError, match="other data"):
         train_original(TASK, data(), 0, weights)
+
+
+def test_a_bench_trains_a_network_for_each_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys: list[str] = []
+
+    def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+        keys.append(key)
+        raise UserError("enough")
+
+    monkeypatch.setattr("hil.models.cached", cached)
+    monkeypatch.setattr("hil.models.TASK_NAMES", ("mine",))
+    for x in (X, X + 1, X):
+        task = replace(TASK, load=lambda x=x: data(x))
+        monkeypatch.setattr("hil.models.get_task", lambda name, task=task: task)
+        with pytest.raises(UserError, match="enough"):
+            load_model("mine", tmp_path)
+    assert keys[0] == keys[2] != keys[1]
