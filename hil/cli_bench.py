@@ -98,7 +98,12 @@ def register(app: typer.Typer, runs: Path) -> None:
         facts = facts if limits is Limits.BOARD else without_limits(facts)
         check_trace_options(supply_v, threshold_mw, trigger)
         check_reachable(facts)
-        network = load_model(model, runs)
+        if data is not None and not data.is_file():
+            raise UserError(f"--data {data}: there is no such file")
+        seen = None
+        if trace is not None:
+            seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
+        network = load_model(model, runs)  # of a task: trained now, if it never was
         if data is not None:
             chosen = file_samples(network.graph, data, samples)
         elif network.task is not None:
@@ -107,9 +112,6 @@ def register(app: typer.Typer, runs: Path) -> None:
             chosen = random_samples(network.graph, samples)
         if eliminate:  # after the samples were answered: by the whole network
             network = without_dead_channels(network)
-        seen = None
-        if trace is not None:
-            seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         labeled = data is not None or network.task is not None
         written = power_trace_of(facts)
         before = _state(written)

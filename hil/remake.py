@@ -25,8 +25,9 @@ def remake(
     """Make those of the measured `trials` that `folder` has no network of; the numbers of the lost.
 
     One counts if it comes out the same to the byte of its program, and is lost otherwise: on
-    another kind of processor it may. `show` is told how many are done, and of how many; none is
-    begun once it is `over`. Raises what trying a candidate raises.
+    another kind of processor, or with another firmware or package, it may. `show` is told how many
+    are done, and of how many; none is begun once it is `over`. Raises what trying a candidate
+    raises.
     """
     missing = deque(trial for trial in trials if not kept(folder, trial.number).is_file())
     total, done = len(missing), 0

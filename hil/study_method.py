@@ -46,8 +46,9 @@ def how_to_read(result: StudyResult) -> str:
     if lost:
         text += (
             f"\n{words.number_of(lost, 'chosen network')} known from the log alone came out "
-            "differently when made again (as may be on another kind of processor), and so "
-            "cannot be run on the test split: the drops are those of the others.\n"
+            "differently when made again (as may be on another kind of processor, or with "
+            "another firmware or package), and so cannot be run on the test split: the drops are "
+            "those of the others.\n"
         )
     if "energy" not in aims(result):
         text += (
@@ -62,6 +63,8 @@ def about_p(result: StudyResult) -> str:
     seeds, arms = len(references(result)), len(arm_names(result))
     if seeds < LEAST_SEEDS:
         return f"No test: {too_few(seeds)}. The tables below have dashes.\n"
+    if arms < 2:
+        return "No test: there is nothing to compare the one arm with.\n"
     least = smallest_p(seeds)
     return (
         "One-sided Wilcoxon signed-rank tests over the seeds, of log ratios; in brackets the p "

@@ -230,6 +230,17 @@ def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -
     assert json.loads(done.stdout)["accuracy"] == 0.75
 
 
+@pytest.mark.parametrize("option", ["--data", "--trace"])
+def test_a_file_that_is_missing_is_told_before_a_network_is_trained(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("hil.models.load_model", lambda *arguments: pytest.fail("too late"))
+    missing = tmp_path / "missing"
+    done = _invoke("digits", "--board", board.name, option, str(missing))
+    assert isinstance(done.exception, UserError)
+    assert str(missing) in str(done.exception)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("nothing", "RUN:NUMBER"), ("no.tflite", "cannot read"), ("a:3", "no run in")],

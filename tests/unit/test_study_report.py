@@ -19,6 +19,7 @@ from hil.arm_names import FIXED, NAMES, Kind
 from hil.study_floors import choices, chosen_numbers
 from hil.study_gaps import gaps
 from hil.study_goals import Judged, judge
+from hil.study_method import about_p
 from hil.study_orders import orders_won
 from hil.study_report import study_to_json, write_study
 from hil.study_result import ArmTrace, StudyResult
@@ -219,6 +220,13 @@ def test_an_arm_that_had_infeasible_candidates_is_finished_all_the_same() -> Non
         measurements=2,
     )
     assert not [gap for gap in gaps(result) if "finished" in gap]
+
+
+def test_one_arm_alone_has_nothing_to_be_tested_against() -> None:
+    whole = rivals(5, 0.4)
+    assert "the first of 17 arms" in about_p(whole)
+    alone = without(whole, *(set(NAMES) - {"int8"}))
+    assert about_p(alone) == "No test: there is nothing to compare the one arm with.\n"
 
 
 def test_a_study_without_any_trial_is_written(tmp_path: Path) -> None:
