@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from compress.errors import UserError
 from hil.bench_state import WAIT_S, claim, note_failure, note_success, quarantine_text
 from hil.benches import Location
 from hil.errors import BenchError, ProbeLost
@@ -18,17 +17,6 @@ from hil.wire import RunRequest
 # changes what pyOCD does. Boards connect under NRST (their `connect_mode`): that reaches a chip
 # whose program sleeps or has taken its debug pins.
 OPTIONS: dict[str, object] = {"chip_erase": "sector", "no_config": True}
-_CPUID = 0xE000ED00
-# CPUID.PARTNO: the Technical Reference Manuals of the cores, "CPUID Base Register"
-_CORES = {
-    0xC20: "cortex-m0",
-    0xC60: "cortex-m0plus",
-    0xC23: "cortex-m3",
-    0xC24: "cortex-m4",
-    0xC27: "cortex-m7",
-    0xD21: "cortex-m33",
-    0xD22: "cortex-m55",
-}
 
 
 class ProbeTarget(PyocdTarget):
@@ -53,7 +41,8 @@ class ProbeTarget(PyocdTarget):
         except BaseException:
             self._claim.release()
             raise
-        self._check_core()
+        there = f"probe {self.location.probe_id} is on a chip with"
+        self._check_core(there, "another board is connected")
 
     def run(self, request: RunRequest, timeout_s: float) -> RunReply:
         reply = super().run(request, timeout_s)
@@ -67,20 +56,6 @@ class ProbeTarget(PyocdTarget):
             self._claim.release()
 
     # ---- inside
-
-    def _check_core(self) -> None:
-        """Raises UserError if the probe is on another board than bench.toml says."""
-        try:
-            part = int.from_bytes(self.read(_CPUID, 4), "little") >> 4 & 0xFFF
-            core = _CORES.get(part, f"an unknown core ({part:#05x})")
-            if core != self.board.core:
-                raise UserError(
-                    f"probe {self.location.probe_id} is on a chip with {core}, "
-                    f"board {self.board.name} has {self.board.core}: another board is connected"
-                )
-        except BaseException:
-            self.close()
-            raise
 
     @contextmanager
     def _bench_errors(self, doing: str, kind: type[BenchError] = ProbeLost) -> Iterator[None]:

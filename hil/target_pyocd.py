@@ -30,6 +30,17 @@ from hil.wire import HelloReply, RunRequest
 
 HELLO_TIMEOUT_S = 5.0
 _POLL_S = 0.001
+_CPUID = 0xE000ED00
+# CPUID.PARTNO: the Technical Reference Manuals of the cores, "CPUID Base Register"
+_CORES = {
+    0xC20: "cortex-m0",
+    0xC60: "cortex-m0plus",
+    0xC23: "cortex-m3",
+    0xC24: "cortex-m4",
+    0xC27: "cortex-m7",
+    0xD21: "cortex-m33",
+    0xD22: "cortex-m55",
+}
 
 # pyOCD logs what it finds and what goes wrong; what goes wrong is raised here. An application
 # that configures logging still gets the records.
@@ -138,6 +149,18 @@ class PyocdTarget:
         if self._link is None:
             raise RuntimeError("the serial port is not open yet")
         return self._link
+
+    def _check_core(self, there: str, so: str) -> None:
+        """Raises UserError, and closes, where the core is not the one of the board's file."""
+        try:
+            part = int.from_bytes(self.read(_CPUID, 4), "little") >> 4 & 0xFFF
+            core = _CORES.get(part, f"an unknown core ({part:#05x})")
+            if core != self.board.core:
+                board = f"board {self.board.name} has {self.board.core}"
+                raise UserError(f"{there} {core}, {board}: {so}")
+        except BaseException:
+            self.close()
+            raise
 
     def _verify(self, elf: Path) -> None:
         with elf.open("rb") as file:

@@ -40,6 +40,9 @@ class QemuTarget(PyocdTarget):
         except BaseException:
             self.emulator.kill()
             raise
+        # The cycles of another core would be modelled wrongly.
+        machine = f"QEMU's machine {board.machine} has"
+        self._check_core(machine, "correct machine or core in the board's file")
 
     def close(self) -> None:
         self._serial.close()

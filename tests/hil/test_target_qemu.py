@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from programs import program
@@ -79,6 +80,22 @@ VERBS: dict[str, Callable[[QemuTarget, Image], object]] = {
     "read": lambda target, image: target.read(image.staging.origin, 4),
     "write": lambda target, image: target.write(image.staging.origin, b"1234"),
 }
+
+
+def test_a_machine_with_another_core_is_the_users(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Emulator] = []
+
+    def start(*arguments: Any) -> Emulator:
+        started.append(Emulator(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr("hil.target_qemu.Emulator", start)
+    other = "cortex-m4" if board.core == "cortex-m3" else "cortex-m3"
+    with pytest.raises(UserError, match=f"has {board.core}, board .* has {other}: correct"):
+        QemuTarget(dataclasses.replace(board, core=other))
+    wait_until_gone(started[0].pid)
 
 
 @pytest.mark.parametrize("first", ["load", "run", "run_until"])
