@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 
 from hil.target import Layout, Target
-from hil.types import Board, Image, Program, RunReply
+from hil.types import Board, Image, Program, RunReply, Sizes
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "firmware" / "templates"
 # Four int8 inputs at the arena's start; plus 1 in its middle ("layer 0"), plus 1 again at its end.
@@ -81,3 +81,19 @@ def run_once(target: Target, image: Image, timeout_s: float = 20.0) -> RunReply:
     """Load a program and run one sample of whatever its memory holds."""
     target.load(image)
     return target.run(Layout.within(image.staging, 1, 4, 4).request, timeout_s)
+
+
+def image_in_memory(board: Board, layers: int) -> Image:
+    """An image that nobody has built, as far as measuring on a fake target looks at it."""
+    assert board.staging is not None
+    return Image(
+        elf=Path("model.elf"),
+        sha256="",
+        program=Program({}, "", 0xABCD),
+        board=board,
+        flash=Sizes({}),
+        ram=Sizes({}),
+        arena_address=board.ram.origin,
+        layer_ends=tuple(range(0x100, 0x100 + 4 * layers, 4)),
+        staging=board.staging,
+    )

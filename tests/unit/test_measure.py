@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from graph_builder import GraphBuilder
 from graph_examples import tiny_conv
+from programs import image_in_memory
 
 from compress.types import Graph
 from hil.board import load_board
@@ -17,27 +17,14 @@ from hil.measure import measure
 from hil.models import random_samples, samples_of
 from hil.plan import make_plan
 from hil.target_fake import Failure, FakeTarget
-from hil.types import Image, Plan, Program, Sizes
+from hil.types import Image, Plan
 from hil.wire import HelloReply
 
 BOARD = load_board("m3")
 
 
 def made(graph: Graph) -> tuple[Plan, Image]:
-    """A plan, and an image as far as measuring looks at it."""
-    assert BOARD.staging is not None
-    image = Image(
-        elf=Path("model.elf"),
-        sha256="",
-        program=Program({}, "", 0xABCD),
-        board=BOARD,
-        flash=Sizes({}),
-        ram=Sizes({}),
-        arena_address=BOARD.ram.origin,
-        layer_ends=tuple(range(0x100, 0x100 + 4 * len(graph.ops), 4)),
-        staging=BOARD.staging,
-    )
-    return make_plan(graph, BOARD), image
+    return make_plan(graph, BOARD), image_in_memory(BOARD, len(graph.ops))
 
 
 class _Still(FakeTarget):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from graph_builder import random_inputs
 from graph_examples import tiny_conv
+from programs import image_in_memory
 
 from compress import reference
 from compress.types import Graph
@@ -19,7 +19,7 @@ from hil.errors import BenchError, FirmwareFault, FlashFailed, NoReply, ProbeLos
 from hil.plan import make_plan
 from hil.target import Layout, Target
 from hil.target_fake import Failure, FakeTarget
-from hil.types import Image, Program, Sizes
+from hil.types import Image
 
 BOARD = load_board("m3")
 GRAPH = tiny_conv()
@@ -28,18 +28,7 @@ SAMPLES = 5
 
 
 def image() -> Image:
-    assert BOARD.staging is not None
-    return Image(
-        elf=Path("model.elf"),
-        sha256="",
-        program=Program({}, "", 0xABCD),
-        board=BOARD,
-        flash=Sizes({}),
-        ram=Sizes({}),
-        arena_address=BOARD.ram.origin,
-        layer_ends=tuple(range(0x100, 0x100 + 4 * len(GRAPH.ops), 4)),
-        staging=BOARD.staging,
-    )
+    return image_in_memory(BOARD, len(GRAPH.ops))
 
 
 def prepared(target: Target) -> Layout:
