@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,8 @@ from compress.train import Schedule, Tick, fit, predict, restore, save, seed_tor
 from compress.types import Array, Dataset, Split, Task
 
 CALIBRATION_SAMPLES = 256
+# What torch raises for a file that is none of its own, cut short, or another network's.
+_NO_WEIGHTS = (EOFError, RuntimeError, pickle.UnpicklingError, ValueError, TypeError, KeyError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,22 +138,23 @@ def train_original(
 ) -> Original:
     """The task's network, trained with the task's recipe; `weights` is read if it exists.
 
-    Raises UserError for data that cannot be trained on, and for weights that are of another
-    network, or of other data, than the task has now.
+    Raises UserError for data that cannot be trained on, and for weights that are damaged, or of
+    another network, or of other data, than the task has now.
     """
     check_net(task)
     check_data(task, data)
     seed_torch(seed)
     module = task.net()
     if weights.exists():
-        check_same_data(task, data, weights)
         try:
             restore(module, weights)
-        except RuntimeError as error:  # torch's, for names or shapes that differ
+        except _NO_WEIGHTS as error:
             raise UserError(
-                f"{weights} is of another network than task {task.name} makes now: choose another "
-                "run folder, or bring back the former network"
+                f"{weights} is damaged or of another network than task {task.name} makes now: copy "
+                "it from a run or log that this run's trials come from, bring back the former "
+                "network, or choose another run folder"
             ) from error
+        check_same_data(task, data, weights)
     else:
         fit(module, data.train, Schedule(task.recipe, task.recipe.epochs, seed), tick=tick)
         save(module, weights)

@@ -152,7 +152,7 @@ def _reason(error: BaseException) -> str:
     """What Dask's error was caused by."""
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, asyncio.CancelledError):  # by a timeout of ours
+    if isinstance(error, asyncio.CancelledError | TimeoutError):  # Dask's timeout, or ours
         return "no answer"
     return str(error) or type(error).__name__
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,9 +22,6 @@ from hil.store import Store
 from hil.targets import open_target
 from hil.types import Board
 
-# What torch raises for a file that is none of its own, cut short, or another network's.
-_NO_WEIGHTS = (EOFError, RuntimeError, pickle.UnpicklingError, ValueError, TypeError, KeyError)
-
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -44,20 +40,11 @@ class Start:
     def prepare(cls, task: str, board: Board, seed: int, folder: Path) -> Self:
         """Train the original network if `folder` has none yet.
 
-        It is on the disk before any trial that needs it. Raises UserError for one that is damaged.
+        It is on the disk before any trial that needs it. Raises as `train_original`.
         """
         wanted, path = get_task(task), original_path(folder)
-        data, there = wanted.load(), path.is_file()
-        try:
-            with training_progress(f"training {task}") as tick:
-                train_original(wanted, data, seed, path, tick)
-        except _NO_WEIGHTS as error:
-            if not there:
-                raise
-            raise UserError(
-                f"{path} is damaged or no network of task {task}: copy it from a run or log that "
-                "this run's trials come from, or search in another run folder"
-            ) from error
+        with training_progress(f"training {task}") as tick:
+            train_original(wanted, wanted.load(), seed, path, tick)
         sync(path)
         return cls(task, board, seed, folder, path.read_bytes())
 

@@ -160,6 +160,8 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             left = source
             if kind == "mul":
                 if b.tensors[left].scale * b.tensors[right].scale > LARGEST_SCALE:
+                    if b.tensors[right].data is not None:
+                        b.tensors.pop()  # a constant that nothing reads is not exported
                     return b.requantize(source)
                 return b.mul(left, right, **common)
             if b.tensors[left].shape == b.tensors[right].shape and b.tensors[right].data is None:

@@ -180,7 +180,7 @@ def test_a_missing_table_is_named(tmp_path: Path, table: str) -> None:
         ('"pyocd"', '"openocd"', "backend = 'openocd': must be one of qemu, pyocd"),
         ('"pyocd"', '"qemu"', "machine = ''"),
         ('"stm32f4"', '""', "port = ''"),
-        ('"dwt"', '"etm"', "counter = 'etm': must be one of insn, model, dwt, systick"),
+        ('"dwt"', '"etm"', "counter = 'etm': must be one of insn, dwt, systick"),
         ('["dsp", "fpu"]', '["dsp", "gpu"]', "features = "),
         ('["dsp", "fpu"]', '"dsp"', "features = 'dsp'"),
         ('["-mcpu=cortex-m4"]', "[4]", "compiler_flags = [4]"),

@@ -90,7 +90,9 @@ def test_a_run_keeps_to_its_data_and_its_network(tmp_path: Path) -> None:
     train_original(TASK, data(), 0, weights)
     with pytest.raises(UserError, match=r"original\.pt was trained on other data than task mine"):
         train_original(TASK, data(X + 1), 0, weights)
-    with pytest.raises(UserError, match=r"original\.pt is of another network than task mine"):
+    with pytest.raises(
+        UserError, match=r"original\.pt is damaged or of another network than task mine"
+    ):
         train_original(replace(TASK, net=lambda: net(5)), data(), 0, weights)
     (tmp_path / "original.data").unlink()  # as of a run of before, or an imported one
     train_original(TASK, data(X + 1), 0, weights)

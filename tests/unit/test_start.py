@@ -31,7 +31,9 @@ def saved(value: object) -> bytes:
 )
 def test_an_original_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
     original_path(tmp_path).write_bytes(content)
-    with pytest.raises(UserError, match=r"original\.pt is damaged or no network of task digits"):
+    with pytest.raises(
+        UserError, match=r"original\.pt is damaged or of another network than task digits"
+    ):
         Start.prepare("digits", BOARD, 0, tmp_path)
     assert original_path(tmp_path).read_bytes() == content
 
