@@ -192,8 +192,7 @@ def smallest(task: Task, board: Board) -> Image:
     it: no candidate is notably smaller.
 
     Untrained, on noise: sizes do not depend on weights. Raises OverBudget if even that does not
-    link, UnsupportedLayer for a network that cannot be lowered or written
-    as .tflite.
+    link, UnsupportedLayer for a network that cannot be lowered or written as .tflite.
     """
     module, shape = task.net(), task.input_shape
     module = drop_blocks(module, shape, block_names(module, shape))
