@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from distributed import Nanny, Scheduler, Security
-from distributed.comm.addressing import get_address_host, unparse_host_port
+from distributed.comm.addressing import get_address_host, get_address_host_port, unparse_host_port
 from distributed.comm.core import connect
 from distributed.utils import get_ip
 
@@ -30,6 +31,7 @@ _CONNECT_S = 30
 # So that Dask, which knows why it cannot connect, gives up before we do.
 _GRACE_S = 1.0
 _LEAVE_S = 10.0
+_NO_ANSWER = "no answer"
 # Dask's pages about the cluster: for who is on the machine only.
 _PAGES = "127.0.0.1:0"
 # What Dask raises for an address that is wrong, taken, not there, or lacks certificates.
@@ -75,10 +77,29 @@ async def reach(address: str, role: str, timeout_s: float) -> None:
             comm = await connect(address, timeout=timeout_s, **arguments)
         await comm.close()
     except _BAD_ADDRESS as error:
+        reason = _reason(error)
+        if reason == _NO_ANSWER:
+            reason = _refusal(address) or _NO_ANSWER
         raise UserError(
-            f"no farm at {address!r} ({_reason(error)}); there: hil farm scheduler, "
+            f"no farm at {address!r} ({reason}); there: hil farm scheduler, "
             "here: its address, such as tcp://host:8786"
         ) from error
+
+
+def _refusal(address: str) -> str | None:
+    """Why nobody at `address` can be reached; None if there is somebody, or nothing is known.
+
+    Dask tries again until its time is over: a last try that was cut short hides what the others
+    were told.
+    """
+    try:
+        there = socket.create_connection(get_address_host_port(address), timeout=_GRACE_S)
+    except TimeoutError:
+        return None
+    except OSError as error:
+        return str(error)
+    there.close()
+    return None
 
 
 async def run_scheduler(host: str, port: int, ready: Callable[[str], None]) -> None:
@@ -153,7 +174,7 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, asyncio.CancelledError | TimeoutError):  # Dask's timeout, or ours
-        return "no answer"
+        return _NO_ANSWER
     return str(error) or type(error).__name__
 
 
