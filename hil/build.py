@@ -62,13 +62,28 @@ def _version_of(path: str) -> str:
     return _run([path, "--version"], Path.cwd()).splitlines()[0]
 
 
+def check_compiler(board: Board) -> None:
+    """Raises UserError if the compiler is missing or refuses the board's `compiler_flags`."""
+    compiler_version()
+    _check_flags(board.name, board.compiler_flags)
+
+
+@functools.cache
+def _check_flags(name: str, flags: tuple[str, ...]) -> None:
+    try:
+        _run([_GCC, *flags, "-xc", "-fsyntax-only", os.devnull], Path.cwd())
+    except BuildFailed as error:
+        said = str(error).splitlines()[1]
+        raise UserError(f"board {name}: compiler_flags = {list(flags)}: {said}") from None
+
+
 def build(program: Program, board: Board, folder: Path) -> Image:
     """Compiles and links `program` for `board`; sources and `model.elf` end up in `folder`.
 
     Raises OverBudget if it does not fit the board's memory or limits, UserError if a tool or the
-    board's port is missing, BuildFailed if our C is wrong.
+    board's port is missing or its compiler flags are wrong, BuildFailed if our C is wrong.
     """
-    compiler_version()
+    check_compiler(board)
     harness = _harness(board)
     archive = kernel_archive(board)
     folder = folder.resolve()  # the tools run in a folder of their own

@@ -13,12 +13,12 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from compress.errors import HilError, UserError
 from compress.tasks import TASK_NAMES, get_task
 from hil import (
     cli_bench,
+    cli_boards,
     cli_doctor,
     cli_energy,
     cli_farm,
@@ -41,7 +41,6 @@ from hil.cli_options import (
     energy_budget_of,
     goal_of,
 )
-from hil.costs import cycles_known
 from hil.engine import ENGINE_NAMES
 from hil.store import Store
 from hil.summary import summarize, to_json
@@ -58,6 +57,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on
 RUNS = Path("runs")
 
 cli_bench.register(app, RUNS)
+cli_boards.register(app)
 cli_doctor.register(app)
 cli_energy.register(app)
 cli_farm.register(app)
@@ -140,47 +140,6 @@ def evolve(
     else:
         print_summary(summary, settings.folder, Console())
     export_chosen(settings.folder, summary.chosen, facts, task)
-
-
-@app.command()
-def boards(as_json: JsonFlag = False) -> None:
-    """List the boards: core, clock, memory limits, and whether cycles and power are known."""
-    facts = [load_board(name) for name in board_names()]
-    if as_json:
-        rows = [
-            {
-                "name": board.name,
-                "title": board.title,
-                "core": board.core,
-                "clock_hz": board.clock_hz,
-                "backend": board.backend,
-                "flash_limit_bytes": board.flash_limit_bytes,
-                "ram_limit_bytes": board.ram_limit_bytes,
-                "counter": board.counter,
-                "cycles": cycles_known(board),
-                "active_mw": board.energy and board.energy.active_mw,
-            }
-            for board in facts
-        ]
-        print(json.dumps({"boards": rows}))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
-        right = name in ("MHz", "flash KB", "RAM KB", "mW")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    table.add_column("what it is")
-    for board in facts:
-        table.add_row(
-            board.name,
-            board.core.removeprefix("cortex-"),
-            f"{board.clock_hz / 1e6:g}",
-            str(board.flash_limit_bytes // 1024),
-            str(board.ram_limit_bytes // 1024),
-            cycles_known(board),
-            "" if board.energy is None else f"{board.energy.active_mw:g}",
-            board.title,
-        )
-    Console().print(table)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 from hil import pareto, words
-from hil.costs import costs_of
+from hil.costs import costs_of, knows_cycles
 from hil.summary import Summary
 from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
 
@@ -66,7 +66,7 @@ class Row:
 
 def row(summary: Summary, trial: Trial) -> Row:
     """The trial in text."""
-    measurement, final = trial.measurement, summary.final(trial)
+    measurement, final, score = trial.measurement, summary.final(trial), summary.score(trial)
     base = summary.baseline and summary.baseline.measurement
     costs = measurement and costs_of(measurement, summary.goal.board)
 
@@ -89,7 +89,7 @@ def row(summary: Summary, trial: Trial) -> Row:
         count=cost(lambda m: m.count, words.short_count),
         latency=words.figure(costs.latency_ms) if costs and costs.latency_ms else "",
         energy=words.figure(costs.energy_uj) if costs and costs.energy_uj else "",
-        score=f"{pareto.score(measurement, base):.3f}" if measurement and base else "",
+        score="" if score is None else f"{score:.3f}",
         reason=trial.reason,
         meets_target=summary.meets_target(trial),
         is_chosen=trial == summary.chosen,
@@ -181,7 +181,6 @@ def notes(summary: Summary) -> dict[str, str]:
     """What each number is and how it was made."""
     measurements = [pareto.measurement_of(trial) for trial in summary.measured]
     samples = " or ".join(sorted({str(m.total) for m in measurements})) or "the"
-    weighed = summary.goal.weights is not None
     counters = ", ".join(sorted({COUNTER_UNITS[m.counter] for m in measurements}))
     return {
         "asked": asked(summary),
@@ -194,10 +193,21 @@ def notes(summary: Summary) -> dict[str, str]:
         "RAM": "arena, static data and the peak of the stack, measured on the board by painting",
         "count": f"{counters or 'none'} of one inference, median over {samples} samples",
         **_estimates(summary),
-        "score": "geometric mean of the flash, RAM and count ratios to the int8 baseline; the "
-        f"chosen network has the smallest {'weighted mean of them' if weighed else 'one'} among "
-        "those that keep what was asked for",
+        "score": f"{_score(summary)}; the chosen network has the smallest among those that keep "
+        "what was asked for",
     }
+
+
+def _score(summary: Summary) -> str:
+    """What is chosen by."""
+    weights = summary.goal.weights
+    if weights is None:
+        return "geometric mean of the flash, RAM and count ratios to the int8 baseline"
+    work = "cycles" if knows_cycles(summary.goal.board) else counted(summary)
+    lost = ", and of the points of accuracy lost" if weights.accuracy else ""
+    return (
+        f"mean of the ratios of flash, RAM and {work} to the int8 baseline{lost}, weighted as asked"
+    )
 
 
 def _estimates(summary: Summary) -> dict[str, str]:

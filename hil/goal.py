@@ -10,6 +10,7 @@ from compress.errors import UserError
 from hil.costs import Costs, costs_of, cycles_of, knows_cycles
 from hil.pareto import best as best_score
 from hil.pareto import measurement_of
+from hil.pareto import score as geometric_mean
 from hil.types import Board, Measurement, Trial
 
 _UNKNOWN_EXCESS = 1.0  # what is not known keeps no limit: as if it were twice that
@@ -91,6 +92,15 @@ class Goal:
             _work(mine) / _work(theirs),
             100 * ((baseline.accuracy or 0.0) - (trial.accuracy or 0.0)),
         )
+
+    def score(self, trial: Trial, baseline: Trial) -> float:
+        """What is chosen by, smaller is better: `weighed` with weights, else `pareto.score`.
+
+        Raises ValueError for trials that were not measured.
+        """
+        if self.weights is None:
+            return geometric_mean(measurement_of(trial), measurement_of(baseline))
+        return self.weighed(trial, baseline)
 
     def best(self, trials: Iterable[Trial], baseline: Trial | None) -> Trial | None:
         """The one to choose of the `trials` that keep every limit; None if none does.

@@ -88,11 +88,12 @@ def progress_figure(summary: Summary) -> Figure | None:
     """The best score so far that meets the target, over the trials. None without a baseline."""
     if summary.baseline is None:
         return None
-    baseline = pareto.measurement_of(summary.baseline)
+    goal, baseline = summary.goal, summary.baseline
 
     def score(trial: Trial) -> float:
-        return pareto.score(pareto.measurement_of(trial), baseline)
+        return goal.score(trial, baseline)
 
+    usual = score(baseline)  # 0 where weights ask for accuracy alone
     with drawing():
         figure = new_figure(12.5, 3.1)
         axes = figure.subplots()
@@ -109,10 +110,10 @@ def progress_figure(summary: Summary) -> Figure | None:
             axes.step(ends, [*best, best[-1]], where="post", color=_INK, linewidth=1.6)
         failed = [trial.number for trial in summary.trials if trial.measurement is None]
         axes.vlines(failed, 0, 0.04, color=_FAINT, transform=axes.get_xaxis_transform())
-        axes.axhline(1.0, color=_FAINT, linewidth=1, linestyle=":")
+        axes.axhline(usual, color=_FAINT, linewidth=1, linestyle=":")
         axes.set_xlim(0, summary.trials[-1].number + 1)
         axes.set_xlabel("trial")
-        axes.set_ylabel("score (baseline = 1)")
+        axes.set_ylabel(f"score (baseline = {usual:g})")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return figure
 

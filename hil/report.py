@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,7 +31,9 @@ __all__ = [
 
 FRONT_ON_TERMINAL = 16
 NARROW_COLUMNS = 100
-_EXTRA = {"latency": "ms", "energy": "µJ"}  # shown where known and there is room
+_SCORE_COLUMNS = 8
+# Shown where known and there is room; the score only where the ratios do not tell it.
+_EXTRA = {"latency": "ms", "energy": "µJ", "score": "score"}
 
 
 def print_table(summary: Summary, console: Console) -> None:
@@ -43,8 +46,11 @@ def print_table(summary: Summary, console: Console) -> None:
             if trial is not None and trial not in shown:
                 shown.append(trial)
         rows = [findings.row(summary, trial) for trial in shown]
-        console.print(_table(rows, findings.counted(summary), console.width < NARROW_COLUMNS))
-        console.print(Text("\n".join(_legend(summary, len(front))), style="dim"))
+        extra = _extra(summary)
+        columns = () if console.width < NARROW_COLUMNS else extra
+        short = console.width < NARROW_COLUMNS + _SCORE_COLUMNS * ("score" in extra)
+        console.print(_table(rows, findings.counted(summary), short, columns))
+        console.print(Text("\n".join(_legend(summary, len(front), extra)), style="dim"))
     console.print(Text(findings.status(summary), style="dim"))
 
 
@@ -109,21 +115,27 @@ def write_report(summary: Summary, folder: Path) -> None:
     plots.write_png(plots.pareto_figure(summary), folder / "pareto.png")
 
 
-def _table(rows: list[Row], counted: str, narrow: bool) -> Table:
+def _extra(summary: Summary) -> tuple[str, ...]:
+    """Which of `_EXTRA` this run has."""
+    known = findings.notes(summary)
+    weighed = summary.goal.weights is not None
+    return tuple(name for name in _EXTRA if name in known and (weighed or name != "score"))
+
+
+def _table(rows: list[Row], counted: str, short: bool, extra: Sequence[str]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("stages")
+    table.add_column("order" if short else "stages")
     for heading in ("accuracy", "device", "test"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("flash KiB", "RAM KiB", counted):
         table.add_column(heading, justify="right", no_wrap=True)
-    extra = [] if narrow else [name for name in _EXTRA if any(getattr(row, name) for row in rows)]
     for name in extra:
         table.add_column(_EXTRA[name], justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             f"{row.mark}{row.number}",
-            row.order if narrow else row.stages,
+            row.order if short else row.stages,
             row.accuracy,
             row.device,
             row.test,
@@ -138,7 +150,7 @@ def _cost(cost: Cost) -> Text:
     return Text.assemble(cost.value, " ", (cost.ratio, "cyan")) if cost.ratio else Text(cost.value)
 
 
-def _legend(summary: Summary, on_front: int) -> list[str]:
+def _legend(summary: Summary, on_front: int, extra: Sequence[str]) -> list[str]:
     marks = "★ chosen  • int8 baseline, which the ratios are to  (dim: misses what was asked for)"
     if on_front > FRONT_ON_TERMINAL:
         marks += f"  … {on_front - FRONT_ON_TERMINAL} more on the front: see report.html"
@@ -146,7 +158,7 @@ def _legend(summary: Summary, on_front: int) -> list[str]:
     return [
         marks,
         f"asked: {notes['asked']}",
-        *(f"{name}: {notes[name]}" for name in _EXTRA if name in notes),
+        *(f"{name}: {notes[name]}" for name in extra),
         f"count: {notes['count']}. Board {made['board']} ({made['core']}), "
         f"{made['compiler']}, {made['kernels']}.",
     ]

@@ -64,20 +64,23 @@ class Summary:
                 return final
         return None
 
+    def score(self, trial: Trial) -> float | None:
+        """`Goal.score` against the baseline; None for what was not measured, or without one."""
+        if trial.measurement is None or self.baseline is None:
+            return None
+        return self.goal.score(trial, self.baseline)
+
     def ranked_front(self) -> tuple[Trial, ...]:
         """The front as it is shown: first what meets the target, each half by score."""
-        if not self.front:
-            return ()
-        reference = pareto.measurement_of(self.front[0])
-        return tuple(
-            sorted(
-                self.front,
-                key=lambda trial: (
-                    not self.meets_target(trial),
-                    pareto.score(pareto.measurement_of(trial), reference),
-                ),
-            )
-        )
+
+        def rank(trial: Trial) -> tuple[bool, float]:
+            score = self.score(trial)
+            if score is None:  # without a baseline weights do not count, as in `Goal.best`
+                first = pareto.measurement_of(self.front[0])
+                score = pareto.score(pareto.measurement_of(trial), first)
+            return not self.meets_target(trial), score
+
+        return tuple(sorted(self.front, key=rank))
 
 
 def summarize(store: Store) -> Summary:
@@ -125,6 +128,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "baseline": optional(summary.baseline),
         "trials": [trial_to_json(trial) for trial in summary.trials],
         "front": [trial_to_json(trial) for trial in summary.front],
+        "scores": {str(t.number): summary.score(t) for t in summary.measured},
         "chosen": optional(summary.chosen),
         "screened": len(summary.screened),
         "stopped_by": summary.stopped_by,

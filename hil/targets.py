@@ -1,6 +1,6 @@
 """Which target runs a board: the one place that knows every implementation."""
 
-from hil.build import compiler_version
+from hil.build import check_compiler
 from hil.emulator import counting_arguments
 from hil.target import Target
 from hil.types import Board
@@ -21,7 +21,7 @@ def open_target(board: Board) -> Target:
 
 def check_reachable(board: Board) -> None:
     """Look for the tools and a real board before anything is spent; raises as `open_target`."""
-    compiler_version()
+    check_compiler(board)
     if board.backend == "pyocd":
         from hil.benches import find_benches
 

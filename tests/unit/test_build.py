@@ -18,7 +18,7 @@ from programs import program
 import hil.build
 from compress.errors import OverBudget, UserError
 from hil.board import load_board
-from hil.build import BuildFailed, build, compiler_version
+from hil.build import BuildFailed, build, check_compiler, compiler_version
 from hil.cache import cached
 from hil.types import Board, Image, Program, Region
 
@@ -175,6 +175,14 @@ def test_bad_c_is_our_bug_not_the_candidates(board: Board, tmp_path: Path) -> No
     with pytest.raises(BuildFailed, match=r"(?s)model\.c.*unused variable"):
         build(program(board, "int unused;"), board, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_that_the_compiler_refuses_are_the_users(board: Board, tmp_path: Path) -> None:
+    wrong = replace(board, compiler_flags=("-mcpu=cortex-m99", "-mthumb"))
+    for call in (lambda: check_compiler(wrong), lambda: build(program(board), wrong, tmp_path)):
+        with pytest.raises(UserError, match=r"board m4: compiler_flags = .*cortex-m99.*error"):
+            call()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_compiler_names_the_packages(

@@ -1,7 +1,6 @@
 """Bad input ends in one clear line on stderr and exit 2, before anything is written."""
 
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -222,27 +221,6 @@ def test_a_trial_without_a_network_cannot_be_measured(tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
         for word in words:
             assert word in done.stderr
-
-
-def test_boards_as_json_are_one_object(tmp_path: Path) -> None:
-    done = hil(tmp_path, "boards", "--json")
-    rows = {row["name"]: row for row in json.loads(done.stdout)["boards"]}
-    assert done.returncode == 0
-    assert rows["m3"]["core"] == "cortex-m3"
-    assert rows["m3"]["ram_limit_bytes"] == 20 * 1024
-    assert {"m0", "m3", "m4", "m7", "m33", "m55"} <= set(rows)
-    names = ("m4", "m55", "nucleo-f446re")
-    assert [rows[name]["cycles"] for name in names] == ["modelled", "none", "counted"]
-    assert rows["m4"]["active_mw"] == 163.0
-    assert rows["m55"]["active_mw"] is None
-
-
-def test_boards_tell_which_limits_they_can_be_held_to(tmp_path: Path) -> None:
-    lines = hil(tmp_path, "boards", COLUMNS="200").stdout.splitlines()
-    cells = {line.split()[0]: line.split() for line in lines}
-    assert {"cycles", "mW"} <= set(cells["board"])
-    assert {"modelled", "163"} <= set(cells["m4"])
-    assert "none" in cells["m55"]
 
 
 def test_help_names_every_option(tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ def test_the_weighted_mean_by_hand() -> None:
     assert no_cycles.weighed(quick, slow) == pytest.approx((1 + 0.5 + 2.5 * 0.4) / 4.0)
 
 
+@pytest.mark.parametrize("weights", [None, Weights(), Weights(0, 1, 0, 2, 0), Weights(1, 1, 0, 0)])
+def test_what_is_chosen_has_the_best_score(weights: Weights | None) -> None:
+    goal, trials = make_goal(M4, 0.9, weights=weights), (BASE, SMALL, QUICK)
+    best = goal.best(trials, BASE)
+    assert best == min(trials, key=lambda trial: goal.score(trial, BASE))
+    assert goal.score(BASE, BASE) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("limit", [{"max_latency": 1e6}, {"max_energy": 1e9}])
 def test_what_is_not_known_keeps_no_limit(limit: dict[str, float]) -> None:
     goal, untimed = make_goal(M4, 0.9, None, None, **limit), measured(9, pruned(0.9))

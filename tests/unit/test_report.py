@@ -230,3 +230,27 @@ def test_a_baseline_that_weights_choose_is_not_called_the_smallest(tmp_path: Pat
     assert "Nothing smaller" not in text
     assert text.startswith("By the weights asked for, nothing that reaches the accuracy target")
     assert text.endswith("is better than the int8 baseline yet.")
+
+
+def test_with_weights_the_score_is_what_they_ask_for(tmp_path: Path) -> None:
+    goal = make_goal(load_board("m4"), 0.9, weights=Weights(flash=1.0, ram=0.0, latency=2.0))
+    lean = measured(5, pruned(0.3), accuracy=0.95, flash=12_000, ram=1_500, count=500_000)
+    summary = make(tmp_path, (BASE, SMALL, lean), goal=goal)
+    plain_score = make(tmp_path / "plain", (BASE, SMALL, lean), target=0.9)
+    assert (summary.chosen, plain_score.chosen) == (SMALL, lean)
+    for one, first in ((summary, SMALL), (plain_score, lean)):
+        assert one.ranked_front()[0] == first
+        assert min(one.measured, key=lambda t: one.score(t) or 0.0) == first
+    # SMALL has half of the flash and a quarter of the count, lean 0.3 and a half
+    assert to_json(summary)["scores"] == {
+        "1": pytest.approx(1.0), "3": pytest.approx(1 / 3), "5": pytest.approx(1.3 / 3)
+    }  # fmt: skip
+    lines = printed(lambda console: print_table(summary, console)).splitlines()
+    assert next(line for line in lines if "★3" in line).split()[-1] == "0.333"
+    text = " ".join(" ".join(lines).split())
+    assert (
+        "score: mean of the ratios of flash, RAM and cycles to the int8 baseline, weighted" in text
+    )
+    assert "score" not in printed(lambda console: print_table(plain_score, console))
+    write(summary, tmp_path / "report.html")
+    assert "0.333" in Page(tmp_path / "report.html").text

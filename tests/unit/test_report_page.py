@@ -9,10 +9,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from summaries import BASE, HOSTILE, SMALL, TRIALS, Page, make, many, printed
 from trials import BASELINE, infeasible
 
 from compress.errors import UserError
+from hil.board import load_board
+from hil.goal import Weights, make_goal
 from hil.plots import pareto_figure, progress_figure
 from hil.report import (
     print_table,
@@ -105,6 +108,19 @@ def test_progress_line_is_the_best_so_far(tmp_path: Path) -> None:
     small = (0.5 * 0.5 * 0.25) ** (1 / 3)
     assert line.tolist() == [[1, 1], [3, pytest.approx(small)], [4, pytest.approx(small)]]
     assert progress_figure(make(tmp_path / "other", (SMALL,))) is None
+
+
+def test_progress_is_told_against_the_baseline_that_weights_make(tmp_path: Path) -> None:
+    """Where they ask for accuracy alone, the baseline has lost nothing: its score is 0."""
+    goal = make_goal(load_board("m4"), 0.9, weights=Weights(1.0, 0.0, 0.0, 0.0, 0.0))
+    figure = progress_figure(make(tmp_path, (BASE, SMALL), goal=goal))
+    assert figure is not None
+    axes = figure.axes[0]
+    assert axes.get_ylabel() == "score (baseline = 0)"
+    dots = [one for one in axes.collections if isinstance(one, PathCollection)]
+    drawn = np.concatenate([np.asarray(one.get_offsets()) for one in dots])
+    # BASE is trial 1; SMALL, trial 3, has lost one point of accuracy
+    assert sorted(drawn.tolist()) == [[1.0, 0.0], [3.0, pytest.approx(1.0)]]
 
 
 def test_drawing_changes_nothing_global(tmp_path: Path) -> None:
