@@ -31,7 +31,6 @@ _CONNECT_S = 30
 # So that Dask, which knows why it cannot connect, gives up before we do.
 _GRACE_S = 1.0
 _LEAVE_S = 10.0
-_NO_ANSWER = "no answer"
 # Dask's pages about the cluster: for who is on the machine only.
 _PAGES = "127.0.0.1:0"
 # What Dask raises for an address that is wrong, taken, not there, or lacks certificates.
@@ -77,9 +76,7 @@ async def reach(address: str, role: str, timeout_s: float) -> None:
             comm = await connect(address, timeout=timeout_s, **arguments)
         await comm.close()
     except _BAD_ADDRESS as error:
-        reason = _reason(error)
-        if reason == _NO_ANSWER:
-            reason = _refusal(address) or _NO_ANSWER
+        reason = (isinstance(error, OSError) and _refusal(address)) or _reason(error)
         raise UserError(
             f"no farm at {address!r} ({reason}); there: hil farm scheduler, "
             "here: its address, such as tcp://host:8786"
@@ -89,8 +86,8 @@ async def reach(address: str, role: str, timeout_s: float) -> None:
 def _refusal(address: str) -> str | None:
     """Why nobody at `address` can be reached; None if there is somebody, or nothing is known.
 
-    Dask tries again until its time is over: a last try that was cut short hides what the others
-    were told.
+    Dask does not always tell: it tries again until its time is over, and a last try that was cut
+    short hides what the others were told.
     """
     try:
         there = socket.create_connection(get_address_host_port(address), timeout=_GRACE_S)
@@ -174,7 +171,7 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, asyncio.CancelledError | TimeoutError):  # Dask's timeout, or ours
-        return _NO_ANSWER
+        return "no answer"
     return str(error) or type(error).__name__
 
 

@@ -54,9 +54,9 @@ def _rows(result: StudyResult, trace: ArmTrace) -> Iterator[dict[str, object]]:
             "float_accuracy": original.get("val"),
             "test_accuracy": final and final.accuracy,
             "float_test_accuracy": original.get("test"),
-            "epochs": trial.epochs,
+            "epochs": float(trial.epochs),  # told back by a store it is one, too
             "seconds": round(sum(trial.seconds.values()), 3),
-            "violation": trial.violation,
+            "violation": float(trial.violation),
             "reason": trial.reason,
             "genome": json.dumps(trial.genome.to_json(), separators=(",", ":")),
             **_measured(result, trial),

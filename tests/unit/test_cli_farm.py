@@ -59,14 +59,35 @@ def test_one_that_answers_nothing_is_given_up(taken: str, monkeypatch: pytest.Mo
     assert "no answer" in told
 
 
-# The short time ends within Dask's first try, as any time may end within its last.
-@pytest.mark.parametrize("connect_s", [0.5, 1e-5])
-def test_why_nobody_is_reached_is_told(connect_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.farm_nodes._CONNECT_S", connect_s)
+def cut_short(*_: object, **__: object) -> None:
+    """What Dask raises when its last try had no time left, whatever the others were told."""
+    raise OSError("Timed out trying to connect") from TimeoutError()
+
+
+def no_time(*_: object, **__: object) -> None:
+    """What it raises when it had no time for any try."""
+    raise OSError("Timed out trying to connect")
+
+
+@pytest.mark.parametrize("connect", [None, cut_short, no_time])
+def test_why_nobody_is_reached_is_told(
+    connect: object, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.farm_nodes._CONNECT_S", 0.5)
+    if connect is not None:
+        monkeypatch.setattr("hil.farm_nodes.connect", connect)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # nobody listens
         told = refusal("worker", f"127.0.0.1:{closed.getsockname()[1]}")
     assert "Connection refused" in told
+    if connect is cut_short:  # somebody is there, and slow
+        assert "no answer" in refusal("worker", f"127.0.0.1:{taken}")
+
+
+@pytest.mark.parametrize("address", ["inproc://127.0.0.1/1/1", "tcp://no-such-host.invalid:8786"])
+def test_what_is_no_address_of_a_scheduler(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.farm_nodes._CONNECT_S", 0.5)
+    assert f"no farm at {address!r}" in refusal("worker", address)
 
 
 def test_a_worker_whose_board_lacks_its_emulator(monkeypatch: pytest.MonkeyPatch) -> None:

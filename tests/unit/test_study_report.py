@@ -16,6 +16,7 @@ from trials import infeasible
 
 from compress.genome import Distill, Genome, Prune, Quantize
 from hil.arm_names import FIXED, NAMES, Kind
+from hil.study_csv import write_csv
 from hil.study_floors import choices, chosen_numbers
 from hil.study_gaps import gaps
 from hil.study_goals import Judged, judge
@@ -164,6 +165,23 @@ def test_the_traces_are_all_in_the_raw_figures(written: Path) -> None:
     assert int(first["flash_weights_bytes"]) == trial.measurement.flash.parts["weights"]
     assert int(first["flash_bytes"]) == trial.measurement.flash.total
     assert first["energy_uj"] == ""
+
+
+def test_what_has_just_run_is_written_as_what_a_store_tells(tmp_path: Path) -> None:
+    """A candidate may count its epochs in whole numbers; a store tells them as fractions."""
+    result = large_study(seeds=1, steps=3)
+    told = []
+    for whole in (True, False):
+        kind = int if whole else float
+        traces = tuple(
+            replace(
+                one, trials=tuple(replace(t, epochs=kind(2), violation=kind(0)) for t in one.trials)
+            )
+            for one in result.traces
+        )
+        write_csv(replace(result, traces=traces), tmp_path / "traces.csv.gz")
+        told.append((tmp_path / "traces.csv.gz").read_bytes())
+    assert told[0] == told[1]
 
 
 def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
