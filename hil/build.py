@@ -73,8 +73,11 @@ def _check_flags(name: str, flags: tuple[str, ...]) -> None:
     try:
         _run([_GCC, *flags, "-xc", "-fsyntax-only", os.devnull], Path.cwd())
     except BuildFailed as error:
-        said = str(error).splitlines()[1]
-        raise UserError(f"board {name}: compiler_flags = {list(flags)}: {said}") from None
+        _, _, said = str(error).partition("\n")
+        if not said:  # it did not end
+            raise
+        first = said.splitlines()[0]
+        raise UserError(f"board {name}: compiler_flags = {list(flags)}: {first}") from None
 
 
 def build(program: Program, board: Board, folder: Path) -> Image:

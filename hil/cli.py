@@ -29,7 +29,6 @@ from hil import (
 from hil.board import board_names, load_board, without_limits
 from hil.calibration import calibrated
 from hil.cli_bench import Limits, LimitsOption
-from hil.cli_numbers import Minutes, SeedOption
 from hil.cli_options import (
     EnergyBudgetOption,
     EngineOption,
@@ -41,6 +40,7 @@ from hil.cli_options import (
     energy_budget_of,
     goal_of,
 )
+from hil.cli_shared import JsonFlag, Minutes, SeedOption
 from hil.engine import ENGINE_NAMES
 from hil.store import Store
 from hil.summary import summarize, to_json
@@ -53,7 +53,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 RUNS = Path("runs")
 
 cli_bench.register(app, RUNS)

@@ -16,7 +16,7 @@ from compress.errors import UserError
 from hil import words
 from hil.board import board_names, load_board, without_limits
 from hil.cli_energy import Supply, Threshold, Trigger, check_trace_options, energy_in
-from hil.cli_numbers import finite
+from hil.cli_shared import JsonFlag, finite
 from hil.types import Board
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             float,
             typer.Option(min=0.0, callback=finite, help="What --compare lets grow, in percent."),
         ] = 0.0,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="Print one JSON object on stdout.")
-        ] = False,
+        as_json: JsonFlag = False,
     ) -> None:
         """Measure MODEL on BOARD: total and per layer, flash, RAM, bit-equality."""
         if compare is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from compress.errors import UserError
 from hil.board import board_names, load_board
+from hil.cli_shared import JsonFlag
 from hil.costs import cycles_known
 from hil.types import Board
 
@@ -21,9 +21,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def boards(
-        as_json: Annotated[
-            bool, typer.Option("--json", help="Print one JSON object on stdout.")
-        ] = False,
+        as_json: JsonFlag = False,
     ) -> None:
         """List the boards: core, clock, memory limits, and whether cycles and power are known."""
         facts, wrong = _boards()

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from compress.errors import UserError
 from hil.board import board_names, load_board
+from hil.cli_shared import JsonFlag
 
 if TYPE_CHECKING:
     from hil.doctor import Check
@@ -30,9 +31,7 @@ def register(app: typer.Typer) -> None:
         release: Annotated[
             bool, typer.Option("--release", help="Take BOARD out of quarantine, then look.")
         ] = False,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="Print one JSON object on stdout.")
-        ] = False,
+        as_json: JsonFlag = False,
     ) -> None:
         """Check tools, probe, port and permissions; with BOARD, run a test program on it.
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from compress.errors import UserError
 from hil.board import board_names, load_board
-from hil.cli_numbers import finite
+from hil.cli_shared import JsonFlag, finite
 from hil.energy import Energy
 from hil.types import Board, PowerFigure
 
@@ -26,7 +26,6 @@ Threshold = Annotated[
 Trigger = Annotated[
     str | None, typer.Option(help="Digital channel that is high while the board computes.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +50,7 @@ def register(app: typer.Typer) -> None:
                 min=0, callback=finite, help="Let the board compute so long first, to be read."
             ),
         ] = 0.0,
-        as_json: Json = False,
+        as_json: JsonFlag = False,
     ) -> None:
         """Keep what BOARD draws in calibration.toml: energies are then within 5 %, not 20 %."""
         from hil.calibration import calibrate as keep
@@ -91,7 +90,7 @@ def register(app: typer.Typer) -> None:
         inferences: Annotated[
             int, typer.Option(min=1, help="How many of them each window holds.")
         ] = 1,
-        as_json: Json = False,
+        as_json: JsonFlag = False,
     ) -> None:
         """Energy per inference in TRACE: while a channel is high, or above a threshold."""
         found = energy_in(trace, supply_v, threshold_mw, trigger, inferences)

@@ -19,7 +19,7 @@ from compress.table import Table
 from compress.tasks import TASK_NAMES, get_task
 from hil import words
 from hil.artifacts import write_whole
-from hil.cli_numbers import SeedOption
+from hil.cli_shared import JsonFlag, SeedOption
 
 if TYPE_CHECKING:
     from compress.sensitivity import Sensitivity
@@ -42,9 +42,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             int | None,
             typer.Option(min=0, help="Fine-tuning after pruning.", show_default="the task's"),
         ] = None,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="Print one JSON object on stdout.")
-        ] = False,
+        as_json: JsonFlag = False,
     ) -> None:
         """Accuracy of TASK's network by layer against keep ratio and bits; SQNR by pruning kind."""
         wanted = get_task(task)

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from compress.errors import UserError
 from hil.artifacts import adopt_original, check_original
+from hil.cli_shared import JsonFlag
 from hil.store import FILE_NAME, RunIdentity, Store, check_same_run
 from hil.store_merge import MERGE_ELSEWHERE, Merged, merge
 from hil.store_table import IMPORT_ELSEWHERE, export_store, import_table, read_run
 from hil.table_file import SUFFIXES, check_suffix
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 TableFile = Annotated[Path, typer.Argument(help=f"A table: {', '.join(SUFFIXES)}.")]
 
 _ANY = "the table's"

@@ -18,7 +18,7 @@ from compress.errors import UserError
 from compress.tasks import TASK_NAMES, get_task
 from hil.arm_names import NAMES
 from hil.board import board_names, load_board
-from hil.cli_numbers import Minutes, finite
+from hil.cli_shared import JsonFlag, Minutes, finite
 
 RESULTS = Path("docs/results")
 # 0 and 1 were looked at while the engines were made: they are no evidence for any of them.
@@ -54,9 +54,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         results: Annotated[
             Path, typer.Option(help="Where the report and the log of evaluations go.")
         ] = RESULTS,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="Print one JSON object on stdout.")
-        ] = False,
+        as_json: JsonFlag = False,
     ) -> None:
         """Compare all ways to compress TASK on BOARD; go on where an earlier call stopped."""
         wanted, facts, names = get_task(task), load_board(board), chosen_arms(arms)

@@ -185,6 +185,18 @@ def test_flags_that_the_compiler_refuses_are_the_users(board: Board, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+def test_a_compiler_that_hangs_is_not_the_flags_fault(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(*_: object) -> str:
+        raise BuildFailed("no end after 120 s: arm-none-eabi-gcc")
+
+    compiler_version()
+    monkeypatch.setattr("hil.build._run", hang)
+    with pytest.raises(BuildFailed, match="no end"):
+        check_compiler(replace(board, name="slow"))
+
+
 def test_a_missing_compiler_names_the_packages(
     board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,8 +171,7 @@ def test_what_has_just_run_is_written_as_what_a_store_tells(tmp_path: Path) -> N
     """A candidate may count its epochs in whole numbers; a store tells them as fractions."""
     result = large_study(seeds=1, steps=3)
     told = []
-    for whole in (True, False):
-        kind = int if whole else float
+    for kind in (int, float):
         traces = tuple(
             replace(
                 one, trials=tuple(replace(t, epochs=kind(2), violation=kind(0)) for t in one.trials)

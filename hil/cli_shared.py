@@ -1,4 +1,4 @@
-"""Options that are numbers, with the bounds that hold wherever they occur."""
+"""Options that several commands have, with the bounds that hold wherever they occur."""
 
 from __future__ import annotations
 
@@ -28,3 +28,4 @@ Minutes = Annotated[
         min=0.0, max=MOST_MINUTES, callback=finite, help="Time budget; the same call goes on."
     ),
 ]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
