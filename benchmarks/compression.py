@@ -23,18 +23,18 @@ from compression_plot import figure_of
 from compression_report import Result, grouped, report, write_csv
 
 from compress.ops import Conv2D
-from compress.pipeline import preview
-from hil.artifacts import kept
-from hil.batch import record
+from compress.pipeline.pipeline import preview
 from hil.board import board_sha256, load_board
-from hil.candidate import Outcome
-from hil.engine import Proposal
-from hil.plots import write_png
-from hil.pool import LocalPool
-from hil.progress import Line
-from hil.start import Start
-from hil.store import RunIdentity, Store
-from hil.workers import result_of
+from hil.loop.batch import record
+from hil.loop.progress import Line
+from hil.report.plots import write_png
+from hil.search.engine import Proposal
+from hil.store.run_folder import kept
+from hil.store.store import RunIdentity, Store
+from hil.trial.candidate import Outcome
+from hil.trial.pool import LocalPool
+from hil.trial.start import Start
+from hil.trial.workers import result_of
 
 T = TypeVar("T")
 

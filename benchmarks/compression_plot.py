@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from hil.plots import PALETTE, drawing, new_figure
+from hil.report.plots import PALETTE, drawing, new_figure
 from hil.types import Measurement
 
 # What lost more is drawn at the edge: it would squeeze everything else together.

@@ -10,8 +10,8 @@ from statistics import fmean, stdev
 from compression_arms import QUESTIONS, Arm, Question
 
 from compress.tasks import get_task
-from hil import words
-from hil.store import Final
+from hil import formatting
+from hil.store.store import Final
 from hil.types import Trial
 
 HELPS, HURTS, UNDECIDED = "helps", "hurts", "undecided"
@@ -197,8 +197,8 @@ def _ratio(results: list[Result], baseline: list[Result], of: Callable[..., floa
     """The mean over seeds, and its ratio to the int8 network's."""
     mean = fmean(of(r.trial.measurement) for r in results)
     reference = fmean(of(r.trial.measurement) for r in baseline)
-    value = f"{mean:,.0f}" if mean < 1e6 else words.short_count(mean)
-    return f"{value} ({words.times(mean / reference)})"
+    value = f"{mean:,.0f}" if mean < 1e6 else formatting.short_count(mean)
+    return f"{value} ({formatting.times(mean / reference)})"
 
 
 def write_csv(results: list[Result], path: Path) -> None:

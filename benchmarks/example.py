@@ -17,13 +17,14 @@ from pathlib import Path
 import typer
 from search import cold_cache
 
-from hil import pareto, words
-from hil.store import Store
-from hil.summary import Summary, summarize
+from hil import formatting
+from hil.objective import pareto
+from hil.report.summary import Summary, summarize
+from hil.store.store import Store
 from hil.types import Trial
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "kws-m7.png"
-HIL = "from hil.cli import main; main()"
+HIL = "from hil.cli.main import main; main()"
 
 
 def main(minutes: float = 8.0) -> None:
@@ -44,7 +45,9 @@ def main(minutes: float = 8.0) -> None:
 def figures(summary: Summary) -> str:
     """What README.md says of a run: how much it measured, and what its best networks need."""
     tried = f"{len(summary.measured)} networks measured, {len(summary.screened)} screened"
-    lines = [f"{tried}, {words.duration(60 * summary.used_minutes)}, ended by {summary.stopped_by}"]
+    lines = [
+        f"{tried}, {formatting.duration(60 * summary.used_minutes)}, ended by {summary.stopped_by}"
+    ]
     if summary.chosen is not None:
         lines.append(f"chosen: {_network(summary, summary.chosen)}")
     equal = as_accurate(summary)
@@ -69,17 +72,20 @@ def _network(summary: Summary, trial: Trial) -> str:
     accuracies = [f"{_validation(trial)} instead of {_validation(base)} on the validation split"]
     tested, tested_base = summary.final(trial), summary.final(base)
     if tested and tested_base:
-        pair = f"{words.percent(tested.accuracy)} instead of {words.percent(tested_base.accuracy)}"
+        pair = " instead of ".join(
+            formatting.percent(one.accuracy) for one in (tested, tested_base)
+        )
         accuracies.append(f"{pair} on the test split")
     return (
-        f"{words.stages(trial.genome)}, {mine.flash.total / theirs.flash.total:.2f} of the flash, "
+        f"{formatting.stages(trial.genome)}, "
+        f"{mine.flash.total / theirs.flash.total:.2f} of the flash, "
         f"{mine.ram.total / theirs.ram.total:.2f} of the RAM, "
         f"{mine.count / theirs.count:.2f} of the instructions; {', '.join(accuracies)}"
     )
 
 
 def _validation(trial: Trial) -> str:
-    return words.percent(trial.accuracy or 0.0)
+    return formatting.percent(trial.accuracy or 0.0)
 
 
 if __name__ == "__main__":

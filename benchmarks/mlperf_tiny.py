@@ -12,11 +12,11 @@ from pathlib import Path
 import typer
 
 from compress.errors import OverBudget
-from hil.bench import BenchResult, bench_model
+from hil.benchmark.benchmark import BenchResult, bench_model
+from hil.benchmark.models import load_model, random_samples
 from hil.board import load_board, without_limits
-from hil.measure import Bench
-from hil.models import load_model, random_samples
-from hil.targets import open_target
+from hil.measure.measure import Bench
+from hil.target.open import open_target
 
 MODELS = ("kws_ref_model", "pretrainedResnet_quant", "ad01_int8", "vww_96_int8")
 

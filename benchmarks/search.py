@@ -22,16 +22,16 @@ from typing import Annotated
 
 import typer
 
-from compress.cache_folder import cache_folder
-from hil import words
+from compress.cache import cache_folder
+from hil import formatting
 from hil.board import load_board
-from hil.engine import ENGINE_NAMES
-from hil.evolve import Settings, evolve
-from hil.goal import Goal
-from hil.progress import Line
-from hil.provenance import provenance
-from hil.store import FILE_NAME, Store
-from hil.time_profile import TimeProfile, profile_of, rows
+from hil.loop.evolve import Settings, evolve
+from hil.loop.progress import Line
+from hil.measure.provenance import provenance
+from hil.objective.goal import Goal
+from hil.report.time_profile import TimeProfile, profile_of, rows
+from hil.search.engine import ENGINE_NAMES
+from hil.store.store import FILE_NAME, Store
 from hil.types import Trial
 
 MINUTES = 24.0 * 60
@@ -174,11 +174,11 @@ Made by `python benchmarks/search.py compare {" ".join(command)} --kills {kills}
 torch {source.torch}; {source.processor};
 {len(os.sched_getaffinity(0))} cores, two processes, one torch thread each.
 
-Once through: {words.duration(whole.seconds)}, {profile.measured} measured and {profile.screened} \
-screened; {profile.per_hour(profile.measured):.0f} measured and \
+Once through: {formatting.duration(whole.seconds)}, {profile.measured} measured and \
+{profile.screened} screened; {profile.per_hour(profile.measured):.0f} measured and \
 {profile.per_hour(profile.screened):.0f} screened an hour.
-Killed {kills} times: {words.duration(killed.seconds)}, {killed.seconds / whole.seconds:.3f} times \
-as long, {same}.
+Killed {kills} times: {formatting.duration(killed.seconds)}, \
+{killed.seconds / whole.seconds:.3f} times as long, {same}.
 Compressing and emulating ({", ".join(WORK)}) took {work:.1%} of the time, the search itself \
 {1 - work:.1%}.
 

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from compress.genome import Distill, Prune, Quantize, Sparsify, Stage
-from compress.network import Network, train_original
-from compress.stages import apply
+from compress.pipeline.network import Network, train_original
+from compress.pipeline.stages import apply
 from compress.tasks import get_task
-from hil.progress import Line, training_progress
+from hil.loop.progress import Line, training_progress
 
 PLAIN = "fine-tuning"
 

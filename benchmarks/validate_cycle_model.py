@@ -29,15 +29,15 @@ from silicon import (
 )
 
 from compress.types import Graph, Samples
+from hil.benchmark.models import load_model, random_samples
 from hil.board import load_board, without_limits
-from hil.build import build
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
 from hil.cycle_model import STATED_ERRORS, FlashTiming
-from hil.measure import Bench, measure
-from hil.models import load_model, random_samples
-from hil.plan import make_plan
-from hil.render import render
-from hil.target import Target
-from hil.target_qemu import QemuTarget
+from hil.measure.measure import Bench, measure
+from hil.target.target import Target
+from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image, Plan
 
 HERE = Path(__file__).resolve().parent

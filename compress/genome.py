@@ -27,13 +27,13 @@ Features = Literal["none", "hints", "attention"]
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Structured pruning: remove whole blocks and the weakest channels (`compress.prune`).
+    """Structured pruning: remove whole blocks and the weakest channels (`compress.pruning.prune`).
 
     `keep` are ratios of channels (0 < keep <= 1, rounded to a multiple of 4 channels): one per
     dependency group in scope "group", a single one in scope "uniform" (the same for every group)
     and "global" (of all channels together, ranked across the groups). `drop` are indices of
-    removable blocks (`compress.blocks`) that go first. The channels go in `rounds` steps, each
-    followed by an equal share of `epochs` of fine-tuning; `reestimate` measures the batch-norm
+    removable blocks (`compress.pruning.blocks`) that go first. The channels go in `rounds` steps,
+    each followed by an equal share of `epochs` of fine-tuning; `reestimate` measures the batch-norm
     statistics anew after each step.
     """
 
@@ -49,7 +49,7 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class Sparsify:
-    """Unstructured pruning: the smallest weights become zero and stay zero (`compress.sparsify`).
+    """Unstructured pruning (`compress.pruning.sparsify`): the smallest weights stay zero.
 
     In pattern "element" `share` (0 <= share < 1) of the weights of each layer, or of all layers
     together in scope "global"; in pattern "n:m" all but the n largest of every m consecutive
@@ -67,7 +67,7 @@ class Sparsify:
 
 @dataclass(frozen=True, slots=True)
 class Quantize:
-    """The integer scheme that the network will be lowered with (`compress.scheme`, `lower`).
+    """The integer scheme that the network is lowered with (`compress.quantization.scheme`).
 
     `weight_bits` (8, 4, 2) and `activation_bits` (8, 16): one for all layers, or one per weighted
     layer of the original network in the order of execution. Weights are symmetric, with a scale
@@ -97,7 +97,7 @@ class Quantize:
 
 @dataclass(frozen=True, slots=True)
 class Distill:
-    """Knowledge distillation (Hinton et al., arXiv:1503.02531) into a student (`compress.distill`).
+    """Knowledge distillation into a student (`compress.distillation`; arXiv:1503.02531).
 
     Loss = (1 - weight) * cross entropy + weight * temperature**2 * KL(teacher || student), plus
     `feature_weight` times the distance of inner features: "hints" (FitNets, arXiv:1412.6550) or

@@ -1,10 +1,10 @@
 """The closed union of integer operators: what a `Graph` may hold.
 
 Semantics are those of the TensorFlow Lite int8 quantization specification
-(https://ai.google.dev/edge/litert/models/quantization_spec); layouts are NHWC with batch 1.
-Tensors are referred to by their index in `Graph.tensors`. `compress.reference` executes each
-operator, `hil.kernels` maps it to C: both `match` on `Op` and end in `assert_never`, so a new
-operator is a type error until every place knows it.
+(https://ai.google.dev/edge/litert/models/quantization_spec); layouts are NHWC with batch 1. Tensors
+are referred to by their index in `Graph.tensors`. `compress.integer.reference` executes each
+operator, `hil.codegen.kernels` maps it to C: both `match` on `Op` and end in `assert_never`, so a
+new operator is a type error until every place knows it.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from enum import Enum
 
 
 class Activation(Enum):
-    """Fused activation: a clamp of the quantized output (see `compress.fixedpoint.clamp_range`)."""
+    """Fused activation, a clamp of the quantized output (`fixedpoint.clamp_range`)."""
 
     NONE = "none"
     RELU = "relu"

@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from compress.errors import UserError
+from hil.files import BOARDS
 from hil.types import Board, CounterKind, PowerFigure, Region
 
-FOLDER = Path(__file__).resolve().parent.parent / "boards"
 BACKENDS = ("qemu", "pyocd")
 CORES = (
     "cortex-m0",
@@ -79,14 +79,14 @@ _OPTIONAL = (*_DEFAULTS, "staging", "energy")
 
 def board_names() -> tuple[str, ...]:
     """Names of the boards there are, in alphabetical order."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    return tuple(sorted(path.stem for path in BOARDS.glob("*.toml")))
 
 
 def load_board(name: str) -> Board:
     """The board called `name`. Raises UserError for an unknown name or a bad board file."""
     if name not in board_names():
         raise UserError(f"board {name!r}: allowed are {', '.join(board_names())}")
-    return read_board(FOLDER / f"{name}.toml")
+    return read_board(BOARDS / f"{name}.toml")
 
 
 def read_board(path: Path) -> Board:

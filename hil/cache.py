@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from compress.cache_folder import cache_folder
+from compress.cache import cache_folder
 from compress.errors import UserError
 
 

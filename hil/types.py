@@ -49,7 +49,7 @@ class PowerFigure:
     supply_v: float
     clock_hz: int
     source: str
-    error: float = 0.20  # a published one (hil/energy.py)
+    error: float = 0.20  # a published one (hil/energy/energy.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class Estimate:
     """What analysis says of an integer graph before anything is built or run.
 
     `weight_bytes` are those of weights, biases and scales as they are stored, `arena_bytes` the
-    plan's, `bops` bit operations (`compress.cost`).
+    plan's, `bops` bit operations (`compress.integer.cost`).
     """
 
     macs: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hil.link import Port
+from hil.target.link import Port
 
 Frames = Callable[[bytes], bytes]
 

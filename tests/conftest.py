@@ -9,9 +9,9 @@ import pytest
 from programs import PLUS_TWO, program
 
 from hil.board import load_board
-from hil.build import build
-from hil.target import Target
-from hil.targets import open_target
+from hil.codegen.build import build
+from hil.target.open import open_target
+from hil.target.target import Target
 from hil.types import Board, Image
 
 WATCHDOG_S = 120

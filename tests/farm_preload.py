@@ -16,10 +16,10 @@ from typing import Any
 
 from distributed import Worker
 
-from hil import farm_worker
-from hil.candidate import Context, Outcome, Prepared, measure_prepared
-from hil.journal import Journal
-from hil.measure import Bench
+from hil.farm import worker as farm_worker
+from hil.farm.journal import Journal
+from hil.measure.measure import Bench
+from hil.trial.candidate import Context, Outcome, Prepared, measure_prepared
 
 
 def dask_setup(worker: Worker) -> None:

@@ -18,8 +18,8 @@ import distributed
 import farm_preload
 
 CODE = (
-    "import sys, typer; from hil import cli_farm; from hil.cli import errors_as_lines\n"
-    "app = typer.Typer(); cli_farm.register(app)\n"
+    "import sys, typer; from hil.cli import farm; from hil.cli.main import errors_as_lines\n"
+    "app = typer.Typer(); farm.register(app)\n"
     "with errors_as_lines(): app()"
 )
 LIMIT_S = 120.0

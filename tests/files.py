@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from compress.tflite import export_tflite
-from compress.tflite_file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
-from compress.tflite_read import read
-from compress.tflite_write import write
+from compress.tflite.exporter import export_tflite
+from compress.tflite.read import read
+from compress.tflite.records import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite.write import write
 from compress.types import Graph, Tensor
 
 

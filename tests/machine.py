@@ -1,4 +1,4 @@
-"""A QEMU of our own for tests of the firmware: no pyOCD, no hil.wire, nothing shared with hil.
+"""A QEMU of our own for tests of the firmware: no pyOCD, no `wire`, nothing shared with hil.
 
 QEMU loads the ELF itself; frames are made with PyPI's cobs and zlib; memory goes through QMP.
 """

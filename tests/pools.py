@@ -10,10 +10,10 @@ from typing import Self
 from trials import measured
 
 from compress.genome import Genome
-from hil.candidate import Outcome
-from hil.engine import Proposal
 from hil.errors import NoReply
-from hil.store import Final
+from hil.search.engine import Proposal
+from hil.store.store import Final
+from hil.trial.candidate import Outcome
 
 
 class Answering:

@@ -6,11 +6,12 @@ import hashlib
 from pathlib import Path
 
 import jinja2
+from checkout import ROOT
 
-from hil.target import Layout, Target
+from hil.target.target import Layout, Target
 from hil.types import Board, Image, Program, RunReply, Sizes
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "firmware" / "templates"
+TEMPLATES = ROOT / "firmware" / "templates"
 # Four int8 inputs at the arena's start; plus 1 in its middle ("layer 0"), plus 1 again at its end.
 PLUS_TWO = """\
     for (int i = 0; i < 4; i++)

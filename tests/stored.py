@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from compress.types import DType, Graph
-from hil.weights import Weighted
+from hil.codegen.weight_storage import Weighted
 
 
 def with_weights(graph: Graph, bits: int, zeros: float, dtype: DType = "int8") -> Graph:

@@ -9,11 +9,11 @@ import numpy as np
 from trials import BASELINE, measured
 
 from compress.genome import Distill, Genome, Prune, Quantize, Stage
-from hil.arm_names import FIXED, Kind
 from hil.board import load_board
-from hil.store import Final
-from hil.study_floors import chosen_numbers
-from hil.study_result import ArmTrace, StudyResult
+from hil.store.store import Final
+from hil.study.arm_names import FIXED, Kind
+from hil.study.choices import chosen_numbers
+from hil.study.result import ArmTrace, StudyResult
 from hil.types import Sizes, Trial
 
 BOARD = load_board("m4")

@@ -12,9 +12,9 @@ from rich.console import Console
 from trials import BASELINE, infeasible, measured, pruned
 
 from compress.genome import Distill, Genome, Prune, Quantize
-from hil.goal import Goal
-from hil.report import Summary, summarize
-from hil.store import Final, RunIdentity, Store
+from hil.objective.goal import Goal
+from hil.report.report import Summary, summarize
+from hil.store.store import Final, RunIdentity, Store
 from hil.types import Trial
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -7,7 +7,7 @@ import torch
 from networks import Mobile, Perceptron, Resnet, Skip, probe
 from torch import nn
 
-from compress.network import Original
+from compress.pipeline.network import Original
 from compress.types import Dataset, Recipe, Task
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int]] = {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.cache_folder import cache_folder
+from compress.cache import cache_folder
 from compress.errors import UserError
 from compress.types import Array
 

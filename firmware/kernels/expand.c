@@ -3,7 +3,7 @@
 /* Otherwise GCC sees what the loop over a block is and calls memset. */
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 
-/* hil/weights.py: a block is the weights of a word of the bitmap. */
+/* hil/codegen/weight_storage.py: a block is the weights of a word of the bitmap. */
 enum { BLOCK = 32, GAP = 48 };
 
 typedef uint32_t word __attribute__((may_alias));

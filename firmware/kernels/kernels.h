@@ -83,7 +83,7 @@ typedef struct {
     int32_t diff_min;
 } softmax_s8_parameters;
 
-/* `count` weights of 4 or 2 bits, or of 8, 4 or 2 bits where they are not zero, as hil/weights.py
+/* `count` weights of 4 or 2 bits, or of 8, 4 or 2 bits where they are not zero, as hil/codegen/weight_storage.py
  * stores them and says how much room they take; `weights` is aligned to words. Both return the end
  * of what they have read. */
 const uint32_t *

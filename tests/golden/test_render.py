@@ -20,8 +20,8 @@ from graph_examples import every_op, mixed
 from compress.ops import Conv2D, FullyConnected
 from compress.types import Graph
 from hil.board import load_board
-from hil.plan import make_plan
-from hil.render import render
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
 from hil.types import Program
 
 FOLDER = Path(__file__).resolve().parent

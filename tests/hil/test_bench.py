@@ -16,17 +16,17 @@ from typer.testing import CliRunner
 
 from compress.errors import OverBudget, UserError
 from compress.ops import constants_of
-from compress.tflite import export_tflite
-from hil.bench import BenchResult, bench_model
-from hil.bench_json import bench_to_json, regressions
-from hil.benches import Location
+from compress.tflite.exporter import export_tflite
+from hil.benchmark.benchmark import BenchResult, bench_model
+from hil.benchmark.benchmark_json import bench_to_json, regressions
+from hil.benchmark.models import BenchModel, load_model, random_samples
 from hil.board import load_board
-from hil.cli import app
-from hil.cli_bench import power_trace_of, print_result
-from hil.measure import Bench
-from hil.models import BenchModel, load_model, random_samples
-from hil.store import RunIdentity, Store
-from hil.targets import open_target
+from hil.cli.bench import power_trace_of, print_result
+from hil.cli.main import app
+from hil.measure.measure import Bench
+from hil.store.store import RunIdentity, Store
+from hil.target.bench_file import Location
+from hil.target.open import open_target
 from hil.types import Board
 
 
@@ -195,14 +195,14 @@ def test_an_analyzer_that_wrote_nothing_tells_of_another_network(
     path.write_bytes(model.tflite)
     rows = [f"{t},{int(2 <= t % 10 < 4)}" for t in range(30)]  # 1 W for 2 ms
     trace.write_text("\n".join(["Timestamp(ms),Power(W)", *rows]))
-    monkeypatch.setattr("hil.cli_bench.power_trace_of", lambda board: trace)
+    monkeypatch.setattr("hil.cli.bench.power_trace_of", lambda board: trace)
 
     def measure(*arguments: Any) -> BenchResult:
         if running:
             trace.write_text(trace.read_text() + "\n30,0")
         return bench_model(*arguments)
 
-    monkeypatch.setattr("hil.bench.bench_model", measure)
+    monkeypatch.setattr("hil.benchmark.benchmark.bench_model", measure)
     options = ("--samples", "1", "--threshold-mw", "500", "--json")
     done = _invoke(str(path), "--board", board.name, *options)
     if running:
@@ -214,7 +214,7 @@ def test_an_analyzer_that_wrote_nothing_tells_of_another_network(
 
 def test_a_bench_may_name_its_analyzers_file(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Location("nucleo-u575zi-q", "066B", "/dev/ttyACM0", Path("traces/u575.csv"))
-    monkeypatch.setattr("hil.benches.find_benches", lambda board: (here,))
+    monkeypatch.setattr("hil.target.bench_file.find_benches", lambda board: (here,))
     assert power_trace_of(load_board("nucleo-u575zi-q")) == Path("traces/u575.csv")
     assert power_trace_of(load_board("m4")) is None
 
@@ -234,7 +234,9 @@ def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -
 def test_a_file_that_is_missing_is_told_before_a_network_is_trained(
     board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
-    monkeypatch.setattr("hil.models.load_model", lambda *arguments: pytest.fail("too late"))
+    monkeypatch.setattr(
+        "hil.benchmark.models.load_model", lambda *arguments: pytest.fail("too late")
+    )
     missing = tmp_path / "missing"
     done = _invoke("digits", "--board", board.name, option, str(missing))
     assert isinstance(done.exception, UserError)

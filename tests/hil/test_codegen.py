@@ -16,17 +16,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from machine import RUN, RUN_REPLY, Machine
 from programs import program
 
-from compress import reference
-from compress.accumulate import accumulators
+from compress.integer import reference
+from compress.integer.accumulate import accumulators
 from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Padding
 from compress.types import Graph, Int8Array
 from hil.board import load_board, without_limits
-from hil.build import build
-from hil.kernels import choose
-from hil.plan import make_plan
-from hil.render import render
-from hil.target import Layout, Target
-from hil.targets import open_target
+from hil.codegen.build import build
+from hil.codegen.kernels import choose
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.target.open import open_target
+from hil.target.target import Layout, Target
 from hil.types import Board, Image
 
 BOARDS = ("m3", "m4", "m7")

@@ -15,16 +15,16 @@ import pytest
 from bad_line import BadLine
 from programs import run_once
 
-from hil import wire
-from hil.build import build
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
 from hil.errors import NoReply, ProbeLost
-from hil.link import Port
-from hil.measure import Bench
-from hil.plan import make_plan
-from hil.render import render
-from hil.serial_port import open_port
-from hil.smoke import smoke_graph, smoke_samples
-from hil.target_qemu import QemuTarget
+from hil.measure.measure import Bench
+from hil.measure.smoke import smoke_graph, smoke_samples
+from hil.target import wire
+from hil.target.link import Port
+from hil.target.serial_port import open_port
+from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image
 
 pytestmark = pytest.mark.usefixtures("emulated", "watchdog")
@@ -81,13 +81,15 @@ def test_a_bench_gives_up_after_three_emulators_with_the_last_transcript(
 ) -> None:
     plan = make_plan(smoke_graph(), board)
     image = build(render(plan, board), board, tmp_path)
-    monkeypatch.setattr("hil.measure._START_S", 0.3)
+    monkeypatch.setattr("hil.measure.measure._START_S", 0.3)
     opened = []
 
     def open_mute(board: Board) -> QemuTarget:
         """An emulator on a line that swallows every RUN."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("hil.target_pyocd.open_port", lambda url: swallow_runs(open_port(url)))
+            patch.setattr(
+                "hil.target.target_pyocd.open_port", lambda url: swallow_runs(open_port(url))
+            )
             opened.append(QemuTarget(board))
         return opened[-1]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from compress.cache_folder import cache_folder
+from compress.cache import cache_folder
 
-CODE = "import sys; from hil.cli import main; sys.argv[0] = 'hil'; main()"
+CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
 LIMIT_S = 240
 
 

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from programs import program
 from stored import with_weights
 
-from compress import reference
-from compress.check import check_graph
 from compress.errors import UnsupportedLayer
+from compress.integer import reference
+from compress.integer.check import check_graph
 from compress.types import Array, Graph
-from hil import weights
 from hil.board import without_limits
-from hil.build import build
-from hil.plan import make_plan
-from hil.render import render
-from hil.target import Layout, Target
+from hil.codegen import weight_storage
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.codegen.weight_storage import Form, Stored, Weighted, encoded, stored_weights
+from hil.target.target import Layout, Target
 from hil.types import Program
-from hil.weights import Form, Stored, Weighted, encoded, stored_weights
 
 TIMEOUT_S = 30.0
 FORMS = (Form(4), Form(2), Form(8, sparse=True), Form(4, sparse=True), Form(2, sparse=True))
@@ -115,7 +115,7 @@ def test_random_graph_with_stored_weights_is_bit_equal(
     except UnsupportedLayer:
         reject()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "SLICE_BYTES", 40)
+        patch.setattr(weight_storage, "SLICE_BYTES", 40)
         assert_bit_equal(target, graph, folder)
 
 

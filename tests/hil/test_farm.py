@@ -13,21 +13,21 @@ from types import SimpleNamespace
 import pytest
 from farms import LIMIT_S, Farm, farm_of_one_worker, kill
 
-from compress.cache_folder import cache_folder
+from compress.cache import cache_folder
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
-from hil.artifacts import kept
-from hil.batch import run_batch
 from hil.board import board_sha256, load_board
-from hil.engine import Proposal
 from hil.errors import BenchError
-from hil.farm import FarmPool
-from hil.goal import Goal
-from hil.pool import LocalPool
-from hil.progress import SearchProgress
-from hil.start import Start
-from hil.stop import StopRule
-from hil.store import RunIdentity, Store
+from hil.farm.pool import FarmPool
+from hil.loop.batch import run_batch
+from hil.loop.progress import SearchProgress
+from hil.loop.stop import StopRule
+from hil.objective.goal import Goal
+from hil.search.engine import Proposal
+from hil.store.run_folder import kept
+from hil.store.store import RunIdentity, Store
+from hil.trial.pool import LocalPool
+from hil.trial.start import Start
 from hil.types import Trial
 
 BOARD = "m3"
@@ -155,7 +155,7 @@ def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> Non
 
 def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start) -> None:
     """It may join at any time, and ends no search."""
-    other = "from hil import farm_nodes; farm_nodes.code_id = lambda: 'hil-compress 0.0.1'\n"
+    other = "from hil.farm import nodes; nodes.code_id = lambda: 'hil-compress 0.0.1'\n"
     farm.work("--board", BOARD, first=other)
     with pytest.raises(UserError, match=r"no worker has a board.*have hil-compress 0\.0\.1, here"):
         FarmPool(farm.address, start)
@@ -166,7 +166,7 @@ def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start) -> None
 
 def test_a_scheduler_that_hangs(farm: Farm, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is nobody who trains or measures: a search waits for it, and not for ever."""
-    monkeypatch.setattr("hil.farm._CONNECT_S", 1.0)
+    monkeypatch.setattr("hil.farm.pool._CONNECT_S", 1.0)
     farm.work("--board", BOARD)
     try:
         with FarmPool(farm.address, start, patience_s=2.0) as pool:
@@ -182,7 +182,7 @@ def test_a_scheduler_that_hangs(farm: Farm, start: Start, monkeypatch: pytest.Mo
 
 def test_the_scheduler_goes_away(farm: Farm, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Last: the search stops with what it has, workers end by themselves, nothing hangs."""
-    monkeypatch.setattr("hil.farm._CONNECT_S", 2.0)
+    monkeypatch.setattr("hil.farm.pool._CONNECT_S", 2.0)
     bench = farm.work("--board", BOARD)
     with FarmPool(farm.address, start) as pool:
         kill(farm.processes[0])

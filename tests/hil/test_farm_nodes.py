@@ -14,9 +14,9 @@ import psutil
 import pytest
 from farms import LIMIT_S, Farm, deaths_by_job, farm_of_one_worker
 
-from hil.code_id import code_id
-from hil.farm import connect
-from hil.farm_nodes import TRAIN, resource
+from hil.farm.nodes import TRAIN, resource
+from hil.farm.pool import connect
+from hil.farm.source_fingerprint import code_id
 
 TRAINERS = 4  # one more than the deaths that a job is forgiven
 

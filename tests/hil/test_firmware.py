@@ -16,8 +16,8 @@ from machine import ERROR, FAULT, HELLO, HELLO_REPLY, RUN, RUN_REPLY, Frame, Mac
 from programs import program
 
 from hil.board import load_board
-from hil.build import build
-from hil.emulator import counting_arguments
+from hil.codegen.build import build
+from hil.emulator.plugin import counting_arguments
 from hil.types import Board, Image
 
 BOARDS = ("m0", "m3", "m4", "m7", "m33", "m55", "stm32f405")

@@ -15,10 +15,10 @@ from elftools.elf.elffile import ELFFile
 from programs import PLUS_TWO, program, run_once
 
 from hil.board import load_board
-from hil.build import build
+from hil.codegen.build import build
 from hil.errors import FirmwareFault, FlashFailed, NoReply
-from hil.target import Layout
-from hil.target_qemu import QemuTarget
+from hil.target.target import Layout
+from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image
 
 pytestmark = pytest.mark.usefixtures("emulated", "watchdog")
@@ -54,7 +54,7 @@ def patched(image: Image, folder: Path, name: str, code: bytes) -> Image:
 def test_a_firmware_that_never_answers_ends_the_load(
     qemu: QemuTarget, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.target_pyocd.HELLO_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("hil.target.target_pyocd.HELLO_TIMEOUT_S", 0.5)
     mute = patched(image, tmp_path, "main", struct.pack("<H", 0xE7FE))  # b .
     with pytest.raises(NoReply, match=r"no reply to HELLO within 0\.5 s") as caught:
         qemu.load(mute)

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from graph_builder import GraphBuilder, random_inputs
 
-from compress import reference
+from compress.integer import reference
 from compress.ops import Padding
 from compress.types import Graph
 from hil.board import load_board
-from hil.build import build
-from hil.plan import make_plan
-from hil.render import render
-from hil.target import Layout, Target
-from hil.targets import open_target
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.target.open import open_target
+from hil.target.target import Layout, Target
 
 TIMEOUT_S = 30.0
 SAMPLES = 4

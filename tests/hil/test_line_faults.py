@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import pytest
 from bad_line import BadLine, Frames, untouched
 
-from hil import wire
 from hil.errors import NoReply
-from hil.serial_port import open_port
-from hil.target import Layout
-from hil.target_qemu import QemuTarget
+from hil.target import wire
+from hil.target.serial_port import open_port
+from hil.target.target import Layout
+from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image, RunReply
 
 pytestmark = pytest.mark.usefixtures("emulated", "watchdog")
@@ -56,9 +56,11 @@ def opened(board: Board) -> Iterator[tuple[QemuTarget, BadLine]]:
         return lines[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hil.target_pyocd.open_port", open_bad)
+        patch.setattr("hil.target.target_pyocd.open_port", open_bad)
         target = QemuTarget(board)
-        patch.setattr("hil.target_qemu._DYING_S", 0.01)  # it never dies here: do not wait for it
+        patch.setattr(
+            "hil.target.target_qemu._DYING_S", 0.01
+        )  # it never dies here: do not wait for it
         yield target, lines[0]
     target.close()
 
@@ -172,7 +174,7 @@ def test_a_host_of_another_version_is_rejected_by_the_firmware(bed: Bed) -> None
 def test_a_line_that_eats_every_hello_ends_the_load(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.target_pyocd.HELLO_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("hil.target.target_pyocd.HELLO_TIMEOUT_S", 1.0)
     bed.line.to_firmware = lambda frame: b""
     with pytest.raises(NoReply, match=r"no reply to HELLO within 1 s") as caught:
         bed.target.load(bed.image)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hil.board import board_names, load_board
-from hil.loop import loop_graph, loop_inferences
-from hil.plan import make_plan
+from hil.codegen.plan import make_plan
+from hil.measure.continuous import loop_graph, loop_inferences
 from hil.types import Board
 
 

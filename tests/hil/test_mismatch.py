@@ -10,16 +10,16 @@ from elftools.elf.elffile import ELFFile
 from graph_examples import residual
 from stored import with_weights
 
-from compress import reference
+from compress.integer import reference
 from compress.ops import Conv2D, FullyConnected
 from compress.types import Graph, Samples
-from hil.build import build
+from hil.benchmark.models import random_samples
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
 from hil.errors import Mismatch
-from hil.measure import check_oracle, measure
-from hil.models import random_samples
-from hil.plan import make_plan
-from hil.render import render
-from hil.target import Target
+from hil.measure.measure import check_oracle, measure
+from hil.target.target import Target
 from hil.types import Board, Image, Plan
 
 
@@ -52,7 +52,7 @@ def telling_weight(graph: Graph, op: Conv2D | FullyConnected) -> int:
 def telling_byte(graph: Graph, op: Conv2D | FullyConnected) -> int:
     """Index of a byte of packed int4 weights whose highest bit decides about the output.
 
-    It is the sign of the second of the two values there: see hil/weights.py.
+    It is the sign of the second of the two values there: see hil/codegen/weight_storage.py.
     """
     weights = graph.tensors[op.weights]
     for index in range(weights.elements // 8 * 4):
@@ -133,8 +133,8 @@ def test_one_flipped_bit_of_packed_weights_is_found_in_its_layer(
 
 
 def test_an_oracle_that_disagrees_stops_the_run(graph: Graph) -> None:
-    from compress import oracle
-    from compress.tflite import export_tflite
+    from compress.tflite import oracle
+    from compress.tflite.exporter import export_tflite
 
     if not oracle.available():
         pytest.skip("tflite-runtime has no wheel for this Python")

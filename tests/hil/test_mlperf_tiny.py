@@ -13,20 +13,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import MLPERF_TINY
 
-from compress import oracle, reference
 from compress.errors import OverBudget
-from compress.tflite_import import import_tflite
+from compress.integer import reference
+from compress.tflite import oracle
+from compress.tflite.importer import import_tflite
 from compress.types import Graph, Int8Array
 from hil.board import load_board
-from hil.build import build
-from hil.plan import make_plan
-from hil.render import render
-from hil.target import Layout, Target
-from hil.targets import open_target
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.target.open import open_target
+from hil.target.target import Layout, Target
 from hil.types import Board, Image
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "mlperf_tiny"
+FOLDER = MLPERF_TINY
 MODELS = ("kws_ref_model", "pretrainedResnet_quant", "vww_96_int8", "ad01_int8")
 BOARDS = ("m3", "m4", "m7", "m33", "m55")
 TIMEOUT_S = 60.0

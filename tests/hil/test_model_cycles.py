@@ -14,9 +14,9 @@ from machine import RUN, Machine
 from programs import program
 
 from hil.board import load_board
-from hil.build import build
+from hil.codegen.build import build
 from hil.cycle_model import FlashTiming
-from hil.emulator import counting_arguments
+from hil.emulator.plugin import counting_arguments
 from hil.types import Image
 
 BOARDS = ("m0", "m3", "m4", "m7", "m33")

@@ -19,13 +19,13 @@ from programs import program
 
 from compress.errors import UserError
 from hil.board import load_board
-from hil.build import build
-from hil.emulator import counting_arguments
+from hil.codegen.build import build
+from hil.emulator.plugin import counting_arguments
+from hil.emulator.process import Emulator
 from hil.errors import FirmwareFault
-from hil.qemu import Emulator
-from hil.target import Layout
-from hil.target_pyocd import PyocdTarget
-from hil.target_qemu import QemuTarget
+from hil.target.target import Layout
+from hil.target.target_pyocd import PyocdTarget
+from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image
 
 MHZ = 1_000_000

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hil.arms import arms
-from hil.store import Store
+from hil.store.store import Store
+from hil.study.arms import arms
 
-CODE = "import sys; from hil.cli import main; sys.argv[0] = 'hil'; main()"
+CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
 MEASUREMENTS = 2
 LIMIT_S = 600
 

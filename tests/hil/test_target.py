@@ -12,9 +12,9 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from programs import program
 
-from hil.build import build
+from hil.codegen.build import build
 from hil.errors import FirmwareFault, FlashFailed, NoReply
-from hil.target import Layout, Target
+from hil.target.target import Layout, Target
 from hil.types import Board, Image
 
 TIMEOUT_S = 20.0

@@ -23,17 +23,17 @@ from serial import rfc2217
 from signals import stop
 
 from compress.errors import UserError
-from hil.bench_state import BenchBusy, Quarantined, failures, release
-from hil.benches import Location
 from hil.board import load_board
-from hil.build import build
-from hil.emulator import counting_arguments
+from hil.codegen.build import build
+from hil.emulator.plugin import counting_arguments
+from hil.emulator.process import Emulator
+from hil.emulator.pyocd_targets import register_board
 from hil.errors import BenchError, NoReply, ProbeLost
-from hil.measure import Bench
-from hil.pyocd_targets import register_board
-from hil.qemu import Emulator
-from hil.target import Layout
-from hil.target_probe import ProbeTarget
+from hil.measure.measure import Bench
+from hil.target.bench_file import Location
+from hil.target.bench_lock import BenchBusy, Quarantined, failures, release
+from hil.target.target import Layout
+from hil.target.target_probe import ProbeTarget
 from hil.types import Board, Image
 
 pytestmark = pytest.mark.usefixtures("watchdog")
@@ -208,7 +208,7 @@ def test_a_remote_probe_works_where_pyocds_own_client_does_not(
     target = ProbeTarget(board, [remote])
     assert works(target, image)
     target.close()
-    monkeypatch.setattr("hil.target_probe.use_mended_client", lambda: None)
+    monkeypatch.setattr("hil.target.target_probe.use_mended_client", lambda: None)
     monkeypatch.setitem(PROBE_CLASSES, "remote", TCPClientProbe)
     target = ProbeTarget(board, [remote])
     with pytest.raises(TypeError, match="bytearray is not JSON serializable"):
@@ -231,7 +231,7 @@ def test_a_remote_server_that_dies_or_hangs_is_a_lost_probe(
     what: signal.Signals,
     words: str,
 ) -> None:
-    monkeypatch.setattr("hil.pyocd_remote.ANSWER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("hil.target.pyocd_remote.ANSWER_TIMEOUT_S", 2.0)
     process, address = server
     target = ProbeTarget(board, [dataclasses.replace(here, probe_id=address)])
     process.send_signal(what)

@@ -22,13 +22,13 @@ from pyocd.core.session import Session
 from signals import stop
 
 from compress.errors import UserError
-from hil.build import build
+from hil.codegen.build import build
+from hil.emulator.probe_qemu import QemuProbe
+from hil.emulator.process import Emulator
+from hil.emulator.pyocd_targets import register_board
 from hil.errors import FirmwareFault, FlashFailed, NoReply, ProbeLost
-from hil.probe_qemu import QemuProbe
-from hil.pyocd_targets import register_board
-from hil.qemu import Emulator
-from hil.target import Layout
-from hil.target_qemu import QemuTarget
+from hil.target.target import Layout
+from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image
 
 pytestmark = pytest.mark.usefixtures("emulated", "watchdog")
@@ -91,7 +91,7 @@ def test_a_machine_with_another_core_is_the_users(
         started.append(Emulator(*arguments))
         return started[-1]
 
-    monkeypatch.setattr("hil.target_qemu.Emulator", start)
+    monkeypatch.setattr("hil.target.target_qemu.Emulator", start)
     other = "cortex-m4" if board.core == "cortex-m3" else "cortex-m3"
     with pytest.raises(UserError, match=f"has {board.core}, board .* has {other}: correct"):
         QemuTarget(dataclasses.replace(board, core=other))
@@ -145,7 +145,7 @@ def test_an_emulator_that_hangs_in_a_run_is_no_reply(qemu: QemuTarget, image: Im
 def test_an_emulator_that_hangs_is_a_lost_probe_and_stays_one(
     board: Board, image: Image, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.probe_qemu.ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("hil.emulator.probe_qemu.ANSWER_TIMEOUT_S", 1.0)
     qemu = QemuTarget(board)
     try:
         qemu.load(image)
@@ -172,7 +172,7 @@ def test_a_parent_killed_with_its_target_open_leaves_no_emulator(board: Board) -
     script = (
         "import sys, time\n"
         "from hil.board import load_board\n"
-        "from hil.target_qemu import QemuTarget\n"
+        "from hil.target.target_qemu import QemuTarget\n"
         "target = QemuTarget(load_board(sys.argv[1]))\n"
         "print(target.emulator.pid, flush=True)\n"
         "time.sleep(1000)\n"

@@ -9,14 +9,15 @@ from graph_strategies import graphs, paddings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compress import oracle, reference
-from compress.bounds import bounds
-from compress.check import check_graph
-from compress.cost import total_macs, weight_bytes
-from compress.eliminate import eliminate
 from compress.errors import HilError
+from compress.integer import reference
+from compress.integer.bounds import bounds
+from compress.integer.check import check_graph
+from compress.integer.cost import total_macs, weight_bytes
+from compress.integer.eliminate import eliminate
 from compress.ops import Activation, Conv2D, DepthwiseConv2D, FullyConnected, Padding
-from compress.tflite import export_tflite
+from compress.tflite import oracle
+from compress.tflite.exporter import export_tflite
 from compress.types import Array, Graph, Int8Array
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.canonical import canonical
 from compress.genome import Genome, Prune, Quantize, Sparsify
-from compress.recipes import baseline, recipes
-from compress.space import KEEP, LAYER_BITS, Space, genes_of, random_genome
-from hil.genome_codec import parameters, suggest
+from compress.space.canonical import canonical
+from compress.space.recipes import baseline, recipes
+from compress.space.space import KEEP, LAYER_BITS, Space, genes_of, random_genome
+from hil.search.genome_codec import parameters, suggest
 
 spaces = st.builds(
     Space,
@@ -59,7 +59,7 @@ def _in_space(genome: Genome, space: Space) -> None:
     assert len(set(kinds)) == len(kinds)
     for stage in genome.stages:
         for gene, choices in genes_of(space, type(stage)).items():
-            # What a pattern n:m leaves is not a choice (compress.canonical).
+            # What a pattern n:m leaves is not a choice (compress.space.canonical).
             of_pattern = isinstance(stage, Sparsify) and stage.pattern != "element"
             assert getattr(stage, gene) in choices or (gene == "share" and of_pattern)
         if isinstance(stage, Prune):

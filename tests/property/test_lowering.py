@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from compress import oracle, reference
-from compress.check import check_graph
 from compress.genome import Quantize
-from compress.lower import lower, quantize_input
-from compress.quantize import FakeQuantized, weighted_layers
-from compress.tflite import export_tflite
+from compress.integer import reference
+from compress.integer.check import check_graph
+from compress.quantization.fake_quantize import FakeQuantized, weighted_layers
+from compress.quantization.lower import lower, quantize_input
+from compress.tflite import oracle
+from compress.tflite.exporter import export_tflite
 from compress.types import Array, Graph
 
 torch.set_num_threads(1)  # two wait for each other where a core is shared

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trials import BASELINE, infeasible, measured
 
-from hil.pareto import best, costs, front, non_dominated, score
+from hil.objective.pareto import best, costs, front, non_dominated, score
 from hil.types import Trial
 
 # few values, so that ties and equal points are common

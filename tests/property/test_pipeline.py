@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import NETWORKS, original
 
-from compress import oracle
-from compress.check import check_graph
-from compress.cost import cost
 from compress.errors import Infeasible
 from compress.genome import Genome, Quantize, Sparsify
-from compress.network import Original, space_of
-from compress.pipeline import compress, preview
-from compress.space import mutate, random_genome
-from compress.tflite import export_tflite
+from compress.integer.check import check_graph
+from compress.integer.cost import cost
+from compress.pipeline.network import Original, space_of
+from compress.pipeline.pipeline import compress, preview
+from compress.space.space import mutate, random_genome
+from compress.tflite import oracle
+from compress.tflite.exporter import export_tflite
 from compress.types import QuantizedModel
 
 

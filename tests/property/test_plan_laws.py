@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored import with_weights
 
-from compress.cost import peak_activation_bytes
+from compress.integer.cost import peak_activation_bytes
 from compress.ops import Add, Lookup, Mul, Requantize, Reshape, Softmax, inputs_of
 from compress.types import Graph
 from hil.board import load_board
-from hil.plan import make_plan, place
+from hil.codegen.plan import make_plan, place
 from hil.types import Buffer, Plan
 
 BOARDS = {name: load_board(name) for name in ("m3", "m4", "m55")}

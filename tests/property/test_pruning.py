@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from networks import Mobile, Perceptron, Resnet, Skip, probe
 from torch import nn
 
-from compress.blocks import block_names, drop_blocks
-from compress.check import check_graph
-from compress.cost import total_macs, weight_bytes
 from compress.errors import Infeasible
 from compress.genome import Criterion, Quantize, Scope
-from compress.groups import find_groups, remove
-from compress.lower import lower
-from compress.prune import kept_channels, prune
-from compress.sparsify import sparsify
+from compress.integer.check import check_graph
+from compress.integer.cost import total_macs, weight_bytes
+from compress.pruning.blocks import block_names, drop_blocks
+from compress.pruning.groups import find_groups, remove
+from compress.pruning.prune import kept_channels, prune
+from compress.pruning.sparsify import sparsify
+from compress.quantization.lower import lower
 from compress.tasks.digits import net
 from compress.types import Graph
 

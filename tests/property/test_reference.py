@@ -18,11 +18,11 @@ from graph_strategies import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compress import oracle, reference
-from compress.accumulate import accumulator_reach, accumulators
-from compress.check import check_graph
 from compress.errors import UnsupportedLayer, UserError
-from compress.fixedpoint import INT8_MAX, INT8_MIN, clamp_range
+from compress.integer import reference
+from compress.integer.accumulate import accumulator_reach, accumulators
+from compress.integer.check import check_graph
+from compress.integer.fixedpoint import INT8_MAX, INT8_MIN, clamp_range
 from compress.ops import (
     Activation,
     AveragePool2D,
@@ -33,9 +33,10 @@ from compress.ops import (
     MaxPool2D,
     Padding,
 )
-from compress.tflite import export_tflite
-from compress.tflite_read import read
-from compress.tflite_write import write
+from compress.tflite import oracle
+from compress.tflite.exporter import export_tflite
+from compress.tflite.read import read
+from compress.tflite.write import write
 from compress.types import Array, Graph, IntArray
 
 needs_oracle = pytest.mark.skipif(

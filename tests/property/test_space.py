@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.canonical import canonical
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
-from compress.recipes import baseline, recipes
-from compress.space import MOST_STAGES, Space, crossover, mutate, random_genome
+from compress.space.canonical import canonical
+from compress.space.recipes import baseline, recipes
+from compress.space.space import MOST_STAGES, Space, crossover, mutate, random_genome
 
 SPACE = Space(groups=3, layers=4, epochs=(1, 2), blocks=2)
 seeds = st.integers(0, 2**32)

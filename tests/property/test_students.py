@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.check import check_graph
+from compress.distillation.student import student
 from compress.errors import Infeasible
 from compress.genome import Distill, Quantize
-from compress.lower import lower
-from compress.student import student
+from compress.integer.check import check_graph
+from compress.quantization.lower import lower
 from compress.tasks import digits
 
 Shape = tuple[int, int, int]

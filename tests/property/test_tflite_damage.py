@@ -13,14 +13,14 @@ from graph_examples import EXAMPLES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compress import reference
-from compress.check import check_graph
 from compress.errors import UnsupportedLayer, UserError
-from compress.tflite import export_tflite
-from compress.tflite_file import TensorType
-from compress.tflite_import import import_tflite
-from compress.tflite_read import read
-from compress.tflite_write import write
+from compress.integer import reference
+from compress.integer.check import check_graph
+from compress.tflite.exporter import export_tflite
+from compress.tflite.importer import import_tflite
+from compress.tflite.read import read
+from compress.tflite.records import TensorType
+from compress.tflite.write import write
 from compress.types import Graph
 
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil import wire
-from hil.link import Link
-from hil.wire import Frame, FrameError, RunRequest
+from hil.target import wire
+from hil.target.link import Link
+from hil.target.wire import Frame, FrameError, RunRequest
 
 frames = st.builds(
     Frame,

@@ -1,16 +1,16 @@
 """The comparison in benchmarks/: fair budgets, and questions about arms that exist."""
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from checkout import ROOT
 from tiny import original
 
-from compress.canonical import canonical
-from compress.pipeline import preview
+from compress.pipeline.pipeline import preview
+from compress.space.canonical import canonical
 
-SOURCE = Path(__file__).resolve().parents[2] / "benchmarks" / "compression_arms.py"
+SOURCE = ROOT / "benchmarks" / "compression_arms.py"
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from trials import measured, pruned
 
 from hil.board import CORES
 from hil.cycle_model import MODELLED_CORES, STATED_ERRORS, stated_error
-from hil.emulator import SOURCES
-from hil.trial_json import measurement_from_json, measurement_to_json
+from hil.emulator.plugin import SOURCES
+from hil.store.trial_json import measurement_from_json, measurement_to_json
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "cycle-model.md"
+DOCUMENT = ROOT / "docs" / "cycle-model.md"
 SECTIONS = {
     "cortex-m4": "Cortex-M4 against silicon",
     "cortex-m7": "Cortex-M7 against a projection",

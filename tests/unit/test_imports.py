@@ -10,31 +10,33 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("compress", "hil")
-MAY_IMPORT_TORCH = {
-    f"compress.{name}" for name in ("capture", "distill", "fuse", "prune", "quantize", "train")
+# From the ground up: a room imports only the rooms of lines above its own. The root comes first.
+ROOMS = {
+    "compress": (
+        ("",),
+        ("frontend", "integer", "space", "tasks", "training"),
+        ("pruning", "quantization", "tflite"),
+        ("distillation",),
+        ("pipeline",),
+    ),
+    "hil": (
+        ("",),
+        ("codegen", "emulator", "energy", "store"),
+        ("objective", "target"),
+        ("measure",),
+        ("benchmark", "search"),
+        ("report", "trial"),
+        ("farm",),
+        ("loop",),
+        ("study",),
+        ("cli",),
+    ),
 }
-MAY_IMPORT_TORCH |= {
-    f"compress.{name}"
-    for name in (
-        "adaround",
-        "bias_correction",
-        "equalize",
-        "execute",
-        "fake_weights",
-        "lsq",
-        "refine",
-    )
-}
-MAY_IMPORT_TORCH |= {
-    f"compress.{name}" for name in ("batch_norm", "blocks", "groups", "importance", "sparsify")
-}
-MAY_IMPORT_TORCH |= {"compress.features", "compress.student"}
-MAY_IMPORT_TORCH |= {"compress.dead_channels"}
-MAY_IMPORT_TORCH |= {f"compress.{name}" for name in ("network", "prefix_cache", "sqnr", "stages")}
-MAY_IMPORT_TORCH |= {f"compress.{name}" for name in ("checkpoint", "checksum_file")}
+MOST_MODULES = 20  # of a room, without its __init__.py
+ROOMS_OF_TORCH = {"frontend", "training", "pruning", "quantization", "distillation", "pipeline"}
 TORCH = {"torch", "torch_pruning"}
 
 
@@ -135,13 +137,55 @@ def test_only_the_training_side_imports_torch() -> None:
         for name, path in modules(ROOT, package).items()
         if TORCH & top_levels(path)
     }
-    assert "compress.train" in importers
-    assert {name for name in importers - MAY_IMPORT_TORCH if ".tasks." not in name} == set()
+    assert "compress.training.train" in importers
+    rooms = {f"compress.{room}" for room in ROOMS_OF_TORCH | {"tasks"}}
+    assert {name for name in importers if name.rpartition(".")[0] not in rooms} == set()
+
+
+def room_of(module: str) -> str:
+    """The folder of a module below its package, "" for a module of the package itself."""
+    return ".".join(module.split(".")[1:-1])
+
+
+def upward(edges: dict[str, set[str]], ranks: dict[str, int]) -> list[str]:
+    """Imports of another room that does not lie below, as "importer -> imported"."""
+    return [
+        f"{importer} -> {imported}"
+        for importer, importeds in sorted(edges.items())
+        for imported in sorted(importeds)
+        if room_of(importer) != room_of(imported)
+        and ranks[room_of(importer)] <= ranks[room_of(imported)]
+    ]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_room_imports_only_the_rooms_below(package: str) -> None:
+    ranks = {room: rank for rank, line in enumerate(ROOMS[package]) for room in line}
+    edges = {
+        name: found - {f"{package}.{room}" for room in ranks}  # `from hil.search import gate`
+        for name, found in graph(ROOT, package).items()
+        if name != package and name not in {f"{package}.{room}" for room in ranks}
+    }
+    assert {room_of(name) for name in edges} == set(ranks)
+    assert upward(edges, ranks) == []
+
+
+def test_an_import_of_a_room_above_would_be_seen() -> None:
+    edges = {"hil.loop.evolve": {"hil.types", "hil.cli.main"}, "hil.types": set[str]()}
+    assert upward(edges, {"": 0, "loop": 1, "cli": 2}) == ["hil.loop.evolve -> hil.cli.main"]
+    assert upward(edges, {"": 0, "loop": 2, "cli": 1}) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_room_has_at_most_20_modules(package: str) -> None:
+    for folder in {path.parent for path in modules(ROOT, package).values()}:
+        names = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+        assert len(names) <= MOST_MODULES, f"{folder.name}: {sorted(names)}"
 
 
 def test_the_command_line_starts_without_what_takes_seconds_to_import() -> None:
     heavy = ("torch", "scipy", "sklearn", "matplotlib", "pyocd", "optuna", "distributed")
-    code = f"import sys, hil.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, hil.cli.main; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

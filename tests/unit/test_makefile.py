@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BASICS = (
     *("make", "sh", "env", "cat", "cksum", "sed", "awk", "ls", "readlink", "rm", "mkdir"),
     *("grep", "mktemp", "tail", "chmod", "touch", "flock"),

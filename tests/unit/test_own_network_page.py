@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import ROOT
 
-from compress.capture import capture, trace
-from compress.data_check import check_data
-from compress.network import check_net
+from compress.frontend.capture import capture, trace
+from compress.pipeline.network import check_net
+from compress.training.data_check import check_data
 from compress.types import Task
 
-PAGE = Path(__file__).parents[2] / "docs" / "own-network.md"
+PAGE = ROOT / "docs" / "own-network.md"
 
 
 def test_the_example_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from checkout import ROOT
 from trials import BASELINE, measured, pruned
 
-from hil.store import Final, RunIdentity, Store
-from hil.summary import summarize
-from hil.time_profile import profile_of
+from hil.report.summary import summarize
+from hil.report.time_profile import profile_of
+from hil.store.store import Final, RunIdentity, Store
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from pyocd.core.memory_map import MemoryMap, MemoryType
 from pyocd.target import TARGET
 
 from hil.board import FOLDER, board_names, load_board
-from hil.build import build
-from hil.plan import make_plan
-from hil.render import render
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
 from hil.types import Board, Image, Region
 
 NUCLEOS = (

@@ -1,0 +1,1 @@
+"""Knowledge distillation: students, and what a teacher teaches them."""

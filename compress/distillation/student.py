@@ -1,0 +1,152 @@
+"""The student of a distillation: a copy of a network, shaped by the genes of `Distill`.
+
+Blocks are dropped first, then channels, so that the strongest of the trained weights stay; then
+kernels change their size, and full convolutions become separable ones that approximate them.
+"""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compress.errors import Infeasible
+from compress.genome import Distill
+from compress.pruning.blocks import block_names, drop_blocks
+from compress.pruning.prune import prune
+
+_KERNELS = (0, 3, 5)
+
+
+def student(module: nn.Module, input_shape: tuple[int, int, int], stage: Distill) -> nn.Module:
+    """A copy of `module` in the shape that the genes say, with the same output shape.
+
+    It inherits what fits: the strongest channels, the centers of kernels, the nearest separable
+    filters. `fresh` weights are drawn from torch's global generator, which the caller seeds. Genes
+    for which the network has no place change nothing.
+
+    Raises Infeasible for a gene out of range, and for a kernel that cannot change its size and
+    keep its output's shape.
+    """
+    made = copy.deepcopy(module).eval()
+    made = _shallower(made, input_shape, stage.depth)
+    if stage.width != 1.0:
+        made = prune(made, input_shape, [stage.width], "l2", "uniform")
+    if stage.kernel not in _KERNELS:
+        raise Infeasible(f"kernel {stage.kernel}: allowed are {', '.join(map(str, _KERNELS))}")
+    if stage.kernel:
+        _resize_kernels(made, stage.kernel)
+    if stage.separable:
+        _separate(made)
+    if stage.fresh:
+        for layer in made.modules():
+            reset = getattr(layer, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    return made
+
+
+def _shallower(module: nn.Module, input_shape: tuple[int, int, int], depth: float) -> nn.Module:
+    """`depth` of the removable blocks stay (half a block counts as one; at least one).
+
+    Those that stay are evenly spaced, the first and the last among them.
+    """
+    if not 0 < depth <= 1:
+        raise Infeasible(f"depth {depth}: allowed is 0 < depth <= 1")
+    if depth == 1:
+        return module
+    names = block_names(module, input_shape)
+    count = max(1, math.floor(depth * len(names) + 0.5))
+    if count >= len(names):
+        return module
+    kept = set(np.linspace(0, len(names) - 1, count).round().astype(int).tolist())
+    dropped = tuple(name for i, name in enumerate(names) if i not in kept)
+    return drop_blocks(module, input_shape, dropped)
+
+
+def _resize_kernels(module: nn.Module, size: int) -> None:
+    """Square kernels larger than 1x1 become `size` x `size`, in place, around the same center.
+
+    A smaller one keeps the center of its weights, a larger one has zeros around them. Padding
+    changes along, so that every output keeps its shape.
+    """
+    for name, conv in module.named_modules():
+        if not isinstance(conv, nn.Conv2d) or conv.kernel_size in ((1, 1), (size, size)):
+            continue
+        height, width = conv.kernel_size
+        if height == width:
+            conv.padding = _padding(name, conv, size)
+            conv.weight = nn.Parameter(_centered(conv.weight.detach(), size))
+            conv.kernel_size = (size, size)
+
+
+def _padding(name: str, conv: nn.Conv2d, size: int) -> str | tuple[int, int]:
+    """The padding that lets a kernel of `size` make the same output."""
+    old = conv.kernel_size[0]
+    change = f"{name}: kernel {old}x{old} to {size}x{size}"
+    if old % 2 == 0:
+        raise Infeasible(f"{change}: only kernels of odd size have a center")
+    if conv.padding_mode != "zeros":
+        raise Infeasible(f"{change}: padding_mode {conv.padding_mode!r}; only zeros")
+    if conv.padding == "same":
+        return "same"
+    padding = (0, 0) if isinstance(conv.padding, str) else conv.padding
+    height, width = (
+        pad + dilation * (size - old) // 2
+        for pad, dilation in zip(padding, conv.dilation, strict=True)
+    )
+    if min(height, width) < 0:
+        raise Infeasible(f"{change}: padding {padding} is too small to keep the output's shape")
+    return height, width
+
+
+def _centered(weight: Tensor, size: int) -> Tensor:
+    """The center of weight (..., k, k), or the weight with zeros around: (..., size, size)."""
+    margin = (size - weight.shape[-1]) // 2  # negative where the kernel shrinks
+    return nn.functional.pad(weight, (margin,) * 4).clone()
+
+
+def _separate(module: nn.Module) -> None:
+    """Full convolutions larger than 1x1, of several channels, become separable ones, in place."""
+    made: dict[nn.Module, nn.Module] = {}
+    for name, conv in list(module.named_modules(remove_duplicate=False)):
+        if not isinstance(conv, nn.Conv2d) or conv.groups > 1 or conv.in_channels == 1:
+            continue
+        if name and math.prod(conv.kernel_size) > 1:
+            made.setdefault(conv, _separable(conv))
+            module.set_submodule(name, made[conv])
+
+
+def _separable(conv: nn.Conv2d) -> nn.Sequential:
+    """The depthwise and pointwise convolution whose composition is nearest to `conv`.
+
+    The composition has weights p[o, c] * d[c, y, x]: for each input channel a matrix of rank one,
+    (Cout, 1) x (1, kh * kw). The nearest in least squares is its first singular pair (Eckart and
+    Young 1936). Bias and whatever follows stay behind the pointwise one.
+    """
+    inputs, outputs, bias = conv.in_channels, conv.out_channels, conv.bias
+    depthwise = nn.Conv2d(
+        inputs,
+        inputs,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        conv.dilation,  # type: ignore[arg-type]
+        groups=inputs,
+        bias=False,
+        padding_mode=conv.padding_mode,
+    )
+    pointwise = nn.Conv2d(inputs, outputs, 1, bias=bias is not None)
+    with torch.no_grad():
+        by_channel = conv.weight.transpose(0, 1).flatten(2)  # (Cin, Cout, kh * kw)
+        left, strength, right = torch.linalg.svd(by_channel, full_matrices=False)
+        share = strength[:, :1].sqrt()  # (Cin, 1): both factors get the same magnitude
+        depthwise.weight.copy_((share * right[:, 0]).reshape(depthwise.weight.shape))
+        pointwise.weight.copy_((share * left[:, :, 0]).t().reshape(pointwise.weight.shape))
+        if bias is not None and pointwise.bias is not None:
+            pointwise.bias.copy_(bias)
+    made = nn.Sequential()
+    made.add_module("depthwise", depthwise)
+    made.add_module("pointwise", pointwise)
+    return made.train(conv.training)

@@ -1,0 +1,1 @@
+"""The integer graph: its exact reference, validity, cost, and dead-channel elimination."""

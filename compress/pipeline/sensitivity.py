@@ -1,0 +1,127 @@
+"""How a network answers to compression, layer by layer: what a search need not find out again.
+
+Three tables, each cell one genome, compressed and judged like any candidate: a single dependency
+group narrowed, without training but with batch-norm statistics measured anew; a single layer's
+weights on fewer bits; and how the kind of pruning changes the quantization error of each layer,
+as the ratio of signal to quantization noise (SQNR) after the same training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from compress.genome import Genome, Prune, Quantize, Sparsify, Stage
+from compress.pipeline.network import Original
+from compress.pipeline.pipeline import compress, run_stages, to_integers
+from compress.pipeline.prefix_cache import PrefixCache
+from compress.quantization.sqnr import layer_sqnr_db
+from compress.table import Table
+from compress.training.train import Tick
+from compress.types import Split
+
+R = TypeVar("R", float, int)
+
+RATIOS = (0.75, 0.5, 0.25)
+BITS = (4, 2)
+_WIDTHS = (8, 4)
+_BITS_NAMES = tuple(f"{width} bit" for width in _WIDTHS)
+_KINDS: tuple[tuple[str, tuple[Stage, ...]], ...] = (
+    ("unpruned", ()),
+    ("half the channels", (Prune((0.5,), scope="uniform", reestimate=True),)),
+    ("50 % zeros", (Sparsify(0.5),)),
+    ("80 % zeros", (Sparsify(0.8),)),
+    ("2:4 zeros", (Sparsify(0.5, "2:4"),)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The tables of one trained network; accuracies are the integer reference's, shares of 1.
+
+    `baseline` is the accuracy of the plain int8 network on the same `samples` of the validation
+    split. `keep` is accuracy by group and keep ratio, `bits` by layer and weight bits, `pruned` by
+    kind of pruning and weight bits; `sqnr_db` has decibels by layer and kind of pruning, a table
+    for each width of weights in `pruned`.
+    """
+
+    task: str
+    seed: int
+    samples: int
+    baseline: float
+    keep: Table
+    bits: Table
+    pruned: Table
+    sqnr_db: tuple[Table, ...]
+
+
+def measure_sensitivity(
+    original: Original, samples: int, epochs: int, cache: PrefixCache | None, tick: Tick
+) -> Sensitivity:
+    """All tables for the original, judged on the first `samples` of the validation split.
+
+    The pruned networks are fine-tuned for `epochs`. `tick` is told the share done, 0..1.
+    """
+    whole = original.data.val
+    val = Split(whole.x[:samples], whole.y[:samples])
+    judged = replace(original, data=replace(original.data, val=val))
+    groups, layers = original.groups, original.layers
+    total = len(groups) * len(RATIOS) + len(layers) * len(BITS) + len(_WIDTHS) * len(_KINDS)
+    done = 0
+
+    def accuracy(*stages: Stage) -> float:
+        nonlocal done
+        done += 1
+        tick(done / total)
+        return compress(Genome(stages), judged, cache).accuracy
+
+    def narrowed(group: int, ratio: float) -> float:
+        keep = tuple(ratio if i == group else 1.0 for i in range(len(groups)))
+        return accuracy(Prune(keep, reestimate=True, epochs=0), Quantize())
+
+    def coarser(layer: int, bits: int) -> float:
+        each = tuple(bits if i == layer else 8 for i in range(len(layers)))
+        return accuracy(Quantize(each, weight_range="mse"))
+
+    baseline = compress(Genome((Quantize(),)), judged).accuracy
+    keep = _grid("accuracy by keep ratio", groups, RATIOS, narrowed)
+    bits = _grid("accuracy by weight bits", layers, BITS, coarser)
+    kinds = tuple(kind for kind, _ in _KINDS)
+    sqnr_db: dict[int, list[dict[str, float]]] = {width: [] for width in _WIDTHS}
+    accuracies = []
+    for _, stages in _KINDS:
+        trained = tuple(replace(stage, epochs=epochs) for stage in stages)
+        row = []
+        for width in _WIDTHS:
+            spec = Quantize((width,), weight_range="mse")
+            row.append(accuracy(*trained, spec))
+            network = run_stages((*trained, spec), judged, cache).network
+            graph = to_integers(network, judged)
+            sqnr_db[width].append(layer_sqnr_db(graph, network.module, judged.calibration))
+        accuracies.append(tuple(row))
+    return Sensitivity(
+        task=original.task.name,
+        seed=original.seed,
+        samples=len(val),
+        baseline=baseline,
+        keep=keep,
+        bits=bits,
+        pruned=Table("accuracy by pruning and weight bits", kinds, _BITS_NAMES, tuple(accuracies)),
+        sqnr_db=tuple(
+            Table(
+                f"SQNR in dB, {width}-bit weights",
+                layers,
+                kinds,
+                tuple(tuple(column.get(layer) for column in columns) for layer in layers),
+            )
+            for width, columns in sqnr_db.items()
+        ),
+    )
+
+
+def _grid(
+    title: str, rows: Sequence[str], columns: Sequence[R], value: Callable[[int, R], float]
+) -> Table:
+    values = tuple(tuple(value(i, column) for column in columns) for i in range(len(rows)))
+    return Table(title, tuple(rows), tuple(map(str, columns)), values)

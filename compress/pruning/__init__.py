@@ -1,0 +1,1 @@
+"""Removing channels, blocks and single weights."""

@@ -1,0 +1,1 @@
+"""Quantization: grids, ranges, quantization-aware training, and lowering to the integer graph."""

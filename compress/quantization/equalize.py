@@ -1,0 +1,155 @@
+"""Cross-layer equalization: even out weight ranges of channels without changing the function.
+
+Channel i of a layer may be divided by s_i if what reads it multiplies by s_i: a ReLU, a pool or a
+reshape in between does not mind (arXiv:1906.04721, section 4.1; arXiv:2106.08295, section 3.2).
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from compress.frontend.capture import capture, trace
+from compress.frontend.fuse import fuse
+from compress.frontend.layers import Layer
+from compress.ops import Activation
+from compress.quantization.grids import SAME_SCALE, WEIGHTED
+from compress.types import Array
+
+# The largest factor: that of a nearly dead channel would let its bias rule the activations' range.
+_LIMIT = 256.0
+_ROUNDS = 40
+_SETTLED = 1e-4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pair:
+    """Two weighted layers, the second reading nothing but the first's channels, scaled freely."""
+
+    first: Layer
+    second: Layer
+    norm: str | None
+
+
+def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
+    """A copy of `module` that computes the same, with channel ranges of weights evened out.
+
+    Of every two weighted layers in a row, s_i = sqrt(range of output channel i / range of what
+    reads it) makes both ranges equal (equation 11 of arXiv:1906.04721); repeated along chains
+    until it settles. Where there is a batch-norm, its scale and shift are divided. Left as they
+    are: layers with ReLU6 or another reader in between, those called twice, and those whose
+    batch-norm has no scale. `input_shape` is (C, H, W). Raises UnsupportedLayer.
+    """
+    equalized = copy.deepcopy(module)
+    traced = trace(equalized, input_shape)
+    pairs = _pairs(traced)
+    for pair, factors in zip(pairs, _factors(pairs), strict=True):
+        _divide(traced, pair, torch.from_numpy(factors.astype(np.float32)))
+    return equalized
+
+
+def _pairs(traced: fx.GraphModule) -> list[_Pair]:
+    captured, _, output = capture(traced)
+    fused = fuse(captured, output)
+    readers: dict[str, list[Layer]] = {output: []}
+    for layer in fused:
+        for value in layer.inputs:
+            readers.setdefault(value, []).append(layer)
+    norms = {layer.inputs[0]: layer.name for layer in captured if layer.kind == "batch_norm"}
+    outputs = {layer.name: layer.output for layer in captured}
+    names = [layer.name for layer in fused]
+    pairs = []
+    for first in fused:
+        second = _reader(first, readers, output) if first.kind in WEIGHTED else None
+        if second is None or names.count(first.name) > 1 or names.count(second.name) > 1:
+            continue
+        norm = norms.get(outputs[first.name])
+        scalable: Any = None if norm is None else traced.get_submodule(norm)
+        if scalable is None or scalable.affine:
+            pairs.append(_Pair(first, second, norm))
+    return pairs
+
+
+def _reader(first: Layer, readers: dict[str, list[Layer]], output: str) -> Layer | None:
+    """The weighted layer that alone reads what `first` makes, past what any scale passes."""
+    layer = first
+    while layer.activation in (Activation.NONE, Activation.RELU) and layer.output != output:
+        found = readers.get(layer.output, [])
+        if len(found) != 1:
+            return None
+        (layer,) = found
+        if layer.kind in WEIGHTED:
+            return layer
+        if layer.kind not in (*SAME_SCALE, "activation"):
+            return None
+    return None
+
+
+def _factors(pairs: list[_Pair]) -> list[Array]:
+    """For each pair the factor of each channel between them."""
+    magnitudes = {}
+    for pair in pairs:
+        channels = _channels(pair.first)
+        magnitudes[pair.second.name] = _magnitudes(pair.second, channels)
+    for pair in pairs:
+        if pair.first.name not in magnitudes:
+            magnitudes[pair.first.name] = _magnitudes(pair.first, None)
+    factors = [np.ones(_channels(pair.first)) for pair in pairs]
+    for _ in range(_ROUNDS):
+        change = 0.0
+        for index, pair in enumerate(pairs):
+            made, read = magnitudes[pair.first.name], magnitudes[pair.second.name]
+            own, later = made.max(axis=1), read.max(axis=0)
+            alive = (own > 0) & (later > 0)
+            wanted = np.sqrt(np.where(alive, own, 1.0) / np.where(alive, later, 1.0))
+            bounded = np.clip(factors[index] * wanted, 1 / _LIMIT, _LIMIT) / factors[index]
+            factors[index] *= bounded
+            made /= bounded[:, np.newaxis]
+            read *= bounded
+            change = max(change, float(np.abs(np.log(bounded)).max()))
+        if change < _SETTLED:
+            break
+    return factors
+
+
+def _channels(layer: Layer) -> int:
+    return layer.shape[-1]
+
+
+def _magnitudes(layer: Layer, inputs: int | None) -> Array:
+    """Largest |weight|, batch-norm folded, by output and input channel: (outputs, inputs)."""
+    if layer.weight is None:
+        raise TypeError(f"{layer.name}: a layer without weights")
+    size = np.abs(layer.weight.astype(np.float64))
+    match layer.kind:
+        case "conv":
+            matrix: Array = size.max(axis=(1, 2))
+        case "depthwise":
+            each = size.max(axis=(0, 1, 2))
+            inputs = inputs or len(each)
+            matrix = np.zeros((len(each), inputs))
+            matrix[np.arange(len(each)), np.arange(len(each)) * inputs // len(each)] = each
+        case _:
+            matrix = size.reshape(len(size), -1, inputs or size.shape[1]).max(axis=1)
+    return matrix
+
+
+def _divide(traced: fx.GraphModule, pair: _Pair, factors: torch.Tensor) -> None:
+    first: Any = traced.get_submodule(pair.norm or pair.first.name)
+    second: Any = traced.get_submodule(pair.second.name)
+    with torch.no_grad():
+        first.weight.div_(factors.reshape(-1, *[1] * (first.weight.dim() - 1)))
+        if first.bias is not None:
+            first.bias.div_(factors)
+        match pair.second.kind:
+            case "conv":
+                second.weight.mul_(factors.reshape(1, -1, 1, 1))
+            case "depthwise":
+                repeats = len(second.weight) // len(factors)
+                second.weight.mul_(factors.repeat_interleave(repeats).reshape(-1, 1, 1, 1))
+            case _:
+                repeats = second.weight.shape[1] // len(factors)
+                second.weight.mul_(factors.repeat_interleave(repeats))

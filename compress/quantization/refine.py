@@ -1,0 +1,73 @@
+"""Better integers than rounding to nearest gives, found on calibration data layer by layer.
+
+The calibration samples pass the network twice at once: as float, and rounded as the integer graph
+will. Each weighted layer is refined in its turn, on inputs that earlier, refined layers made.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor as Values
+
+from compress.frontend.execute import activated, unweighted, weighted_sum
+from compress.frontend.layers import Layer
+from compress.quantization.adaround import adaround
+from compress.quantization.bias_correction import corrected
+from compress.quantization.fake_quantize import on_grid
+from compress.quantization.grids import Grids
+from compress.quantization.weight_grids import Weights
+from compress.types import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Both:
+    """One value, by the float network and by the rounded one."""
+
+    exact: Values
+    rounded: Values
+
+
+def refined(grids: Grids, weights: dict[str, Weights], x: Array, seed: int) -> dict[str, Weights]:
+    """`weights` (by the value their layer makes) by the scheme's `rounding` and `correct_bias`.
+
+    x float32 (N, C, H, W) are calibration samples; the same `seed` gives the same integers.
+    """
+    better = dict(weights)
+    unread = Counter(value for layer in grids.layers for value in layer.inputs)
+    start = torch.from_numpy(x)
+    values = {grids.source: _Both(start, on_grid(grids.of(grids.source))(start))}
+    for turn, layer in enumerate(grids.layers):
+        inputs = [values[value] for value in layer.inputs]
+        if layer.output in weights:
+            better[layer.output], made = _refined(
+                grids, layer, weights[layer.output], inputs[0], seed + turn
+            )
+        else:
+            exact = unweighted(layer, tuple(value.exact for value in inputs))
+            made = _Both(exact, unweighted(layer, tuple(value.rounded for value in inputs)))
+        on_its_grid = on_grid(grids.of(layer.output))
+        values[layer.output] = _Both(made.exact, on_its_grid(made.rounded))
+        unread.subtract(layer.inputs)
+        for value in set(layer.inputs):
+            if not unread[value]:
+                del values[value]
+    return better
+
+
+def _refined(
+    grids: Grids, layer: Layer, weights: Weights, source: _Both, seed: int
+) -> tuple[Weights, _Both]:
+    """The layer's better weights, and its output before that is rounded."""
+    spec, value = grids.scheme.spec, layer.inputs[0]
+    bits, read = grids.bits[layer.output], source.rounded
+    if bits < grids.bits[value]:
+        read = on_grid(grids.of(value, bits))(read)
+    wanted = weighted_sum(layer, source.exact, weights.real, weights.bias)
+    if spec.rounding == "adaround":
+        weights = adaround(layer, weights, read, wanted, seed)
+    if spec.correct_bias:
+        got = weighted_sum(layer, read, weights.rounded, weights.bias)
+        weights = corrected(weights, wanted, got)
+    got = weighted_sum(layer, read, weights.rounded, weights.bias)
+    return weights, _Both(activated(wanted, layer.activation), activated(got, layer.activation))

@@ -1,0 +1,1 @@
+"""The search space: random genomes, variations, one spelling for each, known recipes."""

@@ -1,0 +1,149 @@
+"""Writes records as a .tflite flatbuffer; equal records give equal bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tflite
+
+from compress.tflite.records import (
+    IDENTIFIER,
+    OPERATOR_NAMES_KEY,
+    SCHEMAS,
+    File,
+    FileOperator,
+    FileTensor,
+)
+from compress.types import Array
+
+_ALIGNMENT = 16
+_builders: Any = flatbuffers  # neither package has types
+_tables: Any = tflite
+
+
+def write(file: File) -> bytes:
+    """Serialize; equal records give equal bytes."""
+    b = _builders.Builder(1 << 16)
+    contents: list[Array | None] = [None]  # buffer 0 is empty by definition
+    indices = []
+    for tensor in file.tensors:
+        indices.append(0 if tensor.data is None else len(contents))
+        if tensor.data is not None:
+            contents.append(tensor.data)
+    names = "\n".join(operator.name for operator in file.operators).encode()
+    metadata = {}
+    if names.strip():
+        name = b.CreateString(OPERATOR_NAMES_KEY)
+        entry = _table(b, "Metadata", Name=name, Buffer=len(contents))
+        metadata["Metadata"] = _table_vector(b, [entry])
+        contents.append(np.frombuffer(names, np.uint8))
+    buffers = _table_vector(b, [_write_buffer(b, content) for content in contents])
+    tensors = _table_vector(
+        b, [_write_tensor(b, t, i) for t, i in zip(file.tensors, indices, strict=True)]
+    )
+    codes = list(dict.fromkeys(operator.code for operator in file.operators))
+    operators = _table_vector(
+        b, [_write_operator(b, o, codes.index(o.code)) for o in file.operators]
+    )
+    subgraph = _table(
+        b,
+        "SubGraph",
+        Tensors=tensors,
+        Operators=operators,
+        Inputs=_numbers(b, file.inputs, np.int32),
+        Outputs=_numbers(b, file.outputs, np.int32),
+        Name=b.CreateString(file.name),
+    )
+    written_codes = [
+        _table(
+            b,
+            "OperatorCode",
+            DeprecatedBuiltinCode=min(code, 127),
+            BuiltinCode=code,
+            Version=SCHEMAS[code].version,
+        )
+        for code in codes
+    ]
+    model = _table(
+        b,
+        "Model",
+        Version=3,
+        OperatorCodes=_table_vector(b, written_codes),
+        Subgraphs=_table_vector(b, [subgraph]),
+        Description=b.CreateString("hil-compress"),
+        Buffers=buffers,
+        **metadata,
+    )
+    b.Finish(model, IDENTIFIER)
+    return bytes(b.Output())
+
+
+def _write_buffer(b: Any, content: Array | None) -> int:
+    if content is None:
+        return _table(b, "Buffer")
+    b.StartVector(1, content.size, _ALIGNMENT)
+    b.head -= content.size
+    b.Bytes[b.head : b.head + content.size] = content.tobytes()
+    return _table(b, "Buffer", Data=b.EndVector())
+
+
+def _write_tensor(b: Any, tensor: FileTensor, buffer: int) -> int:
+    quantization = {}
+    if tensor.scales:
+        quantization["Quantization"] = _table(
+            b,
+            "QuantizationParameters",
+            Scale=_numbers(b, tensor.scales, np.float32),
+            ZeroPoint=_numbers(b, tensor.zero_points, np.int64),
+            QuantizedDimension=tensor.axis,
+        )
+    return _table(
+        b,
+        "Tensor",
+        Shape=_numbers(b, tensor.shape, np.int32),
+        Type=tensor.type,
+        Buffer=buffer,
+        Name=b.CreateString(tensor.name),
+        **quantization,
+    )
+
+
+def _write_operator(b: Any, operator: FileOperator, code_index: int) -> int:
+    schema, options = SCHEMAS[operator.code], {}
+    if schema.table:
+        options = {
+            "BuiltinOptionsType": getattr(_tables.BuiltinOptions, schema.table),
+            "BuiltinOptions": _table(b, schema.table, **operator.options),
+        }
+    return _table(
+        b,
+        "Operator",
+        OpcodeIndex=code_index,
+        Inputs=_numbers(b, operator.inputs, np.int32),
+        Outputs=_numbers(b, operator.outputs, np.int32),
+        **options,
+    )
+
+
+def _table(b: Any, table: str, **fields: Any) -> int:
+    """Write a table; its children are already written, as flatbuffers demands."""
+    getattr(_tables, f"{table}Start")(b)
+    for name, value in fields.items():
+        getattr(_tables, f"{table}Add{name}")(b, value)
+    end: int = getattr(_tables, f"{table}End")(b)
+    return end
+
+
+def _table_vector(b: Any, offsets: list[int]) -> int:
+    b.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        b.PrependUOffsetTRelative(offset)
+    end: int = b.EndVector()
+    return end
+
+
+def _numbers(b: Any, values: tuple[float, ...], dtype: Any) -> int:
+    end: int = b.CreateNumpyVector(np.asarray(values, dtype))
+    return end

@@ -1,0 +1,1 @@
+"""Training a network, checkpoints of it, and checks of the data before it."""

@@ -1,0 +1,1 @@
+"""One network measured in full and per layer: `hil bench`."""

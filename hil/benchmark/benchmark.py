@@ -1,0 +1,147 @@
+"""Measure one int8 network on one board: total and per layer, and how true each number is."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from compress.errors import OverBudget
+from compress.integer.cost import total_macs
+from compress.tflite import oracle
+from compress.types import Samples
+from hil.benchmark.models import BenchModel
+from hil.board import without_limits
+from hil.codegen.build import build
+from hil.codegen.kernels import alignment_bytes
+from hil.codegen.plan import lower_bound_bytes, make_plan
+from hil.codegen.render import render
+from hil.energy.calibration import calibrated
+from hil.energy.energy import Energy, energy_of
+from hil.measure.measure import Bench, check_oracle, over_limits
+from hil.measure.profile import measure_layers
+from hil.measure.provenance import provenance
+from hil.objective.costs import cycles_of
+from hil.types import Board, Image, LayerCount, Measurement, Plan, Provenance, Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """One network on one board. `measurement` is of the uninstrumented build, the headline.
+
+    `counts` holds the median count of each repeat; `layers` comes from a second build that reads
+    the counter between layers, and is empty where that does not fit the board. `ram` splits what
+    `measurement.ram` sums. `oracle` says whether tflite-runtime's reference kernels were asked,
+    too. `accuracy` is None without labels, `energy` where no power of the board is known.
+    `whole_macs` are those before dead channels were eliminated, None where they were not; `macs`
+    and all that is measured is after.
+    """
+
+    model: str
+    board: Board
+    measurement: Measurement
+    counts: tuple[int, ...]
+    layers: tuple[LayerCount, ...]
+    macs: int
+    ram: Sizes
+    compared: int
+    oracle: bool
+    accuracy: float | None
+    energy: Energy | None
+    provenance: Provenance
+    whole_macs: int | None = None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Time at the board's clock; None where only instructions were counted."""
+        cycles = cycles_of(self.measurement)
+        return None if cycles is None else 1e3 * cycles / self.board.clock_hz
+
+    @property
+    def spread(self) -> float:
+        """(largest - smallest) / median of the repeats' counts; 0 on an emulator."""
+        return (max(self.counts) - min(self.counts)) / statistics.median(self.counts)
+
+
+def bench_model(
+    model: BenchModel, board: Board, bench: Bench, samples: Samples, repeats: int, labeled: bool
+) -> BenchResult:
+    """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
+
+    The first inference after loading warms caches up; the median of the samples is what counts.
+    Raises OverBudget, saying by how much and where, if the network does not fit; Mismatch if the
+    device, the reference and tflite-runtime do not agree bit for bit, the latter on the whole
+    network's .tflite.
+    """
+    check_oracle(model.tflite, samples)
+    plan = make_plan(model.graph, board)
+    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+        folder = Path(temporary)
+        image = build(render(plan, board), board, folder / "headline")
+        runs = [bench.measure(image, plan, samples) for _ in range(repeats)]
+        for run in runs:
+            excess, _ = over_limits(run, board)
+            if excess:  # the linker knows nothing of the stack
+                raise OverBudget(f"board {board.name}: {excess}, the stack as measured among it")
+        layers = _layer_counts(plan, board, bench, samples, folder / "layers")
+    counts = tuple(run.count for run in runs)
+    middle = sorted(runs, key=lambda run: run.count)[len(runs) // 2]
+    right = np.mean(samples.outputs.argmax(1) == samples.labels)
+    return BenchResult(
+        model=model.name,
+        board=board,
+        measurement=replace(
+            middle,
+            count_min=min(run.count_min for run in runs),
+            count_max=max(run.count_max for run in runs),
+        ),
+        counts=counts,
+        layers=layers,
+        macs=sum(step.macs for step in plan.steps),
+        ram=ram_split(image, plan, middle),
+        compared=len(samples.labels),
+        oracle=oracle.available(),
+        accuracy=float(right) if labeled else None,
+        energy=energy_of(
+            calibrated(board),
+            cycles_of(middle),
+            cycles_error=middle.model_error or 0.0,
+        ),
+        provenance=provenance(board, 0),
+        whole_macs=None if model.whole is None else total_macs(model.whole),
+    )
+
+
+def _layer_counts(
+    plan: Plan, board: Board, bench: Bench, samples: Samples, folder: Path
+) -> tuple[LayerCount, ...]:
+    """None where the build that takes them, which is larger, does not fit the board's memories."""
+    try:
+        profile = build(render(plan, board, profile=True), without_limits(board), folder)
+    except OverBudget:
+        return ()
+    return bench.run(lambda target: measure_layers(target, profile, plan, samples))
+
+
+def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:
+    """RAM by what it is for: activations, input and output, kernel scratch, static data, stack.
+
+    Input and output lie in the arena and share its bytes with activations where lives allow, so
+    `io` is what they add to the other tensors' peak, and `scratch` what scratch adds to both.
+    """
+    graph = plan.graph
+    ends = (plan.tensors[graph.input], plan.tensors[graph.output])
+    inner = [buffer for buffer in set(plan.tensors.values()) if buffer not in ends]
+    activations = lower_bound_bytes(inner, alignment_bytes(image.board)) if inner else 0
+    return Sizes(
+        {
+            "arena": activations,
+            "io": plan.tensors_bytes - activations,
+            "scratch": plan.arena_bytes - plan.tensors_bytes,
+            "static": measurement.ram.parts["static"],
+            "stack": measurement.ram.parts["stack"],
+        }
+    )

@@ -1,0 +1,89 @@
+"""A bench result as JSON, and the comparison of two: keys are only added, never renamed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from compress.errors import UserError
+from hil.benchmark.benchmark import BenchResult
+from hil.types import Sizes
+
+
+def bench_to_json(result: BenchResult) -> dict[str, Any]:
+    """What `hil bench --json` prints. Counts that were not taken are null."""
+    measured = result.measurement
+    silicon = measured.counter in ("dwt", "systick")
+    return {
+        "model": result.model,
+        "board": result.board.name,
+        "core": result.board.core,
+        "clock_hz": result.board.clock_hz,
+        "bit_exact": True,  # a difference is a Mismatch: there is no result then
+        "compared": result.compared,
+        "oracle": result.oracle,
+        "counter": measured.counter,
+        "insn": measured.count if measured.counter == "insn" else None,
+        "model_cycles": measured.model_cycles,
+        "model_error": measured.model_error,
+        "dwt_cycles": measured.count if silicon else None,
+        "count_min": measured.count_min,
+        "count_max": measured.count_max,
+        "repeats": list(result.counts),
+        "spread": result.spread,
+        "latency_ms": result.latency_ms,
+        "energy_uj": None if result.energy is None else result.energy.microjoules,
+        "energy": None if result.energy is None else asdict(result.energy),
+        "macs": result.macs,
+        "eliminated_macs": None if result.whole_macs is None else result.whole_macs - result.macs,
+        "accuracy": result.accuracy,
+        "flash_bytes": _sizes(measured.flash),
+        "ram_bytes": _sizes(result.ram),
+        "layers": [asdict(layer) for layer in result.layers],
+        "provenance": asdict(result.provenance),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One cost in two results; `worse` if it grew by more than the tolerance."""
+
+    name: str
+    old: float
+    new: float
+    worse: bool
+
+    @property
+    def change(self) -> float:
+        """Relative growth; 0 where there was nothing and is nothing."""
+        if self.old == 0:
+            return 0.0 if self.new == 0 else 1.0
+        return self.new / self.old - 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "change": self.change}
+
+
+def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[Change]:
+    """Every cost that both results have, compared; `tolerance` is a share of 1.
+
+    Raises UserError for results of different boards or counters: they do not compare.
+    """
+    for key in ("board", "counter"):
+        if old.get(key) != new.get(key):
+            raise UserError(
+                f"results of different {key}s do not compare: {old.get(key)}, {new.get(key)}"
+            )
+    counted = ("insn", "model_cycles", "dwt_cycles", "energy_uj")
+    pairs = [(name, old.get(name), new.get(name)) for name in counted]
+    sizes = ("flash_bytes", "ram_bytes")
+    pairs += [(part, old[part]["total"], new[part]["total"]) for part in sizes]
+    return [
+        Change(name, was, now, now > was * (1.0 + tolerance))
+        for name, was, now in pairs
+        if was is not None and now is not None
+    ]
+
+
+def _sizes(sizes: Sizes) -> dict[str, int]:
+    return {**sizes.parts, "total": sizes.total}

@@ -1,0 +1,171 @@
+"""What `hil bench` can be pointed at: a .tflite file, a task's network, a trial of a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from compress.cache import PACKAGE
+from compress.errors import HilError, UserError
+from compress.integer import reference
+from compress.integer.eliminate import eliminate
+from compress.tasks import TASK_NAMES, get_task
+from compress.tflite.exporter import export_tflite
+from compress.tflite.importer import import_tflite
+from compress.training.data_check import data_sha256
+from compress.types import Array, Dataset, Graph, Int8Array, Samples
+from hil.cache import cached
+from hil.store.run_folder import kept
+from hil.store.store import Store
+
+_TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BenchModel:
+    """A network to measure: its graph, the .tflite it is, its name, its task if known.
+
+    `whole` is the graph of the .tflite where `graph` is what is left without dead channels.
+    """
+
+    name: str
+    tflite: bytes
+    graph: Graph
+    task: str | None = None
+    whole: Graph | None = None
+
+
+def load_model(text: str, runs: Path) -> BenchModel:
+    """The network `text` names. Raises UserError, saying what is allowed, where there is none.
+
+    FILE.tflite; a task's name (its network, trained and quantized to int8); RUN:NUMBER, a trial of
+    a run in the folder `runs`, or of the run in the folder RUN.
+    """
+    trial = _TRIAL.fullmatch(text)
+    if text in TASK_NAMES:
+        return _model(text, _task_network(text), text)
+    if text.endswith(".tflite"):
+        return _model(Path(text).stem, _read(Path(text)), path=text)
+    if trial:
+        run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
+        return _trial_model(text, run, int(trial["number"]))
+    raise UserError(
+        f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}), "
+        "or RUN:NUMBER for a trial of a run"
+    )
+
+
+def without_dead_channels(model: BenchModel) -> BenchModel:
+    """The same network, which answers the same, without channels that do not matter."""
+    return replace(model, graph=eliminate(model.graph), whole=model.graph)
+
+
+def random_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
+    """Inputs without a data set, half noise and half smooth waves, labeled as the reference says.
+
+    Uniform noise saturates most networks; waves of random frequency and phase do not.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (count, *graph.input_tensor.shape[1:])
+    noise = rng.integers(-128, 128, shape)
+    positions = np.indices(shape[1:]).reshape(len(shape) - 1, -1)
+    frequencies = rng.uniform(0.02, 1.0, (count, len(shape) - 1))
+    phases = rng.uniform(0, 2 * np.pi, (count, 1))
+    waves = 100 * np.sin(frequencies @ positions + phases)
+    smooth = waves.reshape(shape) + rng.normal(0, 8, shape)
+    odd = (np.arange(count) % 2 == 1).reshape(-1, *[1] * (len(shape) - 1))
+    inputs = np.clip(np.round(np.where(odd, noise, smooth)), -128, 127).astype(np.int8)
+    return samples_of(graph, inputs, None)
+
+
+def file_samples(graph: Graph, path: Path, count: int) -> Samples:
+    """The first `count` samples of an .npz: `x` int8 (N, *input shape) and labels `y` (N,).
+
+    Raises UserError for another file, shape or type.
+    """
+    try:
+        with np.load(path) as arrays:
+            x, y = arrays["x"], arrays["y"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"--data {path}: an .npz with arrays x and y: {error}") from error
+    shape = graph.input_tensor.shape[1:]
+    if x.dtype != np.int8 or x.shape[1:] != shape or y.shape != x.shape[:1] or len(x) == 0:
+        raise UserError(
+            f"--data {path}: x is {x.dtype} {x.shape}, y is {y.shape}; "
+            f"needed are x int8 (N, {', '.join(map(str, shape))}) and y (N,)"
+        )
+    return samples_of(graph, x[:count], y[:count].astype(np.int64))
+
+
+def task_samples(graph: Graph, task: str, count: int) -> Samples:
+    """`count` samples of the task's validation split, evenly spaced, with their labels."""
+    from compress.pipeline.pipeline import examine  # torch: only where it is needed
+
+    return examine(graph, get_task(task).load().val, count)[1]
+
+
+def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:
+    """Inputs with the reference's answers; without labels, the answers' argmax is the label."""
+    outputs = reference.run(graph, inputs).reshape(len(inputs), -1)
+    return Samples(inputs, outputs.argmax(1) if labels is None else labels, outputs)
+
+
+def _trial_model(text: str, run: Path, number: int) -> BenchModel:
+    with Store.read(run) as store:
+        task, trials = store.identity.task, {trial.number: trial for trial in store.trials()}
+    if number not in trials:
+        there = f"it has trials 1 to {max(trials)}" if trials else "it has no trials yet"
+        raise UserError(f"no trial {number} in {run}: {there}")
+    path, trial = kept(run, number), trials[number]
+    if not path.is_file():
+        why = {
+            "screened": "it was screened only",
+            "infeasible": f"it was infeasible: {trial.reason}",
+            "measured": f"{path.name} is missing, as in a run that was imported from a table until "
+            "a search goes on there, which makes the networks of the front again (hil evolve)",
+        }[trial.state]
+        raise UserError(f"no network of trial {number} in {run}: {why}")
+    return _model(text, _read(path), task)
+
+
+def _model(name: str, tflite: bytes, task: str | None = None, path: str = "") -> BenchModel:
+    try:
+        return BenchModel(name, tflite, import_tflite(tflite, name), task)
+    except HilError as error:
+        raise type(error)(f"{path or name}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _task_network(name: str) -> bytes:
+    """The int8 baseline of a task, seed 0; trained once and kept in the cache."""
+    from compress.pipeline.network import train_original  # torch: only where it is needed
+    from compress.pipeline.pipeline import compress
+    from compress.space.recipes import baseline
+    from hil.loop.progress import training_progress
+
+    task = get_task(name)
+    data = task.load()
+
+    def make(folder: Path) -> None:
+        with training_progress(f"training {name}") as tick:
+            original = train_original(task, data, 0, folder / "original.pt", tick)
+        graph = compress(baseline(), original).graph
+        (folder / "model.tflite").write_bytes(export_tflite(graph))
+
+    return (cached("networks", f"{name}-{_key(data)}", make) / "model.tflite").read_bytes()
+
+
+def _key(data: Dataset) -> str:
+    """Changes with the data and the sources of `compress`: other ones make another network."""
+    from hil.cache import hash_of
+
+    return hash_of([data_sha256(data)], PACKAGE.rglob("*.py"))

@@ -1,0 +1,291 @@
+"""`hil bench`: measure one network on a board, or compare two such measurements."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from compress.errors import UserError
+from hil import formatting
+from hil.board import board_names, load_board, without_limits
+from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
+from hil.cli.options import JsonFlag, finite
+from hil.types import Board
+
+if TYPE_CHECKING:
+    from hil.benchmark.benchmark import BenchResult
+
+
+class Limits(StrEnum):
+    """Which limits hold a network: those of the part the board stands for, or its memories'."""
+
+    BOARD = "board"
+    NONE = "none"
+
+
+LimitsOption = Annotated[
+    Limits, typer.Option(help="'none' lifts the stand-in limits of an emulated board.")
+]
+
+
+def register(app: typer.Typer, runs: Path) -> None:
+    """Add the command to `app`; trials are looked for in `runs`."""
+
+    @app.command()
+    def bench(
+        model: Annotated[
+            str | None,
+            typer.Argument(help="FILE.tflite, a task, or RUN:NUMBER for a trial of a run."),
+        ] = None,
+        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
+        samples: Annotated[int, typer.Option(min=1, help="Inputs to compare bit for bit.")] = 4,
+        repeat: Annotated[int, typer.Option(min=1, help="Measure so often; show the spread.")] = 1,
+        data: Annotated[
+            Path | None, typer.Option(help="Inputs and labels, .npz: x int8, y; gives accuracy.")
+        ] = None,
+        limits: LimitsOption = Limits.BOARD,
+        eliminate: Annotated[
+            bool, typer.Option("--eliminate", help="Leave out dead channels: the same bits, less.")
+        ] = False,
+        trace: Annotated[
+            Path | None, typer.Option(help="A power analyzer's CSV: its energy, not the model's.")
+        ] = None,
+        supply_v: Supply = None,
+        threshold_mw: Threshold = None,
+        trigger: Trigger = None,
+        inferences: Annotated[
+            int, typer.Option(min=1, help="How many each window of the trace holds.")
+        ] = 1,
+        compare: Annotated[
+            tuple[Path, Path] | None,
+            typer.Option(metavar="OLD NEW", help="Compare two results of --json; exit 1 if worse."),
+        ] = None,
+        tolerance: Annotated[
+            float,
+            typer.Option(min=0.0, callback=finite, help="What --compare lets grow, in percent."),
+        ] = 0.0,
+        as_json: JsonFlag = False,
+    ) -> None:
+        """Measure MODEL on BOARD: total and per layer, flash, RAM, bit-equality."""
+        if compare is not None:
+            show_comparison(*compare, tolerance, as_json)
+            return
+        if model is None:
+            raise UserError("what to measure is missing: hil bench MODEL, or --compare OLD NEW")
+        facts = load_board(board)
+        # What measures takes a second to import: only once the options are known to be good.
+        from hil.benchmark.benchmark import bench_model
+        from hil.benchmark.benchmark_json import bench_to_json
+        from hil.benchmark.models import (
+            file_samples,
+            load_model,
+            random_samples,
+            task_samples,
+            without_dead_channels,
+        )
+        from hil.measure.measure import Bench
+        from hil.target.open import check_reachable, open_target
+
+        facts = facts if limits is Limits.BOARD else without_limits(facts)
+        check_trace_options(supply_v, threshold_mw, trigger)
+        check_reachable(facts)
+        if data is not None and not data.is_file():
+            raise UserError(f"--data {data}: there is no such file")
+        seen = None
+        if trace is not None:
+            seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
+        network = load_model(model, runs)  # of a task: trained now, if it never was
+        if data is not None:
+            chosen = file_samples(network.graph, data, samples)
+        elif network.task is not None:
+            chosen = task_samples(network.graph, network.task, samples)
+        else:
+            chosen = random_samples(network.graph, samples)
+        if eliminate:  # after the samples were answered: by the whole network
+            network = without_dead_channels(network)
+        labeled = data is not None or network.task is not None
+        written = power_trace_of(facts)
+        before = _state(written)
+        with Bench(facts, open_target) as opened:
+            result = bench_model(network, facts, opened, chosen, repeat, labeled)
+        if seen is None and written is not None:
+            check_is_new(written, before)
+            seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)
+        if seen is not None:
+            result = replace(result, energy=seen)
+        if as_json:
+            print(json.dumps(bench_to_json(result)))
+        else:
+            print_result(result, Console())
+
+
+def power_trace_of(board: Board) -> Path | None:
+    """Where the bench's power analyzer wrote what `board` just drew, if bench.toml names a file."""
+    if board.backend != "pyocd":
+        return None
+    from hil.target.bench_file import find_benches
+
+    return find_benches(board)[0].power
+
+
+def check_is_new(trace: Path, before: tuple[int, int] | None) -> None:
+    """Raises UserError for a trace that is still as it was `before`: of another network, then."""
+    if before is not None and _state(trace) == before:
+        raise UserError(
+            f"{trace} was not written while the board computed: is the power analyzer running? "
+            "bench.toml names this file"
+        )
+
+
+def _state(file: Path | None) -> tuple[int, int] | None:
+    """When it was written (ns since 1970), and its bytes; None where there is none."""
+    try:
+        status = None if file is None else file.stat()
+    except OSError:
+        return None
+    return status and (status.st_mtime_ns, status.st_size)
+
+
+def print_result(result: BenchResult, console: Console) -> None:
+    """Headline, layers, where the bytes are, and what the numbers are."""
+    measured = result.measurement
+    counted = formatting.COUNTED[measured.counter]
+    console.print(
+        f"[bold]{result.model}[/] on [bold]{result.board.name}[/] ({result.board.core}): "
+        f"{formatting.short_count(measured.count)} {counted}, {_time(result)}, "
+        f"{formatting.kib(measured.flash.total)} KiB flash, "
+        f"{formatting.kib(measured.ram.total)} KiB RAM",
+        highlight=False,
+    )
+    console.print(_layers(result, counted, wide=console.width >= 110))
+    console.print(_bytes(result))
+    for line in _notes(result):
+        console.print(line, style="dim", markup=False, highlight=False)
+
+
+def _time(result: BenchResult) -> str:
+    if result.latency_ms is None:
+        return "no time known (instructions are not time)"
+    time = f"{result.latency_ms:.3g} ms at {result.board.clock_hz / 1e6:g} MHz"
+    if result.measurement.counter in ("dwt", "systick"):
+        return time
+    error = result.measurement.model_error
+    return f"{time}, modelled, {'of unknown error' if error is None else formatting.within(error)}"
+
+
+def _layers(result: BenchResult, counted: str, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right")
+    table.add_column("layer", no_wrap=True)
+    if wide:
+        table.add_column("kernel", style="dim", no_wrap=True)
+    for name in ("MACs", counted, "per MAC", "cycles", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("")
+    total = sum(layer.count for layer in result.layers)
+    for layer in result.layers:
+        share = layer.count / total if total else 0.0
+        cells = [
+            f"{layer.macs:,}" if layer.macs else "",
+            f"{layer.count:,}",
+            f"{layer.count / layer.macs:.2f}" if layer.macs else "",
+            "" if layer.model_cycles is None else f"{layer.model_cycles:,}",
+            f"{100 * share:.1f} %",
+        ]
+        extra = ([layer.kernel], ["█" * round(24 * share)]) if wide else ([], [])
+        table.add_row(str(layer.index), layer.name, *extra[0], *cells, *extra[1])
+    count, cycles = result.measurement.count, result.measurement.model_cycles
+    whole = [
+        f"{result.macs:,}",
+        f"{count:,}",
+        f"{count / result.macs:.2f}" if result.macs else "",
+        "" if cycles is None else f"{cycles:,}",
+    ]
+    table.add_section()
+    table.add_row("", "whole network", *([""] if wide else []), *whole)
+    return table
+
+
+def _bytes(result: BenchResult) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("flash", "bytes", "RAM", "bytes"):
+        table.add_column(name, justify="right" if name == "bytes" else "left")
+    flash = [*result.measurement.flash.parts.items(), ("total", result.measurement.flash.total)]
+    ram = [*result.ram.parts.items(), ("total", result.ram.total)]
+    for row in range(max(len(flash), len(ram))):
+        cells: list[str] = []
+        for parts in (flash, ram):
+            name, size = parts[row] if row < len(parts) else ("", None)
+            cells += [name, "" if size is None else f"{size:,}"]
+        table.add_row(*cells)
+    return table
+
+
+def _notes(result: BenchResult) -> list[str]:
+    measured, source = result.measurement, result.provenance
+    judges = "the integer reference"
+    judges += " and tflite-runtime's reference kernels" if result.oracle else ""
+    cycles = "" if measured.model_cycles is None else "; cycles are modelled, not measured"
+    lines = [
+        f"bit-equal on {formatting.number_of(result.compared, 'input')} to {judges}",
+        f"whole network: median of {len(result.counts)} x {result.compared} inferences, "
+        f"{measured.count_min:,} to {measured.count_max:,}, in a build without per-layer "
+        f"readings{cycles}",
+        f"{source.compiler}; {source.kernels}; {source.flags}",
+        f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
+        + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
+    ]
+    if not result.layers:
+        lines.append("no counts per layer: the build that takes them does not fit the board")
+    if result.whole_macs is not None:
+        gone, whole = result.whole_macs - result.macs, result.whole_macs
+        lines.insert(0, f"without dead channels: {gone:,} of {whole:,} MACs went, no bit changed")
+    if result.energy is not None:
+        energy = result.energy
+        lines.append(
+            f"energy {energy.microjoules:.4g} µJ per inference ({energy.low:.4g} to "
+            f"{energy.high:.4g}): {energy.source}"
+        )
+    if result.accuracy is not None:
+        lines.insert(
+            1, f"accuracy {formatting.percent(result.accuracy)} on these {result.compared} samples"
+        )
+    return lines
+
+
+def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> None:
+    """Print what changed from `old` to `new`; exit 1 if a cost grew by more than `tolerance` %."""
+    from hil.benchmark.benchmark_json import regressions
+
+    rows = regressions(_load(old), _load(new), tolerance / 100.0)
+    worse = [row for row in rows if row.worse]
+    if as_json:
+        print(json.dumps({"changes": [row.to_json() for row in rows], "worse": len(worse)}))
+    else:
+        table = Table("cost", "old", "new", "change", box=None, pad_edge=False)
+        for row in rows:
+            style = "red" if row.worse else ""
+            table.add_row(
+                row.name, f"{row.old:,}", f"{row.new:,}", f"{100 * row.change:+.2f} %", style=style
+            )
+        Console().print(table)
+    if worse:
+        raise typer.Exit(1)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--compare {path}: a result of hil bench --json: {error}") from error
+    if not isinstance(loaded, dict) or "flash_bytes" not in loaded:
+        raise UserError(f"--compare {path}: not a result of hil bench --json")
+    return loaded

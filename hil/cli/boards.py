@@ -1,0 +1,80 @@
+"""`hil boards`: the boards there are, and what can be told of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from compress.errors import UserError
+from hil.board import board_names, load_board
+from hil.cli.options import JsonFlag
+from hil.objective.costs import cycles_known
+from hil.types import Board
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+
+    @app.command()
+    def boards(
+        as_json: JsonFlag = False,
+    ) -> None:
+        """List the boards: core, clock, memory limits, and whether cycles and power are known."""
+        facts, wrong = _boards()
+        if as_json:
+            print(json.dumps({"boards": [_to_json(board) for board in facts]}))
+        else:
+            Console().print(_table(facts))
+        if wrong:
+            raise UserError("; ".join(wrong))
+
+
+def _boards() -> tuple[list[Board], list[str]]:
+    """The boards, and what is wrong with the files that tell none: one hides no other."""
+    facts: list[Board] = []
+    wrong: list[str] = []
+    for name in board_names():
+        try:
+            facts.append(load_board(name))
+        except UserError as error:
+            wrong.append(str(error))
+    return facts, wrong
+
+
+def _to_json(board: Board) -> dict[str, object]:
+    return {
+        "name": board.name,
+        "title": board.title,
+        "core": board.core,
+        "clock_hz": board.clock_hz,
+        "backend": board.backend,
+        "flash_limit_bytes": board.flash_limit_bytes,
+        "ram_limit_bytes": board.ram_limit_bytes,
+        "counter": board.counter,
+        "cycles": cycles_known(board),
+        "active_mw": board.energy and board.energy.active_mw,
+    }
+
+
+def _table(boards: Sequence[Board]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
+        right = name in ("MHz", "flash KB", "RAM KB", "mW")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    table.add_column("what it is")
+    for board in boards:
+        table.add_row(
+            board.name,
+            board.core.removeprefix("cortex-"),
+            f"{board.clock_hz / 1e6:g}",
+            str(board.flash_limit_bytes // 1024),
+            str(board.ram_limit_bytes // 1024),
+            cycles_known(board),
+            "" if board.energy is None else f"{board.energy.active_mw:g}",
+            board.title,
+        )
+    return table

@@ -1,0 +1,134 @@
+"""`hil sensitivity`: what each layer of a task's network bears, as tables and a heat map."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as Shown
+from rich.text import Text
+
+from compress.errors import UserError
+from compress.table import Table
+from compress.tasks import TASK_NAMES, get_task
+from hil import formatting
+from hil.cli.options import JsonFlag, SeedOption
+from hil.store.run_folder import write_whole
+
+if TYPE_CHECKING:
+    from compress.pipeline.sensitivity import Sensitivity
+
+FILE_NAME = "sensitivity"
+
+
+def register(app: typer.Typer, runs: Path) -> None:
+    """Add the command to `app`; what it finds goes to a folder in `runs`."""
+
+    @app.command()
+    def sensitivity(
+        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+        seed: SeedOption = 0,
+        samples: Annotated[
+            int | None,
+            typer.Option(min=1, help="Of the validation split.", show_default="all"),
+        ] = None,
+        epochs: Annotated[
+            int | None,
+            typer.Option(min=0, help="Fine-tuning after pruning.", show_default="the task's"),
+        ] = None,
+        as_json: JsonFlag = False,
+    ) -> None:
+        """Accuracy of TASK's network by layer against keep ratio and bits; SQNR by pruning kind."""
+        wanted = get_task(task)
+        folder = runs / f"sensitivity-{task}-{seed}"
+        # torch takes seconds to import: only once the options are known to be good.
+        from compress.pipeline.network import train_original
+        from compress.pipeline.pipeline import prefix_cache
+        from compress.pipeline.sensitivity import measure_sensitivity
+        from hil.loop.progress import training_progress
+
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {error.strerror}") from error
+        data = wanted.load()
+        with training_progress(f"training {task}") as tick:
+            original = train_original(wanted, data, seed, folder / "original.pt", tick)
+        with training_progress(f"sensitivity of {task}") as tick:
+            found = measure_sensitivity(
+                original,
+                len(data.val) if samples is None else samples,
+                wanted.fine_tune.epochs if epochs is None else epochs,
+                prefix_cache(original),
+                tick,
+            )
+        write(found, folder)
+        if as_json:
+            print(json.dumps(asdict(found)))
+        else:
+            show(found, folder, Console())
+
+
+def write(found: Sensitivity, folder: Path) -> None:
+    """sensitivity.json and sensitivity.png. Raises UserError if they cannot be written."""
+    from hil.report.heat_map import Panel, heat_map
+    from hil.report.plots import write_png
+
+    path = folder / f"{FILE_NAME}.json"
+    write_whole(path, json.dumps(asdict(found), indent=1).encode())
+    percent = ("{:.1%}", min(found.baseline - 0.2, _lowest(found)), found.baseline)
+    panels = (
+        Panel(found.keep, *percent),
+        Panel(found.bits, *percent),
+        Panel(found.pruned, *percent),
+        *(Panel(table, "{:.0f}", 0.0, 45.0) for table in found.sqnr_db),
+    )
+    write_png(heat_map(panels, _headline(found)), folder / f"{FILE_NAME}.png")
+
+
+def show(found: Sensitivity, folder: Path, console: Console) -> None:
+    """All tables, what the numbers are, and where the picture is."""
+    console.print(Text(_headline(found), style="bold"))
+    for table in (found.keep, found.bits, found.pruned):
+        console.print(_shown(table, lambda value: f"{100 * value:.2f}"))
+    for table in found.sqnr_db:
+        console.print(_shown(table, lambda value: f"{value:.1f}"))
+    console.print(
+        Text(
+            "accuracies in percent, by the integer reference; groups narrowed without training, "
+            "batch-norm statistics measured anew; one layer's weights on fewer bits, the others "
+            "on 8; pruning kinds after the same fine-tuning",
+            style="dim",
+        )
+    )
+    console.print(Text(f"heat map: {folder / FILE_NAME}.png"), soft_wrap=True)
+
+
+def _lowest(found: Sensitivity) -> float:
+    values = [v for table in (found.keep, found.bits) for row in table.values for v in row if v]
+    return max(min(values), found.baseline - 0.5)
+
+
+def _headline(found: Sensitivity) -> str:
+    return (
+        f"{found.task}, seed {found.seed}: int8 accuracy {formatting.percent(found.baseline)} on "
+        f"{found.samples} samples of the validation split"
+    )
+
+
+def _shown(table: Table, text: Callable[[float], str]) -> Shown:
+    shown = Shown(
+        box=SIMPLE_HEAD, pad_edge=False, title=table.title, title_justify="left", title_style="bold"
+    )
+    shown.add_column("")
+    for column in table.columns:
+        shown.add_column(column, justify="right")
+    for row, values in zip(table.rows, table.values, strict=True):
+        shown.add_row(row, *("" if v is None else text(v) for v in values))
+    return shown

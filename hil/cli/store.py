@@ -1,0 +1,147 @@
+"""`hil merge`, `hil export`, `hil import`: runs brought together, written to tables, read back."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from compress.errors import UserError
+from hil.cli.options import JsonFlag
+from hil.store.merge import MERGE_ELSEWHERE, Merged, merge
+from hil.store.run_folder import adopt_original, check_original
+from hil.store.store import FILE_NAME, RunIdentity, Store, check_same_run
+from hil.store.table import IMPORT_ELSEWHERE, export_store, import_table, read_run
+from hil.store.table_file import SUFFIXES, check_suffix
+
+TableFile = Annotated[Path, typer.Argument(help=f"A table: {', '.join(SUFFIXES)}.")]
+
+_ANY = "the table's"
+
+
+def register(app: typer.Typer, runs: Path) -> None:
+    """Add the commands to `app`; runs that are named are looked for in `runs`."""
+
+    @app.command("merge")
+    def merge_runs(
+        into: Annotated[str, typer.Argument(help="Name of a run in runs/; a new one is made.")],
+        sources: Annotated[list[str], typer.Argument(metavar="FROM...", help="Runs to add.")],
+        as_json: JsonFlag = False,
+    ) -> None:
+        """Add the trials of runs of the same task, board and seed to the run INTO."""
+        folders = [_folder(name, runs) for name in sources]
+        target = _folder(into, runs)
+        identities = [_identity(folder) for folder in folders]
+        wanted = _identity(target) if (target / FILE_NAME).exists() else identities[0]
+        for folder, found in zip(folders, identities, strict=True):
+            check_same_run(folder, found, wanted, MERGE_ELSEWHERE)
+            if folder.resolve() == target.resolve():
+                raise UserError(f"{folder} cannot be merged into itself")
+        done: dict[str, Merged] = {}
+        with Store.open(target, wanted) as store:
+            for name, folder in zip(sources, folders, strict=True):
+                with Store.read(folder) as source:
+                    done[name] = merge(store, source)
+        if as_json:
+            found_json = {name: asdict(merged) for name, merged in done.items()}
+            print(json.dumps({"into": str(target), "merged": found_json}))
+            return
+        for name, merged in done.items():
+            _show(name, merged)
+
+    @app.command("export")
+    def export_run(
+        run: Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")],
+        file: TableFile,
+        as_json: JsonFlag = False,
+    ) -> None:
+        """Write a run to a table, one row per trial, from which it can be imported again."""
+        check_suffix(file)
+        with Store.read(_folder(run, runs)) as store:
+            trials = export_store(store, file)
+        if as_json:
+            print(json.dumps({"file": str(file), "trials": trials}))
+        else:
+            Console().print(Text(f"{trials} trials: {file}"), soft_wrap=True)
+
+    @app.command("import")
+    def import_run(
+        run: Annotated[str, typer.Argument(help="Name of a run in runs/; a new one is made.")],
+        file: TableFile,
+        task: Annotated[str | None, typer.Option(help="Refuse another.", show_default=_ANY)] = None,
+        board: Annotated[
+            str | None, typer.Option(help="Refuse another.", show_default=_ANY)
+        ] = None,
+        seed: Annotated[int | None, typer.Option(help="Refuse another.", show_default=_ANY)] = None,
+        original: Annotated[
+            Path | None,
+            typer.Option(
+                help="The network that the trials started from, to search on: a run's original.pt.",
+                show_default="FILE's name with .pt, if there is one",
+            ),
+        ] = None,
+        as_json: JsonFlag = False,
+    ) -> None:
+        """Add the trials of an exported table to a run; what is there stays as it is."""
+        check_suffix(file)
+        if not file.is_file():
+            raise UserError(f"no file {file}")
+        table = read_run(file)
+        if table.identity is None:
+            raise UserError(f"{file} has no trials: there is nothing to import")
+        for name, wanted in (("task", task), ("board", board), ("seed", seed)):
+            found = getattr(table.identity, name)
+            if wanted not in (None, found):
+                raise UserError(f"--{name} {wanted}: {file} is of a run of {name} {found}")
+        folder = _folder(run, runs)
+        if (folder / FILE_NAME).exists():
+            check_same_run(file, table.identity, _identity(folder), IMPORT_ELSEWHERE)
+        network = _network(original, file)
+        if network is not None:
+            check_original(network, folder)
+        with Store.open(folder, table.identity) as store:
+            if network is not None:
+                adopt_original(network, folder)
+            merged = import_table(store, table)
+        if as_json:
+            print(json.dumps(asdict(merged)))
+        else:
+            _show(str(file), merged)
+
+
+def _folder(run: str, runs: Path) -> Path:
+    """A path to a run as it is; a plain name in `runs`."""
+    return Path(run) if Path(run).is_dir() or Path(run).name != run else runs / run
+
+
+def _identity(folder: Path) -> RunIdentity:
+    with Store.read(folder) as store:
+        return store.identity
+
+
+def _network(named: Path | None, table: Path) -> Path | None:
+    """The original network that comes along: the one that was named, or lies beside the table."""
+    beside = table.with_name(table.name.removesuffix(check_suffix(table)) + ".pt")
+    network = named or (beside if beside.is_file() else None)
+    if network is not None and not zipfile.is_zipfile(network):  # as torch writes them
+        raise UserError(f"{network} is missing or no network: the original.pt of a run is one")
+    return network
+
+
+def _show(name: str, merged: Merged) -> None:
+    console = Console()
+    console.print(Text(f"{name}: {merged.added} trials added, {merged.known} were known"))
+    for one in merged.conflicting:
+        console.print(
+            Text(
+                f"  trial {one.number} ({one.their_number} there): "
+                f"{one.quantity} stays {one.ours}, there it is {one.theirs}"
+            ),
+            soft_wrap=True,
+        )

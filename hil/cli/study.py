@@ -1,0 +1,130 @@
+"""`hil study`: methods alone, fixed recipes and searches compared, with statistics."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from compress.errors import UserError
+from compress.tasks import TASK_NAMES, get_task
+from hil.board import board_names, load_board
+from hil.cli.options import JsonFlag, Minutes, finite
+from hil.study.arm_names import NAMES
+
+RESULTS = Path("docs/results")
+# 0 and 1 were looked at while the engines were made: they are no evidence for any of them.
+_FIRST_SEED = 2
+
+
+def register(app: typer.Typer, runs: Path) -> None:
+    """Add the command to `app`; its stores are in a folder in `runs`."""
+
+    @app.command()
+    def study(
+        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m4",
+        seeds: Annotated[
+            int, typer.Option(min=1, max=1000, help="Each with a network of its own, from 2 on.")
+        ] = 5,
+        measurements: Annotated[
+            int, typer.Option(min=1, help="Networks that an arm may train in full, per seed.")
+        ] = 200,
+        epochs: Annotated[
+            float,
+            typer.Option(
+                min=0.0,
+                callback=finite,
+                help="Training that an arm may use per seed, in fine-tunings.",
+            ),
+        ] = 120.0,
+        minutes: Minutes = 360.0,
+        arms: Annotated[
+            str | None,
+            typer.Option(help="Some of them, by comma; a report of its own.", show_default="all"),
+        ] = None,
+        results: Annotated[
+            Path, typer.Option(help="Where the report and the log of evaluations go.")
+        ] = RESULTS,
+        as_json: JsonFlag = False,
+    ) -> None:
+        """Compare all ways to compress TASK on BOARD; go on where an earlier call stopped."""
+        wanted, facts, names = get_task(task), load_board(board), chosen_arms(arms)
+        # torch takes seconds to import: only once the options are known to be good.
+        from hil.loop.progress import Line
+        from hil.study.arm_replay import ArmBudget
+        from hil.study.arms import arms as all_arms
+        from hil.study.report import study_to_json, write_study
+        from hil.study.study import Deadline, StudySettings
+        from hil.study.study import study as run
+        from hil.target.open import check_reachable
+
+        check_reachable(facts)
+        settings = StudySettings(
+            task=task,
+            board=facts,
+            folder=runs / f"study-{task}-{board}",
+            log=results / f"study-{task}-{board}",
+            seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
+            arms=tuple(arm for arm in all_arms() if arm.name in names),
+            budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
+        )
+        command = (
+            f"hil study --task {task} --board {board} --seeds {seeds} "
+            f"--measurements {measurements} --epochs {epochs:g}"
+        )
+        if names != NAMES:
+            command += f" --arms {','.join(names)}"
+        line, deadline = Line(), Deadline(minutes)
+        try:
+            with ended_by_signals(deadline.end):
+                result = run(settings, deadline, line.show)
+            line.show(1.0, "drawing the pictures, writing the report")
+            page = write_study(result, results, command)
+        finally:
+            line.close()
+        if as_json:
+            print(json.dumps(study_to_json(result)))
+        else:
+            Console().print(Text(f"report: {page}"), soft_wrap=True)
+
+
+def chosen_arms(wanted: str | None) -> tuple[str, ...]:
+    """The arms named in `wanted`, by comma, in the order of all; all where it is None.
+
+    Raises UserError for one that there is not.
+    """
+    if wanted is None:
+        return NAMES
+    asked = wanted.split(",")
+    unknown = [name for name in asked if name not in NAMES]
+    if unknown:
+        raise UserError(f"--arms {unknown[0]!r}: allowed are {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in asked)
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` at the first Ctrl-C or polite kill; the second interrupts as usual."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def leave(_: int, frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
+        Console(stderr=True).print("ending with what is there; Ctrl-C again: at once, no report")
+        end()
+
+    before = [signal.signal(number, leave) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""From the integer graph to an ELF: memory plan, kernel choice, C text, build."""

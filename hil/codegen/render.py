@@ -1,0 +1,86 @@
+"""Plan -> C text. Templates hold the C words; numbers are worked out here and in `layers`.
+
+The same plan and board give the same bytes: no date, no path, no host name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from hil.codegen.layers import layer_of
+from hil.codegen.template_values import safe
+from hil.files import FIRMWARE
+from hil.types import Board, Buffer, Plan, Program
+
+TEMPLATES = FIRMWARE / "templates"
+
+
+def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:
+    """model.c, model.h, weights.c and link.ld of `plan` on `board`.
+
+    With `profile`, `model_run` reads the counter after every layer (see `hil.measure.profile`).
+    `sha256` is over the files with model id 0; the id is its first 4 bytes. Raises
+    UnsupportedLayer for a layer without a fixed-point form.
+    """
+    context = {**_context(plan, board), "profile": profile}
+    digest = hashlib.sha256()
+    for name, text in sorted(_files(context, program_id=0).items()):
+        digest.update(f"{name}\0{text}\0".encode())
+    program_id = int.from_bytes(digest.digest()[:4], "big")
+    return Program(_files(context, program_id), digest.hexdigest(), program_id)
+
+
+def _files(context: Mapping[str, Any], program_id: int) -> dict[str, str]:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return {
+        name: environment.get_template(f"{name}.j2").render(context, program_id=program_id)
+        for name in ("link.ld", "model.c", "model.h", "weights.c")
+    }
+
+
+def _context(plan: Plan, board: Board) -> dict[str, Any]:
+    graph = plan.graph
+    layers = [layer_of(plan, step) for step in plan.steps]
+    shapes = {dims.name: dims for layer in layers for dims in layer.shapes}
+    return {
+        "name": safe(graph.name),
+        "board": board,
+        "layers": layers,
+        "macs": sum(step.macs for step in plan.steps),
+        "arena_bytes": plan.arena_bytes,
+        "tensors_bytes": plan.tensors_bytes,
+        "input_bytes": graph.input_tensor.size_bytes,
+        "output_bytes": graph.output_tensor.size_bytes,
+        "input_offset": plan.tensors[graph.input].offset_bytes,
+        "output_offset": plan.tensors[graph.output].offset_bytes,
+        "buffers": _buffers(plan),
+        "shapes": [shapes[name] for name in sorted(shapes)],
+        "some_without_scratch": any(layer.shapes and not layer.step.scratch for layer in layers),
+        "constants": [constant for layer in layers for constant in layer.constants],
+    }
+
+
+def _buffers(plan: Plan) -> list[dict[str, Any]]:
+    """The arena's contents in order of time: each buffer once, however many tensors share it."""
+    shared: dict[int, Buffer] = {id(buffer): buffer for buffer in plan.tensors.values()}
+    others = [buffer for step in plan.steps for buffer in (step.scratch, step.expanded) if buffer]
+    return [
+        {
+            "place": f"{buffer.offset_bytes:7} {buffer.size_bytes:7}",
+            "layers": f"{buffer.first_op}..{buffer.last_op}",
+            "name": safe(buffer.name),
+        }
+        for buffer in sorted(
+            [*shared.values(), *others], key=lambda b: (b.first_op, b.last_op, b.offset_bytes)
+        )
+    ]

@@ -1,0 +1,85 @@
+"""The emulator at hand, and our plug-in that makes it count: built once with the host's compiler.
+
+The plug-in speaks QEMU's plug-in interface version 1, which QEMU 7 and 8 have and QEMU 9 dropped.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+from dataclasses import astuple
+from pathlib import Path
+
+from compress.errors import HilError, UserError
+from hil.cache import cached, hash_of
+from hil.cycle_model import FlashTiming
+from hil.files import FIRMWARE
+
+QEMU = "qemu-system-arm"
+SOURCES = FIRMWARE / "emulator"
+PLUGIN_MAJORS = (7, 8)
+_CC = "cc"
+_FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
+_TIMEOUT_S = 60
+
+
+def qemu_version() -> str:
+    """QEMU's version, e.g. "7.2.22". Raises UserError if it is missing."""
+    path = shutil.which(QEMU)
+    if path is None:
+        raise UserError(f"{QEMU} not found: on Debian: apt install qemu-system-arm")
+    found = re.search(r"version (\d+(?:\.\d+)*)", _version_text(path))
+    if found is None:
+        raise UserError(f"{path} --version says no version: {_version_text(path)[:200]!r}")
+    return found[1]
+
+
+def counting_arguments(core: str = "", flash: FlashTiming | None = None) -> tuple[str, ...]:
+    """QEMU arguments that load the plug-in; it is built if the cache does not have it.
+
+    It counts instructions, and models the cycles of `core` ("cortex-m4") if that is given, with
+    memory that never waits or (four times slower) with the wait states of `flash`.
+
+    Raises UserError if QEMU or the host's C compiler is missing, or QEMU is too new or too old.
+    """
+    version = qemu_version()
+    if int(version.split(".")[0]) not in PLUGIN_MAJORS:
+        raise UserError(
+            f"{QEMU} {version}: its plug-in interface is another one; "
+            f"QEMU {' or '.join(map(str, PLUGIN_MAJORS))} is needed (Debian 12 has 7.2)"
+        )
+    options = [str(_plugin())]
+    if core:
+        options.append(f"core={core}")
+    if core and flash:
+        options.append("flash=" + ":".join(map(str, astuple(flash))))
+    return ("-plugin", ",".join(options))
+
+
+def _plugin() -> Path:
+    compiler = shutil.which(_CC)
+    if compiler is None:
+        raise UserError(f"no C compiler ({_CC}) for the emulator's plug-in: apt install gcc")
+    files = [*SOURCES.glob("*.c"), *SOURCES.glob("*.h")]
+    key = hash_of([_version_text(compiler), *_FLAGS], files)
+    return cached("plugin", key, lambda work: _build(compiler, work)) / "plugin.so"
+
+
+def _build(compiler: str, work: Path) -> None:
+    sources = [str(path) for path in sorted(SOURCES.glob("*.c"))]
+    command = [compiler, *_FLAGS, "-o", str(work / "plugin.so"), *sources]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    if "stdint.h" in done.stderr or "crti.o" in done.stderr:
+        raise UserError("the host's C compiler has no C library: apt install libc6-dev")
+    if done.returncode:
+        raise HilError(f"the emulator's plug-in does not compile: {done.stderr.strip()}")
+
+
+@functools.cache
+def _version_text(program: str) -> str:
+    done = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S
+    )
+    return done.stdout

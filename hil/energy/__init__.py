@@ -1,0 +1,1 @@
+"""Energy: power models of boards, calibration, power traces, and what this machine draws."""

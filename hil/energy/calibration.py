@@ -1,0 +1,165 @@
+"""What boards on this bench were seen to draw: `calibration.toml` beside `bench.toml`.
+
+[nucleo-f446re]
+active_mw = 161.0
+idle_mw = 2.1             # may be missing
+supply_v = 3.3
+clock_hz = 180_000_000
+read_at = "2026-02-03T14:15:16+00:00"
+how = "48.8 mA read by hand"
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from compress.errors import UserError
+from hil.energy.energy import CALIBRATED_ERROR
+from hil.files import ROOT
+from hil.store.run_folder import write_whole
+from hil.types import Board, PowerFigure
+
+FILE_NAME = "calibration.toml"
+_NUMBERS = ("active_mw", "supply_v", "clock_hz")
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
+_TEXTS = ("read_at", "how")
+
+
+def calibration_of(board: Board, folder: Path | None = None) -> PowerFigure | None:
+    """What this bench's board was seen to draw, None if nobody has looked.
+
+    `folder` has the file, where it is not beside bench.toml.
+
+    Raises UserError if the file is damaged, or if it tells of another clock than the board's now.
+    """
+    path = (folder or ROOT) / FILE_NAME
+    values = _read(path).get(board.name)
+    if values is None:
+        return None
+    figure = _figure(path, board.name, values)
+    if figure.clock_hz != board.clock_hz:
+        raise UserError(
+            f"{path}: {board.name} was calibrated at {figure.clock_hz} Hz, runs at "
+            f"{board.clock_hz} Hz now: hil calibrate --board {board.name} ..."
+        )
+    return figure
+
+
+def calibrated(board: Board, folder: Path | None = None) -> Board:
+    """The board with what it was seen to draw, in place of what its file cites.
+
+    Counts do not depend on it, so that runs go on. Raises UserError as `calibration_of`.
+    """
+    return replace(board, energy=calibration_of(board, folder) or board.energy)
+
+
+def calibrate(
+    board: Board,
+    active_mw: float,
+    supply_v: float,
+    idle_mw: float | None,
+    how: str,
+    folder: Path | None = None,
+) -> PowerFigure:
+    """Keep a reading, in place of an earlier one.
+
+    Raises UserError for what cannot be a power, or for an emulated board, which draws none.
+    """
+    check_measurable(board)
+    for name, value in (("power", active_mw), ("supply", supply_v), ("idle power", idle_mw)):
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"{name} {value:g}: must be above 0")
+    if idle_mw is not None and idle_mw > active_mw:
+        raise UserError(f"idle power {idle_mw:g} mW is more than active power {active_mw:g} mW")
+    path = (folder or ROOT) / FILE_NAME
+    everything = dict(_read(path))
+    for name, values in everything.items():
+        _check_flat(path, name, values)
+    entry: dict[str, Any] = {
+        "active_mw": active_mw,
+        **({} if idle_mw is None else {"idle_mw": idle_mw}),
+        "supply_v": supply_v,
+        "clock_hz": board.clock_hz,
+        "read_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "how": how,
+    }
+    everything[board.name] = entry
+    _write(path, everything)
+    return _figure(path, board.name, entry)
+
+
+def check_measurable(board: Board) -> None:
+    """Raises UserError for an emulated board, which draws nothing."""
+    if board.backend == "qemu":
+        raise UserError(f"board {board.name} is emulated: there is nothing to be measured")
+
+
+def _figure(path: Path, name: str, values: object) -> PowerFigure:
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path}: {name} must be a table")
+    numbers = {key: values.get(key) for key in _NUMBERS}
+    idle = values.get("idle_mw")
+    bad = [key for key, value in numbers.items() if not _is_positive(value)]
+    bad += [key for key in _TEXTS if not isinstance(values.get(key), str)]
+    bad += ["idle_mw"] if idle is not None and not _is_positive(idle) else []
+    if bad:
+        raise UserError(f"{path}: {name}.{bad[0]} is missing or wrong: calibrate anew")
+    return PowerFigure(
+        active_mw=float(values["active_mw"]),
+        idle_mw=None if idle is None else float(idle),
+        supply_v=float(values["supply_v"]),
+        clock_hz=int(values["clock_hz"]),
+        error=CALIBRATED_ERROR,
+        source=f"calibrated {values['read_at'][:10]}: {values['how']}",
+    )
+
+
+def _check_flat(path: Path, name: str, values: object) -> None:
+    """Raises UserError for what `_write` could not write again."""
+    flat = isinstance(values, Mapping) and all(
+        isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
+        for value in values.values()
+    )
+    if not flat:
+        raise UserError(f"{path}: {name} is nothing that hil calibrate has written: remove it")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _write(path: Path, everything: Mapping[str, Mapping[str, Any]]) -> None:
+    """Flat tables of numbers and texts; appears in one step."""
+    blocks = [
+        f"[{_toml(board)}]\n"
+        + "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in values.items())
+        for board, values in everything.items()
+    ]
+    # A file name that is no UTF-8 has lone surrogates, which TOML knows nothing of.
+    write_whole(path, "\n".join(blocks).encode("utf-8", "replace"))
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _toml(name)
+
+
+def _toml(value: str | float) -> str:
+    """JSON is TOML but for two things: surrogate pairs, and DEL as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

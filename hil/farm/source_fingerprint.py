@@ -1,0 +1,28 @@
+"""What decides about a result beside the data, in a few words: equal on all machines of a farm."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from hil.cache import hash_of
+from hil.files import ROOT
+
+
+def code_id() -> str:
+    """Our sources, torch, Python's minor version, and the oracle that checks networks."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    try:
+        oracle = f"tflite-runtime {version('tflite-runtime')}"
+    except PackageNotFoundError:
+        oracle = "no tflite-runtime"
+    ours = f"hil-compress {version('hil-compress')} ({_sources()})"
+    return f"{ours}, torch {version('torch')}, Python {python}, {oracle}"
+
+
+@functools.cache
+def _sources() -> str:
+    files = [path for name in ("compress", "hil") for path in (ROOT / name).rglob("*.py")]
+    files += [path for path in (ROOT / "firmware").rglob("*") if path.is_file()]
+    return hash_of((), files)[:12]

@@ -1,0 +1,183 @@
+"""What runs in the workers of a farm: train anywhere, measure where the board is.
+
+Of one process's jobs at most one trains and at most one is on each of its boards: their Dask
+resources see to it (`hil.farm.nodes`).
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from compress.cache import cache_folder
+from compress.errors import HilError, UserError
+from compress.pipeline.pipeline import prefix_cache
+from compress.tasks import get_task
+from compress.training.data_check import data_sha256
+from hil.cache import hash_of
+from hil.farm.journal import Journal
+from hil.farm.source_fingerprint import code_id
+from hil.measure.measure import Bench
+from hil.measure.provenance import processor, provenance
+from hil.search.engine import Proposal
+from hil.store.run_folder import failure_folder
+from hil.store.store import Final
+from hil.store.trial_json import trial_from_json, trial_to_json
+from hil.target.open import open_target
+from hil.trial.candidate import Context, Outcome, Prepared, final_figures, measure_prepared, prepare
+from hil.trial.start import Start
+from hil.types import Provenance
+
+T = TypeVar("T")
+
+_MOST_CONTEXTS = 8
+
+_lock = threading.Lock()
+_contexts: OrderedDict[str, Context] = OrderedDict()
+_provenance = functools.cache(provenance)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What comes with every job: where the search starts from, and what must be equal here.
+
+    `session` is unique to one search process; `provenance` is that of the machine it runs on.
+    """
+
+    session: str
+    start: Start
+    code: str
+    data_sha256: str
+    provenance: Provenance
+
+    @classmethod
+    def of(cls, start: Start, session: str) -> Ticket:
+        """The ticket for a search that this machine runs. Raises UserError as `provenance` does."""
+        data = data_sha256(get_task(start.task).load())
+        return cls(session, start, code_id(), data, provenance(start.board, start.seed))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Failed:
+    """A job that raised: the error, on which machine, and the folder there if it was saved."""
+
+    error: HilError
+    host: str
+    folder: Path | None
+
+
+def train(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Failed:
+    """The half of a trial that needs no board."""
+    return _answer(ticket, number, lambda context: prepare(context, number, proposal))
+
+
+def measure(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
+    """The half that needs the board, unless this machine's journal has the answer."""
+    if isinstance(prepared, Failed):
+        return prepared
+    number = prepared.trial.number
+    return _answer(ticket, number, lambda context: _measure(context, ticket, prepared))
+
+
+def final(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
+    """A finished network on the test split; needs the board, unless the journal has the answer."""
+    return _answer(ticket, number, lambda context: _final(context, ticket, number, tflite))
+
+
+def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
+    """Raises what `measure_prepared` raises.
+
+    The provenance becomes that of the bench, but for the processor, which trained.
+    """
+    if prepared.model is None:
+        return Outcome(prepared.trial)
+    here = _provenance(context.board, ticket.start.seed)
+    trained_on = prepared.trial.provenance.processor
+    trial = replace(prepared.trial, provenance=replace(here, processor=trained_on))
+    network = hashlib.sha256(prepared.tflite).hexdigest()
+    key = hash_of([ticket.session, trial.genome.key, repr(trial.fidelity), network])
+    if known := _journal().find(key):
+        return Outcome(replace(trial_from_json(known), number=trial.number), prepared.tflite)
+    outcome = measure_prepared(context, replace(prepared, trial=trial))
+    _journal().keep(key, trial_to_json(outcome.trial))
+    return outcome
+
+
+def _final(context: Context, ticket: Ticket, number: int, tflite: bytes) -> Final:
+    key = hash_of([ticket.session, "final", str(number), hashlib.sha256(tflite).hexdigest()])
+    if known := _journal().find(key):
+        return Final(**known)
+    figures = final_figures(context, number, tflite)
+    _journal().keep(key, asdict(figures))
+    return figures
+
+
+def _journal() -> Journal:
+    return Journal(cache_folder() / "farm" / "journal")
+
+
+def _answer(ticket: Ticket, number: int, job: Callable[[Context], T]) -> T | Failed:
+    """The job's answer; our errors are values, so that they come with where they arose."""
+    host = socket.gethostname()
+    try:
+        return job(_context(ticket))
+    except HilError as error:
+        saved = failure_folder(_folder(ticket), number)
+        return Failed(error, host, saved if saved.exists() else None)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failed(UserError(f"disk full ({error.filename}): free some space"), host, None)
+        error.add_note(f"on {host}")
+        raise
+
+
+def _folder(ticket: Ticket) -> Path:
+    """Where this machine keeps what failed: the run's own folder may be on another."""
+    return cache_folder() / "farm" / f"{ticket.start.folder.name}-{ticket.session}"
+
+
+def _context(ticket: Ticket) -> Context:
+    """One context per process and search; the least recently used goes."""
+    with _lock:
+        if ticket.session in _contexts:
+            _contexts.move_to_end(ticket.session)
+        else:
+            _contexts[ticket.session] = _open(ticket)
+        if len(_contexts) > _MOST_CONTEXTS:
+            _contexts.popitem(last=False)[1].bench.close()
+        return _contexts[ticket.session]
+
+
+def _open(ticket: Ticket) -> Context:
+    """As `Start.open`, but without a look at compiler and emulator: who only trains has none.
+
+    Raises UserError where results would not be those of the searching machine.
+    """
+    start = ticket.start
+    if code_id() != ticket.code:
+        raise UserError(
+            f"this worker has {code_id()}, the search {ticket.code}: "
+            "install the same version on every machine and restart its worker"
+        )
+    original = start.original()
+    if data_sha256(original.data) != ticket.data_sha256:
+        raise UserError(
+            f"this worker's data of task {start.task} are not those of the search: "
+            "make them anew with the same versions of all packages (constraints.txt)"
+        )
+    return Context(
+        original,
+        start.board,
+        Bench(start.board, open_target),
+        _folder(ticket),
+        replace(ticket.provenance, processor=processor()),
+        prefix_cache(original),
+    )

@@ -1,0 +1,1 @@
+"""The search loop. START HERE: evolve.py."""

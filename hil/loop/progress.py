@@ -1,0 +1,164 @@
+"""Live progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+from compress.space.recipes import baseline
+from hil import formatting
+from hil.loop.stop import Budget
+from hil.objective import pareto
+from hil.objective.goal import Goal
+from hil.store.store import Store
+from hil.types import Trial
+
+PLAIN_INTERVAL_S = 10.0
+
+
+class Line:
+    """One line that is shown again and again; nothing at all is written before the first time."""
+
+    def __init__(
+        self, console: Console | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._now = now
+        self._progress: Progress | None = None
+        self._printed_at = float("-inf")
+
+    def show(self, share: float, text: str) -> None:
+        """`share` is what is done, 0..1."""
+        if self._console.is_terminal:
+            if self._progress is None:
+                self._progress = _bar(self._console)
+                self._progress.add_task(text, total=1.0)
+                self._progress.start()
+            self._progress.update(self._progress.task_ids[0], completed=share, description=text)
+        elif self._now() - self._printed_at >= PLAIN_INTERVAL_S:
+            self._printed_at = self._now()
+            self._console.print(Text(text), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+class SearchProgress:
+    """Trials, best so far by `goal`, rate and time left of a search, as a context manager.
+
+    The time left is that of the nearer of the two budgets, trials and minutes; the search may
+    end before, when its front no longer improves.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        goal: Goal,
+        console: Console | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._budget = budget
+        self._goal = goal
+        self._line = Line(console, now)
+        self._now = now
+        self._began = now()
+        self._trials_before: int | None = None
+        self._known = 1
+        self._screened = 0
+        self._best: Trial | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line.close()
+
+    def update(self, store: Store, generation: int | None = None) -> None:
+        """Show how far the run is. Cheap where no trial has ended since the last time."""
+        count = store.count()
+        if self._trials_before is None:
+            self._trials_before = count
+        if store.next_number() != self._known:
+            self._known = store.next_number()
+            trials = store.trials()
+            self._screened = sum(trial.fidelity < 1.0 for trial in trials)
+            self._best = self._best_of([trial for trial in trials if trial.fidelity == 1.0])
+        minutes_left = max(0.0, self._budget.minutes - store.used_minutes())
+        elapsed_minutes = max(self._now() - self._began, 1e-9) / 60
+        rate = (count - self._trials_before) / elapsed_minutes
+        if rate > 0:
+            minutes_left = min(minutes_left, max(0, self._budget.trials - count) / rate)
+        parts = [
+            f"{count}/{self._budget.trials} trials",
+            f"at most {formatting.duration(60 * minutes_left)} left",
+            _best_words(self._best),
+        ]
+        if self._screened:
+            parts.insert(1, f"{self._screened} screened")
+        if rate > 0:
+            parts.append(f"{60 * rate:.0f} trials/h")
+        if generation is not None:
+            parts.append(f"generation {generation}")
+        used = (count / self._budget.trials, store.used_minutes() / self._budget.minutes)
+        self._line.show(min(1.0, max(used)), ", ".join(parts))
+
+    def _best_of(self, trials: Sequence[Trial]) -> Trial | None:
+        plain = (t for t in trials if t.genome == baseline() and t.measurement is not None)
+        return self._goal.best(trials, next(plain, None))
+
+    def remade(self, done: int, total: int) -> None:
+        """Show how many networks that only a table told of have been made again."""
+        self._line.show(done / max(total, 1), f"{done}/{total} imported networks made again")
+
+    def finals(self, done: int, total: int) -> None:
+        """Show how many networks of the front have run on the test split."""
+        self._line.show(done / max(total, 1), f"{done}/{total} of the front on the test split")
+
+
+@contextmanager
+def training_progress(
+    title: str, console: Console | None = None
+) -> Iterator[Callable[[float], None]]:
+    """Yields what is to be told the share done, 0..1; if it never is, nothing is shown."""
+    line = Line(console)
+    try:
+        yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")
+    finally:
+        line.close()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(table_column=Column(width=1)),
+        BarColumn(bar_width=12, table_column=Column(width=12)),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+        console=console,
+        transient=True,
+        expand=True,
+        redirect_stdout=False,  # stdout belongs to --json
+    )
+
+
+def _best_words(best: Trial | None) -> str:
+    if best is None:
+        return "none meets the accuracy yet"
+    measurement = pareto.measurement_of(best)
+    return (
+        f"best {formatting.percent(best.accuracy or 0.0)}, "
+        f"{formatting.kib(measurement.flash.total)} KiB, "
+        f"{formatting.short_count(measurement.count)} {formatting.COUNTED[measurement.counter]}"
+    )

@@ -1,0 +1,1 @@
+"""An image's measurement on a target, and whether the bench is in order."""

@@ -1,0 +1,85 @@
+"""Inferences without a pause, so that a power meter can be read."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from compress.errors import OverBudget
+from compress.ops import Activation, Conv2D, Op, Padding
+from compress.types import Graph, Tensor
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.measure.measure import Bench
+from hil.target.open import open_target
+from hil.target.target import Layout, Target, capacity
+from hil.types import Board, Image
+
+_SIZE, _CHANNELS, _LAYERS = 8, 16, 3
+_RUN_TIMEOUT_S = 60.0
+
+
+def loop_graph() -> Graph:
+    """Three 3 x 3 convolutions, 16 channels on 8 x 8: 442,368 MACs on 1 KiB of input.
+
+    Small enough for every board, and so long on so little input that waiting for the next request
+    takes only some percent of the time.
+    """
+    rng = np.random.default_rng(0)
+    shape = (1, _SIZE, _SIZE, _CHANNELS)
+    tensors = [Tensor("input", shape, "int8", (0.05,))]
+    ops: list[Op] = []
+    for layer in range(_LAYERS):
+        weights = rng.integers(-127, 128, (_CHANNELS, 3, 3, _CHANNELS), dtype=np.int8)
+        scales = (0.002,) * _CHANNELS
+        bias = np.zeros(_CHANNELS, np.int32)
+        source = len(tensors) - 1
+        tensors += [
+            Tensor(f"weights{layer}", weights.shape, "int8", scales, axis=0, data=weights),
+            Tensor(f"bias{layer}", bias.shape, "int32", (1e-4,) * _CHANNELS, axis=0, data=bias),
+            Tensor(f"conv{layer}", shape, "int8", (0.05,)),
+        ]
+        ops.append(
+            Conv2D(
+                f"conv{layer}",
+                input=source,
+                weights=source + 1,
+                bias=source + 2,
+                output=source + 3,
+                padding=Padding(1, 1, 1, 1),
+                activation=Activation.RELU,
+            )
+        )
+    return Graph("loop", tuple(tensors), tuple(ops), input=0, output=len(tensors) - 1)
+
+
+def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:
+    """Let `board` compute for `seconds`; returns how many inferences that were.
+
+    Raises what building and running raise.
+    """
+    with tempfile.TemporaryDirectory(prefix="hil-loop-") as folder:
+        image = build(render(make_plan(graph, board), board), board, Path(folder))
+        with Bench(board, open_target) as bench:
+            return bench.run(lambda target: _loop(target, image, graph, seconds))
+
+
+def _loop(target: Target, image: Image, graph: Graph, seconds: float) -> int:
+    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
+    samples = min(capacity(image.staging, *sizes), 1000)
+    if samples == 0:
+        raise OverBudget(f"no room for one sample in {image.staging.length_bytes} bytes of staging")
+    target.load(image)
+    layout = Layout.within(image.staging, samples, *sizes)
+    inputs = np.random.default_rng(1).bytes(layout.inputs.length_bytes)
+    target.write(layout.inputs.origin, inputs)
+    target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
+    done, deadline = 0, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        target.run(layout.request, _RUN_TIMEOUT_S)
+        done += samples
+    return done

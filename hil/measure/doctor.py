@@ -1,0 +1,248 @@
+"""What measuring needs, each looked at in turn, with the command that mends it if it is missing.
+
+Nothing here installs or repairs anything.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from pyocd.core import exceptions
+from pyocd.probe.aggregator import PROBE_CLASSES
+from pyocd.target import TARGET
+from pyocd.target.pack.pack_target import ManagedPacks
+
+from compress.cache import cache_folder
+from compress.errors import HilError
+from compress.tflite import oracle
+from compress.tflite.exporter import export_tflite
+from hil import formatting
+from hil.codegen.build import compiler_version
+from hil.codegen.cmsis_nn import VARIABLE, cmsis_nn
+from hil.emulator.plugin import counting_arguments, qemu_version
+from hil.measure import smoke
+from hil.target import bench_file
+from hil.target.bench_lock import quarantine_text, state_folder
+from hil.target.usb import closed_debug_probes, port_problem, udev_command
+from hil.types import Board, Measurement
+
+_APT = "sudo apt install"
+_GCC = "arm-none-eabi-gcc"
+_TIMEOUT_S = 60
+_MIN_FREE_BYTES = 200 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: what was found, and the command that mends it where it is not ok.
+
+    What is not `needed` does without: nothing stops working, but something is not checked.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+    needed: bool = True
+
+
+def examine(board: Board | None) -> Iterator[Check]:
+    """Every check for `board` (None: what all emulated ones need), each made when asked for."""
+    emulated = board is None or board.backend == "qemu"
+    fit = True
+    for look in _TOOLS + (_EMULATOR if emulated else ()):
+        check = look()
+        fit &= check.ok or not check.needed
+        yield check
+    if board is None:
+        yield _probes_at_all()
+        return
+    for check in (_build(board), *(() if emulated else _examine_bench(board))):
+        fit &= check.ok
+        yield check
+    if fit:
+        yield _attempt("smoke test", lambda: _smoke(board), _again(board))
+    else:
+        yield Check("smoke test", False, "not tried: mend the above first")
+
+
+# ---- tools
+
+
+def _attempt(name: str, look: Callable[[], str], mend: str, needed: bool = True) -> Check:
+    """Ok with what `look` found, or not with what it raised."""
+    try:
+        return Check(name, True, look(), "", needed)
+    except (HilError, OSError, subprocess.SubprocessError) as error:
+        return Check(name, False, str(error), mend, needed)
+
+
+def _tool(name: str) -> str:
+    """A program of the environment this runs in, as the user has to call it."""
+    path = Path(sys.executable).parent / name
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _compiler() -> Check:
+    return _attempt("cross compiler", compiler_version, f"{_APT} gcc-arm-none-eabi")
+
+
+def _newlib() -> Check:
+    mend = f"{_APT} libnewlib-arm-none-eabi"
+    if shutil.which(_GCC) is None:
+        return Check("newlib-nano", False, "there is no cross compiler to ask", mend)
+    command = [_GCC, "-mcpu=cortex-m3", "-mthumb", "-print-file-name=libc_nano.a"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    path = Path(done.stdout.strip())
+    if not path.is_absolute():  # gcc echoes the bare name of what it does not find
+        return Check("newlib-nano", False, f"{_GCC} has no {path}", mend)
+    return Check("newlib-nano", True, str(path.resolve()))
+
+
+def _kernels() -> Check:
+    mend = f"unset {VARIABLE}, or let it name a CMSIS-NN from 7.0.0 on"
+    return _attempt("kernels", lambda: str(cmsis_nn()), mend)
+
+
+def _pyocd() -> Check:
+    found = f"pyOCD {version('pyocd')}, probes: {', '.join(sorted(PROBE_CLASSES))}"
+    if "qemu" in PROBE_CLASSES:
+        return Check("pyOCD", True, found)
+    return Check(
+        "pyOCD", False, f"{found}; ours (qemu) is not registered", f"{_tool('pip')} install -e ."
+    )
+
+
+def _oracle() -> Check:
+    """Whether tflite-runtime works, not only whether it is there: it needs a NumPy before 2."""
+    graph = smoke.smoke_graph()
+    samples = smoke.smoke_samples(graph)
+
+    def look() -> str:
+        outputs = oracle.run(export_tflite(graph), samples.inputs)
+        if not np.array_equal(outputs.reshape(samples.outputs.shape), samples.outputs):
+            raise HilError("tflite-runtime computes something else than our reference")
+        return f"tflite-runtime {version('tflite-runtime')} agrees with our reference"
+
+    mend = "make setup PYTHON=python3.11 (without it only this cross-check is left out)"
+    try:
+        return _attempt("oracle", look, mend, needed=False)
+    except PackageNotFoundError as error:
+        return Check("oracle", False, str(error), mend, needed=False)
+
+
+def _folders() -> Check:
+    mend = "free some space, or name other folders: XDG_CACHE_HOME, XDG_STATE_HOME"
+    return _attempt("caches", _writable_folders, mend)
+
+
+def _writable_folders() -> str:
+    folders = (cache_folder(), state_folder())
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+        free_bytes = shutil.disk_usage(folder).free
+        if free_bytes < _MIN_FREE_BYTES:
+            raise HilError(f"{folder}: only {free_bytes >> 20} MiB free")
+    return ", ".join(map(str, folders))
+
+
+def _qemu() -> Check:
+    return _attempt("QEMU", qemu_version, f"{_APT} qemu-system-arm")
+
+
+def _host_compiler() -> Check:
+    path = shutil.which("cc")
+    mend = f"{_APT} gcc libc6-dev"
+    return Check("host compiler", path is not None, path or "cc not found", "" if path else mend)
+
+
+def _plugin() -> Check:
+    mend = f"{_APT} qemu-system-arm gcc libc6-dev (QEMU 7 or 8)"
+    return _attempt("counting plug-in", lambda: counting_arguments()[1], mend)
+
+
+_TOOLS = (_compiler, _newlib, _kernels, _pyocd, _oracle, _folders)
+_EMULATOR = (_qemu, _host_compiler, _plugin)
+
+
+# ---- boards
+
+
+def _probes_at_all() -> Check:
+    def look() -> str:
+        probes = bench_file.connected_probes()
+        return ", ".join(f"{p.title} {p.id} ({p.board or 'any board'})" for p in probes) or "none"
+
+    return _attempt("debug probes", look, udev_command(), needed=False)
+
+
+def _build(board: Board) -> Check:
+    def look() -> str:
+        flash = smoke.smoke_build(board)
+        return f"{flash.total} bytes of flash, {flash.parts['harness']} of them our harness"
+
+    return _attempt("firmware", look, f"hil doctor --board {board.name} (after the above)")
+
+
+def _again(board: Board) -> str:
+    if board.backend == "qemu":
+        return f"try again: hil doctor --board {board.name}"
+    return (
+        "look at the board's cable, power and jumpers; nothing else may use its port "
+        f"(lsof); then: hil doctor --board {board.name} --release"
+    )
+
+
+def _examine_bench(board: Board) -> Iterator[Check]:
+    yield _target(board)
+    closed = closed_debug_probes()
+    if closed:
+        found = f"no permission for {', '.join(map(str, closed))}"
+        yield Check("USB permission", False, found, udev_command())
+    try:
+        locations = bench_file.find_benches(board)
+    except HilError as error:
+        mend = f"plug it in; then: {_tool('pyocd')} list"
+        yield Check("probe and port", False, str(error), mend)
+        return
+    for location in locations:
+        found = f"probe {location.probe_id}, port {location.port_url}"
+        problem, mend = port_problem(location.port_url)
+        yield Check("probe and port", not problem, problem or found, mend)
+        refusal = quarantine_text(location)
+        release = f"hil doctor --board {board.name} --release"
+        yield Check("quarantine", not refusal, refusal or "not quarantined", release)
+
+
+def _target(board: Board) -> Check:
+    """Whether pyOCD knows how to write the chip's flash, by itself or by a pack."""
+    name = board.pyocd_target
+    pyocd = _tool("pyocd")
+    mend = f"{pyocd} pack update && {pyocd} pack install {board.pack or name}"
+    if name.lower() in TARGET:
+        return Check("flash algorithm", True, f"{name}, built into pyOCD")
+    try:
+        packed = {device.part_number.lower() for device in ManagedPacks.get_installed_targets()}
+    except (OSError, exceptions.Error) as error:
+        return Check("flash algorithm", False, f"installed packs: {error}", mend)
+    if name.lower() in packed:
+        return Check("flash algorithm", True, f"{name}, from an installed pack")
+    return Check("flash algorithm", False, f"pyOCD does not know {name} without its pack", mend)
+
+
+def _smoke(board: Board) -> str:
+    measured: Measurement = smoke.smoke_test(board)
+    return (
+        f"HELLO, {measured.total} inferences bit-equal to the reference, "
+        f"{formatting.short_count(measured.count)} {formatting.COUNTED[measured.counter]} each"
+    )

@@ -1,0 +1,43 @@
+"""Counts per layer, from one inference of a build that reads the counter between layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compress.types import Samples
+from hil.measure.measure import measure, part
+from hil.target.target import Target
+from hil.types import Image, LayerCount, Plan
+
+_READING = np.dtype([("count", "<u8"), ("model_cycles", "<u8")])
+
+
+def measure_layers(
+    target: Target, image: Image, plan: Plan, samples: Samples
+) -> tuple[LayerCount, ...]:
+    """Run the first sample on the profile build `image`; a layer's count is between two readings.
+
+    The first two readings follow each other at once, as those round a Reshape do: the shortest
+    distance between two is what a reading costs. Raises Mismatch and BenchError as `measure`,
+    ValueError for an image without readings.
+    """
+    if image.layer_counts_address is None:
+        raise ValueError(f"{image.elf} is not a profile build")
+    total = measure(target, image, plan, part(samples, slice(0, 1)))
+    readings = 2 + len(plan.steps)
+    data = target.read(image.layer_counts_address, readings * _READING.itemsize)
+    read = np.frombuffer(data, _READING)
+    counts = np.diff(read["count"].astype(np.int64))
+    cycles = np.diff(read["model_cycles"].astype(np.int64))
+    return tuple(
+        LayerCount(
+            index=step.index,
+            name=step.op.name,
+            op=type(step.op).__name__,
+            kernel=step.kernel,
+            macs=step.macs,
+            count=int(count - counts.min()),
+            model_cycles=None if total.model_cycles is None else int(cycle - cycles.min()),
+        )
+        for step, count, cycle in zip(plan.steps, counts[1:], cycles[1:], strict=True)
+    )

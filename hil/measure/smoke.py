@@ -1,0 +1,67 @@
+"""The smallest whole measurement: one layer, built, loaded, run and compared bit for bit."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from compress.integer import reference
+from compress.ops import FullyConnected
+from compress.types import Graph, Samples, Tensor
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.measure.measure import measure
+from hil.target.open import open_target
+from hil.types import Board, Image, Measurement, Plan, Sizes
+
+_INPUTS, _UNITS, _SAMPLES = 16, 4, 8
+
+
+def smoke_graph() -> Graph:
+    """A fully connected layer, 16 inputs, 4 units, constants out of a fixed generator."""
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-127, 128, (_UNITS, _INPUTS), dtype=np.int8)
+    bias = rng.integers(-500, 500, (_UNITS,), dtype=np.int32)
+    tensors = (
+        Tensor("input", (1, _INPUTS), "int8", (0.05,), -3),
+        Tensor("weights", weights.shape, "int8", (0.01,), data=weights),
+        Tensor("bias", bias.shape, "int32", (0.05 * 0.01,), data=bias),
+        Tensor("output", (1, _UNITS), "int8", (0.125,), 4),
+    )
+    layer = FullyConnected("smoke", input=0, weights=1, bias=2, output=3)
+    return Graph("smoke", tensors, (layer,), input=0, output=3)
+
+
+def smoke_samples(graph: Graph) -> Samples:
+    """Random inputs and the reference's answers."""
+    inputs = np.random.default_rng(1).integers(-128, 128, (_SAMPLES, _INPUTS), dtype=np.int8)
+    outputs = reference.run(graph, inputs)
+    return Samples(inputs, np.zeros(_SAMPLES, np.int64), outputs)
+
+
+def smoke_build(board: Board) -> Sizes:
+    """Build it; returns its flash by part. Raises what building raises."""
+    with tempfile.TemporaryDirectory(prefix="hil-smoke-") as folder:
+        return _build(board, Path(folder))[0].flash
+
+
+def smoke_test(board: Board) -> Measurement:
+    """Measure it on the board: compiler, probe or emulator, serial port and counter at work.
+
+    On a real board this writes its flash. One attempt; raises what building and measuring raise.
+    """
+    with tempfile.TemporaryDirectory(prefix="hil-smoke-") as folder:
+        image, plan = _build(board, Path(folder))
+        target = open_target(board)
+        try:
+            return measure(target, image, plan, smoke_samples(plan.graph))
+        finally:
+            target.close()
+
+
+def _build(board: Board, folder: Path) -> tuple[Image, Plan]:
+    plan = make_plan(smoke_graph(), board)
+    return build(render(plan, board), board, folder), plan

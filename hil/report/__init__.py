@@ -1,0 +1,1 @@
+"""What was found, shown: terminal, report.html, plots, exported networks."""

@@ -1,0 +1,265 @@
+"""What a report says about a run, in words: the same on the terminal and in report.html."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+
+from hil import formatting
+from hil.objective import pareto
+from hil.objective.costs import costs_of, knows_cycles
+from hil.report.summary import Summary
+from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
+
+_TOGETHER = "in all calls together"
+_STOPPED = {
+    "": "not finished",
+    "target": "stopped: target met and the front no longer improves: more --patience goes on",
+    "trials": f"stopped: all trials of the budget used, {_TOGETHER}: more --trials go on",
+    "minutes": f"stopped: all minutes of the budget used, {_TOGETHER}: more --minutes go on",
+    "energy": f"stopped: all energy of the budget used, {_TOGETHER}: "
+    "a larger --energy-budget goes on",
+    "exhausted": "stopped: the engine has nothing left to try",
+    "interrupt": "stopped: interrupted; the same command goes on",
+    "merged": "merged from other runs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One measured cost of a trial: its value, and its ratio to the int8 baseline if there is one.
+
+    Both are text; flash and RAM are in KiB.
+    """
+
+    value: str
+    ratio: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A trial as tables show it; what is not known is empty. `latency` is in ms, `energy` in uJ."""
+
+    number: int
+    stages: str
+    order: str
+    details: str
+    accuracy: str
+    device: str
+    test: str
+    flash: Cost
+    ram: Cost
+    count: Cost
+    latency: str
+    energy: str
+    score: str
+    reason: str
+    meets_target: bool
+    is_chosen: bool
+    is_baseline: bool
+    is_on_front: bool
+
+    @property
+    def mark(self) -> str:
+        return "★" * self.is_chosen + "•" * self.is_baseline
+
+
+def row(summary: Summary, trial: Trial) -> Row:
+    """The trial in text."""
+    measurement, final, score = trial.measurement, summary.final(trial), summary.score(trial)
+    base = summary.baseline and summary.baseline.measurement
+    costs = measurement and costs_of(measurement, summary.goal.board)
+
+    def cost(value: Callable[[Measurement], int], shown: Callable[[float], str]) -> Cost:
+        if measurement is None:
+            return Cost("", "")
+        ratio = formatting.times(value(measurement) / value(base)) if base else ""
+        return Cost(shown(value(measurement)), ratio)
+
+    return Row(
+        number=trial.number,
+        stages=formatting.stages(trial.genome),
+        order=trial.genome.order,
+        details=formatting.details(trial.genome),
+        accuracy="" if trial.accuracy is None else formatting.percent(trial.accuracy),
+        device=f"{measurement.correct}/{measurement.total}" if measurement else "",
+        test=formatting.percent(final.accuracy) if final else "",
+        flash=cost(lambda m: m.flash.total, formatting.kib),
+        ram=cost(lambda m: m.ram.total, formatting.kib),
+        count=cost(lambda m: m.count, formatting.short_count),
+        latency=formatting.figure(costs.latency_ms) if costs and costs.latency_ms else "",
+        energy=formatting.figure(costs.energy_uj) if costs and costs.energy_uj else "",
+        score="" if score is None else f"{score:.3f}",
+        reason=trial.reason,
+        meets_target=summary.meets_target(trial),
+        is_chosen=trial == summary.chosen,
+        is_baseline=trial == summary.baseline,
+        is_on_front=trial in summary.front,
+    )
+
+
+def headline(summary: Summary) -> str:
+    """The result in one sentence."""
+    target = formatting.percent(summary.accuracy_target)
+    if not summary.measured:
+        return "No trial has been measured yet."
+    if summary.chosen is None:
+        most = max(trial.accuracy or 0.0 for trial in summary.measured)
+        if most >= summary.accuracy_target:
+            return f"No measured network keeps all that was asked for: {asked(summary)}."
+        nearest = formatting.percent(most)
+        return (
+            f"No measured network reaches the accuracy target of {target}; the best has {nearest}."
+        )
+    chosen = row(summary, summary.chosen)
+    if chosen.is_baseline and summary.goal.weights is not None:
+        return (
+            f"By the weights asked for, nothing that reaches the accuracy target of {target} is "
+            "better than the int8 baseline yet."
+        )
+    if chosen.is_baseline:
+        return (
+            f"Nothing smaller than the int8 baseline reaches the accuracy target of {target} yet."
+        )
+    found = f"Trial {chosen.number}, {chosen.stages}: accuracy {chosen.accuracy}"
+    if summary.baseline is None:
+        costs = f"{chosen.flash.value} KiB of flash, {chosen.ram.value} KiB of RAM"
+        return f"{found} (target {target}), {costs}, {chosen.count.value} {counted(summary)}."
+    return (
+        f"{found} (int8 baseline {row(summary, summary.baseline).accuracy}, target {target}) "
+        f"at {chosen.flash.ratio} the flash, {chosen.ram.ratio} the RAM "
+        f"and {chosen.count.ratio} the {counted(summary)}."
+    )
+
+
+def status(summary: Summary) -> str:
+    """How much was tried, how long it took, and what ended it.
+
+    What was measured and is beyond the board's limits counts as infeasible, as in report.html.
+    """
+    states = Counter(trial.state for trial in summary.trials)
+    imported = summary.goal_source == "task"  # nobody has searched here: no time, and no end
+    ended = "imported" if imported else _STOPPED.get(summary.stopped_by or "", summary.stopped_by)
+    time = "" if imported else f"{formatting.duration(60 * summary.used_minutes)}; "
+    tried = formatting.number_of(len(summary.trials), "trial")
+    screened = f"{len(summary.screened)} screened, " if summary.screened else ""
+    return (
+        f"{screened}{tried} in full: {states['measured']} measured, "
+        f"{states['infeasible']} infeasible; "
+        f"{time}{ended}"
+    )
+
+
+def asked(summary: Summary) -> str:
+    """The accuracy, the limits and the weights that were asked for."""
+    goal = summary.goal
+    source = (
+        " (the task's, as no search has asked for any)" if summary.goal_source == "task" else ""
+    )
+    parts = [
+        f"accuracy {formatting.percent(goal.accuracy)}{source}",
+        f"at most {formatting.kib(goal.flash_bytes)} KiB of flash",
+        f"{formatting.kib(goal.ram_bytes)} KiB of RAM",
+    ]
+    if goal.latency_ms is not None:
+        parts.append(f"{formatting.figure(goal.latency_ms)} ms")
+    if goal.energy_uj is not None:
+        parts.append(f"{formatting.figure(goal.energy_uj)} µJ")
+    if goal.weights is not None:
+        weights = asdict(goal.weights).items()
+        parts.append("weights " + " ".join(f"{name} {weight:g}" for name, weight in weights))
+    return ", ".join(parts)
+
+
+def counted(summary: Summary) -> str:
+    """What this run's counter counts: instructions or cycles."""
+    kinds = {pareto.measurement_of(trial).counter for trial in summary.measured}
+    return formatting.COUNTED[kinds.pop()] if kinds else "count"
+
+
+def notes(summary: Summary) -> dict[str, str]:
+    """What each number is and how it was made."""
+    measurements = [pareto.measurement_of(trial) for trial in summary.measured]
+    samples = " or ".join(sorted({str(m.total) for m in measurements})) or "the"
+    counters = ", ".join(sorted({COUNTER_UNITS[m.counter] for m in measurements}))
+    return {
+        "asked": asked(summary),
+        "accuracy": "share of the validation split that the integer reference on the host gets "
+        "right; on every sample the device was given, its outputs equaled the reference's "
+        "bit for bit",
+        "device": f"right answers of {samples} validation samples, counted by the firmware",
+        "test": "accuracy on the test split, which no decision of the search has seen",
+        "flash": "what the linker put there: weights, model, kernels, harness, C library",
+        "RAM": "arena, static data and the peak of the stack, measured on the board by painting",
+        "count": f"{counters or 'none'} of one inference, median over {samples} samples",
+        **_estimates(summary),
+        "score": f"{_score(summary)}; the chosen network has the smallest among those that keep "
+        "what was asked for",
+    }
+
+
+def _score(summary: Summary) -> str:
+    """What is chosen by."""
+    weights = summary.goal.weights
+    if weights is None:
+        return "geometric mean of the flash, RAM and count ratios to the int8 baseline"
+    work = "cycles" if knows_cycles(summary.goal.board) else counted(summary)
+    lost = ", and of the points of accuracy lost" if weights.accuracy else ""
+    return (
+        f"mean of the ratios of flash, RAM and {work} to the int8 baseline{lost}, weighted as asked"
+    )
+
+
+def _estimates(summary: Summary) -> dict[str, str]:
+    """What time and energy are worth, where they are known."""
+    board = summary.goal.board
+    measurements = [pareto.measurement_of(trial) for trial in summary.measured]
+    costs = [costs_of(measurement, board) for measurement in measurements]
+    notes = {}
+    error = max((m.model_error or 0.0 for m in measurements), default=0.0)
+    modelled = any(m.counter == "insn" for m in measurements)
+    stated = f", {formatting.within(error)}" if error else ", of unknown error" if modelled else ""
+    if any(cost.latency_ms is not None for cost in costs):
+        made = "modelled cycles, not measured" if modelled else "counted cycles"
+        notes["latency"] = f"one inference at {board.clock_hz / 1e6:g} MHz: {made}{stated}"
+    if board.energy is not None and any(cost.energy_uj is not None for cost in costs):
+        notes["energy"] = (
+            f"estimate of one inference, {formatting.within(board.energy.error + error)}: "
+            f"{board.energy.active_mw:g} mW at {board.energy.clock_hz / 1e6:g} MHz, "
+            f"{board.energy.source}"
+        )
+    return notes
+
+
+def provenance(summary: Summary) -> dict[str, str]:
+    """Every field of the provenance, with several values if the trials do not agree."""
+    return {
+        field.name.replace("_", " "): ", ".join(
+            dict.fromkeys(str(getattr(trial.provenance, field.name)) for trial in summary.trials)
+        )
+        for field in fields(Provenance)
+    }
+
+
+def parts(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """Where the chosen network saved: memory, part, baseline bytes, chosen bytes, ratio."""
+    if summary.chosen is None or summary.baseline is None:
+        return []
+    chosen = pareto.measurement_of(summary.chosen)
+    baseline = pareto.measurement_of(summary.baseline)
+    return [
+        *_compared("flash", baseline.flash, chosen.flash),
+        *_compared("RAM", baseline.ram, chosen.ram),
+    ]
+
+
+def _compared(memory: str, before: Sizes, after: Sizes) -> list[tuple[str, str, str, str, str]]:
+    lines = []
+    for part in (*dict.fromkeys([*before.parts, *after.parts]), "total"):
+        old = before.total if part == "total" else before.parts.get(part, 0)
+        new = after.total if part == "total" else after.parts.get(part, 0)
+        lines.append(
+            (memory, part, f"{old:,}", f"{new:,}", formatting.times(new / old) if old else "")
+        )
+    return lines

@@ -1,0 +1,257 @@
+"""The pictures of a run: accuracy against flash, RAM and count, and the score over the trials.
+
+Plain `Figure` objects, no pyplot: nothing global is left behind. Dots carry a link to their
+trial, `#trial-<number>`, for `hil.report.svg`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter, ScalarFormatter
+
+from hil import formatting
+from hil.objective import pareto
+from hil.report.summary import Summary
+from hil.store.run_folder import write_whole
+from hil.types import Measurement, Trial
+
+_INK, _FAINT, _GRID, _TARGET = "#1f2933", "#8a96a3", "#e6e9ed", "#b42318"
+# Okabe and Ito's palette, told apart with every kind of color vision; the shapes say it again.
+PALETTE = (
+    ("#0072b2", "o"),
+    ("#d55e00", "s"),
+    ("#009e73", "^"),
+    ("#cc79a7", "D"),
+    ("#e69f00", "v"),
+    ("#56b4e9", "P"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Trials drawn alike: those of one order of stages, or of all the rare orders together."""
+
+    label: str
+    color: str
+    marker: str
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """A horizontal axis: what it shows of a measurement."""
+
+    name: str
+    value: Callable[[Measurement], float]
+
+
+def pareto_figure(summary: Summary) -> Figure:
+    """Three panels: accuracy on the validation split against flash, RAM and count."""
+    counters = {pareto.measurement_of(trial).counter for trial in summary.measured}
+    counted = formatting.COUNTED[counters.pop()] if counters else "count"
+    with drawing():
+        figure = new_figure(12.5, 4.7)
+        panels = figure.subplots(1, 3, sharey=True)
+        for axes, cost in zip(
+            panels,
+            (
+                _Cost("flash (KiB)", lambda m: m.flash.total / 1024),
+                _Cost("RAM (KiB)", lambda m: m.ram.total / 1024),
+                _Cost(f"{counted} per inference", lambda m: m.count),
+            ),
+            strict=True,
+        ):
+            _draw_panel(axes, summary, cost)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(
+                EngFormatter(sep=" ") if cost.name.startswith(counted) else ScalarFormatter()
+            )
+        panels[0].set_ylabel("accuracy (validation split)")
+        panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+        panels[0].set_ylim(*_accuracy_limits(summary))
+        figure.legend(handles=_legend(summary), loc="outside lower center", ncols=4)
+        return figure
+
+
+def progress_figure(summary: Summary) -> Figure | None:
+    """The best score so far that meets the target, over the trials. None without a baseline."""
+    if summary.baseline is None:
+        return None
+    goal, baseline = summary.goal, summary.baseline
+
+    def score(trial: Trial) -> float:
+        return goal.score(trial, baseline)
+
+    usual = score(baseline)  # 0 where weights ask for accuracy alone
+    with drawing():
+        figure = new_figure(12.5, 3.1)
+        axes = figure.subplots()
+        for group in _groups(summary):
+            for meets in (False, True):
+                trials = [t for t in group.trials if summary.meets_target(t) == meets]
+                numbers = [trial.number for trial in trials]
+                _dots(axes, group, trials, numbers, list(map(score, trials)), meets)
+        good = [trial for trial in summary.measured if summary.meets_target(trial)]
+        if good:
+            best = list(accumulate(map(score, good), min))
+            numbers = [trial.number for trial in good]
+            ends = [*numbers, summary.trials[-1].number]
+            axes.step(ends, [*best, best[-1]], where="post", color=_INK, linewidth=1.6)
+        failed = [trial.number for trial in summary.trials if trial.measurement is None]
+        axes.vlines(failed, 0, 0.04, color=_FAINT, transform=axes.get_xaxis_transform())
+        axes.axhline(usual, color=_FAINT, linewidth=1, linestyle=":")
+        axes.set_xlim(0, summary.trials[-1].number + 1)
+        axes.set_xlabel("trial")
+        axes.set_ylabel(f"score (baseline = {usual:g})")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return figure
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write the figure at 150 dpi; the same run gives the same bytes. Raises UserError."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    write_whole(path, png.getvalue())
+
+
+def drawing() -> AbstractContextManager[None]:
+    """Matplotlib's settings while we draw, and the former ones again afterwards."""
+    return mpl.rc_context(
+        {
+            "font.family": ["DejaVu Sans", "sans-serif"],
+            "font.size": 9.5,
+            "axes.edgecolor": _FAINT,
+            "axes.labelcolor": _INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.grid": True,
+            "grid.color": _GRID,
+            "text.color": _INK,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+            "legend.frameon": False,
+        }
+    )
+
+
+def new_figure(width_inches: float, height_inches: float) -> Figure:
+    """An empty figure that can be written without a display."""
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _groups(summary: Summary) -> list[_Group]:
+    """By order of stages, the most frequent first; the rare ones share one look."""
+    frequent = Counter(trial.genome.order for trial in summary.measured).most_common()
+    looks = dict(zip((order for order, _ in frequent), PALETTE, strict=False))
+    groups = []
+    for order, (color, marker) in looks.items():
+        trials = tuple(trial for trial in summary.measured if trial.genome.order == order)
+        groups.append(_Group(formatting.stages(trials[0].genome), color, marker, trials))
+    rare = tuple(trial for trial in summary.measured if trial.genome.order not in looks)
+    return [*groups, _Group("other orders", _FAINT, "X", rare)] if rare else groups
+
+
+def _accuracy_limits(summary: Summary) -> tuple[float, float]:
+    """Room for what matters around target and baseline; what fell far below is drawn at the edge"""
+    shares = [trial.accuracy or 0.0 for trial in summary.measured]
+    marks = [summary.accuracy_target]
+    if summary.baseline is not None:
+        marks.append(summary.baseline.accuracy or 0.0)
+    top, low = max(shares + marks), min(marks)
+    low = max(min(shares + marks), low - max(0.02, 2 * (top - low)))
+    margin = 0.06 * max(top - low, 0.01)
+    return low - margin, top + margin
+
+
+def _draw_panel(axes: Axes, summary: Summary, cost: _Cost) -> None:
+    lowest = _accuracy_limits(summary)[0]
+    front = {trial.number for trial in summary.front}
+
+    def point(trial: Trial) -> tuple[float, float]:
+        return cost.value(pareto.measurement_of(trial)), max(trial.accuracy or 0.0, lowest)
+
+    for group in _groups(summary):
+        for strong in (False, True):
+            trials = [trial for trial in group.trials if (trial.number in front) == strong]
+            points = list(map(point, trials))
+            _dots(axes, group, trials, [x for x, _ in points], [y for _, y in points], strong)
+    points = sorted(map(point, summary.measured))
+    if points:
+        x_values = [x for x, _ in points]
+        reached = list(accumulate((y for _, y in points), max))
+        axes.step(x_values, reached, where="post", color=_INK, linewidth=1.2, zorder=2)
+    axes.axhline(summary.accuracy_target, color=_TARGET, linewidth=1.1, linestyle="--", zorder=1)
+    if summary.baseline is not None:
+        axes.add_line(_star(point(summary.baseline)))
+    if summary.chosen is not None:
+        axes.add_line(_ring(point(summary.chosen)))
+    axes.set_xlabel(cost.name)
+
+
+def _dots(
+    axes: Axes,
+    group: _Group,
+    trials: Sequence[Trial],
+    x: Sequence[float],
+    y: Sequence[float],
+    strong: bool,
+) -> None:
+    """One dot per trial, linked to its row in the report; strong ones are larger and outlined."""
+    dots = axes.scatter(
+        x,
+        y,
+        s=44 if strong else 26,
+        c=group.color,
+        marker=group.marker,
+        alpha=1.0 if strong else 0.4,
+        edgecolors="white" if strong else "none",
+        linewidths=0.6,
+        clip_on=False,  # those at the lower edge stay whole
+        zorder=4 if strong else 3,
+    )
+    dots.set_urls([f"#trial-{trial.number}" for trial in trials])
+
+
+def _star(*points: tuple[float, float]) -> Line2D:
+    x, y = [x for x, _ in points], [y for _, y in points]
+    star = Line2D(x, y, marker="*", linestyle="none", label="int8 baseline", zorder=5)
+    star.set(markersize=14, markerfacecolor=_INK, markeredgecolor="white")
+    return star
+
+
+def _ring(*points: tuple[float, float]) -> Line2D:
+    x, y = [x for x, _ in points], [y for _, y in points]
+    ring = Line2D(x, y, marker="o", linestyle="none", label="chosen", zorder=5)
+    ring.set(markersize=13, markerfacecolor="none", markeredgecolor=_INK, markeredgewidth=1.8)
+    return ring
+
+
+def _legend(summary: Summary) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=group.color, marker=group.marker, linestyle="none", label=group.label)
+        for group in _groups(summary)
+    ]
+    handles += [
+        Line2D([], [], color=_INK, label="best accuracy for the cost"),
+        Line2D([], [], color=_TARGET, linestyle="--", label="accuracy target"),
+    ]
+    if summary.baseline is not None:
+        handles.append(_star())
+    if summary.chosen is not None:
+        handles.append(_ring())
+    return handles

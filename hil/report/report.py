@@ -1,0 +1,164 @@
+"""A run's report: a table on the terminal, JSON, and one self-contained report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hil.report import findings, plots, time_profile
+from hil.report.findings import Cost, Row
+from hil.report.summary import Summary, summarize, to_json
+from hil.report.svg import svg
+from hil.store.run_folder import write_whole
+
+__all__ = [
+    "Summary",
+    "print_profile",
+    "print_summary",
+    "print_table",
+    "summarize",
+    "to_json",
+    "write_html",
+    "write_report",
+]
+
+FRONT_ON_TERMINAL = 16
+NARROW_COLUMNS = 100
+_SCORE_COLUMNS = 8
+# Shown where known and there is room; the score only where the ratios do not tell it.
+_EXTRA = {"latency": "ms", "energy": "µJ", "score": "score"}
+
+
+def print_table(summary: Summary, console: Console) -> None:
+    """The headline, the front (what meets the target first) and what the numbers are."""
+    console.print(Text(findings.headline(summary), style="bold"))
+    if summary.measured:
+        front = summary.ranked_front()
+        shown = list(front[:FRONT_ON_TERMINAL])
+        for trial in (summary.chosen, summary.baseline):
+            if trial is not None and trial not in shown:
+                shown.append(trial)
+        rows = [findings.row(summary, trial) for trial in shown]
+        extra = _extra(summary)
+        columns = () if console.width < NARROW_COLUMNS else extra
+        short = console.width < NARROW_COLUMNS + _SCORE_COLUMNS * ("score" in extra)
+        console.print(_table(rows, findings.counted(summary), short, columns))
+        console.print(Text("\n".join(_legend(summary, len(front), extra)), style="dim"))
+    console.print(Text(findings.status(summary), style="dim"))
+
+
+def print_summary(summary: Summary, folder: Path, console: Console) -> None:
+    """The table, and where the pictures and files of the run are."""
+    print_table(summary, console)
+    console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+
+
+def print_profile(summary: Summary, console: Console) -> None:
+    """Where the time went, step by step, and how fast and how well the search judged."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("step, all processes")
+    for heading in ("time", "share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for step, spent, share in time_profile.rows(summary.profile):
+        table.add_row(step, spent, f"{100 * share:.1f} %")
+    console.print(table)
+    for sentence in time_profile.sentences(summary.profile):
+        console.print(Text(sentence))
+    console.print(Text(findings.status(summary), style="dim"))
+
+
+def write_html(summary: Summary, path: Path) -> None:
+    """The report as one file that needs no other. Raises UserError if it cannot be written."""
+    environment = Environment(
+        loader=PackageLoader("hil.report", "templates_html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    notes = findings.notes(summary)
+    pareto = plots.pareto_figure(summary)
+    progress = plots.progress_figure(summary)
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        headline=findings.headline(summary),
+        status=findings.status(summary),
+        counted=findings.counted(summary),
+        has_latency="latency" in notes,
+        has_energy="energy" in notes,
+        latency_kind="modelled" if "modelled" in notes.get("latency", "") else "counted",
+        chosen=summary.chosen and findings.row(summary, summary.chosen),
+        baseline=summary.baseline and findings.row(summary, summary.baseline),
+        front=[findings.row(summary, trial) for trial in summary.ranked_front()],
+        trials=[findings.row(summary, trial) for trial in summary.trials],
+        parts=findings.parts(summary),
+        pareto=Markup(svg(pareto, summary, "Accuracy against flash, RAM and count")),
+        progress=progress and Markup(svg(progress, summary, "Score over the trials")),
+        notes=notes,
+        provenance=findings.provenance(summary),
+        profile=time_profile.rows(summary.profile),
+        trained=time_profile.sentences(summary.profile),
+    )
+    write_whole(path, page.encode())
+
+
+def write_report(summary: Summary, folder: Path) -> None:
+    """report.html and pareto.png into `folder`. Raises UserError if they cannot be written."""
+    write_html(summary, folder / "report.html")
+    plots.write_png(plots.pareto_figure(summary), folder / "pareto.png")
+
+
+def _extra(summary: Summary) -> tuple[str, ...]:
+    """Which of `_EXTRA` this run has."""
+    known = findings.notes(summary)
+    weighed = summary.goal.weights is not None
+    return tuple(name for name in _EXTRA if name in known and (weighed or name != "score"))
+
+
+def _table(rows: list[Row], counted: str, short: bool, extra: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("order" if short else "stages")
+    for heading in ("accuracy", "device", "test"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("flash KiB", "RAM KiB", counted):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in extra:
+        table.add_column(_EXTRA[name], justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            f"{row.mark}{row.number}",
+            row.order if short else row.stages,
+            row.accuracy,
+            row.device,
+            row.test,
+            *map(_cost, (row.flash, row.ram, row.count)),
+            *(getattr(row, name) for name in extra),
+            style="bold" if row.is_chosen else "" if row.meets_target else "dim",
+        )
+    return table
+
+
+def _cost(cost: Cost) -> Text:
+    return Text.assemble(cost.value, " ", (cost.ratio, "cyan")) if cost.ratio else Text(cost.value)
+
+
+def _legend(summary: Summary, on_front: int, extra: Sequence[str]) -> list[str]:
+    marks = "★ chosen  • int8 baseline, which the ratios are to  (dim: misses what was asked for)"
+    if on_front > FRONT_ON_TERMINAL:
+        marks += f"  … {on_front - FRONT_ON_TERMINAL} more on the front: see report.html"
+    made, notes = findings.provenance(summary), findings.notes(summary)
+    return [
+        marks,
+        f"asked: {notes['asked']}",
+        *(f"{name}: {notes[name]}" for name in extra),
+        f"count: {notes['count']}. Board {made['board']} ({made['core']}), "
+        f"{made['compiler']}, {made['kernels']}.",
+    ]

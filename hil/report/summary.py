@@ -1,0 +1,160 @@
+"""What a run has found: baseline, front and the chosen network, from nothing but its store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from compress.genome import Genome, Quantize
+from compress.tasks import get_task
+from hil.board import load_board, without_limits
+from hil.energy.calibration import calibrated
+from hil.objective import pareto
+from hil.objective.goal import Goal
+from hil.report.time_profile import TimeProfile, profile_of
+from hil.store import sqlite
+from hil.store.store import Final, Session, Store
+from hil.store.trial_json import trial_to_json
+from hil.types import Board, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run at one moment. `stopped_by` is None while it runs, or if it was killed.
+
+    `trials` were trained in full, `screened` judged at a lower fidelity.
+    `baseline` is the network that was only quantized to int8; `front` holds the non-dominated
+    measured trials; `chosen` is the best measured trial by the `goal` of the last session, or by
+    the task's accuracy where there was none (shares of 1 on the validation split).
+    """
+
+    task: str
+    board: str
+    seed: int
+    goal: Goal
+    goal_source: Literal["session", "task"]
+    used_minutes: float
+    stopped_by: str | None
+    trials: tuple[Trial, ...]
+    screened: tuple[Trial, ...]
+    baseline: Trial | None
+    front: tuple[Trial, ...]
+    chosen: Trial | None
+    finals: tuple[Final, ...]
+    profile: TimeProfile
+
+    @property
+    def measured(self) -> tuple[Trial, ...]:
+        """The trials that ran on the board."""
+        return tuple(trial for trial in self.trials if trial.measurement is not None)
+
+    @property
+    def accuracy_target(self) -> float:
+        """The accuracy that the chosen network has to have, a share of 1."""
+        return self.goal.accuracy
+
+    def meets_target(self, trial: Trial) -> bool:
+        """Whether the trial was measured and keeps the accuracy target and every limit."""
+        return trial.state == "measured" and self.goal.violation(trial) == 0.0
+
+    def final(self, trial: Trial | None) -> Final | None:
+        """The trial's figures on the test split, if they were taken."""
+        for final in self.finals:
+            if trial is not None and final.number == trial.number and final.split == "test":
+                return final
+        return None
+
+    def score(self, trial: Trial) -> float | None:
+        """`Goal.score` against the baseline; None for what was not measured, or without one."""
+        if trial.measurement is None or self.baseline is None:
+            return None
+        return self.goal.score(trial, self.baseline)
+
+    def ranked_front(self) -> tuple[Trial, ...]:
+        """The front as it is shown: first what meets the target, each half by score."""
+
+        def rank(trial: Trial) -> tuple[bool, float]:
+            score = self.score(trial)
+            if score is None:  # without a baseline weights do not count, as in `Goal.best`
+                first = pareto.measurement_of(self.front[0])
+                score = pareto.score(pareto.measurement_of(trial), first)
+            return not self.meets_target(trial), score
+
+        return tuple(sorted(self.front, key=rank))
+
+
+def summarize(store: Store) -> Summary:
+    """Read the run as it stands. Raises UserError for a damaged store."""
+    identity, sessions, everything = store.identity, store.sessions(), store.trials()
+    trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
+    front, lone = pareto.front(trials), _baseline(trials)
+    board = calibrated(load_board(identity.board))
+    if sessions:
+        goal = _goal(board, sessions[-1], store.path)
+    else:  # an imported table tells none
+        goal = Goal.of(without_limits(board), get_task(identity.task).accuracy_floor)
+    return Summary(
+        task=identity.task,
+        board=identity.board,
+        seed=identity.seed,
+        goal=goal,
+        goal_source="session" if sessions else "task",
+        used_minutes=store.used_minutes(),
+        stopped_by=sessions[-1].stopped_by if sessions else None,
+        trials=trials,
+        screened=tuple(trial for trial in everything if trial.fidelity < 1.0),
+        baseline=lone,
+        front=front,
+        chosen=goal.best(trials, lone),
+        finals=store.finals(),
+        profile=profile_of(everything, sessions),
+    )
+
+
+def to_json(summary: Summary) -> dict[str, Any]:
+    """What `hil report --json` prints; the trials in `front`, `chosen`, `baseline` are complete."""
+
+    def optional(trial: Trial | None) -> dict[str, Any] | None:
+        return None if trial is None else trial_to_json(trial)
+
+    return {
+        "task": summary.task,
+        "board": summary.board,
+        "seed": summary.seed,
+        "accuracy_target": summary.accuracy_target,
+        "goal": summary.goal.to_json(),
+        "goal_source": summary.goal_source,
+        "used_minutes": summary.used_minutes,
+        "baseline": optional(summary.baseline),
+        "trials": [trial_to_json(trial) for trial in summary.trials],
+        "front": [trial_to_json(trial) for trial in summary.front],
+        "scores": {str(t.number): summary.score(t) for t in summary.measured},
+        "chosen": optional(summary.chosen),
+        "screened": len(summary.screened),
+        "stopped_by": summary.stopped_by,
+        "finals": [asdict(final) for final in summary.finals],
+    }
+
+
+def _goal(board: Board, session: Session, path: Path) -> Goal:
+    """What the session wanted; where the store does not say, the trials' states tell the limits."""
+    if session.goal is None:
+        return Goal.of(without_limits(board), session.accuracy_target)
+    try:
+        return Goal.from_json(board, session.goal)
+    except (KeyError, TypeError):
+        raise sqlite.damaged(path, "a session's goal") from None
+
+
+def _baseline(trials: tuple[Trial, ...]) -> Trial | None:
+    """The plain `Quantize()` if it was measured, else the first that has no other stage."""
+    lone = [
+        trial
+        for trial in trials
+        if trial.measurement is not None
+        and len(trial.genome.stages) == 1
+        and isinstance(trial.genome.stages[0], Quantize)
+    ]
+    plain = [trial for trial in lone if trial.genome == Genome((Quantize(),))]
+    return next(iter(plain or lone), None)

@@ -1,0 +1,1 @@
+"""What to try next: the engines, from random search to the adaptive one."""

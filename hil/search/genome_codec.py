@@ -1,0 +1,156 @@
+"""Genomes as parameters that Optuna suggests one by one, and back.
+
+The parameters form a tree: which kinds of stages there are, then their order (a choice among the
+permutations of just these), then each stage's genes. Most genes that have no effect beside others
+(`compress.space.canonical`) are not asked for, so that a model learns nothing about them. Every
+parameter is a place among its choices: of numbers, in their order, an integer, since neighbors are
+alike; of anything else a category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
+from typing import Any, Protocol
+
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
+from compress.space.canonical import canonical
+from compress.space.space import KEEP, LAYER_BITS, UNIFORM_BITS, Space, genes_of, kinds_of
+
+_KINDS: dict[str, type[Stage]] = {
+    "prune": Prune,
+    "sparsify": Sparsify,
+    "quantize": Quantize,
+    "distill": Distill,
+}
+_EACH_LAYER = "each layer"
+_Choose = Callable[[str, Sequence[Any]], Any]
+_Genes = Mapping[str, Any]
+
+# Genes that have an effect only beside certain values of another, which is chosen before.
+_NEEDS: dict[str, Callable[[_Genes], bool]] = {
+    "sparsify.share": lambda genes: genes["pattern"] == "element",
+    "sparsify.scope": lambda genes: genes["pattern"] == "element",
+    "sparsify.rounds": lambda genes: genes["pattern"] == "element",
+    "quantize.percentile": lambda genes: genes["calibration"] == "percentile",
+    "quantize.rate": lambda genes: genes["epochs"] > 0,
+    "distill.feature_weight": lambda genes: genes["features"] != "none",
+}
+
+
+class Suggests(Protocol):
+    """The part of `optuna.Trial` that is needed here."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[int]) -> int: ...
+
+
+def suggest(trial: Suggests, space: Space) -> Genome:
+    """The genome that `trial` suggests: in canonical form, each kind of stage at most once."""
+
+    def choose(name: str, choices: Sequence[Any]) -> Any:
+        if _are_numbers(choices):
+            place = trial.suggest_int(name, 0, len(choices) - 1)
+        else:
+            place = trial.suggest_categorical(name, tuple(range(len(choices))))
+        return choices[place]
+
+    return _chosen(choose, space)
+
+
+def parameters(genome: Genome, space: Space) -> dict[str, int]:
+    """What `suggest` has to be told to make `genome` again.
+
+    Raises ValueError for a genome that it cannot make: one that is not canonical, repeats a kind
+    of stage or has a gene that is not among the space's choices.
+    """
+    values, places = _values(genome, space), dict[str, int]()
+
+    def choose(name: str, choices: Sequence[Any]) -> Any:
+        if values.get(name) not in choices:
+            raise ValueError(f"genome {genome.key}: {name} {values.get(name)!r} not in {choices}")
+        places[name] = choices.index(values[name])
+        return values[name]
+
+    if _chosen(choose, space) != genome:
+        raise ValueError(f"genome {genome.key} is not one that parameters can express")
+    return places
+
+
+def _chosen(choose: _Choose, space: Space) -> Genome:
+    """The genome made of what `choose` answers to a parameter's name and its choices."""
+    possible = [kind for kind, stage in _KINDS.items() if stage in kinds_of(space)]
+    kinds = [kind for kind in possible if kind == "quantize" or choose(kind, (False, True))]
+    if len(kinds) > 1:
+        orders = [" ".join(order) for order in permutations(kinds)]
+        kinds = choose(_order(kinds), orders).split()
+    return canonical(Genome(tuple(_stage(choose, space, kind) for kind in kinds)))
+
+
+def _order(kinds: Sequence[str]) -> str:
+    return f"order of {' '.join(sorted(kinds))}"
+
+
+def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
+    genes: dict[str, Any] = {}
+    choices = genes_of(space, _KINDS[kind])
+    for gene in sorted(choices, key=lambda gene: f"{kind}.{gene}" in _NEEDS):
+        name = f"{kind}.{gene}"
+        if name in _NEEDS and not _NEEDS[name](genes):
+            continue
+        distinct = _in_order(choices[gene])
+        genes[gene] = choose(name, distinct) if len(distinct) > 1 else distinct[0]
+    if kind == "prune":
+        parts = range(space.groups) if genes["scope"] == "group" else ("all",)
+        ratios = KEEP if space.groups else KEEP[-1:]
+        genes["keep"] = tuple(choose(f"prune.keep {part}", ratios) for part in parts)
+        genes["drop"] = _drop(choose, space)
+    if kind == "quantize":
+        genes["weight_bits"] = _weight_bits(choose, space)
+    return _KINDS[kind](**genes)
+
+
+def _drop(choose: _Choose, space: Space) -> tuple[int, ...]:
+    """Mostly no block is dropped: that is one choice, not one for each block."""
+    if space.blocks == 0 or not choose("prune.drop", (False, True)):
+        return ()
+    return tuple(b for b in range(space.blocks) if choose(f"prune.drop {b}", (False, True)))
+
+
+def _weight_bits(choose: _Choose, space: Space) -> tuple[int, ...]:
+    bits = choose("quantize.weight_bits", (*UNIFORM_BITS, _EACH_LAYER))
+    if bits != _EACH_LAYER:
+        return (bits,)
+    return tuple(choose(f"quantize.bits {i}", LAYER_BITS) for i in range(space.layers))
+
+
+def _values(genome: Genome, space: Space) -> dict[str, Any]:
+    """The value of every parameter that could be asked for, by its name."""
+    kinds = [type(stage).__name__.lower() for stage in genome.stages]
+    values: dict[str, Any] = {kind: kind in kinds for kind in _KINDS}
+    values[_order(kinds)] = " ".join(kinds)
+    for kind, stage in zip(kinds, genome.stages, strict=True):
+        values |= {f"{kind}.{gene}": getattr(stage, gene) for gene in stage.__slots__}
+        match stage:
+            case Prune():
+                values |= {f"prune.keep {i}": ratio for i, ratio in enumerate(stage.keep)}
+                values["prune.keep all"] = stage.keep[0]
+                values["prune.drop"] = bool(stage.drop)
+                values |= {f"prune.drop {b}": b in stage.drop for b in range(space.blocks)}
+            case Quantize():
+                bits = stage.weight_bits
+                alike = len(bits) == 1 and bits[0] in UNIFORM_BITS
+                values["quantize.weight_bits"] = bits[0] if alike else _EACH_LAYER
+                bits = bits * space.layers if len(bits) == 1 else bits
+                values |= {f"quantize.bits {i}": width for i, width in enumerate(bits)}
+    return values
+
+
+def _are_numbers(choices: Sequence[Any]) -> bool:
+    return not any(isinstance(choice, bool | str | tuple) for choice in choices)
+
+
+def _in_order(choices: Sequence[Any]) -> tuple[Any, ...]:
+    """Each once; numbers sorted."""
+    distinct = tuple(dict.fromkeys(choices))
+    return tuple(sorted(distinct)) if _are_numbers(distinct) else distinct

@@ -1,0 +1,1 @@
+"""What was found, kept: the SQLite store of a run, its folder, and tables in CSV or Parquet."""

@@ -1,0 +1,139 @@
+"""Trials from elsewhere into a run: another store's, or those of a table (`hil.store.table`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from compress.errors import UserError
+from hil.store.run_folder import adopt_original, keep, kept, original_path
+from hil.store.sqlite import user_errors
+from hil.store.store import Final, Store, check_same_run
+from hil.types import Trial
+
+Figure = str | int | float | None
+MERGE_ELSEWHERE = "merge it into another run"
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A proposal that both have, with other figures: the run's `ours` stayed.
+
+    `number` is the trial's in the run, `their_number` where the other came from.
+    """
+
+    number: int
+    their_number: int
+    quantity: str
+    ours: Figure
+    theirs: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Trials that were `added`, and those `known` before; what differs among the known."""
+
+    added: int
+    known: int
+    conflicting: tuple[Conflict, ...]
+
+
+def merge(target: Store, source: Store) -> Merged:
+    """Add the trials of `source` that `target` lacks, with their networks, finals, originals.
+
+    They are numbered on after the target's. Where nothing was asked of the target yet, it is what
+    was asked of the source last. Raises UserError, with nothing written, if the two
+    are not runs of the same task, board and seed, or started from different original networks.
+    """
+    if target.folder.resolve() == source.folder.resolve():
+        raise UserError(f"{source.folder} cannot be merged into itself")
+    check_same_run(source.folder, source.identity, target.identity, MERGE_ELSEWHERE)
+    if original_path(source.folder).is_file():
+        adopt_original(original_path(source.folder), target.folder)
+    with target.together():
+        merged = absorb(target, source.trials(), source.finals(), source.originals(), source)
+        asked = source.sessions()
+        if asked and not target.sessions():
+            target.add_goal(asked[-1].accuracy_target, asked[-1].goal)
+    return merged
+
+
+def absorb(
+    target: Store,
+    trials: Sequence[Trial],
+    finals: Sequence[Final],
+    originals: Mapping[str, float],
+    networks: Store | None = None,
+) -> Merged:
+    """Add these to `target`, all or nothing; the files of `networks` come along.
+
+    Numbers stay as they are where none of them is taken. Finals of a known trial are taken where
+    its figures are equal, its network where the program is and `target` has none.
+    """
+    found = [(trial, target.find(trial.genome, trial.fidelity)) for trial in trials]
+    known = [(trial, ours) for trial, ours in found if ours is not None]
+    conflicts = tuple(c for trial, ours in known for c in _conflicts(ours, trial))
+    other = {conflict.their_number for conflict in conflicts}
+    numbers = {trial.number: ours.number for trial, ours in known if trial.number not in other}
+    added = [trial for trial, ours in found if ours is None]
+    shift = _shift(target, added)
+    if networks is not None:
+        _copy_networks(networks, target, added, shift, known)
+    with target.together():
+        for trial in added:
+            numbers[trial.number] = trial.number + shift
+            target.add(replace(trial, number=trial.number + shift))
+        for final in finals:
+            if final.number in numbers:
+                target.add_final(replace(final, number=numbers[final.number]))
+        for split, accuracy in originals.items():
+            target.set_original(split, accuracy)
+    return Merged(len(added), len(known), conflicts)
+
+
+def _shift(target: Store, added: Sequence[Trial]) -> int:
+    """What to add to the new trials' numbers: 0, or so much that they follow the target's."""
+    taken = {trial.number for trial in target.trials()}
+    if taken.isdisjoint(trial.number for trial in added):
+        return 0
+    return target.next_number() - min(trial.number for trial in added)
+
+
+def _conflicts(ours: Trial, theirs: Trial) -> list[Conflict]:
+    figures = zip(_figures(ours).items(), _figures(theirs).values(), strict=True)
+    return [
+        Conflict(ours.number, theirs.number, quantity, here, there)
+        for (quantity, here), there in figures
+        if here != there
+    ]
+
+
+def _figures(trial: Trial) -> dict[str, Figure]:
+    """What must be equal if the same proposal is tried twice."""
+    measured = trial.measurement
+    return {
+        "state": trial.state,
+        "accuracy": trial.accuracy,
+        "count": measured.count if measured else None,
+        "flash_bytes": measured.flash.total if measured else None,
+        "ram_bytes": measured.ram.total if measured else None,
+    }
+
+
+def _copy_networks(
+    source: Store,
+    target: Store,
+    added: Sequence[Trial],
+    shift: int,
+    known: Sequence[tuple[Trial, Trial]],
+) -> None:
+    pairs = [(trial.number, trial.number + shift) for trial in added]
+    for theirs, ours in known:
+        same = theirs.program_sha256 == ours.program_sha256
+        if same and not kept(target.folder, ours.number).is_file():
+            pairs.append((theirs.number, ours.number))
+    for number, new_number in pairs:
+        path = kept(source.folder, number)
+        with user_errors(path):
+            if path.is_file():
+                keep(target.folder, new_number, path.read_bytes())

@@ -1,0 +1,201 @@
+"""A run as a table, one row per trial, and back: the form that outlasts every schema.
+
+The first columns are for people; a trial is read back from those of `_TEXTS` and `_NUMBERS` and,
+as JSON, of `_AS_JSON`. Finals stand in `<split>_accuracy`, `_correct` and `_total`, the float
+network's accuracies in `original_<split>` of every row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from compress.errors import UserError
+from hil.store.merge import Merged, absorb
+from hil.store.store import Final, RunIdentity, Store, check_same_run
+from hil.store.table_file import Cell, read_table, write_table
+from hil.store.table_row import Row
+from hil.store.trial_json import trial_from_json, trial_to_json
+from hil.types import Trial
+
+_IDENTITY = ("task", "board", "seed", "board_sha256")
+_TEXTS = ("state", "reason", "program_sha256")
+_NUMBERS = ("accuracy", "fidelity", "epochs", "violation")
+_AS_JSON = ("genome", "measurement", "estimate", "costs", "seconds", "provenance")
+_FIGURES = ("measurement", "estimate", "costs", "seconds")
+_NEEDED = ("number", *_IDENTITY, *_TEXTS, *_NUMBERS, *_AS_JSON)
+_STATES = ("measured", "screened", "infeasible")
+IMPORT_ELSEWHERE = "import it into a run of its own"
+_ORIGINAL = "original_"
+
+
+def export_store(store: Store, path: Path) -> int:
+    """Write the run to `path` (`hil.store.table_file`); return the number of trials.
+
+    Raises UserError for a suffix that names no format, and if the file cannot be written.
+    """
+    identity = asdict(store.identity)
+    trials, finals, originals = store.trials(), store.finals(), store.originals()
+    splits = sorted({"test", *(final.split for final in finals)})
+    names = sorted({"val", "test", *originals})
+    by_trial = {(final.number, final.split): final for final in finals}
+    same = {**identity, **{_ORIGINAL + name: originals.get(name) for name in names}}
+    rows = []
+    for trial in trials:
+        results: dict[str, Cell] = {}
+        for split in splits:
+            results |= _final_cells(split, by_trial.get((trial.number, split)))
+        rows.append({**_cells(trial), **results, **same, **_json_cells(trial)})
+    columns = [
+        *("number", "key", "order", "fidelity", "state", "accuracy", "flash_bytes", "ram_bytes"),
+        *("count", "counter", "model_cycles", "epochs", "total_seconds", "reason", "violation"),
+        *(cell for split in splits for cell in _final_cells(split, None)),
+        *same,
+        *("git_sha", "dirty", "program_sha256"),
+        *_AS_JSON,
+    ]
+    write_table(path, columns, rows)
+    return len(trials)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What `export_store` wrote to `path`. `identity` is None where there is no trial."""
+
+    path: Path
+    identity: RunIdentity | None
+    trials: tuple[Trial, ...]
+    finals: tuple[Final, ...]
+    originals: Mapping[str, float]
+
+
+def read_run(path: Path) -> Table:
+    """Read and check a table, row by row.
+
+    Raises UserError for what is no such table, naming row and column where one is wrong.
+    """
+    identity: RunIdentity | None = None
+    trials: list[Trial] = []
+    finals: list[Final] = []
+    originals: dict[str, float] = {}
+    for line, cells in enumerate(read_table(path), start=2):
+        row = Row(path, line, cells)
+        if identity is None:
+            _check_columns(row, _NEEDED)
+            identity = _identity(row)
+        elif _identity(row) != identity:
+            raise UserError(f"{path}, row {line}: of another run than the rows before")
+        trials.append(_trial(row))
+        finals += _finals(row, trials[-1].number)
+        originals |= _originals(row)
+    numbers = {trial.number for trial in trials}
+    proposals = {(trial.genome.key, trial.fidelity) for trial in trials}
+    if not len(numbers) == len(proposals) == len(trials):
+        raise UserError(f"{path}: a trial is in it twice; export the run anew")
+    return Table(path, identity, tuple(trials), tuple(finals), originals)
+
+
+def import_table(store: Store, table: Table) -> Merged:
+    """Add what `store` lacks; tell what was known before, and what of that differs.
+
+    Raises UserError, with nothing added, for a table of another run.
+    """
+    if table.identity is not None:
+        check_same_run(table.path, table.identity, store.identity, IMPORT_ELSEWHERE)
+    return absorb(store, table.trials, table.finals, table.originals)
+
+
+def import_rows(store: Store, path: Path) -> int:
+    """Read a table and add what `store` lacks; how many trials that were. Raises UserError."""
+    return import_table(store, read_run(path)).added
+
+
+def _cells(trial: Trial) -> dict[str, Cell]:
+    measured = trial.measurement
+    return {
+        "number": trial.number,
+        "key": trial.genome.key,
+        "order": trial.genome.order,
+        **{name: getattr(trial, name) for name in (*_TEXTS, *_NUMBERS)},
+        "flash_bytes": measured.flash.total if measured else None,
+        "ram_bytes": measured.ram.total if measured else None,
+        "count": measured.count if measured else None,
+        "counter": measured.counter if measured else None,
+        "model_cycles": measured.model_cycles if measured else None,
+        "total_seconds": sum(trial.seconds.values()),
+        "git_sha": trial.provenance.git_sha,
+        "dirty": int(trial.provenance.dirty),
+    }
+
+
+def _json_cells(trial: Trial) -> dict[str, Cell]:
+    fields = trial_to_json(trial)
+    return {name: json.dumps(fields[name], allow_nan=False) for name in _AS_JSON}
+
+
+def _final_cells(split: str, final: Final | None) -> dict[str, Cell]:
+    return {
+        f"{split}_accuracy": final.accuracy if final else None,
+        f"{split}_correct": final.correct if final else None,
+        f"{split}_total": final.total if final else None,
+    }
+
+
+def _check_columns(row: Row, names: Iterable[str]) -> None:
+    missing = [name for name in names if name not in row.cells]
+    if missing:
+        raise UserError(
+            f"{row.path} is no table of a run: it has no column {', '.join(missing)}; "
+            "hil export writes such tables"
+        )
+
+
+def _identity(row: Row) -> RunIdentity:
+    cells = row.cells
+    return RunIdentity(cells["task"], cells["board"], row.whole("seed"), cells["board_sha256"])
+
+
+def _trial(row: Row) -> Trial:
+    state = row.choice("state", _STATES)
+    if state == "measured" and row.json("measurement") is None:
+        raise row.error("measurement", "there, though the trial was measured")
+    has_accuracy = state != "infeasible" or row.cells["accuracy"] != ""
+    fields = {
+        "number": row.whole("number"),
+        **{name: row.cells[name] for name in _TEXTS},
+        "accuracy": row.share("accuracy") if has_accuracy else None,
+        "fidelity": row.share("fidelity"),
+        "epochs": row.number("epochs"),
+        "violation": row.number("violation"),
+        **{name: row.figures(name) for name in _FIGURES},
+        **{name: row.json(name) for name in ("genome", "provenance")},
+    }
+    try:
+        return trial_from_json(fields)
+    except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        raise UserError(
+            f"{row.path}, row {row.line}: not a trial as hil exports it: {error}"
+        ) from None
+
+
+def _finals(row: Row, number: int) -> list[Final]:
+    splits = [name.removesuffix("_correct") for name in row.cells if name.endswith("_correct")]
+    finals = []
+    for split in splits:
+        if row.cells[f"{split}_correct"]:
+            _check_columns(row, (f"{split}_total", f"{split}_accuracy"))
+            correct, total = row.whole(f"{split}_correct"), row.whole(f"{split}_total")
+            if correct > total:
+                raise row.error(f"{split}_correct", f"at most the {total} of {split}_total")
+            finals.append(Final(number, split, correct, total, row.share(f"{split}_accuracy")))
+    return finals
+
+
+def _originals(row: Row) -> dict[str, float]:
+    return {
+        name.removeprefix(_ORIGINAL): row.share(name)
+        for name, cell in row.cells.items()
+        if name.startswith(_ORIGINAL) and cell
+    }

@@ -1,0 +1,93 @@
+"""Tables as files: .csv, .csv.gz or .parquet by suffix, rows in and rows of text out.
+
+CSV as in RFC 4180, in UTF-8. Equal rows make equal .csv.gz files: no date or name is in them.
+A cell is text, a number or None; floats are written so that reading them gives the same float.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from compress.errors import UserError
+from hil.store.run_folder import write_whole
+from hil.store.sqlite import user_errors
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+_LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki
+
+Cell = str | int | float | None
+
+
+def check_suffix(path: Path) -> str:
+    """The suffix that names the format. Raises UserError for any other."""
+    for suffix in SUFFIXES:
+        if path.name.endswith(suffix):
+            return suffix
+    raise UserError(f"{path}: the name ends in none of {', '.join(SUFFIXES)}")
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> None:
+    """Write the rows; a reader never sees half of them. Raises UserError if that fails."""
+    suffix = check_suffix(path)
+    parquet = suffix == ".parquet"
+    write_whole(path, _parquet(columns, rows) if parquet else _csv(columns, rows, suffix))
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows, every cell as text, None as "". Raises UserError for what is no such table."""
+    suffix = check_suffix(path)
+    with user_errors(path):
+        content = path.read_bytes()
+    try:
+        if suffix == ".parquet":
+            return _parquet_rows(content)
+        return _csv_rows(gzip.decompress(content) if suffix == ".csv.gz" else content)
+    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged or not a {suffix} table: {error}") from error
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]], suffix: str) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    content = text.getvalue().encode()
+    return gzip.compress(content, mtime=0) if suffix == ".csv.gz" else content
+
+
+def _csv_rows(content: bytes) -> list[dict[str, str]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    # Spreadsheets begin UTF-8 with a mark, and editors leave empty lines at the end.
+    lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+    header, *rows = [line for line in lines if line] or [[]]
+    if not header:
+        raise ValueError("it is empty")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} cells, the header {len(header)}")
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
+    # Arrow takes a while to import and most commands do without it.
+    import pyarrow
+    from pyarrow import parquet
+
+    sink = io.BytesIO()
+    cells = {column: [row[column] for row in rows] for column in columns}
+    parquet.write_table(pyarrow.table(cells), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _parquet_rows(content: bytes) -> list[dict[str, str]]:
+    from pyarrow import parquet
+
+    rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+    return [
+        {column: "" if cell is None else str(cell) for column, cell in row.items()} for row in rows
+    ]

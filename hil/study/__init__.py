@@ -1,0 +1,1 @@
+"""Ways to compress compared over seeds, with statistics: `hil study`."""

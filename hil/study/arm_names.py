@@ -1,0 +1,33 @@
+"""The arms of a study by name: what they are and of which kind; `hil.study.arms` opens them."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Literal
+
+Kind = Literal["single", "recipe", "search"]
+
+FIXED: dict[str, tuple[Kind, str]] = {
+    "int8": ("single", "int8 only"),
+    "int4": ("single", "int4 only"),
+    "structured": ("single", "structured pruning only"),
+    "unstructured": ("single", "unstructured pruning only"),
+    "distilled": ("single", "distillation only"),
+    "scratch": ("single", "same size from scratch"),
+    "PQ": ("recipe", "P→Q"),
+    **{"".join(order): ("recipe", "→".join(order)) for order in permutations("PQD")},
+}
+SEARCHES: dict[str, str] = {
+    "adaptive": "adaptive search (ours)",
+    "random": "random search",
+    "tpe": "TPE (Optuna)",
+    "bohb": "BOHB (TPE and Hyperband)",
+    "nsga2": "NSGA-II, plain",
+}
+NAMES = (*FIXED, *SEARCHES)
+
+
+def title(name: str) -> str:
+    """What an arm is, in words; its name where it is none of ours."""
+    known = {**{arm: words for arm, (_, words) in FIXED.items()}, **SEARCHES}
+    return known.get(name, name)

@@ -1,0 +1,145 @@
+"""The arms of a study: each method alone, every fixed recipe, and the searches over the space.
+
+A method alone or a recipe is a family of settings as a person would sweep them: a ratio or a width
+from coarse to fine, 8 or 4 bits, shorter or longer training. The searches' space holds the same
+methods, trained as long, in any order; of ratios those in `compress.space.space.KEEP`, and no
+training from scratch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from compress.genome import Distill, Features, Genome, Prune, Quantize, Sparsify, Stage, Teacher
+from compress.pipeline.network import Original, space_of
+from compress.space.space import STUDENT_LENGTHS
+from hil.objective.goal import Goal
+from hil.search.engine import Engine
+from hil.search.registry import open_engine
+from hil.study.arm_names import FIXED, SEARCHES, Kind
+from hil.study.sweep import Sweep
+
+RATIOS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
+_RECIPE_RATIOS = (0.75, 0.625, 0.5, 0.375)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A way to compress; `open` makes its engine for an original network, a goal and a seed."""
+
+    name: str
+    title: str
+    kind: Kind
+    open: Callable[[Original, Goal, int], Engine]
+
+
+def arms() -> tuple[Arm, ...]:
+    """All of them, the fixed ones first: what they find out is there when a search asks for it."""
+    fixed = [Arm(name, title, kind, _sweep(name)) for name, (kind, title) in FIXED.items()]
+    searches = [Arm(name, title, "search", _search(name)) for name, title in SEARCHES.items()]
+    return (*fixed, *searches)
+
+
+def settings_of(name: str, epochs: Sequence[float]) -> tuple[Genome, ...]:
+    """The settings of a fixed arm; stages train for the longest two of `epochs`."""
+    lengths = tuple(sorted(epochs)[-2:])
+    families: dict[str, Callable[[Sequence[float]], Iterator[tuple[Stage, ...]]]] = {
+        "int8": _int8,
+        "int4": _int4,
+        "structured": _structured,
+        "unstructured": _unstructured,
+        "distilled": _distilled,
+        "scratch": _scratch,
+    }
+    family = families.get(name)
+    stages = _recipe(name, lengths) if family is None else family(lengths)
+    return tuple(map(Genome, stages))
+
+
+def _sweep(name: str) -> Callable[[Original, Goal, int], Engine]:
+    return lambda original, goal, seed: Sweep(settings_of(name, space_of(original).epochs), seed)
+
+
+def _search(name: str) -> Callable[[Original, Goal, int], Engine]:
+    return lambda original, goal, seed: open_engine(name, original, goal, seed)
+
+
+def _int8(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
+    yield (Quantize(),)
+    yield (Quantize(symmetric=True),)
+    yield (Quantize(calibration="percentile", percentile=99.9),)
+    yield (Quantize(calibration="mse"),)
+    yield (Quantize(weight_range="mse", correct_bias=True),)
+    yield (Quantize(equalize=True, granularity="tensor"),)
+    for epochs, learned in product(lengths, (False, True)):
+        yield (Quantize(learn_ranges=learned, epochs=epochs),)
+
+
+def _int4(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
+    yield (Quantize((4,)),)
+    yield (Quantize((4,), weight_range="mse"),)
+    yield (Quantize((4,), weight_range="mse", correct_bias=True),)
+    yield (Quantize((4,), weight_range="mse", rounding="adaround"),)
+    for epochs, learned in product(lengths, (False, True)):
+        yield (Quantize((4,), weight_range="mse", learn_ranges=learned, epochs=epochs),)
+        yield (Quantize((4,), weight_range="mse", learn_ranges=learned, epochs=epochs, rate=0.3),)
+
+
+def _structured(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
+    for ratio, epochs in product(RATIOS, lengths):
+        yield Prune((ratio,), scope="uniform", epochs=epochs), Quantize()
+
+
+def _unstructured(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
+    for share, epochs in product((0.5, 0.6, 0.7, 0.8, 0.9), lengths):
+        yield Sparsify(share, scope="global", epochs=epochs), Quantize()
+    yield Sparsify(0.5, "2:4", epochs=lengths[-1]), Quantize()
+    yield Sparsify(0.75, "1:4", epochs=lengths[-1]), Quantize()
+
+
+def _distilled(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
+    kinds: tuple[tuple[Features, bool], ...] = (
+        ("attention", False),
+        ("none", False),
+        ("attention", True),
+    )
+    epochs = STUDENT_LENGTHS * lengths[-1]
+    for (features, fresh), ratio in product(kinds, _RECIPE_RATIOS):
+        yield Distill(width=ratio, fresh=fresh, features=features, epochs=epochs), Quantize()
+
+
+def _scratch(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
+    for ratio in RATIOS:
+        student = Distill(weight=0.0, width=ratio, fresh=True, epochs=STUDENT_LENGTHS * lengths[-1])
+        yield student, Quantize()
+
+
+def _recipe(order: str, lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
+    """The order's stages at every ratio, with 8 and 4 bits, each with its longest training.
+
+    What follows other training has 0.3 of the learning rate. Where P comes after D, both narrow
+    the network by the root of the ratio. A D that comes after Q learns from the compressed network
+    (arXiv:2403.17447), else from the original.
+    """
+    for ratio, bits in product(_RECIPE_RATIOS, (8, 4)):
+        yield tuple(_stage(order, place, ratio, bits, lengths[-1]) for place in range(len(order)))
+
+
+def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> Stage:
+    letter, before = order[place], order[:place]
+    rate = 0.3 if "P" in before or "D" in before else 1.0
+    if letter == "P":
+        # After D has narrowed the network, P takes the rest: together they keep `ratio`.
+        keep = ratio**0.5 if "D" in before else ratio
+        return Prune((keep,), scope="uniform", epochs=epochs, rate=rate)
+    if letter == "D":
+        width = ratio**0.5 if "P" in order and "P" not in before else 1.0
+        teacher: Teacher = "compressed" if "Q" in before else "original"
+        # A student in another shape trains as long as in every arm.
+        length = STUDENT_LENGTHS * epochs if width < 1.0 else epochs
+        return Distill(teacher=teacher, width=width, epochs=length, rate=rate)
+    if bits == 8:
+        return Quantize()
+    return Quantize((4,), weight_range="mse", learn_ranges=True, epochs=epochs)

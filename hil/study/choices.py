@@ -1,0 +1,172 @@
+"""The smallest costs that each arm of a study reached above an accuracy floor, by seed.
+
+A floor is in points (percent) below the seed's float network. Networks are chosen on the
+validation split only; their figures on the test split stand beside.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from compress.space.recipes import baseline
+from hil.objective.costs import costs_of
+from hil.store.store import Final
+from hil.study.result import ArmTrace, StudyResult
+from hil.types import Board, Measurement, Trial
+
+FLOORS_POINTS = (0.5, 1.0, 2.0)
+Cost = Literal["model flash", "image flash", "RAM", "count", "energy"]
+Aim = Cost | Literal["weighted"]
+COSTS: tuple[Cost, ...] = ("model flash", "image flash", "RAM", "count", "energy")
+WEIGHTED: tuple[Cost, ...] = ("model flash", "RAM", "count", "energy")
+# Accuracies are shares of a few thousand samples: this is far less than one of them.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The network of `arm` in `seed` with the smallest `aim` among those that keep the floor.
+
+    `value` is in bytes, counts or microjoules, `ratio` is its ratio to the seed's int8 network;
+    the weighted aim has no unit, and its value is its ratio. Where nothing kept the floor, `trial`
+    is None and the int8 network stands in: the ratio is 1.
+    """
+
+    arm: str
+    seed: int
+    floor_points: float
+    aim: Aim
+    trial: Trial | None
+    value: float
+    ratio: float
+
+
+def costs_by_name(measurement: Measurement, board: Board) -> dict[Cost, float]:
+    """Flash and RAM in bytes, count in the counter's unit, energy in microjoules if it is known.
+
+    "model flash" are weights and tables, as the linker placed them; "image flash" is everything.
+    """
+    known = costs_of(measurement, board)
+    costs: dict[Cost, float] = {
+        "model flash": measurement.flash.parts["weights"],
+        "image flash": known.flash_bytes,
+        "RAM": known.ram_bytes,
+        "count": known.count,
+    }
+    return costs if known.energy_uj is None else {**costs, "energy": known.energy_uj}
+
+
+def references(result: StudyResult) -> dict[int, Trial]:
+    """By seed the measured int8 network that ratios are taken to; a seed without one is missing."""
+    int8 = baseline()
+    found: dict[int, Trial] = {}
+    for trace in result.traces:
+        for trial in trace.trials:
+            if trial.genome == int8 and trial.fidelity == 1.0 and trial.measurement is not None:
+                found.setdefault(trace.seed, trial)
+    return {seed: found[seed] for seed in result.seeds if seed in found}
+
+
+def arm_names(result: StudyResult) -> tuple[str, ...]:
+    """The arms in the order of their first trace."""
+    return tuple(dict.fromkeys(trace.arm for trace in result.traces))
+
+
+def kinds(result: StudyResult) -> dict[str, str]:
+    """By arm, whether it is a single method, a fixed recipe or a search."""
+    return {trace.arm: trace.kind for trace in result.traces}
+
+
+def ratios_to(trial: Trial, reference: Trial, board: Board) -> dict[Cost, float]:
+    """Each known cost over the reference's. Raises ValueError for a trial not measured."""
+    if trial.measurement is None or reference.measurement is None:
+        raise ValueError(f"trial {trial.number} or {reference.number} was not measured")
+    mine = costs_by_name(trial.measurement, board)
+    theirs = costs_by_name(reference.measurement, board)
+    return {name: mine[name] / theirs[name] for name in mine if name in theirs}
+
+
+def weighted(ratios: Mapping[Cost, float]) -> float:
+    """Equal-weight mean of the ratios of model flash, RAM, count and (if known) energy."""
+    return fmean(ratios[name] for name in WEIGHTED if name in ratios)
+
+
+def keepers(trace: ArmTrace, original: float, floor_points: float) -> list[Trial]:
+    """Trials that were measured within the board's limits and keep the floor on validation.
+
+    `original` is the float network's accuracy there, a share of 1.
+    """
+    least = original - floor_points / 100 - _ROUNDING
+    return [
+        trial
+        for trial in trace.trials
+        if trial.state == "measured" and trial.accuracy is not None and trial.accuracy >= least
+    ]
+
+
+def choices(result: StudyResult) -> tuple[Choice, ...]:
+    """Every arm's choice for each floor, aim and seed that has an int8 network."""
+    int8 = references(result)
+    known = _known_aims(int8, result.board)
+    return tuple(
+        choice
+        for trace in result.traces
+        if trace.seed in int8
+        for floor in FLOORS_POINTS
+        for choice in _choices_of(result, trace, int8[trace.seed], floor, known)
+    )
+
+
+def _choices_of(
+    result: StudyResult, trace: ArmTrace, reference: Trial, floor: float, known: tuple[Aim, ...]
+) -> Iterator[Choice]:
+    board = result.board
+    kept = keepers(trace, result.originals[trace.seed]["val"], floor)
+    ratios = {trial.number: ratios_to(trial, reference, board) for trial in kept}
+    whole: dict[Cost, float] = ratios_to(reference, reference, board)
+    units = {} if reference.measurement is None else costs_by_name(reference.measurement, board)
+    for aim in known:
+
+        def ratio(found: Mapping[Cost, float], aim: Aim = aim) -> float:
+            return weighted(found) if aim == "weighted" else found[aim]
+
+        best = min(
+            kept, key=lambda trial: (ratio(ratios[trial.number]), trial.number), default=None
+        )
+        reached = ratio(whole if best is None else ratios[best.number])
+        unit = 1.0 if aim == "weighted" else units[aim]
+        yield Choice(trace.arm, trace.seed, floor, aim, best, reached * unit, reached)
+
+
+def aims(result: StudyResult) -> tuple[Aim, ...]:
+    """What is made small on this board: the costs it has figures for, and their weighted mean."""
+    return _known_aims(references(result), result.board)
+
+
+def _known_aims(int8: Mapping[int, Trial], board: Board) -> tuple[Aim, ...]:
+    known = [costs_by_name(t.measurement, board) for t in int8.values() if t.measurement]
+    return (*(cost for cost in COSTS if all(cost in costs for costs in known)), "weighted")
+
+
+def chosen_numbers(result: StudyResult) -> dict[int, set[int]]:
+    """By seed the numbers of the trials whose figures on the test split the report shows."""
+    numbers: dict[int, set[int]] = defaultdict(set)
+    for seed, trial in references(result).items():
+        numbers[seed].add(trial.number)
+    for choice in choices(result):
+        if choice.trial is not None:
+            numbers[choice.seed].add(choice.trial.number)
+    return dict(numbers)
+
+
+def drop_on_test(result: StudyResult, seed: int, trial: Trial) -> float | None:
+    """Points of test accuracy below the seed's float network, None if it was not tested.
+
+    Both are the host's figures on the whole test split.
+    """
+    final: Final | None = result.finals.get(seed, {}).get(trial.number)
+    return None if final is None else 100 * (result.originals[seed]["test"] - final.accuracy)

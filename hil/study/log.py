@@ -1,0 +1,54 @@
+"""The evaluations of a study as files that last, one per seed: anyone can go on from them.
+
+`seed-N.csv.gz` has every trial (`hil.store.table`), `seed-N.pt` the weights of the original network
+they all started from, `seed-N.json` the sensitivity that the adaptive search was begun with.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.errors import UserError
+from compress.pipeline.network import Original
+from hil.search.warm_start import sensitivity_file
+from hil.store import run_folder
+from hil.store.run_folder import original_path, write_whole
+from hil.store.store import Store
+from hil.store.table import export_store, import_rows
+
+
+def adopt_original(log: Path, place: Path, seed: int) -> None:
+    """Copy the seed's original network from the log, where `place` has none yet.
+
+    Raises UserError where `place` has another one, or none has and there are trials: a new one
+    would be another.
+    """
+    source, table = log / f"seed-{seed}.pt", log / f"seed-{seed}.csv.gz"
+    if source.is_file():
+        run_folder.adopt_original(source, place, f"choose other --results, or remove {place}")
+    elif table.is_file() and not original_path(place).is_file():
+        raise UserError(
+            f"{source} is missing, the network that the trials in {table.name} started from: "
+            "restore it, or choose other --results"
+        )
+
+
+def adopt_sensitivity(log: Path, original: Original, seed: int) -> None:
+    """Let searches begin with the seed's logged sensitivity; log it where it is not yet."""
+    logged, known = log / f"seed-{seed}.json", sensitivity_file(original)
+    if not logged.exists():
+        write_whole(logged, known.read_bytes())
+    elif known.read_bytes() != logged.read_bytes():
+        write_whole(known, logged.read_bytes())
+
+
+def import_log(log: Path, store: Store, seed: int) -> int:
+    """Add the logged trials that the store does not have; how many."""
+    source = log / f"seed-{seed}.csv.gz"
+    return import_rows(store, source) if source.exists() else 0
+
+
+def export_log(log: Path, store: Store, seed: int) -> None:
+    """Write the seed's files anew. Raises UserError if they cannot be written."""
+    export_store(store, log / f"seed-{seed}.csv.gz")
+    write_whole(log / f"seed-{seed}.pt", original_path(store.folder).read_bytes())

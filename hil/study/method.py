@@ -1,0 +1,127 @@
+"""How a study was done and how its tables are to be read: the prose of its report."""
+
+from __future__ import annotations
+
+from hil import formatting
+from hil.study.choices import aims, arm_names, references
+from hil.study.result import StudyResult
+from hil.study.stats import LEAST_SEEDS, smallest_p
+from hil.study.verdicts import GOAL_FLOOR_POINTS, p_text, too_few
+from hil.study.volume import REPLAYS, WORST_RATIO
+from hil.types import COUNTER_UNITS
+
+ABOUT_USE = (
+    "By seed: the mean, and in brackets the least and the most. A network that was screened got a "
+    "part of its training or none; what several arms trained counts for each.\n"
+)
+
+
+def about_warm_start(table: str) -> str:
+    """What the table of `study_tables.warm_table` shows, and the table; nothing without it."""
+    if not table:
+        return ""
+    return (
+        "The adaptive search begins with genomes that it has before it learns anything: known "
+        "recipes, and what a quick look at each layer's sensitivity suggests. What these alone "
+        f"give, and the whole search, at most {GOAL_FLOOR_POINTS:g} point below float (mean "
+        f"ratios to int8, each cost in the networks smallest in it):\n\n{table}\n"
+    )
+
+
+def how_to_read(result: StudyResult) -> str:
+    """What the columns of the floor tables are, and what is missing in them."""
+    text = (
+        "Mean ± standard deviation over the seeds, and in brackets the mean ratio to the same "
+        "seed's int8 network (everything kept, quantized with min/max ranges). Every cell is a "
+        "network of its own: the smallest in that cost among "
+        "those that keep the floor on the validation split. “Weighted mean” is the equal-weight "
+        "mean of the ratios of model flash, RAM, count and energy, smallest in one network. "
+        "“Reached” tells in how many seeds any network kept the floor; in the others the int8 "
+        "network counts, ratio 1. “Test drop” is the mean loss on the test split, in points to "
+        "the float network's there, of all networks in the row, and “kept” how many of them keep "
+        "the floor there, too: choosing on one split flatters, and this says how much. Model "
+        "flash is weights and tables; image flash everything that the linker placed.\n"
+    )
+    lost = sum(map(len, result.lost.values()))
+    if lost:
+        text += (
+            f"\n{formatting.number_of(lost, 'chosen network')} known from the log alone came out "
+            "differently when made again (as may be on another kind of processor, or with "
+            "another firmware or package), and so cannot be run on the test split: the drops are "
+            "those of the others.\n"
+        )
+    if "energy" not in aims(result):
+        text += (
+            f"\nEnergy is left out: no power figure or no cycles are known for "
+            f"`{result.board.name}`; the weighted mean is that of the other three.\n"
+        )
+    return text
+
+
+def about_p(result: StudyResult) -> str:
+    """What the tests are, and the least p they can give, or why there is none."""
+    seeds, arms = len(references(result)), len(arm_names(result))
+    if seeds < LEAST_SEEDS:
+        return f"No test: {too_few(seeds)}. The tables below have dashes.\n"
+    if arms < 2:
+        return "No test: there is nothing to compare the one arm with.\n"
+    least = smallest_p(seeds)
+    return (
+        "One-sided Wilcoxon signed-rank tests over the seeds, of log ratios; in brackets the p "
+        f"after Holm's correction over the arms of the column. With {seeds} seeds the smallest "
+        f"possible p is {p_text(least)}, and {p_text(min(1.0, least * (arms - 1)))} is the "
+        f"smallest that the first of {arms - 1} arms can have after the correction: where that is "
+        "above 0.05, only more seeds can tell.\n"
+    )
+
+
+def method(result: StudyResult) -> str:
+    """How the study was done, with what its networks were made, and its limits."""
+    board, trials = result.board, [trial for trace in result.traces for trial in trace.trials]
+    lines = [
+        "## How it was done\n",
+        f"- Budget of every arm in every seed: {result.budget_measurements} measurements on the "
+        f"board and {result.budget_epochs:g} epochs of training, screening included, at most; what "
+        "each used is told above. Seeds: "
+        f"{', '.join(map(str, result.seeds))}; each trains a float network of its own, so that "
+        "arms are compared within seeds only. Networks are chosen on the validation split; no "
+        "search has seen the test split.",
+        "- Every measured network ran on the board or its emulator, its outputs equal bit for bit "
+        "to the integer reference. Arms share what they have in common: a network that two arms "
+        "asked for was made once and counts for both.",
+        "- Hypervolume: validation drop from -1 to +2 points, and the ratios of model flash, RAM "
+        f"and count to int8 from 0 to {WORST_RATIO:g}, as shares of that box; what lies beyond it "
+        "counts nothing. Bands go from the least to the most.",
+        f"- Arms whose trials do not depend on each other (random search, the sweeps of fixed "
+        f"arms) are replayed in {REPLAYS} random orders of their log in each seed (random search's "
+        "first, int8, stays first), which has the "
+        "distribution of new runs as far as order goes; the networks are the same ones, so that "
+        "this adds no seeds, and the tests count each seed once. Searches that learn are real "
+        "runs only.",
+        "- “Above all of several searches” holds if each single test holds, which needs no "
+        "correction; Holm's is shown beside it.",
+        "- Limits: one task and one board; int8 counts as available at every floor, whether it "
+        "keeps it or not; the smallest of many networks on the validation split is chosen "
+        "luckily to some degree, and more so by arms that measure more.",
+    ]
+    if trials:
+        counters = {trial.measurement.counter for trial in trials if trial.measurement}
+        counted = ", ".join(COUNTER_UNITS[counter] for counter in sorted(counters))
+        made = [trial.provenance for trial in trials]
+        versions = [
+            sorted({(one.git_sha[:9] + (" with changes" if one.dirty else "")) for one in made}),
+            sorted({one.compiler for one in made}),
+            sorted({one.flags for one in made}),
+            sorted({one.kernels for one in made}),
+            sorted({f"QEMU {one.emulator}" if one.emulator else one.probe for one in made}),
+            sorted({one.torch for one in made}),
+            sorted({one.processor or "a processor not noted" for one in made}),
+        ]
+        names = ("git", "", "flags", "", "", "torch", "trained on")
+        named = zip(names, versions, strict=True)
+        texts = [f"{name} {', '.join(found)}".strip() for name, found in named]
+        lines.append(f"- `{board.name}`: {board.title}, {board.core}. Count: {counted}.")
+        lines.append(f"- {'; '.join(texts)}.")
+    if board.energy is not None:
+        lines.append(f"- Energy is an estimate, power times time: {board.energy.source}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,181 @@
+"""A study as people read it: Markdown with pictures, and the raw figures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from compress.tasks import get_task
+from hil import formatting
+from hil.report.plots import write_png
+from hil.store.run_folder import write_whole
+from hil.study.arm_names import title
+from hil.study.choices import FLOORS_POINTS, arm_names, choices, drop_on_test
+from hil.study.csv_files import write_csv
+from hil.study.gaps import gaps, left_out
+from hil.study.method import ABOUT_USE, about_p, about_warm_start, how_to_read, method
+from hil.study.orders import orders_won
+from hil.study.plots import floors_figure, hypervolume_figure, orders_figure
+from hil.study.result import StudyResult
+from hil.study.tables import floor_table, orders_table, p_table, use_table, volume_table, warm_table
+from hil.study.verdicts import ADAPTIVE, Judged, between, judge
+from hil.study.volume import curves
+
+_MOST_GAPS = 6
+
+
+def write_study(result: StudyResult, folder: Path, command: str) -> Path:
+    """Write study-TASK-BOARD.md, its three pictures and its traces into `folder`.
+
+    A study of some arms has their names in its own: it does not replace that of all arms.
+    `command` is what made it, as the reader may type it. A study that is not complete is written
+    as far as it goes and labeled partial. Returns the path of the Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = _name(result)
+    chosen, grown = choices(result), curves(result)
+    orders = orders_won(result, chosen)
+    write_png(hypervolume_figure(result, grown), folder / f"{name}-hypervolume.png")
+    write_png(floors_figure(result, chosen), folder / f"{name}-floors.png")
+    write_png(orders_figure(orders), folder / f"{name}-orders.png")
+    write_csv(result, folder / f"{name}-traces.csv.gz")
+    missing = gaps(result)
+    parts = [
+        f"# Study: {get_task(result.task).title}, on `{result.board.name}`"
+        f"{' (partial)' if missing else ''}\n",
+        f"Made by `{command}`; raw figures: [{name}-traces.csv.gz]({name}-traces.csv.gz).\n",
+        _partial(missing),
+        _summary(result, judge(result, chosen, grown)),
+        f"![Smallest costs of each arm]({name}-floors.png)\n",
+        f"![Hypervolume]({name}-hypervolume.png)\n",
+        "## What each arm used\n",
+        ABOUT_USE,
+        f"{use_table(result)}\n",
+        about_warm_start(warm_table(result, chosen, grown)),
+        "## The smallest costs above each accuracy floor\n",
+        how_to_read(result),
+        *(
+            f"### At most {floor:g} {'point' if floor <= 1 else 'points'} below float\n\n"
+            f"{floor_table(result, chosen, floor)}\n"
+            for floor in FLOORS_POINTS
+        ),
+        "## Which differences are more than chance\n",
+        about_p(result),
+        f"{p_table(result, chosen)}\n",
+        "## Hypervolume\n",
+        "After so many measurements, if any seed of the arm came so far, and where it ended; a "
+        "seed that ended before the others counts as it ended.\n",
+        f"{volume_table(result, grown)}\n",
+        "## Which orders won\n",
+        "Initials of prune, sparsify, quantize, distill, in the order applied. “Won” counts the "
+        "networks of the best weighted mean, one for each search and seed that reached the "
+        "floor; “of the fronts” is the share of the non-dominated networks that keep it.\n",
+        f"![Orders that won]({name}-orders.png)\n",
+        f"{orders_table(orders)}\n",
+        method(result),
+    ]
+    path = folder / f"{name}.md"
+    write_whole(path, "\n".join(part for part in parts if part).encode())
+    return path
+
+
+def study_to_json(result: StudyResult) -> dict[str, Any]:
+    """The same as one JSON object: verdicts, every choice, the volume at the end of the budget.
+
+    Values are in bytes, counts or microjoules; a choice's `number` is null where nothing kept the
+    floor, its `test_drop_points` where it was not tested. `gaps` is empty for a complete study.
+    """
+    chosen, grown = choices(result), curves(result)
+    return {
+        "task": result.task,
+        "board": result.board.name,
+        "seeds": list(result.seeds),
+        "budget_measurements": result.budget_measurements,
+        "budget_epochs": result.budget_epochs,
+        "gaps": gaps(result),
+        "traces": [
+            {
+                "arm": trace.arm,
+                "kind": trace.kind,
+                "seed": trace.seed,
+                "measurements": sum(trial.fidelity == 1.0 for trial in trace.trials),
+                "measured_of_warm_start": trace.warm_measured,
+                "measured_of_random_start": trace.drawn_measured,
+                "screened": trace.screened,
+                "epochs": trace.epochs,
+                "ended": trace.ended,
+            }
+            for trace in result.traces
+        ],
+        "goals": [asdict(one) for one in judge(result, chosen, grown)],
+        "choices": [
+            {
+                "arm": one.arm,
+                "seed": one.seed,
+                "floor_points": one.floor_points,
+                "aim": one.aim,
+                "number": one.trial and one.trial.number,
+                "order": one.trial and one.trial.genome.order,
+                "value": one.value,
+                "ratio": one.ratio,
+                "test_drop_points": one.trial and drop_on_test(result, one.seed, one.trial),
+            }
+            for one in chosen
+        ],
+        "hypervolume": {
+            arm: {str(seed): volume for seed, volume in found.items()}
+            for arm, found in (
+                (arm, one.at_count(result.budget_measurements)) for arm, one in grown.items()
+            )
+        },
+    }
+
+
+def _name(result: StudyResult) -> str:
+    arms = arm_names(result) if left_out(result) else ()
+    return "-".join(["study", result.task, result.board.name, *arms])
+
+
+def _partial(missing: Sequence[str]) -> str:
+    if not missing:
+        return ""
+    more = len(missing) - _MOST_GAPS
+    shown = [*missing[:_MOST_GAPS], *([f"and {more} more gaps"] if more > 0 else [])]
+    return f"**Partial**: {'; '.join(shown)}. Nothing below is final.\n"
+
+
+def _summary(result: StudyResult, judged: Sequence[Judged]) -> str:
+    lines = [f"- **{one.verdict.capitalize()}**: {one.goal}. {_sentence(one)}" for one in judged]
+    warm = [trace for trace in result.traces if trace.arm == ADAPTIVE and trace.warm]
+    if warm:
+        lines.append(
+            "- Of the networks that the adaptive search measured in a seed "
+            f"({between(one.measured for one in warm)}), "
+            f"{between(one.warm_measured for one in warm)} are of its warm start: "
+            "[what these alone give](#what-each-arm-used)."
+        )
+    return "\n".join(["## In short\n", *lines, *_random_starts(result), ""])
+
+
+def _random_starts(result: StudyResult) -> list[str]:
+    """How much of each search is random search: to beat one that is no more is no second win."""
+    lines = []
+    for arm in arm_names(result):
+        begun = [one for one in result.traces if one.arm == arm and one.drawn and one.trials]
+        if begun:
+            alike = sum(one.is_random_search for one in begun)
+            seeds = formatting.number_of(len(begun), "seed")
+            where = f"all of them in {alike} of {seeds}, where it is "
+            lines.append(
+                f"- Of the networks that {title(arm)} measured in a seed "
+                f"({between(one.measured for one in begun)}), it drew "
+                f"{between(one.drawn_measured for one in begun)} at random before it used what it "
+                f"had learned{f': {where}no more than random search' if alike else ''}."
+            )
+    return lines
+
+
+def _sentence(one: Judged) -> str:
+    return f"{one.numbers[0].upper()}{one.numbers[1:]}."

@@ -1,0 +1,1 @@
+"""What runs an image, real or emulated: one protocol, its implementations, the serial line."""

@@ -1,0 +1,52 @@
+"""Opens a serial port by pyserial's URL: a device, `socket://HOST:PORT`, `rfc2217://HOST:PORT`."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+
+import serial
+from serial import rfc2217
+
+from hil.target.link import Port
+
+BAUD_RATE = 115_200
+WRITE_TIMEOUT_S = 5.0
+
+
+def open_port(url: str) -> Port:
+    """The open port, 115200 baud 8N1. Raises OSError, of which SerialException is one."""
+    if url.startswith("rfc2217://"):
+        # Its writes have a limit of their own (5 s); it refuses to be given one.
+        port: Any = _Rfc2217Port(url, baudrate=BAUD_RATE, timeout=0)  # type: ignore[no-untyped-call]
+        return cast(Port, port)
+    options: dict[str, Any] = {
+        "baudrate": BAUD_RATE,
+        "timeout": 0,
+        "write_timeout": WRITE_TIMEOUT_S,
+    }
+    if "://" not in url:
+        options["exclusive"] = True  # a terminal program on the port would eat our replies
+    try:
+        port = serial.serial_for_url(url, **options)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise serial.SerialException(str(error)) from error
+    if url.startswith("socket://"):
+        # pyserial has no option for this; without it Nagle's algorithm costs 50 ms per request.
+        port._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return cast(Port, port)
+
+
+class _Rfc2217Port(rfc2217.Serial):
+    """pyserial's client, but setting `timeout` does not negotiate the unchanged line anew (50 ms).
+
+    pyserial's server (`rfc2217.PortManager`) fails on a pseudo-terminal, which has no modem lines:
+    serve a real port or `socket://`.
+    """
+
+    _negotiated = False
+
+    def _reconfigure_port(self) -> None:
+        if not self._negotiated:
+            super()._reconfigure_port()  # type: ignore[no-untyped-call]
+            self._negotiated = True

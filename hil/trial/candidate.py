@@ -1,0 +1,205 @@
+"""One candidate, from proposal to trial: compress, export, plan, render, build, measure.
+
+In two halves, since training needs no board: `prepare` runs anywhere, `measure_prepared` where the
+board is.
+
+What goes wrong is sorted by culprit here and nowhere else: an Infeasible candidate becomes a
+trial with a reason; a BenchError or a Mismatch stops the run and leaves everything needed to
+reproduce it in the run's folder.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from compress.errors import Infeasible
+from compress.genome import Quantize
+from compress.pipeline.network import Original
+from compress.pipeline.pipeline import compress, examine
+from compress.pipeline.prefix_cache import PrefixCache
+from compress.pruning.blocks import block_names, drop_blocks
+from compress.pruning.prune import prune
+from compress.quantization.lower import lower
+from compress.tflite.exporter import export_tflite
+from compress.tflite.importer import import_tflite
+from compress.types import Graph, QuantizedModel, Samples, Task
+from hil.board import without_limits
+from hil.codegen.build import build
+from hil.codegen.estimate import estimate
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.errors import BenchError, FirmwareFault, Mismatch
+from hil.measure.measure import Bench, check_oracle, over_limits
+from hil.search.engine import Proposal
+from hil.store.run_folder import save_failure
+from hil.store.store import Final
+from hil.types import Board, Image, Measurement, Program, Provenance, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a process needs to try candidates: the original network, a bench, a run folder.
+
+    Candidates are built without the board's limits and weighed against them once measured, so
+    that the search learns by how much one is too large. `cache` holds trained prefixes.
+    """
+
+    original: Original
+    board: Board
+    bench: Bench
+    folder: Path
+    provenance: Provenance
+    cache: PrefixCache | None = None
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds by step of one trial."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A proposal after training: what is to be measured, or (`model` None) why nothing is."""
+
+    trial: Trial
+    model: QuantizedModel | None
+    tflite: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A finished trial and its network, if it has one worth keeping."""
+
+    trial: Trial
+    tflite: bytes = b""
+
+
+def try_proposal(context: Context, number: int, proposal: Proposal) -> Outcome:
+    """Compress, build and measure one proposal; what cannot be built is a trial with a reason.
+
+    Raises BenchError and Mismatch, after saving what is needed to look into it.
+    """
+    return measure_prepared(context, prepare(context, number, proposal))
+
+
+def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
+    """The half that needs no board: train, lower, ask the oracle; below fidelity 1, judge."""
+    clock = Stopwatch()
+    genome, fidelity = proposal.genome, proposal.fidelity
+    trial = Trial(
+        number=number,
+        genome=genome,
+        state="infeasible",
+        accuracy=None,
+        measurement=None,
+        reason="",
+        violation=0.0,
+        epochs=0,
+        seconds=clock.seconds,
+        program_sha256="",
+        provenance=context.provenance,
+        fidelity=fidelity,
+    )
+    try:
+        with clock.step("compress"):
+            model = compress(genome, context.original, context.cache, fidelity)
+        estimated = estimate(model.graph, context.board)
+    except Infeasible as error:
+        return Prepared(replace(trial, reason=str(error), violation=1.0), None)
+    judged = replace(
+        trial,
+        accuracy=model.accuracy,
+        epochs=model.epochs,
+        costs=model.costs,
+        estimate=estimated,
+    )
+    if fidelity < 1.0:
+        return Prepared(replace(judged, state="screened"), None)
+    try:
+        tflite = export_tflite(model.graph)
+    except Infeasible as error:
+        return Prepared(replace(judged, reason=str(error), violation=1.0), None)
+    with clock.step("oracle"):
+        check_oracle(tflite, model.samples)
+    return Prepared(judged, model, tflite)
+
+
+def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
+    """The half that needs the board: build, load, run, weigh against the board's limits."""
+    trial, model = prepared.trial, prepared.model
+    if model is None:
+        return Outcome(trial)
+    clock = Stopwatch(dict(trial.seconds))
+    program, measurement = run_on_board(context, trial.number, model.graph, model.samples, clock)
+    excess, violation = over_limits(measurement, context.board)
+    measured = replace(
+        trial,
+        state="infeasible" if excess else "measured",
+        reason=excess,
+        violation=violation,
+        measurement=measurement,
+        seconds=clock.seconds,
+        program_sha256=program.sha256,
+    )
+    return Outcome(measured, prepared.tflite)
+
+
+def run_on_board(
+    context: Context, number: int, graph: Graph, samples: Samples, clock: Stopwatch
+) -> tuple[Program, Measurement]:
+    """Plan, render, build and measure an integer graph on the context's board."""
+    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+        build_folder = Path(temporary)
+        with clock.step("build"):
+            plan = make_plan(graph, context.board)
+            program = render(plan, context.board)
+            image = build(program, without_limits(context.board), build_folder)
+        try:
+            with clock.step("measure"):
+                measurement = context.bench.measure(image, plan, samples)
+        except (BenchError, Mismatch, FirmwareFault) as error:
+            save_failure(context.folder, number, build_folder, samples, error)
+            raise
+    return program, measurement
+
+
+def final_figures(context: Context, number: int, tflite: bytes) -> Final:
+    """Trial `number`'s network on the test split: on the device, and on the host in full."""
+    graph = import_tflite(tflite, context.original.task.name)
+    task, data = context.original.task, context.original.data
+    accuracy, samples = examine(graph, data.test, task.device_samples)
+    _, measurement = run_on_board(context, number, graph, samples, Stopwatch())
+    return Final(number, "test", measurement.correct, measurement.total, accuracy)
+
+
+def smallest(task: Task, board: Board) -> Image:
+    """The image of the task's network without its removable blocks, as narrow as pruning can make
+    it: no candidate is notably smaller.
+
+    Untrained, on noise: sizes do not depend on weights. Raises OverBudget if even that does not
+    link, UnsupportedLayer for a network that cannot be lowered or written as .tflite.
+    """
+    module, shape = task.net(), task.input_shape
+    module = drop_blocks(module, shape, block_names(module, shape))
+    narrow = prune(module, shape, (1e-9,), "l2", "uniform")
+    noise = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
+    graph = lower(narrow, Quantize(), noise, task.name)
+    export_tflite(graph)  # a candidate is kept in that form
+    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+        program = render(make_plan(graph, board), board)
+        return build(program, without_limits(board), Path(temporary))

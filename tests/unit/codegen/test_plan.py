@@ -1,0 +1,275 @@
+"""Plans small enough to work out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from graph_builder import GraphBuilder
+from graph_examples import every_op
+
+from compress.errors import UnsupportedLayer
+from compress.ops import Conv2D, Padding
+from compress.types import Graph
+from hil.board import load_board
+from hil.codegen.kernels import choose
+from hil.codegen.plan import lower_bound_bytes, make_plan, place
+from hil.types import Buffer
+
+M3, M4, M55 = load_board("m3"), load_board("m4"), load_board("m55")
+
+
+def chain() -> Graph:
+    """8 -> 64 -> 16 -> 32 bytes by 1x1 convolutions, which need no scratch."""
+    b = GraphBuilder()
+    x = b.input((1, 1, 8))
+    for channels in (64, 16, 32):
+        x = b.conv(x, channels, (1, 1))
+    return b.finish(x)
+
+
+def test_buffers_whose_lives_do_not_meet_share_bytes() -> None:
+    plan = make_plan(chain(), M3)
+    # 64 and 16 live together for the second layer; nothing else needs more than those 80 bytes.
+    assert plan.arena_bytes == plan.tensors_bytes == 80
+    by_name = {buffer.name: buffer for buffer in plan.tensors.values()}
+    assert (by_name["input"].first_op, by_name["input"].last_op) == (0, 0)
+    assert (by_name["conv_0"].first_op, by_name["conv_0"].last_op) == (0, 1)
+    assert (by_name["conv_2"].first_op, by_name["conv_2"].last_op) == (2, 2)
+
+
+def test_reshape_is_its_input_under_another_name() -> None:
+    b = GraphBuilder()
+    x = b.input((2, 2, 3))
+    y = b.reshape(x, (12,))
+    z = b.fully_connected(y, 5)
+    plan = make_plan(b.finish(z), M3)
+    assert plan.tensors[x] is plan.tensors[y]
+    assert plan.tensors[x].name == "input = reshape_0"
+    assert (plan.tensors[x].first_op, plan.tensors[x].last_op) == (0, 1)
+    assert plan.steps[0].kernel == "none"
+    assert plan.arena_bytes == 12 + 8  # 5 outputs, rounded up to words
+
+
+def test_element_wise_operator_writes_over_an_input_nobody_reads_again() -> None:
+    b = GraphBuilder()
+    x = b.input((1, 1, 16))
+    left, right = b.conv(x, 16, (1, 1)), b.conv(x, 16, (1, 1))
+    total = b.add(left, right)
+    out = b.softmax(b.requantize(total))
+    plan = make_plan(b.finish(out), M3)
+    assert plan.tensors[left] is plan.tensors[total] is plan.tensors[out]
+    assert plan.tensors[right] is not plan.tensors[total]
+    assert plan.arena_bytes == 48
+
+
+def test_element_wise_operator_spares_an_input_that_is_read_again() -> None:
+    b = GraphBuilder()
+    x = b.input((1, 1, 16))
+    y = b.requantize(x)
+    z = b.add(x, y)
+    plan = make_plan(b.finish(z), M3)
+    assert plan.tensors[y] is not plan.tensors[x]
+    assert plan.tensors[z] is plan.tensors[x]  # now nobody reads x any more
+    assert plan.arena_bytes == 32
+
+
+def test_element_wise_operator_spares_an_input_that_lives_on_as_a_reshape() -> None:
+    b = GraphBuilder()
+    x = b.conv(b.input((1, 1, 8)), 16, (1, 1))
+    flat = b.reshape(x, (16,))
+    y = b.requantize(x)
+    dense = b.fully_connected(flat, 16)
+    z = b.add(b.reshape(y, (16,)), dense)
+    plan = make_plan(b.finish(z), M3)
+    assert plan.tensors[y] is not plan.tensors[x]
+
+
+def test_output_read_by_an_operator_survives_to_the_end() -> None:
+    b = GraphBuilder()
+    x = b.conv(b.input((1, 1, 8)), 16, (1, 1))
+    y = b.requantize(x)
+    plan = make_plan(b.finish(x), M3)
+    assert plan.tensors[y] is not plan.tensors[x]
+    assert plan.tensors[x].last_op == 1
+
+
+def test_scratch_lives_for_its_operator_only() -> None:
+    b = GraphBuilder()
+    x = b.conv(b.input((4, 4, 2)), 3, (3, 3))  # im2col: 2 columns of 18 int16
+    x = b.conv(x, 2, (2, 2))  # 2 columns of 12 int16
+    plan = make_plan(b.finish(x), M3)
+    first, second = (step.scratch for step in plan.steps)
+    assert first is not None
+    assert second is not None
+    assert (first.size_bytes, first.first_op, first.last_op) == (72, 0, 0)
+    assert (second.size_bytes, second.first_op, second.last_op) == (48, 1, 1)
+    # Layer 0: input 32, scratch 72, output 12. Later layers need less.
+    assert plan.arena_bytes == 116
+    assert plan.tensors_bytes == 44
+
+
+def test_buffers_are_aligned_to_words_and_to_registers_with_mve() -> None:
+    for board, alignment in ((M3, 4), (M4, 4), (M55, 16)):
+        plan = make_plan(every_op(), board)
+        scratch = [step.scratch for step in plan.steps if step.scratch]
+        for buffer in [*plan.tensors.values(), *scratch]:
+            assert buffer.offset_bytes % alignment == 0
+        assert plan.arena_bytes % alignment == 0
+
+
+def test_placement_needs_no_more_than_the_bound_where_sizes_in_order_would_fragment() -> None:
+    """First come, first served leaves a hole of 10 and 10 where 20 are needed."""
+    lives = [(40, 0, 1), (20, 0, 3), (20, 1, 2), (40, 2, 4), (20, 3, 4)]
+    buffers = [Buffer(f"b{i}", 0, size, a, z) for i, (size, a, z) in enumerate(lives)]
+    placed = place(buffers, 4)
+    assert lower_bound_bytes(buffers, 4) == 80
+    assert max(b.offset_bytes + b.size_bytes for b in placed) == 80
+
+
+def test_equal_buffers_are_placed_apart() -> None:
+    twins = [Buffer("twin", 0, 8, 0, 1), Buffer("twin", 0, 8, 0, 1)]
+    assert sorted(b.offset_bytes for b in place(twins, 4)) == [0, 8]
+
+
+def kernel_of(graph: Graph, features: set[str]) -> tuple[str, int]:
+    board = replace(M3, features=frozenset(features))
+    kernel = choose(graph, graph.ops[-1], board)
+    return kernel.name, kernel.scratch_bytes
+
+
+def one_conv(shape: tuple[int, int, int], *arguments: object, **more: object) -> Graph:
+    b = GraphBuilder()
+    return b.finish(b.conv(b.input(shape), *arguments, **more))  # type: ignore[arg-type]
+
+
+def one_depthwise(shape: tuple[int, int, int], *arguments: object, **more: object) -> Graph:
+    b = GraphBuilder()
+    return b.finish(b.depthwise(b.input(shape), *arguments, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("graph", "plain", "dsp", "mve"),
+    [
+        (
+            one_conv((5, 5, 3), 4, (1, 1)),
+            ("arm_convolve_1x1_s8_fast", 0),
+            ("arm_convolve_1x1_s8_fast", 0),
+            ("arm_convolve_1x1_s8_fast", 0),
+        ),
+        (
+            one_conv((5, 5, 3), 4, (1, 1), (2, 2)),
+            ("arm_convolve_1x1_s8", 0),
+            ("arm_convolve_1x1_s8", 0),
+            ("arm_convolve_1x1_s8", 0),
+        ),
+        # Padding below and to the right only: the output is larger than the input.
+        (
+            one_conv((5, 5, 3), 4, (1, 1), padding=Padding(0, 1, 0, 1)),
+            ("arm_convolve_s8", 12),
+            ("arm_convolve_s8", 12),
+            ("arm_convolve_s8", 32),
+        ),
+        (
+            one_conv((1, 10, 3), 4, (1, 3)),
+            ("arm_convolve_s8", 36),
+            ("arm_convolve_s8", 36),
+            ("arm_convolve_1_x_n_s8", 0),
+        ),
+        (
+            one_conv((1, 11, 3), 4, (1, 3)),
+            ("arm_convolve_s8", 36),
+            ("arm_convolve_s8", 36),
+            ("arm_convolve_s8", 64),
+        ),
+        (
+            one_depthwise((5, 5, 6), 1, (3, 3), padding=Padding(1, 1, 1, 1)),
+            ("arm_depthwise_conv_3x3_s8", 0),
+            ("arm_depthwise_conv_3x3_s8", 0),
+            ("arm_depthwise_conv_s8_opt", 4464),
+        ),
+        # The last window's middle column is outside: the 3x3 function would read it all the same.
+        (
+            one_depthwise((5, 5, 6), 1, (3, 3), padding=Padding(1, 1, 0, 2)),
+            ("depthwise_s8", 0),
+            ("arm_depthwise_conv_s8_opt", 108),
+            ("arm_depthwise_conv_s8_opt", 4464),
+        ),
+        (
+            one_depthwise((9, 9, 6), 1, (3, 3), (1, 1), (2, 1)),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
+        ),
+        (
+            one_depthwise((5, 5, 6), 2),
+            ("arm_depthwise_conv_s8", 0),
+            ("arm_depthwise_conv_s8", 0),
+            ("arm_depthwise_conv_s8", 0),
+        ),
+        # A window wholly above the input.
+        (
+            one_depthwise((5, 5, 6), 1, (2, 2), padding=Padding(2, 0, 0, 0)),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
+            ("depthwise_s8", 0),
+        ),
+    ],
+)
+def test_kernel_by_parameters_and_features(
+    graph: Graph, plain: tuple[str, int], dsp: tuple[str, int], mve: tuple[str, int]
+) -> None:
+    assert kernel_of(graph, set()) == plain
+    assert kernel_of(graph, {"dsp"}) == dsp
+    assert kernel_of(graph, {"dsp", "mve"}) == mve
+
+
+def with_tensor(graph: Graph, index: int, **changes: object) -> Graph:
+    tensors = list(graph.tensors)
+    tensors[index] = replace(tensors[index], **changes)  # type: ignore[arg-type]
+    return replace(graph, tensors=tuple(tensors))
+
+
+def unsupported_graphs() -> dict[str, Graph]:
+    conv = one_conv((4, 4, 4), 4)
+    op = conv.ops[0]
+    assert isinstance(op, Conv2D)
+    weights = conv.tensors[op.weights]
+    assert weights.data is not None
+    padded = GraphBuilder()
+    x = padded.reshape(padded.input((16,)), (2, 2, 2, 2))
+    x = padded.pad(x, (0, 1, 1, 1, 1), (0, 0, 0, 0, 0))
+    pool = GraphBuilder()
+    pool.average_pool(pool.input((4, 4, 2)), (2, 2), padding=Padding(2, 0, 0, 0))
+    wide = GraphBuilder()
+    wide.softmax(wide.input((512,)))
+    pooled = GraphBuilder()
+    pooled.max_pool(pooled.input((4, 4, 2)), (2, 2))
+    grouped = weights.data[..., :2]
+    large = GraphBuilder()
+    large.depthwise(large.widen(large.input((23, 23, 1))), 1, (23, 23))
+    product = GraphBuilder()
+    y = product.widen(product.input((4, 4, 2)))
+    product.mul(y, y)
+    products = len(product.tensors) - 1
+    shifted = GraphBuilder()
+    shifted.add(shifted.widen(shifted.input((4, 4, 2))), shifted.constant((2,)))
+    return {
+        "grouped convolution": with_tensor(conv, op.weights, shape=(4, 3, 3, 2), data=grouped),
+        "conv_0 is int16": with_tensor(conv, op.output, dtype="int16"),
+        "must be a constant int8 with zero point 0": with_tensor(conv, op.weights, zero_point=1),
+        "more than 3 padded axes": padded.finish(x),
+        "wholly in the padding": pool.finish(1),
+        "softmax over 512 values": wide.finish(1),
+        "more than 511 taps on int16": large.finish(1),
+        "no kernel for Mul on int16": with_tensor(product.finish(1), products, dtype="int16"),
+        "no kernel for Add on int16": shifted.finish(1),
+        "must keep the input's scale": with_tensor(pooled.finish(1), 1, scales=(0.5,)),
+    }
+
+
+@pytest.mark.parametrize("reason", list(unsupported_graphs()))
+def test_layer_without_kernel_is_refused_by_name(reason: str) -> None:
+    graph = unsupported_graphs()[reason]
+    with pytest.raises(UnsupportedLayer, match=f"^{graph.ops[-1].name}: .*{reason}"):
+        make_plan(graph, M3)

@@ -1,0 +1,87 @@
+"""What a farm's worker answers when a job fails: the error, where it arose, what was saved."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import socket
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from trials import PROVENANCE
+
+from compress.errors import HilError, UserError
+from compress.genome import Genome, Quantize
+from hil.board import load_board
+from hil.errors import NoReply
+from hil.farm import source_fingerprint, worker
+from hil.farm.pool import FarmPool
+from hil.farm.worker import Failed, Ticket
+from hil.search.engine import Proposal
+from hil.trial.start import Start
+
+START = Start("digits", load_board("m3"), 0, Path("digits-m3"), b"")
+TICKET = Ticket("1234", START, "", "", PROVENANCE)
+HOST = socket.gethostname()
+
+
+def trained(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The answer to a training that raises `error`, on a machine whose cache is `folder`."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    monkeypatch.setattr(worker, "_context", lambda ticket: None)
+    monkeypatch.setattr(worker, "prepare", fail)
+    return worker.train(TICKET, 3, Proposal(Genome((Quantize(),))))
+
+
+def told(answer: Failed) -> str:
+    """The search's error for a worker's answer."""
+    pool: Any = None
+    future: Any = SimpleNamespace(result=lambda timeout: answer)
+    with pytest.raises(HilError) as caught:
+        FarmPool._answer(pool, future)
+    return str(caught.value)
+
+
+def test_a_folder_is_named_only_if_something_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = trained(UserError("other data"), tmp_path, monkeypatch)
+    assert told(answer) == f"other data (on {HOST})"
+    saved = tmp_path / "hil-compress" / "farm" / "digits-m3-1234" / "failures" / "0003"
+    saved.mkdir(parents=True)
+    answer = trained(NoReply("silence"), tmp_path, monkeypatch)
+    assert told(answer) == f"silence (on {HOST}, what was saved is in {saved})"
+
+
+def test_a_full_disk_is_that_of_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/x/y")
+    answer = trained(full, tmp_path, monkeypatch)
+    assert told(answer) == f"disk full (/x/y): free some space (on {HOST})"
+
+
+def test_a_bug_is_told_with_its_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        trained(ZeroDivisionError(), tmp_path, monkeypatch)
+    assert caught.value.__notes__ == [f"on {HOST}"]
+
+
+def test_code_is_also_python_and_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = source_fingerprint.code_id()
+    assert f"Python {platform.python_version().rpartition('.')[0]}" in here
+
+    def none(package: str) -> str:
+        if package == "tflite-runtime":
+            raise PackageNotFoundError(package)
+        return known(package)
+
+    known = source_fingerprint.version
+    monkeypatch.setattr(source_fingerprint, "version", none)
+    assert source_fingerprint.code_id() != here
+    assert "no tflite-runtime" in source_fingerprint.code_id()

@@ -1,0 +1,88 @@
+"""How a search ends: the reason is that of the loop, whatever its last figures take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from pools import Answering
+from trials import BASELINE, measured
+
+import hil.loop.evolve
+from compress.errors import UserError
+from hil.board import board_sha256, load_board
+from hil.loop.evolve import Settings, evolve, search
+from hil.loop.stop import StopRule
+from hil.objective.goal import Goal
+from hil.search.engine import Proposal
+from hil.store.store import Final, RunIdentity, Store
+from hil.trial.start import Start
+from hil.types import Trial
+
+GOAL = Goal.of(load_board("m4"), 0.9)
+
+
+@dataclass
+class Budget:
+    trials: int = 100
+    minutes: float = 60.0
+    patience_trials: int = 100
+
+
+class OneIdea:
+    """An engine that has nothing left to try after the baseline."""
+
+    def __init__(self) -> None:
+        self.ideas = [Proposal(BASELINE)]
+
+    def ask(self) -> list[Proposal]:
+        asked, self.ideas = self.ideas, []
+        return asked
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        assert len(trials) <= 1
+
+
+def test_minutes_that_the_final_figures_use_up_did_not_end_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget()
+
+    class Slow(Answering):
+        def final(self, number: int, tflite: bytes) -> Future[Final]:
+            budget.minutes = 0.0
+            return super().final(number, tflite)
+
+    monkeypatch.setattr(hil.loop.evolve, "open_pool", lambda settings, start: Slow())
+    monkeypatch.setattr(hil.loop.evolve, "open_engine", lambda *_: OneIdea())
+    monkeypatch.setattr(Start, "original", lambda start: None)
+    monkeypatch.setattr(Start, "prepare", lambda *values: Start(*values, b""))
+    settings = Settings("digits", GOAL, tmp_path, 100, 60.0)
+    with Store.open(tmp_path, RunIdentity("digits", "m4", 0, "5e")) as store:
+        store.begin_session(0.9)
+        assert search(settings, store, StopRule(budget, GOAL)) == "exhausted"
+        assert [final.number for final in store.finals()] == [1]
+
+
+def test_a_goal_that_is_refused_is_not_what_the_report_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(task: object, goal: Goal) -> None:
+        raise UserError("no network is so small")
+
+    monkeypatch.setattr(hil.loop.evolve, "check_possible", lambda settings: None)
+    monkeypatch.setattr(hil.loop.evolve, "check_feasible", refuse)
+    with Store.open(tmp_path, RunIdentity("digits", "m4", 0, board_sha256(GOAL.board))) as store:
+        store.begin_session(GOAL.accuracy, goal=GOAL.to_json())
+        store.add(measured(1, BASELINE))
+        store.end_session("trials")
+        before = store.sessions()
+    (tmp_path / "original.pt").touch()
+    tiny = replace(GOAL, flash_bytes=1024)
+    with pytest.raises(UserError, match="so small"):
+        evolve(Settings("digits", tiny, tmp_path, 100, 60.0))
+    with Store.read(tmp_path) as store:
+        assert store.sessions() == before

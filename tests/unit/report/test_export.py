@@ -1,0 +1,68 @@
+"""`chosen/` holds the network that is chosen now, in full, or is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from graph_examples import residual, tiny_conv
+from trials import BASELINE, measured, pruned
+
+from compress.errors import UserError
+from compress.tflite.exporter import export_tflite
+from hil.board import load_board
+from hil.report.export import export_chosen
+from hil.store.run_folder import keep
+
+BOARD = load_board("m3")
+SMALL, LARGE = measured(1, pruned(0.5)), measured(2, BASELINE)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    keep(tmp_path, SMALL.number, export_tflite(tiny_conv()))
+    keep(tmp_path, LARGE.number, export_tflite(residual()))
+    export_chosen(tmp_path, SMALL, BOARD, "test")
+    return tmp_path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_another_choice_takes_the_place_of_the_former(run: Path) -> None:
+    before = files(run / "chosen")
+    assert {"model.c", "weights.c", "link.ld", "model.elf", "model.tflite"} <= set(before)
+    export_chosen(run, LARGE, BOARD, "test")
+    after = files(run / "chosen")
+    assert after["model.tflite"] == (run / "trials" / "0002.tflite").read_bytes()
+    assert after["model.elf"] != before["model.elf"]
+    export_chosen(run, SMALL, BOARD, "test")
+    assert files(run / "chosen") == before
+    assert sorted(path.name for path in run.iterdir()) == ["chosen", "trials"]
+
+
+def test_what_is_no_longer_chosen_goes(run: Path) -> None:
+    export_chosen(run, None, BOARD, "test")
+    assert [path.name for path in run.iterdir()] == ["trials"]
+    export_chosen(run, None, BOARD, "test")
+
+
+def test_a_build_that_fails_or_is_interrupted_leaves_the_former(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(run / "chosen")
+
+    def interrupted(program: object, board: object, folder: Path) -> None:
+        (folder / "model.c").write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hil.report.export.build", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            export_chosen(run, LARGE, BOARD, "test")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UserError, match="not found"):
+        export_chosen(run, LARGE, BOARD, "test")
+    assert files(run / "chosen") == before
+    assert sorted(path.name for path in run.iterdir()) == ["chosen", "trials"]

@@ -1,0 +1,259 @@
+"""Runs as tables: nothing lost, nothing replaced."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from checkout import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_store import IDENTITY, make_store
+from trials import BASELINE, infeasible, measured, pruned, trials
+
+from compress.errors import UserError
+from hil.board import board_sha256, load_board
+from hil.store.store import Final, RunIdentity, Store
+from hil.store.table import export_store, import_rows, import_table, read_run
+from hil.store.table_file import SUFFIXES
+
+FINAL = Final(number=1, split="test", correct=190, total=200, accuracy=0.1 + 0.2)
+some_trials = st.lists(
+    trials,
+    max_size=4,
+    unique_by=(lambda trial: trial.number, lambda trial: (trial.genome.key, trial.fidelity)),
+)
+
+
+def exported(folder: Path, name: str = "run.csv") -> Path:
+    with Store.read(folder) as store:
+        export_store(store, folder / name)
+    return folder / name
+
+
+def example(folder: Path) -> None:
+    with Store.open(folder, IDENTITY) as store:
+        store.add(measured(1, BASELINE))
+        store.add(infeasible(2, pruned(0.5), reason='too "big",\r\nby far'))
+        store.add(measured(3, pruned(0.5), fidelity=0.25, state="screened", measurement=None))
+        store.add_final(FINAL)
+        store.set_original("test", 0.96)
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(some_trials, st.sampled_from(SUFFIXES))
+def test_import_gives_what_was_exported(tmp_path_factory, stored, suffix) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path_factory.mktemp("run")
+    finals = [replace(FINAL, number=t.number, split=s) for t in stored for s in ("test", "val")]
+    with Store.open(folder / "a", IDENTITY) as store:
+        for trial in stored:
+            store.add(trial)
+        for final in finals:
+            store.add_final(final)
+        for split in ("val", "test"):
+            store.set_original(split, 1 / 3)
+        export_store(store, folder / f"run{suffix}")
+        wanted = (store.trials(), store.finals(), store.originals() if stored else {})
+    with Store.open(folder / "b", IDENTITY) as store:
+        assert import_rows(store, folder / f"run{suffix}") == len(stored)
+        assert (store.trials(), store.finals(), store.originals()) == wanted
+        assert import_rows(store, folder / f"run{suffix}") == 0
+        assert (store.trials(), store.finals(), store.originals()) == wanted
+
+
+def test_columns_for_people(tmp_path: Path) -> None:
+    example(tmp_path)
+    with exported(tmp_path).open(newline="", encoding="utf-8") as file:
+        first, second, third = csv.DictReader(file)
+    assert first["number"] == "1"
+    assert first["order"] == "Q"
+    assert (first["flash_bytes"], first["ram_bytes"], first["count"]) == (
+        "30000",
+        "8000",
+        "1000000",
+    )
+    assert (first["counter"], first["model_cycles"]) == ("insn", "")
+    assert first["total_seconds"] == "1.75"
+    assert (first["test_correct"], first["test_accuracy"]) == ("190", "0.30000000000000004")
+    assert (second["state"], second["count"], second["test_correct"]) == ("infeasible", "", "")
+    assert (third["fidelity"], third["state"]) == ("0.25", "screened")
+    assert {row["original_test"] for row in (first, second, third)} == {"0.96"}
+    assert {row["original_val"] for row in (first, second, third)} == {""}
+
+
+def test_equal_runs_make_equal_files(tmp_path: Path) -> None:
+    contents = set()
+    for name, times in (("a", 1), ("b", 3)):
+        folder = tmp_path / name
+        with Store.open(folder, IDENTITY) as store:
+            for number in range(1, 200):
+                store.add(measured(number, pruned(1 / number)))
+        for _ in range(times):
+            contents.add(exported(folder, f"{name}.csv.gz").read_bytes())
+    (content,) = contents
+    assert len(content) * 20 < len(gzip.decompress(content))
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    example(tmp_path / "a")
+    make_store(tmp_path / "b", measured(1, pruned(0.25)), measured(2, BASELINE, accuracy=0.9))
+    table = exported(tmp_path / "a")
+    with Store.open(tmp_path / "b", IDENTITY) as store:
+        merged = import_table(store, read_run(table))
+        assert (merged.added, merged.known) == (2, 1)
+        assert {(c.number, c.their_number, c.quantity) for c in merged.conflicting} == {
+            (2, 1, "accuracy")
+        }
+        assert [t.number for t in store.trials()] == [1, 2, 3, 4]
+        found = store.find(BASELINE)
+        assert found is not None
+        assert found.accuracy == 0.9
+        assert store.finals() == ()  # those of a trial that came out otherwise
+
+
+@pytest.mark.parametrize("field", ["task", "board", "seed", "board_sha256"])
+def test_table_of_another_run_is_refused(tmp_path: Path, field: str) -> None:
+    example(tmp_path / "a")
+    changed = 7 if field == "seed" else "other"
+    other = RunIdentity(**{**asdict(IDENTITY), field: changed})
+    with (
+        Store.open(tmp_path / "b", other) as store,
+        pytest.raises(UserError, match=f"is of a run .*{changed}"),
+    ):
+        import_rows(store, exported(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"\xff" * 99]
+)
+def test_damaged_table_adds_nothing(tmp_path: Path, suffix: str, spoil) -> None:  # type: ignore[no-untyped-def]
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a", f"run{suffix}")
+    table.write_bytes(spoil(table.read_bytes()))
+    with Store.open(tmp_path / "b", IDENTITY) as store:
+        with pytest.raises(UserError, match=table.name):
+            import_rows(store, table)
+        assert store.trials() == ()
+
+
+def test_a_step_may_have_any_name(tmp_path: Path) -> None:
+    trial = measured(1, BASELINE, seconds={"stage": 1.5, "counter": 0.25})
+    make_store(tmp_path, trial)
+    assert read_run(exported(tmp_path)).trials == (trial,)
+
+
+def test_what_a_spreadsheet_saves_is_read(tmp_path: Path) -> None:
+    example(tmp_path)
+    table = exported(tmp_path)
+    wanted = read_run(table)
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes() + b"\r\n")
+    assert read_run(table) == wanted
+
+
+def test_row_that_is_cut_is_named(tmp_path: Path) -> None:
+    example(tmp_path)
+    table = exported(tmp_path)
+    table.write_bytes(table.read_bytes() + b"4,cut\r\n")
+    with pytest.raises(UserError, match=r"run\.csv is damaged.*row 5 has 2 cells, the header \d"):
+        read_run(table)
+
+
+def test_row_that_is_no_trial_is_named(tmp_path: Path) -> None:
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    table.write_text(table.read_text(encoding="utf-8").replace("screened", "melted"), "utf-8")
+    with (
+        Store.open(tmp_path / "b", IDENTITY) as store,
+        pytest.raises(UserError, match=r"row 4.*melted"),
+    ):
+        import_rows(store, table)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("accuracy", "95"),
+        ("accuracy", "nan"),
+        ("accuracy", "-0.1"),
+        ("accuracy", ""),
+        ("accuracy", "good"),
+        ("fidelity", "7"),
+        ("epochs", "-1"),
+        ("violation", "inf"),
+        ("number", "1.5"),
+        ("number", "-1"),
+        ("number", "9" * 20),
+        ("test_total", "9" * 20),
+        ("seed", ""),
+        ("state", "boiled"),
+        ("measurement", "null"),
+        ("measurement", '{"counter": "insn", "count": "many"}'),
+        ("seconds", '{"train": "long"}'),
+        ("seconds", '{"train": NaN}'),
+        ("seconds", '{"train": -1}'),
+        ("costs", "[{]"),
+        ("test_accuracy", "95"),
+        ("test_accuracy", ""),
+        ("test_correct", "201"),
+        ("test_total", "two hundred"),
+        ("original_test", "96"),
+    ],
+)
+def test_cell_that_cannot_be_is_named(tmp_path: Path, column: str, cell: str) -> None:
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    change(table, {0: {column: cell}})
+    with Store.open(tmp_path / "b", IDENTITY) as store:
+        with pytest.raises(UserError, match=rf"row 2, column {column}: ") as error:
+            import_rows(store, table)
+        assert repr(cell) in str(error.value)
+        assert store.trials() == ()
+
+
+def change(table: Path, changes: dict[int, dict[str, str]], without: str = "") -> None:
+    """Overwrite cells by row; leave out a column."""
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for index, cells in changes.items():
+        rows[index] |= cells
+    with table.open("w", newline="", encoding="utf-8") as file:
+        columns = [name for name in rows[0] if name != without]
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_table_of_something_else_is_refused(tmp_path: Path) -> None:
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    change(table, {}, without="genome")
+    with pytest.raises(UserError, match=r"no column genome; hil export"):
+        read_run(table)
+    table.write_text("name,age\r\nAnn,7\r\n", "utf-8")
+    with pytest.raises(UserError, match=r"no column number, task.*hil export"):
+        read_run(table)
+    example(tmp_path / "a")
+    table = exported(tmp_path / "a")
+    change(table, {2: {"seed": "2"}})
+    with pytest.raises(UserError, match="row 4: of another run"):
+        read_run(table)
+
+
+LOGS = sorted((ROOT / "docs" / "results").glob("study-*/seed-*.csv.gz"))
+
+
+@pytest.mark.parametrize("log", LOGS, ids=lambda path: path.name)
+def test_logged_studies_can_be_gone_on_with(log: Path) -> None:
+    table = read_run(log)
+    assert table.identity is not None
+    assert table.identity.board_sha256 == board_sha256(load_board(table.identity.board))
+    assert len(table.trials) > 500
+    assert set(table.originals) == {"val", "test"}

@@ -1,0 +1,209 @@
+"""Arms side by side over one store: shared answers, equal progress, an end when time is up."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pools import Answering
+from trials import measured
+
+from compress.genome import Genome, Prune, Quantize
+from hil.board import load_board
+from hil.cli.study import ended_by_signals
+from hil.errors import NoReply
+from hil.search.engine import Proposal
+from hil.store.store import RunIdentity, Store
+from hil.study.arm_replay import ArmBudget, Race
+from hil.study.arms import Arm
+from hil.study.gaps import gaps
+from hil.study.study import Deadline, Ended, StudySettings, measure_finals, run_races, study
+from hil.study.sweep import Sweep
+from hil.trial.candidate import Outcome
+from hil.trial.start import Start
+from hil.types import Board
+
+
+def genome(number: int) -> Genome:
+    return Genome((Prune((0.25 + number / 100,), scope="uniform"), Quantize()))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path, RunIdentity("digits", "m4", 0, "5e"))
+
+
+def race(name: str, numbers: range, budget: ArmBudget) -> Race:
+    arm = Arm(name, name, "single", lambda original, goal, seed: engine)
+    engine = Sweep(map(genome, numbers), seed=0)
+    return Race(arm, engine, budget)
+
+
+def show(share: float, text: str) -> None:
+    assert 0.0 <= share <= 1.0
+    assert text
+
+
+def test_what_several_arms_ask_for_is_tried_once_and_told_to_all(store: Store) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering()
+    races = [race("a", range(20), budget), race("b", range(10, 30), budget)]
+    with store:
+        store.begin_session(0.9)
+        run_races(races, store, pool, Deadline(60.0), budget, show)
+        assert store.count() == 30
+    assert set(Counter(pool.tried).values()) == {1}
+    assert [len(one.told) for one in races] == [20, 20]
+    assert all(one.over for one in races)
+
+
+def test_arms_get_on_alike(store: Store) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering()
+    races = [race("long", range(40), budget), race("other", range(40, 80), budget)]
+    first = {genome(i).key for i in range(40)}
+    with store:
+        store.begin_session(0.9)
+        run_races(races, store, pool, Deadline(60.0), budget, show)
+    for length in range(4, 80, 4):
+        of_first = sum(key in first for key in pool.tried[:length])
+        assert abs(of_first - length / 2) <= 4
+
+
+def test_nothing_is_started_after_the_deadline_and_the_rest_is_done_next_time(
+    store: Store,
+) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering()
+    with store:
+        store.begin_session(0.9)
+        run_races([race("a", range(9), budget)], store, pool, Deadline(0.0), budget, show)
+        assert pool.tried == []
+        run_races([race("a", range(9), budget)], store, pool, Deadline(60.0), budget, show)
+        again = race("a", range(9), budget)
+        run_races([again], store, pool, Deadline(60.0), budget, show)
+    assert len(pool.tried) == 9
+    assert len(again.told) == 9
+
+
+def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
+    budget, pool = ArmBudget(100, 1000.0), Answering(8, [genome(0)])
+    arms = [race("a", range(4), budget), race("b", range(4, 8), budget)]
+    with store:
+        store.begin_session(0.9)
+        with pytest.raises(NoReply):
+            run_races(arms, store, pool, Deadline(60.0), budget, show)
+        assert store.count() == len(pool.tried) - 1 >= 4
+
+
+def test_an_ended_study_leaves_what_is_running_and_replays_what_there_is(store: Store) -> None:
+    budget, deadline = ArmBudget(100, 1000.0), Deadline(60.0)
+    with store:
+        store.begin_session(0.9)
+        run_races([race("a", range(3), budget)], store, Answering(), deadline, budget, show)
+        again = race("a", range(9), budget)
+        pool = Training(lambda: deadline.end())
+        with pytest.raises(Ended):  # a training that is under way is not waited for
+            run_races([again], store, pool, deadline, budget, show)
+        other = race("b", range(2), budget)
+        run_races([other], store, pool, deadline, budget, show)
+    assert len(other.told) == 2
+    assert len(pool.tried) == 2
+
+
+def test_the_first_ctrl_c_ends_a_study_and_the_second_leaves_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before, deadline = signal.getsignal(signal.SIGINT), Deadline(60.0)
+    with ended_by_signals(deadline.end):
+        assert not deadline.over
+        signal.raise_signal(signal.SIGINT)
+        assert deadline.over
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+class Training(Answering):
+    """A pool whose trainings never end."""
+
+    def __init__(self, begun: Callable[[], None]) -> None:
+        super().__init__()
+        self.begun = begun
+
+    def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
+        self.tried.append(proposal.genome.key)
+        if len(self.tried) == self.count:
+            self.begun()
+        return Future()
+
+
+def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
+    store: Store,
+) -> None:
+    pool = Answering()
+    with store:
+        store.begin_session(0.9)
+        here, logged = measured(1, genome(1)), measured(2, genome(2))
+        other = measured(3, genome(3), program_sha256="another machine's")
+        for trial in (here, logged, other):
+            store.add(trial)
+        folder = store.folder / "trials"
+        folder.mkdir()
+        (folder / "0001.tflite").write_bytes(b"network")
+        assert measure_finals([1, 2, 3], store, pool, Deadline(60.0), show) == {3}
+        assert measure_finals([1, 2], store, pool, Deadline(60.0), show) == frozenset()
+        assert [final.number for final in store.finals()] == [1, 2]
+    assert pool.tested == [1, 2]
+    assert pool.tried == [genome(2).key, genome(3).key]
+
+
+def test_the_second_ctrl_c_leaves_a_study_that_is_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while a pool is open, where the first one is awaited."""
+    deadline, pool = Deadline(60.0), Training(lambda: deadline.end())
+    ended = made_up_study(tmp_path, monkeypatch, pool)
+    assert study(ended, deadline, show).seeds == (2,)
+
+    def again(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hil.study.study.run_races", again)
+    with pytest.raises(KeyboardInterrupt):
+        study(ended, deadline, show)
+
+
+def test_an_ended_study_tells_which_seeds_it_did_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = made_up_study(tmp_path, monkeypatch, Answering(), seeds=(2, 3, 4))
+    begun = replace(settings, seeds=(2, 3))
+    assert study(begun, Deadline(60.0), show).not_begun == ()
+    ended = Deadline(60.0)
+    ended.end()
+    result = study(settings, ended, show)
+    assert (result.seeds, result.not_begun) == ((2, 3), (4,))
+    assert "not begun: seed 4" in gaps(result)
+
+
+def made_up_study(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pool: Answering, seeds: tuple[int, ...] = (2,)
+) -> StudySettings:
+    """A study of one arm on `pool`, for which nothing is trained."""
+
+    def prepare(task: str, board: Board, seed: int, place: Path) -> Start:
+        (place / "original.pt").write_bytes(b"weights")
+        return Start(task, board, seed, place, b"weights")
+
+    monkeypatch.setattr(Start, "prepare", prepare)
+    monkeypatch.setattr(Start, "original", lambda start: None)
+    monkeypatch.setattr("hil.study.study.adopt_sensitivity", lambda *_: None)
+    monkeypatch.setattr("hil.study.study._float_accuracies", lambda *_: {"val": 0.9, "test": 0.9})
+    monkeypatch.setattr("hil.study.study.LocalPool", lambda *_: pool)
+    arm = Arm("int8", "int8 only", "single", lambda *_: Sweep(map(genome, range(9)), seed=0))
+    places = folder / "runs", folder / "log"
+    return StudySettings("digits", load_board("m4"), *places, seeds, (arm,), ArmBudget(100, 1000.0))

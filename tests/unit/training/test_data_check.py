@@ -1,0 +1,119 @@
+"""A task may be the user's own: what does not fit is told in a line, before anything is trained."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from compress.errors import UserError
+from compress.pipeline.network import check_net, train_original
+from compress.training.data_check import check_data
+from compress.types import Array, Dataset, Recipe, Split, Task
+from hil.benchmark.models import load_model
+
+X = np.zeros((6, 1, 4, 4), np.float32)
+Y = np.arange(6) % 2
+
+
+def data(x: Array = X, y: Array = Y) -> Dataset:
+    """Sound data but for the validation split, which is (x, y)."""
+    return Dataset(Split(X, Y), Split(x, y), Split(X, Y))
+
+
+def net(units: int = 3) -> nn.Module:
+    layers = OrderedDict(flat=nn.Flatten(), one=nn.Linear(16, units), two=nn.Linear(units, 2))
+    return nn.Sequential(layers)
+
+
+TASK = Task(
+    name="mine",
+    title="the user's own",
+    input_shape=(1, 4, 4),
+    classes=("a", "b"),
+    net=net,
+    load=data,
+    recipe=Recipe(1, 2, 0.01),
+    fine_tune=Recipe(1, 2, 0.01),
+    accuracy_floor=0.5,
+    device_samples=2,
+)
+
+
+def test_sound_data_pass() -> None:
+    check_data(TASK, data())
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (X.astype(np.float64), Y, r"x is float64 .*must be float32 \(N, 1, 4, 4\)"),
+        (X.transpose(0, 2, 3, 1), Y, r"x is float32 \(6, 4, 4, 1\)"),
+        (X[:0], Y[:0], "N > 0"),
+        (X, Y.astype(np.int32), r"y is int32 \(6,\); must be int64 \(6,\)"),
+        (X, np.eye(2)[Y], "y is float64"),
+        (X, Y[:5], r"y is int64 \(5,\)"),
+        (X, Y + 1, "labels from 1 to 2; the task has 2 classes, from 0 on"),
+        (X, Y - 1, "labels from -1 to 0"),
+        (np.full_like(X, np.nan), Y, "not finite"),
+        (X.tolist(), Y, "must be NumPy arrays"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_named(x: Array, y: Array, words: str) -> None:
+    with pytest.raises(UserError, match=f"task mine: val split: .*{words}"):
+        check_data(TASK, data(x, y))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"input_shape": (16,)}, r"input_shape \(16,\): must be \(channels, height, width"),
+        ({"input_shape": (1, 5, 5)}, r"cannot take an input of \(1, 1, 5, 5\).*shapes"),
+        ({"classes": ("a", "b", "c")}, r"answers one sample with \(1, 2\), must be \(1, 3\)"),
+    ],
+)
+def test_a_network_that_does_not_fit_its_task_is_named(changes: dict[str, Any], words: str) -> None:
+    check_net(TASK)
+    with pytest.raises(UserError, match=f"task mine: .*{words}"):
+        check_net(replace(TASK, **changes))
+
+
+def test_a_run_keeps_to_its_data_and_its_network(tmp_path: Path) -> None:
+    weights = tmp_path / "original.pt"
+    train_original(TASK, data(), 0, weights)
+    train_original(TASK, data(), 0, weights)
+    with pytest.raises(UserError, match=r"original\.pt was trained on other data than task mine"):
+        train_original(TASK, data(X + 1), 0, weights)
+    with pytest.raises(
+        UserError, match=r"original\.pt is damaged or of another network than task mine"
+    ):
+        train_original(replace(TASK, net=lambda: net(5)), data(), 0, weights)
+    (tmp_path / "original.data").unlink()  # as of a run of before, or an imported one
+    train_original(TASK, data(X + 1), 0, weights)
+    with pytest.raises(UserError, match="other data"):
+        train_original(TASK, data(), 0, weights)
+
+
+def test_a_bench_trains_a_network_for_each_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys: list[str] = []
+
+    def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+        keys.append(key)
+        raise UserError("enough")
+
+    monkeypatch.setattr("hil.benchmark.models.cached", cached)
+    monkeypatch.setattr("hil.benchmark.models.TASK_NAMES", ("mine",))
+    for x in (X, X + 1, X):
+        task = replace(TASK, load=lambda x=x: data(x))
+        monkeypatch.setattr("hil.benchmark.models.get_task", lambda name, task=task: task)
+        with pytest.raises(UserError, match="enough"):
+            load_model("mine", tmp_path)
+    assert keys[0] == keys[2] != keys[1]

@@ -1,0 +1,102 @@
+"""Worker processes: a context each, errors come back, a death is told and nothing hangs."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from compress.errors import UserError
+from hil.trial.workers import WorkerDied, Workers, result_of
+
+
+def start() -> dict[str, int]:
+    return {"pid": os.getpid(), "jobs": 0}
+
+
+def start_without_tools() -> None:
+    raise UserError("no compiler: apt install one")
+
+
+def mark(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+
+
+def count(context: dict[str, int], more: int) -> tuple[int, int]:
+    context["jobs"] += more
+    return context["pid"], context["jobs"]
+
+
+def fail(context: dict[str, int]) -> None:
+    raise UserError(f"no, says {context['pid']}")
+
+
+def die(context: dict[str, int]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupt_yourself(context: dict[str, int]) -> str:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+    return "still here"
+
+
+def sleep(context: dict[str, int], mark: Path) -> None:
+    mark.write_text(str(context["pid"]))
+    time.sleep(60)
+
+
+def test_each_process_keeps_its_context() -> None:
+    with Workers(1, start) as workers:
+        first = result_of(workers.submit(count, 2))
+        second = result_of(workers.submit(count, 3))
+    assert first[0] == second[0] != os.getpid()
+    assert (first[1], second[1]) == (2, 5)
+
+
+def test_processes_start_before_there_is_work(tmp_path: Path) -> None:
+    with Workers(2, partial(mark, tmp_path)):
+        until = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_errors_come_back_as_they_are_and_ctrl_c_is_the_parents() -> None:
+    with Workers(1, start) as workers:
+        with pytest.raises(UserError, match="no, says"):
+            result_of(workers.submit(fail))
+        assert result_of(workers.submit(interrupt_yourself)) == "still here"
+
+
+def test_what_a_process_lacks_to_start_comes_back_as_it_is() -> None:
+    with (
+        Workers(2, start_without_tools) as workers,
+        pytest.raises(UserError, match="no compiler: apt install one"),
+    ):
+        result_of(workers.submit(count, 1))
+
+
+def test_a_dead_worker_is_told() -> None:
+    with Workers(2, start) as workers, pytest.raises(WorkerDied, match="finished trials are kept"):
+        result_of(workers.submit(die))
+
+
+def _interrupted(mark: Path) -> None:
+    with Workers(1, start) as workers:
+        workers.submit(sleep, mark)
+        while not mark.exists() or not mark.read_text():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+
+def test_leaving_with_an_error_kills_what_runs(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(mark)
+    assert time.monotonic() - began < 50  # the job would sleep for 60 s
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)

@@ -1,0 +1,78 @@
+"""Workers that are still starting when their parent is killed or interrupted leave nothing behind.
+
+A program of its own makes the worker; what happens to it, the worker does while it imports the
+program's module: that is after it was handed its work, and before it can have looked for its
+parent.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from checkout import ROOT
+
+_PROGRAM = """
+import os, signal, sys, time
+from functools import partial
+
+def start(ballast):
+    print("began", flush=True)
+
+if __name__ == "__mp_main__":  # the name that a worker imports this module under
+    parent, how = int(os.environ["PARENT"]), os.environ["HOW"]
+    if os.getppid() == parent:
+        os.kill(parent, signal.SIGKILL) if how == "kill" else os.killpg(0, signal.SIGINT)
+    time.sleep(0.2)
+
+if __name__ == "__main__":
+    from hil.workers import Workers
+    os.environ["PARENT"] = str(os.getpid())
+
+    def busy(number, frame):
+        time.sleep(1)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, busy)
+    try:
+        with Workers(1, partial(start, bytes(int(sys.argv[1])))):
+            time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def run(folder: Path, how: str, ballast: int) -> tuple[int, str, str]:
+    """Exit code, output and errors, once the program and everything it has started have ended."""
+    program = folder / "program.py"
+    program.write_text(_PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, str(program), str(ballast)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HOW": how},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=40)  # to the end of the last that could write
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("ballast", [0, 10**6], ids=["all is handed over", "half of it is"])
+def test_no_worker_outlives_a_parent_killed_while_it_starts(tmp_path: Path, ballast: int) -> None:
+    code, out, _ = run(tmp_path, "kill", ballast)
+    assert (code, out) == (-signal.SIGKILL, "")
+
+
+def test_ctrl_c_while_workers_start_is_the_parents_alone(tmp_path: Path) -> None:
+    code, out, err = run(tmp_path, "interrupt", 0)
+    assert (code, err) == (0, "")
+    assert "interrupted" in out
