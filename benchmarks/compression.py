@@ -26,15 +26,15 @@ from compress.ops import Conv2D
 from compress.pipeline.pipeline import preview
 from hil.board import board_sha256, load_board
 from hil.loop.batch import record
-from hil.loop.progress import Line
 from hil.report.plots import write_png
 from hil.search.engine import Proposal
 from hil.store.run_folder import kept
 from hil.store.store import RunIdentity, Store
+from hil.terminal import Line
 from hil.trial.candidate import Outcome
+from hil.trial.jobs import result_of
 from hil.trial.pool import LocalPool
 from hil.trial.start import Start
-from hil.trial.workers import result_of
 
 T = TypeVar("T")
 

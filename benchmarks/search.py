@@ -26,12 +26,12 @@ from compress.cache import cache_folder
 from hil import formatting
 from hil.board import load_board
 from hil.loop.evolve import Settings, evolve
-from hil.loop.progress import Line
 from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of, rows
 from hil.search.engine import ENGINE_NAMES
 from hil.store.store import FILE_NAME, Store
+from hil.terminal import Line
 from hil.types import Trial
 
 MINUTES = 24.0 * 60

@@ -19,7 +19,7 @@ from compress.genome import Distill, Prune, Quantize, Sparsify, Stage
 from compress.pipeline.network import Network, train_original
 from compress.pipeline.stages import apply
 from compress.tasks import get_task
-from hil.loop.progress import Line, training_progress
+from hil.terminal import Line, training_progress
 
 PLAIN = "fine-tuning"
 

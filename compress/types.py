@@ -182,3 +182,13 @@ class QuantizedModel:
     def epochs(self) -> float:
         """Epochs of training that this candidate needs after the original network's."""
         return sum(cost.epochs for cost in self.costs)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Numbers by row and column; None where there is nothing to measure."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]

@@ -7,26 +7,14 @@ same entry at a time.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from compress.cache import cache_folder
 from compress.errors import UserError
-
-
-def hash_of(texts: Iterable[str], files: Iterable[Path] = ()) -> str:
-    """One hash of texts (tool versions, flags) and of the names and contents of files."""
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(b"text %d " % len(text.encode()) + text.encode())
-    for path in sorted(files):
-        content = path.read_bytes()
-        digest.update(f"file {path.parent.name}/{path.name} {len(content)} ".encode() + content)
-    return digest.hexdigest()[:32]
+from compress.files import sync_file
 
 
 def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
@@ -49,7 +37,7 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         make(temporary)
         for path in temporary.rglob("*"):
             if path.is_file():
-                sync(path)  # the new name may reach the disk before the content does
+                sync_file(path)  # the new name may reach the disk before the content does
         try:
             temporary.replace(folder)
         except OSError:
@@ -58,9 +46,3 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
-
-
-def sync(path: Path) -> None:
-    """Once this returns, the file's content survives a power cut."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

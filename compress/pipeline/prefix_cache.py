@@ -10,14 +10,13 @@ that somebody might hand on.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from compress.cache import PACKAGE, cache_folder
+from compress.cache import cache_folder, content_hash, source_files
 from compress.genome import Genome, Stage
 from compress.pipeline.network import Network
 from compress.training.checkpoint import Checkpoint
@@ -64,8 +63,8 @@ class PrefixCache:
         return Checkpoint(self._path(prefix))
 
     def _path(self, prefix: tuple[Stage, ...]) -> Path:
-        key = hashlib.sha256(f"{self.identity}:{Genome(prefix).key}".encode()).hexdigest()
-        return self.folder / f"{key[:32]}.snapshot"
+        key = content_hash([self.identity, Genome(prefix).key])
+        return self.folder / f"{key}.snapshot"
 
     def _shrink(self) -> None:
         """Remove the least recently used files until the rest fits; others may do so, too."""
@@ -86,14 +85,12 @@ class PrefixCache:
 
 def identity_of(weights: dict[str, torch.Tensor], texts: Iterable[str]) -> str:
     """Hash of an original's weights, of `texts` (task, seed), of our sources and of torch."""
-    digest = hashlib.sha256(torch.__version__.encode())
-    for text in texts:
-        digest.update(f"{len(text)}:{text}".encode())
-    for name, tensor in sorted(weights.items()):
-        digest.update(name.encode() + tensor.detach().numpy().tobytes())
-    for source in sorted(PACKAGE.rglob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+    tensors = (
+        part
+        for name, tensor in sorted(weights.items())
+        for part in (name, tensor.detach().numpy().tobytes())
+    )
+    return content_hash([torch.__version__, *texts, *tensors], source_files())
 
 
 def prefix_folder() -> Path:

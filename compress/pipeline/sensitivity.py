@@ -17,9 +17,8 @@ from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, run_stages, to_integers
 from compress.pipeline.prefix_cache import PrefixCache
 from compress.quantization.sqnr import layer_sqnr_db
-from compress.table import Table
 from compress.training.train import Tick
-from compress.types import Split
+from compress.types import Split, Table
 
 R = TypeVar("R", float, int)
 

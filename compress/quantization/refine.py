@@ -5,15 +5,15 @@ will. Each weighted layer is refined in its turn, on inputs that earlier, refine
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor as Values
 
 from compress.frontend.execute import activated, unweighted, weighted_sum
 from compress.frontend.layers import Layer
 from compress.quantization.adaround import adaround
-from compress.quantization.bias_correction import corrected
 from compress.quantization.fake_quantize import on_grid
 from compress.quantization.grids import Grids
 from compress.quantization.weight_grids import Weights
@@ -71,3 +71,16 @@ def _refined(
         weights = corrected(weights, wanted, got)
     got = weighted_sum(layer, read, weights.rounded, weights.bias)
     return weights, _Both(activated(wanted, layer.activation), activated(got, layer.activation))
+
+
+def corrected(weights: Weights, wanted: Values, got: Values) -> Weights:
+    """`weights` with the bias moved by the mean of wanted - got, channel by channel.
+
+    Empirical bias correction: takes back the mean error that rounding leaves in each channel
+    (arXiv:1906.04721, section 4.2 and appendix D; arXiv:2106.08295, section 3.3).
+    `wanted` and `got` (N, C, ...) are the layer's outputs before its activation: those of the
+    float network, and those of the rounded weights on rounded inputs.
+    """
+    others = [d for d in range(wanted.dim()) if d != 1]
+    error = (wanted - got).mean(others).numpy()
+    return replace(weights, bias=(weights.bias + error).astype(np.float32))

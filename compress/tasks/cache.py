@@ -6,17 +6,17 @@ and two processes that make the same entry write the same bytes, one after the o
 that cannot be read back (zip's CRC-32 covers every byte of the arrays) is made anew.
 """
 
-import hashlib
-import os
+import io
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from compress.cache import cache_folder
 from compress.errors import UserError
+from compress.files import write_whole
 from compress.types import Array
 
 Arrays = dict[str, Array]
@@ -25,14 +25,6 @@ Arrays = dict[str, Array]
 def data_folder() -> Path:
     """Where the entries are."""
     return cache_folder() / "data"
-
-
-def key_of(parameters: object, sources: Iterable[Path]) -> str:
-    """Hash of parameters (by their repr) and of the contents of the sources that use them."""
-    digest = hashlib.sha256(repr(parameters).encode())
-    for source in sources:
-        digest.update(hashlib.sha256(source.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 def cached(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
@@ -69,15 +61,12 @@ def _check_writable(folder: Path) -> None:
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    data = io.BytesIO()
+    np.savez(data, **arrays)
     try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
-        temporary.replace(path)
+        write_whole(path, data.getvalue(), sync=False)
     except OSError as error:
         raise _unwritable(path.parent, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> UserError:

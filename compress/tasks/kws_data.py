@@ -14,8 +14,9 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from compress.cache import content_hash
 from compress.tasks import mfcc, mixing, speech
-from compress.tasks.cache import Arrays, key_of
+from compress.tasks.cache import Arrays
 from compress.tasks.mfcc import FloatArray
 from compress.tasks.mixing import Conditions
 from compress.tasks.parallel import Workers, workers
@@ -70,7 +71,9 @@ class Plan:
     def key(self) -> str:
         """Content hash of the plan, the sources, the synthesizer and numpy's version."""
         sources = [Path(str(module.__file__)) for module in (mfcc, mixing, speech)]
-        return key_of((self, speech.version(), np.__version__), [*sources, Path(__file__)])
+        return content_hash(
+            [repr((self, speech.version(), np.__version__))], [*sources, Path(__file__)]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from compress.files import write_whole
 
 _CHECKSUM_BYTES = 32
 
@@ -34,13 +35,8 @@ def write_object(path: Path, value: object) -> bool:
     data = io.BytesIO()
     torch.save(value, data)
     payload = data.getvalue()
-    part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(hashlib.sha256(payload).digest() + payload)
-        part.replace(path)
+        write_whole(path, hashlib.sha256(payload).digest() + payload, sync=False)
     except OSError:
-        with suppress(OSError):
-            part.unlink()
         return False
     return True

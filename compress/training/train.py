@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compress.files import write_whole
 from compress.training.checkpoint import Checkpoint
 from compress.types import Array, Recipe, Split
 
@@ -154,11 +155,9 @@ def accuracy(forward: Forward, split: Split) -> float:
 
 def save(module: nn.Module, path: Path) -> None:
     """Write the weights so that a reader never sees half a file."""
-    part = path.with_suffix(f".{os.getpid()}.part")
     data = io.BytesIO()
     torch.save(module.state_dict(), data)
-    part.write_bytes(data.getvalue())
-    part.replace(path)
+    write_whole(path, data.getvalue())
 
 
 def restore(module: nn.Module, path: Path | BinaryIO) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.cache import PACKAGE
+from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
 from compress.integer import reference
 from compress.integer.eliminate import eliminate
@@ -150,7 +150,7 @@ def _task_network(name: str) -> bytes:
     from compress.pipeline.network import train_original  # torch: only where it is needed
     from compress.pipeline.pipeline import compress
     from compress.space.recipes import baseline
-    from hil.loop.progress import training_progress
+    from hil.terminal import training_progress
 
     task = get_task(name)
     data = task.load()
@@ -166,6 +166,4 @@ def _task_network(name: str) -> bytes:
 
 def _key(data: Dataset) -> str:
     """Changes with the data and the sources of `compress`: other ones make another network."""
-    from hil.cache import hash_of
-
-    return hash_of([data_sha256(data)], PACKAGE.rglob("*.py"))
+    return content_hash([data_sha256(data)], source_files())

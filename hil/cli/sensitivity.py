@@ -15,11 +15,11 @@ from rich.table import Table as Shown
 from rich.text import Text
 
 from compress.errors import UserError
-from compress.table import Table
 from compress.tasks import TASK_NAMES, get_task
+from compress.types import Table
 from hil import formatting
 from hil.cli.options import JsonFlag, SeedOption
-from hil.store.run_folder import write_whole
+from hil.files import write_file
 
 if TYPE_CHECKING:
     from compress.pipeline.sensitivity import Sensitivity
@@ -51,7 +51,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from compress.pipeline.network import train_original
         from compress.pipeline.pipeline import prefix_cache
         from compress.pipeline.sensitivity import measure_sensitivity
-        from hil.loop.progress import training_progress
+        from hil.terminal import training_progress
 
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def write(found: Sensitivity, folder: Path) -> None:
     from hil.report.plots import write_png
 
     path = folder / f"{FILE_NAME}.json"
-    write_whole(path, json.dumps(asdict(found), indent=1).encode())
+    write_file(path, json.dumps(asdict(found), indent=1).encode())
     percent = ("{:.1%}", min(found.baseline - 0.2, _lowest(found)), found.baseline)
     panels = (
         Panel(found.keep, *percent),

@@ -59,13 +59,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         """Compare all ways to compress TASK on BOARD; go on where an earlier call stopped."""
         wanted, facts, names = get_task(task), load_board(board), chosen_arms(arms)
         # torch takes seconds to import: only once the options are known to be good.
-        from hil.loop.progress import Line
         from hil.study.arm_replay import ArmBudget
         from hil.study.arms import arms as all_arms
         from hil.study.report import study_to_json, write_study
         from hil.study.study import Deadline, StudySettings
         from hil.study.study import study as run
         from hil.target.open import check_reachable
+        from hil.terminal import Line
 
         check_reachable(facts)
         settings = StudySettings(

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from compress.cache import content_hash
 from compress.errors import HilError, OverBudget, UserError
-from hil.cache import cached, hash_of
+from hil.cache import cached
 from hil.codegen.cmsis_nn import cmsis_nn
 from hil.codegen.elf import read_image
 from hil.files import FIRMWARE
@@ -116,7 +117,9 @@ def _harness(board: Board) -> Path:
             raise UserError(f"board {board.name} needs {source}, which does not exist")
     headers = [*FIRMWARE.glob("*.h"), *(FIRMWARE / "port").glob("*.h")]
     flags = [*WARNINGS, *_board_macros(board)]
-    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags, *flags], [*sources, *headers])
+    key = content_hash(
+        [compiler_version(), *FLAGS, *board.compiler_flags, *flags], [*sources, *headers]
+    )
     return cached("harness", key, lambda work: _compile(sources, work, board, [FIRMWARE], flags))
 
 
@@ -136,7 +139,7 @@ def kernel_archive(board: Board) -> Path:
     theirs = cmsis_nn()
     includes = [FIRMWARE / "kernels", *theirs.includes]
     files = [*ours, *(FIRMWARE / "kernels").glob("*.h"), *theirs.sources, *theirs.headers]
-    key = hash_of([compiler_version(), *FLAGS, *board.compiler_flags], files)
+    key = content_hash([compiler_version(), *FLAGS, *board.compiler_flags], files)
 
     def make(work: Path) -> None:
         _compile(theirs.sources, work, board, includes, ())

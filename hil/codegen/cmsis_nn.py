@@ -16,8 +16,8 @@ from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 
+from compress.cache import content_hash
 from compress.errors import UserError
-from hil.cache import hash_of
 
 VARIABLE = "CMSIS_NN"
 
@@ -108,7 +108,7 @@ def _in_folder(root: Path) -> CmsisNn:
         sources=tuple(path for files in sources.values() for path in files),
         includes=(root / "Include",),
     )
-    content = hash_of((), [*whole.sources, *whole.headers])
+    content = content_hash((), [*whole.sources, *whole.headers])
     return replace(whole, origin=f"{VARIABLE}, hash {content[:12]}")
 
 

@@ -12,8 +12,9 @@ import subprocess
 from dataclasses import astuple
 from pathlib import Path
 
+from compress.cache import content_hash
 from compress.errors import HilError, UserError
-from hil.cache import cached, hash_of
+from hil.cache import cached
 from hil.cycle_model import FlashTiming
 from hil.files import FIRMWARE
 
@@ -63,7 +64,7 @@ def _plugin() -> Path:
     if compiler is None:
         raise UserError(f"no C compiler ({_CC}) for the emulator's plug-in: apt install gcc")
     files = [*SOURCES.glob("*.c"), *SOURCES.glob("*.h")]
-    key = hash_of([_version_text(compiler), *_FLAGS], files)
+    key = content_hash([_version_text(compiler), *_FLAGS], files)
     return cached("plugin", key, lambda work: _build(compiler, work)) / "plugin.so"
 
 

@@ -23,8 +23,7 @@ from typing import Any
 
 from compress.errors import UserError
 from hil.energy.energy import CALIBRATED_ERROR
-from hil.files import ROOT
-from hil.store.run_folder import write_whole
+from hil.files import ROOT, write_file
 from hil.types import Board, PowerFigure
 
 FILE_NAME = "calibration.toml"
@@ -153,7 +152,7 @@ def _write(path: Path, everything: Mapping[str, Mapping[str, Any]]) -> None:
         for board, values in everything.items()
     ]
     # A file name that is no UTF-8 has lone surrogates, which TOML knows nothing of.
-    write_whole(path, "\n".join(blocks).encode("utf-8", "replace"))
+    write_file(path, "\n".join(blocks).encode("utf-8", "replace"))
 
 
 def _key(name: str) -> str:

@@ -8,10 +8,10 @@ whole. A disk that is full only means that nothing is remembered.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
+from compress.files import write_whole
 from hil.store.trial_json import Json
 
 MOST_ENTRIES = 1000
@@ -35,18 +35,9 @@ class Journal:
     def keep(self, key: str, value: Json) -> None:
         """Write `value`; once this returns it survives the process and a power cut."""
         path = self._path(key)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as file:
-                json.dump(value, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+        with suppress(OSError):
+            write_whole(path, json.dumps(value).encode())
             self._shrink()
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"

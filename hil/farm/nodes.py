@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from distributed import Nanny, Scheduler, Security
+from distributed import Nanny, Scheduler, Security, Worker
 from distributed.comm.addressing import get_address_host, get_address_host_port, unparse_host_port
 from distributed.comm.core import connect
 from distributed.utils import get_ip
 
 from compress.errors import UserError
 from hil.errors import BenchError
-from hil.farm.process import FarmProcess
 from hil.farm.source_fingerprint import code_id
 
 TRAIN = "train"
@@ -35,6 +34,14 @@ _LEAVE_S = 10.0
 _PAGES = "127.0.0.1:0"
 # What Dask raises for an address that is wrong, taken, not there, or lacks certificates.
 _BAD_ADDRESS = (OSError, ValueError, RuntimeError, TypeError)
+
+
+class FarmProcess(Worker):
+    """Ignores Ctrl-C, which a terminal sends to all processes: the command decides, and ends it."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        super().__init__(*arguments, **settings)
 
 
 def board_resource(name: str) -> str:

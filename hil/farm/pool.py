@@ -30,8 +30,8 @@ from hil.farm.worker import Failed, Ticket
 from hil.search.engine import Proposal
 from hil.store.store import Final
 from hil.trial.candidate import Outcome
+from hil.trial.jobs import WorkerDied
 from hil.trial.start import Start
-from hil.trial.workers import WorkerDied
 
 T = TypeVar("T")
 

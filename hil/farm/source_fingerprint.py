@@ -6,7 +6,7 @@ import functools
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from hil.cache import hash_of
+from compress.cache import content_hash
 from hil.files import ROOT
 
 
@@ -25,4 +25,4 @@ def code_id() -> str:
 def _sources() -> str:
     files = [path for name in ("compress", "hil") for path in (ROOT / name).rglob("*.py")]
     files += [path for path in (ROOT / "firmware").rglob("*") if path.is_file()]
-    return hash_of((), files)[:12]
+    return content_hash((), files)[:12]

@@ -17,12 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from compress.cache import cache_folder
+from compress.cache import cache_folder, content_hash
 from compress.errors import HilError, UserError
 from compress.pipeline.pipeline import prefix_cache
 from compress.tasks import get_task
 from compress.training.data_check import data_sha256
-from hil.cache import hash_of
 from hil.farm.journal import Journal
 from hil.farm.source_fingerprint import code_id
 from hil.measure.measure import Bench
@@ -103,7 +102,7 @@ def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
     trained_on = prepared.trial.provenance.processor
     trial = replace(prepared.trial, provenance=replace(here, processor=trained_on))
     network = hashlib.sha256(prepared.tflite).hexdigest()
-    key = hash_of([ticket.session, trial.genome.key, repr(trial.fidelity), network])
+    key = content_hash([ticket.session, trial.genome.key, repr(trial.fidelity), network])
     if known := _journal().find(key):
         return Outcome(replace(trial_from_json(known), number=trial.number), prepared.tflite)
     outcome = measure_prepared(context, replace(prepared, trial=trial))
@@ -112,7 +111,7 @@ def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
 
 
 def _final(context: Context, ticket: Ticket, number: int, tflite: bytes) -> Final:
-    key = hash_of([ticket.session, "final", str(number), hashlib.sha256(tflite).hexdigest()])
+    key = content_hash([ticket.session, "final", str(number), hashlib.sha256(tflite).hexdigest()])
     if known := _journal().find(key):
         return Final(**known)
     figures = final_figures(context, number, tflite)

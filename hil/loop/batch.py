@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from compress.genome import Distill, Genome, Quantize
 from hil.loop.progress import SearchProgress
@@ -13,8 +12,8 @@ from hil.search.engine import Proposal
 from hil.store.run_folder import keep
 from hil.store.store import Store
 from hil.trial.candidate import Outcome
+from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import Pool
-from hil.trial.workers import good_first, result_of
 from hil.types import Trial
 
 
@@ -31,21 +30,20 @@ def run_batch(
     """
     missing = [p for p in proposals if store.find(p.genome, p.fidelity) is None]
     waiting = deque(_longest_first(_affordable(missing, store, rule)))
-    number, running = store.next_number(), dict[Future[Outcome], Proposal]()
+    number, jobs = store.next_number(), Jobs[Proposal, Outcome]()
     while True:
         while (
             waiting
-            and len(running) < pool.count
-            and rule.may_start(store, sum(map(_counts, running.values())))
+            and len(jobs) < pool.count
+            and rule.may_start(store, sum(map(_counts, jobs.running)))
         ):
             proposal = waiting.popleft()
-            running[pool.trial(number, proposal)] = proposal
+            jobs.add(proposal, pool.trial(number, proposal))
             number += 1
-        if not running:
+        if not jobs:
             break
-        ended = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
-        for future in good_first(ended):
-            del running[future]
+        ended = jobs.ended()
+        for _, future in ended:
             record(store, result_of(future))
         if ended:
             rule.note_energy(store)

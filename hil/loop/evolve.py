@@ -4,7 +4,6 @@ task -> genome -> quantized model -> plan -> program -> image -> measurement -> 
 again: `search` is the loop, `hil.trial.candidate.try_proposal` is what happens to one genome.
 """
 
-from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from compress.tasks import get_task
 from hil.board import board_sha256
 from hil.energy.machine_energy import EnergyBudget
 from hil.loop.batch import run_batch
+from hil.loop.finals import measure_finals
 from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule, feasible_front
 from hil.measure.provenance import provenance
@@ -22,9 +22,7 @@ from hil.store.run_folder import kept
 from hil.store.store import RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
-from hil.trial.recreate import remake
 from hil.trial.start import Start, check_feasible, check_has_original
-from hil.trial.workers import good_first, result_of
 from hil.types import Trial
 
 
@@ -99,7 +97,8 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
-        measure_finals(store, goal, pool, progress)  # takes minutes that ended nothing
+        # Once it has ended: this takes time, but none of the budget.
+        measure_finals(unfinished(store, goal), store, pool, progress.show)
     return reason
 
 
@@ -110,24 +109,6 @@ def open_pool(settings: Settings, start: Start) -> Pool:
     from hil.farm.pool import FarmPool
 
     return FarmPool(settings.farm, start)
-
-
-def measure_finals(store: Store, goal: Goal, pool: Pool, progress: SearchProgress) -> None:
-    """Run the networks that the report shows on the test split: once, at the end.
-
-    Those that only an imported table tells of are made again; what comes out otherwise is left out.
-    """
-    wanted = unfinished(store, goal)
-    remake(wanted, store.folder, pool, progress.remade)
-    done = {final.number for final in store.finals()}
-    numbers = [trial.number for trial in wanted if trial.number not in done]
-    missing = [number for number in numbers if kept(store.folder, number).is_file()]
-    running = {pool.final(number, kept(store.folder, number).read_bytes()) for number in missing}
-    while running:
-        ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-        for future in good_first(ended):
-            store.add_final(result_of(future))
-        progress.finals(len(missing) - len(running), len(missing))
 
 
 def unfinished(store: Store, goal: Goal) -> list[Trial]:

@@ -1,16 +1,12 @@
-"""Live progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds."""
+"""Live progress of a search on stderr: trials, the best so far, rate and time left."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Column
-from rich.text import Text
 
 from compress.space.recipes import baseline
 from hil import formatting
@@ -18,39 +14,8 @@ from hil.loop.stop import Budget
 from hil.objective import pareto
 from hil.objective.goal import Goal
 from hil.store.store import Store
+from hil.terminal import Line
 from hil.types import Trial
-
-PLAIN_INTERVAL_S = 10.0
-
-
-class Line:
-    """One line that is shown again and again; nothing at all is written before the first time."""
-
-    def __init__(
-        self, console: Console | None = None, now: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._console = console or Console(stderr=True)
-        self._now = now
-        self._progress: Progress | None = None
-        self._printed_at = float("-inf")
-
-    def show(self, share: float, text: str) -> None:
-        """`share` is what is done, 0..1."""
-        if self._console.is_terminal:
-            if self._progress is None:
-                self._progress = _bar(self._console)
-                self._progress.add_task(text, total=1.0)
-                self._progress.start()
-            self._progress.update(self._progress.task_ids[0], completed=share, description=text)
-        elif self._now() - self._printed_at >= PLAIN_INTERVAL_S:
-            self._printed_at = self._now()
-            self._console.print(Text(text), soft_wrap=True)
-
-    def close(self) -> None:
-        """Take the bar off the terminal."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
 
 
 class SearchProgress:
@@ -116,41 +81,9 @@ class SearchProgress:
         plain = (t for t in trials if t.genome == baseline() and t.measurement is not None)
         return self._goal.best(trials, next(plain, None))
 
-    def remade(self, done: int, total: int) -> None:
-        """Show how many networks that only a table told of have been made again."""
-        self._line.show(done / max(total, 1), f"{done}/{total} imported networks made again")
-
-    def finals(self, done: int, total: int) -> None:
-        """Show how many networks of the front have run on the test split."""
-        self._line.show(done / max(total, 1), f"{done}/{total} of the front on the test split")
-
-
-@contextmanager
-def training_progress(
-    title: str, console: Console | None = None
-) -> Iterator[Callable[[float], None]]:
-    """Yields what is to be told the share done, 0..1; if it never is, nothing is shown."""
-    line = Line(console)
-    try:
-        yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")
-    finally:
-        line.close()
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(table_column=Column(width=1)),
-        BarColumn(bar_width=12, table_column=Column(width=12)),
-        TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
-        ),
-        console=console,
-        transient=True,
-        expand=True,
-        redirect_stdout=False,  # stdout belongs to --json
-    )
+    def show(self, share: float, text: str) -> None:
+        """Show something else than the search: `share` of it is done, 0..1."""
+        self._line.show(share, text)
 
 
 def _best_words(best: Trial | None) -> str:

@@ -9,8 +9,8 @@ from hil.board import without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.files import file_errors
 from hil.store.run_folder import kept
-from hil.store.sqlite import user_errors
 from hil.types import Board, Trial
 
 
@@ -23,7 +23,7 @@ def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) ->
     where files cannot be written.
     """
     chosen, part = folder / "chosen", folder / "chosen.part"
-    with user_errors(chosen):
+    with file_errors(chosen):
         _remove(part)
         try:
             if trial is not None and kept(folder, trial.number).is_file():

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from compress.table import Table
+from compress.types import Table
 from hil.report.plots import drawing, new_figure
 
 # Told apart in gray and with every kind of color vision.

@@ -22,9 +22,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter, ScalarFormatter
 
 from hil import formatting
+from hil.files import write_file
 from hil.objective import pareto
 from hil.report.summary import Summary
-from hil.store.run_folder import write_whole
 from hil.types import Measurement, Trial
 
 _INK, _FAINT, _GRID, _TARGET = "#1f2933", "#8a96a3", "#e6e9ed", "#b42318"
@@ -123,7 +123,7 @@ def write_png(figure: Figure, path: Path) -> None:
     """Write the figure at 150 dpi; the same run gives the same bytes. Raises UserError."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-    write_whole(path, png.getvalue())
+    write_file(path, png.getvalue())
 
 
 def drawing() -> AbstractContextManager[None]:

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hil.files import write_file
 from hil.report import findings, plots, time_profile
 from hil.report.findings import Cost, Row
 from hil.report.summary import Summary, summarize, to_json
 from hil.report.svg import svg
-from hil.store.run_folder import write_whole
 
 __all__ = [
     "Summary",
@@ -106,7 +106,7 @@ def write_html(summary: Summary, path: Path) -> None:
         profile=time_profile.rows(summary.profile),
         trained=time_profile.sentences(summary.profile),
     )
-    write_whole(path, page.encode())
+    write_file(path, page.encode())
 
 
 def write_report(summary: Summary, folder: Path) -> None:

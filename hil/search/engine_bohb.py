@@ -9,6 +9,7 @@ halving does (Schmucker et al., arXiv:2106.12639), and the model is multi-object
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from random import Random
 
@@ -22,7 +23,6 @@ from hil.objective.goal import Goal
 from hil.search.breeder import Breeder
 from hil.search.engine import Proposal
 from hil.search.engine_optuna import objectives
-from hil.search.hyperband import Rung, brackets
 from hil.search.nsga2 import ConstrainedFitness
 from hil.search.optuna_model import OptunaModel, tpe
 from hil.types import Trial
@@ -30,6 +30,29 @@ from hil.types import Trial
 # How many candidates are random, that no wrong model can keep the search from them (BOHB's rho).
 _RANDOM_SHARE = 1 / 3
 _ATTEMPTS = 8
+ETA = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """`count` candidates are tried at `fidelity` (a share of 1)."""
+
+    count: int
+    fidelity: float
+
+
+def brackets(halvings: int = 2) -> tuple[tuple[Rung, ...], ...]:
+    """Hyperband's brackets (Li et al., JMLR 18, 2018, algorithm 1): the first halves `halvings` times, the last not at all.
+
+    Bracket s begins with n = ceil((s_max + 1) / (s + 1) * eta^s) candidates at fidelity eta^-s;
+    floor(n / eta^i) of them reach its rung i. All brackets take about as much training.
+    """
+    return tuple(_bracket(halvings, s) for s in range(halvings, -1, -1))
+
+
+def _bracket(halvings: int, s: int) -> tuple[Rung, ...]:
+    first = -(-(halvings + 1) * ETA**s // (s + 1))
+    return tuple(Rung(first // ETA**i, 1.0 / ETA ** (s - i)) for i in range(s + 1))
 
 
 class Screened:

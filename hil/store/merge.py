@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from compress.errors import UserError
 from hil.store.run_folder import adopt_original, keep, kept, original_path
-from hil.store.sqlite import user_errors
+from hil.store.sqlite import store_errors
 from hil.store.store import Final, Store, check_same_run
 from hil.types import Trial
 
@@ -134,6 +134,6 @@ def _copy_networks(
             pairs.append((theirs.number, ours.number))
     for number, new_number in pairs:
         path = kept(source.folder, number)
-        with user_errors(path):
+        with store_errors(path):
             if path.is_file():
                 keep(target.folder, new_number, path.read_bytes())

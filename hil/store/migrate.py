@@ -27,7 +27,7 @@ def migrate_file(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the writer's file to this version; a copy of it, `store.sqlite.v<N>`, is kept first."""
     keep = path.with_name(f"{path.name}.v{sqlite.version(connection)}")
     part = keep.with_name(f"{keep.name}.part")
-    with sqlite.user_errors(part):
+    with sqlite.store_errors(part):
         part.unlink(missing_ok=True)
         with closing(sqlite3.connect(part)) as copy:
             connection.backup(copy)

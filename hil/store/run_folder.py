@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,17 +9,9 @@ import numpy as np
 
 from compress.errors import HilError, UserError
 from compress.types import Samples
-from hil.store.sqlite import user_errors
+from hil.files import file_errors, write_file
 
 _ELSEWHERE = "choose another run folder"
-
-
-def open_folder(folder: Path) -> None:
-    """Make the folder if there is none. Raises UserError where nothing can be written into it."""
-    with user_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{folder}: nothing may be written there; choose another folder")
 
 
 def original_path(folder: Path) -> Path:
@@ -34,7 +25,7 @@ def check_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> Non
     `instead` is what the user is told to do.
     """
     target = original_path(folder)
-    with user_errors(source):
+    with file_errors(source):
         if target.is_file() and target.read_bytes() != source.read_bytes():
             raise UserError(
                 f"{target} is another network than {source}: trials of two original networks do "
@@ -45,10 +36,10 @@ def check_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> Non
 def adopt_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
     """Copy the original network `source` where `folder` has none; else as `check_original`."""
     check_original(source, folder, instead)
-    with user_errors(source):
+    with file_errors(source):
         weights = source.read_bytes()
     if not original_path(folder).is_file():
-        write_whole(original_path(folder), weights)
+        write_file(original_path(folder), weights)
 
 
 def kept(folder: Path, number: int) -> Path:
@@ -58,25 +49,7 @@ def kept(folder: Path, number: int) -> Path:
 
 def keep(folder: Path, number: int, tflite: bytes) -> None:
     """Write trial `number`'s network; a reader never sees half of it. Raises UserError."""
-    write_whole(kept(folder, number), tflite)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it, after a power cut neither.
-
-    Raises UserError.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # others may write the same file
-    with user_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())  # the new name may reach the disk before the content does
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)  # of no use, and it may be what fills the disk
+    write_file(kept(folder, number), tflite)
 
 
 def failure_folder(folder: Path, number: int) -> Path:

@@ -7,7 +7,6 @@ power cut and not only a kill -9.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UserError
+from hil.files import file_errors, no_space
 
 APPLICATION_ID = 0x48494C43  # "HILC"
 SCHEMA_VERSION = 3  # 2: genomes of the whole space, costs by stage; 3: fidelities, estimates
@@ -92,12 +92,12 @@ def log_of(path: Path) -> Path:
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
     """All or nothing, on disk when it ends; within another one, a part of that.
 
-    Raises UserError, as `user_errors` says.
+    Raises UserError, as `store_errors` says.
     """
     if connection.in_transaction:
         yield
         return
-    with user_errors(path):
+    with store_errors(path):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -168,18 +168,15 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def user_errors(path: Path) -> Iterator[None]:
+def store_errors(path: Path) -> Iterator[None]:
     """Say what the user can do about what SQLite or the file system refused."""
-    full = (
-        f"{path}: no space left on the disk. Every trial committed before is kept; "
-        "free some space and run the same command again"
-    )
     try:
-        yield
+        with file_errors(path):
+            yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_room(path)):
-            raise UserError(full) from error
+            raise UserError(no_space(path)) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise damaged(path) from error
         if code == sqlite3.SQLITE_CANTOPEN and log_of(path).exists():
@@ -191,10 +188,6 @@ def user_errors(path: Path) -> Iterator[None]:
         if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
             raise UserError(f"{path} cannot be read or written: {error}") from error
         raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(full) from error
-        raise UserError(f"{error.filename or path}: {error.strerror}") from error
 
 
 def damaged(path: Path, what: str = "") -> UserError:

@@ -92,7 +92,7 @@ class Store:
         a foreign, damaged or newer store, or if another search is writing to it.
         """
         path = folder / FILE_NAME
-        with ExitStack() as resources, sqlite.user_errors(path):
+        with ExitStack() as resources, sqlite.store_errors(path):
             if path.exists():
                 with closing(sqlite.connect(path, read_only=True)) as connection:
                     if not sqlite.is_new(connection):
@@ -125,7 +125,7 @@ class Store:
             runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{FILE_NAME}"))
             there = f"runs in {folder.parent}: {', '.join(runs)}" if runs else "start one first"
             raise UserError(f"no run in {folder} ({there})")
-        with ExitStack() as resources, sqlite.user_errors(path):
+        with ExitStack() as resources, sqlite.store_errors(path):
             connection = sqlite.connect(path, read_only=True)
             resources.callback(connection.close)
             sqlite.check_format(connection, path)
@@ -147,7 +147,7 @@ class Store:
     @property
     def identity(self) -> RunIdentity:
         """Task, board and seed of this run."""
-        with sqlite.user_errors(self.path):
+        with sqlite.store_errors(self.path):
             return _identity(self._connection)
 
     def add(self, trial: Trial) -> bool:
@@ -279,7 +279,7 @@ class Store:
         return seconds / 60
 
     def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        with sqlite.user_errors(self.path):
+        with sqlite.store_errors(self.path):
             return [dict(row) for row in self._connection.execute(query, values)]
 
     def _insert(self, table: str, unique: str, row: dict[str, Any]) -> bool:

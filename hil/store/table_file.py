@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compress.errors import UserError
-from hil.store.run_folder import write_whole
-from hil.store.sqlite import user_errors
+from hil.files import file_errors, write_file
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki
@@ -35,13 +34,13 @@ def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
     """Write the rows; a reader never sees half of them. Raises UserError if that fails."""
     suffix = check_suffix(path)
     parquet = suffix == ".parquet"
-    write_whole(path, _parquet(columns, rows) if parquet else _csv(columns, rows, suffix))
+    write_file(path, _parquet(columns, rows) if parquet else _csv(columns, rows, suffix))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows, every cell as text, None as "". Raises UserError for what is no such table."""
     suffix = check_suffix(path)
-    with user_errors(path):
+    with file_errors(path):
         content = path.read_bytes()
     try:
         if suffix == ".parquet":

@@ -8,18 +8,20 @@ training from scratch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from compress.genome import Distill, Features, Genome, Prune, Quantize, Sparsify, Stage, Teacher
 from compress.pipeline.network import Original, space_of
+from compress.space.canonical import canonical
 from compress.space.space import STUDENT_LENGTHS
 from hil.objective.goal import Goal
-from hil.search.engine import Engine
+from hil.search.engine import Engine, Proposal
 from hil.search.registry import open_engine
 from hil.study.arm_names import FIXED, SEARCHES, Kind
-from hil.study.sweep import Sweep
+from hil.types import Trial
 
 RATIOS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
 _RECIPE_RATIOS = (0.75, 0.625, 0.5, 0.375)
@@ -33,6 +35,24 @@ class Arm:
     title: str
     kind: Kind
     open: Callable[[Original, Goal, int], Engine]
+
+
+class Sweep:
+    """The engine of a fixed arm: each of its settings once, in an order drawn from the seed."""
+
+    def __init__(self, genomes: Iterable[Genome], seed: int, batch: int = 4) -> None:
+        spelled = [canonical(genome) for genome in genomes]
+        self.waiting = list({genome.key: genome for genome in spelled}.values())
+        random.Random(f"sweep:{seed}").shuffle(self.waiting)
+        self.batch = batch
+
+    def ask(self) -> list[Proposal]:
+        """The next few settings."""
+        asked, self.waiting = self.waiting[: self.batch], self.waiting[self.batch :]
+        return [Proposal(genome) for genome in asked]
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """A recipe learns nothing."""
 
 
 def arms() -> tuple[Arm, ...]:

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from hil.files import write_file
 from hil.objective.costs import costs_of
-from hil.store.run_folder import write_whole
 from hil.study.result import ArmTrace, StudyResult
 from hil.types import Trial
 
@@ -33,7 +33,7 @@ def write_csv(result: StudyResult, path: Path) -> None:
     writer.writeheader()
     for trace in result.traces:
         writer.writerows(_rows(result, trace))
-    write_whole(path, gzip.compress(text.getvalue().encode("utf-8"), mtime=0))
+    write_file(path, gzip.compress(text.getvalue().encode("utf-8"), mtime=0))
 
 
 def _rows(result: StudyResult, trace: ArmTrace) -> Iterator[dict[str, object]]:

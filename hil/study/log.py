@@ -10,9 +10,10 @@ from pathlib import Path
 
 from compress.errors import UserError
 from compress.pipeline.network import Original
+from hil.files import write_file
 from hil.search.warm_start import sensitivity_file
 from hil.store import run_folder
-from hil.store.run_folder import original_path, write_whole
+from hil.store.run_folder import original_path
 from hil.store.store import Store
 from hil.store.table import export_store, import_rows
 
@@ -37,9 +38,9 @@ def adopt_sensitivity(log: Path, original: Original, seed: int) -> None:
     """Let searches begin with the seed's logged sensitivity; log it where it is not yet."""
     logged, known = log / f"seed-{seed}.json", sensitivity_file(original)
     if not logged.exists():
-        write_whole(logged, known.read_bytes())
+        write_file(logged, known.read_bytes())
     elif known.read_bytes() != logged.read_bytes():
-        write_whole(known, logged.read_bytes())
+        write_file(known, logged.read_bytes())
 
 
 def import_log(log: Path, store: Store, seed: int) -> int:
@@ -51,4 +52,4 @@ def import_log(log: Path, store: Store, seed: int) -> int:
 def export_log(log: Path, store: Store, seed: int) -> None:
     """Write the seed's files anew. Raises UserError if they cannot be written."""
     export_store(store, log / f"seed-{seed}.csv.gz")
-    write_whole(log / f"seed-{seed}.pt", original_path(store.folder).read_bytes())
+    write_file(log / f"seed-{seed}.pt", original_path(store.folder).read_bytes())

@@ -9,8 +9,8 @@ from typing import Any
 
 from compress.tasks import get_task
 from hil import formatting
+from hil.files import write_file
 from hil.report.plots import write_png
-from hil.store.run_folder import write_whole
 from hil.study.arm_names import title
 from hil.study.choices import FLOORS_POINTS, arm_names, choices, drop_on_test
 from hil.study.csv_files import write_csv
@@ -77,7 +77,7 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         method(result),
     ]
     path = folder / f"{name}.md"
-    write_whole(path, "\n".join(part for part in parts if part).encode())
+    write_file(path, "\n".join(part for part in parts if part).encode())
     return path
 
 

@@ -8,18 +8,19 @@ goes on where it ended, however it ended, and what one arm has tried answers the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from compress.pipeline.network import Original
 from compress.training.train import accuracy
 from hil.board import board_sha256
+from hil.files import open_folder
 from hil.loop.batch import record
+from hil.loop.finals import measure_finals
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
-from hil.store.run_folder import kept, open_folder, original_path
+from hil.store.run_folder import original_path
 from hil.store.store import Final, RunIdentity, Store
 from hil.study.arm_replay import ArmBudget, Race
 from hil.study.arms import Arm
@@ -27,10 +28,9 @@ from hil.study.choices import chosen_numbers
 from hil.study.log import adopt_original, adopt_sensitivity, export_log, import_log
 from hil.study.result import StudyResult
 from hil.trial.candidate import Outcome
+from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import LocalPool, Pool
-from hil.trial.recreate import remake
 from hil.trial.start import Start
-from hil.trial.workers import good_first, result_of
 from hil.types import Board, Trial
 
 # The loosest floor that is compared, in points below the float network: what searches aim at.
@@ -96,6 +96,9 @@ def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResul
         def show_seed(share: float, text: str, index: int = index, seed: int = seed) -> None:
             show((index + share) / len(settings.seeds), f"seed {seed}: {text}")
 
+        def show_final(_: float, text: str, show_seed: Show = show_seed) -> None:
+            show_seed(0.99, text)
+
         open_folder(place)
         adopt_original(settings.log, place, seed)
         if deadline.over and not original_path(place).is_file():
@@ -119,7 +122,14 @@ def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResul
                     run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
                     part = _result(settings, {seed: races[seed]}, originals, finals, {})
                     numbers = chosen_numbers(part).get(seed, ())
-                    lost[seed] = measure_finals(numbers, store, pool, deadline, show_seed)
+                    chosen = [trial for trial in store.trials() if trial.number in numbers]
+                    lost[seed] = measure_finals(
+                        chosen,
+                        store,
+                        pool,
+                        show_final,
+                        lambda: deadline.over,
+                    )
             except Ended:
                 lost[seed] = frozenset()
             finally:
@@ -143,7 +153,7 @@ def run_races(
     Raises Ended where `deadline` was.
     """
     known = {(trial.genome.key, trial.fidelity): trial for trial in store.trials()}
-    running: dict[Future[Outcome], Proposal] = {}
+    jobs = Jobs[Proposal, Outcome]()
     number = store.next_number()
 
     def find(proposal: Proposal) -> Trial | None:
@@ -152,56 +162,24 @@ def run_races(
     while True:
         missing = [(race, race.advance(find)) for race in races]
         missing.sort(key=lambda pair: pair[0].reached)  # so that all arms get on alike
-        under_way = {proposal.key for proposal in running.values()}
+        under_way = {proposal.key for proposal in jobs.running}
         for proposal in _in_turn([proposals for _, proposals in missing]):
-            if len(running) >= pool.count or deadline.over:
+            if len(jobs) >= pool.count or deadline.over:
                 break
             if proposal.key not in under_way:
-                running[pool.trial(number, proposal)] = proposal
+                jobs.add(proposal, pool.trial(number, proposal))
                 under_way.add(proposal.key)
                 number += 1
-        if not running:
+        if not jobs:
             return
-        for future in good_first(_next_done(running, deadline)):
-            proposal = running.pop(future)
+        ended = jobs.ended()
+        if not ended and deadline.ended:
+            raise Ended
+        for proposal, future in ended:
             outcome = result_of(future)
             record(store, outcome)
             known[proposal.key] = outcome.trial
         show(*_progress(races, budget))
-
-
-def _next_done(
-    running: Collection[Future[Outcome]], deadline: Deadline
-) -> Collection[Future[Outcome]]:
-    """What is done as soon as anything is. Raises Ended as `run_races`."""
-    while not (done := wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done):
-        if deadline.ended:
-            raise Ended
-    return done
-
-
-def measure_finals(
-    numbers: Iterable[int], store: Store, pool: Pool, deadline: Deadline, show: Show
-) -> frozenset[int]:
-    """Figures on the test split for the chosen networks; the numbers of those that are lost.
-
-    A network that only its row in an imported log tells of is made again (`hil.trial.recreate`).
-    """
-    done = {final.number for final in store.finals()}
-    missing = [t for t in store.trials() if t.number in set(numbers) - done]
-
-    def show_made(made: int, total: int) -> None:
-        show(0.99, f"making networks of the log again, {made}/{total}")
-
-    lost = remake(missing, store.folder, pool, show_made, lambda: deadline.over)
-    for index, trial in enumerate(missing):
-        if deadline.over:
-            break
-        show(0.99, f"test split, {index}/{len(missing)} networks")
-        path = kept(store.folder, trial.number)
-        if path.is_file():
-            store.add_final(result_of(pool.final(trial.number, path.read_bytes())))
-    return lost
 
 
 def _float_accuracies(store: Store, original: Original) -> dict[str, float]:

@@ -13,10 +13,17 @@ from hil.study.choices import choices as all_choices
 from hil.study.orders import Orders, grouped
 from hil.study.result import Ending, StudyResult
 from hil.study.stats import by_seed, holm, mean_and_spread, p_below_int8, p_smaller
-from hil.study.verdicts import ADAPTIVE, GOAL_FLOOR_POINTS, between, p_above, p_text, spread
+from hil.study.verdicts import (
+    ADAPTIVE,
+    GOAL_FLOOR_POINTS,
+    between,
+    p_above,
+    p_text,
+    spread,
+    warm_start_alone,
+)
 from hil.study.volume import Curves
 from hil.study.volume import curves as volumes
-from hil.study.warm import warm_start_alone
 
 _MOST_ORDERS = 12
 _ENDINGS: dict[Ending | None, str] = {

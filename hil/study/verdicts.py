@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -209,3 +209,18 @@ def _p(p: float | None) -> str:
 
 def _verdict(is_reached: bool) -> Verdict:
     return "reached" if is_reached else "not reached"
+
+
+def warm_start_alone(result: StudyResult) -> StudyResult:
+    """The adaptive arm, cut to the genomes that it had before it learned anything.
+
+    The int8 network that ratios are taken to is the first of them. No other arm is in it.
+    """
+    return replace(
+        result,
+        traces=tuple(
+            replace(one, trials=tuple(t for t in one.trials if t.genome.key in one.warm))
+            for one in result.traces
+            if one.arm == ADAPTIVE and one.warm
+        ),
+    )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from compress.errors import UserError
+from compress.files import write_whole
 from hil.errors import BenchError
 from hil.target.bench_file import Location
 
@@ -88,9 +89,7 @@ def note_failure(location: Location, error: BenchError) -> bool:
     noted.append({"time": now, "error": what, "transcript": error.transcript})
     content = {"board": location.board, "probe": location.probe_id, "failures": noted}
     path = _path(location, "failures.json")
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
     return len(noted) >= PATIENCE
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 from hil.search.engine import Proposal
 from hil.store.run_folder import keep, kept
 from hil.trial.candidate import Outcome
+from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import Pool
-from hil.trial.workers import result_of
 from hil.types import Trial
 
 
-def remake(
+def recreate(
     trials: Iterable[Trial],
     folder: Path,
     pool: Pool,
@@ -32,16 +31,16 @@ def remake(
     missing = deque(trial for trial in trials if not kept(folder, trial.number).is_file())
     total, done = len(missing), 0
     lost: set[int] = set()
-    running: dict[Future[Outcome], Trial] = {}
+    jobs = Jobs[Trial, Outcome]()
     while True:
-        while missing and len(running) < pool.count and not over():
+        while missing and len(jobs) < pool.count and not over():
             trial = missing.popleft()
-            running[pool.trial(trial.number, Proposal(trial.genome))] = trial
-        if not running:
+            jobs.add(trial, pool.trial(trial.number, Proposal(trial.genome)))
+        if not jobs:
             return frozenset(lost)
         show(done, total)
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            trial, again = running.pop(future), result_of(future)
+        for trial, future in jobs.ended():
+            again = result_of(future)
             done += 1
             if again.tflite and again.trial.program_sha256 == trial.program_sha256:
                 keep(folder, trial.number, again.tflite)

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Self
 
 from compress.errors import OverBudget, UnsupportedLayer, UserError
+from compress.files import sync_file
 from compress.pipeline.network import Original, check_net, original_of, train_original
 from compress.pipeline.pipeline import prefix_cache
 from compress.tasks import get_task
 from compress.types import Task
-from hil.cache import sync
-from hil.loop.progress import training_progress
 from hil.measure.measure import Bench
 from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.store.run_folder import original_path
 from hil.store.store import Store
 from hil.target.open import open_target
+from hil.terminal import training_progress
 from hil.trial.candidate import Context, smallest
 from hil.types import Board
 
@@ -45,7 +45,7 @@ class Start:
         wanted, path = get_task(task), original_path(folder)
         with training_progress(f"training {task}") as tick:
             train_original(wanted, wanted.load(), seed, path, tick)
-        sync(path)
+        sync_file(path)
         return cls(task, board, seed, folder, path.read_bytes())
 
     def original(self) -> Original:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from tqdm import tqdm
 
 from compress.errors import HilError
+from hil.trial.jobs import WORKER_DIED, WorkerDied
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,12 +30,6 @@ T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 
 _context: Any = None
-
-
-class WorkerDied(HilError):
-    """A worker process ended without answering: out of memory, or killed. A bug of ours."""
-
-    exit_code = 4
 
 
 class Workers:
@@ -61,7 +56,7 @@ class Workers:
         try:
             return self._pool.submit(_call, function, args, kwargs)
         except BrokenProcessPool as error:
-            raise WorkerDied(_DIED) from error
+            raise WorkerDied(WORKER_DIED) from error
 
     def __enter__(self) -> Self:
         return self
@@ -78,17 +73,6 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
 
 
-_DIED = "a worker process died (out of memory, or killed); finished trials are kept: run again"
-
-
-def result_of(future: "Future[T]") -> T:
-    """The future's result. Raises WorkerDied where its process is gone."""
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise WorkerDied(_DIED) from error
-
-
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Ctrl-C waits, also in the processes that are started meanwhile: until they ignore it."""
@@ -97,11 +81,6 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
-def good_first(ended: "Iterable[Future[T]]") -> "list[Future[T]]":
-    """Those that raise come last: what the others answered can be kept before."""
-    return sorted(ended, key=lambda future: future.cancelled() or future.exception() is not None)
 
 
 def _begin(parent: int, start: Callable[[], object]) -> None:

@@ -11,9 +11,10 @@ from rich.console import Console
 from trials import BASELINE, measured, pruned
 
 from hil.board import load_board
-from hil.loop.progress import SearchProgress, training_progress
+from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal
 from hil.store.store import RunIdentity, Store
+from hil.terminal import training_progress
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,9 @@ def test_bar_on_a_terminal_leaves_stdout_alone(
     screen = Screen(terminal=True)
     with store, SearchProgress(Budget(), GOAL, screen.console) as progress:
         progress.update(store)
-        progress.finals(2, 9)
+        progress.show(2 / 9, "2/9 networks on the test split")
         print("{}")
-    assert "2/9 of the front" in screen.file.getvalue()
+    assert "2/9 networks on the test split" in screen.file.getvalue()
     assert screen.file.getvalue().endswith("\x1b[2K")  # the line is cleared behind it
     assert capsys.readouterr().out == "{}\n"
 

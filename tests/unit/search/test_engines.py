@@ -18,10 +18,9 @@ from hil.board import load_board
 from hil.objective.goal import Goal, Weights
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import BeginsAtRandom, Engine, Proposal
-from hil.search.engine_bohb import Bohb, Screened, estimated_violation
+from hil.search.engine_bohb import Bohb, Rung, Screened, brackets, estimated_violation
 from hil.search.engine_optuna import objectives
 from hil.search.engine_weighted import WeighedIndividual, WeightedSum
-from hil.search.hyperband import Rung, brackets
 from hil.search.nsga2 import Nsga2
 from hil.search.registry import ENGINES, open_engine
 from hil.types import Trial

@@ -16,8 +16,9 @@ from summaries import make
 from compress.errors import UserError
 from hil.board import load_board
 from hil.energy.calibration import calibrate
+from hil.files import write_file
 from hil.report.report import write_report
-from hil.store.run_folder import keep, kept, write_whole
+from hil.store.run_folder import keep, kept
 from hil.store.table_file import write_table
 
 FORK = multiprocessing.get_context("fork")
@@ -39,7 +40,7 @@ def write_a_table(path: Path, size: int) -> None:
 
 
 def write_a_blob(path: Path, size: int) -> None:
-    write_whole(path, b"x" * size)
+    write_file(path, b"x" * size)
 
 
 def calibrate_a_board(path: Path, size: int) -> None:
@@ -107,14 +108,14 @@ def test_two_processes_may_write_one_file(tmp_path: Path, monkeypatch: pytest.Mo
 
     def meanwhile(descriptor: int) -> None:
         monkeypatch.setattr(os, "fsync", sync)
-        other = FORK.Process(target=write_whole, args=(path, b"other"))
+        other = FORK.Process(target=write_file, args=(path, b"other"))
         other.start()
         other.join()
         assert path.read_bytes() == b"other"
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", meanwhile)
-    write_whole(path, b"ours")
+    write_file(path, b"ours")
     assert path.read_bytes() == b"ours"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
@@ -122,7 +123,7 @@ def test_two_processes_may_write_one_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_only_a_full_disk_needs_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="File exists") as error:
-        write_whole(tmp_path / "file" / "network", b"")
+        write_file(tmp_path / "file" / "network", b"")
     assert "space" not in str(error.value)
 
     def full(descriptor: int) -> None:
@@ -130,5 +131,5 @@ def test_only_a_full_disk_needs_space(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="free some space"):
-        write_whole(tmp_path / "network", b"")
+        write_file(tmp_path / "network", b"")
     assert not (tmp_path / "network").exists()

@@ -20,7 +20,7 @@ from trials import BASELINE, infeasible, measured, pruned, trials
 
 from compress.errors import UserError
 from compress.genome import Genome
-from hil.store.sqlite import user_errors
+from hil.store.sqlite import store_errors
 from hil.store.store import FILE_NAME, Final, RunIdentity, Store
 from hil.store.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
@@ -269,7 +269,7 @@ def test_a_failed_write_is_a_full_disk_where_the_disk_is_full(
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free_bytes))
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
-    with pytest.raises(UserError, match=words), user_errors(tmp_path / FILE_NAME):
+    with pytest.raises(UserError, match=words), store_errors(tmp_path / FILE_NAME):
         raise error
 
 

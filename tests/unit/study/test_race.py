@@ -11,8 +11,7 @@ from compress.genome import Genome, Prune, Quantize
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import Proposal
 from hil.study.arm_replay import ArmBudget, Race
-from hil.study.arms import Arm
-from hil.study.sweep import Sweep
+from hil.study.arms import Arm, Sweep
 from hil.types import Trial
 
 ARM = Arm("made-up", "made up", "search", lambda original, goal, seed: Counting())

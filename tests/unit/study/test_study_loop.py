@@ -17,13 +17,13 @@ from compress.genome import Genome, Prune, Quantize
 from hil.board import load_board
 from hil.cli.study import ended_by_signals
 from hil.errors import NoReply
+from hil.loop.finals import measure_finals
 from hil.search.engine import Proposal
 from hil.store.store import RunIdentity, Store
 from hil.study.arm_replay import ArmBudget, Race
-from hil.study.arms import Arm
+from hil.study.arms import Arm, Sweep
 from hil.study.gaps import gaps
-from hil.study.study import Deadline, Ended, StudySettings, measure_finals, run_races, study
-from hil.study.sweep import Sweep
+from hil.study.study import Deadline, Ended, StudySettings, run_races, study
 from hil.trial.candidate import Outcome
 from hil.trial.start import Start
 from hil.types import Board
@@ -154,8 +154,8 @@ def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
         folder = store.folder / "trials"
         folder.mkdir()
         (folder / "0001.tflite").write_bytes(b"network")
-        assert measure_finals([1, 2, 3], store, pool, Deadline(60.0), show) == {3}
-        assert measure_finals([1, 2], store, pool, Deadline(60.0), show) == frozenset()
+        assert measure_finals((here, logged, other), store, pool, show) == {3}
+        assert measure_finals((here, logged), store, pool, show) == frozenset()
         assert [final.number for final in store.finals()] == [1, 2]
     assert pool.tested == [1, 2]
     assert pool.tried == [genome(2).key, genome(3).key]

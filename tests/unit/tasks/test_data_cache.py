@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compress.errors import UserError
-from compress.tasks.cache import Arrays, cached, data_folder, key_of
+from compress.tasks.cache import Arrays, cached, data_folder
 
 NUMBERS = np.arange(1000, dtype=np.float32).reshape(10, 100)
 
@@ -107,13 +107,3 @@ def test_two_processes_at_a_time() -> None:
     assert [process.wait(60) for process in both] == [0, 0]
     names = sorted(path.name for path in data_folder().iterdir())
     assert names == sorted(f"a-{key}.npz" for key in range(30))
-
-
-def test_the_key_covers_parameters_and_sources(tmp_path: Path) -> None:
-    source = tmp_path / "source.py"
-    source.write_text("x = 1")
-    key = key_of((1, "a"), [source])
-    assert key == key_of((1, "a"), [source])
-    assert key != key_of((2, "a"), [source])
-    source.write_text("x = 2")
-    assert key != key_of((1, "a"), [source])

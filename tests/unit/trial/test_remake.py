@@ -11,7 +11,8 @@ from trials import BASELINE, infeasible, measured, pruned
 
 from compress.errors import UserError
 from hil.board import load_board
-from hil.loop.evolve import measure_finals, unfinished
+from hil.loop.evolve import unfinished
+from hil.loop.finals import measure_finals
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal
 from hil.report.export import export_chosen
@@ -19,7 +20,7 @@ from hil.search.engine import Proposal
 from hil.store.run_folder import keep, kept
 from hil.store.store import Final, RunIdentity, Store
 from hil.study.study import Deadline
-from hil.trial.recreate import remake
+from hil.trial.recreate import recreate
 
 GOAL = Goal.of(load_board("m4"), 0.9)
 BASE = measured(1, BASELINE)
@@ -48,7 +49,7 @@ def test_an_imported_run_is_finished_with_networks_made_again(store: Store) -> N
             store.add(trial)
         keep(store.folder, 1, b"network")
         assert numbers(store) == [1, 2, 3]
-        measure_finals(store, GOAL, pool, progress)
+        measure_finals(unfinished(store, GOAL), store, pool, progress.show)
         assert [final.number for final in store.finals()] == [1, 2]
         assert kept(store.folder, 2).read_bytes() == b"network"
         assert not kept(store.folder, 3).exists()
@@ -63,7 +64,7 @@ def test_the_chosen_network_is_made_again_even_where_its_figures_are_known(store
             store.add(trial)
             store.add_final(Final(trial.number, "test", 9, 10, 0.9))
         assert numbers(store) == [2]
-        measure_finals(store, GOAL, pool, progress)
+        measure_finals(unfinished(store, GOAL), store, pool, progress.show)
         assert numbers(store) == []
     assert pool.tried == [SMALL.genome.key]
     assert pool.tested == []
@@ -79,13 +80,13 @@ def test_what_cannot_be_made_again_is_lost(tmp_path: Path) -> None:
             future._result = replace(outcome, trial=told, tflite=b"")  # type: ignore[attr-defined]
             return future
 
-    assert remake([SMALL], tmp_path, Failing(), lambda done, total: None) == {2}
+    assert recreate([SMALL], tmp_path, Failing(), lambda done, total: None) == {2}
     assert not kept(tmp_path, 2).exists()
 
 
 def test_none_is_begun_once_time_is_up(tmp_path: Path) -> None:
     pool, deadline = Answering(), Deadline(0.0)
-    lost = remake([SMALL], tmp_path, pool, lambda done, total: None, lambda: deadline.over)
+    lost = recreate([SMALL], tmp_path, pool, lambda done, total: None, lambda: deadline.over)
     assert (lost, pool.tried) == (frozenset(), [])
 
 

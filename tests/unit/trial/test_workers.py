@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UserError
-from hil.trial.workers import WorkerDied, Workers, result_of
+from hil.trial.jobs import WorkerDied, result_of
+from hil.trial.workers import Workers
 
 
 def start() -> dict[str, int]:

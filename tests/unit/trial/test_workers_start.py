@@ -29,7 +29,7 @@ if __name__ == "__mp_main__":  # the name that a worker imports this module unde
     time.sleep(0.2)
 
 if __name__ == "__main__":
-    from hil.workers import Workers
+    from hil.trial.workers import Workers
     os.environ["PARENT"] = str(os.getpid())
 
     def busy(number, frame):
