@@ -12,10 +12,10 @@ from pathlib import Path
 import typer
 
 from compress.errors import OverBudget
-from hil.benchmark.benchmark import BenchResult, bench_model
+from hil.benchmark.benchmark import BenchmarkResult, benchmark
 from hil.benchmark.models import load_model, random_samples
 from hil.board import load_board, without_limits
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.target.open import open_target
 
 MODELS = ("kws_ref_model", "pretrainedResnet_quant", "ad01_int8", "vww_96_int8")
@@ -28,13 +28,13 @@ def main(folder: Path, boards: str = "m3,m4,m7,m33,m55", write: Path | None = No
     for model_name in MODELS:
         model = load_model(str(folder / f"{model_name}.tflite"), Path())
         samples = random_samples(model.graph, 2)
-        results: dict[str, BenchResult | str] = {}
+        results: dict[str, BenchmarkResult | str] = {}
         for name in names:
             board = without_limits(load_board(name))
             print(f"{model_name} on {name}", file=sys.stderr)
             try:
-                with Bench(board, open_target) as bench:
-                    results[name] = bench_model(model, board, bench, samples, 1, False)
+                with BoardRunner(board, open_target) as runner:
+                    results[name] = benchmark(model, board, runner, samples, 1, False)
             except OverBudget as error:
                 results[name] = str(error)
         sections.append(_section(model_name, results))
@@ -55,8 +55,8 @@ limits of the parts that the boards stand for are lifted. Each count was taken a
 """
 
 
-def _section(name: str, results: dict[str, BenchResult | str]) -> str:
-    done = {board: r for board, r in results.items() if isinstance(r, BenchResult)}
+def _section(name: str, results: dict[str, BenchmarkResult | str]) -> str:
+    done = {board: r for board, r in results.items() if isinstance(r, BenchmarkResult)}
     lines = [f"## {name}\n"]
     lines += [f"{board}: does not fit: {r}\n" for board, r in results.items() if isinstance(r, str)]
     first = next(iter(done.values()))

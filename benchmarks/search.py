@@ -30,7 +30,7 @@ from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of, rows
 from hil.search.engine import ENGINE_NAMES
-from hil.store.store import FILE_NAME, Store
+from hil.store.store import STORE_FILE, Store
 from hil.terminal import Line
 from hil.types import Trial
 
@@ -153,7 +153,7 @@ def cold_cache(place: Path) -> Path:
 
 
 def _measured(folder: Path) -> int:
-    if not (folder / FILE_NAME).exists():
+    if not (folder / STORE_FILE).exists():
         return 0
     with Store.read(folder) as store:
         return store.count()

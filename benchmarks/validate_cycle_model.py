@@ -35,7 +35,7 @@ from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.cycle_model import STATED_ERRORS, FlashTiming
-from hil.measure.measure import Bench, measure
+from hil.measure.measure import BoardRunner, measure
 from hil.target.target import Target
 from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image, Plan
@@ -71,10 +71,10 @@ def model_cycles(board: Board, graph: Graph, samples: Samples, flash: FlashTimin
     """Modelled cycles of one inference, its outputs bit-equal to the reference."""
     with (
         tempfile.TemporaryDirectory(prefix="hil-") as folder,
-        Bench(board, lambda opened: QemuTarget(opened, flash)) as bench,
+        BoardRunner(board, lambda opened: QemuTarget(opened, flash)) as runner,
     ):
         plan, image = prepare(graph, board, Path(folder))
-        cycles = bench.measure(image, plan, samples).model_cycles
+        cycles = runner.measure(image, plan, samples).model_cycles
     if cycles is None:
         raise SystemExit(f"{board.name}: nothing models {board.core}")
     return cycles
@@ -96,10 +96,10 @@ def busy_s(board: Board, graph: Graph, flash: FlashTiming | None) -> float:
 
     with (
         tempfile.TemporaryDirectory(prefix="hil-") as folder,
-        Bench(board, lambda opened: QemuTarget(opened, flash)) as bench,
+        BoardRunner(board, lambda opened: QemuTarget(opened, flash)) as runner,
     ):
         plan, image = prepare(graph, board, Path(folder))
-        return bench.run(job)
+        return runner.run(job)
 
 
 def _cpu_s(pid: int) -> float:

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from compress.genome import Genome
 from compress.ops import Op
 from compress.types import Graph, StageCost
+
+Floats = npt.NDArray[np.float64]
 
 CounterKind = Literal["insn", "dwt", "systick"]
 COUNTER_UNITS: dict[str, str] = {

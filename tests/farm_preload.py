@@ -18,7 +18,7 @@ from distributed import Worker
 
 from hil.farm import worker as farm_worker
 from hil.farm.journal import Journal
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.trial.candidate import Context, Outcome, Prepared, measure_prepared
 
 
@@ -36,7 +36,7 @@ def dask_setup(worker: Worker) -> None:
     died = log.with_name(f"died-{dies}")
     if dies == "measuring" and not died.exists():
         other = log.with_name("died-answering")
-        Bench.measure = lambda *_: die(died, after=other)  # type: ignore[method-assign]
+        BoardRunner.measure = lambda *_: die(died, after=other)  # type: ignore[method-assign]
     if dies == "answering":
         keep = Journal.keep
 

@@ -11,7 +11,7 @@ from trials import BASELINE, measured
 from compress.genome import Distill, Genome, Prune, Quantize, Stage
 from hil.board import load_board
 from hil.store.store import Final
-from hil.study.arm_names import FIXED, Kind
+from hil.study.arm_names import FIXED, ArmKind
 from hil.study.choices import chosen_numbers
 from hil.study.result import ArmTrace, StudyResult
 from hil.types import Sizes, Trial
@@ -65,7 +65,7 @@ def trace(
     arm: str,
     *trials: Trial,
     seed: int = 0,
-    kind: Kind = "search",
+    kind: ArmKind = "search",
     **changes: Any,
 ) -> ArmTrace:
     return ArmTrace(arm, kind, seed, trials, **changes)
@@ -75,7 +75,7 @@ def large_study(seeds: int = 6, steps: int = 60) -> StudyResult:
     """All arms, of which the adaptive one is the best: something to look at."""
     bests = {"adaptive": 0.30, "nsga2": 0.45, "tpe": 0.42, "bohb": 0.38, "random": 0.55}
     fixed: dict[str, float] = {"recipe": 0.55, "single": 0.7}
-    arms: dict[str, tuple[Kind, float]] = {
+    arms: dict[str, tuple[ArmKind, float]] = {
         arm: (kind, fixed[kind]) for arm, (kind, _) in FIXED.items() if arm != "int8"
     }
     arms |= {arm: ("search", best) for arm, best in bests.items()}

@@ -14,7 +14,7 @@ from compress.types import Split
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Teacher:
+class TeacherModel:
     """A network that is not trained, in evaluation mode, and how it answers.
 
     `forward` is the module itself or an interpreter of it; `logits` (samples of the training
@@ -29,7 +29,7 @@ class Teacher:
 class Distillation:
     """The lesson of one `Distill` stage: what `compress.training.train.fit` trains a student with.
 
-    `module` is the student, `forward` how it answers (as for `Teacher`); both as they will be
+    `module` is the student, `forward` how it answers (as for `TeacherModel`); both as they will be
     while `fit` runs with `loss`, `forward` and, as extra parameters, `parameters` of this object.
     Teachers answer the training split once; their inner features, where the stage compares any,
     are computed batch by batch. Several teachers count the same: the student learns the mean of
@@ -42,7 +42,7 @@ class Distillation:
     def __init__(
         self,
         stage: Distill,
-        teachers: Sequence[Teacher],
+        teachers: Sequence[TeacherModel],
         module: nn.Module,
         forward: Forward,
         input_shape: tuple[int, int, int],
@@ -103,7 +103,7 @@ def distillation_loss(teacher_logits: Tensor, temperature: float, weight: float)
     return loss
 
 
-def _answers(stage: Distill, teachers: Sequence[Teacher], split: Split) -> Loss:
+def _answers(stage: Distill, teachers: Sequence[TeacherModel], split: Split) -> Loss:
     logits = [
         predict(teacher.forward, split.x) if teacher.logits is None else teacher.logits
         for teacher in teachers

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from compress.errors import Infeasible
-from compress.frontend.capture import trace
+from compress.frontend.capture import trace_module
 from compress.genome import Features
 from compress.training.train import Forward
 
@@ -31,7 +31,7 @@ class Watched:
         if isinstance(forward, fx.Interpreter):
             self._interpreter = self._forward = forward
         else:
-            self._interpreter = fx.Interpreter(trace(module, input_shape))
+            self._interpreter = fx.Interpreter(trace_module(module, input_shape))
             self._forward = self._interpreter.run
         self._interpreter.garbage_collect_values = False
         self.points = _points(self._interpreter)

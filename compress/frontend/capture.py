@@ -16,7 +16,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 
 from compress.errors import UnsupportedLayer
-from compress.frontend.layers import Kind, Layer
+from compress.frontend.layers import Layer, LayerKind
 from compress.ops import Activation, Padding
 from compress.types import Array
 
@@ -29,7 +29,7 @@ _SOFTMAX_CALLS = (torch.softmax, functional.softmax, "softmax")
 _MEAN_CALLS = (torch.mean, "mean")
 
 
-def trace(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
+def trace_module(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
     """The module (evaluation mode) as a torch.fx graph with shapes; shares its parameters.
 
     `input_shape` is (C, H, W).
@@ -177,7 +177,7 @@ class _Reader:
                 "layers of torch.nn"
             )
 
-    def _add_layer(self, node: fx.Node, kind: Kind, **fields: Any) -> None:
+    def _add_layer(self, node: fx.Node, kind: LayerKind, **fields: Any) -> None:
         inputs = tuple(self._name(value) for value in node.all_input_nodes)
         for value in inputs:
             if value in self.channel_first and kind in ("activation",):

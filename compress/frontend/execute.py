@@ -9,21 +9,21 @@ import torch
 from torch import Tensor as Values
 from torch.nn import functional
 
-from compress.frontend.layers import Kind, Layer
+from compress.frontend.layers import Layer, LayerKind
 from compress.ops import Activation
 from compress.types import Array
 
 # Where torch has the axes of a weight: (outputs, inputs per group, height, width).
-_TO_TORCH: dict[Kind, tuple[int, ...]] = {"conv": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2)}
+_TO_TORCH: dict[LayerKind, tuple[int, ...]] = {"conv": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2)}
 
 
-def to_torch(weight: Array, kind: Kind) -> Values:
+def to_torch(weight: Array, kind: LayerKind) -> Values:
     """A layer's weight in torch's order of axes."""
     axes = _TO_TORCH.get(kind, (0, 1))
     return torch.from_numpy(np.ascontiguousarray(weight.transpose(axes), np.float32))
 
 
-def from_torch(weight: Values, kind: Kind) -> Array:
+def from_torch(weight: Values, kind: LayerKind) -> Array:
     """Inverse of `to_torch`."""
     axes = np.argsort(_TO_TORCH.get(kind, (0, 1)))
     return np.ascontiguousarray(weight.numpy().transpose(axes))

@@ -10,7 +10,7 @@ from typing import Literal
 from compress.ops import Activation, Padding
 from compress.types import Array
 
-Kind = Literal[
+LayerKind = Literal[
     "conv",
     "depthwise",
     "linear",
@@ -36,7 +36,7 @@ class Layer:
     """
 
     name: str
-    kind: Kind
+    kind: LayerKind
     inputs: tuple[str, ...]
     output: str
     shape: tuple[int, ...]

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from torch import nn
 
-from compress.distillation.distill import Distillation, Teacher
+from compress.distillation.distill import Distillation, TeacherModel
 from compress.distillation.student import student
 from compress.errors import Infeasible
 from compress.genome import Distill, Prune, Quantize, Scope, Sparsify, Stage
@@ -152,8 +152,8 @@ def _distill(
     )
     if stage.epochs == 0:
         return pupil
-    first = Teacher(original.module, original.module, original.logits)
-    second = Teacher(network.module, _forward(network, original))
+    first = TeacherModel(original.module, original.module, original.logits)
+    second = TeacherModel(network.module, _forward(network, original))
     teachers = {"original": (first,), "compressed": (second,), "both": (first, second)}
     return _trained(pupil, stage, original, seed, checkpoint, teachers[stage.teacher])
 
@@ -164,7 +164,7 @@ def _trained(
     original: Original,
     seed: int,
     checkpoint: Checkpoint | None,
-    teachers: tuple[Teacher, ...] = (),
+    teachers: tuple[TeacherModel, ...] = (),
     rounds: int = 1,
 ) -> Network:
     """The network with its module fitted, in place, and with the ranges that it learned.

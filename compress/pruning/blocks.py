@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import Infeasible, UnsupportedLayer
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 
 _WEIGHTED = (nn.Conv2d, nn.Linear)
@@ -124,7 +124,7 @@ def _shape(value: object) -> tuple[int, ...] | None:
 
 def _doubled(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """How many additions add a value to itself. Raises UnsupportedLayer as lowering would."""
-    layers, _, output = capture(trace(module, input_shape))
+    layers, _, output = capture(trace_module(module, input_shape))
     return sum(
         layer.kind == "add" and layer.inputs[0] == layer.inputs[1] for layer in fuse(layers, output)
     )

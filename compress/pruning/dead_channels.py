@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from compress.frontend.capture import trace
+from compress.frontend.capture import trace_module
 from compress.pruning.groups import Group, find_groups, is_depthwise, remove
 
 _READERS = (nn.Conv2d, nn.Linear)
@@ -44,7 +44,7 @@ def eliminate_dead(module: nn.Module, input_shape: tuple[int, int, int]) -> nn.M
 def _narrow(module: nn.Module, input_shape: tuple[int, int, int]) -> bool:
     """One round, in place; False where nothing could go. The next may find more, further up."""
     groups = find_groups(module, input_shape)
-    inputs = _Constants(trace(module, input_shape)).inputs_for(input_shape)
+    inputs = _Constants(trace_module(module, input_shape)).inputs_for(input_shape)
     gone: dict[str, list[int]] = {}
     biases: dict[str, Tensor] = {}
     for group in groups:

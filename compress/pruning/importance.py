@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from compress.errors import Infeasible
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.genome import Criterion
@@ -100,7 +100,7 @@ def _gamma(module: nn.Module, group: Group) -> Tensor:
 def _observed(
     module: nn.Module, groups: Sequence[Group], criterion: Criterion, probe: Split
 ) -> tuple[Tensor, ...]:
-    traced = trace(copy.deepcopy(module), probe.x.shape[1:])
+    traced = trace_module(copy.deepcopy(module), probe.x.shape[1:])
     layers, _, output = capture(traced)
     fused = fuse(layers, output)
     values = [_values(group, fused) for group in groups]

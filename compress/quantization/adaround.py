@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from compress.frontend.execute import activated, from_torch, to_torch, windows
 from compress.frontend.layers import Layer
-from compress.quantization.weight_grids import Weights
+from compress.quantization.weight_grids import LayerWeights
 
 # The stretch of the rectified sigmoid, equation 23.
 _LOW, _HIGH = -0.1, 1.1
@@ -29,7 +29,9 @@ _WARM_UP = 0.2
 _Error = Callable[[Values, Values, Values], Values]
 
 
-def adaround(layer: Layer, weights: Weights, x: Values, wanted: Values, seed: int) -> Weights:
+def adaround(
+    layer: Layer, weights: LayerWeights, x: Values, wanted: Values, seed: int
+) -> LayerWeights:
     """`weights` rounded so that the layer's output, after its activation, is nearest to `wanted`.
 
     x (N, C, H, W) or (N, K) are the layer's rounded inputs, `wanted` (N, C', H', W') or (N, C')
@@ -85,7 +87,7 @@ def _learned(
     return (variables.detach() >= 0.0).float()
 
 
-def _error(layer: Layer, weights: Weights) -> _Error:
+def _error(layer: Layer, weights: LayerWeights) -> _Error:
     steps = torch.from_numpy(weights.scales).reshape(-1, 1)
     bias = torch.from_numpy(weights.bias)
 

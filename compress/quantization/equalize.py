@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.ops import Activation
@@ -44,7 +44,7 @@ def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     batch-norm has no scale. `input_shape` is (C, H, W). Raises UnsupportedLayer.
     """
     equalized = copy.deepcopy(module)
-    traced = trace(equalized, input_shape)
+    traced = trace_module(equalized, input_shape)
     pairs = _pairs(traced)
     for pair, factors in zip(pairs, _factors(pairs), strict=True):
         _divide(traced, pair, torch.from_numpy(factors.astype(np.float32)))

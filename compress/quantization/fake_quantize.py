@@ -14,7 +14,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from compress.errors import Infeasible
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.genome import Quantize
@@ -36,7 +36,7 @@ def weighted_layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[st
 
     `input_shape` is (C, H, W). Raises UnsupportedLayer.
     """
-    layers, _, _ = capture(trace(module, input_shape))
+    layers, _, _ = capture(trace_module(module, input_shape))
     return weighted(layers)
 
 
@@ -122,7 +122,7 @@ class FakeQuantized(fx.Interpreter):
         layers: tuple[str, ...] = (),
         learned: Learned | None = None,
     ) -> None:
-        traced = trace(module, x.shape[1:])
+        traced = trace_module(module, x.shape[1:])
         super().__init__(traced)
         captured, source, output = capture(traced)
         fused = fuse(captured, output)

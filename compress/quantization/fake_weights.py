@@ -74,7 +74,7 @@ class WeightRounding:
         return weight + (rounded - weight).detach()
 
     def _rows(self, weight: Values) -> Values:
-        """Weights that share a step, in a row each."""
+        """LayerWeights that share a step, in a row each."""
         if self.per_channel:
             return weight.reshape(len(weight), -1)
         return (weight * self._along(self._fold(), weight)).reshape(1, -1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.errors import UnsupportedLayer
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.genome import Quantize
@@ -31,7 +31,7 @@ from compress.quantization.fake_quantize import calibrate
 from compress.quantization.grids import WEIGHTED, Grids, ranged, weighted
 from compress.quantization.refine import refined
 from compress.quantization.scheme import Learned, Scheme
-from compress.quantization.weight_grids import Weights, quantized_weights, whole_bias
+from compress.quantization.weight_grids import LayerWeights, quantized_weights, whole_bias
 from compress.types import Array, DType, Graph, Int8Array, Tensor
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def lower(
     Raises UnsupportedLayer for what has no integer kernel, and Infeasible for wrong bit widths and
     where the network's values are not finite.
     """
-    traced = trace(module, x.shape[1:])
+    traced = trace_module(module, x.shape[1:])
     captured, source, output = capture(traced)
     scheme, fused = Scheme(spec, layers or weighted(captured)), fuse(captured, output)
     seen = calibrate(traced, ranged(fused, source), x, spec)
@@ -85,7 +85,7 @@ def lower(
     return Graph(name, tuple(builder.tensors), tuple(builder.ops), first, last)
 
 
-def rounded_to_nearest(grids: Grids) -> dict[str, Weights]:
+def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:
     """Integer weights of every weighted layer, by the name of the value that it makes."""
     spec, weights = grids.scheme.spec, {}
     for layer in grids.layers:
@@ -102,7 +102,7 @@ def rounded_to_nearest(grids: Grids) -> dict[str, Weights]:
 class _Builder:
     """Collects tensors and operators of a `Graph` while walking fused layers."""
 
-    def __init__(self, grids: Grids, weights: dict[str, Weights]) -> None:
+    def __init__(self, grids: Grids, weights: dict[str, LayerWeights]) -> None:
         self.grids = grids
         self.weights = weights
         self.tensors: list[Tensor] = []
@@ -134,7 +134,7 @@ class _Builder:
         output = self.activation(layer.output, layer.shape)
         self.ops.append(_op(layer, inputs, constants, output))
 
-    def _constants(self, layer: Layer, weights: Weights, source: int) -> tuple[int, int]:
+    def _constants(self, layer: Layer, weights: LayerWeights, source: int) -> tuple[int, int]:
         scales, axis, values = weights.scales, weights.axis, weights.values
         bias, bias_scales = whole_bias(weights, self.tensors[source].scale)
         made = Tensor(

@@ -16,7 +16,7 @@ from compress.frontend.layers import Layer
 from compress.quantization.adaround import adaround
 from compress.quantization.fake_quantize import on_grid
 from compress.quantization.grids import Grids
-from compress.quantization.weight_grids import Weights
+from compress.quantization.weight_grids import LayerWeights
 from compress.types import Array
 
 
@@ -28,7 +28,9 @@ class _Both:
     rounded: Values
 
 
-def refined(grids: Grids, weights: dict[str, Weights], x: Array, seed: int) -> dict[str, Weights]:
+def refined(
+    grids: Grids, weights: dict[str, LayerWeights], x: Array, seed: int
+) -> dict[str, LayerWeights]:
     """`weights` (by the value their layer makes) by the scheme's `rounding` and `correct_bias`.
 
     x float32 (N, C, H, W) are calibration samples; the same `seed` gives the same integers.
@@ -56,8 +58,8 @@ def refined(grids: Grids, weights: dict[str, Weights], x: Array, seed: int) -> d
 
 
 def _refined(
-    grids: Grids, layer: Layer, weights: Weights, source: _Both, seed: int
-) -> tuple[Weights, _Both]:
+    grids: Grids, layer: Layer, weights: LayerWeights, source: _Both, seed: int
+) -> tuple[LayerWeights, _Both]:
     """The layer's better weights, and its output before that is rounded."""
     spec, value = grids.scheme.spec, layer.inputs[0]
     bits, read = grids.bits[layer.output], source.rounded
@@ -73,7 +75,7 @@ def _refined(
     return weights, _Both(activated(wanted, layer.activation), activated(got, layer.activation))
 
 
-def corrected(weights: Weights, wanted: Values, got: Values) -> Weights:
+def corrected(weights: LayerWeights, wanted: Values, got: Values) -> LayerWeights:
     """`weights` with the bias moved by the mean of wanted - got, channel by channel.
 
     Empirical bias correction: takes back the mean error that rounding leaves in each channel

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.frontend.capture import trace
+from compress.frontend.capture import trace_module
 from compress.integer import reference
 from compress.quantization.fake_quantize import record
 from compress.quantization.lower import quantize_input
@@ -28,7 +28,7 @@ def layer_sqnr_db(graph: Graph, module: nn.Module, x: Array) -> dict[str, float]
     """
     names = {graph.tensors[op.output].name: op.name for op in graph.ops}
     indices = {graph.tensors[op.output].name: op.output for op in graph.ops}
-    traced = trace(module, x.shape[1:])
+    traced = trace_module(module, x.shape[1:])
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for start in range(0, len(x), _BATCH):
         batch = x[start : start + _BATCH]

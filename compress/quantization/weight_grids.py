@@ -1,4 +1,4 @@
-"""Weights as integers: scales, rounding and biases of a layer's float weights. NumPy only."""
+"""LayerWeights as integers: scales, rounding and biases of a layer's float weights. NumPy only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RATIOS = np.linspace(0.1, 1.0, 46, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weights:
+class LayerWeights:
     """A layer's constants on the way to integers.
 
     `real` float32 weights in the layer's shape, `scales` float32 (channels,) or (1,) per tensor,
@@ -82,7 +82,7 @@ def quantized_weights(
     chosen: WeightRange,
     input_scale: float,
     peaks: Array | None = None,
-) -> Weights:
+) -> LayerWeights:
     """The weights and bias of a conv, depthwise or linear layer, rounded to nearest.
 
     `peaks` are magnitudes that the largest integer shall stand for, (channels,) or (1,); without
@@ -101,7 +101,7 @@ def quantized_weights(
     scales = safe_scales(peaks / limit, bias, input_scale)
     whole = np.round(weight / along(scales, weight.ndim, axis).astype(np.float64))
     values = np.clip(whole, -limit, limit).astype(np.int8)
-    return Weights(weight, scales, values, bias, bits, axis)
+    return LayerWeights(weight, scales, values, bias, bits, axis)
 
 
 def weight_peaks(rows: Array, limit: int, chosen: WeightRange) -> Array:
@@ -135,7 +135,7 @@ def safe_scales(scales: Array, bias: Array, input_scale: float) -> Array:
     return np.where(vanishing, 1.0 / 127, scales).astype(np.float32)
 
 
-def whole_bias(weights: Weights, input_scale: float) -> tuple[Array, Array]:
+def whole_bias(weights: LayerWeights, input_scale: float) -> tuple[Array, Array]:
     """The bias as int32 (channels,), and its float32 scales: input scale * weight scales.
 
     A bias that was corrected after its channel's scale was chosen may be beyond it: it stays at

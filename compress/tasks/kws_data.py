@@ -97,9 +97,9 @@ def make(plan: Plan) -> Arrays:
     """
     arrays: Arrays = {}
     with workers() as crew:
-        recordings = record(plan, crew)
+        recordings = recordings_of(plan, crew)
         for name in NAMES:
-            x, y = render(plan, name, recordings[name], crew)
+            x, y = render_split(plan, name, recordings[name], crew)
             arrays[f"x_{name}"], arrays[f"y_{name}"] = x, y
     mean, deviation = (f(arrays["x_train"], axis=(0, 1)) for f in (np.mean, np.std))
     for name in NAMES:
@@ -107,7 +107,7 @@ def make(plan: Plan) -> Arrays:
     return arrays
 
 
-def record(plan: Plan, crew: Workers) -> dict[Name, list[Recording]]:
+def recordings_of(plan: Plan, crew: Workers) -> dict[Name, list[Recording]]:
     """The dry clips of each split, without those that are equal to an earlier one of any split."""
     script = [(name, label, said) for name in NAMES for label, said in utterances(plan, name)]
     parts = crew.map("speaking", speech.speak, _chunks([said for _, _, said in script]))
@@ -119,7 +119,7 @@ def record(plan: Plan, crew: Workers) -> dict[Name, list[Recording]]:
     return recordings
 
 
-def render(
+def render_split(
     plan: Plan, name: Name, recordings: Sequence[Recording], crew: Workers
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Features float32 (N, 49, 10) and labels int64 (N,) of a split, in random order."""

@@ -38,7 +38,7 @@ from compress.tflite.edges import int8_core, without_floats
 from compress.tflite.exporter import FUNCTION_CODES, REQUANTIZE_CODES
 from compress.tflite.graph import referenced_only
 from compress.tflite.operators import activation_of, checked_label, padding_of, pair_of
-from compress.tflite.pads import Padded, fused, padded, without_fused
+from compress.tflite.pads import Padded, fused, pad_of, without_fused
 from compress.tflite.read import read
 from compress.tflite.records import BuiltinOperator, File, FileOperator, TensorType
 from compress.tflite.tensor import from_file, type_name
@@ -231,7 +231,7 @@ class _Importer:
         value = x.zero_point
         if stored.code == BuiltinOperator.PADV2:
             value = int(self._int_constant(stored, 2, label).reshape(-1)[0])
-        pad = padded(source, sides, value)
+        pad = pad_of(source, sides, value)
         # A PAD with a name is one that we exported as an operator of its own.
         if pad is not None and not stored.name:
             self.padded[output] = pad

@@ -23,7 +23,7 @@ def available() -> bool:
     return importlib.util.find_spec("tflite_runtime") is not None
 
 
-def run(tflite: bytes, inputs: Int8Array) -> Int8Array:
+def interpret(tflite: bytes, inputs: Int8Array) -> Int8Array:
     """Outputs int8 (N, *output shape[1:]) of a single-input .tflite for N inputs, one by one.
 
     Of a model that converts from and to other types at its edges, they are those of the int8 core,

@@ -21,7 +21,7 @@ class Padded:
     value: int
 
 
-def padded(source: int, sides: npt.NDArray[np.int32], value: int) -> Padded | None:
+def pad_of(source: int, sides: npt.NDArray[np.int32], value: int) -> Padded | None:
     """The Pad with these sides (axes, 2), if it is one that a window's padding can say."""
     spatial = sides.shape == (4, 2) and not sides[[0, 3]].any()
     if not spatial or sides.min() < 0:

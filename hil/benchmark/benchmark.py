@@ -13,7 +13,7 @@ from compress.errors import OverBudget
 from compress.integer.cost import total_macs
 from compress.tflite import oracle
 from compress.types import Samples
-from hil.benchmark.models import BenchModel
+from hil.benchmark.models import BenchmarkModel
 from hil.board import without_limits
 from hil.codegen.build import build
 from hil.codegen.kernels import alignment_bytes
@@ -21,7 +21,7 @@ from hil.codegen.plan import lower_bound_bytes, make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, energy_of
-from hil.measure.measure import Bench, check_oracle, over_limits
+from hil.measure.measure import BoardRunner, check_oracle, over_limits
 from hil.measure.profile import measure_layers
 from hil.measure.provenance import provenance
 from hil.objective.costs import cycles_of
@@ -29,7 +29,7 @@ from hil.types import Board, Image, LayerCount, Measurement, Plan, Provenance, S
 
 
 @dataclass(frozen=True, slots=True)
-class BenchResult:
+class BenchmarkResult:
     """One network on one board. `measurement` is of the uninstrumented build, the headline.
 
     `counts` holds the median count of each repeat; `layers` comes from a second build that reads
@@ -66,9 +66,14 @@ class BenchResult:
         return (max(self.counts) - min(self.counts)) / statistics.median(self.counts)
 
 
-def bench_model(
-    model: BenchModel, board: Board, bench: Bench, samples: Samples, repeats: int, labeled: bool
-) -> BenchResult:
+def benchmark(
+    model: BenchmarkModel,
+    board: Board,
+    runner: BoardRunner,
+    samples: Samples,
+    repeats: int,
+    labeled: bool,
+) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
     The first inference after loading warms caches up; the median of the samples is what counts.
@@ -81,16 +86,16 @@ def bench_model(
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary)
         image = build(render(plan, board), board, folder / "headline")
-        runs = [bench.measure(image, plan, samples) for _ in range(repeats)]
+        runs = [runner.measure(image, plan, samples) for _ in range(repeats)]
         for run in runs:
             excess, _ = over_limits(run, board)
             if excess:  # the linker knows nothing of the stack
                 raise OverBudget(f"board {board.name}: {excess}, the stack as measured among it")
-        layers = _layer_counts(plan, board, bench, samples, folder / "layers")
+        layers = _layer_counts(plan, board, runner, samples, folder / "layers")
     counts = tuple(run.count for run in runs)
     middle = sorted(runs, key=lambda run: run.count)[len(runs) // 2]
     right = np.mean(samples.outputs.argmax(1) == samples.labels)
-    return BenchResult(
+    return BenchmarkResult(
         model=model.name,
         board=board,
         measurement=replace(
@@ -116,14 +121,14 @@ def bench_model(
 
 
 def _layer_counts(
-    plan: Plan, board: Board, bench: Bench, samples: Samples, folder: Path
+    plan: Plan, board: Board, runner: BoardRunner, samples: Samples, folder: Path
 ) -> tuple[LayerCount, ...]:
     """None where the build that takes them, which is larger, does not fit the board's memories."""
     try:
         profile = build(render(plan, board, profile=True), without_limits(board), folder)
     except OverBudget:
         return ()
-    return bench.run(lambda target: measure_layers(target, profile, plan, samples))
+    return runner.run(lambda target: measure_layers(target, profile, plan, samples))
 
 
 def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from compress.errors import UserError
-from hil.benchmark.benchmark import BenchResult
+from hil.benchmark.benchmark import BenchmarkResult
 from hil.types import Sizes
 
 
-def bench_to_json(result: BenchResult) -> dict[str, Any]:
+def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
     """What `hil bench --json` prints. Counts that were not taken are null."""
     measured = result.measurement
     silicon = measured.counter in ("dwt", "systick")

@@ -25,7 +25,7 @@ _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BenchModel:
+class BenchmarkModel:
     """A network to measure: its graph, the .tflite it is, its name, its task if known.
 
     `whole` is the graph of the .tflite where `graph` is what is left without dead channels.
@@ -38,7 +38,7 @@ class BenchModel:
     whole: Graph | None = None
 
 
-def load_model(text: str, runs: Path) -> BenchModel:
+def load_model(text: str, runs: Path) -> BenchmarkModel:
     """The network `text` names. Raises UserError, saying what is allowed, where there is none.
 
     FILE.tflite; a task's name (its network, trained and quantized to int8); RUN:NUMBER, a trial of
@@ -58,7 +58,7 @@ def load_model(text: str, runs: Path) -> BenchModel:
     )
 
 
-def without_dead_channels(model: BenchModel) -> BenchModel:
+def without_dead_channels(model: BenchmarkModel) -> BenchmarkModel:
     """The same network, which answers the same, without channels that do not matter."""
     return replace(model, graph=eliminate(model.graph), whole=model.graph)
 
@@ -113,7 +113,7 @@ def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples
     return Samples(inputs, outputs.argmax(1) if labels is None else labels, outputs)
 
 
-def _trial_model(text: str, run: Path, number: int) -> BenchModel:
+def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
     with Store.read(run) as store:
         task, trials = store.identity.task, {trial.number: trial for trial in store.trials()}
     if number not in trials:
@@ -131,9 +131,9 @@ def _trial_model(text: str, run: Path, number: int) -> BenchModel:
     return _model(text, _read(path), task)
 
 
-def _model(name: str, tflite: bytes, task: str | None = None, path: str = "") -> BenchModel:
+def _model(name: str, tflite: bytes, task: str | None = None, path: str = "") -> BenchmarkModel:
     try:
-        return BenchModel(name, tflite, import_tflite(tflite, name), task)
+        return BenchmarkModel(name, tflite, import_tflite(tflite, name), task)
     except HilError as error:
         raise type(error)(f"{path or name}: {error}") from error
 

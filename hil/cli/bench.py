@@ -20,7 +20,7 @@ from hil.cli.options import JsonFlag, finite
 from hil.types import Board
 
 if TYPE_CHECKING:
-    from hil.benchmark.benchmark import BenchResult
+    from hil.benchmark.benchmark import BenchmarkResult
 
 
 class Limits(StrEnum):
@@ -81,8 +81,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             raise UserError("what to measure is missing: hil bench MODEL, or --compare OLD NEW")
         facts = load_board(board)
         # What measures takes a second to import: only once the options are known to be good.
-        from hil.benchmark.benchmark import bench_model
-        from hil.benchmark.benchmark_json import bench_to_json
+        from hil.benchmark.benchmark import benchmark
+        from hil.benchmark.benchmark_json import benchmark_to_json
         from hil.benchmark.models import (
             file_samples,
             load_model,
@@ -90,7 +90,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             task_samples,
             without_dead_channels,
         )
-        from hil.measure.measure import Bench
+        from hil.measure.measure import BoardRunner
         from hil.target.open import check_reachable, open_target
 
         facts = facts if limits is Limits.BOARD else without_limits(facts)
@@ -113,15 +113,15 @@ def register(app: typer.Typer, runs: Path) -> None:
         labeled = data is not None or network.task is not None
         written = power_trace_of(facts)
         before = _state(written)
-        with Bench(facts, open_target) as opened:
-            result = bench_model(network, facts, opened, chosen, repeat, labeled)
+        with BoardRunner(facts, open_target) as opened:
+            result = benchmark(network, facts, opened, chosen, repeat, labeled)
         if seen is None and written is not None:
             check_is_new(written, before)
             seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)
         if seen is not None:
             result = replace(result, energy=seen)
         if as_json:
-            print(json.dumps(bench_to_json(result)))
+            print(json.dumps(benchmark_to_json(result)))
         else:
             print_result(result, Console())
 
@@ -153,7 +153,7 @@ def _state(file: Path | None) -> tuple[int, int] | None:
     return status and (status.st_mtime_ns, status.st_size)
 
 
-def print_result(result: BenchResult, console: Console) -> None:
+def print_result(result: BenchmarkResult, console: Console) -> None:
     """Headline, layers, where the bytes are, and what the numbers are."""
     measured = result.measurement
     counted = formatting.COUNTED[measured.counter]
@@ -170,7 +170,7 @@ def print_result(result: BenchResult, console: Console) -> None:
         console.print(line, style="dim", markup=False, highlight=False)
 
 
-def _time(result: BenchResult) -> str:
+def _time(result: BenchmarkResult) -> str:
     if result.latency_ms is None:
         return "no time known (instructions are not time)"
     time = f"{result.latency_ms:.3g} ms at {result.board.clock_hz / 1e6:g} MHz"
@@ -180,7 +180,7 @@ def _time(result: BenchResult) -> str:
     return f"{time}, modelled, {'of unknown error' if error is None else formatting.within(error)}"
 
 
-def _layers(result: BenchResult, counted: str, wide: bool) -> Table:
+def _layers(result: BenchmarkResult, counted: str, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right")
     table.add_column("layer", no_wrap=True)
@@ -214,7 +214,7 @@ def _layers(result: BenchResult, counted: str, wide: bool) -> Table:
     return table
 
 
-def _bytes(result: BenchResult) -> Table:
+def _bytes(result: BenchmarkResult) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("flash", "bytes", "RAM", "bytes"):
         table.add_column(name, justify="right" if name == "bytes" else "left")
@@ -229,7 +229,7 @@ def _bytes(result: BenchResult) -> Table:
     return table
 
 
-def _notes(result: BenchResult) -> list[str]:
+def _notes(result: BenchmarkResult) -> list[str]:
     measured, source = result.measurement, result.provenance
     judges = "the integer reference"
     judges += " and tflite-runtime's reference kernels" if result.oracle else ""

@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
                 checks.append(check)
                 status.update(f"looked at {check.name}")
         if as_json:
-            print(json.dumps(to_json(checks)))
+            print(json.dumps(checks_to_json(checks)))
         else:
             print_checks(checks, Console())
         if not healthy(checks):
@@ -66,7 +66,7 @@ def healthy(checks: Sequence[Check]) -> bool:
     return all(check.ok for check in checks if check.needed)
 
 
-def to_json(checks: Sequence[Check]) -> dict[str, object]:
+def checks_to_json(checks: Sequence[Check]) -> dict[str, object]:
     """The checks as plain values."""
     return {"ok": healthy(checks), "checks": [asdict(check) for check in checks]}
 

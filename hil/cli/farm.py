@@ -15,7 +15,7 @@ from hil.board import board_names, load_board
 NO_BOARD = "none"
 DEFAULT_PORT = 8786
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object once it is ready.")]
+_JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object once it is ready.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
         port: Annotated[
             int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")
         ] = DEFAULT_PORT,
-        as_json: JsonFlag = False,
+        as_json: _JsonFlag = False,
     ) -> None:
         """Bring searches and workers together. Who reaches it runs code: trusted networks only."""
         from hil.farm.nodes import run_scheduler
@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
         trainers: Annotated[
             int, typer.Option(min=0, help="Trainings at a time, a process each; 0: only measure.")
         ] = 1,
-        as_json: JsonFlag = False,
+        as_json: _JsonFlag = False,
     ) -> None:
         """Train for the farm at ADDRESS, and measure on each BOARD that is here."""
         boards = checked(board or [])

@@ -24,7 +24,7 @@ from hil.files import write_file
 if TYPE_CHECKING:
     from compress.pipeline.sensitivity import Sensitivity
 
-FILE_NAME = "sensitivity"
+_FILE_STEM = "sensitivity"
 
 
 def register(app: typer.Typer, runs: Path) -> None:
@@ -80,7 +80,7 @@ def write(found: Sensitivity, folder: Path) -> None:
     from hil.report.heat_map import Panel, heat_map
     from hil.report.plots import write_png
 
-    path = folder / f"{FILE_NAME}.json"
+    path = folder / f"{_FILE_STEM}.json"
     write_file(path, json.dumps(asdict(found), indent=1).encode())
     percent = ("{:.1%}", min(found.baseline - 0.2, _lowest(found)), found.baseline)
     panels = (
@@ -89,7 +89,7 @@ def write(found: Sensitivity, folder: Path) -> None:
         Panel(found.pruned, *percent),
         *(Panel(table, "{:.0f}", 0.0, 45.0) for table in found.sqnr_db),
     )
-    write_png(heat_map(panels, _headline(found)), folder / f"{FILE_NAME}.png")
+    write_png(heat_map(panels, _headline(found)), folder / f"{_FILE_STEM}.png")
 
 
 def show(found: Sensitivity, folder: Path, console: Console) -> None:
@@ -107,7 +107,7 @@ def show(found: Sensitivity, folder: Path, console: Console) -> None:
             style="dim",
         )
     )
-    console.print(Text(f"heat map: {folder / FILE_NAME}.png"), soft_wrap=True)
+    console.print(Text(f"heat map: {folder / _FILE_STEM}.png"), soft_wrap=True)
 
 
 def _lowest(found: Sensitivity) -> float:

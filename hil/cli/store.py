@@ -16,7 +16,7 @@ from compress.errors import UserError
 from hil.cli.options import JsonFlag
 from hil.store.merge import MERGE_ELSEWHERE, Merged, merge
 from hil.store.run_folder import adopt_original, check_original
-from hil.store.store import FILE_NAME, RunIdentity, Store, check_same_run
+from hil.store.store import STORE_FILE, RunIdentity, Store, check_same_run
 from hil.store.table import IMPORT_ELSEWHERE, export_store, import_table, read_run
 from hil.store.table_file import SUFFIXES, check_suffix
 
@@ -38,7 +38,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         folders = [_folder(name, runs) for name in sources]
         target = _folder(into, runs)
         identities = [_identity(folder) for folder in folders]
-        wanted = _identity(target) if (target / FILE_NAME).exists() else identities[0]
+        wanted = _identity(target) if (target / STORE_FILE).exists() else identities[0]
         for folder, found in zip(folders, identities, strict=True):
             check_same_run(folder, found, wanted, MERGE_ELSEWHERE)
             if folder.resolve() == target.resolve():
@@ -100,7 +100,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             if wanted not in (None, found):
                 raise UserError(f"--{name} {wanted}: {file} is of a run of {name} {found}")
         folder = _folder(run, runs)
-        if (folder / FILE_NAME).exists():
+        if (folder / STORE_FILE).exists():
             check_same_run(file, table.identity, _identity(folder), IMPORT_ELSEWHERE)
         network = _network(original, file)
         if network is not None:

@@ -20,7 +20,7 @@ from pyocd.probe.debug_probe import DebugProbe
 from hil.emulator.debug_registers import ROM_TABLE, SystemBus
 from hil.emulator.rsp import RspClient, RspError, RspRefused
 
-ANSWER_TIMEOUT_S = 5.0  # of the gdbstub, to one packet
+GDB_ANSWER_TIMEOUT_S = 5.0  # of the gdbstub, to one packet
 
 DP_DPIDR, DP_CTRL_STAT, DP_SELECT, DP_RDBUFF = 0x0, 0x4, 0x8, 0xC
 AP_CSW, AP_TAR, AP_DRW = 0x00, 0x04, 0x0C
@@ -115,7 +115,7 @@ class QemuProbe(DebugProbe):
 
     def open(self) -> None:
         try:
-            self._client = RspClient(*self._address, ANSWER_TIMEOUT_S)
+            self._client = RspClient(*self._address, GDB_ANSWER_TIMEOUT_S)
             self._bus = SystemBus(self._client)
         except (OSError, RspError) as error:
             self.close()

@@ -26,7 +26,7 @@ from hil.energy.energy import CALIBRATED_ERROR
 from hil.files import ROOT, write_file
 from hil.types import Board, PowerFigure
 
-FILE_NAME = "calibration.toml"
+CALIBRATION_FILE = "calibration.toml"
 _NUMBERS = ("active_mw", "supply_v", "clock_hz")
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 _TEXTS = ("read_at", "how")
@@ -39,7 +39,7 @@ def calibration_of(board: Board, folder: Path | None = None) -> PowerFigure | No
 
     Raises UserError if the file is damaged, or if it tells of another clock than the board's now.
     """
-    path = (folder or ROOT) / FILE_NAME
+    path = (folder or ROOT) / CALIBRATION_FILE
     values = _read(path).get(board.name)
     if values is None:
         return None
@@ -78,7 +78,7 @@ def calibrate(
             raise UserError(f"{name} {value:g}: must be above 0")
     if idle_mw is not None and idle_mw > active_mw:
         raise UserError(f"idle power {idle_mw:g} mW is more than active power {active_mw:g} mW")
-    path = (folder or ROOT) / FILE_NAME
+    path = (folder or ROOT) / CALIBRATION_FILE
     everything = dict(_read(path))
     for name, values in everything.items():
         _check_flat(path, name, values)

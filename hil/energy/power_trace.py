@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from compress.errors import UserError
 from hil.energy.energy import Energy
+from hil.types import Floats
 
 _SCALES = {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _END = "(?![A-Za-z])"  # of a word; an underscore or a unit in parentheses may follow
@@ -43,7 +44,6 @@ _LENGTH_RATIO = 2.0
 # Ripple across a threshold makes gaps within an inference beside those between inferences.
 _GAP_RATIO = 10.0
 _REMEDY = "take another threshold, a trigger (--trigger), or a trace of them alone"
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

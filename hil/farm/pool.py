@@ -33,7 +33,7 @@ from hil.trial.candidate import Outcome
 from hil.trial.jobs import WorkerDied
 from hil.trial.start import Start
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 # How long a search bears that no connected worker has its board, or none trains.
 PATIENCE_S = 300.0
@@ -56,7 +56,7 @@ class FarmPool:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._ticket = Ticket.of(start, uuid.uuid4().hex[:12])
-        self._client = connect(address)
+        self._client = connect_farm(address)
         try:
             self._slots = checked_slots(self._client, start.board.name, address)
         except BaseException:
@@ -95,17 +95,17 @@ class FarmPool:
 
     def _trial(self, number: int, proposal: Proposal) -> Outcome:
         train, board = self._needs
-        trained = self._submit(train, farm_worker.train, number, proposal)
+        trained = self._submit(train, farm_worker.train_job, number, proposal)
         if proposal.fidelity < 1.0:  # screened: the host has judged it, no board is needed
             return Outcome(self._answer(trained).trial)
-        return self._answer(self._submit(board, farm_worker.measure, trained))
+        return self._answer(self._submit(board, farm_worker.measure_job, trained))
 
     def _final(self, number: int, tflite: bytes) -> Final:
-        return self._answer(self._submit(self._needs[1], farm_worker.final, number, tflite))
+        return self._answer(self._submit(self._needs[1], farm_worker.final_job, number, tflite))
 
     def _submit(
-        self, need: str, job: Callable[..., T | Failed], *arguments: Any
-    ) -> distributed.Future[T | Failed]:
+        self, need: str, job: Callable[..., _T | Failed], *arguments: Any
+    ) -> distributed.Future[_T | Failed]:
         try:
             # Not pure: Dask would take equal arguments for an equal answer, and not run it again.
             return self._client.submit(
@@ -114,7 +114,7 @@ class FarmPool:
         except ClosedClientError as error:
             raise BenchError("the search has ended, or the farm went away") from error
 
-    def _answer(self, future: distributed.Future[T | Failed]) -> T:
+    def _answer(self, future: distributed.Future[_T | Failed]) -> _T:
         """The job's answer. Raises its error, WorkerDied or BenchError."""
         while True:
             try:
@@ -174,14 +174,14 @@ def needs(board: str) -> tuple[str, str]:
 
 def check_farm(address: str, board: str) -> None:
     """Raises UserError if there is no farm, or nobody in it trains or has the board."""
-    client = connect(address)
+    client = connect_farm(address)
     try:
         checked_slots(client, board, address)
     finally:
         client.close(timeout=_CONNECT_S)
 
 
-def connect(address: str) -> distributed.Client:
+def connect_farm(address: str) -> distributed.Client:
     """A connection to the scheduler at `address`. Raises UserError if there is none."""
     # Dask's own clients go on trying, and complain, when they are forgotten.
     asyncio.run(reach(address, "client", _CONNECT_S))

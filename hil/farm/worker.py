@@ -24,7 +24,7 @@ from compress.tasks import get_task
 from compress.training.data_check import data_sha256
 from hil.farm.journal import Journal
 from hil.farm.source_fingerprint import code_id
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.measure.provenance import processor, provenance
 from hil.search.engine import Proposal
 from hil.store.run_folder import failure_folder
@@ -35,7 +35,7 @@ from hil.trial.candidate import Context, Outcome, Prepared, final_figures, measu
 from hil.trial.start import Start
 from hil.types import Provenance
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _MOST_CONTEXTS = 8
 
@@ -73,12 +73,12 @@ class Failed:
     folder: Path | None
 
 
-def train(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Failed:
+def train_job(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Failed:
     """The half of a trial that needs no board."""
     return _answer(ticket, number, lambda context: prepare(context, number, proposal))
 
 
-def measure(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
+def measure_job(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
     """The half that needs the board, unless this machine's journal has the answer."""
     if isinstance(prepared, Failed):
         return prepared
@@ -86,7 +86,7 @@ def measure(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
     return _answer(ticket, number, lambda context: _measure(context, ticket, prepared))
 
 
-def final(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
+def final_job(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
     """A finished network on the test split; needs the board, unless the journal has the answer."""
     return _answer(ticket, number, lambda context: _final(context, ticket, number, tflite))
 
@@ -123,7 +123,7 @@ def _journal() -> Journal:
     return Journal(cache_folder() / "farm" / "journal")
 
 
-def _answer(ticket: Ticket, number: int, job: Callable[[Context], T]) -> T | Failed:
+def _answer(ticket: Ticket, number: int, job: Callable[[Context], _T]) -> _T | Failed:
     """The job's answer; our errors are values, so that they come with where they arose."""
     host = socket.gethostname()
     try:
@@ -151,7 +151,7 @@ def _context(ticket: Ticket) -> Context:
         else:
             _contexts[ticket.session] = _open(ticket)
         if len(_contexts) > _MOST_CONTEXTS:
-            _contexts.popitem(last=False)[1].bench.close()
+            _contexts.popitem(last=False)[1].runner.close()
         return _contexts[ticket.session]
 
 
@@ -175,7 +175,7 @@ def _open(ticket: Ticket) -> Context:
     return Context(
         original,
         start.board,
-        Bench(start.board, open_target),
+        BoardRunner(start.board, open_target),
         _folder(ticket),
         replace(ticket.provenance, processor=processor()),
         prefix_cache(original),

@@ -44,7 +44,7 @@ def run_batch(
             break
         ended = jobs.ended()
         for _, future in ended:
-            record(store, result_of(future))
+            record_outcome(store, result_of(future))
         if ended:
             rule.note_energy(store)
         progress.update(store)
@@ -94,7 +94,7 @@ def effort(genome: Genome) -> float:
     return total
 
 
-def record(store: Store, outcome: Outcome) -> None:
+def record_outcome(store: Store, outcome: Outcome) -> None:
     """Keep the network's file first, then commit the trial: a trial in the store is complete."""
     if outcome.tflite:
         keep(store.folder, outcome.trial.number, outcome.tflite)

@@ -66,7 +66,7 @@ def evolve(settings: Settings) -> str:
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
         try:
-            if not reason or unfinished(store, goal):
+            if not reason or without_finals(store, goal):
                 reason = search(settings, store, rule)
         except KeyboardInterrupt:
             reason = "interrupt"
@@ -98,7 +98,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
             engine.tell(trials)
             rule.batch_ended(trials)
         # Once it has ended: this takes time, but none of the budget.
-        measure_finals(unfinished(store, goal), store, pool, progress.show)
+        measure_finals(without_finals(store, goal), store, pool, progress.show)
     return reason
 
 
@@ -111,7 +111,7 @@ def open_pool(settings: Settings, start: Start) -> Pool:
     return FarmPool(settings.farm, start)
 
 
-def unfinished(store: Store, goal: Goal) -> list[Trial]:
+def without_finals(store: Store, goal: Goal) -> list[Trial]:
     """Trials that the report shows without figures on the test split; the chosen one also where
     its network, which is to be exported, is missing."""
     trials, base = store.trials(fidelity=1.0), store.find(baseline())

@@ -14,7 +14,7 @@ from compress.types import Graph, Tensor
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.target.open import open_target
 from hil.target.target import Layout, Target, capacity
 from hil.types import Board, Image
@@ -64,8 +64,8 @@ def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="hil-loop-") as folder:
         image = build(render(make_plan(graph, board), board), board, Path(folder))
-        with Bench(board, open_target) as bench:
-            return bench.run(lambda target: _loop(target, image, graph, seconds))
+        with BoardRunner(board, open_target) as runner:
+            return runner.run(lambda target: _loop(target, image, graph, seconds))
 
 
 def _loop(target: Target, image: Image, graph: Graph, seconds: float) -> int:

@@ -127,7 +127,7 @@ def _oracle() -> Check:
     samples = smoke.smoke_samples(graph)
 
     def look() -> str:
-        outputs = oracle.run(export_tflite(graph), samples.inputs)
+        outputs = oracle.interpret(export_tflite(graph), samples.inputs)
         if not np.array_equal(outputs.reshape(samples.outputs.shape), samples.outputs):
             raise HilError("tflite-runtime computes something else than our reference")
         return f"tflite-runtime {version('tflite-runtime')} agrees with our reference"

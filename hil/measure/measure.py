@@ -20,7 +20,7 @@ from hil.target.target import Layout, Target, capacity
 from hil.target.wire import HelloReply
 from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _ATTEMPTS = 3
 # A Cortex-M at 25 MHz or an emulator on a busy host: generous per sample, but bounded.
@@ -28,7 +28,7 @@ _START_S = 10.0
 _SECONDS_PER_MILLION_MACS = 2.0
 
 
-class Bench:
+class BoardRunner:
     """A board at hand. Opens its target when first needed; resets and retries when it fails."""
 
     def __init__(self, board: Board, open_target: Callable[[Board], Target]) -> None:
@@ -60,7 +60,7 @@ class Bench:
         """
         return self.run(lambda target: measure(target, image, plan, samples))
 
-    def run(self, job: Callable[[Target], T]) -> T:
+    def run(self, job: Callable[[Target], _T]) -> _T:
         """Do `job`, again on a freshly opened target where the bench fails.
 
         A real board is let go of afterwards: other processes may be waiting for it. Raises the last
@@ -72,7 +72,7 @@ class Bench:
             if self.board.backend != "qemu":
                 self.close()
 
-    def _attempt(self, job: Callable[[Target], T]) -> T:
+    def _attempt(self, job: Callable[[Target], _T]) -> _T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if self._target is None:
@@ -233,7 +233,7 @@ def check_oracle(tflite: bytes, samples: Samples) -> None:
     """Raises Mismatch where tflite-runtime's reference kernels compute something else."""
     if not oracle.available():
         return
-    outputs = oracle.run(tflite, samples.inputs).reshape(samples.outputs.shape)
+    outputs = oracle.interpret(tflite, samples.inputs).reshape(samples.outputs.shape)
     if not np.array_equal(outputs, samples.outputs):
         sample, index = (int(i) for i in np.argwhere(outputs != samples.outputs)[0])
         expected, got = int(outputs[sample, index]), int(samples.outputs[sample, index])

@@ -18,7 +18,7 @@ _ASKED = ("accuracy", "flash_bytes", "ram_bytes", "latency_ms", "energy_uj")
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class ObjectiveWeights:
     """How much each cost counts in the weighted sum, as ratios to the int8 baseline's.
 
     `accuracy` weighs what is lost against the baseline, in points (percent) of accuracy.
@@ -55,7 +55,7 @@ class Goal:
     ram_bytes: int
     latency_ms: float | None = None
     energy_uj: float | None = None
-    weights: Weights | None = None
+    weights: ObjectiveWeights | None = None
 
     @classmethod
     def of(cls, board: Board, accuracy: float) -> Goal:
@@ -86,7 +86,7 @@ class Goal:
         trials that were not measured.
         """
         mine, theirs = measurement_of(trial), measurement_of(baseline)
-        return (self.weights or Weights()).mean(
+        return (self.weights or ObjectiveWeights()).mean(
             mine.flash.total / theirs.flash.total,
             mine.ram.total / theirs.ram.total,
             _work(mine) / _work(theirs),
@@ -125,7 +125,7 @@ class Goal:
     @classmethod
     def from_json(cls, board: Board, asked: Mapping[str, Any]) -> Goal:
         """The goal that `to_json` told. Raises KeyError or TypeError for anything else."""
-        weights = None if asked["weights"] is None else Weights(**asked["weights"])
+        weights = None if asked["weights"] is None else ObjectiveWeights(**asked["weights"])
         return cls(board, **{name: asked[name] for name in _ASKED}, weights=weights)
 
     def _limited(self, costs: Costs) -> Iterator[tuple[float | None, float]]:
@@ -148,7 +148,7 @@ def make_goal(
     max_ram: int | None = None,
     max_latency: float | None = None,
     max_energy: float | None = None,
-    weights: Weights | None = None,
+    weights: ObjectiveWeights | None = None,
 ) -> Goal:
     """The user's limits (bytes, ms, microjoules an inference) within those of `board`.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from compress.errors import UserError
-from hil.objective.goal import Weights
+from hil.objective.goal import ObjectiveWeights
 
 BYTES = {"B": 1, "K": 1024, "KB": 1024, "KiB": 1024, "M": 1024**2, "MB": 1024**2, "MiB": 1024**2}
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -39,13 +39,13 @@ def joules_in(option: str, text: str) -> float:
     return _quantity(option, text, JOULES, "900J, 20kJ or 1MJ; or joules, 20000")
 
 
-def weights_in(option: str, text: str) -> Weights:
+def weights_in(option: str, text: str) -> ObjectiveWeights:
     """`flash=1,ram=0.5`; what is not named weighs nothing.
 
     Raises UserError for what is not `name=number`, an unknown or repeated name, a negative number,
     and where nothing weighs anything.
     """
-    names = tuple(field.name for field in fields(Weights))
+    names = tuple(field.name for field in fields(ObjectiveWeights))
     hint = f"NAME=NUMBER,..., of {', '.join(names)}, at least one of them above 0"
     weights = dict.fromkeys(names, 0.0)
     seen: set[str] = set()
@@ -58,7 +58,7 @@ def weights_in(option: str, text: str) -> Weights:
         seen.add(name)
     if not any(weights.values()):
         raise UserError(f"{option} {text!r}: nothing weighs anything; {hint}")
-    return Weights(**weights)
+    return ObjectiveWeights(**weights)
 
 
 def _quantity(option: str, text: str, units: Mapping[str, float], forms: str) -> float:

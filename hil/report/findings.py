@@ -27,7 +27,7 @@ _STOPPED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CostCell:
     """One measured cost of a trial: its value, and its ratio to the int8 baseline if there is one.
 
     Both are text; flash and RAM are in KiB.
@@ -38,7 +38,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrialRow:
     """A trial as tables show it; what is not known is empty. `latency` is in ms, `energy` in uJ."""
 
     number: int
@@ -48,9 +48,9 @@ class Row:
     accuracy: str
     device: str
     test: str
-    flash: Cost
-    ram: Cost
-    count: Cost
+    flash: CostCell
+    ram: CostCell
+    count: CostCell
     latency: str
     energy: str
     score: str
@@ -65,19 +65,19 @@ class Row:
         return "★" * self.is_chosen + "•" * self.is_baseline
 
 
-def row(summary: Summary, trial: Trial) -> Row:
+def row(summary: Summary, trial: Trial) -> TrialRow:
     """The trial in text."""
     measurement, final, score = trial.measurement, summary.final(trial), summary.score(trial)
     base = summary.baseline and summary.baseline.measurement
     costs = measurement and costs_of(measurement, summary.goal.board)
 
-    def cost(value: Callable[[Measurement], int], shown: Callable[[float], str]) -> Cost:
+    def cost(value: Callable[[Measurement], int], shown: Callable[[float], str]) -> CostCell:
         if measurement is None:
-            return Cost("", "")
+            return CostCell("", "")
         ratio = formatting.times(value(measurement) / value(base)) if base else ""
-        return Cost(shown(value(measurement)), ratio)
+        return CostCell(shown(value(measurement)), ratio)
 
-    return Row(
+    return TrialRow(
         number=trial.number,
         stages=formatting.stages(trial.genome),
         order=trial.genome.order,
@@ -232,7 +232,7 @@ def _estimates(summary: Summary) -> dict[str, str]:
     return notes
 
 
-def provenance(summary: Summary) -> dict[str, str]:
+def provenance_rows(summary: Summary) -> dict[str, str]:
     """Every field of the provenance, with several values if the trials do not agree."""
     return {
         field.name.replace("_", " "): ", ".join(

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from hil.files import write_file
 from hil.report import findings, plots, time_profile
-from hil.report.findings import Cost, Row
-from hil.report.summary import Summary, summarize, to_json
+from hil.report.findings import CostCell, TrialRow
+from hil.report.summary import Summary, summarize, summary_to_json
 from hil.report.svg import svg
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "print_summary",
     "print_table",
     "summarize",
-    "to_json",
+    "summary_to_json",
     "write_html",
     "write_report",
 ]
@@ -102,7 +102,7 @@ def write_html(summary: Summary, path: Path) -> None:
         pareto=Markup(svg(pareto, summary, "Accuracy against flash, RAM and count")),
         progress=progress and Markup(svg(progress, summary, "Score over the trials")),
         notes=notes,
-        provenance=findings.provenance(summary),
+        provenance=findings.provenance_rows(summary),
         profile=time_profile.rows(summary.profile),
         trained=time_profile.sentences(summary.profile),
     )
@@ -122,7 +122,7 @@ def _extra(summary: Summary) -> tuple[str, ...]:
     return tuple(name for name in _EXTRA if name in known and (weighed or name != "score"))
 
 
-def _table(rows: list[Row], counted: str, short: bool, extra: Sequence[str]) -> Table:
+def _table(rows: list[TrialRow], counted: str, short: bool, extra: Sequence[str]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("order" if short else "stages")
@@ -146,7 +146,7 @@ def _table(rows: list[Row], counted: str, short: bool, extra: Sequence[str]) -> 
     return table
 
 
-def _cost(cost: Cost) -> Text:
+def _cost(cost: CostCell) -> Text:
     return Text.assemble(cost.value, " ", (cost.ratio, "cyan")) if cost.ratio else Text(cost.value)
 
 
@@ -154,7 +154,7 @@ def _legend(summary: Summary, on_front: int, extra: Sequence[str]) -> list[str]:
     marks = "★ chosen  • int8 baseline, which the ratios are to  (dim: misses what was asked for)"
     if on_front > FRONT_ON_TERMINAL:
         marks += f"  … {on_front - FRONT_ON_TERMINAL} more on the front: see report.html"
-    made, notes = findings.provenance(summary), findings.notes(summary)
+    made, notes = findings.provenance_rows(summary), findings.notes(summary)
     return [
         marks,
         f"asked: {notes['asked']}",

@@ -112,7 +112,7 @@ def summarize(store: Store) -> Summary:
     )
 
 
-def to_json(summary: Summary) -> dict[str, Any]:
+def summary_to_json(summary: Summary) -> dict[str, Any]:
     """What `hil report --json` prints; the trials in `front`, `chosen`, `baseline` are complete."""
 
     def optional(trial: Trial | None) -> dict[str, Any] | None:

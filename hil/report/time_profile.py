@@ -95,7 +95,7 @@ def profile_of(trials: Sequence[Trial], sessions: Iterable[Session]) -> TimeProf
     )
 
 
-def to_json(profile: TimeProfile) -> dict[str, Any]:
+def profile_to_json(profile: TimeProfile) -> dict[str, Any]:
     """What `hil report --profile --json` adds; keys are only added."""
     names = ("screened", "full", "measured")
     return {

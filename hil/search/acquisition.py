@@ -15,8 +15,8 @@ from typing import Protocol, Self
 import moocore
 import numpy as np
 
-from hil.objective.goal import Weights
-from hil.search.surrogate import Floats
+from hil.objective.goal import ObjectiveWeights
+from hil.types import Floats
 
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 6) for i in range(6)])
 # Costs up to a tenth above the reference network's still count.
@@ -63,7 +63,7 @@ class WeighedMean:
     `error` is that of the network that ratios are to.
     """
 
-    weights: Weights
+    weights: ObjectiveWeights
     error: float
     most_error: float
     best: float = _CORNER
@@ -86,7 +86,7 @@ def expected_gain(merit: Merit, accuracy: float, spread: float, costs: Floats) -
     return float(np.mean([merit.gain(np.array((error, *costs))) for error in errors]))
 
 
-def choose(
+def choose_candidates(
     merit: Merit, accuracies: Floats, spreads: Floats, costs: Floats, count: int
 ) -> list[int]:
     """Indices of `count` candidates, the best first, each believed to reach its mean accuracy.

@@ -23,15 +23,15 @@ from compress.space.recipes import baseline
 from compress.space.space import Space
 from hil.objective.goal import Goal
 from hil.objective.pareto import measurement_of
-from hil.search.acquisition import Merit, Volume, WeighedMean, choose
+from hil.search.acquisition import Merit, Volume, WeighedMean, choose_candidates
 from hil.search.breeder import Breeder
 from hil.search.engine import Proposal
 from hil.search.gate import Gate
 from hil.search.ladder import Ladder
 from hil.search.nsga2 import Individual
-from hil.search.surrogate import Floats, Surrogate, features
+from hil.search.surrogate import Surrogate, features
 from hil.search.warm_start import known_sensitivity, warm_start
-from hil.types import Estimate, Trial
+from hil.types import Estimate, Floats, Trial
 
 _RANDOM_SHARE = 0.1  # of the variations, and of what is trained
 _PARENTS = 24
@@ -181,7 +181,7 @@ class LadderSearch:
         guess = Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
         accuracies, spreads = guess.predict([look.features for look in passed])
         costs = np.array([look.costs(gate) for look in passed])
-        chosen = choose(
+        chosen = choose_candidates(
             self._merit(reference, gate, looks), accuracies, spreads, costs / reference, count
         )
         return [passed[index].genome for index in chosen]

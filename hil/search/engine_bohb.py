@@ -42,10 +42,11 @@ class Rung:
 
 
 def brackets(halvings: int = 2) -> tuple[tuple[Rung, ...], ...]:
-    """Hyperband's brackets (Li et al., JMLR 18, 2018, algorithm 1): the first halves `halvings` times, the last not at all.
+    """The brackets of one iteration of Hyperband (Li et al., JMLR 18, 2018, algorithm 1).
 
-    Bracket s begins with n = ceil((s_max + 1) / (s + 1) * eta^s) candidates at fidelity eta^-s;
-    floor(n / eta^i) of them reach its rung i. All brackets take about as much training.
+    The first halves `halvings` times, the last not at all. Bracket s begins with
+    n = ceil((s_max + 1) / (s + 1) * eta^s) candidates at fidelity eta^-s; floor(n / eta^i) of them
+    reach its rung i. All brackets take about as much training.
     """
     return tuple(_bracket(halvings, s) for s in range(halvings, -1, -1))
 

@@ -13,14 +13,11 @@ from math import log, log1p
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import nnls  # type: ignore[attr-defined]
 from sklearn.ensemble import ExtraTreesRegressor
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
-from hil.types import Estimate
-
-Floats = npt.NDArray[np.float64]
+from hil.types import Estimate, Floats
 
 # Accuracies this far below the floor are all equally bad: the trees should not tell them apart.
 _BELOW = 0.06

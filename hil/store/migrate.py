@@ -20,7 +20,7 @@ from compress.errors import UserError
 from compress.genome import Genome, Quantize
 from hil.store import sqlite
 
-Row = dict[str, Any]
+_Row = dict[str, Any]
 
 
 def migrate_file(connection: sqlite3.Connection, path: Path) -> None:
@@ -70,7 +70,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", row)
 
 
-def _trial(row: Row, version: int, path: Path) -> Row:
+def _trial(row: _Row, version: int, path: Path) -> _Row:
     try:
         if ("costs" in row) != (version >= 2) or "fidelity" in row:
             raise ValueError("columns of another version")
@@ -88,7 +88,7 @@ def _trial(row: Row, version: int, path: Path) -> Row:
     }
 
 
-def _stage(stage: Row, version: int) -> Row:
+def _stage(stage: _Row, version: int) -> _Row:
     """The stage with the genes that its version took for granted."""
     changed = dict(stage)
     if version == 1 and stage["stage"] == "quantize":

@@ -55,7 +55,7 @@ _OLDER = {  # what migrating needs of versions 1 and 2
 }
 
 
-def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def open_database(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection in autocommit mode whose rows can be read by name.
 
     A reader opens the file for writing if it may, and forbids itself to: SQLite's own read-only

@@ -24,7 +24,7 @@ from hil.store import migrate, sqlite
 from hil.store.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
-FILE_NAME = "store.sqlite"
+STORE_FILE = "store.sqlite"
 _JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance", "costs", "estimate")
 
 
@@ -77,7 +77,7 @@ class Store:
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
         self.folder = folder
-        self.path = folder / FILE_NAME
+        self.path = folder / STORE_FILE
         self._connection = connection
         self._resources = resources
         self._session: int | None = None
@@ -91,16 +91,16 @@ class Store:
         Raises UserError, with nothing written, if the folder holds a run of another identity, or
         a foreign, damaged or newer store, or if another search is writing to it.
         """
-        path = folder / FILE_NAME
+        path = folder / STORE_FILE
         with ExitStack() as resources, sqlite.store_errors(path):
             if path.exists():
-                with closing(sqlite.connect(path, read_only=True)) as connection:
+                with closing(sqlite.open_database(path, read_only=True)) as connection:
                     if not sqlite.is_new(connection):
                         sqlite.check_format(connection, path)
                         check_same_run(folder, _identity(connection), identity)
             folder.mkdir(parents=True, exist_ok=True)
             resources.enter_context(sqlite.only_writer(folder))
-            connection = sqlite.connect(path, read_only=False)
+            connection = sqlite.open_database(path, read_only=False)
             resources.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")
             if sqlite.is_new(connection):
@@ -120,13 +120,13 @@ class Store:
 
         An older store is left as it is: what is read is a copy of it as it was now.
         """
-        path = folder / FILE_NAME
+        path = folder / STORE_FILE
         if not path.is_file():
-            runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{FILE_NAME}"))
+            runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{STORE_FILE}"))
             there = f"runs in {folder.parent}: {', '.join(runs)}" if runs else "start one first"
             raise UserError(f"no run in {folder} ({there})")
         with ExitStack() as resources, sqlite.store_errors(path):
-            connection = sqlite.connect(path, read_only=True)
+            connection = sqlite.open_database(path, read_only=True)
             resources.callback(connection.close)
             sqlite.check_format(connection, path)
             if sqlite.version(connection) < sqlite.SCHEMA_VERSION:

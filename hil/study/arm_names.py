@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Literal
 
-Kind = Literal["single", "recipe", "search"]
+ArmKind = Literal["single", "recipe", "search"]
 
-FIXED: dict[str, tuple[Kind, str]] = {
+FIXED: dict[str, tuple[ArmKind, str]] = {
     "int8": ("single", "int8 only"),
     "int4": ("single", "int4 only"),
     "structured": ("single", "structured pruning only"),

@@ -20,7 +20,7 @@ from compress.space.space import STUDENT_LENGTHS
 from hil.objective.goal import Goal
 from hil.search.engine import Engine, Proposal
 from hil.search.registry import open_engine
-from hil.study.arm_names import FIXED, SEARCHES, Kind
+from hil.study.arm_names import FIXED, SEARCHES, ArmKind
 from hil.types import Trial
 
 RATIOS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
@@ -33,7 +33,7 @@ class Arm:
 
     name: str
     title: str
-    kind: Kind
+    kind: ArmKind
     open: Callable[[Original, Goal, int], Engine]
 
 

@@ -24,7 +24,7 @@ def gaps(result: StudyResult) -> list[str]:
         without = [str(seed) for seed in result.seeds if (arm, seed) not in begun]
         if without:
             found.append(f"{arm} has no trials in seed {', '.join(without)}")
-    found += unfinished(result)
+    found += partial_arms(result)
     untested = sum(
         len(numbers - result.finals.get(seed, {}).keys() - result.lost.get(seed, frozenset()))
         for seed, numbers in chosen_numbers(result).items()
@@ -36,7 +36,7 @@ def gaps(result: StudyResult) -> list[str]:
     return found
 
 
-def unfinished(result: StudyResult) -> list[str]:
+def partial_arms(result: StudyResult) -> list[str]:
     """The arms that still have something to try, and the seeds not begun, in words."""
     found = [
         f"{trace.arm}, seed {trace.seed}, is not finished ({trace.measured} measured)"

@@ -18,7 +18,7 @@ from hil.store.store import Store
 from hil.store.table import export_store, import_rows
 
 
-def adopt_original(log: Path, place: Path, seed: int) -> None:
+def adopt_logged_original(log: Path, place: Path, seed: int) -> None:
     """Copy the seed's original network from the log, where `place` has none yet.
 
     Raises UserError where `place` has another one, or none has and there are trials: a new one

@@ -18,7 +18,8 @@ from hil.study.orders import Orders, grouped
 from hil.study.result import StudyResult
 from hil.study.stats import by_seed
 from hil.study.verdicts import ADAPTIVE
-from hil.study.volume import Curves, Floats, epoch_grid
+from hil.study.volume import Curves, epoch_grid
+from hil.types import Floats
 
 _INK, _FAINT, _LOUD = "#1f2933", "#8a96a3", "#d55e00"
 # For the other searches; Okabe and Ito's, without the adaptive arm's vermilion.

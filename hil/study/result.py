@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hil.store.store import Final
-from hil.study.arm_names import Kind
+from hil.study.arm_names import ArmKind
 from hil.types import Board, Trial
 
 Ending = Literal["settings", "epochs", "measurements"]
@@ -28,7 +28,7 @@ class ArmTrace:
     """
 
     arm: str
-    kind: Kind
+    kind: ArmKind
     seed: int
     trials: tuple[Trial, ...]
     ended: Ending | None = "settings"

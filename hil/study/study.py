@@ -8,7 +8,7 @@ goes on where it ended, however it ended, and what one arm has tried answers the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from compress.pipeline.network import Original
 from compress.training.train import accuracy
 from hil.board import board_sha256
 from hil.files import open_folder
-from hil.loop.batch import record
+from hil.loop.batch import record_outcome
 from hil.loop.finals import measure_finals
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
@@ -25,8 +25,9 @@ from hil.store.store import Final, RunIdentity, Store
 from hil.study.arm_replay import ArmBudget, Race
 from hil.study.arms import Arm
 from hil.study.choices import chosen_numbers
-from hil.study.log import adopt_original, adopt_sensitivity, export_log, import_log
+from hil.study.log import adopt_logged_original, adopt_sensitivity, export_log, import_log
 from hil.study.result import StudyResult
+from hil.terminal import Show
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import LocalPool, Pool
@@ -35,7 +36,6 @@ from hil.types import Board, Trial
 
 # The loosest floor that is compared, in points below the float network: what searches aim at.
 FLOOR_POINTS = 2.0
-Show = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResul
             show_seed(0.99, text)
 
         open_folder(place)
-        adopt_original(settings.log, place, seed)
+        adopt_logged_original(settings.log, place, seed)
         if deadline.over and not original_path(place).is_file():
             break
         start = Start.prepare(settings.task, settings.board, seed, place)
@@ -177,7 +177,7 @@ def run_races(
             raise Ended
         for proposal, future in ended:
             outcome = result_of(future)
-            record(store, outcome)
+            record_outcome(store, outcome)
             known[proposal.key] = outcome.trial
         show(*_progress(races, budget))
 

@@ -17,7 +17,7 @@ from hil.study.choices import (
     ratios_to,
     references,
 )
-from hil.study.gaps import left_out, unfinished
+from hil.study.gaps import left_out, partial_arms
 from hil.study.result import StudyResult
 from hil.study.stats import LEAST_SEEDS, by_seed, holm, mean_and_spread, p_below, smallest_p
 from hil.study.volume import Curves
@@ -56,7 +56,7 @@ def judge(
         _no_recipe_better(result, choices),
         _more_volume(result, curves),
     )
-    if not unfinished(result):
+    if not partial_arms(result):
         return judged
     return tuple(Judged(one.goal, "not decided", f"so far {one.numbers}") for one in judged)
 

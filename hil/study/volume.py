@@ -19,9 +19,8 @@ import numpy.typing as npt
 
 from hil.study.choices import ratios_to, references
 from hil.study.result import ArmTrace, StudyResult
-from hil.types import Board, Trial
+from hil.types import Board, Floats, Trial
 
-Floats = npt.NDArray[np.float64]
 REPLAYS = 20
 # Arms whose draws do not depend on what was drawn before: any order of them was as likely. They
 # begin with the int8 network, always.

@@ -24,7 +24,7 @@ from hil.errors import ProbeLost
 from hil.files import ROOT
 from hil.types import Board
 
-FILE_NAME = "bench.toml"
+BENCH_FILE = "bench.toml"
 _KEYS = ("probe", "port", "power")
 
 
@@ -77,7 +77,7 @@ def find_benches(board: Board) -> tuple[Location, ...]:
     Raises UserError if bench.toml is wrong or leaves open what USB does not tell, ProbeLost if no
     probe is connected that could be the board's.
     """
-    entries = read_entries(ROOT / FILE_NAME)
+    entries = read_entries(ROOT / BENCH_FILE)
     return locate(board.name, entries, connected_probes(), serial_ports())
 
 
@@ -167,12 +167,12 @@ def _pinned(entry: Entry, probes: Sequence[Probe]) -> str:
     matching = [probe.id for probe in probes if _matches(entry.probe, probe)]
     if not matching:
         raise ProbeLost(
-            f"board {entry.board}: probe {entry.probe!r} ({FILE_NAME}) is not connected; "
+            f"board {entry.board}: probe {entry.probe!r} ({BENCH_FILE}) is not connected; "
             f"{_connected(probes)}"
         )
     if len(matching) > 1:
         raise UserError(
-            f"board {entry.board}: probe {entry.probe!r} ({FILE_NAME}) is a part of several ids: "
+            f"board {entry.board}: probe {entry.probe!r} ({BENCH_FILE}) is a part of several ids: "
             + ", ".join(matching)
         )
     return matching[0]
@@ -187,7 +187,7 @@ def _found(board: str, probes: Sequence[Probe]) -> list[str]:
     if silent:
         raise UserError(
             f"board {board}: probes {', '.join(silent)} could be its: "
-            f'write [{board}] probe = "..." into {ROOT / FILE_NAME}'
+            f'write [{board}] probe = "..." into {ROOT / BENCH_FILE}'
         )
     raise ProbeLost(f"board {board}: no debug probe for it; {_connected(probes)}")
 
@@ -200,7 +200,7 @@ def _port_of(board: str, probe_id: str, ports: Sequence[SerialPort]) -> str:
     there = ", ".join(f"{port.device} ({port.serial_number or 'no number'})" for port in ports)
     raise ProbeLost(
         f"board {board}: no serial port has the serial number of probe {probe_id} "
-        f'(ports: {there or "none"}): write [{board}] port = "..." into {ROOT / FILE_NAME}'
+        f'(ports: {there or "none"}): write [{board}] port = "..." into {ROOT / BENCH_FILE}'
     )
 
 

@@ -11,12 +11,12 @@ from serial import SerialException
 
 from hil.errors import FirmwareFault, NoReply
 from hil.target import wire
-from hil.target.wire import Frame, FrameError, HelloReply, Kind, RunRequest, RunResult
+from hil.target.wire import Frame, FrameError, FrameKind, HelloReply, RunRequest, RunResult
 from hil.types import RunReply
 
 HELLO_INTERVAL_S = 0.25
 _CHUNK_BYTES = 65536
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Port(Protocol):
@@ -80,9 +80,9 @@ class Link:
         """Ask the firmware who it is; asks again and again: the first may come too early."""
         deadline = time.monotonic() + timeout_s
         while True:
-            sequence = self._send(Kind.HELLO)
+            sequence = self._send(FrameKind.HELLO)
             attempt_end = min(deadline, time.monotonic() + HELLO_INTERVAL_S)
-            payload = self._receive(Kind.HELLO_REPLY, sequence, attempt_end)
+            payload = self._receive(FrameKind.HELLO_REPLY, sequence, attempt_end)
             if payload is not None:
                 return self._parsed(HelloReply.unpack, payload)
             if attempt_end == deadline:
@@ -90,7 +90,7 @@ class Link:
 
     def start_run(self, request: RunRequest) -> int:
         """Send RUN; returns the sequence number for `finish_run`."""
-        return self._send(Kind.RUN, request.pack())
+        return self._send(FrameKind.RUN, request.pack())
 
     def finish_run(self, sequence: int, timeout_s: float) -> RunReply:
         """Wait for the reply to RUN."""
@@ -101,7 +101,7 @@ class Link:
 
     def poll_run(self, sequence: int, wait_s: float) -> RunReply | None:
         """The reply to RUN, or None if the run goes on."""
-        payload = self._receive(Kind.RUN_REPLY, sequence, time.monotonic() + wait_s)
+        payload = self._receive(FrameKind.RUN_REPLY, sequence, time.monotonic() + wait_s)
         if payload is None:
             return None
         result = self._parsed(RunResult.unpack, payload)
@@ -112,7 +112,7 @@ class Link:
 
     # ---- frames
 
-    def _send(self, kind: Kind, payload: bytes = b"") -> int:
+    def _send(self, kind: FrameKind, payload: bytes = b"") -> int:
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._garbage = 0
         data = wire.encode(Frame(kind, self._sequence, payload))
@@ -123,7 +123,7 @@ class Link:
             raise self._no_reply(f"the serial port failed: {error}") from error
         return self._sequence
 
-    def _receive(self, kind: Kind, sequence: int, deadline: float) -> bytes | None:
+    def _receive(self, kind: FrameKind, sequence: int, deadline: float) -> bytes | None:
         """The payload of the reply of this kind to this request, or None at the deadline.
 
         Blocks that are no frames, and replies to earlier requests, are noted and skipped.
@@ -138,7 +138,7 @@ class Link:
                 return None
             self._received += self._read(remaining_s)
 
-    def _reply_in(self, block: bytes, kind: Kind, sequence: int) -> bytes | None:
+    def _reply_in(self, block: bytes, kind: FrameKind, sequence: int) -> bytes | None:
         try:
             frame = wire.decode(block)
         except FrameError as error:
@@ -150,12 +150,12 @@ class Link:
             raise self._no_reply(
                 f"the firmware speaks protocol version {frame.version}, the host {wire.VERSION}"
             )
-        if frame.kind == Kind.FAULT:
+        if frame.kind == FrameKind.FAULT:
             registers = self._parsed(wire.fault_registers, frame.payload)
             raise FirmwareFault(wire.fault_text(registers), registers, self.transcript)
         if frame.sequence != sequence:
             return None
-        if frame.kind == Kind.ERROR:
+        if frame.kind == FrameKind.ERROR:
             raise self._no_reply(self._parsed(wire.error_text, frame.payload))
         if frame.kind != kind:
             raise self._no_reply(f"reply of type {frame.kind:#04x} instead of {kind.name}")
@@ -186,7 +186,7 @@ class Link:
 
     # ---- errors
 
-    def _parsed(self, parse: Callable[[bytes], T], payload: bytes) -> T:
+    def _parsed(self, parse: Callable[[bytes], _T], payload: bytes) -> _T:
         try:
             return parse(payload)
         except FrameError as error:

@@ -17,7 +17,9 @@ from pyocd.core.memory_interface import MemoryInterface
 from pyocd.probe.aggregator import PROBE_CLASSES
 from pyocd.probe.tcp_client_probe import RemoteMemoryInterface, TCPClientProbe
 
-ANSWER_TIMEOUT_S = 20.0  # a flash sector may take seconds to erase, but no request waits for that
+REMOTE_ANSWER_TIMEOUT_S = (
+    20.0  # a flash sector may take seconds to erase, but no request waits for that
+)
 _CHUNK_BYTES = 65536
 
 
@@ -75,7 +77,7 @@ class LineSocket:
 
     def connect(self) -> None:
         try:
-            self._socket = socket.create_connection(self._address, ANSWER_TIMEOUT_S)
+            self._socket = socket.create_connection(self._address, REMOTE_ANSWER_TIMEOUT_S)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise self._lose(f"cannot be reached: {error}") from error

@@ -26,7 +26,7 @@ _HEAD = struct.Struct("<BBH")
 _CRC = struct.Struct("<I")
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """Frame types."""
 
     HELLO = 0x01

@@ -34,7 +34,7 @@ from hil.codegen.estimate import estimate
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.errors import BenchError, FirmwareFault, Mismatch
-from hil.measure.measure import Bench, check_oracle, over_limits
+from hil.measure.measure import BoardRunner, check_oracle, over_limits
 from hil.search.engine import Proposal
 from hil.store.run_folder import save_failure
 from hil.store.store import Final
@@ -51,7 +51,7 @@ class Context:
 
     original: Original
     board: Board
-    bench: Bench
+    runner: BoardRunner
     folder: Path
     provenance: Provenance
     cache: PrefixCache | None = None
@@ -171,7 +171,7 @@ def run_on_board(
             image = build(program, without_limits(context.board), build_folder)
         try:
             with clock.step("measure"):
-                measurement = context.bench.measure(image, plan, samples)
+                measurement = context.runner.measure(image, plan, samples)
         except (BenchError, Mismatch, FirmwareFault) as error:
             save_failure(context.folder, number, build_folder, samples, error)
             raise

@@ -12,7 +12,7 @@ from compress.pipeline.network import Original, check_net, original_of, train_or
 from compress.pipeline.pipeline import prefix_cache
 from compress.tasks import get_task
 from compress.types import Task
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.store.run_folder import original_path
@@ -59,7 +59,7 @@ class Start:
         return Context(
             original,
             self.board,
-            Bench(self.board, open_target),
+            BoardRunner(self.board, open_target),
             self.folder,
             provenance(self.board, self.seed),
             prefix_cache(original),

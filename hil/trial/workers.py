@@ -23,8 +23,8 @@ from tqdm import tqdm
 from compress.errors import HilError
 from hil.trial.jobs import WORKER_DIED, WorkerDied
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 # include/uapi/linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -50,8 +50,8 @@ class Workers:
                 self._pool.submit(_awake)
 
     def submit(
-        self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> "Future[T]":
+        self, function: Callable[Concatenate[Any, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> "Future[_T]":
         """Run `function(context, ...)` in a worker."""
         try:
             return self._pool.submit(_call, function, args, kwargs)
@@ -103,7 +103,7 @@ def _awake() -> None:
     """Work for a process that is to start."""
 
 
-def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+def _call(function: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _T:
     if isinstance(_context, HilError):
         raise _context
     return function(_context, *args, **kwargs)

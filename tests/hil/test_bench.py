@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from compress.errors import OverBudget, UserError
 from compress.ops import constants_of
 from compress.tflite.exporter import export_tflite
-from hil.benchmark.benchmark import BenchResult, bench_model
-from hil.benchmark.benchmark_json import bench_to_json, regressions
-from hil.benchmark.models import BenchModel, load_model, random_samples
+from hil.benchmark.benchmark import BenchmarkResult, benchmark
+from hil.benchmark.benchmark_json import benchmark_to_json, regressions
+from hil.benchmark.models import BenchmarkModel, load_model, random_samples
 from hil.board import load_board
 from hil.cli.bench import power_trace_of, print_result
 from hil.cli.main import app
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.store.store import RunIdentity, Store
 from hil.target.bench_file import Location
 from hil.target.open import open_target
@@ -31,18 +31,18 @@ from hil.types import Board
 
 
 @pytest.fixture(scope="module")
-def model() -> BenchModel:
+def model() -> BenchmarkModel:
     graph = residual()
-    return BenchModel("residual", export_tflite(graph), graph)
+    return BenchmarkModel("residual", export_tflite(graph), graph)
 
 
 @pytest.fixture(scope="module")
-def result(board: Board, model: BenchModel) -> BenchResult:
-    with Bench(board, open_target) as bench:
-        return bench_model(model, board, bench, random_samples(model.graph, 4), 3, False)
+def result(board: Board, model: BenchmarkModel) -> BenchmarkResult:
+    with BoardRunner(board, open_target) as runner:
+        return benchmark(model, board, runner, random_samples(model.graph, 4), 3, False)
 
 
-def test_layers_add_up_to_the_network(result: BenchResult) -> None:
+def test_layers_add_up_to_the_network(result: BenchmarkResult) -> None:
     """Between the layers' sum and the whole lie a call, a return and kept registers: no more."""
     layers = sum(layer.count for layer in result.layers)
     assert layers == pytest.approx(result.measurement.count, rel=0.02)
@@ -52,12 +52,12 @@ def test_layers_add_up_to_the_network(result: BenchResult) -> None:
     assert heaviest.macs > 0
 
 
-def test_an_emulator_counts_the_same_every_time(result: BenchResult) -> None:
+def test_an_emulator_counts_the_same_every_time(result: BenchmarkResult) -> None:
     assert len(result.counts) == 3
     assert result.spread == 0.0
 
 
-def test_ram_parts_are_the_measured_total(result: BenchResult) -> None:
+def test_ram_parts_are_the_measured_total(result: BenchmarkResult) -> None:
     assert result.ram.total == result.measurement.ram.total
     assert set(result.ram.parts) == {"arena", "io", "scratch", "static", "stack"}
     assert min(result.ram.parts.values()) >= 0
@@ -65,7 +65,7 @@ def test_ram_parts_are_the_measured_total(result: BenchResult) -> None:
 
 @pytest.mark.usefixtures("emulated")
 def test_a_stack_that_is_over_the_limit_counts(
-    board: Board, model: BenchModel, result: BenchResult
+    board: Board, model: BenchmarkModel, result: BenchmarkResult
 ) -> None:
     """The linker has placed all but the stack: what it lets pass may still not fit."""
     for spare_bytes, fits in ((0, True), (-1, False)):
@@ -73,20 +73,20 @@ def test_a_stack_that_is_over_the_limit_counts(
         refused: AbstractContextManager[Any] = nullcontext()
         if not fits:
             refused = pytest.raises(OverBudget, match="bytes of RAM, limit")
-        with Bench(tight, open_target) as bench, refused:
-            bench_model(model, tight, bench, random_samples(model.graph, 4), 1, False)
+        with BoardRunner(tight, open_target) as runner, refused:
+            benchmark(model, tight, runner, random_samples(model.graph, 4), 1, False)
 
 
 @pytest.mark.usefixtures("emulated")
 def test_a_network_that_just_fits_has_no_counts_per_layer(
-    board: Board, model: BenchModel, result: BenchResult
+    board: Board, model: BenchmarkModel, result: BenchmarkResult
 ) -> None:
     """Readings between layers take memory that the network as shipped does not need."""
     placed = sum(result.measurement.ram.parts[part] for part in ("static", "arena"))
     length_bytes = placed + 16 + board.stack_bytes
     full = replace(board, ram=replace(board.ram, length_bytes=length_bytes))
-    with Bench(full, open_target) as bench:
-        found = bench_model(model, full, bench, random_samples(model.graph, 4), 1, False)
+    with BoardRunner(full, open_target) as runner:
+        found = benchmark(model, full, runner, random_samples(model.graph, 4), 1, False)
     assert found.measurement.count == result.measurement.count
     assert found.layers == ()
     console = Console(width=120, record=True, file=io.StringIO())
@@ -94,8 +94,8 @@ def test_a_network_that_just_fits_has_no_counts_per_layer(
     assert "no counts per layer" in console.export_text()
 
 
-def test_json_has_the_promised_keys(result: BenchResult) -> None:
-    printed = json.loads(json.dumps(bench_to_json(result)))
+def test_json_has_the_promised_keys(result: BenchmarkResult) -> None:
+    printed = json.loads(json.dumps(benchmark_to_json(result)))
     promised = {
         *("model", "board", "core", "bit_exact", "compared", "insn", "model_cycles", "macs"),
         *("model_error", "dwt_cycles", "latency_ms", "energy_uj", "flash_bytes", "ram_bytes"),
@@ -109,7 +109,9 @@ def test_json_has_the_promised_keys(result: BenchResult) -> None:
 
 @pytest.mark.usefixtures("emulated")
 @pytest.mark.parametrize(("error", "words"), [(None, "of unknown error"), (0.2, "±20 %")])
-def test_a_modelled_time_is_called_so(result: BenchResult, error: float | None, words: str) -> None:
+def test_a_modelled_time_is_called_so(
+    result: BenchmarkResult, error: float | None, words: str
+) -> None:
     """Also where no silicon tells how far off it is."""
     console = Console(width=120, record=True, file=io.StringIO())
     told = replace(result.measurement, model_cycles=25_000, model_error=error)
@@ -118,8 +120,8 @@ def test_a_modelled_time_is_called_so(result: BenchResult, error: float | None, 
     assert f"MHz, modelled, {words}" in " ".join(headline.split())
 
 
-def test_comparison_finds_what_grew(result: BenchResult) -> None:
-    old = bench_to_json(result)
+def test_comparison_finds_what_grew(result: BenchmarkResult) -> None:
+    old = benchmark_to_json(result)
     new = {**old, "insn": 1.04 * old["insn"], "flash_bytes": {"total": 1}}
     worse = {row.name for row in regressions(old, new, 0.03) if row.worse}
     assert worse == {"insn"}
@@ -134,7 +136,9 @@ def _invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["bench", *arguments])
 
 
-def test_the_command_measures_and_compares(board: Board, model: BenchModel, tmp_path: Path) -> None:
+def test_the_command_measures_and_compares(
+    board: Board, model: BenchmarkModel, tmp_path: Path
+) -> None:
     path = tmp_path / "residual.tflite"
     path.write_bytes(model.tflite)
     done = _invoke(str(path), "--board", board.name, "--samples", "2", "--json")
@@ -166,7 +170,9 @@ def test_dead_channels_can_be_left_out(board: Board, tmp_path: Path) -> None:
     assert after["flash_bytes"]["total"] < before["flash_bytes"]["total"]
 
 
-def test_a_power_trace_replaces_the_model(board: Board, model: BenchModel, tmp_path: Path) -> None:
+def test_a_power_trace_replaces_the_model(
+    board: Board, model: BenchmarkModel, tmp_path: Path
+) -> None:
     path, trace = tmp_path / "residual.tflite", tmp_path / "trace.csv"
     path.write_bytes(model.tflite)
     # 10 mA for 2 ms at 3 V: 60 microjoules, in each of two windows.
@@ -186,7 +192,7 @@ def test_a_power_trace_replaces_the_model(board: Board, model: BenchModel, tmp_p
 @pytest.mark.parametrize("running", [True, False])
 def test_an_analyzer_that_wrote_nothing_tells_of_another_network(
     board: Board,
-    model: BenchModel,
+    model: BenchmarkModel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     running: bool,
@@ -197,12 +203,12 @@ def test_an_analyzer_that_wrote_nothing_tells_of_another_network(
     trace.write_text("\n".join(["Timestamp(ms),Power(W)", *rows]))
     monkeypatch.setattr("hil.cli.bench.power_trace_of", lambda board: trace)
 
-    def measure(*arguments: Any) -> BenchResult:
+    def measure(*arguments: Any) -> BenchmarkResult:
         if running:
             trace.write_text(trace.read_text() + "\n30,0")
-        return bench_model(*arguments)
+        return benchmark(*arguments)
 
-    monkeypatch.setattr("hil.benchmark.benchmark.bench_model", measure)
+    monkeypatch.setattr("hil.benchmark.benchmark.benchmark", measure)
     options = ("--samples", "1", "--threshold-mw", "500", "--json")
     done = _invoke(str(path), "--board", board.name, *options)
     if running:
@@ -219,7 +225,7 @@ def test_a_bench_may_name_its_analyzers_file(monkeypatch: pytest.MonkeyPatch) ->
     assert power_trace_of(load_board("m4")) is None
 
 
-def test_labels_give_accuracy(board: Board, model: BenchModel, tmp_path: Path) -> None:
+def test_labels_give_accuracy(board: Board, model: BenchmarkModel, tmp_path: Path) -> None:
     path = tmp_path / "residual.tflite"
     path.write_bytes(model.tflite)
     samples = random_samples(model.graph, 4)

@@ -19,7 +19,7 @@ from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.errors import NoReply, ProbeLost
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.measure.smoke import smoke_graph, smoke_samples
 from hil.target import wire
 from hil.target.link import Port
@@ -62,12 +62,12 @@ def test_a_bench_whose_emulator_is_killed_measures_the_same_with_a_new_one(
             threading.Thread(target=kill_later, args=(target.emulator.pid, delay_s)).start()
         return target
 
-    with Bench(board, open_doomed) as bench:
-        first = bench.measure(image, plan, samples)
+    with BoardRunner(board, open_doomed) as runner:
+        first = runner.measure(image, plan, samples)
         while len(opened) == 1:  # it was measured before the blow fell
-            again = bench.measure(image, plan, samples)
+            again = runner.measure(image, plan, samples)
             assert again == first
-        assert bench.measure(image, plan, samples) == first
+        assert runner.measure(image, plan, samples) == first
     assert len(opened) == 2
 
 
@@ -93,8 +93,8 @@ def test_a_bench_gives_up_after_three_emulators_with_the_last_transcript(
             opened.append(QemuTarget(board))
         return opened[-1]
 
-    with Bench(board, open_mute) as bench, pytest.raises(NoReply, match="to RUN") as caught:
-        bench.measure(image, plan, smoke_samples(plan.graph))
+    with BoardRunner(board, open_mute) as runner, pytest.raises(NoReply, match="to RUN") as caught:
+        runner.measure(image, plan, smoke_samples(plan.graph))
     assert "[RUN]" in caught.value.transcript
     assert len(opened) == 3
     assert [target.emulator.wait(0) for target in opened] == [-signal.SIGKILL] * 3

@@ -29,7 +29,7 @@ from hil.emulator.plugin import counting_arguments
 from hil.emulator.process import Emulator
 from hil.emulator.pyocd_targets import register_board
 from hil.errors import BenchError, NoReply, ProbeLost
-from hil.measure.measure import Bench
+from hil.measure.measure import BoardRunner
 from hil.target.bench_file import Location
 from hil.target.bench_lock import BenchBusy, Quarantined, failures, release
 from hil.target.target import Layout
@@ -116,11 +116,11 @@ def test_a_bench_lets_go_of_a_real_board_after_each_job(board: Board) -> None:
         opened.append(Closable())
         return opened[-1]
 
-    with Bench(dataclasses.replace(board, backend="pyocd"), open_one) as bench:
-        assert bench.run(lambda target: 1) + bench.run(lambda target: 2) == 3
+    with BoardRunner(dataclasses.replace(board, backend="pyocd"), open_one) as runner:
+        assert runner.run(lambda target: 1) + runner.run(lambda target: 2) == 3
         assert [target.closed for target in opened] == [True, True]
-    with Bench(board, open_one) as bench:  # an emulator is nobody else's
-        assert bench.run(lambda target: 1) + bench.run(lambda target: 2) == 3
+    with BoardRunner(board, open_one) as runner:  # an emulator is nobody else's
+        assert runner.run(lambda target: 1) + runner.run(lambda target: 2) == 3
         assert len(opened) == 3
         assert not opened[2].closed
 
@@ -231,7 +231,7 @@ def test_a_remote_server_that_dies_or_hangs_is_a_lost_probe(
     what: signal.Signals,
     words: str,
 ) -> None:
-    monkeypatch.setattr("hil.target.pyocd_remote.ANSWER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("hil.target.pyocd_remote.REMOTE_ANSWER_TIMEOUT_S", 2.0)
     process, address = server
     target = ProbeTarget(board, [dataclasses.replace(here, probe_id=address)])
     process.send_signal(what)

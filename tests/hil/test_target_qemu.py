@@ -145,7 +145,7 @@ def test_an_emulator_that_hangs_in_a_run_is_no_reply(qemu: QemuTarget, image: Im
 def test_an_emulator_that_hangs_is_a_lost_probe_and_stays_one(
     board: Board, image: Image, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hil.emulator.probe_qemu.ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("hil.emulator.probe_qemu.GDB_ANSWER_TIMEOUT_S", 1.0)
     qemu = QemuTarget(board)
     try:
         qemu.load(image)

@@ -143,7 +143,7 @@ def test_integers_are_those_of_the_oracle(case: tuple[nn.Module, Quantize]) -> N
     module, spec = case
     graph = lower(module, spec, X, "test")
     inputs = quantize_input(graph, X[:8])
-    expected = oracle.run(export_tflite(graph), inputs)
+    expected = oracle.interpret(export_tflite(graph), inputs)
     np.testing.assert_array_equal(reference.run(graph, inputs).reshape(expected.shape), expected)
 
 
@@ -161,5 +161,5 @@ def test_learned_rounding_is_as_valid(net: str) -> None:
     graph = lower(module, spec, X, "test")
     check_graph(graph)
     inputs = quantize_input(graph, X[:8])
-    expected = oracle.run(export_tflite(graph), inputs)
+    expected = oracle.interpret(export_tflite(graph), inputs)
     np.testing.assert_array_equal(reference.run(graph, inputs).reshape(expected.shape), expected)

@@ -57,7 +57,7 @@ def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
     trained = [stage.epochs for stage in genome.stages]
     assert [entry.epochs for entry in model.costs] == [*trained, 0]
     if oracle.available():
-        expected = oracle.run(export_tflite(model.graph), model.samples.inputs)
+        expected = oracle.interpret(export_tflite(model.graph), model.samples.inputs)
         np.testing.assert_array_equal(expected.reshape(8, -1), model.samples.outputs)
 
 

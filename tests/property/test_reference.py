@@ -48,7 +48,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def assert_equals_oracle(graph: Graph, seed: int) -> None:
     check_graph(graph)
     inputs = random_inputs(graph, 4, seed)
-    expected = oracle.run(export_tflite(graph), inputs)
+    expected = oracle.interpret(export_tflite(graph), inputs)
     np.testing.assert_array_equal(reference.run(graph, inputs), expected)
 
 
@@ -77,7 +77,7 @@ def test_every_operator_on_int16_equals_the_oracle(kind: str) -> None:
         file = read(export_tflite(graph))
         last = file.operators[-1]
         wide = replace(file, operators=file.operators[:-1], outputs=last.inputs)
-        np.testing.assert_array_equal(found, oracle.run(write(wide), inputs))
+        np.testing.assert_array_equal(found, oracle.interpret(write(wide), inputs))
 
     check()
 
@@ -281,7 +281,7 @@ def test_rescaling_at_ties_has_the_precision_of_the_oracle(activation: Activatio
         x = b.input((256,), rng.uniform(0.01, 1))
         ratio = (rng.integers(1, 100) + 0.5) / rng.integers(1, 128)
         graph = b.finish(b.requantize(x, b.tensors[x].scale / ratio, -128, activation))
-        expected = oracle.run(export_tflite(graph), every)
+        expected = oracle.interpret(export_tflite(graph), every)
         np.testing.assert_array_equal(reference.run(graph, every), expected)
 
 
@@ -299,7 +299,7 @@ def test_every_pair_of_values_equals_the_oracle(kind: str) -> None:
         out = b.mul(x, y, gain=gain) if kind == "mul" else b.add(x, y, NONE, 0, gain, kind != "add")
         graph = b.finish(out)
         shifted = np.stack([np.roll(every, shift) for shift in range(256)])
-        expected = oracle.run(export_tflite(graph), shifted)
+        expected = oracle.interpret(export_tflite(graph), shifted)
         np.testing.assert_array_equal(reference.run(graph, shifted), expected)
 
 
@@ -313,7 +313,7 @@ def test_every_entry_of_a_table_equals_the_oracle(function: Function) -> None:
         x = b.input((256,), 10 ** rng.uniform(-3, 1), int(rng.integers(-128, 128)))
         scale, zero_point = b.tensors[x].scale * 10 ** rng.uniform(-1.9, 1), rng.integers(-128, 128)
         graph = b.finish(b.lookup(x, function, scale, int(zero_point), rng.uniform(0, 1.5)))
-        expected = oracle.run(export_tflite(graph), every)
+        expected = oracle.interpret(export_tflite(graph), every)
         np.testing.assert_array_equal(reference.run(graph, every), expected)
 
 
@@ -329,7 +329,7 @@ def test_a_mean_over_many_elements_equals_the_oracle() -> None:
         inputs = random_inputs(graph, 4, seed)
         inputs[:2] = inputs[:2] > rng.integers(-128, 128, (2, 1, 1, 5))
         inputs[1] *= 77
-        expected = oracle.run(export_tflite(graph), inputs)
+        expected = oracle.interpret(export_tflite(graph), inputs)
         np.testing.assert_array_equal(reference.run(graph, inputs), expected)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checkout import ROOT
 
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.pipeline.network import check_net
 from compress.training.data_check import check_data
 from compress.types import Task
@@ -29,5 +29,5 @@ def test_the_example_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(task, Task)
     check_net(task)
     check_data(task, task.load())
-    layers, _, _ = capture(trace(task.net(), task.input_shape))
+    layers, _, _ = capture(trace_module(task.net(), task.input_shape))
     assert [layer.kind for layer in layers].count("conv") == 2

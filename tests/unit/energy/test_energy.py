@@ -9,7 +9,7 @@ import pytest
 
 from compress.errors import UserError
 from hil.board import board_sha256, load_board
-from hil.energy.calibration import FILE_NAME, calibrate, calibrated, calibration_of
+from hil.energy.calibration import CALIBRATION_FILE, calibrate, calibrated, calibration_of
 from hil.energy.energy import Energy, energy_of
 from hil.types import PowerFigure
 
@@ -100,7 +100,7 @@ def test_any_name_of_a_trace_is_read_back(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("foreign", ["x = 3", "[mine]\nread = 2026-02-03", "[mine]\nx = nan"])
 def test_what_cannot_be_written_back_is_named_and_kept(tmp_path: Path, foreign: str) -> None:
-    path = tmp_path / FILE_NAME
+    path = tmp_path / CALIBRATION_FILE
     path.write_text(f"{foreign}\n")
     with pytest.raises(UserError, match=r"calibration\.toml: .*hil calibrate.*remove"):
         calibrate(replace(BOARD, name="other"), 80.0, 3.0, None, "read", tmp_path)
@@ -149,7 +149,7 @@ def test_an_emulated_board_cannot_be_calibrated(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_is_named(tmp_path: Path, old: str, new: str) -> None:
     calibrate(BOARD, 80.0, 3.0, None, "read", tmp_path)
-    path = tmp_path / FILE_NAME
+    path = tmp_path / CALIBRATION_FILE
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))

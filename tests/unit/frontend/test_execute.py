@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.execute import (
     activated,
     from_torch,
@@ -49,7 +49,7 @@ def test_layer_by_layer_is_the_module() -> None:
     torch.manual_seed(12)
     module, x = Net().eval(), torch.randn(6, *SHAPE)
     nn.init.uniform_(module.norm.running_var, 0.5, 2.0)  # type: ignore[arg-type]
-    captured, source, output = capture(trace(module, SHAPE))
+    captured, source, output = capture(trace_module(module, SHAPE))
     values = {source: x}
     with torch.no_grad():
         for layer in fuse(captured, output):
@@ -66,7 +66,7 @@ def test_layer_by_layer_is_the_module() -> None:
 @pytest.mark.parametrize("name", ["stem", "depthwise"])
 def test_windows_times_weights_are_the_output_at_their_positions(name: str) -> None:
     torch.manual_seed(13)
-    captured, _, output = capture(trace(Net(), SHAPE))
+    captured, _, output = capture(trace_module(Net(), SHAPE))
     layer = next(layer for layer in fuse(captured, output) if layer.name == name)
     assert layer.weight is not None
     channels = 2 if name == "stem" else 8

@@ -11,7 +11,7 @@ from compress.errors import UserError
 from hil.board import load_board
 from hil.cli.goal_options import goal_of
 from hil.objective.costs import costs_of, knows_cycles
-from hil.objective.goal import Goal, Weights, make_goal
+from hil.objective.goal import Goal, ObjectiveWeights, make_goal
 from hil.types import Board, Trial
 
 M4, M55 = load_board("m4"), load_board("m55")
@@ -49,8 +49,8 @@ def test_time_needs_cycles_and_energy_a_figure() -> None:
         with pytest.raises(UserError, match=f"no power figure is known for board {board.name}"):
             make_goal(board, 0.9, max_energy=50.0)
         with pytest.raises(UserError, match="weigh latency instead"):
-            make_goal(board, 0.9, weights=Weights(energy=1.0))
-        assert make_goal(board, 0.9, weights=Weights()).weights == Weights()
+            make_goal(board, 0.9, weights=ObjectiveWeights(energy=1.0))
+        assert make_goal(board, 0.9, weights=ObjectiveWeights()).weights == ObjectiveWeights()
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_best_keeps_every_limit() -> None:
 
 def test_weights_choose() -> None:
     trials = (BASE, SMALL, QUICK)
-    flash, latency = Weights(0, 1, 0, 0, 0), Weights(0, 0, 0, 1, 0)
+    flash, latency = ObjectiveWeights(0, 1, 0, 0, 0), ObjectiveWeights(0, 0, 0, 1, 0)
     assert make_goal(M4, 0.9, weights=flash).best(trials, BASE) == SMALL
     assert make_goal(M4, 0.9, weights=latency).best(trials, BASE) == QUICK
-    assert make_goal(M4, 0.9, weights=Weights(1, 0, 0, 0, 0)).best(trials, BASE) == BASE
+    assert make_goal(M4, 0.9, weights=ObjectiveWeights(1, 0, 0, 0, 0)).best(trials, BASE) == BASE
     assert make_goal(M4, 0.9, max_flash=30_000, weights=flash).best(trials[::2], BASE) == QUICK
 
 
 def test_the_weighted_mean_by_hand() -> None:
-    goal = make_goal(M4, 0.9, weights=Weights(0.1, 1.0, 0.5, 2.0, 0.5))
+    goal = make_goal(M4, 0.9, weights=ObjectiveWeights(0.1, 1.0, 0.5, 2.0, 0.5))
     # flash 1/2, RAM 1/2, cycles 3/4 (weighed 2.5 in all), one point lost
     assert goal.weighed(SMALL, BASE) == pytest.approx((0.5 + 0.25 + 1.875 + 0.1) / 4.0)
     assert goal.weighed(BASE, BASE) == pytest.approx(1.0)
@@ -98,8 +98,11 @@ def test_the_weighted_mean_by_hand() -> None:
     assert no_cycles.weighed(quick, slow) == pytest.approx((1 + 0.5 + 2.5 * 0.4) / 4.0)
 
 
-@pytest.mark.parametrize("weights", [None, Weights(), Weights(0, 1, 0, 2, 0), Weights(1, 1, 0, 0)])
-def test_what_is_chosen_has_the_best_score(weights: Weights | None) -> None:
+@pytest.mark.parametrize(
+    "weights",
+    [None, ObjectiveWeights(), ObjectiveWeights(0, 1, 0, 2, 0), ObjectiveWeights(1, 1, 0, 0)],
+)
+def test_what_is_chosen_has_the_best_score(weights: ObjectiveWeights | None) -> None:
     goal, trials = make_goal(M4, 0.9, weights=weights), (BASE, SMALL, QUICK)
     best = goal.best(trials, BASE)
     assert best == min(trials, key=lambda trial: goal.score(trial, BASE))
@@ -116,15 +119,15 @@ def test_what_is_not_known_keeps_no_limit(limit: dict[str, float]) -> None:
     assert Goal.of(M4, 0.9).violation(untimed) == 0.0
 
 
-@pytest.mark.parametrize("weights", [None, Weights(energy=1.0)])
-def test_a_goal_is_kept_as_json(weights: Weights | None) -> None:
+@pytest.mark.parametrize("weights", [None, ObjectiveWeights(energy=1.0)])
+def test_a_goal_is_kept_as_json(weights: ObjectiveWeights | None) -> None:
     goal = make_goal(M4, 0.9, 65_536, None, 50.0, 1000.0, weights)
     assert Goal.from_json(M4, goal.to_json()) == goal
 
 
 def test_options_become_a_goal() -> None:
     goal = goal_of(M4, 0.9, "64K", "20K", "50ms", "1mJ", "flash=1")
-    assert goal == make_goal(M4, 0.9, 65_536, 20_480, 50.0, 1000.0, Weights(0, 1, 0, 0, 0))
+    assert goal == make_goal(M4, 0.9, 65_536, 20_480, 50.0, 1000.0, ObjectiveWeights(0, 1, 0, 0, 0))
     assert goal_of(M4, 0.9, None, None, None, None, None) == make_goal(M4, 0.9)
     with pytest.raises(UserError, match="--max-ram '20X'"):
         goal_of(M4, 0.9, None, "20X", None, None, None)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.errors import UserError
-from hil.objective.goal import Weights
+from hil.objective.goal import ObjectiveWeights
 from hil.objective.quantities import (
     bytes_in,
     joules_in,
@@ -67,10 +67,10 @@ def test_bytes_read_back(size: int) -> None:
 
 
 def test_weights_not_named_weigh_nothing() -> None:
-    assert weights_in("--weights", "flash=1, ram=0.5,latency=2,energy=0,accuracy=0.1") == Weights(
-        accuracy=0.1, flash=1.0, ram=0.5, latency=2.0, energy=0.0
-    )
-    assert weights_in("--weights", "ram=3") == Weights(0.0, 0.0, 3.0, 0.0, 0.0)
+    assert weights_in(
+        "--weights", "flash=1, ram=0.5,latency=2,energy=0,accuracy=0.1"
+    ) == ObjectiveWeights(accuracy=0.1, flash=1.0, ram=0.5, latency=2.0, energy=0.0)
+    assert weights_in("--weights", "ram=3") == ObjectiveWeights(0.0, 0.0, 3.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(

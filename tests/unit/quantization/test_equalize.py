@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.genome import Quantize
 from compress.integer import reference
@@ -83,7 +83,7 @@ def _samples(count: int = 64) -> Array:
 
 def _ranges(module: nn.Module) -> list[Array]:
     """Largest folded weight of each channel between body.0 and body.4, written and read."""
-    layers, _, output = capture(trace(module, SHAPE))
+    layers, _, output = capture(trace_module(module, SHAPE))
     first, second = fuse(layers, output)[:2]
     assert first.weight is not None
     assert second.weight is not None

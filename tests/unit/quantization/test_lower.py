@@ -7,14 +7,14 @@ from torch import nn
 from torch.nn import functional
 
 from compress.errors import Infeasible, UnsupportedLayer
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.genome import Calibration, Quantize
 from compress.integer import reference
 from compress.quantization.fake_quantize import FakeQuantized
 from compress.quantization.lower import lower, quantize_input
 from compress.quantization.ranges import grid
-from compress.quantization.weight_grids import Weights, safe_scales, whole_bias
+from compress.quantization.weight_grids import LayerWeights, safe_scales, whole_bias
 
 torch.set_num_threads(1)  # two wait for each other where a core is shared
 
@@ -115,7 +115,7 @@ def test_fake_quantization_trains_the_modules_own_weights() -> None:
 
 def test_fusing_leaves_one_operator_per_computation() -> None:
     module = Residual()
-    layers, _, output = capture(trace(module, (2, 9, 11)))
+    layers, _, output = capture(trace_module(module, (2, 9, 11)))
     kinds = [layer.kind for layer in fuse(layers, output)]
     assert kinds == ["conv", "depthwise", "conv", "add", "max_pool", "reshape", "linear", "linear"]
 
@@ -208,11 +208,11 @@ def test_a_scale_whose_product_with_the_inputs_vanishes_is_replaced() -> None:
 
 
 def test_a_bias_beyond_its_scale_stays_inside_int32_and_one_that_is_no_number_is_refused() -> None:
-    def with_bias(*bias: float) -> Weights:
+    def with_bias(*bias: float) -> LayerWeights:
         values = np.zeros((3, 1), np.int8)
         scales = np.full(3, 1e-9, np.float32)
         real = np.zeros((3, 1), np.float32)
-        return Weights(real, scales, values, np.array(bias, np.float32), 8, 0)
+        return LayerWeights(real, scales, values, np.array(bias, np.float32), 8, 0)
 
     whole, _ = whole_bias(with_bias(1.0, -1.0, 0.0), 0.01)
     assert whole.tolist() == [2**30, -(2**30), 0]

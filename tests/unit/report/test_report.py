@@ -12,7 +12,7 @@ from trials import BASELINE, infeasible, measured, pruned
 
 from compress.genome import Genome, Quantize
 from hil.board import load_board
-from hil.objective.goal import Weights, make_goal
+from hil.objective.goal import ObjectiveWeights, make_goal
 from hil.report import findings
 from hil.report.report import (
     print_profile,
@@ -52,7 +52,10 @@ def test_last_session_sets_the_limits(tmp_path: Path) -> None:
     assert summary.chosen is None
     text = " ".join(printed(lambda console: print_table(summary, console)).split())
     assert "keeps all that was asked for: accuracy 50.00 %, at most 9.77 KiB of flash" in text
-    assert make(tmp_path, goal=make_goal(m4, 0.95, weights=Weights(1, 0, 0, 0, 0))).chosen == BASE
+    assert (
+        make(tmp_path, goal=make_goal(m4, 0.95, weights=ObjectiveWeights(1, 0, 0, 0, 0))).chosen
+        == BASE
+    )
 
 
 def test_a_store_that_knows_no_goal_goes_by_the_states(tmp_path: Path) -> None:
@@ -221,7 +224,7 @@ def test_summary_says_where_the_files_are(tmp_path: Path) -> None:
 
 
 def test_a_baseline_that_weights_choose_is_not_called_the_smallest(tmp_path: Path) -> None:
-    goal = make_goal(load_board("m4"), 0.9, weights=Weights(accuracy=5.0, flash=1.0))
+    goal = make_goal(load_board("m4"), 0.9, weights=ObjectiveWeights(accuracy=5.0, flash=1.0))
     large, small = replace(BASE, accuracy=0.97), replace(SMALL, accuracy=0.95)
     summary = make(tmp_path, (large, small), goal=goal)
     assert summary.chosen == large
@@ -233,7 +236,9 @@ def test_a_baseline_that_weights_choose_is_not_called_the_smallest(tmp_path: Pat
 
 
 def test_with_weights_the_score_is_what_they_ask_for(tmp_path: Path) -> None:
-    goal = make_goal(load_board("m4"), 0.9, weights=Weights(flash=1.0, ram=0.0, latency=2.0))
+    goal = make_goal(
+        load_board("m4"), 0.9, weights=ObjectiveWeights(flash=1.0, ram=0.0, latency=2.0)
+    )
     lean = measured(5, pruned(0.3), accuracy=0.95, flash=12_000, ram=1_500, count=500_000)
     summary = make(tmp_path, (BASE, SMALL, lean), goal=goal)
     plain_score = make(tmp_path / "plain", (BASE, SMALL, lean), target=0.9)

@@ -16,7 +16,7 @@ from trials import BASELINE, infeasible
 
 from compress.errors import UserError
 from hil.board import load_board
-from hil.objective.goal import Weights, make_goal
+from hil.objective.goal import ObjectiveWeights, make_goal
 from hil.report.plots import pareto_figure, progress_figure
 from hil.report.report import (
     print_table,
@@ -113,7 +113,7 @@ def test_progress_line_is_the_best_so_far(tmp_path: Path) -> None:
 
 def test_progress_is_told_against_the_baseline_that_weights_make(tmp_path: Path) -> None:
     """Where they ask for accuracy alone, the baseline has lost nothing: its score is 0."""
-    goal = make_goal(load_board("m4"), 0.9, weights=Weights(1.0, 0.0, 0.0, 0.0, 0.0))
+    goal = make_goal(load_board("m4"), 0.9, weights=ObjectiveWeights(1.0, 0.0, 0.0, 0.0, 0.0))
     figure = progress_figure(make(tmp_path, (BASE, SMALL), goal=goal))
     assert figure is not None
     axes = figure.axes[0]

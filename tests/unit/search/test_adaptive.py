@@ -14,7 +14,7 @@ from trials import infeasible
 
 from compress.genome import Genome, Prune, Quantize
 from compress.space.recipes import baseline
-from hil.objective.goal import Weights
+from hil.objective.goal import ObjectiveWeights
 from hil.search.acquisition import Volume, WeighedMean, choose, expected_gain
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import Proposal
@@ -166,7 +166,9 @@ def test_a_short_rung_takes_the_best_of_the_rung_below() -> None:
 
 
 def test_a_weighted_gain_is_what_undercuts_the_best() -> None:
-    mean = WeighedMean(Weights(accuracy=0.1, flash=1, ram=1, latency=2), error=0.05, most_error=0.1)
+    mean = WeighedMean(
+        ObjectiveWeights(accuracy=0.1, flash=1, ram=1, latency=2), error=0.05, most_error=0.1
+    )
     first = np.array([0.06, 0.8, 0.8, 0.4])  # a mean of 0.6, and a point lost for 0.1 / 4
     assert mean.gain(first) == pytest.approx(1.1 - 0.625)
     better = mean.with_point(first)

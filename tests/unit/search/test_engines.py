@@ -15,7 +15,7 @@ from compress.genome import Distill, Genome, Prune, Quantize
 from compress.space.recipes import baseline, recipes
 from compress.space.space import Space
 from hil.board import load_board
-from hil.objective.goal import Goal, Weights
+from hil.objective.goal import Goal, ObjectiveWeights
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import BeginsAtRandom, Engine, Proposal
 from hil.search.engine_bohb import Bohb, Rung, Screened, brackets, estimated_violation
@@ -148,7 +148,9 @@ def test_evolution_finds_a_better_network_than_chance(name: str) -> None:
 
 def test_with_weights_the_adaptive_engine_seeks_the_weighted_mean() -> None:
     """In fewer trials than on its way to the whole front."""
-    flash_only = replace(GOAL, weights=Weights(accuracy=0.0, flash=1.0, ram=0.0, latency=0.0))
+    flash_only = replace(
+        GOAL, weights=ObjectiveWeights(accuracy=0.0, flash=1.0, ram=0.0, latency=0.0)
+    )
 
     def found(goal: Goal, seed: int) -> float:
         engine, trials = LadderSearch(SPACE, goal, seed), list[Trial]()
@@ -219,7 +221,10 @@ def test_only_a_warm_start_knows_the_recipes() -> None:
 
 def test_the_weighted_sum_follows_the_users_weights() -> None:
     smallest = {}
-    for weights in (Weights(flash=1, ram=0, latency=0), Weights(flash=0, ram=0, latency=1)):
+    for weights in (
+        ObjectiveWeights(flash=1, ram=0, latency=0),
+        ObjectiveWeights(flash=0, ram=0, latency=1),
+    ):
         engine, trials = WeightedSum(SPACE, replace(GOAL, weights=weights), 1), list[Trial]()
         for _ in range(10):
             told = [world(len(trials) + i, one) for i, one in enumerate(engine.ask())]

@@ -21,7 +21,7 @@ from trials import BASELINE, infeasible, measured, pruned, trials
 from compress.errors import UserError
 from compress.genome import Genome
 from hil.store.sqlite import store_errors
-from hil.store.store import FILE_NAME, Final, RunIdentity, Store
+from hil.store.store import STORE_FILE, Final, RunIdentity, Store
 from hil.store.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
@@ -210,7 +210,7 @@ def meddled(path: Path) -> None:
 )
 def test_spoilt_file_is_refused(tmp_path: Path, spoil: object, words: str) -> None:
     assert callable(spoil)
-    spoil(tmp_path / FILE_NAME)
+    spoil(tmp_path / STORE_FILE)
     (tmp_path / "store.lock").unlink(missing_ok=True)
     before = files(tmp_path)
     for opening in (lambda: Store.open(tmp_path, IDENTITY), lambda: Store.read(tmp_path)):
@@ -220,13 +220,13 @@ def test_spoilt_file_is_refused(tmp_path: Path, spoil: object, words: str) -> No
 
 
 def test_unreadable_trial_is_named(tmp_path: Path) -> None:
-    meddled(tmp_path / FILE_NAME)
+    meddled(tmp_path / STORE_FILE)
     with Store.read(tmp_path) as store, pytest.raises(UserError, match="trial 1"):
         store.trials()
 
 
 def test_empty_file_of_a_killed_start_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).touch()
+    (tmp_path / STORE_FILE).touch()
     make_store(tmp_path, measured(1, BASELINE))
     with Store.read(tmp_path) as store:
         assert store.identity == IDENTITY
@@ -269,7 +269,7 @@ def test_a_failed_write_is_a_full_disk_where_the_disk_is_full(
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free_bytes))
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
-    with pytest.raises(UserError, match=words), store_errors(tmp_path / FILE_NAME):
+    with pytest.raises(UserError, match=words), store_errors(tmp_path / STORE_FILE):
         raise error
 
 

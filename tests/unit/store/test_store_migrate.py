@@ -15,7 +15,7 @@ from trials import BASELINE, PROVENANCE, measured
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.types import StageCost
-from hil.store.store import FILE_NAME, Final, Store
+from hil.store.store import STORE_FILE, Final, Store
 from hil.store.trial_json import measurement_to_json
 
 COMMON = """
@@ -53,7 +53,7 @@ GENOMES_2 = (
 def old_store(folder: Path, version: int) -> None:
     folder.mkdir(exist_ok=True)
     costs = "" if version == 1 else "costs TEXT NOT NULL,"
-    with closing(sqlite3.connect(folder / FILE_NAME)) as file, file:
+    with closing(sqlite3.connect(folder / STORE_FILE)) as file, file:
         file.executescript(COMMON.format(costs=costs, version=version, sha=IDENTITY.board_sha256))
         for number, genome in enumerate(GENOMES_1 if version == 1 else GENOMES_2, start=1):
             measurement = measured(number, BASELINE).measurement
@@ -130,10 +130,10 @@ def test_writer_migrates_and_keeps_a_copy(tmp_path: Path, version: int) -> None:
     with Store.open(tmp_path, IDENTITY) as store:
         assert store.trials()[:2] == EXPECTED[version]
         assert store.next_number() == 4
-    kept = tmp_path / f"{FILE_NAME}.v{version}"
+    kept = tmp_path / f"{STORE_FILE}.v{version}"
     (tmp_path / "kept").mkdir()
-    kept.rename(tmp_path / "kept" / FILE_NAME)
-    with closing(sqlite3.connect(tmp_path / "kept" / FILE_NAME)) as file:
+    kept.rename(tmp_path / "kept" / STORE_FILE)
+    with closing(sqlite3.connect(tmp_path / "kept" / STORE_FILE)) as file:
         assert file.execute("PRAGMA user_version").fetchone() == (version,)
         assert file.execute("SELECT count(*) FROM trials").fetchone() == (2,)
 
@@ -156,7 +156,7 @@ def test_file_without_the_tables_of_its_version_is_refused(
     tmp_path: Path, version: int, change: str
 ) -> None:
     old_store(tmp_path, version)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as file, file:
         file.execute(change)
     for opening in (lambda: Store.open(tmp_path, IDENTITY), lambda: Store.read(tmp_path)):
         with pytest.raises(UserError, match="tables of another version"):
@@ -165,7 +165,7 @@ def test_file_without_the_tables_of_its_version_is_refused(
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_empty_file_that_claims_to_be_old_is_refused(tmp_path: Path, version: int) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as file, file:
         file.executescript(
             f"PRAGMA application_id = 1212763203; PRAGMA user_version = {version}; VACUUM;"
         )
@@ -177,19 +177,19 @@ def test_empty_file_that_claims_to_be_old_is_refused(tmp_path: Path, version: in
 @pytest.mark.parametrize("version", [1, 2])
 def test_trial_that_cannot_be_migrated_stops_it(tmp_path: Path, version: int) -> None:
     old_store(tmp_path, version)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as file, file:
         file.execute('UPDATE trials SET genome = \'[{"stage": "melt"}]\' WHERE number = 2')
     for opening in (lambda: Store.open(tmp_path, IDENTITY), lambda: Store.read(tmp_path)):
         with pytest.raises(UserError, match="trial 2"):
             opening()
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as file:
         assert file.execute("PRAGMA user_version").fetchone() == (version,)
         assert file.execute("SELECT count(*) FROM trials").fetchone() == (2,)
 
 
 def test_same_proposal_under_two_old_names_is_kept_once(tmp_path: Path) -> None:
     old_store(tmp_path, 2)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file, file:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as file, file:
         same = json.dumps([{**GENOMES_2[0][0], "rate": 1.0}])
         file.execute("UPDATE trials SET genome = ? WHERE number = 2", (same,))
     with Store.open(tmp_path, IDENTITY) as store:

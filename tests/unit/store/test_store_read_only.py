@@ -20,7 +20,7 @@ from hil import board
 from hil.cli import main
 from hil.energy import calibration
 from hil.report import report, time_profile
-from hil.store.store import FILE_NAME, Store
+from hil.store.store import STORE_FILE, Store
 
 FORK = multiprocessing.get_context("fork")
 NOBODY = 65534
@@ -95,8 +95,8 @@ def test_a_report_is_shown_where_it_may_not_be_written(
 
 def test_the_log_of_a_killed_writer_is_not_passed_over(folder: Path) -> None:
     make_store(folder, measured(1, BASELINE))
-    (folder / f"{FILE_NAME}-wal").write_bytes(b"what was written last")
+    (folder / f"{STORE_FILE}-wal").write_bytes(b"what was written last")
     told = told_by_reader(folder)
     assert isinstance(told, str)
-    assert f"{FILE_NAME}-wal" in told
+    assert f"{STORE_FILE}-wal" in told
     assert "copy the folder" in told

@@ -21,7 +21,7 @@ from test_store import IDENTITY, make_store
 from trials import measured, pruned
 
 from compress.errors import UserError
-from hil.store.store import FILE_NAME, Store
+from hil.store.store import STORE_FILE, Store
 from hil.types import Trial
 
 FORK = multiprocessing.get_context("fork")  # a fresh interpreter for every kill would take minutes
@@ -115,7 +115,7 @@ def test_two_processes_read_while_one_writes(tmp_path: Path) -> None:
 def spoiled(folder: Path, content: bytes) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / FILE_NAME).write_bytes(content)
+    (folder / STORE_FILE).write_bytes(content)
 
 
 def refused_or_whole(folder: Path, stored: tuple[Trial, ...]) -> bool:
@@ -128,7 +128,7 @@ def refused_or_whole(folder: Path, stored: tuple[Trial, ...]) -> bool:
                 assert store.trials() == stored
         except UserError as error:
             message = str(error)
-        assert message == "" or FILE_NAME in message
+        assert message == "" or STORE_FILE in message
         refused.append(message != "")
     return any(refused)
 
@@ -136,7 +136,7 @@ def refused_or_whole(folder: Path, stored: tuple[Trial, ...]) -> bool:
 def test_flipped_bytes_of_the_header(tmp_path: Path) -> None:
     stored = tuple(trial(number) for number in range(1, 6))
     make_store(tmp_path / "good", *stored)
-    good = (tmp_path / "good" / FILE_NAME).read_bytes()
+    good = (tmp_path / "good" / STORE_FILE).read_bytes()
     refused = set()
     for position in range(100):
         for mask in (0x01, 0xFF):
@@ -153,21 +153,21 @@ def test_flipped_bytes_of_the_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9, 0.999])
 def test_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     make_store(tmp_path / "good", *(trial(number) for number in range(1, 40)))
-    good = (tmp_path / "good" / FILE_NAME).read_bytes()
+    good = (tmp_path / "good" / STORE_FILE).read_bytes()
     spoiled(tmp_path / "bad", good[: int(share * len(good))])
     for opening in (
         lambda: Store.read(tmp_path / "bad"),
         lambda: Store.open(tmp_path / "bad", IDENTITY),
     ):
-        with pytest.raises(UserError, match=FILE_NAME):
+        with pytest.raises(UserError, match=STORE_FILE):
             opening()
 
 
 def test_random_bytes_are_refused(tmp_path: Path) -> None:
     spoiled(tmp_path / "bad", random.Random(3).randbytes(20_000))
-    with pytest.raises(UserError, match=FILE_NAME):
+    with pytest.raises(UserError, match=STORE_FILE):
         Store.read(tmp_path / "bad")
-    with pytest.raises(UserError, match=FILE_NAME):
+    with pytest.raises(UserError, match=STORE_FILE):
         Store.open(tmp_path / "bad", IDENTITY)
 
 
@@ -175,11 +175,11 @@ def test_version_of_another_schema_is_refused(tmp_path: Path) -> None:
     for version in (0, 1, 2):
         folder = tmp_path / str(version)
         make_store(folder, trial(1))
-        with closing(sqlite3.connect(folder / FILE_NAME)) as file, file:
+        with closing(sqlite3.connect(folder / STORE_FILE)) as file, file:
             file.execute(f"PRAGMA user_version = {version}")
         for opening in (
             lambda at=folder: Store.read(at),
             lambda at=folder: Store.open(at, IDENTITY),
         ):
-            with pytest.raises(UserError, match=FILE_NAME):
+            with pytest.raises(UserError, match=STORE_FILE):
                 opening()

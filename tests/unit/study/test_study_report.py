@@ -15,7 +15,7 @@ from studies import int8, large_study, network, study, trace
 from trials import infeasible
 
 from compress.genome import Distill, Genome, Prune, Quantize
-from hil.study.arm_names import FIXED, NAMES, Kind
+from hil.study.arm_names import FIXED, NAMES, ArmKind
 from hil.study.choices import choices, chosen_numbers
 from hil.study.csv_files import write_csv
 from hil.study.gaps import gaps
@@ -40,7 +40,7 @@ def rivals(seeds: int, adaptive: float) -> StudyResult:
         traces.append(trace("int8", int8(), seed=seed, kind="single"))
         for number, arm in enumerate(sorted(set(NAMES) - {"int8", "adaptive"}), 2):
             ratio = 0.6 + 0.001 * seed + 0.001 * number
-            kind: Kind = FIXED[arm][0] if arm in FIXED else "search"
+            kind: ArmKind = FIXED[arm][0] if arm in FIXED else "search"
             traces.append(
                 trace(arm, network(number, 0.9, ratio, ratio, ratio), seed=seed, kind=kind)
             )

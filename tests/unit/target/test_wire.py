@@ -12,7 +12,7 @@ import serial
 from hil.errors import FirmwareFault, NoReply
 from hil.target import wire
 from hil.target.link import Link
-from hil.target.wire import Frame, FrameError, HelloReply, Kind, RunRequest
+from hil.target.wire import Frame, FrameError, FrameKind, HelloReply, RunRequest
 
 REQUEST = RunRequest(3, 0x2000_0000, 0x2000_0100, 0x2000_0200, 0x2000_0300)
 
@@ -90,9 +90,9 @@ def test_crc_has_the_catalogued_check_value() -> None:
 @pytest.mark.parametrize(
     ("frame", "expected"),
     [
-        (Frame(Kind.HELLO, 1), packed(0x01, 1)),
-        (Frame(Kind.RUN, 0xFFFF, REQUEST.pack()), packed(0x02, 0xFFFF, REQUEST.pack())),
-        (Frame(Kind.RUN_REPLY, 0, bytes(16)), packed(0x82, 0, bytes(16))),
+        (Frame(FrameKind.HELLO, 1), packed(0x01, 1)),
+        (Frame(FrameKind.RUN, 0xFFFF, REQUEST.pack()), packed(0x02, 0xFFFF, REQUEST.pack())),
+        (Frame(FrameKind.RUN_REPLY, 0, bytes(16)), packed(0x82, 0, bytes(16))),
     ],
 )
 def test_frames_are_as_documented(frame: Frame, expected: bytes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.frontend.capture import capture, trace
+from compress.frontend.capture import capture, trace_module
 from compress.genome import Quantize
 from compress.integer.cost import total_macs
 from compress.quantization.lower import lower
@@ -148,7 +148,7 @@ def test_equal_clips_are_in_one_split_only(monkeypatch: pytest.MonkeyPatch) -> N
         return [np.frombuffer(u.word.encode().ljust(16), np.int16) for u in utterances]
 
     monkeypatch.setattr(speech, "speak", speak)
-    recordings = kws_data.record(tiny(), Inline())  # type: ignore[arg-type]
+    recordings = kws_data.recordings_of(tiny(), Inline())  # type: ignore[arg-type]
     words = [clip.tobytes() for name in NAMES for _, clip in recordings[name]]
     assert len(words) == len(set(words))
     said = {u.word for name in NAMES for _, u in kws_data.utterances(tiny(), name)}
@@ -162,7 +162,7 @@ def test_equal_clips_are_in_one_split_only(monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_rendering_is_its_own() -> None:
     plan = replace(tiny(), train=replace(tiny().train, renderings=3))
     recordings = [(i % 10, clip) for i, clip in enumerate(random_clips(22))]
-    x, y = kws_data.render(plan, "train", recordings, Inline())  # type: ignore[arg-type]
+    x, y = kws_data.render_split(plan, "train", recordings, Inline())  # type: ignore[arg-type]
     assert x.shape == (72, 49, 10)
     assert len({row.tobytes() for row in x}) == 72
     assert (y == CLASSES.index("silence")).sum() == 6  # as many as of an average class: 66 / 11
@@ -171,8 +171,8 @@ def test_every_rendering_is_its_own() -> None:
 def test_splits_draw_other_noise() -> None:
     recordings = [(0, clip) for clip in random_clips(22)]
     plan = replace(tiny(), test=tiny().val)
-    val, _ = kws_data.render(plan, "val", recordings, Inline())  # type: ignore[arg-type]
-    test, _ = kws_data.render(plan, "test", recordings, Inline())  # type: ignore[arg-type]
+    val, _ = kws_data.render_split(plan, "val", recordings, Inline())  # type: ignore[arg-type]
+    test, _ = kws_data.render_split(plan, "test", recordings, Inline())  # type: ignore[arg-type]
     assert not {row.tobytes() for row in val} & {row.tobytes() for row in test}
 
 
@@ -189,7 +189,7 @@ def test_there_are_hundreds_of_backgrounds_per_split(monkeypatch: pytest.MonkeyP
     for name in NAMES:
         drawn.clear()
         recordings = [(label, np.ones(9, np.int16)) for label, _ in kws_data.utterances(PLAN, name)]
-        kws_data.render(PLAN, name, recordings, Inline())  # type: ignore[arg-type]
+        kws_data.render_split(PLAN, name, recordings, Inline())  # type: ignore[arg-type]
         assert sum(drawn) >= 300
 
 
@@ -276,7 +276,7 @@ def test_the_network_is_the_reference_one() -> None:
 
 
 def test_the_padding_is_tflites_same() -> None:
-    layers, _, _ = capture(trace(TASK.net(), TASK.input_shape))
+    layers, _, _ = capture(trace_module(TASK.net(), TASK.input_shape))
     padding = layers[0].padding
     before_after = []
     for size, window, stride in ((49, 10, 2), (10, 4, 2)):

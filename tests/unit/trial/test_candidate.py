@@ -16,7 +16,7 @@ from compress.tasks.digits import TASK
 from compress.types import Graph, Recipe
 from hil.board import load_board
 from hil.errors import BenchError, NoReply
-from hil.measure.measure import Bench, over_limits
+from hil.measure.measure import BoardRunner, over_limits
 from hil.objective.goal import Goal, make_goal
 from hil.search.engine import Proposal
 from hil.target.target import Target
@@ -35,7 +35,7 @@ def no_bench(board: Board) -> Target:
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     original = train_original(QUICK, QUICK.load(), 0, tmp_path / "original.pt")
-    return Context(original, BOARD, Bench(BOARD, no_bench), tmp_path, PROVENANCE)
+    return Context(original, BOARD, BoardRunner(BOARD, no_bench), tmp_path, PROVENANCE)
 
 
 def test_a_board_that_holds_the_smallest_network_is_accepted() -> None:

@@ -11,7 +11,7 @@ from trials import BASELINE, infeasible, measured, pruned
 
 from compress.errors import UserError
 from hil.board import load_board
-from hil.loop.evolve import unfinished
+from hil.loop.evolve import without_finals
 from hil.loop.finals import measure_finals
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal
@@ -39,7 +39,7 @@ class Budget:
 
 
 def numbers(store: Store) -> list[int]:
-    return [trial.number for trial in unfinished(store, GOAL)]
+    return [trial.number for trial in without_finals(store, GOAL)]
 
 
 def test_an_imported_run_is_finished_with_networks_made_again(store: Store) -> None:
@@ -49,7 +49,7 @@ def test_an_imported_run_is_finished_with_networks_made_again(store: Store) -> N
             store.add(trial)
         keep(store.folder, 1, b"network")
         assert numbers(store) == [1, 2, 3]
-        measure_finals(unfinished(store, GOAL), store, pool, progress.show)
+        measure_finals(without_finals(store, GOAL), store, pool, progress.show)
         assert [final.number for final in store.finals()] == [1, 2]
         assert kept(store.folder, 2).read_bytes() == b"network"
         assert not kept(store.folder, 3).exists()
@@ -64,7 +64,7 @@ def test_the_chosen_network_is_made_again_even_where_its_figures_are_known(store
             store.add(trial)
             store.add_final(Final(trial.number, "test", 9, 10, 0.9))
         assert numbers(store) == [2]
-        measure_finals(unfinished(store, GOAL), store, pool, progress.show)
+        measure_finals(without_finals(store, GOAL), store, pool, progress.show)
         assert numbers(store) == []
     assert pool.tried == [SMALL.genome.key]
     assert pool.tested == []

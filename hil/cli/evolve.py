@@ -1,0 +1,128 @@
+"""`hil evolve`: search for the best compression of a task on a board."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from compress.errors import UserError
+from compress.tasks import TASK_NAMES, get_task
+from hil.board import board_names, load_board, without_limits
+from hil.cli.bench import Limits, LimitsOption
+from hil.cli.goal_options import (
+    EnergyBudgetOption,
+    EngineOption,
+    MaxEnergy,
+    MaxFlash,
+    MaxLatency,
+    MaxRam,
+    WeightsOption,
+    energy_budget_of,
+    goal_of,
+)
+from hil.cli.options import JsonFlag, Minutes, SeedOption
+from hil.energy.calibration import calibrated
+from hil.report.summary import summarize, summary_to_json
+from hil.search.engine import ENGINE_NAMES
+from hil.store.store import Store
+
+
+def register(app: typer.Typer, runs: Path) -> None:
+    """Add the command to `app`; runs are folders in `runs`."""
+
+    @app.command()
+    def evolve(
+        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
+        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+        accuracy: Annotated[
+            float | None,
+            typer.Option(help="Accuracy to keep, a share of 1.", show_default="the task's"),
+        ] = None,
+        minutes: Minutes = 8.0,
+        trials: Annotated[int, typer.Option(help="Budget of candidates.")] = 150,
+        patience: Annotated[
+            int,
+            typer.Option(
+                min=1, help="Trials without improvement that end the search once the goal is met."
+            ),
+        ] = 60,
+        seed: SeedOption = 0,
+        run: Annotated[
+            str | None,
+            typer.Option(help="Name of the run's folder in runs/.", show_default="TASK-BOARD"),
+        ] = None,
+        max_flash: MaxFlash = None,
+        max_ram: MaxRam = None,
+        max_latency: MaxLatency = None,
+        max_energy: MaxEnergy = None,
+        weights: WeightsOption = None,
+        energy_budget: EnergyBudgetOption = None,
+        engine: EngineOption = ENGINE_NAMES[0],
+        farm: Annotated[
+            str | None,
+            typer.Option(help="Address of a farm's scheduler (hil farm), as tcp://host:8786."),
+        ] = None,
+        processes: Annotated[int, typer.Option(min=1, help="Candidates at a time, here.")] = 2,
+        limits: LimitsOption = Limits.BOARD,
+        as_json: JsonFlag = False,
+    ) -> None:
+        """Search for the best compression of TASK on BOARD; go on where an earlier run stopped."""
+        check_positive("--trials", trials)
+        check_positive("--minutes", minutes)
+        facts, wanted = calibrated(load_board(board)), get_task(task)
+        folder = runs / check_name(run or f"{task}-{board}")
+        if accuracy is not None:
+            check_accuracy(accuracy)
+        floor = wanted.accuracy_floor if accuracy is None else accuracy
+        asked = (max_flash, max_ram, max_latency, max_energy, weights)
+        goal = goal_of(facts if limits is Limits.BOARD else without_limits(facts), floor, *asked)
+        if engine not in ENGINE_NAMES:
+            raise UserError(f"--engine {engine!r}: allowed are {', '.join(ENGINE_NAMES)}")
+        energy = energy_budget_of(energy_budget)
+        # torch takes seconds to import: only once the options are known to be good.
+        from hil.loop.evolve import Settings
+        from hil.loop.evolve import evolve as search
+        from hil.report.export import export_chosen
+        from hil.report.report import print_summary, write_report
+
+        settings = Settings(
+            task, goal, folder, trials, minutes, seed, engine, energy, patience, processes, farm
+        )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        search(settings)
+        with Store.read(settings.folder) as store:
+            summary = summarize(store)
+            write_report(summary, settings.folder)
+        if as_json:
+            print(json.dumps(summary_to_json(summary)))
+        else:
+            print_summary(summary, settings.folder, Console())
+        export_chosen(settings.folder, summary.chosen, facts, task)
+
+
+def check_accuracy(value: float) -> None:
+    """Raises UserError for what is not a share of 1."""
+    if not 0.0 < value < 1.0:
+        hint = f"; did you mean {value / 100:g}?" if 1.0 < value < 100.0 else ""
+        raise UserError(f"--accuracy {value:g}: a share of 1, 0 < accuracy < 1{hint}")
+
+
+def check_positive(option: str, value: float) -> None:
+    """Raises UserError for a budget that allows nothing."""
+    if not value > 0:
+        raise UserError(f"{option} {value}: must be more than 0")
+
+
+def check_name(name: str) -> str:
+    """Raises UserError for a run name that would leave the runs folder."""
+    if not name or name != Path(name).name or name.startswith("."):
+        raise UserError(
+            f"--run {name!r}: a plain folder name, without / and not beginning with a dot, as the "
+            "kws-m4 in runs/kws-m4"
+        )
+    return name

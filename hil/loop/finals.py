@@ -1,0 +1,53 @@
+"""Networks that a report shows, run on the test split: once, after everything was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from hil.store.run_folder import kept
+from hil.store.store import Final, Store
+from hil.terminal import Show
+from hil.trial.jobs import Jobs, result_of
+from hil.trial.pool import Pool
+from hil.trial.recreate import recreate
+from hil.types import Trial
+
+
+def measure_finals(
+    trials: Iterable[Trial],
+    store: Store,
+    pool: Pool,
+    show: Show,
+    over: Callable[[], bool] = lambda: False,
+) -> frozenset[int]:
+    """Store the test-split figures of those `trials` that have none; the numbers of the lost.
+
+    A network that only an imported table tells of is made again first (`recreate`), and is lost
+    where another one comes out. `show` gets the share done, 0..1, and a text; nothing is begun once
+    it is `over`. Raises what measuring raises.
+    """
+    wanted = list(trials)
+    lost = recreate(
+        wanted,
+        store.folder,
+        pool,
+        lambda done, total: show(done / total, f"{done}/{total} imported networks made again"),
+        over,
+    )
+    tested = {final.number for final in store.finals()}
+    missing = [
+        trial.number
+        for trial in wanted
+        if trial.number not in tested and kept(store.folder, trial.number).is_file()
+    ]
+    waiting, jobs = list(reversed(missing)), Jobs[int, Final]()
+    while True:
+        while waiting and len(jobs) < pool.count and not over():
+            number = waiting.pop()
+            jobs.add(number, pool.final(number, kept(store.folder, number).read_bytes()))
+        if not jobs:
+            return lost
+        for _, future in jobs.ended():
+            store.add_final(result_of(future))
+        done = len(missing) - len(waiting) - len(jobs)
+        show(done / len(missing), f"{done}/{len(missing)} networks on the test split")

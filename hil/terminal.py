@@ -1,0 +1,75 @@
+"""Live progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+PLAIN_INTERVAL_S = 10.0
+
+Show = Callable[[float, str], None]
+"""What is told the share done, 0..1, and what is being done."""
+
+
+class Line:
+    """One line that is shown again and again; nothing at all is written before the first time."""
+
+    def __init__(
+        self, console: Console | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._now = now
+        self._progress: Progress | None = None
+        self._printed_at = float("-inf")
+
+    def show(self, share: float, text: str) -> None:
+        """`share` is what is done, 0..1."""
+        if self._console.is_terminal:
+            if self._progress is None:
+                self._progress = _bar(self._console)
+                self._progress.add_task(text, total=1.0)
+                self._progress.start()
+            self._progress.update(self._progress.task_ids[0], completed=share, description=text)
+        elif self._now() - self._printed_at >= PLAIN_INTERVAL_S:
+            self._printed_at = self._now()
+            self._console.print(Text(text), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+@contextmanager
+def training_progress(
+    title: str, console: Console | None = None
+) -> Iterator[Callable[[float], None]]:
+    """Yields what is to be told the share done, 0..1; if it never is, nothing is shown."""
+    line = Line(console)
+    try:
+        yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")
+    finally:
+        line.close()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(table_column=Column(width=1)),
+        BarColumn(bar_width=12, table_column=Column(width=12)),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+        console=console,
+        transient=True,
+        expand=True,
+        redirect_stdout=False,  # stdout belongs to --json
+    )
