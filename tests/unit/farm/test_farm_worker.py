@@ -37,7 +37,7 @@ def trained(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     monkeypatch.setattr(worker, "_context", lambda ticket: None)
     monkeypatch.setattr(worker, "prepare", fail)
-    return worker.train(TICKET, 3, Proposal(Genome((Quantize(),))))
+    return worker.train_job(TICKET, 3, Proposal(Genome((Quantize(),))))
 
 
 def told(answer: Failed) -> str:
