@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.distillation.features import Comparison, Watched
+from compress.distillation.features import FeatureDistance, FeatureExtractor
 from compress.genome import Distill
 from compress.training.train import Forward, Loss, cross_entropy, predict
 from compress.types import Split
@@ -51,11 +51,13 @@ class Distillation:
         self._stage = stage
         self._forward = forward
         self._answers = cross_entropy if stage.weight == 0.0 else _answers(stage, teachers, split)
-        self._comparisons: list[Comparison] = []
+        self._comparisons: list[FeatureDistance] = []
         if stage.features != "none":
-            self._forward = student = Watched(module, forward, input_shape)
+            self._forward = student = FeatureExtractor(module, forward, input_shape)
             self._comparisons = [
-                Comparison(stage.features, student, Watched(t.module, t.forward, input_shape))
+                FeatureDistance(
+                    stage.features, student, FeatureExtractor(t.module, t.forward, input_shape)
+                )
                 for t in teachers
             ]
         self._distance = torch.zeros(())

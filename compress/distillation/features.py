@@ -13,10 +13,10 @@ from compress.frontend.capture import trace_module
 from compress.genome import Features
 from compress.training.train import Forward
 
-MOST_POINTS = 3
+MAX_POINTS = 3
 
 
-class Watched:
+class FeatureExtractor:
     """Runs a network as `forward` does, and keeps its inner values until the next batch.
 
     `forward` is the module itself or an interpreter of it (`FakeQuantized`). `points` are the
@@ -45,21 +45,23 @@ class Watched:
         return value
 
 
-class Comparison:
+class FeatureDistance:
     """The distance between a student's inner values and a teacher's.
 
     "hints" (FitNets, arXiv:1412.6550): the student's values go through a 1x1 convolution to the
     teacher's number of channels, and the distance is the mean squared error. These regressors
     (`parameters`) train along. "attention" (arXiv:1612.03928): `attention_distance`. The distance
-    is the mean over up to three points (`matched`); where maps differ in size, the larger one is
+    is the mean over up to three points (`matched_points`); where maps differ in size, the larger one is
     averaged down. No gradient reaches the teacher.
 
     Raises Infeasible where the two have no convolution in common.
     """
 
-    def __init__(self, features: Features, student: Watched, teacher: Watched) -> None:
+    def __init__(
+        self, features: Features, student: FeatureExtractor, teacher: FeatureExtractor
+    ) -> None:
         self.features, self.student, self.teacher = features, student, teacher
-        self.pairs = matched(student.points, teacher.points)
+        self.pairs = matched_points(student.points, teacher.points)
         self.regressors = [
             nn.Conv2d(_channels(ours), _channels(theirs), 1)
             for ours, theirs in self.pairs
@@ -100,7 +102,7 @@ def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
     return (ours - theirs).pow(2).sum(1).mean()
 
 
-def matched(
+def matched_points(
     student: dict[str, fx.Node], teacher: dict[str, fx.Node]
 ) -> list[tuple[fx.Node, fx.Node]]:
     """The points of (student, teacher) to compare: at most three, evenly spaced, the last too.
@@ -118,7 +120,7 @@ def matched(
             f"no inner values to compare: the teacher has {', '.join(teacher) or 'no convolution'},"
             f" the student {', '.join(student) or 'none'}"
         )
-    count = min(len(pairs), MOST_POINTS)
+    count = min(len(pairs), MAX_POINTS)
     return [pairs[(i + 1) * len(pairs) // count - 1] for i in range(count)]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from compress.errors import UserError
 from compress.genome import Criterion, Quantize
 from compress.pruning.blocks import block_names
-from compress.pruning.dead_channels import eliminate_dead
+from compress.pruning.dead_channels import eliminate_dead_channels
 from compress.pruning.prune import group_names
 from compress.quantization.fake_quantize import weighted_layers
 from compress.quantization.scheme import Learned
@@ -70,7 +70,7 @@ class Original:
     @cached_property
     def lean(self) -> nn.Module:
         """The trained network without the channels that are constant: what stages start from."""
-        return eliminate_dead(self.module, self.task.input_shape)
+        return eliminate_dead_channels(self.module, self.task.input_shape)
 
     @cached_property
     def logits(self) -> Tensor:

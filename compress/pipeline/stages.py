@@ -21,7 +21,7 @@ from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.groups import Group, find_groups
-from compress.pruning.prune import CHANNEL_MULTIPLE, prune, rounds_of
+from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune
 from compress.pruning.sparsify import sparsify
 from compress.quantization.equalize import equalize
 from compress.quantization.fake_quantize import FakeQuantized
@@ -78,8 +78,8 @@ def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[
         # Groups that cannot be narrowed further have no part in the ranking; where none can, one
         # channel stands for them: it stays, and the rounds only train.
         ranked = sum(width for width in widths if width > CHANNEL_MULTIPLE)
-        return rounds_of([max(1, ranked)], stage.keep, stage.rounds)
-    return rounds_of(widths, _ratios(groups, stage, original), stage.rounds)
+        return keep_ratios_by_round([max(1, ranked)], stage.keep, stage.rounds)
+    return keep_ratios_by_round(widths, _ratios(groups, stage, original), stage.rounds)
 
 
 def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple[str, ...]:

@@ -20,10 +20,10 @@ from compress.pruning.groups import Group, find_groups, is_depthwise, remove
 
 _READERS = (nn.Conv2d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-FEWEST = 2  # with a single channel a depthwise convolution would be one like any other
+MIN_CHANNELS = 2  # with a single channel a depthwise convolution would be one like any other
 
 
-def eliminate_dead(module: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
     """A copy of `module` without its dead channels: the same function, up to rounding.
 
     A channel goes, with all of its dependency group (`compress.pruning.groups`), if every
@@ -50,7 +50,7 @@ def _narrow(module: nn.Module, input_shape: tuple[int, int, int]) -> bool:
     for group in groups:
         shares = _shares(module, group, inputs)
         dead = [channel for channel, share in enumerate(shares) if share is not None]
-        dead = dead[max(0, FEWEST - (group.channels - len(dead))) :]
+        dead = dead[max(0, MIN_CHANNELS - (group.channels - len(dead))) :]
         for channel in dead:
             for layer, share in (shares[channel] or {}).items():
                 biases[layer] = biases.get(layer, torch.zeros_like(share)) + share

@@ -1,7 +1,7 @@
 """How much each channel of a dependency group matters: one score per channel and criterion.
 
 Larger is more important. Scores of one group compare with each other; those of criteria that
-measure the loss (`IN_UNITS_OF_LOSS`) also compare across groups. The module is left as it was:
+measure the loss (`LOSS_CRITERIA`) also compare across groups. The module is left as it was:
 what has to run, runs on a copy in evaluation mode.
 """
 
@@ -24,7 +24,7 @@ from compress.pruning.groups import Group, remove
 from compress.training.train import predict
 from compress.types import Split
 
-IN_UNITS_OF_LOSS: tuple[Criterion, ...] = ("taylor", "sensitivity")
+LOSS_CRITERIA: tuple[Criterion, ...] = ("taylor", "sensitivity")
 
 _BATCH = 64
 _WEIGHTED = ("conv", "depthwise", "linear")

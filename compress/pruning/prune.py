@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from compress.errors import Infeasible
 from compress.genome import Criterion, Scope
 from compress.pruning.groups import Group, find_groups, remove
-from compress.pruning.importance import IN_UNITS_OF_LOSS, scores
+from compress.pruning.importance import LOSS_CRITERIA, scores
 from compress.types import Split
 
 # CMSIS-NN kernels work on four channels at a time; other widths fall off a cliff.
@@ -65,7 +65,7 @@ def kept_channels(channels: int, ratio: float) -> int:
     return min(channels, max(CHANNEL_MULTIPLE, rounded))
 
 
-def rounds_of(
+def keep_ratios_by_round(
     widths: Sequence[int], keep: Sequence[float], rounds: int
 ) -> tuple[tuple[float, ...], ...]:
     """Ratios for each of `rounds` prunings that together narrow groups of `widths` to `keep`.
@@ -132,7 +132,7 @@ def _weakest_of_all(
     fours: list[tuple[float, str, list[int]]] = []
     for group, score in zip(wide, scores(module, wide, criterion, probe), strict=True):
         mean = float(score.mean())
-        fair = score if criterion in IN_UNITS_OF_LOSS or mean == 0 else score / mean
+        fair = score if criterion in LOSS_CRITERIA or mean == 0 else score / mean
         weakest_first = _ascending(score)[: group.channels - CHANNEL_MULTIPLE]
         # What exceeds a multiple of four goes first, so that what is left is one.
         odd = group.channels % CHANNEL_MULTIPLE

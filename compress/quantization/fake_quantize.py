@@ -19,7 +19,7 @@ from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.genome import Quantize
 from compress.quantization.fake_weights import WeightRounding
-from compress.quantization.grids import WEIGHTED, Grids, ranged, weighted
+from compress.quantization.grids import WEIGHTED, Grids, calibrated_values, weighted_layer_names
 from compress.quantization.lsq import StepSize, inside
 from compress.quantization.ranges import BINS, Histogram
 from compress.quantization.scheme import Grid, Learned, Scheme
@@ -37,7 +37,7 @@ def weighted_layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[st
     `input_shape` is (C, H, W). Raises UnsupportedLayer.
     """
     layers, _, _ = capture(trace_module(module, input_shape))
-    return weighted(layers)
+    return weighted_layer_names(layers)
 
 
 class _Recorder(fx.Interpreter):
@@ -126,9 +126,9 @@ class FakeQuantized(fx.Interpreter):
         super().__init__(traced)
         captured, source, output = capture(traced)
         fused = fuse(captured, output)
-        scheme = Scheme(spec, layers or weighted(captured))
+        scheme = Scheme(spec, layers or weighted_layer_names(captured))
         known = learned if learned is not None and spec.learn_ranges else Learned()
-        seen = calibrate(traced, ranged(fused, source), x, spec)
+        seen = calibrate(traced, calibrated_values(fused, source), x, spec)
         self.grids = Grids(fused, source, scheme, seen, known)
         self.learns = spec.learn_ranges
         self.input_elements = math.prod(x.shape[1:])
@@ -170,7 +170,7 @@ class FakeQuantized(fx.Interpreter):
             root = self.grids.root(value)
             if root == value:
                 grid = self.grids.of(value)
-                roundings[value] = on_grid(grid)
+                roundings[value] = fake_quantizer(grid)
                 if self.learns and kind != "softmax":
                     features = sizes.get(value, self.input_elements)
                     step, ends = torch.tensor(grid.scale), (grid.lowest, grid.highest)
@@ -192,13 +192,17 @@ class FakeQuantized(fx.Interpreter):
     def _narrowings(self, layers: tuple[Layer, ...], output: str) -> dict[str, Rounding]:
         """By the traced operation that reads a value in fewer bits than the value has."""
         bits, fused = self.grids.bits, self.grids.layers
-        narrowings = {"output": on_grid(self.grids.of(output, 8))} if bits[output] > 8 else {}
+        narrowings = (
+            {"output": fake_quantizer(self.grids.of(output, 8))} if bits[output] > 8 else {}
+        )
         first = [layer for layer in layers if layer.kind not in _MERGED]
         whole = [layer for layer in fused if layer.kind not in _MERGED]
         for begun, layer in zip(first, whole, strict=True):
             for value in layer.inputs:
                 if bits[value] > bits[layer.output]:
-                    narrowings[begun.output] = on_grid(self.grids.of(value, bits[layer.output]))
+                    narrowings[begun.output] = fake_quantizer(
+                        self.grids.of(value, bits[layer.output])
+                    )
         return narrowings
 
     def run_node(self, n: fx.Node) -> object:
@@ -247,7 +251,7 @@ class _OnGrid(torch.autograd.Function):
         return inside(grads[0], *ctx.saved_tensors, *ctx.ends), None, None, None
 
 
-def on_grid(grid: Grid) -> Rounding:
+def fake_quantizer(grid: Grid) -> Rounding:
     """What rounds values to `grid`, with a gradient of 1 inside its range and 0 outside."""
     low, high = grid.lowest - grid.zero_point, grid.highest - grid.zero_point
 

@@ -8,7 +8,7 @@ from torch import nn
 from compress.frontend.layers import Layer
 from compress.quantization.lsq import StepSize
 from compress.quantization.scheme import Scheme
-from compress.quantization.weight_grids import LIMITS, channel_axis, weight_peaks
+from compress.quantization.weight_grids import WEIGHT_LIMITS, channel_axis, weight_peaks
 from compress.types import Array
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
@@ -24,7 +24,7 @@ class WeightRounding:
 
     def __init__(self, layer: Layer, scheme: Scheme, norm: BatchNorm | None) -> None:
         self.per_channel = channel_axis(layer, scheme.spec.granularity) is not None
-        self.limit = LIMITS[scheme.of(layer.name).weights]
+        self.limit = WEIGHT_LIMITS[scheme.of(layer.name).weights]
         self.chosen = scheme.spec.weight_range
         self.norm = norm
         self.size: StepSize | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compress.frontend.layers import Layer
-from compress.quantization.ranges import Histogram, chosen_range, grid
+from compress.quantization.ranges import Histogram, calibrated_range, grid
 from compress.quantization.scheme import Grid, Learned, Scheme
 
 WEIGHTED = ("conv", "depthwise", "linear")
@@ -14,7 +14,7 @@ WEIGHTED = ("conv", "depthwise", "linear")
 SAME_SCALE = ("average_pool", "max_pool", "reshape")
 
 
-def weighted(layers: tuple[Layer, ...]) -> tuple[str, ...]:
+def weighted_layer_names(layers: tuple[Layer, ...]) -> tuple[str, ...]:
     """Names of the weighted layers (conv, depthwise, linear), each once, in their order."""
     return tuple(dict.fromkeys(layer.name for layer in layers if layer.kind in WEIGHTED))
 
@@ -77,12 +77,12 @@ class Grids:
         known, spec = self.learned.grids.get(root), self.scheme.spec
         if known is not None and known.bits == wanted == own:
             return known
-        return grid(chosen_range(self.seen[root], spec, wanted), wanted, spec.symmetric)
+        return grid(calibrated_range(self.seen[root], spec, wanted), wanted, spec.symmetric)
 
     def _probabilities(self) -> set[str]:
         return {layer.output for layer in self.layers if layer.kind == "softmax"}
 
 
-def ranged(layers: tuple[Layer, ...], source: str) -> set[str]:
+def calibrated_values(layers: tuple[Layer, ...], source: str) -> set[str]:
     """Names of the values that have a range of their own, to be recorded."""
     return {source, *(layer.output for layer in layers if layer.kind not in SAME_SCALE)}

@@ -28,10 +28,10 @@ from compress.ops import (
     Softmax,
 )
 from compress.quantization.fake_quantize import calibrate
-from compress.quantization.grids import WEIGHTED, Grids, ranged, weighted
+from compress.quantization.grids import WEIGHTED, Grids, calibrated_values, weighted_layer_names
 from compress.quantization.refine import refined
 from compress.quantization.scheme import Learned, Scheme
-from compress.quantization.weight_grids import LayerWeights, quantized_weights, whole_bias
+from compress.quantization.weight_grids import LayerWeights, integer_bias, quantized_weights
 from compress.types import Array, DType, Graph, Int8Array, Tensor
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def lower(
     """
     traced = trace_module(module, x.shape[1:])
     captured, source, output = capture(traced)
-    scheme, fused = Scheme(spec, layers or weighted(captured)), fuse(captured, output)
-    seen = calibrate(traced, ranged(fused, source), x, spec)
+    scheme, fused = Scheme(spec, layers or weighted_layer_names(captured)), fuse(captured, output)
+    seen = calibrate(traced, calibrated_values(fused, source), x, spec)
     grids = Grids(fused, source, scheme, seen, learned or Learned())
     weights = rounded_to_nearest(grids)
     if spec.correct_bias or spec.rounding == "adaround":
@@ -136,7 +136,7 @@ class _Builder:
 
     def _constants(self, layer: Layer, weights: LayerWeights, source: int) -> tuple[int, int]:
         scales, axis, values = weights.scales, weights.axis, weights.values
-        bias, bias_scales = whole_bias(weights, self.tensors[source].scale)
+        bias, bias_scales = integer_bias(weights, self.tensors[source].scale)
         made = Tensor(
             f"{layer.name}.weight",
             values.shape,

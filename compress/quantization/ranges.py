@@ -62,7 +62,7 @@ class Histogram:
         return self.low + (np.arange(len(self.counts)) + 0.5) * width
 
 
-def chosen_range(seen: Histogram, spec: Quantize, bits: int) -> Range:
+def calibrated_range(seen: Histogram, spec: Quantize, bits: int) -> Range:
     """The range by `spec.calibration`.
 
     With 16 bits, "kl" and "mse" are "minmax": rounding 65,535 steps costs less than clipping.

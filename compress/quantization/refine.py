@@ -14,14 +14,14 @@ from torch import Tensor as Values
 from compress.frontend.execute import activated, unweighted, weighted_sum
 from compress.frontend.layers import Layer
 from compress.quantization.adaround import adaround
-from compress.quantization.fake_quantize import on_grid
+from compress.quantization.fake_quantize import fake_quantizer
 from compress.quantization.grids import Grids
 from compress.quantization.weight_grids import LayerWeights
 from compress.types import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Both:
+class _ValuePair:
     """One value, by the float network and by the rounded one."""
 
     exact: Values
@@ -38,7 +38,7 @@ def refined(
     better = dict(weights)
     unread = Counter(value for layer in grids.layers for value in layer.inputs)
     start = torch.from_numpy(x)
-    values = {grids.source: _Both(start, on_grid(grids.of(grids.source))(start))}
+    values = {grids.source: _ValuePair(start, fake_quantizer(grids.of(grids.source))(start))}
     for turn, layer in enumerate(grids.layers):
         inputs = [values[value] for value in layer.inputs]
         if layer.output in weights:
@@ -47,9 +47,9 @@ def refined(
             )
         else:
             exact = unweighted(layer, tuple(value.exact for value in inputs))
-            made = _Both(exact, unweighted(layer, tuple(value.rounded for value in inputs)))
-        on_its_grid = on_grid(grids.of(layer.output))
-        values[layer.output] = _Both(made.exact, on_its_grid(made.rounded))
+            made = _ValuePair(exact, unweighted(layer, tuple(value.rounded for value in inputs)))
+        on_its_grid = fake_quantizer(grids.of(layer.output))
+        values[layer.output] = _ValuePair(made.exact, on_its_grid(made.rounded))
         unread.subtract(layer.inputs)
         for value in set(layer.inputs):
             if not unread[value]:
@@ -58,13 +58,13 @@ def refined(
 
 
 def _refined(
-    grids: Grids, layer: Layer, weights: LayerWeights, source: _Both, seed: int
-) -> tuple[LayerWeights, _Both]:
+    grids: Grids, layer: Layer, weights: LayerWeights, source: _ValuePair, seed: int
+) -> tuple[LayerWeights, _ValuePair]:
     """The layer's better weights, and its output before that is rounded."""
     spec, value = grids.scheme.spec, layer.inputs[0]
     bits, read = grids.bits[layer.output], source.rounded
     if bits < grids.bits[value]:
-        read = on_grid(grids.of(value, bits))(read)
+        read = fake_quantizer(grids.of(value, bits))(read)
     wanted = weighted_sum(layer, source.exact, weights.real, weights.bias)
     if spec.rounding == "adaround":
         weights = adaround(layer, weights, read, wanted, seed)
@@ -72,7 +72,9 @@ def _refined(
         got = weighted_sum(layer, read, weights.rounded, weights.bias)
         weights = corrected(weights, wanted, got)
     got = weighted_sum(layer, read, weights.rounded, weights.bias)
-    return weights, _Both(activated(wanted, layer.activation), activated(got, layer.activation))
+    return weights, _ValuePair(
+        activated(wanted, layer.activation), activated(got, layer.activation)
+    )
 
 
 def corrected(weights: LayerWeights, wanted: Values, got: Values) -> LayerWeights:

@@ -15,7 +15,7 @@ from compress.types import Array, DType, Int8Array
 WeightRange = Literal["max", "mse"]
 
 # Symmetric: the most negative integer is unused.
-LIMITS = {8: 127, 4: 7, 2: 1}
+WEIGHT_LIMITS = {8: 127, 4: 7, 2: 1}
 # A bias must stay well inside int32 after division by its scale.
 _MAX_BIAS = 2.0**30
 # Clipping ratios that "mse" tries.
@@ -40,7 +40,7 @@ class LayerWeights:
 
     @property
     def limit(self) -> int:
-        return LIMITS[self.bits]
+        return WEIGHT_LIMITS[self.bits]
 
     @property
     def dtype(self) -> DType:
@@ -95,7 +95,7 @@ def quantized_weights(
     bias = np.zeros(channels, np.float32) if layer.bias is None else layer.bias
     rows = weight.reshape(1, -1) if axis is None else np.moveaxis(weight, axis, 0)
     rows = rows.reshape(len(rows), -1)
-    limit = LIMITS[bits]
+    limit = WEIGHT_LIMITS[bits]
     if peaks is None or len(peaks) != len(rows):
         peaks = weight_peaks(rows, limit, chosen)
     scales = safe_scales(peaks / limit, bias, input_scale)
@@ -135,7 +135,7 @@ def safe_scales(scales: Array, bias: Array, input_scale: float) -> Array:
     return np.where(vanishing, 1.0 / 127, scales).astype(np.float32)
 
 
-def whole_bias(weights: LayerWeights, input_scale: float) -> tuple[Array, Array]:
+def integer_bias(weights: LayerWeights, input_scale: float) -> tuple[Array, Array]:
     """The bias as int32 (channels,), and its float32 scales: input scale * weight scales.
 
     A bias that was corrected after its channel's scale was chosen may be beyond it: it stays at

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compress.distillation.distill import Distillation, Teacher, distillation_loss
-from compress.distillation.features import Watched, attention_distance, matched
+from compress.distillation.features import FeatureExtractor, attention_distance, matched_points
 from compress.distillation.student import student
 from compress.errors import Infeasible
 from compress.genome import Distill, Features, Quantize
@@ -248,8 +248,8 @@ def test_equal_lessons_teach_the_same(trained: nn.Module, split: Split) -> None:
     assert _same(*states)
 
 
-def _points(module: nn.Module, shape: tuple[int, int, int]) -> Watched:
-    return Watched(module, module, shape)
+def _points(module: nn.Module, shape: tuple[int, int, int]) -> FeatureExtractor:
+    return FeatureExtractor(module, module, shape)
 
 
 def test_values_are_those_after_the_activation(trained: nn.Module, split: Split) -> None:
@@ -262,7 +262,7 @@ def test_values_are_those_after_the_activation(trained: nn.Module, split: Split)
 
 def test_values_under_quantization_are_the_rounded_ones(trained: nn.Module, split: Split) -> None:
     faked = FakeQuantized(trained, Quantize(), split.x[:64])
-    watched, x = Watched(trained, faked, SHAPE), torch.from_numpy(split.x[:64])
+    watched, x = FeatureExtractor(trained, faked, SHAPE), torch.from_numpy(split.x[:64])
     watched(x)
     values = [watched.value(point) for point in watched.points.values()]
     assert all(2 < len(value.unique()) <= 256 for value in values)
@@ -301,13 +301,15 @@ def test_points_are_evenly_spaced_among_those_in_common(stage: Distill, names: l
     module, shape = kws.net(), (1, 49, 10)
     teacher, pupil = (_points(m, shape).points for m in (module, student(module, shape, stage)))
     called = [{node: name for name, node in points.items()} for points in (pupil, teacher)]
-    found = [(called[0][ours], called[1][theirs]) for ours, theirs in matched(pupil, teacher)]
+    found = [
+        (called[0][ours], called[1][theirs]) for ours, theirs in matched_points(pupil, teacher)
+    ]
     assert found == [(name, name) for name in names]
 
 
 def test_a_separable_student_is_compared_where_its_second_half_ends(trained: nn.Module) -> None:
     made = student(trained, SHAPE, Distill(separable=True))
-    found = matched(_points(made, SHAPE).points, _points(trained, SHAPE).points)
+    found = matched_points(_points(made, SHAPE).points, _points(trained, SHAPE).points)
     assert [ours.target for ours, _ in found] == ["conv1.relu", "conv2.relu", "conv3.relu"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from networks import Mobile, Perceptron, Resnet, Skip
 from torch import Tensor, nn
 
-from compress.pruning.dead_channels import eliminate_dead
+from compress.pruning.dead_channels import eliminate_dead_channels
 from compress.pruning.groups import find_groups
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
@@ -46,13 +46,13 @@ def without_dead(module: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """Checked to be the same function, and to have nothing more to lose."""
     torch.manual_seed(0)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    smaller = eliminate_dead(module, shape)
+    smaller = eliminate_dead_channels(module, shape)
     x = 2 * torch.randn(16, *shape)
     with torch.no_grad():
         torch.testing.assert_close(smaller(x), module(x), rtol=1e-4, atol=1e-5)
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name])
-    assert sizes(eliminate_dead(smaller, shape)) == sizes(smaller)
+    assert sizes(eliminate_dead_channels(smaller, shape)) == sizes(smaller)
     return smaller
 
 

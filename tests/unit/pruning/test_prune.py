@@ -7,7 +7,7 @@ from torch import nn
 
 from compress.errors import Infeasible
 from compress.genome import Scope
-from compress.pruning.prune import group_names, kept_channels, prune, rounds_of
+from compress.pruning.prune import group_names, keep_ratios_by_round, kept_channels, prune
 from compress.tasks.digits import net
 
 
@@ -180,10 +180,10 @@ def test_samples_reach_the_criterion(scope: Scope) -> None:
 
 
 def test_rounds_fall_geometrically_and_end_where_one_pruning_would() -> None:
-    assert rounds_of((64,), (0.25,), 2) == ((0.5,), (0.5,))
+    assert keep_ratios_by_round((64,), (0.25,), 2) == ((0.5,), (0.5,))
     widths, keep = (12, 64, 18, 3), (0.75, 0.3, 0.4, 0.5)
     present = widths
-    for ratios in rounds_of(widths, keep, 3):
+    for ratios in keep_ratios_by_round(widths, keep, 3):
         left = tuple(map(kept_channels, present, ratios))
         assert all(new <= old for new, old in zip(left, present, strict=True))
         present = left

@@ -14,7 +14,7 @@ from compress.integer import reference
 from compress.quantization.fake_quantize import FakeQuantized
 from compress.quantization.lower import lower, quantize_input
 from compress.quantization.ranges import grid
-from compress.quantization.weight_grids import LayerWeights, safe_scales, whole_bias
+from compress.quantization.weight_grids import LayerWeights, integer_bias, safe_scales
 
 torch.set_num_threads(1)  # two wait for each other where a core is shared
 
@@ -214,7 +214,7 @@ def test_a_bias_beyond_its_scale_stays_inside_int32_and_one_that_is_no_number_is
         real = np.zeros((3, 1), np.float32)
         return LayerWeights(real, scales, values, np.array(bias, np.float32), 8, 0)
 
-    whole, _ = whole_bias(with_bias(1.0, -1.0, 0.0), 0.01)
+    whole, _ = integer_bias(with_bias(1.0, -1.0, 0.0), 0.01)
     assert whole.tolist() == [2**30, -(2**30), 0]
     with pytest.raises(Infeasible, match="training diverged"):
-        whole_bias(with_bias(float("nan"), 0.0, 0.0), 0.01)
+        integer_bias(with_bias(float("nan"), 0.0, 0.0), 0.01)

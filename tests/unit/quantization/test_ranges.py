@@ -9,7 +9,7 @@ from compress.genome import Calibration, Quantize
 from compress.quantization.ranges import (
     BINS,
     Histogram,
-    chosen_range,
+    calibrated_range,
     grid,
     mse_range,
     percentile_range,
@@ -73,13 +73,13 @@ def test_a_percentile_is_that_of_all_values_zeros_included() -> None:
 
 def test_entropy_calibration_cuts_rare_outliers_and_keeps_even_values() -> None:
     spec = Quantize(calibration="kl")
-    low, high = chosen_range(histogram(values("relu with outliers")), spec, 8)
+    low, high = calibrated_range(histogram(values("relu with outliers")), spec, 8)
     assert low == 0.0
     assert 3.0 < high < 30.0  # of 60, where twenty of forty thousand are
     pixels = np.repeat(np.linspace(-1, 1, 17), 100)  # the divergence alone clips all but one level
-    assert chosen_range(histogram(pixels), spec, 8) == (-1.0, 1.0)
+    assert calibrated_range(histogram(pixels), spec, 8) == (-1.0, 1.0)
     even = values("uniform")
-    low, high = chosen_range(histogram(even), spec, 8)
+    low, high = calibrated_range(histogram(even), spec, 8)
     assert low == pytest.approx(-1.0, abs=0.05)
     assert high == pytest.approx(3.0, abs=0.05)
 
@@ -92,7 +92,7 @@ def test_few_values_have_a_range_too(calibration: Calibration, x: Array) -> None
         seen = replace(seen, counts=np.zeros(BINS, np.int64))  # as is recorded of a constant
     for symmetric in (False, True):
         spec = Quantize(calibration=calibration, symmetric=symmetric)
-        low, high = chosen_range(seen, spec, 8)
+        low, high = calibrated_range(seen, spec, 8)
         assert x.min() <= low <= high <= x.max()
         assert grid((low, high), 8, symmetric).scale > 0
 
@@ -101,4 +101,4 @@ def test_sixteen_bits_are_not_clipped_by_error() -> None:
     seen = histogram(values("laplace"))
     for calibration in ("mse", "kl"):
         spec = Quantize(calibration=calibration)  # type: ignore[arg-type]
-        assert chosen_range(seen, spec, 16) == (seen.low, seen.high)
+        assert calibrated_range(seen, spec, 16) == (seen.low, seen.high)
