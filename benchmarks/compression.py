@@ -28,7 +28,7 @@ from hil.board import board_sha256, load_board
 from hil.loop.batch import record_outcome
 from hil.report.plots import write_png
 from hil.search.engine import Proposal
-from hil.store.run_folder import kept
+from hil.store.run_folder import network_path
 from hil.store.store import RunIdentity, Store
 from hil.terminal import Line
 from hil.trial.candidate import Outcome
@@ -116,7 +116,7 @@ def run_missing(
         show(done / len(compared), f"{done}/{len(compared)} arms, last: {jobs[future]}")
     known = {final.number for final in store.finals()}
     measured = [t.number for t in store.trials() if t.measurement and t.number not in known]
-    finals = {pool.final(n, kept(store.folder, n).read_bytes()): str(n) for n in measured}
+    finals = {pool.final(n, network_path(store.folder, n).read_bytes()): str(n) for n in measured}
     for final in _ended(finals):
         store.add_final(result_of(final))
         show(1.0, "test split")

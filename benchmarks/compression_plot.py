@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from hil.report.plots import PALETTE, drawing, new_figure
+from hil.report.plots import PALETTE, new_figure, plot_style
 from hil.types import Measurement
 
 # What lost more is drawn at the edge: it would squeeze everything else together.
@@ -17,7 +17,7 @@ _LOWEST_POINTS = -8.0
 
 def figure_of(by_arm: dict[str, list[Result]]) -> Figure:
     """Points of test accuracy to int8 against the shares of its weights and instructions."""
-    with drawing():
+    with plot_style():
         figure = new_figure(12.5, 5.2)
         weights, count = figure.subplots(1, 2, sharey=True)
         _draw(weights, by_arm, lambda m: m.flash.parts["weights"])

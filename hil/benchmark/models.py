@@ -18,7 +18,7 @@ from compress.tflite.importer import import_tflite
 from compress.training.data_check import data_sha256
 from compress.types import Array, Dataset, Graph, Int8Array, Samples
 from hil.cache import cached
-from hil.store.run_folder import kept
+from hil.store.run_folder import network_path
 from hil.store.store import Store
 
 _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
@@ -119,7 +119,7 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
     if number not in trials:
         there = f"it has trials 1 to {max(trials)}" if trials else "it has no trials yet"
         raise UserError(f"no trial {number} in {run}: {there}")
-    path, trial = kept(run, number), trials[number]
+    path, trial = network_path(run, number), trials[number]
     if not path.is_file():
         why = {
             "screened": "it was screened only",

@@ -68,13 +68,13 @@ def register(app: typer.Typer) -> None:
         as_json: _JsonFlag = False,
     ) -> None:
         """Train for the farm at ADDRESS, and measure on each BOARD that is here."""
-        boards = checked(board or [])
+        boards = check_boards(board or [])
         if not boards and not trainers:
             raise UserError("--trainers 0 without --board: this worker would do nothing")
         # torch and Dask take seconds to import.
-        from hil.farm.nodes import offers, run_worker
+        from hil.farm.nodes import run_worker, worker_resources
 
-        processes = offers(boards, trainers)
+        processes = worker_resources(boards, trainers)
 
         def ready() -> None:
             if as_json:
@@ -87,7 +87,7 @@ def register(app: typer.Typer) -> None:
         asyncio.run(run_worker(address, processes, ready))
 
 
-def checked(names: list[str]) -> list[str]:
+def check_boards(names: list[str]) -> list[str]:
     """The boards of a worker: known, reachable, each once. Raises UserError, ProbeLost."""
     boards = list(dict.fromkeys(name for name in names if name != NO_BOARD))
     if NO_BOARD in names and boards:

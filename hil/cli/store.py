@@ -14,10 +14,10 @@ from rich.text import Text
 
 from compress.errors import UserError
 from hil.cli.options import JsonFlag
-from hil.store.merge import MERGE_ELSEWHERE, Merged, merge
-from hil.store.run_folder import adopt_original, check_original
+from hil.store.merge import MERGE_ELSEWHERE, MergeResult, merge
+from hil.store.run_folder import check_original, copy_original
 from hil.store.store import STORE_FILE, RunIdentity, Store, check_same_run
-from hil.store.table import IMPORT_ELSEWHERE, export_store, import_table, read_run
+from hil.store.table import IMPORT_ELSEWHERE, export_store, import_table, read_run_table
 from hil.store.table_file import SUFFIXES, check_suffix
 
 TableFile = Annotated[Path, typer.Argument(help=f"A table: {', '.join(SUFFIXES)}.")]
@@ -43,7 +43,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             check_same_run(folder, found, wanted, MERGE_ELSEWHERE)
             if folder.resolve() == target.resolve():
                 raise UserError(f"{folder} cannot be merged into itself")
-        done: dict[str, Merged] = {}
+        done: dict[str, MergeResult] = {}
         with Store.open(target, wanted) as store:
             for name, folder in zip(sources, folders, strict=True):
                 with Store.read(folder) as source:
@@ -92,7 +92,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         check_suffix(file)
         if not file.is_file():
             raise UserError(f"no file {file}")
-        table = read_run(file)
+        table = read_run_table(file)
         if table.identity is None:
             raise UserError(f"{file} has no trials: there is nothing to import")
         for name, wanted in (("task", task), ("board", board), ("seed", seed)):
@@ -107,7 +107,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             check_original(network, folder)
         with Store.open(folder, table.identity) as store:
             if network is not None:
-                adopt_original(network, folder)
+                copy_original(network, folder)
             merged = import_table(store, table)
         if as_json:
             print(json.dumps(asdict(merged)))
@@ -134,7 +134,7 @@ def _network(named: Path | None, table: Path) -> Path | None:
     return network
 
 
-def _show(name: str, merged: Merged) -> None:
+def _show(name: str, merged: MergeResult) -> None:
     console = Console()
     console.print(Text(f"{name}: {merged.added} trials added, {merged.known} were known"))
     for one in merged.conflicting:

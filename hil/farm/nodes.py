@@ -49,30 +49,30 @@ def board_resource(name: str) -> str:
     return f"board:{name}"
 
 
-def resource(what: str, code: str) -> str:
+def resource_name(what: str, code: str) -> str:
     """The name of a Dask resource: jobs of a search go to workers with the same `code_id` only."""
     return f"{what} by {code}"
 
 
-def what_of(resource: str) -> tuple[str, str]:
+def split_resource_name(resource: str) -> tuple[str, str]:
     """What a resource does, and by which code."""
     what, _, code = resource.partition(" by ")
     return what, code
 
 
-def offers(boards: Sequence[str], trainers: int) -> list[dict[str, float]]:
+def worker_resources(boards: Sequence[str], trainers: int) -> list[dict[str, float]]:
     """The resources of each process of a worker: the first one has the boards, all train.
 
     A board is held by one process only. With 0 trainers there is one that measures.
     """
     code = code_id()
-    train = resource(TRAIN, code)
+    train = resource_name(TRAIN, code)
     processes: list[dict[str, float]] = [{train: 1} for _ in range(trainers)] or [{}]
-    processes[0].update({resource(board_resource(board), code): 1 for board in boards})
+    processes[0].update({resource_name(board_resource(board), code): 1 for board in boards})
     return processes
 
 
-async def reach(address: str, role: str, timeout_s: float) -> None:
+async def check_scheduler(address: str, role: str, timeout_s: float) -> None:
     """Connect to the scheduler at `address`, once. Raises UserError if it does not answer.
 
     `role` ("worker", "client") says whose TLS certificate to show.
@@ -130,7 +130,7 @@ async def run_worker(
     scheduler, BenchError if it goes away.
     """
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    await reach(address, "worker", _CONNECT_S)
+    await check_scheduler(address, "worker", _CONNECT_S)
     interrupted = _interrupted()
     nannies = [_nanny(address, offer) for offer in processes]
     try:

@@ -24,7 +24,13 @@ from distributed.comm.core import CommClosedError
 from compress.errors import UserError
 from hil.errors import BenchError
 from hil.farm import worker as farm_worker
-from hil.farm.nodes import TRAIN, board_resource, reach, resource, what_of
+from hil.farm.nodes import (
+    TRAIN,
+    board_resource,
+    check_scheduler,
+    resource_name,
+    split_resource_name,
+)
 from hil.farm.source_fingerprint import code_id
 from hil.farm.worker import Failed, Ticket
 from hil.search.engine import Proposal
@@ -51,14 +57,14 @@ class FarmPool:
     """
 
     def __init__(self, address: str, start: Start, patience_s: float = PATIENCE_S) -> None:
-        self._needs = needs(start.board.name)
+        self._needs = required_resources(start.board.name)
         self._patience_s = patience_s
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._ticket = Ticket.of(start, uuid.uuid4().hex[:12])
         self._client = connect_farm(address)
         try:
-            self._slots = checked_slots(self._client, start.board.name, address)
+            self._slots = check_resources(self._client, start.board.name, address)
         except BaseException:
             self._client.close(timeout=_CONNECT_S)
             raise
@@ -144,7 +150,7 @@ class FarmPool:
         slots = self._look()
         for need in self._needs:
             if not slots[need] and time.monotonic() - self._seen[need] > self._patience_s:
-                what, _ = what_of(need)
+                what, _ = split_resource_name(need)
                 raise BenchError(
                     f"no worker of the farm {'trains' if what == TRAIN else f'has {what}'} "
                     f"any more, for {self._patience_s:.0f} s, or its scheduler does not answer; "
@@ -158,7 +164,7 @@ class FarmPool:
                 # A scheduler lost at this moment is told by the jobs, which it takes with it.
                 with suppress(OSError):
                     try:
-                        self._slots = resources(self._client)
+                        self._slots = offered_resources(self._client)
                     except TimeoutError:
                         self._slots = Counter()  # a scheduler that hangs has nobody to offer
                     self._looked = time.monotonic()
@@ -166,17 +172,17 @@ class FarmPool:
             return self._slots
 
 
-def needs(board: str) -> tuple[str, str]:
+def required_resources(board: str) -> tuple[str, str]:
     """The resources that a search on `board` needs: to train, and to measure."""
     code = code_id()
-    return resource(TRAIN, code), resource(board_resource(board), code)
+    return resource_name(TRAIN, code), resource_name(board_resource(board), code)
 
 
 def check_farm(address: str, board: str) -> None:
     """Raises UserError if there is no farm, or nobody in it trains or has the board."""
     client = connect_farm(address)
     try:
-        checked_slots(client, board, address)
+        check_resources(client, board, address)
     finally:
         client.close(timeout=_CONNECT_S)
 
@@ -184,14 +190,14 @@ def check_farm(address: str, board: str) -> None:
 def connect_farm(address: str) -> distributed.Client:
     """A connection to the scheduler at `address`. Raises UserError if there is none."""
     # Dask's own clients go on trying, and complain, when they are forgotten.
-    asyncio.run(reach(address, "client", _CONNECT_S))
+    asyncio.run(check_scheduler(address, "client", _CONNECT_S))
     try:
         return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"the farm at {address!r} went away: {error}") from error
 
 
-def resources(client: distributed.Client) -> Counter[str]:
+def offered_resources(client: distributed.Client) -> Counter[str]:
     """How many there are of each resource, over all workers. Raises OSError for no answer."""
     slots: Counter[str] = Counter()
     if client.scheduler is None:  # not connected
@@ -202,13 +208,13 @@ def resources(client: distributed.Client) -> Counter[str]:
     return slots
 
 
-def checked_slots(client: distributed.Client, board: str, address: str) -> Counter[str]:
+def check_resources(client: distributed.Client, board: str, address: str) -> Counter[str]:
     """The resources. Raises UserError if no worker with our code has the board, or none trains."""
     try:
-        slots = resources(client)
+        slots = offered_resources(client)
     except OSError as error:
         raise UserError(f"the farm at {address} went away: {error}") from error
-    code, offered = code_id(), {what_of(name) for name, count in slots.items() if count}
+    code, offered = code_id(), {split_resource_name(name) for name, count in slots.items() if count}
     ours = {what for what, by in offered if by == code}
     others = sorted({by for _, by in offered} - {code})
     differ = f"; workers there have {' or '.join(others)}, here is {code}" if others else ""

@@ -31,7 +31,7 @@ from hil.store.run_folder import failure_folder
 from hil.store.store import Final
 from hil.store.trial_json import trial_from_json, trial_to_json
 from hil.target.open import open_target
-from hil.trial.candidate import Context, Outcome, Prepared, final_figures, measure_prepared, prepare
+from hil.trial.candidate import Context, Outcome, Prepared, measure_final, measure_prepared, prepare
 from hil.trial.start import Start
 from hil.types import Provenance
 
@@ -114,7 +114,7 @@ def _final(context: Context, ticket: Ticket, number: int, tflite: bytes) -> Fina
     key = content_hash([ticket.session, "final", str(number), hashlib.sha256(tflite).hexdigest()])
     if known := _journal().find(key):
         return Final(**known)
-    figures = final_figures(context, number, tflite)
+    figures = measure_final(context, number, tflite)
     _journal().keep(key, asdict(figures))
     return figures
 

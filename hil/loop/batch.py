@@ -9,7 +9,7 @@ from compress.genome import Distill, Genome, Quantize
 from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule
 from hil.search.engine import Proposal
-from hil.store.run_folder import keep
+from hil.store.run_folder import save_network
 from hil.store.store import Store
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import Jobs, result_of
@@ -42,7 +42,7 @@ def run_batch(
             number += 1
         if not jobs:
             break
-        ended = jobs.ended()
+        ended = jobs.collect()
         for _, future in ended:
             record_outcome(store, result_of(future))
         if ended:
@@ -72,10 +72,10 @@ def _longest_first(proposals: Iterable[Proposal]) -> list[Proposal]:
 
     What needs no training comes before: the baseline, which others are shown in ratios to.
     """
-    return sorted(proposals, key=lambda p: (p.epochs > 0, -p.fidelity * effort(p.genome)))
+    return sorted(proposals, key=lambda p: (p.epochs > 0, -p.fidelity * _training_effort(p.genome)))
 
 
-def effort(genome: Genome) -> float:
+def _training_effort(genome: Genome) -> float:
     """About how long a genome's training takes, in epochs of plain fine-tuning.
 
     Fitted to the 275 stages that a search of kws trained (residual 3 s of 16), and good enough to
@@ -97,5 +97,5 @@ def effort(genome: Genome) -> float:
 def record_outcome(store: Store, outcome: Outcome) -> None:
     """Keep the network's file first, then commit the trial: a trial in the store is complete."""
     if outcome.tflite:
-        keep(store.folder, outcome.trial.number, outcome.tflite)
+        save_network(store.folder, outcome.trial.number, outcome.tflite)
     store.add(outcome.trial)

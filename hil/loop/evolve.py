@@ -18,7 +18,7 @@ from hil.loop.stop import StopRule, feasible_front
 from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.search.registry import open_engine
-from hil.store.run_folder import kept
+from hil.store.run_folder import network_path
 from hil.store.store import RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
@@ -55,7 +55,7 @@ def evolve(settings: Settings) -> str:
     Raises UserError before any work is lost, BenchError and Mismatch with everything saved.
     """
     goal, board = settings.goal, settings.goal.board
-    check_possible(settings)
+    check_prerequisites(settings)
     processes = settings.processes if settings.farm is None else 0
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
@@ -66,7 +66,7 @@ def evolve(settings: Settings) -> str:
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
         try:
-            if not reason or without_finals(store, goal):
+            if not reason or trials_missing_finals(store, goal):
                 reason = search(settings, store, rule)
         except KeyboardInterrupt:
             reason = "interrupt"
@@ -75,7 +75,7 @@ def evolve(settings: Settings) -> str:
     return reason
 
 
-def check_possible(settings: Settings) -> None:
+def check_prerequisites(settings: Settings) -> None:
     """Raises UserError or ProbeLost if a tool, the board or the farm is missing."""
     board = settings.goal.board
     if settings.farm is None:
@@ -98,7 +98,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
             engine.tell(trials)
             rule.batch_ended(trials)
         # Once it has ended: this takes time, but none of the budget.
-        measure_finals(without_finals(store, goal), store, pool, progress.show)
+        measure_finals(trials_missing_finals(store, goal), store, pool, progress.show)
     return reason
 
 
@@ -111,13 +111,13 @@ def open_pool(settings: Settings, start: Start) -> Pool:
     return FarmPool(settings.farm, start)
 
 
-def without_finals(store: Store, goal: Goal) -> list[Trial]:
+def trials_missing_finals(store: Store, goal: Goal) -> list[Trial]:
     """Trials that the report shows without figures on the test split; the chosen one also where
     its network, which is to be exported, is missing."""
     trials, base = store.trials(fidelity=1.0), store.find(baseline())
     best = goal.best(trials, base)
     shown = {t.number: t for t in (*feasible_front(trials, goal), base, best) if t}
     finished = {final.number for final in store.finals()}
-    if best is not None and not kept(store.folder, best.number).is_file():
+    if best is not None and not network_path(store.folder, best.number).is_file():
         finished.discard(best.number)
     return [t for n, t in sorted(shown.items()) if t.measurement and n not in finished]

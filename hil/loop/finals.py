@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hil.store.run_folder import kept
+from hil.store.run_folder import network_path
 from hil.store.store import Final, Store
 from hil.terminal import Show
 from hil.trial.jobs import Jobs, result_of
@@ -38,16 +38,16 @@ def measure_finals(
     missing = [
         trial.number
         for trial in wanted
-        if trial.number not in tested and kept(store.folder, trial.number).is_file()
+        if trial.number not in tested and network_path(store.folder, trial.number).is_file()
     ]
     waiting, jobs = list(reversed(missing)), Jobs[int, Final]()
     while True:
         while waiting and len(jobs) < pool.count and not over():
             number = waiting.pop()
-            jobs.add(number, pool.final(number, kept(store.folder, number).read_bytes()))
+            jobs.add(number, pool.final(number, network_path(store.folder, number).read_bytes()))
         if not jobs:
             return lost
-        for _, future in jobs.ended():
+        for _, future in jobs.collect():
             store.add_final(result_of(future))
         done = len(missing) - len(waiting) - len(jobs)
         show(done / len(missing), f"{done}/{len(missing)} networks on the test split")

@@ -10,7 +10,7 @@ from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.files import file_errors
-from hil.store.run_folder import kept
+from hil.store.run_folder import network_path
 from hil.types import Board, Trial
 
 
@@ -26,15 +26,15 @@ def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) ->
     with file_errors(chosen):
         _remove(part)
         try:
-            if trial is not None and kept(folder, trial.number).is_file():
+            if trial is not None and network_path(folder, trial.number).is_file():
                 part.mkdir()
-                _build(kept(folder, trial.number), board, name, part)
+                _build(network_path(folder, trial.number), board, name, part)
             _remove(chosen)
             if part.is_dir():
                 part.rename(chosen)
             elif trial is not None:
                 raise UserError(
-                    f"{kept(folder, trial.number)} is missing, and {chosen} is not written: trial "
+                    f"{network_path(folder, trial.number)} is missing, and {chosen} is not written: trial "
                     f"{trial.number} came from a table, and made again on this machine it is "
                     "another network; merge the run that it comes from (hil merge), or search in "
                     "another run folder"

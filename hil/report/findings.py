@@ -65,7 +65,7 @@ class TrialRow:
         return "★" * self.is_chosen + "•" * self.is_baseline
 
 
-def row(summary: Summary, trial: Trial) -> TrialRow:
+def trial_row(summary: Summary, trial: Trial) -> TrialRow:
     """The trial in text."""
     measurement, final, score = trial.measurement, summary.final(trial), summary.score(trial)
     base = summary.baseline and summary.baseline.measurement
@@ -107,12 +107,12 @@ def headline(summary: Summary) -> str:
     if summary.chosen is None:
         most = max(trial.accuracy or 0.0 for trial in summary.measured)
         if most >= summary.accuracy_target:
-            return f"No measured network keeps all that was asked for: {asked(summary)}."
+            return f"No measured network keeps all that was asked for: {goal_text(summary)}."
         nearest = formatting.percent(most)
         return (
             f"No measured network reaches the accuracy target of {target}; the best has {nearest}."
         )
-    chosen = row(summary, summary.chosen)
+    chosen = trial_row(summary, summary.chosen)
     if chosen.is_baseline and summary.goal.weights is not None:
         return (
             f"By the weights asked for, nothing that reaches the accuracy target of {target} is "
@@ -127,7 +127,7 @@ def headline(summary: Summary) -> str:
         costs = f"{chosen.flash.value} KiB of flash, {chosen.ram.value} KiB of RAM"
         return f"{found} (target {target}), {costs}, {chosen.count.value} {counted(summary)}."
     return (
-        f"{found} (int8 baseline {row(summary, summary.baseline).accuracy}, target {target}) "
+        f"{found} (int8 baseline {trial_row(summary, summary.baseline).accuracy}, target {target}) "
         f"at {chosen.flash.ratio} the flash, {chosen.ram.ratio} the RAM "
         f"and {chosen.count.ratio} the {counted(summary)}."
     )
@@ -151,7 +151,7 @@ def status(summary: Summary) -> str:
     )
 
 
-def asked(summary: Summary) -> str:
+def goal_text(summary: Summary) -> str:
     """The accuracy, the limits and the weights that were asked for."""
     goal = summary.goal
     source = (
@@ -184,7 +184,7 @@ def notes(summary: Summary) -> dict[str, str]:
     samples = " or ".join(sorted({str(m.total) for m in measurements})) or "the"
     counters = ", ".join(sorted({COUNTER_UNITS[m.counter] for m in measurements}))
     return {
-        "asked": asked(summary),
+        "asked": goal_text(summary),
         "accuracy": "share of the validation split that the integer reference on the host gets "
         "right; on every sample the device was given, its outputs equaled the reference's "
         "bit for bit",
@@ -242,7 +242,7 @@ def provenance_rows(summary: Summary) -> dict[str, str]:
     }
 
 
-def parts(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+def memory_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
     """Where the chosen network saved: memory, part, baseline bytes, chosen bytes, ratio."""
     if summary.chosen is None or summary.baseline is None:
         return []

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from compress.types import Table
-from hil.report.plots import drawing, new_figure
+from hil.report.plots import new_figure, plot_style
 
 # Told apart in gray and with every kind of color vision.
 _COLORS = "cividis"
@@ -33,7 +33,7 @@ def heat_map(panels: Sequence[Panel], title: str) -> Figure:
     columns = [len(panel.table.columns) for panel in panels]
     labels_inches = 1.5 * len(panels)
     width_inches = _COLUMN_INCHES * sum(columns) + labels_inches
-    with drawing():
+    with plot_style():
         figure = new_figure(width_inches, _ROW_INCHES * rows + 1.9)
         figure.suptitle(title)
         ratios = [count + labels_inches / len(panels) / _COLUMN_INCHES for count in columns]

@@ -61,7 +61,7 @@ def pareto_figure(summary: Summary) -> Figure:
     """Three panels: accuracy on the validation split against flash, RAM and count."""
     counters = {pareto.measurement_of(trial).counter for trial in summary.measured}
     counted = formatting.COUNTED[counters.pop()] if counters else "count"
-    with drawing():
+    with plot_style():
         figure = new_figure(12.5, 4.7)
         panels = figure.subplots(1, 3, sharey=True)
         for axes, cost in zip(
@@ -95,7 +95,7 @@ def progress_figure(summary: Summary) -> Figure | None:
         return goal.score(trial, baseline)
 
     usual = score(baseline)  # 0 where weights ask for accuracy alone
-    with drawing():
+    with plot_style():
         figure = new_figure(12.5, 3.1)
         axes = figure.subplots()
         for group in _groups(summary):
@@ -126,7 +126,7 @@ def write_png(figure: Figure, path: Path) -> None:
     write_file(path, png.getvalue())
 
 
-def drawing() -> AbstractContextManager[None]:
+def plot_style() -> AbstractContextManager[None]:
     """Matplotlib's settings while we draw, and the former ones again afterwards."""
     return mpl.rc_context(
         {

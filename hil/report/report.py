@@ -45,7 +45,7 @@ def print_table(summary: Summary, console: Console) -> None:
         for trial in (summary.chosen, summary.baseline):
             if trial is not None and trial not in shown:
                 shown.append(trial)
-        rows = [findings.row(summary, trial) for trial in shown]
+        rows = [findings.trial_row(summary, trial) for trial in shown]
         extra = _extra(summary)
         columns = () if console.width < NARROW_COLUMNS else extra
         short = console.width < NARROW_COLUMNS + _SCORE_COLUMNS * ("score" in extra)
@@ -94,11 +94,11 @@ def write_html(summary: Summary, path: Path) -> None:
         has_latency="latency" in notes,
         has_energy="energy" in notes,
         latency_kind="modelled" if "modelled" in notes.get("latency", "") else "counted",
-        chosen=summary.chosen and findings.row(summary, summary.chosen),
-        baseline=summary.baseline and findings.row(summary, summary.baseline),
-        front=[findings.row(summary, trial) for trial in summary.ranked_front()],
-        trials=[findings.row(summary, trial) for trial in summary.trials],
-        parts=findings.parts(summary),
+        chosen=summary.chosen and findings.trial_row(summary, summary.chosen),
+        baseline=summary.baseline and findings.trial_row(summary, summary.baseline),
+        front=[findings.trial_row(summary, trial) for trial in summary.ranked_front()],
+        trials=[findings.trial_row(summary, trial) for trial in summary.trials],
+        parts=findings.memory_rows(summary),
         pareto=Markup(svg(pareto, summary, "Accuracy against flash, RAM and count")),
         progress=progress and Markup(svg(progress, summary, "Score over the trials")),
         notes=notes,

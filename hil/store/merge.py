@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compress.errors import UserError
-from hil.store.run_folder import adopt_original, keep, kept, original_path
+from hil.store.run_folder import copy_original, network_path, original_path, save_network
 from hil.store.sqlite import store_errors
 from hil.store.store import Final, Store, check_same_run
 from hil.types import Trial
@@ -30,7 +30,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """Trials that were `added`, and those `known` before; what differs among the known."""
 
     added: int
@@ -38,7 +38,7 @@ class Merged:
     conflicting: tuple[Conflict, ...]
 
 
-def merge(target: Store, source: Store) -> Merged:
+def merge(target: Store, source: Store) -> MergeResult:
     """Add the trials of `source` that `target` lacks, with their networks, finals, originals.
 
     They are numbered on after the target's. Where nothing was asked of the target yet, it is what
@@ -49,22 +49,24 @@ def merge(target: Store, source: Store) -> Merged:
         raise UserError(f"{source.folder} cannot be merged into itself")
     check_same_run(source.folder, source.identity, target.identity, MERGE_ELSEWHERE)
     if original_path(source.folder).is_file():
-        adopt_original(original_path(source.folder), target.folder)
-    with target.together():
-        merged = absorb(target, source.trials(), source.finals(), source.originals(), source)
+        copy_original(original_path(source.folder), target.folder)
+    with target.transaction():
+        merged = merge_trials(
+            target, source.trials(), source.finals(), source.original_accuracies(), source
+        )
         asked = source.sessions()
         if asked and not target.sessions():
             target.add_goal(asked[-1].accuracy_target, asked[-1].goal)
     return merged
 
 
-def absorb(
+def merge_trials(
     target: Store,
     trials: Sequence[Trial],
     finals: Sequence[Final],
     originals: Mapping[str, float],
     networks: Store | None = None,
-) -> Merged:
+) -> MergeResult:
     """Add these to `target`, all or nothing; the files of `networks` come along.
 
     Numbers stay as they are where none of them is taken. Finals of a known trial are taken where
@@ -79,7 +81,7 @@ def absorb(
     shift = _shift(target, added)
     if networks is not None:
         _copy_networks(networks, target, added, shift, known)
-    with target.together():
+    with target.transaction():
         for trial in added:
             numbers[trial.number] = trial.number + shift
             target.add(replace(trial, number=trial.number + shift))
@@ -87,8 +89,8 @@ def absorb(
             if final.number in numbers:
                 target.add_final(replace(final, number=numbers[final.number]))
         for split, accuracy in originals.items():
-            target.set_original(split, accuracy)
-    return Merged(len(added), len(known), conflicts)
+            target.set_original_accuracy(split, accuracy)
+    return MergeResult(len(added), len(known), conflicts)
 
 
 def _shift(target: Store, added: Sequence[Trial]) -> int:
@@ -130,10 +132,10 @@ def _copy_networks(
     pairs = [(trial.number, trial.number + shift) for trial in added]
     for theirs, ours in known:
         same = theirs.program_sha256 == ours.program_sha256
-        if same and not kept(target.folder, ours.number).is_file():
+        if same and not network_path(target.folder, ours.number).is_file():
             pairs.append((theirs.number, ours.number))
     for number, new_number in pairs:
-        path = kept(source.folder, number)
+        path = network_path(source.folder, number)
         with store_errors(path):
             if path.is_file():
-                keep(target.folder, new_number, path.read_bytes())
+                save_network(target.folder, new_number, path.read_bytes())

@@ -33,7 +33,7 @@ def check_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> Non
             )
 
 
-def adopt_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
+def copy_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
     """Copy the original network `source` where `folder` has none; else as `check_original`."""
     check_original(source, folder, instead)
     with file_errors(source):
@@ -42,14 +42,14 @@ def adopt_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> Non
         write_file(original_path(folder), weights)
 
 
-def kept(folder: Path, number: int) -> Path:
+def network_path(folder: Path, number: int) -> Path:
     """Where trial `number`'s network lies."""
     return folder / "trials" / f"{number:04d}.tflite"
 
 
-def keep(folder: Path, number: int, tflite: bytes) -> None:
+def save_network(folder: Path, number: int, tflite: bytes) -> None:
     """Write trial `number`'s network; a reader never sees half of it. Raises UserError."""
-    write_file(kept(folder, number), tflite)
+    write_file(network_path(folder, number), tflite)
 
 
 def failure_folder(folder: Path, number: int) -> Path:

@@ -63,7 +63,7 @@ def open_database(path: Path, *, read_only: bool) -> sqlite3.Connection:
     nobody writes: SQLite then needs no files beside.
     """
     folder_is_closed = not os.access(path.absolute().parent, os.W_OK)
-    if read_only and folder_is_closed and not log_of(path).exists():
+    if read_only and folder_is_closed and not wal_path(path).exists():
         mode = "ro&immutable=1"
     else:
         mode = "rw" if read_only else "rwc"
@@ -83,7 +83,7 @@ def open_database(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
-def log_of(path: Path) -> Path:
+def wal_path(path: Path) -> Path:
     """SQLite's write-ahead log: there while the file is open, and where a writer was killed."""
     return path.with_name(f"{path.name}-wal")
 
@@ -147,7 +147,7 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def writer_lock(folder: Path) -> Iterator[None]:
     """Hold the folder's lock. Raises UserError if another process holds it.
 
     A POSIX record lock: the kernel drops it when the process dies, and forked workers that
@@ -179,9 +179,9 @@ def store_errors(path: Path) -> Iterator[None]:
             raise UserError(no_space(path)) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise damaged(path) from error
-        if code == sqlite3.SQLITE_CANTOPEN and log_of(path).exists():
+        if code == sqlite3.SQLITE_CANTOPEN and wal_path(path).exists():
             raise UserError(
-                f"{path} cannot be read where nothing can be written: {log_of(path).name} has what "
+                f"{path} cannot be read where nothing can be written: {wal_path(path).name} has what "
                 "a search that was killed, or still runs, wrote last; copy the folder and read the "
                 "copy"
             ) from error
@@ -206,7 +206,7 @@ def _no_room(path: Path) -> bool:
 
 def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the last page lacks its end: SQLite takes zeros for it. A log would mend that."""
-    log = log_of(path)
+    log = wal_path(path)
     if log.exists() and log.stat().st_size:
         return False
     return bool(path.stat().st_size % _pragma(connection, "page_size"))

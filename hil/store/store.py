@@ -99,7 +99,7 @@ class Store:
                         sqlite.check_format(connection, path)
                         check_same_run(folder, _identity(connection), identity)
             folder.mkdir(parents=True, exist_ok=True)
-            resources.enter_context(sqlite.only_writer(folder))
+            resources.enter_context(sqlite.writer_lock(folder))
             connection = sqlite.open_database(path, read_only=False)
             resources.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -193,17 +193,17 @@ class Store:
         rows = self._rows("SELECT * FROM finals ORDER BY number, split")
         return tuple(Final(**row) for row in rows)
 
-    def set_original(self, split: str, accuracy: float) -> bool:
+    def set_original_accuracy(self, split: str, accuracy: float) -> bool:
         """Note the float network's accuracy on a split, once: False, and the first stays."""
         return self._insert("originals", "split", {"split": split, "accuracy": accuracy})
 
-    def originals(self) -> dict[str, float]:
+    def original_accuracies(self) -> dict[str, float]:
         """The float network's accuracy (share of 1) by split, where it was noted."""
         rows = self._rows("SELECT * FROM originals ORDER BY split")
         return {row["split"]: row["accuracy"] for row in rows}
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """What is added within is committed together at the end, or not at all."""
         with sqlite.transaction(self._connection, self.path):
             yield

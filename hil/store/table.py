@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.errors import UserError
-from hil.store.merge import Merged, absorb
+from hil.store.merge import MergeResult, merge_trials
 from hil.store.store import Final, RunIdentity, Store, check_same_run
 from hil.store.table_file import Cell, read_table, write_table
 from hil.store.table_row import Row
@@ -37,7 +37,7 @@ def export_store(store: Store, path: Path) -> int:
     Raises UserError for a suffix that names no format, and if the file cannot be written.
     """
     identity = asdict(store.identity)
-    trials, finals, originals = store.trials(), store.finals(), store.originals()
+    trials, finals, originals = store.trials(), store.finals(), store.original_accuracies()
     splits = sorted({"test", *(final.split for final in finals)})
     names = sorted({"val", "test", *originals})
     by_trial = {(final.number, final.split): final for final in finals}
@@ -61,7 +61,7 @@ def export_store(store: Store, path: Path) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RunTable:
     """What `export_store` wrote to `path`. `identity` is None where there is no trial."""
 
     path: Path
@@ -71,7 +71,7 @@ class Table:
     originals: Mapping[str, float]
 
 
-def read_run(path: Path) -> Table:
+def read_run_table(path: Path) -> RunTable:
     """Read and check a table, row by row.
 
     Raises UserError for what is no such table, naming row and column where one is wrong.
@@ -94,22 +94,22 @@ def read_run(path: Path) -> Table:
     proposals = {(trial.genome.key, trial.fidelity) for trial in trials}
     if not len(numbers) == len(proposals) == len(trials):
         raise UserError(f"{path}: a trial is in it twice; export the run anew")
-    return Table(path, identity, tuple(trials), tuple(finals), originals)
+    return RunTable(path, identity, tuple(trials), tuple(finals), originals)
 
 
-def import_table(store: Store, table: Table) -> Merged:
+def import_table(store: Store, table: RunTable) -> MergeResult:
     """Add what `store` lacks; tell what was known before, and what of that differs.
 
     Raises UserError, with nothing added, for a table of another run.
     """
     if table.identity is not None:
         check_same_run(table.path, table.identity, store.identity, IMPORT_ELSEWHERE)
-    return absorb(store, table.trials, table.finals, table.originals)
+    return merge_trials(store, table.trials, table.finals, table.originals)
 
 
-def import_rows(store: Store, path: Path) -> int:
+def import_file(store: Store, path: Path) -> int:
     """Read a table and add what `store` lacks; how many trials that were. Raises UserError."""
-    return import_table(store, read_run(path)).added
+    return import_table(store, read_run_table(path)).added
 
 
 def _cells(trial: Trial) -> dict[str, Cell]:

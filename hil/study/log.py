@@ -15,7 +15,7 @@ from hil.search.warm_start import sensitivity_file
 from hil.store import run_folder
 from hil.store.run_folder import original_path
 from hil.store.store import Store
-from hil.store.table import export_store, import_rows
+from hil.store.table import export_store, import_file
 
 
 def adopt_logged_original(log: Path, place: Path, seed: int) -> None:
@@ -26,7 +26,7 @@ def adopt_logged_original(log: Path, place: Path, seed: int) -> None:
     """
     source, table = log / f"seed-{seed}.pt", log / f"seed-{seed}.csv.gz"
     if source.is_file():
-        run_folder.adopt_original(source, place, f"choose other --results, or remove {place}")
+        run_folder.copy_original(source, place, f"choose other --results, or remove {place}")
     elif table.is_file() and not original_path(place).is_file():
         raise UserError(
             f"{source} is missing, the network that the trials in {table.name} started from: "
@@ -46,7 +46,7 @@ def adopt_sensitivity(log: Path, original: Original, seed: int) -> None:
 def import_log(log: Path, store: Store, seed: int) -> int:
     """Add the logged trials that the store does not have; how many."""
     source = log / f"seed-{seed}.csv.gz"
-    return import_rows(store, source) if source.exists() else 0
+    return import_file(store, source) if source.exists() else 0
 
 
 def export_log(log: Path, store: Store, seed: int) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from hil.report.plots import drawing, new_figure
+from hil.report.plots import new_figure, plot_style
 from hil.study.choices import FLOORS_POINTS, Choice, aims, kinds
 from hil.study.orders import Orders, grouped
 from hil.study.result import StudyResult
@@ -36,7 +36,7 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
     Each ends, with a dot, where the last seed of its arm did. The fixed arms have no bands, as they
     are many, and all but the best are faint.
     """
-    with drawing():
+    with plot_style():
         figure = new_figure(12.5, 5.0)
         left, right = figure.subplots(1, 2, sharey=True)
         counts = np.arange(result.most_measured + 1.0)
@@ -79,7 +79,7 @@ def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
     """
     panels = [aim for aim in aims(result) if aim != "image flash"]
     arms = sorted(kinds(result), key=lambda arm: _group(result, arm))
-    with drawing():
+    with plot_style():
         figure = new_figure(12.5, 1.6 + 0.33 * len(arms))
         for axes, aim in zip(
             np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels, strict=True
@@ -119,7 +119,7 @@ def orders_figure(orders: Sequence[Orders]) -> Figure:
     """
     rows = grouped([Orders(one.floor_points, one.won) for one in orders], _MOST_ORDERS)
     names = list(rows)[::-1]
-    with drawing():
+    with plot_style():
         figure = new_figure(9.5, 1.6 + 0.28 * max(len(names), 2))
         panels = figure.subplots(1, len(orders), sharex=True, sharey=True)
         for axes, one in zip(panels, orders, strict=True):

@@ -172,7 +172,7 @@ def run_races(
                 number += 1
         if not jobs:
             return
-        ended = jobs.ended()
+        ended = jobs.collect()
         if not ended and deadline.ended:
             raise Ended
         for proposal, future in ended:
@@ -184,11 +184,11 @@ def run_races(
 
 def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
     """The float network's accuracy by split, measured once per store."""
-    if "test" not in store.originals():
+    if "test" not in store.original_accuracies():
         for split in ("val", "test"):
             samples = getattr(original.data, split)
-            store.set_original(split, accuracy(original.module, samples))
-    return dict(store.originals())
+            store.set_original_accuracy(split, accuracy(original.module, samples))
+    return dict(store.original_accuracies())
 
 
 def _in_turn(wanted: list[list[Proposal]]) -> list[Proposal]:

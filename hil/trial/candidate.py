@@ -178,7 +178,7 @@ def run_on_board(
     return program, measurement
 
 
-def final_figures(context: Context, number: int, tflite: bytes) -> Final:
+def measure_final(context: Context, number: int, tflite: bytes) -> Final:
     """Trial `number`'s network on the test split: on the device, and on the host in full."""
     graph = import_tflite(tflite, context.original.task.name)
     task, data = context.original.task, context.original.data
@@ -187,7 +187,7 @@ def final_figures(context: Context, number: int, tflite: bytes) -> Final:
     return Final(number, "test", measurement.correct, measurement.total, accuracy)
 
 
-def smallest(task: Task, board: Board) -> Image:
+def smallest_image(task: Task, board: Board) -> Image:
     """The image of the task's network without its removable blocks, as narrow as pruning can make
     it: no candidate is notably smaller.
 

@@ -42,7 +42,7 @@ class Jobs(Generic[_J, _R]):
         """Note that `job` was submitted and that `future` will have its result."""
         self._running[future] = job
 
-    def ended(self, timeout_s: float = _POLL_S) -> list[tuple[_J, Future[_R]]]:
+    def collect(self, timeout_s: float = _POLL_S) -> list[tuple[_J, Future[_R]]]:
         """Jobs that have ended, taken off; none if none ends within `timeout_s`.
 
         Those that failed come last, so that the results of the others can be kept before

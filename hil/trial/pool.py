@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from hil.search.engine import Proposal
 from hil.store.store import Final
-from hil.trial.candidate import Context, Outcome, final_figures, try_proposal
+from hil.trial.candidate import Context, Outcome, measure_final, try_proposal
 from hil.trial.workers import Workers
 
 
@@ -48,4 +48,4 @@ class LocalPool(Workers):
 
     def final(self, number: int, tflite: bytes) -> Future[Final]:
         """Run a finished network on the test split."""
-        return self.submit(final_figures, number, tflite)
+        return self.submit(measure_final, number, tflite)

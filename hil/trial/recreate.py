@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hil.search.engine import Proposal
-from hil.store.run_folder import keep, kept
+from hil.store.run_folder import network_path, save_network
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import Pool
@@ -28,7 +28,7 @@ def recreate(
     are done, and of how many; none is begun once it is `over`. Raises what trying a candidate
     raises.
     """
-    missing = deque(trial for trial in trials if not kept(folder, trial.number).is_file())
+    missing = deque(trial for trial in trials if not network_path(folder, trial.number).is_file())
     total, done = len(missing), 0
     lost: set[int] = set()
     jobs = Jobs[Trial, Outcome]()
@@ -39,10 +39,10 @@ def recreate(
         if not jobs:
             return frozenset(lost)
         show(done, total)
-        for trial, future in jobs.ended():
+        for trial, future in jobs.collect():
             again = result_of(future)
             done += 1
             if again.tflite and again.trial.program_sha256 == trial.program_sha256:
-                keep(folder, trial.number, again.tflite)
+                save_network(folder, trial.number, again.tflite)
             else:
                 lost.add(trial.number)

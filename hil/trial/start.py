@@ -19,7 +19,7 @@ from hil.store.run_folder import original_path
 from hil.store.store import Store
 from hil.target.open import open_target
 from hil.terminal import training_progress
-from hil.trial.candidate import Context, smallest
+from hil.trial.candidate import Context, smallest_image
 from hil.types import Board
 
 
@@ -86,7 +86,7 @@ def check_feasible(task: Task, goal: Goal) -> None:
     board = goal.board
     check_net(task)
     try:
-        image = smallest(task, board)
+        image = smallest_image(task, board)
     except UnsupportedLayer as error:
         raise UserError(f"task {task.name}: layer {error}") from error
     except OverBudget as error:

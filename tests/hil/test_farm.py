@@ -11,11 +11,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from farms import LIMIT_S, Farm, farm_of_one_worker, kill
 
 from compress.cache import cache_folder
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
+from helpers.farms import LIMIT_S, Farm, farm_of_one_worker, kill
 from hil.board import board_sha256, load_board
 from hil.errors import BenchError
 from hil.farm.pool import FarmPool
@@ -24,7 +24,7 @@ from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
-from hil.store.run_folder import kept
+from hil.store.run_folder import network_path
 from hil.store.store import RunIdentity, Store
 from hil.trial.pool import LocalPool
 from hil.trial.start import Start
@@ -99,7 +99,7 @@ def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> N
         assert pool.count == 3 + 2 + 2
         trials = tried(PROPOSALS, start, pool)
         number = trials[0].number
-        network = kept(start.folder, number).read_bytes()
+        network = network_path(start.folder, number).read_bytes()
         figures = pool.final(number, network).result(LIMIT_S)
     assert [(t.genome.key, t.fidelity) for t in trials] == [p.key for p in PROPOSALS]
     assert [t.state for t in trials[-2:]] == ["screened", "infeasible"]

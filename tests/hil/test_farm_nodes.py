@@ -12,9 +12,9 @@ from typing import Any
 import distributed
 import psutil
 import pytest
-from farms import LIMIT_S, Farm, deaths_by_job, farm_of_one_worker
 
-from hil.farm.nodes import TRAIN, resource
+from helpers.farms import LIMIT_S, Farm, deaths_by_job, farm_of_one_worker
+from hil.farm.nodes import TRAIN, resource_name
 from hil.farm.pool import connect
 from hil.farm.source_fingerprint import code_id
 
@@ -45,7 +45,7 @@ def test_a_worker_that_leaves_gives_its_jobs_back_without_a_traceback(farm: Farm
     with (farm.folder / "errors").open("w+") as errors, closing(connect(farm.address)) as client:
         farm.errors = errors
         worker = farm.work("--trainers", str(TRAINERS))
-        needs = {resource(TRAIN, code_id()): 1}
+        needs = {resource_name(TRAIN, code_id()): 1}
         count = TRAINERS + 3
         jobs = [client.submit(time.sleep, 1000, resources=needs, pure=False) for _ in range(count)]
         wait_until_running(client, TRAINERS + 1)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pools import Answering
-from trials import BASELINE
 
 from compress.genome import Distill, Genome, Prune, Quantize
+from helpers.trials import BASELINE, AnsweringPool
 from hil.board import load_board
 from hil.errors import NoReply
 from hil.loop.batch import run_batch
@@ -37,14 +36,16 @@ def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path, RunIdentity("digits", "m4", 0, "5e"))
 
 
-def run(proposals: list[Proposal], store: Store, pool: Answering, budget: Budget) -> list[Trial]:
+def run(
+    proposals: list[Proposal], store: Store, pool: AnsweringPool, budget: Budget
+) -> list[Trial]:
     goal = Goal.of(load_board("m4"), 0.9)
     return run_batch(proposals, store, pool, StopRule(budget, goal), SearchProgress(budget, goal))
 
 
 def test_the_longest_start_first_after_what_needs_no_training(store: Store) -> None:
     genomes = [trained(1), trained(4), BASELINE, trained(0.5), trained(2)]
-    pool = Answering()
+    pool = AnsweringPool()
     with store:
         store.begin_session(0.9)
         told = run([Proposal(genome) for genome in genomes], store, pool, Budget())
@@ -61,7 +62,7 @@ def test_of_equal_epochs_the_costlier_start_first(store: Store) -> None:
         Genome((Distill(epochs=2, features="attention"), Quantize())),
         Genome((Quantize(learn_ranges=True), Distill(epochs=2, teacher="compressed"))),
     ]
-    pool = Answering()
+    pool = AnsweringPool()
     with store:
         store.begin_session(0.9)
         run([Proposal(genome) for genome in genomes], store, pool, Budget())
@@ -70,7 +71,7 @@ def test_of_equal_epochs_the_costlier_start_first(store: Store) -> None:
 
 def test_a_budget_cuts_off_what_is_wanted_least_not_what_is_short(store: Store) -> None:
     genomes = [trained(1), BASELINE, trained(2), trained(8)]
-    pool = Answering()
+    pool = AnsweringPool()
     with store:
         store.begin_session(0.9)
         told = run([Proposal(g) for g in genomes], store, pool, Budget(trials=3))
@@ -85,12 +86,12 @@ def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
     with store:
         store.begin_session(0.9)
         with pytest.raises(NoReply):
-            run([Proposal(g) for g in genomes], store, Answering(8, genomes[3:4]), Budget())
+            run([Proposal(g) for g in genomes], store, AnsweringPool(8, genomes[3:4]), Budget())
         assert store.count() == 7
 
 
 def test_screening_is_no_trial_of_the_budget(store: Store) -> None:
-    pool = Answering()
+    pool = AnsweringPool()
     cheap = [Proposal(trained(epochs), 0.0) for epochs in (1, 2, 3, 4)]
     with store:
         store.begin_session(0.9)

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from pools import Answering
-from trials import BASELINE, measured
 
 import hil.loop.evolve
 from compress.errors import UserError
+from helpers.trials import BASELINE, AnsweringPool, measured
 from hil.board import board_sha256, load_board
 from hil.loop.evolve import Settings, evolve, search
 from hil.loop.stop import StopRule
@@ -51,7 +50,7 @@ def test_minutes_that_the_final_figures_use_up_did_not_end_the_search(
 ) -> None:
     budget = Budget()
 
-    class Slow(Answering):
+    class Slow(AnsweringPool):
         def final(self, number: int, tflite: bytes) -> Future[Final]:
             budget.minutes = 0.0
             return super().final(number, tflite)
@@ -73,7 +72,7 @@ def test_a_goal_that_is_refused_is_not_what_the_report_follows(
     def refuse(task: object, goal: Goal) -> None:
         raise UserError("no network is so small")
 
-    monkeypatch.setattr(hil.loop.evolve, "check_possible", lambda settings: None)
+    monkeypatch.setattr(hil.loop.evolve, "check_prerequisites", lambda settings: None)
     monkeypatch.setattr(hil.loop.evolve, "check_feasible", refuse)
     with Store.open(tmp_path, RunIdentity("digits", "m4", 0, board_sha256(GOAL.board))) as store:
         store.begin_session(GOAL.accuracy, goal=GOAL.to_json())

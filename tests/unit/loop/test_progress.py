@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from trials import BASELINE, measured, pruned
 
+from helpers.trials import BASELINE, measured, pruned
 from hil.board import load_board
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from trials import BASELINE, measured, pruned
 
 from compress.errors import UserError
+from helpers.trials import BASELINE, measured, pruned
 from hil.board import load_board
 from hil.energy.machine_energy import EnergyBudget, MachineMeter
 from hil.loop.stop import StopRule, feasible_front

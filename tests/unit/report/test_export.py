@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from graph_examples import residual, tiny_conv
-from trials import BASELINE, measured, pruned
 
 from compress.errors import UserError
 from compress.tflite.exporter import export_tflite
+from helpers.graph_examples import residual, tiny_conv
+from helpers.trials import BASELINE, measured, pruned
 from hil.board import load_board
 from hil.report.export import export_chosen
-from hil.store.run_folder import keep
+from hil.store.run_folder import save_network
 
 BOARD = load_board("m3")
 SMALL, LARGE = measured(1, pruned(0.5)), measured(2, BASELINE)
@@ -20,8 +20,8 @@ SMALL, LARGE = measured(1, pruned(0.5)), measured(2, BASELINE)
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    keep(tmp_path, SMALL.number, export_tflite(tiny_conv()))
-    keep(tmp_path, LARGE.number, export_tflite(residual()))
+    save_network(tmp_path, SMALL.number, export_tflite(tiny_conv()))
+    save_network(tmp_path, LARGE.number, export_tflite(residual()))
     export_chosen(tmp_path, SMALL, BOARD, "test")
     return tmp_path
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from summaries import BASE, HOSTILE, SMALL, TINY, TRIALS, Page, make, printed
-from trials import BASELINE, infeasible, measured, pruned
 
 from compress.genome import Genome, Quantize
+from helpers.reports import BASE, HOSTILE, SMALL, TINY, TRIALS, Page, make, printed
+from helpers.trials import BASELINE, infeasible, measured, pruned
 from hil.board import load_board
 from hil.objective.goal import ObjectiveWeights, make_goal
 from hil.report import findings

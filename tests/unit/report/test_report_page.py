@@ -9,12 +9,12 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from checkout import ROOT
 from matplotlib.collections import PathCollection
-from summaries import BASE, HOSTILE, SMALL, TRIALS, Page, make, many, printed
-from trials import BASELINE, infeasible
 
 from compress.errors import UserError
+from helpers.checkout import ROOT
+from helpers.reports import BASE, HOSTILE, SMALL, TRIALS, Page, make, many, printed
+from helpers.trials import BASELINE, infeasible
 from hil.board import load_board
 from hil.objective.goal import ObjectiveWeights, make_goal
 from hil.report.plots import pareto_figure, progress_figure

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from trials import BASELINE, infeasible, measured, pruned
 
 from compress.types import StageCost
+from helpers.trials import BASELINE, infeasible, measured, pruned
 from hil.report.time_profile import TimeProfile, profile_of, rows, sentences, to_json
 from hil.store.store import Session
 from hil.types import Estimate, Trial

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from summaries import make
 
 from compress.errors import UserError
+from helpers.reports import make
 from hil.board import load_board
 from hil.energy.calibration import calibrate
 from hil.files import write_file
 from hil.report.report import write_report
-from hil.store.run_folder import keep, kept
+from hil.store.run_folder import network_path, save_network
 from hil.store.table_file import write_table
 
 FORK = multiprocessing.get_context("fork")
@@ -94,13 +94,13 @@ def test_content_is_on_the_disk_before_its_name(
     def fsync(descriptor: int) -> None:
         file = Path(f"/proc/self/fd/{descriptor}").resolve()
         synced.append(file.read_bytes())
-        assert not kept(tmp_path, 1).exists()
+        assert not network_path(tmp_path, 1).exists()
 
     monkeypatch.setattr(os, "fsync", fsync)
-    keep(tmp_path, 1, b"network")
+    save_network(tmp_path, 1, b"network")
     assert synced == [b"network"]
-    assert kept(tmp_path, 1).read_bytes() == b"network"
-    assert [path.name for path in kept(tmp_path, 1).parent.iterdir()] == ["0001.tflite"]
+    assert network_path(tmp_path, 1).read_bytes() == b"network"
+    assert [path.name for path in network_path(tmp_path, 1).parent.iterdir()] == ["0001.tflite"]
 
 
 def test_two_processes_may_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from checkout import ROOT
 from hypothesis import HealthCheck, given, settings
-from trials import BASELINE, infeasible, measured, pruned, trials
 
 from compress.errors import UserError
 from compress.genome import Genome
+from helpers.checkout import ROOT
+from helpers.trial_strategies import trials
+from helpers.trials import BASELINE, infeasible, measured, pruned
 from hil.store.sqlite import store_errors
 from hil.store.store import STORE_FILE, Final, RunIdentity, Store
 from hil.store.trial_json import trial_from_json, trial_to_json
@@ -29,9 +30,9 @@ IDENTITY = RunIdentity(task="digits", board="m4", seed=1, board_sha256="5e" * 32
 WRITER = """
 import sys
 from pathlib import Path
-from trials import measured, pruned
+from helpers.trials import measured, pruned
 from test_store import IDENTITY
-from hil.store import Store
+from hil.store.store import Store
 with Store.open(Path(sys.argv[1]), IDENTITY) as store:
     print("open", flush=True)
     for number in range(store.next_number(), 100_000):
@@ -42,7 +43,7 @@ with Store.open(Path(sys.argv[1]), IDENTITY) as store:
 
 def start_writer(folder: Path) -> subprocess.Popen[str]:
     tests = ROOT / "tests"
-    paths = (tests.parent, tests, tests / "unit")
+    paths = (tests.parent, tests, tests / "unit" / "store")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, "-c", WRITER, str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

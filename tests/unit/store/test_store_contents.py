@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from test_store import IDENTITY
 from test_store_table import example
-from trials import BASELINE, measured, pruned
 
 from compress.errors import UserError
+from helpers.trials import BASELINE, measured, pruned
 from hil.board import board_sha256, load_board, without_limits
 from hil.store.store import RunIdentity, Store
 
 
 def test_failure_in_the_middle_adds_nothing(tmp_path: Path) -> None:
     with Store.open(tmp_path, IDENTITY) as store:
-        with pytest.raises(sqlite3.IntegrityError), store.together():  # noqa: PT012
+        with pytest.raises(sqlite3.IntegrityError), store.transaction():  # noqa: PT012
             store.add(measured(1, BASELINE))
             store.add(measured(1, pruned(0.25)))
         assert store.count() == 0
@@ -38,9 +38,9 @@ def test_energy_and_originals(tmp_path: Path) -> None:
         store.add_energy(0.25)
         assert store.used_joules() == 3.75
         assert [(s.engine, s.energy_j) for s in store.sessions()] == [("random", 3.5), ("", 0.25)]
-        assert store.set_original("val", 0.9)
-        assert not store.set_original("val", 0.8)
-        assert store.originals() == {"val": 0.9}
+        assert store.set_original_accuracy("val", 0.9)
+        assert not store.set_original_accuracy("val", 0.8)
+        assert store.original_accuracies() == {"val": 0.9}
 
 
 def test_trials_of_one_fidelity(tmp_path: Path) -> None:

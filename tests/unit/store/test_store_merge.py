@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from test_store import IDENTITY, make_store
 from test_store_table import FINAL
-from trials import BASELINE, measured, pruned
 
 from compress.errors import UserError
-from hil.store.merge import Conflict, Merged, merge
-from hil.store.run_folder import keep, kept
+from helpers.trials import BASELINE, measured, pruned
+from hil.store.merge import Conflict, MergeResult, merge
+from hil.store.run_folder import network_path, save_network
 from hil.store.store import Store
 
 
@@ -22,23 +22,23 @@ def test_merge_numbers_on_and_tells_what_differs(tmp_path: Path) -> None:
         store.add(measured(1, BASELINE))
         store.add(measured(2, pruned(0.25)))
         store.add(measured(3, pruned(0.5), count=8))
-        keep(store.folder, 2, b"network")
+        save_network(store.folder, 2, b"network")
         store.add_final(FINAL)
         store.add_final(replace(FINAL, number=2))
         store.add_final(replace(FINAL, number=3))
-        store.set_original("val", 0.9)
+        store.set_original_accuracy("val", 0.9)
     with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
         conflict = Conflict(2, 3, "count", 7, 8)
-        assert merge(target, source) == Merged(1, 2, (conflict,))
+        assert merge(target, source) == MergeResult(1, 2, (conflict,))
         assert target.trials() == (
             measured(1, BASELINE),
             measured(2, pruned(0.5), count=7),
             measured(3, pruned(0.25)),
         )
-        assert kept(target.folder, 3).read_bytes() == b"network"
+        assert network_path(target.folder, 3).read_bytes() == b"network"
         assert target.finals() == (FINAL, replace(FINAL, number=3))
-        assert target.originals() == {"val": 0.9}
-        assert merge(target, source) == Merged(0, 3, (conflict,))
+        assert target.original_accuracies() == {"val": 0.9}
+        assert merge(target, source) == MergeResult(0, 3, (conflict,))
         with pytest.raises(UserError, match="into itself"):
             merge(target, target)
 
@@ -46,10 +46,10 @@ def test_merge_numbers_on_and_tells_what_differs(tmp_path: Path) -> None:
 def test_merge_brings_the_networks_that_a_table_could_not(tmp_path: Path) -> None:
     other = measured(3, pruned(0.5), program_sha256="another")
     make_store(tmp_path / "a", measured(1, BASELINE), measured(2, pruned(0.25)), other)
-    keep(tmp_path / "a", 2, b"ours")
+    save_network(tmp_path / "a", 2, b"ours")
     make_store(tmp_path / "b", *(measured(n, pruned(1 / n)) for n in (2, 4)), measured(7, BASELINE))
     for number in (2, 4, 7):
-        keep(tmp_path / "b", number, b"theirs")
+        save_network(tmp_path / "b", number, b"theirs")
     with Store.open(tmp_path / "a", IDENTITY) as target, Store.read(tmp_path / "b") as source:
         merge(target, source)
     networks = {path.name: path.read_bytes() for path in (tmp_path / "a" / "trials").iterdir()}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from test_store import IDENTITY, files
-from trials import BASELINE, PROVENANCE, measured
 
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.types import StageCost
+from helpers.trials import BASELINE, PROVENANCE, measured
 from hil.store.store import STORE_FILE, Final, Store
 from hil.store.trial_json import measurement_to_json
 
@@ -118,7 +118,7 @@ def check(store: Store, version: int) -> None:
     assert store.finals() == (Final(2, "test", 190, 200, 0.951),)
     assert store.used_minutes() == pytest.approx(1)
     assert [(one.engine, one.energy_j) for one in store.sessions()] == [("", 0.0)]
-    assert store.originals() == {}
+    assert store.original_accuracies() == {}
 
 
 @pytest.mark.parametrize("version", [1, 2])

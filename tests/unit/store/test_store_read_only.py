@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from test_store import IDENTITY, files, make_store
-from trials import BASELINE, measured
 from typer.testing import CliRunner
 
 from compress.errors import UserError
+from helpers.trials import BASELINE, measured
 from hil import board
 from hil.cli import main
 from hil.energy import calibration

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 from test_store import IDENTITY, make_store
-from trials import measured, pruned
 
 from compress.errors import UserError
+from helpers.trials import measured, pruned
 from hil.store.store import STORE_FILE, Store
 from hil.types import Trial
 

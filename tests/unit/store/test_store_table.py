@@ -8,16 +8,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_store import IDENTITY, make_store
-from trials import BASELINE, infeasible, measured, pruned, trials
 
 from compress.errors import UserError
+from helpers.checkout import ROOT
+from helpers.trial_strategies import trials
+from helpers.trials import BASELINE, infeasible, measured, pruned
 from hil.board import board_sha256, load_board
 from hil.store.store import Final, RunIdentity, Store
-from hil.store.table import export_store, import_rows, import_table, read_run
+from hil.store.table import export_store, import_file, import_table, read_run_table
 from hil.store.table_file import SUFFIXES
 
 FINAL = Final(number=1, split="test", correct=190, total=200, accuracy=0.1 + 0.2)
@@ -40,7 +41,7 @@ def example(folder: Path) -> None:
         store.add(infeasible(2, pruned(0.5), reason='too "big",\r\nby far'))
         store.add(measured(3, pruned(0.5), fidelity=0.25, state="screened", measurement=None))
         store.add_final(FINAL)
-        store.set_original("test", 0.96)
+        store.set_original_accuracy("test", 0.96)
 
 
 @settings(
@@ -58,14 +59,14 @@ def test_import_gives_what_was_exported(tmp_path_factory, stored, suffix) -> Non
         for final in finals:
             store.add_final(final)
         for split in ("val", "test"):
-            store.set_original(split, 1 / 3)
+            store.set_original_accuracy(split, 1 / 3)
         export_store(store, folder / f"run{suffix}")
-        wanted = (store.trials(), store.finals(), store.originals() if stored else {})
+        wanted = (store.trials(), store.finals(), store.original_accuracies() if stored else {})
     with Store.open(folder / "b", IDENTITY) as store:
-        assert import_rows(store, folder / f"run{suffix}") == len(stored)
-        assert (store.trials(), store.finals(), store.originals()) == wanted
-        assert import_rows(store, folder / f"run{suffix}") == 0
-        assert (store.trials(), store.finals(), store.originals()) == wanted
+        assert import_file(store, folder / f"run{suffix}") == len(stored)
+        assert (store.trials(), store.finals(), store.original_accuracies()) == wanted
+        assert import_file(store, folder / f"run{suffix}") == 0
+        assert (store.trials(), store.finals(), store.original_accuracies()) == wanted
 
 
 def test_columns_for_people(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     make_store(tmp_path / "b", measured(1, pruned(0.25)), measured(2, BASELINE, accuracy=0.9))
     table = exported(tmp_path / "a")
     with Store.open(tmp_path / "b", IDENTITY) as store:
-        merged = import_table(store, read_run(table))
+        merged = import_table(store, read_run_table(table))
         assert (merged.added, merged.known) == (2, 1)
         assert {(c.number, c.their_number, c.quantity) for c in merged.conflicting} == {
             (2, 1, "accuracy")
@@ -127,7 +128,7 @@ def test_table_of_another_run_is_refused(tmp_path: Path, field: str) -> None:
         Store.open(tmp_path / "b", other) as store,
         pytest.raises(UserError, match=f"is of a run .*{changed}"),
     ):
-        import_rows(store, exported(tmp_path / "a"))
+        import_file(store, exported(tmp_path / "a"))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -140,22 +141,22 @@ def test_damaged_table_adds_nothing(tmp_path: Path, suffix: str, spoil) -> None:
     table.write_bytes(spoil(table.read_bytes()))
     with Store.open(tmp_path / "b", IDENTITY) as store:
         with pytest.raises(UserError, match=table.name):
-            import_rows(store, table)
+            import_file(store, table)
         assert store.trials() == ()
 
 
 def test_a_step_may_have_any_name(tmp_path: Path) -> None:
     trial = measured(1, BASELINE, seconds={"stage": 1.5, "counter": 0.25})
     make_store(tmp_path, trial)
-    assert read_run(exported(tmp_path)).trials == (trial,)
+    assert read_run_table(exported(tmp_path)).trials == (trial,)
 
 
 def test_what_a_spreadsheet_saves_is_read(tmp_path: Path) -> None:
     example(tmp_path)
     table = exported(tmp_path)
-    wanted = read_run(table)
+    wanted = read_run_table(table)
     table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes() + b"\r\n")
-    assert read_run(table) == wanted
+    assert read_run_table(table) == wanted
 
 
 def test_row_that_is_cut_is_named(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_row_that_is_cut_is_named(tmp_path: Path) -> None:
     table = exported(tmp_path)
     table.write_bytes(table.read_bytes() + b"4,cut\r\n")
     with pytest.raises(UserError, match=r"run\.csv is damaged.*row 5 has 2 cells, the header \d"):
-        read_run(table)
+        read_run_table(table)
 
 
 def test_row_that_is_no_trial_is_named(tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_row_that_is_no_trial_is_named(tmp_path: Path) -> None:
         Store.open(tmp_path / "b", IDENTITY) as store,
         pytest.raises(UserError, match=r"row 4.*melted"),
     ):
-        import_rows(store, table)
+        import_file(store, table)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_cell_that_cannot_be_is_named(tmp_path: Path, column: str, cell: str) ->
     change(table, {0: {column: cell}})
     with Store.open(tmp_path / "b", IDENTITY) as store:
         with pytest.raises(UserError, match=rf"row 2, column {column}: ") as error:
-            import_rows(store, table)
+            import_file(store, table)
         assert repr(cell) in str(error.value)
         assert store.trials() == ()
 
@@ -236,15 +237,15 @@ def test_table_of_something_else_is_refused(tmp_path: Path) -> None:
     table = exported(tmp_path / "a")
     change(table, {}, without="genome")
     with pytest.raises(UserError, match=r"no column genome; hil export"):
-        read_run(table)
+        read_run_table(table)
     table.write_text("name,age\r\nAnn,7\r\n", "utf-8")
     with pytest.raises(UserError, match=r"no column number, task.*hil export"):
-        read_run(table)
+        read_run_table(table)
     example(tmp_path / "a")
     table = exported(tmp_path / "a")
     change(table, {2: {"seed": "2"}})
     with pytest.raises(UserError, match="row 4: of another run"):
-        read_run(table)
+        read_run_table(table)
 
 
 LOGS = sorted((ROOT / "docs" / "results").glob("study-*/seed-*.csv.gz"))
@@ -252,7 +253,7 @@ LOGS = sorted((ROOT / "docs" / "results").glob("study-*/seed-*.csv.gz"))
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda path: path.name)
 def test_logged_studies_can_be_gone_on_with(log: Path) -> None:
-    table = read_run(log)
+    table = read_run_table(log)
     assert table.identity is not None
     assert table.identity.board_sha256 == board_sha256(load_board(table.identity.board))
     assert len(table.trials) > 500

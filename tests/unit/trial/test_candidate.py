@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from torch import nn
-from trials import PROVENANCE, measured
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.genome import Genome, Prune, Quantize
@@ -14,6 +13,7 @@ from compress.pipeline.network import train_original
 from compress.space.recipes import baseline
 from compress.tasks.digits import TASK
 from compress.types import Graph, Recipe
+from helpers.trials import PROVENANCE, measured
 from hil.board import load_board
 from hil.errors import BenchError, NoReply
 from hil.measure.measure import BoardRunner, over_limits

@@ -6,18 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pools import Answering
-from trials import BASELINE, infeasible, measured, pruned
 
 from compress.errors import UserError
+from helpers.trials import BASELINE, AnsweringPool, infeasible, measured, pruned
 from hil.board import load_board
-from hil.loop.evolve import without_finals
+from hil.loop.evolve import trials_missing_finals
 from hil.loop.finals import measure_finals
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal
 from hil.report.export import export_chosen
 from hil.search.engine import Proposal
-from hil.store.run_folder import keep, kept
+from hil.store.run_folder import network_path, save_network
 from hil.store.store import Final, RunIdentity, Store
 from hil.study.study import Deadline
 from hil.trial.recreate import recreate
@@ -39,39 +38,39 @@ class Budget:
 
 
 def numbers(store: Store) -> list[int]:
-    return [trial.number for trial in without_finals(store, GOAL)]
+    return [trial.number for trial in trials_missing_finals(store, GOAL)]
 
 
 def test_an_imported_run_is_finished_with_networks_made_again(store: Store) -> None:
-    pool = Answering()
+    pool = AnsweringPool()
     with store, SearchProgress(Budget(), GOAL) as progress:
         for trial in (BASE, SMALL, TINY, POOR):
             store.add(trial)
-        keep(store.folder, 1, b"network")
+        save_network(store.folder, 1, b"network")
         assert numbers(store) == [1, 2, 3]
-        measure_finals(without_finals(store, GOAL), store, pool, progress.show)
+        measure_finals(trials_missing_finals(store, GOAL), store, pool, progress.show)
         assert [final.number for final in store.finals()] == [1, 2]
-        assert kept(store.folder, 2).read_bytes() == b"network"
-        assert not kept(store.folder, 3).exists()
+        assert network_path(store.folder, 2).read_bytes() == b"network"
+        assert not network_path(store.folder, 3).exists()
         assert numbers(store) == [3]
     assert pool.tried == [SMALL.genome.key, TINY.genome.key]
 
 
 def test_the_chosen_network_is_made_again_even_where_its_figures_are_known(store: Store) -> None:
-    pool = Answering()
+    pool = AnsweringPool()
     with store, SearchProgress(Budget(), GOAL) as progress:
         for trial in (BASE, SMALL):
             store.add(trial)
             store.add_final(Final(trial.number, "test", 9, 10, 0.9))
         assert numbers(store) == [2]
-        measure_finals(without_finals(store, GOAL), store, pool, progress.show)
+        measure_finals(trials_missing_finals(store, GOAL), store, pool, progress.show)
         assert numbers(store) == []
     assert pool.tried == [SMALL.genome.key]
     assert pool.tested == []
 
 
 def test_what_cannot_be_made_again_is_lost(tmp_path: Path) -> None:
-    class Failing(Answering):
+    class Failing(AnsweringPool):
         def trial(self, number: int, proposal: Proposal):  # type: ignore[no-untyped-def]
             future = super().trial(number, proposal)
             outcome = future.result()
@@ -81,11 +80,11 @@ def test_what_cannot_be_made_again_is_lost(tmp_path: Path) -> None:
             return future
 
     assert recreate([SMALL], tmp_path, Failing(), lambda done, total: None) == {2}
-    assert not kept(tmp_path, 2).exists()
+    assert not network_path(tmp_path, 2).exists()
 
 
 def test_none_is_begun_once_time_is_up(tmp_path: Path) -> None:
-    pool, deadline = Answering(), Deadline(0.0)
+    pool, deadline = AnsweringPool(), Deadline(0.0)
     lost = recreate([SMALL], tmp_path, pool, lambda done, total: None, lambda: deadline.over)
     assert (lost, pool.tried) == (frozenset(), [])
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
+
+from helpers.checkout import ROOT
 
 _PROGRAM = """
 import os, signal, sys, time
