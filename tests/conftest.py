@@ -6,8 +6,8 @@ import faulthandler
 from collections.abc import Iterator
 
 import pytest
-from programs import PLUS_TWO, program
 
+from helpers.programs import PLUS_TWO, program
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.target.open import open_target

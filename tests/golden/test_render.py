@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_examples import every_op, mixed
 
 from compress.ops import Conv2D, FullyConnected
 from compress.types import Graph
+from helpers.graph_examples import every_op, mixed
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render

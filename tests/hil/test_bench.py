@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graph_examples import residual
 from rich.console import Console
-from trials import BASELINE, measured
 from typer.testing import CliRunner
 
 from compress.errors import OverBudget, UserError
 from compress.ops import constants_of
 from compress.tflite.exporter import export_tflite
+from helpers.graph_examples import residual
+from helpers.trials import BASELINE, measured
 from hil.benchmark.benchmark import BenchmarkResult, benchmark
 from hil.benchmark.benchmark_json import benchmark_to_json, regressions
 from hil.benchmark.models import BenchmarkModel, load_model, random_samples

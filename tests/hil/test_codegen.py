@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, random_inputs
-from graph_examples import ds_cnn, every_op, mixed, residual, squeeze_excite, tiny_conv
-from graph_strategies import graphs
 from hypothesis import HealthCheck, Phase, given, settings
-from machine import RUN, RUN_REPLY, Machine
-from programs import program
 
 from compress.integer import reference
 from compress.integer.accumulate import accumulators
 from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Padding
 from compress.types import Graph, Int8Array
+from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, random_inputs
+from helpers.graph_examples import ds_cnn, every_op, mixed, residual, squeeze_excite, tiny_conv
+from helpers.graph_strategies import graphs
+from helpers.machine import RUN, RUN_REPLY, Machine
+from helpers.programs import program
 from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.kernels import choose

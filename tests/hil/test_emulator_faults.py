@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from bad_line import BadLine
-from programs import run_once
 
+from helpers.faults import BadLine
+from helpers.programs import run_once
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render

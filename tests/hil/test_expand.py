@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder, random_inputs
-from graph_strategies import graphs
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
-from programs import program
-from stored import with_weights
 
 from compress.errors import UnsupportedLayer
 from compress.integer import reference
 from compress.integer.check import check_graph
 from compress.types import Array, Graph
+from helpers.graph_builder import GraphBuilder, random_inputs
+from helpers.graph_strategies import graphs
+from helpers.graph_variants import with_weights
+from helpers.programs import program
 from hil.board import without_limits
 from hil.codegen import weight_storage
 from hil.codegen.build import build

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from cobs import cobs
 from elftools.elf.elffile import ELFFile
-from machine import ERROR, FAULT, HELLO, HELLO_REPLY, RUN, RUN_REPLY, Frame, Machine, body
-from programs import program
 
+from helpers.machine import ERROR, FAULT, HELLO, HELLO_REPLY, RUN, RUN_REPLY, Frame, Machine, body
+from helpers.programs import program
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.emulator.plugin import counting_arguments

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from programs import PLUS_TWO, program, run_once
 
+from helpers.programs import PLUS_TWO, program, run_once
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.errors import FirmwareFault, FlashFailed, NoReply

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder, random_inputs
 
 from compress.integer import reference
 from compress.ops import Padding
 from compress.types import Graph
+from helpers.graph_builder import GraphBuilder, random_inputs
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan

@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from bad_line import BadLine, Frames, untouched
 
+from helpers.faults import BadLine, Frames, untouched
 from hil.errors import NoReply
 from hil.target import wire
 from hil.target.serial_port import open_port

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
-from graph_examples import residual
-from stored import with_weights
 
 from compress.integer import reference
 from compress.ops import Conv2D, FullyConnected
 from compress.types import Graph, Samples
+from helpers.graph_examples import residual
+from helpers.graph_variants import with_weights
 from hil.benchmark.models import random_samples
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkout import MLPERF_TINY
 
 from compress.errors import OverBudget
 from compress.integer import reference
 from compress.tflite import oracle
 from compress.tflite.importer import import_tflite
 from compress.types import Graph, Int8Array
+from helpers.checkout import MLPERF_TINY
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan

@@ -10,9 +10,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from machine import RUN, Machine
-from programs import program
 
+from helpers.machine import RUN, Machine
+from helpers.programs import program
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.cycle_model import FlashTiming

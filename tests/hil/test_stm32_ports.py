@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
-from machine import HELLO, RUN, RUN_REPLY, Machine
-from programs import program
 
 from compress.errors import UserError
+from helpers.machine import HELLO, RUN, RUN_REPLY, Machine
+from helpers.programs import program
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.emulator.plugin import counting_arguments

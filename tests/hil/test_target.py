@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
-from programs import program
 
+from helpers.programs import program
 from hil.codegen.build import build
 from hil.errors import FirmwareFault, FlashFailed, NoReply
 from hil.target.target import Layout, Target

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 import serial
-from programs import PLUS_TWO, program
 from pyocd.probe.aggregator import PROBE_CLASSES
 from pyocd.probe.tcp_client_probe import TCPClientProbe
 from serial import rfc2217
-from signals import stop
 
 from compress.errors import UserError
+from helpers.faults import stop
+from helpers.programs import PLUS_TWO, program
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.emulator.plugin import counting_arguments

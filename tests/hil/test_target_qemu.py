@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import program
 from pyocd.core.session import Session
-from signals import stop
 
 from compress.errors import UserError
+from helpers.faults import stop
+from helpers.programs import program
 from hil.codegen.build import build
 from hil.emulator.probe_qemu import QemuProbe
 from hil.emulator.process import Emulator

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder, random_inputs
-from graph_strategies import graphs, paddings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +17,8 @@ from compress.ops import Activation, Conv2D, DepthwiseConv2D, FullyConnected, Pa
 from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.types import Array, Graph, Int8Array
+from helpers.graph_builder import GraphBuilder, random_inputs
+from helpers.graph_strategies import graphs, paddings
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 shares = st.sampled_from([0.0, 0.2, 0.6, 1.0])

@@ -6,8 +6,8 @@ import numpy as np
 from deap import base, tools
 from hypothesis import given
 from hypothesis import strategies as st
-from trials import BASELINE, infeasible, measured
 
+from helpers.trials import BASELINE, infeasible, measured
 from hil.objective.pareto import best, costs, front, non_dominated, score
 from hil.types import Trial
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import NETWORKS, original
 
 from compress.errors import Infeasible
 from compress.genome import Genome, Quantize, Sparsify
@@ -19,6 +18,7 @@ from compress.space.space import mutate, random_genome
 from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.types import QuantizedModel
+from helpers.networks import NETWORKS, original
 
 
 def _quick(genome: Genome) -> Genome:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from graph_strategies import graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import with_weights
 
 from compress.integer.cost import peak_activation_bytes
 from compress.ops import Add, Lookup, Mul, Requantize, Reshape, Softmax, inputs_of
 from compress.types import Graph
+from helpers.graph_strategies import graphs
+from helpers.graph_variants import with_weights
 from hil.board import load_board
 from hil.codegen.plan import make_plan, place
 from hil.types import Buffer, Plan

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from networks import Mobile, Perceptron, Resnet, Skip, probe
 from torch import nn
 
 from compress.errors import Infeasible
@@ -24,6 +23,7 @@ from compress.pruning.sparsify import sparsify
 from compress.quantization.lower import lower
 from compress.tasks.digits import net
 from compress.types import Graph
+from helpers.networks import Mobile, Perceptron, Resnet, Skip, probe
 
 NETS = {
     "digits": (net, (1, 8, 8), 10),

@@ -6,15 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graph_builder import NONE, GraphBuilder, random_inputs
-from graph_examples import EXAMPLES, ds_cnn, every_op, mixed, residual, tiny_conv
-from graph_strategies import (
-    INT16_KINDS,
-    OP_KINDS,
-    chain_graphs,
-    single_int16_op_graphs,
-    single_op_graphs,
-)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +29,15 @@ from compress.tflite.exporter import export_tflite
 from compress.tflite.read import read
 from compress.tflite.write import write
 from compress.types import Array, Graph, IntArray
+from helpers.graph_builder import NONE, GraphBuilder, random_inputs
+from helpers.graph_examples import EXAMPLES, ds_cnn, every_op, mixed, residual, tiny_conv
+from helpers.graph_strategies import (
+    INT16_KINDS,
+    OP_KINDS,
+    chain_graphs,
+    single_int16_op_graphs,
+    single_op_graphs,
+)
 
 needs_oracle = pytest.mark.skipif(
     not oracle.available(), reason="tflite-runtime has no wheel for this Python"

@@ -7,9 +7,6 @@ import struct
 
 import numpy as np
 import pytest
-from files import nameless, with_edges
-from graph_builder import random_inputs
-from graph_examples import EXAMPLES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +19,9 @@ from compress.tflite.read import read
 from compress.tflite.records import TensorType
 from compress.tflite.write import write
 from compress.types import Graph
+from helpers.graph_builder import random_inputs
+from helpers.graph_examples import EXAMPLES
+from helpers.graph_variants import nameless, with_edges
 
 
 @functools.cache

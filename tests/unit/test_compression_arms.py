@@ -4,11 +4,11 @@ import importlib.util
 from types import ModuleType
 
 import pytest
-from checkout import ROOT
-from tiny import original
 
 from compress.pipeline.pipeline import preview
 from compress.space.canonical import canonical
+from helpers.checkout import ROOT
+from helpers.networks import original
 
 SOURCE = ROOT / "benchmarks" / "compression_arms.py"
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from checkout import ROOT
-from trials import measured, pruned
 
+from helpers.checkout import ROOT
+from helpers.trials import measured, pruned
 from hil.board import CORES
 from hil.cycle_model import MODELLED_CORES, STATED_ERRORS, stated_error
 from hil.emulator.plugin import SOURCES

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT
 
 from compress import cache
 from compress.cache import content_hash, source_files
 from compress.pipeline.prefix_cache import identity_of
 from compress.tasks.digits import TASK
+from helpers.checkout import ROOT
 from hil.benchmark import models
 from hil.farm import source_fingerprint
 

@@ -10,7 +10,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
+
+from helpers.checkout import ROOT
 
 PACKAGES = ("compress", "hil")
 # From the ground up: a room imports only the rooms of lines above its own. The root comes first.

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
+
+from helpers.checkout import ROOT
 
 BASICS = (
     *("make", "sh", "env", "cat", "cksum", "sed", "awk", "ls", "readlink", "rm", "mkdir"),

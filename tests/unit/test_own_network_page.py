@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkout import ROOT
 
 from compress.frontend.capture import capture, trace_module
 from compress.pipeline.network import check_net
 from compress.training.data_check import check_data
 from compress.types import Task
+from helpers.checkout import ROOT
 
 PAGE = ROOT / "docs" / "own-network.md"
 

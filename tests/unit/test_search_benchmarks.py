@@ -5,9 +5,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from checkout import ROOT
-from trials import BASELINE, measured, pruned
 
+from helpers.checkout import ROOT
+from helpers.trials import BASELINE, measured, pruned
 from hil.report.summary import summarize
 from hil.report.time_profile import profile_of
 from hil.store.store import Final, RunIdentity, Store

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from graph_examples import every_op
-from programs import program
 from pyocd.core.memory_map import MemoryMap, MemoryType
 from pyocd.target import TARGET
 
+from helpers.graph_examples import every_op
+from helpers.programs import program
 from hil.board import FOLDER, board_names, load_board
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan

@@ -173,8 +173,7 @@ def test_a_run_of_another_task_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_trials_without_their_original_are_not_gone_on_with(tmp_path: Path) -> None:
-    from trials import BASELINE, measured
-
+    from helpers.trials import BASELINE, measured
     from hil.board import board_sha256, load_board
     from hil.store.store import RunIdentity, Store
 
@@ -200,8 +199,7 @@ def test_an_unknown_run_cannot_be_reported(tmp_path: Path) -> None:
 def test_a_trial_without_a_network_cannot_be_measured(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from trials import BASELINE, infeasible, measured, pruned
-
+    from helpers.trials import BASELINE, infeasible, measured, pruned
     from hil.store.store import RunIdentity, Store
 
     screened = replace(

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trials import BASELINE, measured
 
 import hil.loop.evolve
 from compress.errors import UserError
+from helpers.trials import BASELINE, measured
 from hil import formatting
 from hil.board import board_sha256, load_board
 from hil.cli.main import app

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import typer
 from test_store_table import change, example, exported
-from trials import BASELINE, measured, pruned
 from typer.testing import CliRunner
 
 from compress.errors import UserError
+from helpers.trials import BASELINE, measured, pruned
 from hil.board import board_sha256, load_board
 from hil.cli import store as cli_store
 from hil.store.store import RunIdentity, Store

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from studies import int8, network, study, trace
 from typer.testing import CliRunner
 
 from compress.errors import UserError
+from helpers.studies import int8, network, study, trace
 from hil.cli.main import app
 from hil.study.arm_names import NAMES
 from hil.study.result import StudyResult

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from packs import write_pack
-from programs import program
 
 import hil.codegen.build
 from compress.errors import OverBudget, UserError
+from helpers.programs import program, write_pack
 from hil.board import load_board
 from hil.cache import cached
 from hil.codegen.build import BuildFailed, build, check_compiler, compiler_version

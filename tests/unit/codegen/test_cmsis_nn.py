@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from graph_builder import GraphBuilder
-from packs import PARTS, write_pack
 
 from compress.errors import UserError
 from compress.ops import Padding
+from helpers.graph_builder import GraphBuilder
+from helpers.programs import PARTS, write_pack
 from hil.board import load_board
 from hil.codegen.cmsis_nn import cmsis_nn
 from hil.codegen.kernels import Kernel, choose

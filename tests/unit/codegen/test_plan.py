@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from graph_builder import GraphBuilder
-from graph_examples import every_op
 
 from compress.errors import UnsupportedLayer
 from compress.ops import Conv2D, Padding
 from compress.types import Graph
+from helpers.graph_builder import GraphBuilder
+from helpers.graph_examples import every_op
 from hil.board import load_board
 from hil.codegen.kernels import choose
 from hil.codegen.plan import lower_bound_bytes, make_plan, place

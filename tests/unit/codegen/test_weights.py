@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.types import Array, DType, Graph
+from helpers.graph_builder import GraphBuilder
 from hil.board import load_board
 from hil.codegen import weight_storage
 from hil.codegen.plan import make_plan

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from checkout import ROOT
 
+from helpers.checkout import ROOT
 from hil.board import load_board
 from hil.codegen.build import kernel_archive
 from hil.cycle_model import MODELLED_CORES

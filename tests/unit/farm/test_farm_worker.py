@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from trials import PROVENANCE
 
 from compress.errors import HilError, UserError
 from compress.genome import Genome, Quantize
+from helpers.trials import PROVENANCE
 from hil.board import load_board
 from hil.errors import NoReply
 from hil.farm import source_fingerprint, worker

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graph_builder import RELU, RELU_N1_TO_1, GraphBuilder
-from graph_examples import mixed
 
 from compress.errors import UnsupportedLayer
 from compress.integer.check import check_graph
 from compress.ops import Function
 from compress.types import Graph, Tensor
+from helpers.graph_builder import RELU, RELU_N1_TO_1, GraphBuilder
+from helpers.graph_examples import mixed
 
 
 def on_int16(make: Callable[[GraphBuilder, int], int], channels: int = 4) -> Graph:

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder
-from graph_examples import ds_cnn, residual
 
 from compress.integer.cost import (
     bops,
@@ -17,6 +15,8 @@ from compress.integer.cost import (
 )
 from compress.ops import Padding
 from compress.types import Tensor
+from helpers.graph_builder import GraphBuilder
+from helpers.graph_examples import ds_cnn, residual
 
 
 def test_ds_cnn_has_the_published_macs_and_peak() -> None:

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from checkout import MLPERF_TINY
-from graph_builder import RELU, GraphBuilder, float32, random_inputs
 
 from compress.integer import reference
 from compress.integer.bounds import bounds
@@ -18,6 +16,8 @@ from compress.integer.eliminate import eliminate
 from compress.ops import Conv2D, DepthwiseConv2D, FullyConnected, Padding
 from compress.tflite.importer import import_tflite
 from compress.types import Array, Graph
+from helpers.checkout import MLPERF_TINY
+from helpers.graph_builder import RELU, GraphBuilder, float32, random_inputs
 from hil.benchmark.models import random_samples
 
 FOLDER = MLPERF_TINY

@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from graph_builder import NONE, RELU, RELU6, GraphBuilder
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from compress.integer.fixedpoint import (
 )
 from compress.integer.parameters import add_parameters, requantize_parameters, softmax_parameters
 from compress.types import Tensor
+from helpers.graph_builder import NONE, RELU, RELU6, GraphBuilder
 
 mantissas = st.integers(2**30, 2**31 - 1)
 

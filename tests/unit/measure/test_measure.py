@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder
-from graph_examples import tiny_conv
-from programs import image_in_memory
 
 from compress.types import Graph
+from helpers.fake_target import Failure, FakeTarget, image_in_memory
+from helpers.graph_builder import GraphBuilder
+from helpers.graph_examples import tiny_conv
 from hil.benchmark.models import random_samples, samples_of
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.errors import BenchError, Mismatch
 from hil.measure.measure import measure
-from hil.target.target_fake import Failure, FakeTarget
 from hil.target.wire import HelloReply
 from hil.types import Image, Plan
 

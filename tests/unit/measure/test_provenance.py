@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from trials import BASELINE, PROVENANCE, measured
 
+from helpers.trials import BASELINE, PROVENANCE, measured
 from hil.board import load_board
 from hil.codegen.build import compiler_version
 from hil.farm import worker

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from trials import BASELINE, measured, pruned
 
 from compress.errors import UserError
+from helpers.trials import BASELINE, measured, pruned
 from hil.board import load_board
 from hil.cli.goal_options import goal_of
 from hil.objective.costs import costs_of, knows_cycles

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from trials import BASELINE, infeasible, measured, pruned
 
+from helpers.trials import BASELINE, infeasible, measured, pruned
 from hil.objective.pareto import best, costs, front, measurement_of, non_dominated, score
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import original
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.pipeline.network import Network
@@ -14,6 +13,7 @@ from compress.pipeline.pipeline import compress, prefix_cache, run_stages
 from compress.pipeline.prefix_cache import PrefixCache, Snapshot, identity_of
 from compress.tflite.exporter import export_tflite
 from compress.types import StageCost
+from helpers.networks import original
 
 PRUNE = Prune((0.5,), scope="uniform")
 LEARNING = Quantize((4,), learn_ranges=True, epochs=1)

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import original
 from typer.testing import CliRunner
 
 from compress.genome import Genome, Prune, Quantize
 from compress.pipeline.pipeline import compress
 from compress.pipeline.sensitivity import BITS, RATIOS, Sensitivity, measure_sensitivity
+from helpers.networks import original
 from hil.cli.main import app
 from hil.report.heat_map import Panel, heat_map
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import NETWORKS, original
 from torch import nn
 
 from compress.errors import Infeasible
@@ -14,6 +13,7 @@ from compress.pipeline.pipeline import run_stages, to_integers
 from compress.pipeline.stages import apply
 from compress.pruning.prune import group_names
 from compress.space.canonical import canonical
+from helpers.networks import NETWORKS, original
 
 STAGES: tuple[Stage, ...] = (
     Prune((0.5,), scope="uniform", reestimate=True, rounds=2),

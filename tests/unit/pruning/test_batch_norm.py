@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from networks import Mobile, Perceptron, Resnet, probe
 from torch import nn
 
 from compress.errors import Infeasible
@@ -14,6 +13,7 @@ from compress.pruning.prune import prune
 from compress.tasks.digits import load, net
 from compress.training.train import Schedule, accuracy, fit, predict
 from compress.types import Recipe
+from helpers.networks import Mobile, Perceptron, Resnet, probe
 
 MAPS = (1, 8, 8)
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from networks import Mobile, Perceptron, Resnet, Skip
 from torch import fx, nn
 
 from compress.errors import Infeasible
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.prune import group_names, prune
 from compress.tasks import digits, kws
+from helpers.networks import Mobile, Perceptron, Resnet, Skip
 
 MAPS = (1, 8, 8)
 KWS = (1, 49, 10)

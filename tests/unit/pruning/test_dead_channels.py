@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from networks import Mobile, Perceptron, Resnet, Skip
 from torch import Tensor, nn
 
 from compress.pruning.dead_channels import eliminate_dead_channels
 from compress.pruning.groups import find_groups
+from helpers.networks import Mobile, Perceptron, Resnet, Skip
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "residual": (Resnet, (1, 8, 8)),

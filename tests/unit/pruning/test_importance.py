@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch_pruning as tp
-from networks import Mobile, Skip, probe
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +17,7 @@ from compress.pruning.importance import scores
 from compress.tasks.digits import load, net
 from compress.training.train import Schedule, fit
 from compress.types import Recipe, Split
+from helpers.networks import Mobile, Skip, probe
 
 SHAPE = (1, 8, 8)
 CRITERIA = get_args(Criterion)

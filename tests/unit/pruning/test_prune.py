@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from networks import Mobile, Perceptron, Skip, probe
 from torch import nn
 
 from compress.errors import Infeasible
 from compress.genome import Scope
 from compress.pruning.prune import group_names, keep_ratios_by_round, kept_channels, prune
 from compress.tasks.digits import net
+from helpers.networks import Mobile, Perceptron, Skip, probe
 
 
 def _weights(module: nn.Module) -> int:

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from networks import Mobile, Resnet, Skip, probe
 from torch import nn
 
 from compress.errors import Infeasible
@@ -17,6 +16,7 @@ from compress.quantization.lower import lower
 from compress.tasks.digits import net
 from compress.training.train import Schedule, fit
 from compress.types import Recipe
+from helpers.networks import Mobile, Resnet, Skip, probe
 
 
 def _weights(module: nn.Module) -> list[np.ndarray]:

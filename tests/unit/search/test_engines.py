@@ -8,12 +8,12 @@ from typing import Any
 import moocore
 import numpy as np
 import pytest
-from trials import infeasible, measured, screened
 
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.space.recipes import baseline, recipes
 from compress.space.space import Space
+from helpers.trials import infeasible, measured, screened
 from hil.board import load_board
 from hil.objective.goal import Goal, ObjectiveWeights
 from hil.search.adaptive import LadderSearch

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trials import measured, pruned
 
 from compress.genome import Genome, Prune, Quantize
+from helpers.trials import measured, pruned
 from hil.board import load_board
 from hil.objective.goal import Goal
 from hil.objective.pareto import measurement_of

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from trials import measured
 
 from compress.errors import UserError
 from compress.genome import Genome, Prune, Quantize
+from helpers.trials import measured
 from hil.search.ladder import Ladder
 from hil.search.rank import correlations, partial_spearman, spearman
 from hil.types import Estimate, Trial

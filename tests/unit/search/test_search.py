@@ -3,11 +3,11 @@
 from itertools import pairwise
 
 import pytest
-from trials import infeasible, measured
 
 from compress.genome import Genome, Prune
 from compress.space.recipes import baseline
 from compress.space.space import Space
+from helpers.trials import infeasible, measured
 from hil.board import load_board
 from hil.objective.goal import Goal
 from hil.search.nsga2 import ConstrainedFitness, Nsga2, growth

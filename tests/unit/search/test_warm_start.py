@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import original
 
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.pipeline.network import Original, space_of
@@ -18,6 +17,7 @@ from compress.pipeline.pipeline import compress, evenly
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
 from compress.space.space import KEEP
+from helpers.networks import original
 from hil.board import load_board
 from hil.objective.goal import Goal
 from hil.search.adaptive import Adaptive

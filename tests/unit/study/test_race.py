@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from test_search import GOAL, SPACE
-from trials import measured
 
 from compress.genome import Genome, Prune, Quantize
+from helpers.trials import measured
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import Proposal
 from hil.study.arm_replay import ArmBudget, Race

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from studies import BOARD, int8, network, study, trace
-from trials import infeasible
 
+from helpers.studies import BOARD, int8, network, study, trace
+from helpers.trials import infeasible
 from hil.store.store import Final
 from hil.study.choices import (
     Aim,

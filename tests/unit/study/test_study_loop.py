@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pools import Answering
-from trials import measured
 
 from compress.genome import Genome, Prune, Quantize
+from helpers.trials import AnsweringPool, measured
 from hil.board import load_board
 from hil.cli.study import ended_by_signals
 from hil.errors import NoReply
@@ -50,7 +49,7 @@ def show(share: float, text: str) -> None:
 
 
 def test_what_several_arms_ask_for_is_tried_once_and_told_to_all(store: Store) -> None:
-    budget, pool = ArmBudget(100, 1000.0), Answering()
+    budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
     races = [race("a", range(20), budget), race("b", range(10, 30), budget)]
     with store:
         store.begin_session(0.9)
@@ -62,7 +61,7 @@ def test_what_several_arms_ask_for_is_tried_once_and_told_to_all(store: Store) -
 
 
 def test_arms_get_on_alike(store: Store) -> None:
-    budget, pool = ArmBudget(100, 1000.0), Answering()
+    budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
     races = [race("long", range(40), budget), race("other", range(40, 80), budget)]
     first = {genome(i).key for i in range(40)}
     with store:
@@ -76,7 +75,7 @@ def test_arms_get_on_alike(store: Store) -> None:
 def test_nothing_is_started_after_the_deadline_and_the_rest_is_done_next_time(
     store: Store,
 ) -> None:
-    budget, pool = ArmBudget(100, 1000.0), Answering()
+    budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
     with store:
         store.begin_session(0.9)
         run_races([race("a", range(9), budget)], store, pool, Deadline(0.0), budget, show)
@@ -89,7 +88,7 @@ def test_nothing_is_started_after_the_deadline_and_the_rest_is_done_next_time(
 
 
 def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
-    budget, pool = ArmBudget(100, 1000.0), Answering(8, [genome(0)])
+    budget, pool = ArmBudget(100, 1000.0), AnsweringPool(8, [genome(0)])
     arms = [race("a", range(4), budget), race("b", range(4, 8), budget)]
     with store:
         store.begin_session(0.9)
@@ -102,7 +101,7 @@ def test_an_ended_study_leaves_what_is_running_and_replays_what_there_is(store: 
     budget, deadline = ArmBudget(100, 1000.0), Deadline(60.0)
     with store:
         store.begin_session(0.9)
-        run_races([race("a", range(3), budget)], store, Answering(), deadline, budget, show)
+        run_races([race("a", range(3), budget)], store, AnsweringPool(), deadline, budget, show)
         again = race("a", range(9), budget)
         pool = Training(lambda: deadline.end())
         with pytest.raises(Ended):  # a training that is under way is not waited for
@@ -127,7 +126,7 @@ def test_the_first_ctrl_c_ends_a_study_and_the_second_leaves_it(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-class Training(Answering):
+class Training(AnsweringPool):
     """A pool whose trainings never end."""
 
     def __init__(self, begun: Callable[[], None]) -> None:
@@ -144,7 +143,7 @@ class Training(Answering):
 def test_networks_are_tested_once_and_made_again_where_only_the_log_has_them(
     store: Store,
 ) -> None:
-    pool = Answering()
+    pool = AnsweringPool()
     with store:
         store.begin_session(0.9)
         here, logged = measured(1, genome(1)), measured(2, genome(2))
@@ -180,7 +179,7 @@ def test_the_second_ctrl_c_leaves_a_study_that_is_ending(
 def test_an_ended_study_tells_which_seeds_it_did_not_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = made_up_study(tmp_path, monkeypatch, Answering(), seeds=(2, 3, 4))
+    settings = made_up_study(tmp_path, monkeypatch, AnsweringPool(), seeds=(2, 3, 4))
     begun = replace(settings, seeds=(2, 3))
     assert study(begun, Deadline(60.0), show).not_begun == ()
     ended = Deadline(60.0)
@@ -191,7 +190,10 @@ def test_an_ended_study_tells_which_seeds_it_did_not_begin(
 
 
 def made_up_study(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, pool: Answering, seeds: tuple[int, ...] = (2,)
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pool: AnsweringPool,
+    seeds: tuple[int, ...] = (2,),
 ) -> StudySettings:
     """A study of one arm on `pool`, for which nothing is trained."""
 

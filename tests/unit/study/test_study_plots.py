@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from studies import int8, network, study, trace
 
+from helpers.studies import int8, network, study, trace
 from hil.study.orders import Orders, grouped
 from hil.study.plots import hypervolume_figure, orders_figure
 from hil.study.result import StudyResult

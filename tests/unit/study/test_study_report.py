@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from studies import int8, large_study, network, study, trace
-from trials import infeasible
 
 from compress.genome import Distill, Genome, Prune, Quantize
+from helpers.studies import int8, large_study, network, study, trace
+from helpers.trials import infeasible
 from hil.study.arm_names import FIXED, NAMES, ArmKind
 from hil.study.choices import choices, chosen_numbers
 from hil.study.csv_files import write_csv

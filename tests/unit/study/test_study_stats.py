@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
-from studies import BOARD, int8, network, study, trace
 
+from helpers.studies import BOARD, int8, network, study, trace
 from hil.study.choices import Choice
 from hil.study.stats import by_seed, holm, p_below, p_below_int8, p_smaller, smallest_p
 from hil.study.volume import REPLAYS, curves, growing_volume, is_exchangeable, orders, point

@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studies import int8, network, study, trace
-
+from helpers.studies import int8, network, study, trace
 from hil import formatting
 from hil.study.choices import choices
 from hil.study.report import study_to_json, write_study

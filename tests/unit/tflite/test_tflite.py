@@ -5,11 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from checkout import MLPERF_TINY
-from files import edited, nameless, with_edges, with_operator
-from graph_builder import GraphBuilder, random_inputs, same_padding
-from graph_examples import EXAMPLES, ds_cnn, residual
-from graph_strategies import graphs
 from hypothesis import HealthCheck, given, settings
 
 from compress.errors import UnsupportedLayer, UserError
@@ -30,6 +25,11 @@ from compress.tflite.records import (
 )
 from compress.tflite.write import write
 from compress.types import Graph
+from helpers.checkout import MLPERF_TINY
+from helpers.graph_builder import GraphBuilder, random_inputs, same_padding
+from helpers.graph_examples import EXAMPLES, ds_cnn, residual
+from helpers.graph_strategies import graphs
+from helpers.graph_variants import edited, nameless, with_edges, with_operator
 
 MODELS = MLPERF_TINY
 # MACs and peak of live int8 tensors, as counted by hand from the published architectures.

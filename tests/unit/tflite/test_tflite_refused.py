@@ -5,9 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from files import edited, with_edges, with_operator, with_tensor
-from graph_builder import GraphBuilder
-from graph_examples import residual
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.tflite.exporter import export_tflite
@@ -22,6 +19,9 @@ from compress.tflite.records import (
 )
 from compress.tflite.write import write
 from compress.types import Graph
+from helpers.graph_builder import GraphBuilder
+from helpers.graph_examples import residual
+from helpers.graph_variants import edited, with_edges, with_operator, with_tensor
 
 
 def on_int16() -> Graph:

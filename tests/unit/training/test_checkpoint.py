@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import original
 from torch import nn
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
@@ -17,6 +16,7 @@ from compress.tflite.exporter import export_tflite
 from compress.training.checkpoint import Checkpoint
 from compress.training.train import Schedule, fit
 from compress.types import Recipe
+from helpers.networks import original
 
 GENOMES = (
     Genome((Prune((0.5,), scope="uniform", epochs=2, rounds=2), Quantize())),

@@ -8,17 +8,16 @@ import zlib
 
 import numpy as np
 import pytest
-from graph_builder import random_inputs
-from graph_examples import tiny_conv
-from programs import image_in_memory
 
 from compress.integer import reference
 from compress.types import Graph
+from helpers.fake_target import Failure, FakeTarget, image_in_memory
+from helpers.graph_builder import random_inputs
+from helpers.graph_examples import tiny_conv
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.errors import BenchError, FirmwareFault, FlashFailed, NoReply, ProbeLost
 from hil.target.target import Layout, Target
-from hil.target.target_fake import Failure, FakeTarget
 from hil.types import Image
 
 BOARD = load_board("m3")

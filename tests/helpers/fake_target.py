@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from enum import Enum
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from compress.integer import reference
 from compress.types import Int8Array
 from hil.errors import FirmwareFault, FlashFailed, NoReply, ProbeLost
 from hil.target.wire import HelloReply, RunRequest
-from hil.types import Board, Image, Plan, RunReply
+from hil.types import Board, Image, Plan, Program, RunReply, Sizes
 
 
 class Failure(Enum):
@@ -158,3 +159,19 @@ class FakeTarget:
             if region.origin <= address and address + size_bytes <= region.end:
                 return memory, address - region.origin
         raise ProbeLost(f"no memory at {address:#010x}")
+
+
+def image_in_memory(board: Board, layers: int) -> Image:
+    """An image that nobody has built, as far as measuring on a fake target looks at it."""
+    assert board.staging is not None
+    return Image(
+        elf=Path("model.elf"),
+        sha256="",
+        program=Program({}, "", 0xABCD),
+        board=board,
+        flash=Sizes({}),
+        ram=Sizes({}),
+        arena_address=board.ram.origin,
+        layer_ends=tuple(range(0x100, 0x100 + 4 * layers, 4)),
+        staging=board.staging,
+    )

@@ -1,0 +1,1 @@
+"""Builders, fakes and made-up data that several tests share."""

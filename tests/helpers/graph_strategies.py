@@ -1,0 +1,279 @@
+"""Hypothesis strategies that draw valid integer graphs: of one operator, or chains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from compress.ops import Activation, Function, Padding
+from compress.types import Graph
+from helpers.graph_builder import RELU, RELU_N1_TO_1, GraphBuilder, same_padding
+
+OP_KINDS = (
+    "conv",
+    "depthwise",
+    "fully_connected",
+    "add",
+    "subtract",
+    "mul",
+    "average_pool",
+    "max_pool",
+    "reshape",
+    "softmax",
+    "requantize",
+    "lookup",
+    "mean",
+    "pad",
+    "concatenate",
+)
+# What takes int16, too; "requantize" there goes from and to any type.
+INT16_KINDS = (
+    "conv",
+    "depthwise",
+    "fully_connected",
+    "add",
+    "subtract",
+    "average_pool",
+    "max_pool",
+    "reshape",
+    "requantize",
+)
+# Products of products of larger ones would leave single precision.
+LARGEST_SCALE = 1e15
+
+activations = st.sampled_from(list(Activation))
+zero_points = st.sampled_from([-128, 127, 0]) | st.integers(-128, 127)
+scales = st.sampled_from([1e-6, 1 / 255, 1.0, 500.0]) | st.floats(1e-5, 10.0)
+gains = st.sampled_from([0.1, 1.0, 30.0])
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+weight_schemes = st.fixed_dictionaries(
+    {"per_channel": st.booleans(), "weight_bits": st.sampled_from([8, 4, 2])}
+)
+dilations = st.tuples(st.integers(1, 2), st.integers(1, 2))
+
+
+@st.composite
+def paddings(draw: st.DrawFn, window: tuple[int, int], dilation: tuple[int, int]) -> Padding:
+    """Any padding, symmetric or not, that leaves no window wholly outside the input."""
+    vertical = st.integers(0, (window[0] - 1) * dilation[0])
+    horizontal = st.integers(0, (window[1] - 1) * dilation[1])
+    return Padding(draw(vertical), draw(vertical), draw(horizontal), draw(horizontal))
+
+
+@st.composite
+def window_parameters(
+    draw: st.DrawFn, shape: tuple[int, ...], dilated: bool
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], Padding]:
+    """(window, stride, dilation, padding) that fit `shape` (1, H, W, C): SAME, VALID or any."""
+    height, width = shape[1:3]
+    window = draw(st.tuples(st.integers(1, min(4, height)), st.integers(1, min(4, width))))
+    dilation = draw(dilations) if dilated else (1, 1)
+    dilation = (
+        dilation[0] if (window[0] - 1) * dilation[0] < height else 1,
+        dilation[1] if (window[1] - 1) * dilation[1] < width else 1,
+    )
+    stride = draw(pairs)
+    top, bottom = same_padding(height, window[0], stride[0], dilation[0])
+    left, right = same_padding(width, window[1], stride[1], dilation[1])
+    same = Padding(top, bottom, left, right)
+    padding = draw(st.just(same) | st.just(Padding()) | paddings(window, dilation))
+    return window, stride, dilation, padding
+
+
+@st.composite
+def builders(draw: st.DrawFn) -> GraphBuilder:
+    """A builder with a small input tensor (index 0) of any scale and zero point."""
+    b = GraphBuilder(seed=draw(st.integers(0, 2**32 - 1)))
+    shape = draw(st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 9)))
+    b.input(shape, draw(scales), draw(zero_points))
+    return b
+
+
+def draw_right_operand(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """Of the shape of `source`, or repeating over it; computed from it or a constant."""
+    x = b.tensors[source]
+    scale, zero_point = x.scale * draw(st.floats(0.01, 100)), draw(zero_points)
+    shapes = [x.shape, x.shape[-1:], (1, 1, 1, x.shape[-1]), (1, 1, *x.shape[2:]), (), (1,)]
+    if x.dtype == "int16":
+        return b.requantize(source, scale)
+    match draw(st.sampled_from(["equal", "channel", "constant"])):
+        case "equal":
+            return b.requantize(source, scale, zero_point)
+        case "channel":
+            return b.mean(source, (1, 2), draw(st.booleans()), scale, zero_point)
+        case _:
+            return b.constant(draw(st.sampled_from(shapes)), scale, zero_point)
+
+
+def draw_concatenation(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """`source` and one to three paddings of it, or itself again, along any axis."""
+    axis = draw(st.integers(1, 3))
+    sources = [source]
+    for extent in draw(st.lists(st.integers(0, 5), min_size=1, max_size=3)):
+        sides = tuple(extent if i == axis else 0 for i in range(4))
+        sources.append(b.pad(source, (0, 0, 0, 0), sides, 7) if extent else source)
+    return b.concatenate(tuple(draw(st.permutations(sources))), axis)
+
+
+def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
+    """Draw one operator of `kind` reading `source` (1, H, W, C) and append it."""
+    x = b.tensors[source]
+    common: dict[str, Any] = {
+        "activation": draw(activations),
+        "zero_point": draw(zero_points),
+        "gain": draw(gains),
+    }
+    match kind:
+        case "conv":
+            window, stride, dilation, padding = draw(window_parameters(x.shape, dilated=True))
+            channels, scheme = draw(st.integers(1, 9)), draw(weight_schemes)
+            return b.conv(
+                source,
+                channels,
+                window,
+                stride,
+                dilation,
+                padding,
+                **scheme,
+                **common,
+            )
+        case "depthwise":
+            window, stride, dilation, padding = draw(window_parameters(x.shape, dilated=True))
+            multiplier, scheme = draw(st.integers(1, 3)), draw(weight_schemes)
+            return b.depthwise(
+                source,
+                multiplier,
+                window,
+                stride,
+                dilation,
+                padding,
+                **scheme,
+                **common,
+            )
+        case "fully_connected":
+            units, scheme = draw(st.integers(1, 9)), draw(weight_schemes)
+            return b.fully_connected(source, units, **scheme, **common)
+        case "add" | "subtract" | "mul":
+            right = draw_right_operand(draw, b, source)
+            left = source
+            if kind == "mul":
+                if b.tensors[left].scale * b.tensors[right].scale > LARGEST_SCALE:
+                    if b.tensors[right].data is not None:
+                        b.tensors.pop()  # a constant that nothing reads is not exported
+                    return b.requantize(source)
+                return b.mul(left, right, **common)
+            if b.tensors[left].shape == b.tensors[right].shape and b.tensors[right].data is None:
+                left, right = draw(st.permutations([left, right]))
+            return b.add(left, right, subtract=kind == "subtract", **common)
+        case "average_pool" | "max_pool":
+            window, stride, _, padding = draw(window_parameters(x.shape, dilated=False))
+            activation = common["activation"]
+            if kind == "max_pool":
+                return b.max_pool(source, window, stride, padding, activation)
+            top, bottom = same_padding(x.shape[1], window[0], stride[0])
+            left, right = same_padding(x.shape[2], window[1], stride[1])
+            same = Padding(top, bottom, left, right)
+            padding = draw(st.sampled_from([Padding(), same]))
+            return b.average_pool(source, window, stride, padding, activation)
+        case "reshape":
+            return b.reshape(source, tuple(draw(st.permutations(x.shape[1:]))))
+        case "softmax":
+            return _some_softmax(b, source)
+        case "requantize":
+            scale = x.scale * draw(st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.01, 100))
+            activation = common["activation"]
+            if x.dtype == "int16" and activation is RELU_N1_TO_1:
+                activation = RELU
+            return b.requantize(source, scale, common["zero_point"], activation)
+        case "lookup":
+            function = draw(st.sampled_from(Function))
+            scale = x.scale * draw(st.sampled_from([0.1, 0.5, 1.0]) | st.floats(0.02, 50))
+            if function is Function.HARD_SWISH:
+                # TFLite takes no output scale below a 128th of the input's.
+                assume(1e-3 < x.scale < 100 and scale > x.scale / 100)
+            alpha = draw(st.sampled_from([0.0, 0.1, 0.2, 1.0]) | st.floats(0, 2))
+            return b.lookup(source, function, scale, common["zero_point"], alpha)
+        case "mean":
+            axes = draw(st.sampled_from([(1, 2), (1,), (2,), (3,), (2, 3), (1, 2, 3)]))
+            scale = x.scale * draw(st.sampled_from([1.0, 0.5]) | st.floats(0.01, 100))
+            zero_point = draw(st.just(x.zero_point) | zero_points)
+            return b.mean(source, axes, draw(st.booleans()), scale, zero_point)
+        case "pad":
+            sides = st.tuples(st.just(0), *[st.integers(0, 3)] * 3)
+            value = draw(st.none() | st.integers(-128, 127))
+            return b.pad(source, draw(sides), draw(sides), value)
+        case "concatenate":
+            return draw_concatenation(draw, b, source)
+        case _:
+            raise ValueError(kind)
+
+
+@st.composite
+def single_op_graphs(draw: st.DrawFn, kind: str | None = None) -> Graph:
+    """One operator of `kind` (any of OP_KINDS where None) on a random input.
+
+    An operator of several operands comes with those that give it the others.
+    """
+    b = draw(builders())
+    chosen = draw(st.sampled_from(OP_KINDS)) if kind is None else kind
+    return b.finish(append_op(draw, b, 0, chosen), chosen)
+
+
+@st.composite
+def single_int16_op_graphs(draw: st.DrawFn, kind: str) -> Graph:
+    """One operator of `kind` (of INT16_KINDS) on int16 values of any size."""
+    b = draw(builders())
+    # Widened values are multiples; a convolution makes any of them.
+    x = b.conv(b.widen(0, draw(st.integers(0, 7))), draw(st.integers(1, 9)), (1, 1))
+    return b.finish(draw_narrowing(draw, b, append_op(draw, b, x, kind)), f"{kind}_int16")
+
+
+def draw_narrowing(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """`source` as int8."""
+    ratio = draw(st.sampled_from([256.0, 255.5, 1.0]) | st.floats(0.01, 1000))
+    return b.narrow(source, ratio, draw(zero_points))
+
+
+def _some_softmax(b: GraphBuilder, source: int) -> int:
+    """TFLite has no multiplier for inputs of a scale of 2**-26 or less."""
+    if b.tensors[source].scale <= 2**-26:
+        source = b.requantize(source, 2**-20)
+    return b.softmax(source)
+
+
+@st.composite
+def chain_graphs(draw: st.DrawFn) -> Graph:
+    """Two to five spatial operators, sometimes with a residual Add, sometimes a classifier.
+
+    Some are on int16, with conversions between them where needed and where not.
+    """
+    b = draw(builders())
+    classifiers = ("fully_connected", "reshape", "softmax", "mean")
+    spatial = [kind for kind in OP_KINDS if kind not in classifiers]
+    wide = draw(st.lists(st.booleans(), min_size=6, max_size=6))
+    x = 0
+
+    def converted(x: int, kind: str) -> int:
+        if wide.pop() and kind in INT16_KINDS:
+            return x if b.tensors[x].dtype == "int16" else b.widen(x, draw(st.integers(5, 7)))
+        return draw_narrowing(draw, b, x)
+
+    for kind in draw(st.lists(st.sampled_from(spatial), min_size=2, max_size=5)):
+        before = converted(x, kind)
+        x = append_op(draw, b, before, kind)
+        if b.tensors[before].shape == b.tensors[x].shape and draw(st.booleans()):
+            x = b.add(before, x, draw(activations), draw(zero_points))
+    if draw(st.booleans()):
+        x = b.reshape(x, (b.tensors[x].elements,))
+        x = converted(x, "fully_connected")
+        x = b.fully_connected(x, draw(st.integers(1, 9)), draw(activations))
+        x = draw_narrowing(draw, b, x)
+        x = _some_softmax(b, x) if draw(st.booleans()) else x
+    return b.finish(draw_narrowing(draw, b, x), "chain")
+
+
+def graphs() -> st.SearchStrategy[Graph]:
+    """Any graph: one operator or a chain."""
+    return single_op_graphs() | chain_graphs()

@@ -1,0 +1,90 @@
+"""Variants of graphs and of exported .tflite files: other weights, other converters, damage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from compress.tflite.exporter import export_tflite
+from compress.tflite.read import read
+from compress.tflite.records import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite.write import write
+from compress.types import DType, Graph, Tensor
+from hil.codegen.weight_storage import Weighted
+
+
+def with_weights(graph: Graph, bits: int, zeros: float, dtype: DType = "int8") -> Graph:
+    """`graph` with weights of `bits` bits, a share `zeros` of them zero; as large in reality."""
+    rng = np.random.default_rng(0)
+    tensors, highest = list(graph.tensors), 1 << bits - 1
+    for op in graph.ops:
+        if not isinstance(op, Weighted):
+            continue
+        weights, bias = tensors[op.weights], tensors[op.bias]
+        values = rng.integers(-highest, highest, weights.shape).astype(np.int8)
+        values[rng.random(weights.shape) < zeros] = 0
+        assert bias.data is not None
+        tensors[op.weights] = replace(
+            weights,
+            dtype=dtype,
+            data=values,
+            scales=tuple(scale * 128 / highest for scale in weights.scales),
+        )
+        tensors[op.bias] = replace(
+            bias,
+            data=bias.data * highest // 128,
+            scales=tuple(scale * 128 / highest for scale in bias.scales),
+        )
+    return replace(graph, tensors=tuple(tensors))
+
+
+def edited(graph: Graph, edit: Callable[[File], File]) -> bytes:
+    """The exported file with its records changed."""
+    return write(edit(read(export_tflite(graph))))
+
+
+def with_operator(index: int, **changes: Any) -> Callable[[File], File]:
+    def edit(file: File) -> File:
+        operators = list(file.operators)
+        operators[index] = replace(operators[index], **changes)
+        return replace(file, operators=tuple(operators))
+
+    return edit
+
+
+def with_tensor(index: int, **changes: Any) -> Callable[[File], File]:
+    def edit(file: File) -> File:
+        tensors = list(file.tensors)
+        tensors[index] = replace(tensors[index], **changes)
+        return replace(file, tensors=tuple(tensors))
+
+    return edit
+
+
+def nameless(file: File) -> File:
+    """No operator has a name."""
+    return replace(file, operators=tuple(replace(o, name="") for o in file.operators))
+
+
+def with_edges(graph: Graph, type_: int) -> bytes:
+    """The exported file with input and output of FLOAT32 or UINT8, converted at the edges."""
+    file = nameless(read(export_tflite(graph)))
+    count = len(file.tensors)
+    tensors = (*file.tensors, _edge(graph.input_tensor, type_), _edge(graph.output_tensor, type_))
+    to_int8 = FileOperator(BuiltinOperator.QUANTIZE, (count,), file.inputs)
+    is_float = type_ == TensorType.FLOAT32
+    code = BuiltinOperator.DEQUANTIZE if is_float else BuiltinOperator.QUANTIZE
+    from_int8 = FileOperator(code, file.outputs, (count + 1,))
+    operators = (to_int8, *file.operators, from_int8)
+    return write(File(file.name, tensors, operators, (count,), (count + 1,)))
+
+
+def _edge(tensor: Tensor, type_: int) -> FileTensor:
+    """The real values of `tensor`: as uint8, zero points move by 128."""
+    if type_ == TensorType.FLOAT32:
+        return FileTensor(f"{tensor.name}_float", tensor.shape, type_)
+    zero_points = (tensor.zero_point + 128,)
+    return FileTensor(f"{tensor.name}_uint8", tensor.shape, type_, tensor.scales, zero_points)

@@ -1,0 +1,135 @@
+"""Small float networks with the traps of pruning, and tasks of random samples around them."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compress.pipeline.network import Original
+from compress.types import Dataset, Recipe, Split, Task
+
+
+class Skip(nn.Module):
+    """A skip ties stem and reduce; the depthwise follows expand; the map is flattened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1)
+        self.expand = nn.Conv2d(8, 16, 1)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.reduce = nn.Conv2d(16, 8, 1)
+        self.out = nn.Linear(8 * 36, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).relu()
+        x = (x + self.reduce(self.depthwise(self.expand(x)).relu())).relu()
+        return self.out(torch.flatten(x, 1))
+
+
+class Unit(nn.Module):
+    """relu(x + branch(x)): the addition is inside, so that the unit can go as a whole."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, 12, 3, padding=1, bias=False),
+            nn.BatchNorm2d(12),
+            nn.ReLU(),
+            nn.Conv2d(12, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.branch(x))
+
+
+class Resnet(nn.Module):
+    """Two residual units, one whose addition is outside of any module, a projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.unit1 = Unit(8)
+        self.unit2 = Unit(8)
+        self.inner = nn.Sequential(
+            nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)),
+        )
+        self.wide = nn.Conv2d(8, 12, 1, stride=2)
+        self.left = nn.Sequential(nn.Conv2d(12, 12, 1), nn.ReLU())
+        self.right = nn.Sequential(nn.Conv2d(12, 12, 3, padding=1), nn.ReLU())
+        self.out = nn.Linear(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.unit2(self.unit1(self.stem(x)))
+        x = self.wide(x + self.inner(x))
+        x = self.left(x) + self.right(x)
+        return self.out(x.mean((2, 3)))
+
+
+class Mobile(nn.Sequential):
+    """A depthwise-separable block as in DS-CNN, of 8 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.relu = nn.ReLU()
+        self.block = nn.Sequential()
+        self.block.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.block.norm1 = nn.BatchNorm2d(8)
+        self.block.relu1 = nn.ReLU()
+        self.block.pointwise = nn.Conv2d(8, 12, 1, bias=False)
+        self.block.norm2 = nn.BatchNorm2d(12)
+        self.block.relu2 = nn.ReLU()
+        self.mean = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.classify = nn.Linear(12, 10)
+
+
+class Perceptron(nn.Sequential):
+    """Linear layers only, with batch-norm; widths that are no multiples of four."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(16, 18),
+            nn.BatchNorm1d(18),
+            nn.ReLU(),
+            nn.Linear(18, 7),
+            nn.BatchNorm1d(7),
+            nn.ReLU(),
+            nn.Linear(7, 3),
+        )
+
+
+def probe(input_shape: tuple[int, int, int], classes: int, samples: int = 96) -> Split:
+    """Random samples with random labels, the same ones each time."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(samples, *input_shape)).astype(np.float32)
+    return Split(x, rng.integers(0, classes, samples))
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int]] = {
+    "skip": (Skip, (1, 6, 6), 3),
+    "resnet": (Resnet, (1, 6, 6), 3),
+    "mobile": (Mobile, (1, 8, 8), 10),
+    "perceptron": (Perceptron, (1, 4, 4), 3),
+}
+
+
+@cache
+def original(name: str) -> Original:
+    """The network called `name`, untrained, with a task of 48 random samples around it."""
+    make, shape, classes = NETWORKS[name]
+    split = probe(shape, classes, 48)
+    data = Dataset(split, split, split)
+    recipe = Recipe(epochs=1, batch=24, learning_rate=0.01)
+    task = Task(
+        name, f"{name} on noise", shape, tuple(map(str, range(classes))), make, lambda: data,
+        recipe, recipe, 0.5, 8,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return Original(task, data, make().eval(), 0)
