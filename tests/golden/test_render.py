@@ -63,7 +63,7 @@ def test_rendered_files_are_the_golden_ones(name: str, board: str) -> None:
 
 def test_same_graph_gives_the_same_bytes_in_another_process() -> None:
     script = (
-        "from test_render import rendered\nfrom graph_examples import every_op\n"
+        "from test_render import rendered\nfrom helpers.graph_examples import every_op\n"
         "print(rendered(every_op(), 'm4').sha256)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{FOLDER}:{FOLDER.parent}", "PYTHONHASHSEED": "7"}

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import typer
-from test_store_table import change, example, exported
 from typer.testing import CliRunner
 
 from compress.errors import UserError
+from helpers.stores import change, example, exported
 from helpers.trials import BASELINE, measured, pruned
 from hil.board import board_sha256, load_board
 from hil.cli import store as cli_store

@@ -9,10 +9,10 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from test_search import GOAL, SPACE, world
 
 from compress.genome import Genome, Prune, Quantize
 from compress.space.recipes import baseline
+from helpers.search_world import GOAL, SPACE, world
 from helpers.trials import infeasible
 from hil.objective.goal import ObjectiveWeights
 from hil.search.acquisition import Volume, WeighedMean, choose, expected_gain

@@ -19,19 +19,19 @@ from hypothesis import HealthCheck, given, settings
 from compress.errors import UserError
 from compress.genome import Genome
 from helpers.checkout import ROOT
+from helpers.stores import IDENTITY, files, make_store
 from helpers.trial_strategies import trials
 from helpers.trials import BASELINE, infeasible, measured, pruned
 from hil.store.sqlite import store_errors
-from hil.store.store import STORE_FILE, Final, RunIdentity, Store
+from hil.store.store import STORE_FILE, Final, Store
 from hil.store.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
-IDENTITY = RunIdentity(task="digits", board="m4", seed=1, board_sha256="5e" * 32)
 WRITER = """
 import sys
 from pathlib import Path
 from helpers.trials import measured, pruned
-from test_store import IDENTITY
+from helpers.stores import IDENTITY
 from hil.store.store import Store
 with Store.open(Path(sys.argv[1]), IDENTITY) as store:
     print("open", flush=True)
@@ -42,21 +42,10 @@ with Store.open(Path(sys.argv[1]), IDENTITY) as store:
 
 
 def start_writer(folder: Path) -> subprocess.Popen[str]:
-    tests = ROOT / "tests"
-    paths = (tests.parent, tests, tests / "unit" / "store")
+    paths = (ROOT, ROOT / "tests")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, "-c", WRITER, str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def make_store(folder: Path, *stored: Trial) -> None:
-    with Store.open(folder, IDENTITY) as store:
-        for trial in stored:
-            store.add(trial)
 
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_store import IDENTITY
-from test_store_table import example
 
 from compress.errors import UserError
+from helpers.stores import IDENTITY, example
 from helpers.trials import BASELINE, measured, pruned
 from hil.board import board_sha256, load_board, without_limits
 from hil.store.store import RunIdentity, Store

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_store import IDENTITY, make_store
-from test_store_table import FINAL
 
 from compress.errors import UserError
+from helpers.stores import FINAL, IDENTITY, make_store
 from helpers.trials import BASELINE, measured, pruned
 from hil.store.merge import Conflict, MergeResult, merge
 from hil.store.run_folder import network_path, save_network

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from test_store import IDENTITY, files
 
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.types import StageCost
+from helpers.stores import IDENTITY, files
 from helpers.trials import BASELINE, PROVENANCE, measured
 from hil.store.store import STORE_FILE, Final, Store
 from hil.store.trial_json import measurement_to_json

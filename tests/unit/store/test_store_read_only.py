@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from test_store import IDENTITY, files, make_store
 from typer.testing import CliRunner
 
 from compress.errors import UserError
+from helpers.stores import IDENTITY, files, make_store
 from helpers.trials import BASELINE, measured
 from hil import board
 from hil.cli import main

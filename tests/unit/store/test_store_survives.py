@@ -17,9 +17,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from test_store import IDENTITY, make_store
 
 from compress.errors import UserError
+from helpers.stores import IDENTITY, make_store
 from helpers.trials import measured, pruned
 from hil.store.store import STORE_FILE, Store
 from hil.types import Trial

@@ -10,38 +10,22 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_store import IDENTITY, make_store
 
 from compress.errors import UserError
 from helpers.checkout import ROOT
+from helpers.stores import FINAL, IDENTITY, change, example, exported, make_store
 from helpers.trial_strategies import trials
-from helpers.trials import BASELINE, infeasible, measured, pruned
+from helpers.trials import BASELINE, measured, pruned
 from hil.board import board_sha256, load_board
-from hil.store.store import Final, RunIdentity, Store
+from hil.store.store import RunIdentity, Store
 from hil.store.table import export_store, import_file, import_table, read_run_table
 from hil.store.table_file import SUFFIXES
 
-FINAL = Final(number=1, split="test", correct=190, total=200, accuracy=0.1 + 0.2)
 some_trials = st.lists(
     trials,
     max_size=4,
     unique_by=(lambda trial: trial.number, lambda trial: (trial.genome.key, trial.fidelity)),
 )
-
-
-def exported(folder: Path, name: str = "run.csv") -> Path:
-    with Store.read(folder) as store:
-        export_store(store, folder / name)
-    return folder / name
-
-
-def example(folder: Path) -> None:
-    with Store.open(folder, IDENTITY) as store:
-        store.add(measured(1, BASELINE))
-        store.add(infeasible(2, pruned(0.5), reason='too "big",\r\nby far'))
-        store.add(measured(3, pruned(0.5), fidelity=0.25, state="screened", measurement=None))
-        store.add_final(FINAL)
-        store.set_original_accuracy("test", 0.96)
 
 
 @settings(
@@ -217,19 +201,6 @@ def test_cell_that_cannot_be_is_named(tmp_path: Path, column: str, cell: str) ->
             import_file(store, table)
         assert repr(cell) in str(error.value)
         assert store.trials() == ()
-
-
-def change(table: Path, changes: dict[int, dict[str, str]], without: str = "") -> None:
-    """Overwrite cells by row; leave out a column."""
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for index, cells in changes.items():
-        rows[index] |= cells
-    with table.open("w", newline="", encoding="utf-8") as file:
-        columns = [name for name in rows[0] if name != without]
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def test_table_of_something_else_is_refused(tmp_path: Path) -> None:

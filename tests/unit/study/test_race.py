@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from test_search import GOAL, SPACE
-
 from compress.genome import Genome, Prune, Quantize
+from helpers.search_world import GOAL, SPACE
 from helpers.trials import measured
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import Proposal
