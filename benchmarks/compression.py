@@ -30,7 +30,7 @@ from hil.report.plots import write_png
 from hil.search.engine import Proposal
 from hil.store.run_folder import network_path
 from hil.store.store import RunIdentity, Store
-from hil.terminal import Line
+from hil.terminal import ProgressLine
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import result_of
 from hil.trial.pool import LocalPool
@@ -134,7 +134,7 @@ class Progress:
 
     def __init__(self, seeds: int) -> None:
         self._seeds = seeds
-        self._line = Line()
+        self._line = ProgressLine()
 
     def __enter__(self) -> "Progress":
         return self

@@ -198,7 +198,7 @@ def _ratio(results: list[Result], baseline: list[Result], of: Callable[..., floa
     mean = fmean(of(r.trial.measurement) for r in results)
     reference = fmean(of(r.trial.measurement) for r in baseline)
     value = f"{mean:,.0f}" if mean < 1e6 else formatting.short_count(mean)
-    return f"{value} ({formatting.times(mean / reference)})"
+    return f"{value} ({formatting.ratio(mean / reference)})"
 
 
 def write_csv(results: list[Result], path: Path) -> None:

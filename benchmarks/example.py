@@ -77,7 +77,7 @@ def _network(summary: Summary, trial: Trial) -> str:
         )
         accuracies.append(f"{pair} on the test split")
     return (
-        f"{formatting.stages(trial.genome)}, "
+        f"{formatting.stage_order(trial.genome)}, "
         f"{mine.flash.total / theirs.flash.total:.2f} of the flash, "
         f"{mine.ram.total / theirs.ram.total:.2f} of the RAM, "
         f"{mine.count / theirs.count:.2f} of the instructions; {', '.join(accuracies)}"

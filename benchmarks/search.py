@@ -29,9 +29,9 @@ from hil.loop.evolve import Settings, evolve
 from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of, rows
-from hil.search.engine import ENGINE_NAMES
+from hil.search.registry import ENGINE_NAMES
 from hil.store.store import STORE_FILE, Store
-from hil.terminal import Line
+from hil.terminal import ProgressLine
 from hil.types import Trial
 
 MINUTES = 24.0 * 60
@@ -108,7 +108,7 @@ def compare(
 
 def run(place: Path, command: list[str], trials: int, kills: int) -> Run:
     """A search in `place` with a cold cache of its own; killed at `kills` even distances."""
-    folder, chance, line = place / "run", random.Random(0), Line()
+    folder, chance, line = place / "run", random.Random(0), ProgressLine()
     environment = dict(os.environ, XDG_CACHE_HOME=str(cold_cache(place)))
     marks = [trials * (k + 1) // (kills + 1) for k in range(kills)]
     began = time.monotonic()

@@ -19,7 +19,7 @@ from compress.genome import Distill, Prune, Quantize, Sparsify, Stage
 from compress.pipeline.network import Network, train_original
 from compress.pipeline.stages import apply
 from compress.tasks import get_task
-from hil.terminal import Line, training_progress
+from hil.terminal import ProgressLine, training_progress
 
 PLAIN = "fine-tuning"
 
@@ -40,7 +40,7 @@ def kinds(epochs: float) -> dict[str, Stage]:
 
 def main(task: str = "kws", epochs: float = 0.5, rounds: int = 5) -> None:
     """Time every kind `rounds` times and print the table."""
-    wanted, stages, line = get_task(task), kinds(epochs), Line()
+    wanted, stages, line = get_task(task), kinds(epochs), ProgressLine()
     with tempfile.TemporaryDirectory() as place, training_progress(f"training {task}") as tick:
         original = train_original(wanted, wanted.load(), 0, Path(place) / "original.pt", tick)
     assert len(original.logits)  # the teacher's answers: computed once, in no training

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MODELLED_CORES = (
+MODELED_CORES = (
     "cortex-m0",
     "cortex-m0plus",
     "cortex-m3",

@@ -8,7 +8,7 @@ from dataclasses import fields
 from compress.genome import Genome, Stage
 from hil.types import CounterKind
 
-COUNTED: dict[CounterKind, str] = {
+COUNT_NOUNS: dict[CounterKind, str] = {
     "insn": "instructions",
     "dwt": "cycles",
     "systick": "cycles",
@@ -37,20 +37,20 @@ def short_count(count: float) -> str:
     return f"{count:.0f}"
 
 
-def figure(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits, more before the point if there are, as `0.0123`, `4.56`, `1234`."""
     decimals = 2 - math.floor(math.log10(value)) if value > 0 else 0
     return f"{value:.{max(0, decimals)}f}"
 
 
-def within(error: float) -> str:
+def plus_minus(error: float) -> str:
     """A relative error, as `±20 %`."""
     return f"±{100 * error:.0f}{_GAP}%"
 
 
-def times(ratio: float) -> str:
+def ratio(value: float) -> str:
     """A ratio to the baseline, as `0.52x` with a multiplication sign."""
-    return f"{ratio:.2f}\N{MULTIPLICATION SIGN}"
+    return f"{value:.2f}\N{MULTIPLICATION SIGN}"
 
 
 def number_of(number: int, noun: str) -> str:
@@ -69,12 +69,12 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def stages(genome: Genome) -> str:
+def stage_order(genome: Genome) -> str:
     """The order of the stages: `prune → quantize → distill`."""
     return " → ".join(type(stage).__name__.lower() for stage in genome.stages) or "no stage"
 
 
-def details(genome: Genome) -> str:
+def stage_details(genome: Genome) -> str:
     """Every stage with its parameters."""
     return " → ".join(map(_stage, genome.stages)) or "no stage"
 

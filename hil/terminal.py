@@ -13,11 +13,11 @@ from rich.text import Text
 
 PLAIN_INTERVAL_S = 10.0
 
-Show = Callable[[float, str], None]
+ShowProgress = Callable[[float, str], None]
 """What is told the share done, 0..1, and what is being done."""
 
 
-class Line:
+class ProgressLine:
     """One line that is shown again and again; nothing at all is written before the first time."""
 
     def __init__(
@@ -52,7 +52,7 @@ def training_progress(
     title: str, console: Console | None = None
 ) -> Iterator[Callable[[float], None]]:
     """Yields what is to be told the share done, 0..1; if it never is, nothing is shown."""
-    line = Line(console)
+    line = ProgressLine(console)
     try:
         yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")
     finally:

@@ -20,7 +20,7 @@ from hil.codegen.kernels import alignment_bytes
 from hil.codegen.plan import lower_bound_bytes, make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
-from hil.energy.energy import Energy, energy_of
+from hil.energy.energy import Energy, inference_energy
 from hil.measure.measure import BoardRunner, check_oracle, over_limits
 from hil.measure.profile import measure_layers
 from hil.measure.provenance import provenance
@@ -110,7 +110,7 @@ def benchmark(
         compared=len(samples.labels),
         oracle=oracle.available(),
         accuracy=float(right) if labeled else None,
-        energy=energy_of(
+        energy=inference_energy(
             calibrated(board),
             cycles_of(middle),
             cycles_error=middle.model_error or 0.0,

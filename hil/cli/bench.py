@@ -156,7 +156,7 @@ def _state(file: Path | None) -> tuple[int, int] | None:
 def print_result(result: BenchmarkResult, console: Console) -> None:
     """Headline, layers, where the bytes are, and what the numbers are."""
     measured = result.measurement
-    counted = formatting.COUNTED[measured.counter]
+    counted = formatting.COUNT_NOUNS[measured.counter]
     console.print(
         f"[bold]{result.model}[/] on [bold]{result.board.name}[/] ({result.board.core}): "
         f"{formatting.short_count(measured.count)} {counted}, {_time(result)}, "
@@ -177,7 +177,9 @@ def _time(result: BenchmarkResult) -> str:
     if result.measurement.counter in ("dwt", "systick"):
         return time
     error = result.measurement.model_error
-    return f"{time}, modelled, {'of unknown error' if error is None else formatting.within(error)}"
+    return (
+        f"{time}, modelled, {'of unknown error' if error is None else formatting.plus_minus(error)}"
+    )
 
 
 def _layers(result: BenchmarkResult, counted: str, wide: bool) -> Table:

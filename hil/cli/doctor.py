@@ -39,12 +39,12 @@ def register(app: typer.Typer) -> None:
         """
         # pyOCD takes a second to import.
         from hil.measure.doctor import examine
-        from hil.target.bench_lock import release as release_board
+        from hil.target.bench_lock import release_quarantine
 
         facts = None if board is None else load_board(board)
         if release and facts is None:
             raise UserError("--release: which board? hil doctor --board NAME --release")
-        released = release_board(facts.name) if release and facts else []
+        released = release_quarantine(facts.name) if release and facts else []
         errors = Console(stderr=True)
         for probe_id in released:
             errors.print(f"released: {board} on probe {probe_id}", markup=False, highlight=False)

@@ -53,8 +53,7 @@ def register(app: typer.Typer) -> None:
         as_json: JsonFlag = False,
     ) -> None:
         """Keep what BOARD draws in calibration.toml: energies are then within 5 %, not 20 %."""
-        from hil.energy.calibration import calibrate as keep
-        from hil.energy.calibration import check_measurable
+        from hil.energy.calibration import check_measurable, save_calibration
 
         facts = load_board(board)
         check_measurable(facts)
@@ -79,7 +78,7 @@ def register(app: typer.Typer) -> None:
             active_mw = current_ma * supply_v
             idle_mw = None if idle_ma is None else idle_ma * supply_v
             how = f"{current_ma:g} mA at {supply_v:g} V read"
-        _show(keep(facts, active_mw, supply_v, idle_mw, how), board, as_json)
+        _show(save_calibration(facts, active_mw, supply_v, idle_mw, how), board, as_json)
 
     @app.command()
     def energy(

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from compress.errors import UserError
-from compress.tasks import TASK_NAMES, get_task
+from compress.tasks import get_task, task_label
 from hil.board import board_names, load_board
-from hil.cli.options import JsonFlag, Minutes, finite
+from hil.cli.options import JsonFlag, Minutes, TaskOption, finite
 from hil.study.arm_names import NAMES
 
 RESULTS = Path("docs/results")
@@ -30,7 +30,7 @@ def register(app: typer.Typer, runs: Path) -> None:
 
     @app.command()
     def study(
-        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+        task: TaskOption = "digits",
         board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m4",
         seeds: Annotated[
             int, typer.Option(min=1, max=1000, help="Each with a network of its own, from 2 on.")
@@ -65,14 +65,14 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.study.study import Deadline, StudySettings
         from hil.study.study import study as run
         from hil.target.open import check_reachable
-        from hil.terminal import Line
+        from hil.terminal import ProgressLine
 
         check_reachable(facts)
         settings = StudySettings(
             task=task,
             board=facts,
-            folder=runs / f"study-{task}-{board}",
-            log=results / f"study-{task}-{board}",
+            folder=runs / f"study-{task_label(task)}-{board}",
+            log=results / f"study-{task_label(task)}-{board}",
             seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
             arms=tuple(arm for arm in all_arms() if arm.name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
@@ -83,7 +83,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         )
         if names != NAMES:
             command += f" --arms {','.join(names)}"
-        line, deadline = Line(), Deadline(minutes)
+        line, deadline = ProgressLine(), Deadline(minutes)
         try:
             with ended_by_signals(deadline.end):
                 result = run(settings, deadline, line.show)

@@ -23,7 +23,7 @@ from typing import Any
 
 from compress.errors import UserError
 from hil.energy.energy import CALIBRATED_ERROR
-from hil.files import ROOT, write_file
+from hil.files import settings_folder, write_file
 from hil.types import Board, PowerFigure
 
 CALIBRATION_FILE = "calibration.toml"
@@ -32,14 +32,14 @@ _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 _TEXTS = ("read_at", "how")
 
 
-def calibration_of(board: Board, folder: Path | None = None) -> PowerFigure | None:
+def read_calibration(board: Board, folder: Path | None = None) -> PowerFigure | None:
     """What this bench's board was seen to draw, None if nobody has looked.
 
     `folder` has the file, where it is not beside bench.toml.
 
     Raises UserError if the file is damaged, or if it tells of another clock than the board's now.
     """
-    path = (folder or ROOT) / CALIBRATION_FILE
+    path = (folder or settings_folder()) / CALIBRATION_FILE
     values = _read(path).get(board.name)
     if values is None:
         return None
@@ -55,12 +55,12 @@ def calibration_of(board: Board, folder: Path | None = None) -> PowerFigure | No
 def calibrated(board: Board, folder: Path | None = None) -> Board:
     """The board with what it was seen to draw, in place of what its file cites.
 
-    Counts do not depend on it, so that runs go on. Raises UserError as `calibration_of`.
+    Counts do not depend on it, so that runs go on. Raises UserError as `read_calibration`.
     """
-    return replace(board, energy=calibration_of(board, folder) or board.energy)
+    return replace(board, energy=read_calibration(board, folder) or board.energy)
 
 
-def calibrate(
+def save_calibration(
     board: Board,
     active_mw: float,
     supply_v: float,
@@ -78,7 +78,7 @@ def calibrate(
             raise UserError(f"{name} {value:g}: must be above 0")
     if idle_mw is not None and idle_mw > active_mw:
         raise UserError(f"idle power {idle_mw:g} mW is more than active power {active_mw:g} mW")
-    path = (folder or ROOT) / CALIBRATION_FILE
+    path = (folder or settings_folder()) / CALIBRATION_FILE
     everything = dict(_read(path))
     for name, values in everything.items():
         _check_flat(path, name, values)

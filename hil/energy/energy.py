@@ -33,12 +33,12 @@ class Energy:
     source: str
 
     @classmethod
-    def within(cls, microjoules: float, error: float, source: str) -> Energy:
+    def with_error(cls, microjoules: float, error: float, source: str) -> Energy:
         """With an error bar of `error` (a share) to both sides."""
         return cls(microjoules, microjoules * (1 - error), microjoules * (1 + error), source)
 
 
-def energy_of(
+def inference_energy(
     board: Board,
     cycles: float | None,
     period_s: float | None = None,
@@ -69,4 +69,4 @@ def energy_of(
         millijoules += figure.idle_mw * (period_s - active_s)
         source += f"; one inference per {period_s:g} s"
     error = figure.error + cycles_error
-    return Energy.within(_MICROJOULES_PER_MILLIJOULE * millijoules, error, source)
+    return Energy.with_error(_MICROJOULES_PER_MILLIJOULE * millijoules, error, source)

@@ -21,7 +21,7 @@ _INSTEAD = "use a budget of time or trials instead (--minutes, --trials)"
 class Meter(Protocol):
     """Tells the energy used since it was asked last, in joules."""
 
-    def taken_joules(self) -> float: ...
+    def joules_since_last_call(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Zone:
         self.range_uj = _number(folder / "max_energy_range_uj")
         self.last_uj = _number(self.counter)
 
-    def taken_joules(self) -> float:
+    def joules_since_last_call(self) -> float:
         """Since the last call, the first time since it was made."""
         now_uj = _number(self.counter)
         taken_uj = now_uj - self.last_uj
@@ -65,9 +65,9 @@ class MachineMeter:
             )
         self.zones = [Zone(path) for path in zones]
 
-    def taken_joules(self) -> float:
+    def joules_since_last_call(self) -> float:
         """Energy since the last call, the first time since this meter was made."""
-        return sum(zone.taken_joules() for zone in self.zones)
+        return sum(zone.joules_since_last_call() for zone in self.zones)
 
 
 def _is_counted(zone: Path) -> bool:

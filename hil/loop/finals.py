@@ -1,4 +1,4 @@
-"""Networks that a report shows, run on the test split: once, after everything was decided."""
+"""Measure the networks that a report shows on the test split, once, after all decisions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from hil.store.run_folder import network_path
 from hil.store.store import Final, Store
-from hil.terminal import Show
+from hil.terminal import ShowProgress
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import Pool
 from hil.trial.recreate import recreate
@@ -17,22 +17,23 @@ def measure_finals(
     trials: Iterable[Trial],
     store: Store,
     pool: Pool,
-    show: Show,
-    over: Callable[[], bool] = lambda: False,
+    show: ShowProgress,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> frozenset[int]:
-    """Store the test-split figures of those `trials` that have none; the numbers of the lost.
+    """Store the test-split figures of those `trials` that have none; return the lost trials.
 
-    A network that only an imported table tells of is made again first (`recreate`), and is lost
-    where another one comes out. `show` gets the share done, 0..1, and a text; nothing is begun once
-    it is `over`. Raises what measuring raises.
+    A trial imported from a table has no network file: the network is first trained again
+    (`recreate`), and the trial's number is returned as lost if the result differs. `show` is
+    called with the share done (0..1) and a text. No job starts once `should_stop()` is true.
+    Raises BenchError, Mismatch, FirmwareFault or WorkerDied.
     """
     wanted = list(trials)
     lost = recreate(
         wanted,
         store.folder,
         pool,
-        lambda done, total: show(done / total, f"{done}/{total} imported networks made again"),
-        over,
+        lambda done, total: show(done / total, f"{done}/{total} imported networks trained again"),
+        should_stop,
     )
     tested = {final.number for final in store.finals()}
     missing = [
@@ -42,7 +43,7 @@ def measure_finals(
     ]
     waiting, jobs = list(reversed(missing)), Jobs[int, Final]()
     while True:
-        while waiting and len(jobs) < pool.count and not over():
+        while waiting and len(jobs) < pool.count and not should_stop():
             number = waiting.pop()
             jobs.add(number, pool.final(number, network_path(store.folder, number).read_bytes()))
         if not jobs:

@@ -1,4 +1,4 @@
-"""Live progress of a search on stderr: trials, the best so far, rate and time left."""
+"""Live progress of a search on stderr: trials, best trial so far, rate and time left."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from hil.loop.stop import Budget
 from hil.objective import pareto
 from hil.objective.goal import Goal
 from hil.store.store import Store
-from hil.terminal import Line
+from hil.terminal import ProgressLine
 from hil.types import Trial
 
 
 class SearchProgress:
-    """Trials, best so far by `goal`, rate and time left of a search, as a context manager.
+    """The progress line of a search, as a context manager.
 
-    The time left is that of the nearer of the two budgets, trials and minutes; the search may
+    It shows the number of trials, the best trial by `goal`, the rate and the time left. The time
+    left is an upper bound, from whichever budget (trials or minutes) ends first: the search may
     end before, when its front no longer improves.
     """
 
@@ -34,7 +35,7 @@ class SearchProgress:
     ) -> None:
         self._budget = budget
         self._goal = goal
-        self._line = Line(console, now)
+        self._line = ProgressLine(console, now)
         self._now = now
         self._began = now()
         self._trials_before: int | None = None
@@ -49,7 +50,7 @@ class SearchProgress:
         self._line.close()
 
     def update(self, store: Store, generation: int | None = None) -> None:
-        """Show how far the run is. Cheap where no trial has ended since the last time."""
+        """Redraw the line. The store's trials are read only if one was added since the last call."""
         count = store.count()
         if self._trials_before is None:
             self._trials_before = count
@@ -82,7 +83,7 @@ class SearchProgress:
         return self._goal.best(trials, next(plain, None))
 
     def show(self, share: float, text: str) -> None:
-        """Show something else than the search: `share` of it is done, 0..1."""
+        """Show another activity of which `share` (0..1) is done."""
         self._line.show(share, text)
 
 
@@ -93,5 +94,5 @@ def _best_words(best: Trial | None) -> str:
     return (
         f"best {formatting.percent(best.accuracy or 0.0)}, "
         f"{formatting.kib(measurement.flash.total)} KiB, "
-        f"{formatting.short_count(measurement.count)} {formatting.COUNTED[measurement.counter]}"
+        f"{formatting.short_count(measurement.count)} {formatting.COUNT_NOUNS[measurement.counter]}"
     )

@@ -1,4 +1,4 @@
-"""When a search ends, and why."""
+"""Stop rules of a search: budgets, no improvement, nothing left to try."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from hil.search.nsga2 import growth
 from hil.store.store import Store
 from hil.types import Trial
 
+# Relative growth of the front's hypervolume up to which a batch counts as no improvement.
+_LEAST_GROWTH = 0.001
+
 
 class Budget(Protocol):
-    """What a search may use. `patience_trials` without improvement end it, once the goal is met."""
+    """Limits of a search, over all sessions of its run: trials in full, and minutes.
+
+    `patience_trials` trials in a row without improvement end the search once the goal is met.
+    """
 
     @property
     def trials(self) -> int: ...
@@ -25,10 +31,10 @@ class Budget(Protocol):
 
 
 class StopRule:
-    """Told every batch; `trials` counts those that were trained in full.
+    """Decides when a search ends; it is told every batch.
 
-    "Target" is the goal met, by a trial that keeps every limit, and no improvement for
-    `patience_trials`.
+    Only trials in full (fidelity 1) count. "target" means that at least one trial meets the goal
+    and keeps every limit, and that the front has not improved for `patience_trials` trials.
     """
 
     def __init__(self, budget: Budget, goal: Goal, energy: EnergyBudget | None = None) -> None:
@@ -40,26 +46,30 @@ class StopRule:
         self.told: list[Trial] = []
 
     def batch_ended(self, trials: Sequence[Trial]) -> None:
-        """Note whether these trials improved the front: its hypervolume by over a thousandth."""
+        """Note whether the batch improved the feasible front. An empty batch means exhausted."""
         self.exhausted = not trials
         full = [trial for trial in trials if trial.fidelity == 1.0]
         before = feasible_front(self.told, self.goal)
         self.told += full
         after = feasible_front(self.told, self.goal)
-        idle = bool(before) and growth(before, after) <= 0.001
+        idle = bool(before) and growth(before, after) <= _LEAST_GROWTH
         self.idle_trials = self.idle_trials + len(full) if idle else 0
 
     def note_energy(self, store: Store) -> None:
-        """Add to the run's energy what was used since the last time; call it as trials end."""
+        """Add the energy used since the last call to the store; call it whenever trials end."""
         if self.energy is not None:
-            store.add_energy(self.energy.meter.taken_joules())
+            store.add_energy(self.energy.meter.joules_since_last_call())
 
     def may_start(self, store: Store, running: int) -> bool:
-        """Whether the budget allows one more trial beside those running."""
+        """True if the budget allows one more trial beside the `running` ones."""
         return not self._used_up(store, running)
 
     def reason(self, store: Store) -> str:
-        """'trials', 'minutes', 'energy', 'exhausted' (nothing is left to try), 'target', or ''."""
+        """Why the search has to stop, or '' to go on.
+
+        'trials', 'minutes' or 'energy' for a used-up budget, 'exhausted' if the engine has nothing
+        left to try, 'target' if the goal is met and the front no longer improves.
+        """
         used_up = self._used_up(store)
         if used_up:
             return used_up
@@ -68,7 +78,7 @@ class StopRule:
         return "target" if self.idle_trials >= self.budget.patience_trials else ""
 
     def _used_up(self, store: Store, running: int = 0) -> str:
-        """The budget that is used up, '' if none is."""
+        """The name of the budget that is used up, '' if none is."""
         if store.count() + running >= self.budget.trials:
             return "trials"
         if store.used_minutes() >= self.budget.minutes:
@@ -79,5 +89,5 @@ class StopRule:
 
 
 def feasible_front(trials: Iterable[Trial], goal: Goal) -> tuple[Trial, ...]:
-    """Non-dominated trials among those that keep every limit."""
+    """The non-dominated trials among those that meet the accuracy and every limit of `goal`."""
     return front(trial for trial in trials if goal.violation(trial) == 0.0)

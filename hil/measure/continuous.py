@@ -16,7 +16,7 @@ from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.measure.measure import BoardRunner
 from hil.target.open import open_target
-from hil.target.target import Layout, Target, capacity
+from hil.target.target import Layout, Target, staging_capacity
 from hil.types import Board, Image
 
 _SIZE, _CHANNELS, _LAYERS = 8, 16, 3
@@ -70,7 +70,7 @@ def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:
 
 def _loop(target: Target, image: Image, graph: Graph, seconds: float) -> int:
     sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
-    samples = min(capacity(image.staging, *sizes), 1000)
+    samples = min(staging_capacity(image.staging, *sizes), 1000)
     if samples == 0:
         raise OverBudget(f"no room for one sample in {image.staging.length_bytes} bytes of staging")
     target.load(image)

@@ -30,8 +30,8 @@ from hil.codegen.cmsis_nn import VARIABLE, cmsis_nn
 from hil.emulator.plugin import counting_arguments, qemu_version
 from hil.measure import smoke
 from hil.target import bench_file
-from hil.target.bench_lock import quarantine_text, state_folder
-from hil.target.usb import closed_debug_probes, port_problem, udev_command
+from hil.target.bench_lock import quarantine_reason, state_folder
+from hil.target.usb import inaccessible_probes, port_problem, udev_command
 from hil.types import Board, Measurement
 
 _APT = "sudo apt install"
@@ -205,21 +205,21 @@ def _again(board: Board) -> str:
 
 def _examine_bench(board: Board) -> Iterator[Check]:
     yield _target(board)
-    closed = closed_debug_probes()
+    closed = inaccessible_probes()
     if closed:
         found = f"no permission for {', '.join(map(str, closed))}"
         yield Check("USB permission", False, found, udev_command())
     try:
-        locations = bench_file.find_benches(board)
+        benches = bench_file.find_benches(board)
     except HilError as error:
         mend = f"plug it in; then: {_tool('pyocd')} list"
         yield Check("probe and port", False, str(error), mend)
         return
-    for location in locations:
-        found = f"probe {location.probe_id}, port {location.port_url}"
-        problem, mend = port_problem(location.port_url)
+    for bench in benches:
+        found = f"probe {bench.probe_id}, port {bench.port_url}"
+        problem, mend = port_problem(bench.port_url)
         yield Check("probe and port", not problem, problem or found, mend)
-        refusal = quarantine_text(location)
+        refusal = quarantine_reason(bench)
         release = f"hil doctor --board {board.name} --release"
         yield Check("quarantine", not refusal, refusal or "not quarantined", release)
 
@@ -244,5 +244,5 @@ def _smoke(board: Board) -> str:
     measured: Measurement = smoke.smoke_test(board)
     return (
         f"HELLO, {measured.total} inferences bit-equal to the reference, "
-        f"{formatting.short_count(measured.count)} {formatting.COUNTED[measured.counter]} each"
+        f"{formatting.short_count(measured.count)} {formatting.COUNT_NOUNS[measured.counter]} each"
     )

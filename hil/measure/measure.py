@@ -16,7 +16,7 @@ from compress.tflite import oracle
 from compress.types import Int8Array, IntArray, Samples
 from hil.cycle_model import stated_error
 from hil.errors import BenchError, Mismatch, NoReply
-from hil.target.target import Layout, Target, capacity
+from hil.target.target import Layout, Target, staging_capacity
 from hil.target.wire import HelloReply
 from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
 
@@ -98,11 +98,11 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
     correct, stack_bytes = 0, 0
     digest = hashlib.sha256()
     for start in range(0, total, room):
-        batch = part(samples, slice(start, start + room))
+        batch = subset(samples, slice(start, start + room))
         reply, outputs, pairs = _run(target, image, plan, batch)
         if not np.array_equal(outputs, batch.outputs):
             first = int(np.flatnonzero((outputs != batch.outputs).any(1))[0])
-            one = part(batch, slice(first, first + 1))
+            one = subset(batch, slice(first, first + 1))
             raise find_mismatch(target, image, plan, one, start + first, outputs[first])
         _check_argmax(reply, batch, start)
         digest.update(outputs.tobytes())
@@ -205,14 +205,16 @@ def _stored(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
     return labels.astype("<u2")
 
 
-def part(samples: Samples, chosen: slice) -> Samples:
+def subset(samples: Samples, chosen: slice) -> Samples:
     """The chosen samples only."""
     return Samples(samples.inputs[chosen], samples.labels[chosen], samples.outputs[chosen])
 
 
 def _capacity(image: Image, plan: Plan) -> int:
     graph = plan.graph
-    room = capacity(image.staging, graph.input_tensor.elements, graph.output_tensor.elements)
+    room = staging_capacity(
+        image.staging, graph.input_tensor.elements, graph.output_tensor.elements
+    )
     if room == 0:
         raise OverBudget(f"no room for one sample in {image.staging.length_bytes} bytes of staging")
     return room

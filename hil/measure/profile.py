@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from compress.types import Samples
-from hil.measure.measure import measure, part
+from hil.measure.measure import measure, subset
 from hil.target.target import Target
 from hil.types import Image, LayerCount, Plan
 
@@ -23,7 +23,7 @@ def measure_layers(
     """
     if image.layer_counts_address is None:
         raise ValueError(f"{image.elf} is not a profile build")
-    total = measure(target, image, plan, part(samples, slice(0, 1)))
+    total = measure(target, image, plan, subset(samples, slice(0, 1)))
     readings = 2 + len(plan.steps)
     data = target.read(image.layer_counts_address, readings * _READING.itemsize)
     read = np.frombuffer(data, _READING)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hil.cycle_model import MODELLED_CORES
-from hil.energy.energy import energy_of
+from hil.cycle_model import MODELED_CORES
+from hil.energy.energy import inference_energy
 from hil.types import Board, Measurement
 
 
@@ -27,7 +27,7 @@ class Costs:
 def costs_of(measurement: Measurement, board: Board) -> Costs:
     """The costs of a network measured on `board`, at the power that the board's figure tells."""
     cycles = cycles_of(measurement)
-    energy = energy_of(board, cycles)
+    energy = inference_energy(board, cycles)
     return Costs(
         measurement.flash.total,
         measurement.ram.total,
@@ -48,7 +48,7 @@ def cycles_known(board: Board) -> str:
     """How measurements on `board` tell cycles, and so time: "counted", "modelled", or "none"."""
     if board.counter != "insn":
         return "counted"
-    return "modelled" if board.core in MODELLED_CORES else "none"
+    return "modelled" if board.core in MODELED_CORES else "none"
 
 
 def knows_cycles(board: Board) -> bool:

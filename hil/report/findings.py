@@ -74,22 +74,22 @@ def trial_row(summary: Summary, trial: Trial) -> TrialRow:
     def cost(value: Callable[[Measurement], int], shown: Callable[[float], str]) -> CostCell:
         if measurement is None:
             return CostCell("", "")
-        ratio = formatting.times(value(measurement) / value(base)) if base else ""
+        ratio = formatting.ratio(value(measurement) / value(base)) if base else ""
         return CostCell(shown(value(measurement)), ratio)
 
     return TrialRow(
         number=trial.number,
-        stages=formatting.stages(trial.genome),
+        stages=formatting.stage_order(trial.genome),
         order=trial.genome.order,
-        details=formatting.details(trial.genome),
+        details=formatting.stage_details(trial.genome),
         accuracy="" if trial.accuracy is None else formatting.percent(trial.accuracy),
         device=f"{measurement.correct}/{measurement.total}" if measurement else "",
         test=formatting.percent(final.accuracy) if final else "",
         flash=cost(lambda m: m.flash.total, formatting.kib),
         ram=cost(lambda m: m.ram.total, formatting.kib),
         count=cost(lambda m: m.count, formatting.short_count),
-        latency=formatting.figure(costs.latency_ms) if costs and costs.latency_ms else "",
-        energy=formatting.figure(costs.energy_uj) if costs and costs.energy_uj else "",
+        latency=formatting.three_digits(costs.latency_ms) if costs and costs.latency_ms else "",
+        energy=formatting.three_digits(costs.energy_uj) if costs and costs.energy_uj else "",
         score="" if score is None else f"{score:.3f}",
         reason=trial.reason,
         meets_target=summary.meets_target(trial),
@@ -163,9 +163,9 @@ def goal_text(summary: Summary) -> str:
         f"{formatting.kib(goal.ram_bytes)} KiB of RAM",
     ]
     if goal.latency_ms is not None:
-        parts.append(f"{formatting.figure(goal.latency_ms)} ms")
+        parts.append(f"{formatting.three_digits(goal.latency_ms)} ms")
     if goal.energy_uj is not None:
-        parts.append(f"{formatting.figure(goal.energy_uj)} µJ")
+        parts.append(f"{formatting.three_digits(goal.energy_uj)} µJ")
     if goal.weights is not None:
         weights = asdict(goal.weights).items()
         parts.append("weights " + " ".join(f"{name} {weight:g}" for name, weight in weights))
@@ -175,7 +175,7 @@ def goal_text(summary: Summary) -> str:
 def counted(summary: Summary) -> str:
     """What this run's counter counts: instructions or cycles."""
     kinds = {pareto.measurement_of(trial).counter for trial in summary.measured}
-    return formatting.COUNTED[kinds.pop()] if kinds else "count"
+    return formatting.COUNT_NOUNS[kinds.pop()] if kinds else "count"
 
 
 def notes(summary: Summary) -> dict[str, str]:
@@ -219,13 +219,15 @@ def _estimates(summary: Summary) -> dict[str, str]:
     notes = {}
     error = max((m.model_error or 0.0 for m in measurements), default=0.0)
     modelled = any(m.counter == "insn" for m in measurements)
-    stated = f", {formatting.within(error)}" if error else ", of unknown error" if modelled else ""
+    stated = (
+        f", {formatting.plus_minus(error)}" if error else ", of unknown error" if modelled else ""
+    )
     if any(cost.latency_ms is not None for cost in costs):
         made = "modelled cycles, not measured" if modelled else "counted cycles"
         notes["latency"] = f"one inference at {board.clock_hz / 1e6:g} MHz: {made}{stated}"
     if board.energy is not None and any(cost.energy_uj is not None for cost in costs):
         notes["energy"] = (
-            f"estimate of one inference, {formatting.within(board.energy.error + error)}: "
+            f"estimate of one inference, {formatting.plus_minus(board.energy.error + error)}: "
             f"{board.energy.active_mw:g} mW at {board.energy.clock_hz / 1e6:g} MHz, "
             f"{board.energy.source}"
         )
@@ -260,6 +262,6 @@ def _compared(memory: str, before: Sizes, after: Sizes) -> list[tuple[str, str, 
         old = before.total if part == "total" else before.parts.get(part, 0)
         new = after.total if part == "total" else after.parts.get(part, 0)
         lines.append(
-            (memory, part, f"{old:,}", f"{new:,}", formatting.times(new / old) if old else "")
+            (memory, part, f"{old:,}", f"{new:,}", formatting.ratio(new / old) if old else "")
         )
     return lines

@@ -60,7 +60,7 @@ class _Cost:
 def pareto_figure(summary: Summary) -> Figure:
     """Three panels: accuracy on the validation split against flash, RAM and count."""
     counters = {pareto.measurement_of(trial).counter for trial in summary.measured}
-    counted = formatting.COUNTED[counters.pop()] if counters else "count"
+    counted = formatting.COUNT_NOUNS[counters.pop()] if counters else "count"
     with plot_style():
         figure = new_figure(12.5, 4.7)
         panels = figure.subplots(1, 3, sharey=True)
@@ -161,7 +161,7 @@ def _groups(summary: Summary) -> list[_Group]:
     groups = []
     for order, (color, marker) in looks.items():
         trials = tuple(trial for trial in summary.measured if trial.genome.order == order)
-        groups.append(_Group(formatting.stages(trials[0].genome), color, marker, trials))
+        groups.append(_Group(formatting.stage_order(trials[0].genome), color, marker, trials))
     rare = tuple(trial for trial in summary.measured if trial.genome.order not in looks)
     return [*groups, _Group("other orders", _FAINT, "X", rare)] if rare else groups
 

@@ -40,9 +40,9 @@ def svg(figure: Figure, summary: Summary, label: str) -> str:
 def _tip(trial: Trial) -> str:
     measurement = pareto.measurement_of(trial)
     return (
-        f"trial {trial.number}: {formatting.stages(trial.genome)}\n"
+        f"trial {trial.number}: {formatting.stage_order(trial.genome)}\n"
         f"accuracy {formatting.percent(trial.accuracy or 0.0)}\n"
         f"flash {formatting.kib(measurement.flash.total)} KiB\n"
         f"RAM {formatting.kib(measurement.ram.total)} KiB\n"
-        f"{formatting.short_count(measurement.count)} {formatting.COUNTED[measurement.counter]}"
+        f"{formatting.short_count(measurement.count)} {formatting.COUNT_NOUNS[measurement.counter]}"
     )

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import nnls  # type: ignore[attr-defined]
 
 from compress.genome import Genome, Quantize
-from hil.energy.energy import energy_of
+from hil.energy.energy import inference_energy
 from hil.objective.costs import cycles_of
 from hil.objective.goal import Goal
 from hil.types import Estimate, Measurement, Trial
@@ -214,7 +214,7 @@ class Gate:
 
     def _limited(self, told: Prediction) -> Iterator[tuple[str, float, float]]:
         """Unit, prediction and the most allowed, where there is a limit and a prediction."""
-        energy = energy_of(self.goal.board, told.cycles)
+        energy = inference_energy(self.goal.board, told.cycles)
         latency_ms = None if told.cycles is None else 1e3 * told.cycles / self.goal.board.clock_hz
         used: tuple[tuple[str, float | None, float | None], ...] = (
             ("bytes of flash", told.flash_bytes, self.goal.flash_bytes),

@@ -27,7 +27,7 @@ from hil.study.arms import Arm
 from hil.study.choices import chosen_numbers
 from hil.study.log import adopt_logged_original, adopt_sensitivity, export_log, import_log
 from hil.study.result import StudyResult
-from hil.terminal import Show
+from hil.terminal import ShowProgress
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import LocalPool, Pool
@@ -79,7 +79,7 @@ class Ended(Exception):
     """
 
 
-def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResult:
+def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> StudyResult:
     """Run what is missing of the study, seed after seed; the result may be partial.
 
     `show` is told the share done (0..1) and what is being done. Raises BenchError, Mismatch and
@@ -96,7 +96,7 @@ def study(settings: StudySettings, deadline: Deadline, show: Show) -> StudyResul
         def show_seed(share: float, text: str, index: int = index, seed: int = seed) -> None:
             show((index + share) / len(settings.seeds), f"seed {seed}: {text}")
 
-        def show_final(_: float, text: str, show_seed: Show = show_seed) -> None:
+        def show_final(_: float, text: str, show_seed: ShowProgress = show_seed) -> None:
             show_seed(0.99, text)
 
         open_folder(place)
@@ -146,7 +146,7 @@ def run_races(
     pool: Pool,
     deadline: Deadline,
     budget: ArmBudget,
-    show: Show,
+    show: ShowProgress,
 ) -> None:
     """All arms side by side: whatever any of them waits for is tried next, in turn.
 

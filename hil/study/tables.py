@@ -69,7 +69,7 @@ def warm_table(result: StudyResult, choices: Sequence[Choice], curves: Mapping[s
         for aim in shown:
             mine = by_seed(found, ADAPTIVE, GOAL_FLOOR_POINTS, aim).values()
             ratio = fmean(choice.ratio for choice in mine)
-            cells.append(f"{ratio:.3f}" if aim == "weighted" else formatting.times(ratio))
+            cells.append(f"{ratio:.3f}" if aim == "weighted" else formatting.ratio(ratio))
         volume = grown[ADAPTIVE].at_count(result.budget_measurements)
         lines.append(_line([name, *cells, spread(list(volume.values()), 4)]))
     return "\n".join(lines)
@@ -179,7 +179,7 @@ def _cost(aim: Aim, found: Sequence[Choice]) -> str:
         return spread(ratios, 3)
     mean, deviation = mean_and_spread([choice.value for choice in found])
     value = _value(aim, mean) + ("" if deviation is None else f" ± {_value(aim, deviation)}")
-    return f"{value} ({formatting.times(fmean(ratios))})"
+    return f"{value} ({formatting.ratio(fmean(ratios))})"
 
 
 def _value(aim: Aim, value: float) -> str:

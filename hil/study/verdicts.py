@@ -62,7 +62,7 @@ def judge(
 
 
 def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> Judged:
-    ratio = formatting.times(GOAL_RATIO)
+    ratio = formatting.ratio(GOAL_RATIO)
     goal = f"{cost} at most {ratio} of int8-only at -{GOAL_FLOOR_POINTS:g} point"
     mine = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, cost)
     if cost not in aims(result):
@@ -75,10 +75,10 @@ def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> Judged:
     numbers = f"in the networks smallest in it {spread(ratios)} (by seed {listed(ratios)})"
     if cost == "model flash":
         numbers += (
-            f", their image flash {formatting.times(_mean_ratio(result, chosen, 'image flash'))}"
+            f", their image flash {formatting.ratio(_mean_ratio(result, chosen, 'image flash'))}"
         )
     numbers += (
-        f"; in those of the best weighted mean {formatting.times(_mean_ratio(result, whole, cost))}"
+        f"; in those of the best weighted mean {formatting.ratio(_mean_ratio(result, whole, cost))}"
     )
     return Judged(goal, _verdict(fmean(ratios) <= GOAL_RATIO), numbers)
 

@@ -21,7 +21,7 @@ from serial.tools import list_ports
 
 from compress.errors import UserError
 from hil.errors import ProbeLost
-from hil.files import ROOT
+from hil.files import settings_folder
 from hil.types import Board
 
 BENCH_FILE = "bench.toml"
@@ -47,7 +47,7 @@ class SerialPort:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BenchEntry:
     """What bench.toml says about one board; '' where it says nothing. `power` is a file or None."""
 
     board: str
@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class Bench:
     """Where a board is: the probe's id for pyOCD, its serial port for pyserial."""
 
     board: str
@@ -66,22 +66,22 @@ class Location:
     power: Path | None = None
 
 
-def find_bench(board: Board) -> Location:
+def find_bench(board: Board) -> Bench:
     """The first bench with such a board. Raises as `find_benches`."""
     return find_benches(board)[0]
 
 
-def find_benches(board: Board) -> tuple[Location, ...]:
+def find_benches(board: Board) -> tuple[Bench, ...]:
     """Every bench with such a board, at least one.
 
     Raises UserError if bench.toml is wrong or leaves open what USB does not tell, ProbeLost if no
     probe is connected that could be the board's.
     """
-    entries = read_entries(ROOT / BENCH_FILE)
-    return locate(board.name, entries, connected_probes(), serial_ports())
+    entries = read_entries(settings_folder() / BENCH_FILE)
+    return match_benches(board.name, entries, connected_probes(), serial_ports())
 
 
-def read_entries(path: Path) -> tuple[Entry, ...]:
+def read_entries(path: Path) -> tuple[BenchEntry, ...]:
     """What bench.toml says; nothing if there is none. Raises UserError naming file and key."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     )
 
 
-def _entry(path: Path, board: str, table: object) -> Entry:
+def _entry(path: Path, board: str, table: object) -> BenchEntry:
     if not isinstance(table, Mapping):
         raise UserError(f"{path}: {board} = {table!r}: must be a table, [{board}]")
     values: Mapping[str, Any] = table
@@ -110,7 +110,7 @@ def _entry(path: Path, board: str, table: object) -> Entry:
         if not isinstance(value, str) or not value:
             raise UserError(f"{path}: {board}.{key} = {value!r}: must be a text")
     power = path.parent / values["power"] if "power" in values else None
-    return Entry(board, values.get("probe", ""), values.get("port", ""), power)
+    return BenchEntry(board, values.get("probe", ""), values.get("port", ""), power)
 
 
 def connected_probes() -> tuple[Probe, ...]:
@@ -142,9 +142,9 @@ def serial_ports() -> tuple[SerialPort, ...]:
     )
 
 
-def locate(
-    board: str, entries: Sequence[Entry], probes: Sequence[Probe], ports: Sequence[SerialPort]
-) -> tuple[Location, ...]:
+def match_benches(
+    board: str, entries: Sequence[BenchEntry], probes: Sequence[Probe], ports: Sequence[SerialPort]
+) -> tuple[Bench, ...]:
     """Every place of `board`, from what bench.toml and USB say. Raises UserError, ProbeLost."""
     ours = [entry for entry in entries if entry.board == board]
     pairs = [(entry, _pinned(entry, probes)) for entry in ours if entry.probe]
@@ -152,15 +152,15 @@ def locate(
         taken = [entry.probe for entry in entries if entry.probe]
         free = [probe for probe in probes if not any(_matches(id, probe) for id in taken)]
         found = _found(board, free)
-        vague = [entry for entry in ours if not entry.probe] or [Entry(board)] * len(found)
+        vague = [entry for entry in ours if not entry.probe] or [BenchEntry(board)] * len(found)
         pairs += zip(vague, found, strict=False)
     return tuple(
-        Location(board, id, entry.port or _port_of(board, id, ports), entry.power)
+        Bench(board, id, entry.port or _port_of(board, id, ports), entry.power)
         for entry, id in pairs
     )
 
 
-def _pinned(entry: Entry, probes: Sequence[Probe]) -> str:
+def _pinned(entry: BenchEntry, probes: Sequence[Probe]) -> str:
     """The full id of the probe that bench.toml names; an address is one already."""
     if ":" in entry.probe:
         return entry.probe
@@ -187,7 +187,7 @@ def _found(board: str, probes: Sequence[Probe]) -> list[str]:
     if silent:
         raise UserError(
             f"board {board}: probes {', '.join(silent)} could be its: "
-            f'write [{board}] probe = "..." into {ROOT / BENCH_FILE}'
+            f'write [{board}] probe = "..." into {settings_folder() / BENCH_FILE}'
         )
     raise ProbeLost(f"board {board}: no debug probe for it; {_connected(probes)}")
 
@@ -200,7 +200,8 @@ def _port_of(board: str, probe_id: str, ports: Sequence[SerialPort]) -> str:
     there = ", ".join(f"{port.device} ({port.serial_number or 'no number'})" for port in ports)
     raise ProbeLost(
         f"board {board}: no serial port has the serial number of probe {probe_id} "
-        f'(ports: {there or "none"}): write [{board}] port = "..." into {ROOT / BENCH_FILE}'
+        f'(ports: {there or "none"}): write [{board}] port = "..." into '
+        f"{settings_folder() / BENCH_FILE}"
     )
 
 

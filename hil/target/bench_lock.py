@@ -1,8 +1,9 @@
-"""What processes know of each other's benches: one lock and one list of failures per probe.
+"""Locks and failure lists that processes share: one of each per debug probe.
 
-Both lie under ~/.local/state/hil-compress/bench (XDG_STATE_HOME is honoured). The kernel drops a
-lock when its process ends, however it ends. A probe whose board has failed `PATIENCE` times with
-no run in between is quarantined: nobody opens it until `hil doctor --board NAME --release`.
+Both are files under ~/.local/state/hil-compress/bench ($XDG_STATE_HOME replaces ~/.local/state).
+The kernel releases a lock when its process ends, however it ends. A bench that has failed
+`QUARANTINE_FAILURES` times with no successful run in between is quarantined: no process opens it
+until `hil doctor --board NAME --release`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from typing import IO
 from compress.errors import UserError
 from compress.files import write_whole
 from hil.errors import BenchError
-from hil.target.bench_file import Location
+from hil.target.bench_file import Bench
 
-WAIT_S = 120.0  # longer than one measurement of a slow board takes
-PATIENCE = 3
+CLAIM_WAIT_S = 120.0  # longer than one measurement of a slow board takes
+QUARANTINE_FAILURES = 3
 _POLL_S = 0.05
 
 
@@ -44,8 +45,8 @@ def state_folder() -> Path:
 class Claim:
     """A probe that is ours until `release()`, or until this process ends."""
 
-    def __init__(self, location: Location, file: IO[str]) -> None:
-        self.location = location
+    def __init__(self, bench: Bench, file: IO[str]) -> None:
+        self.bench = bench
         self._file = file
 
     def release(self) -> None:
@@ -53,21 +54,21 @@ class Claim:
         self._file.close()
 
 
-def claim(locations: Sequence[Location], wait_s: float = WAIT_S) -> Claim:
+def claim(benches: Sequence[Bench], wait_s: float = CLAIM_WAIT_S) -> Claim:
     """The first of these benches that is free, waiting for one as long as `wait_s`.
 
     Raises Quarantined if none is fit for use, BenchBusy naming the process that has it.
     """
     deadline = time.monotonic() + wait_s
     while True:
-        fit = [location for location in locations if _is_fit(location)]
+        fit = [bench for bench in benches if _is_fit(bench)]
         if not fit:
-            raise _quarantined(locations[0])
-        for location in fit:
-            file = _lock(location)
+            raise _quarantined(benches[0])
+        for bench in fit:
+            file = _lock(bench)
             if file is not None:
-                if _is_fit(location):  # still, now that nobody else can fail with it
-                    return Claim(location, file)
+                if _is_fit(bench):  # still, now that nobody else can fail with it
+                    return Claim(bench, file)
                 file.close()
         if time.monotonic() > deadline:
             raise BenchBusy(
@@ -76,29 +77,29 @@ def claim(locations: Sequence[Location], wait_s: float = WAIT_S) -> Claim:
         time.sleep(_POLL_S)
 
 
-def failures(location: Location) -> list[dict[str, str]]:
+def recorded_failures(bench: Bench) -> list[dict[str, str]]:
     """What went wrong since the last run that succeeded: `time`, `error`, `transcript` of each."""
-    return _read(_path(location, "failures.json"))[2]
+    return _read(_path(bench, "failures.json"))[2]
 
 
-def note_failure(location: Location, error: BenchError) -> bool:
+def record_failure(bench: Bench, error: BenchError) -> bool:
     """Remember a failure of a bench that is ours; True if it is quarantined for it."""
-    noted = failures(location)
+    noted = recorded_failures(bench)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     what = f"{type(error).__name__}: {error}"
     noted.append({"time": now, "error": what, "transcript": error.transcript})
-    content = {"board": location.board, "probe": location.probe_id, "failures": noted}
-    path = _path(location, "failures.json")
+    content = {"board": bench.board, "probe": bench.probe_id, "failures": noted}
+    path = _path(bench, "failures.json")
     write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
-    return len(noted) >= PATIENCE
+    return len(noted) >= QUARANTINE_FAILURES
 
 
-def note_success(location: Location) -> None:
+def record_success(bench: Bench) -> None:
     """A run has succeeded: earlier failures were not the board's end."""
-    _path(location, "failures.json").unlink(missing_ok=True)
+    _path(bench, "failures.json").unlink(missing_ok=True)
 
 
-def release(board: str) -> list[str]:
+def release_quarantine(board: str) -> list[str]:
     """Forget the failures of every bench of this board; returns the probes' ids."""
     released = []
     for path in sorted(state_folder().glob("*.failures.json")):
@@ -109,30 +110,30 @@ def release(board: str) -> list[str]:
     return released
 
 
-def quarantine_text(location: Location) -> str:
+def quarantine_reason(bench: Bench) -> str:
     """Why the bench is refused and what to do about it; '' if it is not."""
-    noted = failures(location)
-    if len(noted) < PATIENCE:
+    noted = recorded_failures(bench)
+    if len(noted) < QUARANTINE_FAILURES:
         return ""
     return (
-        f"board {location.board} on probe {location.probe_id} is quarantined: it failed "
+        f"board {bench.board} on probe {bench.probe_id} is quarantined: it failed "
         f"{len(noted)} times in a row, last at {noted[-1]['time']} with "
-        f"{noted[-1]['error']} (transcripts: {_path(location, 'failures.json')}); "
-        f"look at its cable and power, then: hil doctor --board {location.board} --release"
+        f"{noted[-1]['error']} (transcripts: {_path(bench, 'failures.json')}); "
+        f"look at its cable and power, then: hil doctor --board {bench.board} --release"
     )
 
 
-def _is_fit(location: Location) -> bool:
-    return len(failures(location)) < PATIENCE
+def _is_fit(bench: Bench) -> bool:
+    return len(recorded_failures(bench)) < QUARANTINE_FAILURES
 
 
-def _quarantined(location: Location) -> Quarantined:
-    return Quarantined(quarantine_text(location), failures(location)[-1]["transcript"])
+def _quarantined(bench: Bench) -> Quarantined:
+    return Quarantined(quarantine_reason(bench), recorded_failures(bench)[-1]["transcript"])
 
 
-def _lock(location: Location) -> IO[str] | None:
+def _lock(bench: Bench) -> IO[str] | None:
     """The lock's open file with our process id in it, or None if another process has it."""
-    path = _path(location, "lock")
+    path = _path(bench, "lock")
     try:
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
@@ -159,8 +160,8 @@ def _read(path: Path) -> tuple[str, str, list[dict[str, str]]]:
         return "", "", []
 
 
-def _holder(location: Location) -> str:
-    pid = _path(location, "lock").read_text(encoding="utf-8").strip()
+def _holder(bench: Bench) -> str:
+    pid = _path(bench, "lock").read_text(encoding="utf-8").strip()
     try:
         command = Path(f"/proc/{int(pid)}/cmdline").read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):
@@ -168,7 +169,7 @@ def _holder(location: Location) -> str:
     return f"process {pid} ({command.replace(chr(0), ' ').strip()[:80]})"
 
 
-def _path(location: Location, kind: str) -> Path:
+def _path(bench: Bench, kind: str) -> Path:
     """`<probe id>.<kind>` in the state folder, which is made. Raises UserError."""
     folder = state_folder()
     try:
@@ -177,4 +178,4 @@ def _path(location: Location, kind: str) -> Path:
         raise UserError(
             f"cannot make {folder}: {error.strerror}; XDG_STATE_HOME chooses another place"
         ) from None
-    return folder / f"{re.sub(r'[^0-9A-Za-z.-]', '_', location.probe_id)}.{kind}"
+    return folder / f"{re.sub(r'[^0-9A-Za-z.-]', '_', bench.probe_id)}.{kind}"

@@ -64,7 +64,7 @@ class Link:
         """What was exchanged last, in hex: `>` to the firmware, `<` from it."""
         return str(self._transcript)
 
-    def forget(self) -> None:
+    def discard_received(self) -> None:
         """Drop everything received so far: it is from a program that no longer runs."""
         try:
             self._port.reset_input_buffer()

@@ -23,7 +23,7 @@ REMOTE_ANSWER_TIMEOUT_S = (
 _CHUNK_BYTES = 65536
 
 
-def use_mended_client() -> None:
+def use_patched_client() -> None:
     """Let pyOCD use this module's client for `remote:HOST[:PORT]` in this process."""
     PROBE_CLASSES["remote"] = RemoteProbe
 

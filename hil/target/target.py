@@ -91,7 +91,7 @@ class Layout:
         )
 
 
-def capacity(staging: Region, input_bytes: int, output_bytes: int) -> int:
+def staging_capacity(staging: Region, input_bytes: int, output_bytes: int) -> int:
     """How many samples are sure to fit into the staging memory at once; may be 0."""
     sizes = _sample_bytes(input_bytes, output_bytes)
     return max(0, (staging.length_bytes - len(sizes) * _ALIGNMENT_BYTES) // sum(sizes))

@@ -6,9 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hil.errors import BenchError, ProbeLost
-from hil.target.bench_file import Location
-from hil.target.bench_lock import WAIT_S, claim, note_failure, note_success, quarantine_text
-from hil.target.pyocd_remote import use_mended_client
+from hil.target.bench_file import Bench
+from hil.target.bench_lock import (
+    CLAIM_WAIT_S,
+    claim,
+    quarantine_reason,
+    record_failure,
+    record_success,
+)
+from hil.target.pyocd_remote import use_patched_client
 from hil.target.target_pyocd import PyocdTarget
 from hil.target.wire import RunRequest
 from hil.types import Board, RunReply
@@ -26,27 +32,31 @@ class ProbeTarget(PyocdTarget):
     """
 
     def __init__(
-        self, board: Board, benches: Sequence[Location], wait_s: float = WAIT_S, **options: object
+        self,
+        board: Board,
+        benches: Sequence[Bench],
+        wait_s: float = CLAIM_WAIT_S,
+        **options: object,
     ) -> None:
         self._claim = claim(benches, wait_s)
-        self.location = self._claim.location
-        use_mended_client()
+        self.bench = self._claim.bench
+        use_patched_client()
         try:
             super().__init__(
                 board,
-                self.location.probe_id,
-                self.location.port_url,
+                self.bench.probe_id,
+                self.bench.port_url,
                 **{**OPTIONS, "connect_mode": board.connect_mode, **options},
             )
         except BaseException:
             self._claim.release()
             raise
-        there = f"probe {self.location.probe_id} is on a chip with"
+        there = f"probe {self.bench.probe_id} is on a chip with"
         self._check_core(there, "another board is connected")
 
     def run(self, request: RunRequest, timeout_s: float) -> RunReply:
         reply = super().run(request, timeout_s)
-        note_success(self.location)
+        record_success(self.bench)
         return reply
 
     def close(self) -> None:
@@ -64,7 +74,7 @@ class ProbeTarget(PyocdTarget):
             with super()._bench_errors(doing, kind):
                 yield
         except BenchError as error:
-            if not note_failure(self.location, error):
+            if not record_failure(self.bench, error):
                 raise
-            refusal = quarantine_text(self.location)
+            refusal = quarantine_reason(self.bench)
             raise type(error)(f"{error}; {refusal}", error.transcript) from error

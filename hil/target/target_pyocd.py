@@ -74,7 +74,7 @@ class PyocdTarget:
             FileProgrammer(self._session).program(str(image.elf), file_format="elf")
             self._verify(image.elf)
             self._chip.reset_and_halt()
-            self._serial.forget()
+            self._serial.discard_received()
             self._chip.resume()
         with self._bench_errors(f"starting {image.elf}"):
             hello = self._serial.hello(HELLO_TIMEOUT_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hil.cycle_model import MODELLED_CORES, FlashTiming
+from hil.cycle_model import MODELED_CORES, FlashTiming
 from hil.emulator.plugin import counting_arguments
 from hil.emulator.process import Emulator
 from hil.emulator.pyocd_targets import register_board
@@ -25,7 +25,7 @@ class QemuTarget(PyocdTarget):
 
     def __init__(self, board: Board, flash: FlashTiming | None = None) -> None:
         register_board(board)
-        core = board.core if board.core in MODELLED_CORES else ""
+        core = board.core if board.core in MODELED_CORES else ""
         arguments = counting_arguments(core, flash) if board.counter == "insn" else ()
         self.emulator = Emulator(board, arguments)
         try:

@@ -13,7 +13,7 @@ _GROUP = "dialout"
 _RULES = "/etc/udev/rules.d/50-hil-compress.rules"
 
 
-def closed_debug_probes(sys_devices: Path = SYS_DEVICES, bus: Path = BUS) -> list[Path]:
+def inaccessible_probes(sys_devices: Path = SYS_DEVICES, bus: Path = BUS) -> list[Path]:
     """Device nodes of connected debug probes that this user may not open."""
     closed = []
     for vendor in sorted(sys_devices.glob("*/idVendor")):

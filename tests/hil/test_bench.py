@@ -25,7 +25,7 @@ from hil.cli.bench import power_trace_of, print_result
 from hil.cli.main import app
 from hil.measure.measure import BoardRunner
 from hil.store.store import RunIdentity, Store
-from hil.target.bench_file import Location
+from hil.target.bench_file import Bench
 from hil.target.open import open_target
 from hil.types import Board
 
@@ -219,7 +219,7 @@ def test_an_analyzer_that_wrote_nothing_tells_of_another_network(
 
 
 def test_a_bench_may_name_its_analyzers_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = Location("nucleo-u575zi-q", "066B", "/dev/ttyACM0", Path("traces/u575.csv"))
+    here = Bench("nucleo-u575zi-q", "066B", "/dev/ttyACM0", Path("traces/u575.csv"))
     monkeypatch.setattr("hil.target.bench_file.find_benches", lambda board: (here,))
     assert power_trace_of(load_board("nucleo-u575zi-q")) == Path("traces/u575.csv")
     assert power_trace_of(load_board("m4")) is None

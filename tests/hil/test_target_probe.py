@@ -30,7 +30,7 @@ from hil.emulator.process import Emulator
 from hil.emulator.pyocd_targets import register_board
 from hil.errors import BenchError, NoReply, ProbeLost
 from hil.measure.measure import BoardRunner
-from hil.target.bench_file import Location
+from hil.target.bench_file import Bench
 from hil.target.bench_lock import BenchBusy, Quarantined, failures, release
 from hil.target.target import Layout
 from hil.target.target_probe import ProbeTarget
@@ -66,10 +66,10 @@ def chip(board: Board) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def here(board: Board, chip: Emulator) -> Location:
+def here(board: Board, chip: Emulator) -> Bench:
     """Where the chip is."""
     port = f"socket://127.0.0.1:{chip.uart_port}"
-    return Location(board.name, f"qemu:127.0.0.1:{chip.gdb_port}", port)
+    return Bench(board.name, f"qemu:127.0.0.1:{chip.gdb_port}", port)
 
 
 def works(target: ProbeTarget, image: Image) -> bool:
@@ -84,9 +84,7 @@ def works(target: ProbeTarget, image: Image) -> bool:
 # ---- locks
 
 
-def test_a_board_is_ours_alone_until_it_is_closed(
-    board: Board, here: Location, image: Image
-) -> None:
+def test_a_board_is_ours_alone_until_it_is_closed(board: Board, here: Bench, image: Image) -> None:
     target = ProbeTarget(board, [here])
     with pytest.raises(BenchBusy, match=f"in use by process {os.getpid()} "):
         ProbeTarget(board, [here], wait_s=0.1)
@@ -96,7 +94,7 @@ def test_a_board_is_ours_alone_until_it_is_closed(
     assert failures(here) == []
 
 
-def test_a_board_that_cannot_be_opened_is_not_kept(board: Board, here: Location) -> None:
+def test_a_board_that_cannot_be_opened_is_not_kept(board: Board, here: Bench) -> None:
     nowhere = dataclasses.replace(here, port_url="socket://127.0.0.1:1")
     for _ in range(2):
         with pytest.raises(ProbeLost, match="opening serial port"):
@@ -129,7 +127,7 @@ def test_a_bench_lets_go_of_a_real_board_after_each_job(board: Board) -> None:
 
 
 def test_three_failures_are_a_quarantine_until_release(
-    board: Board, here: Location, chip: Emulator, image: Image
+    board: Board, here: Bench, chip: Emulator, image: Image
 ) -> None:
     target = ProbeTarget(board, [here])
     target.load(image)
@@ -151,7 +149,7 @@ def test_three_failures_are_a_quarantine_until_release(
 
 
 def test_a_run_that_succeeds_ends_a_row_of_failures(
-    board: Board, here: Location, chip: Emulator, image: Image
+    board: Board, here: Bench, chip: Emulator, image: Image
 ) -> None:
     target = ProbeTarget(board, [here])
     target.load(image)
@@ -167,9 +165,7 @@ def test_a_run_that_succeeds_ends_a_row_of_failures(
     target.close()
 
 
-def test_another_chip_on_the_probe_is_the_users_and_no_failure(
-    board: Board, here: Location
-) -> None:
+def test_another_chip_on_the_probe_is_the_users_and_no_failure(board: Board, here: Bench) -> None:
     m4 = dataclasses.replace(board, core="cortex-m4")
     with pytest.raises(UserError, match="on a chip with cortex-m3, board m3 has cortex-m4"):
         ProbeTarget(m4, [here])
@@ -181,7 +177,7 @@ def test_another_chip_on_the_probe_is_the_users_and_no_failure(
 
 
 @pytest.fixture
-def server(here: Location) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def server(here: Bench) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """`pyocd server` for the chip's probe, and its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -199,7 +195,7 @@ def server(here: Location) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 
 def test_a_remote_probe_works_where_pyocds_own_client_does_not(
     board: Board,
-    here: Location,
+    here: Bench,
     image: Image,
     server: tuple[subprocess.Popen[bytes], str],
     monkeypatch: pytest.MonkeyPatch,
@@ -208,7 +204,7 @@ def test_a_remote_probe_works_where_pyocds_own_client_does_not(
     target = ProbeTarget(board, [remote])
     assert works(target, image)
     target.close()
-    monkeypatch.setattr("hil.target.target_probe.use_mended_client", lambda: None)
+    monkeypatch.setattr("hil.target.target_probe.use_patched_client", lambda: None)
     monkeypatch.setitem(PROBE_CLASSES, "remote", TCPClientProbe)
     target = ProbeTarget(board, [remote])
     with pytest.raises(TypeError, match="bytearray is not JSON serializable"):
@@ -225,7 +221,7 @@ def test_a_remote_probe_works_where_pyocds_own_client_does_not(
 )
 def test_a_remote_server_that_dies_or_hangs_is_a_lost_probe(
     board: Board,
-    here: Location,
+    here: Bench,
     server: tuple[subprocess.Popen[bytes], str],
     monkeypatch: pytest.MonkeyPatch,
     what: signal.Signals,
@@ -243,7 +239,7 @@ def test_a_remote_server_that_dies_or_hangs_is_a_lost_probe(
     target.close()
 
 
-def test_a_remote_server_that_is_not_there_is_a_lost_probe(board: Board, here: Location) -> None:
+def test_a_remote_server_that_is_not_there_is_a_lost_probe(board: Board, here: Bench) -> None:
     with pytest.raises(ProbeLost, match="cannot be reached"):
         ProbeTarget(board, [dataclasses.replace(here, probe_id="remote:127.0.0.1:1")])
 
@@ -288,28 +284,26 @@ def serve(listener: socket.socket, line: Any) -> None:
                     out.write(b"".join(manager.escape(back)))
 
 
-def test_an_rfc2217_port_works(
-    board: Board, here: Location, image: Image, rfc2217_url: str
-) -> None:
+def test_an_rfc2217_port_works(board: Board, here: Bench, image: Image, rfc2217_url: str) -> None:
     target = ProbeTarget(board, [dataclasses.replace(here, port_url=rfc2217_url)])
     assert works(target, image)
     target.close()
 
 
-def test_a_server_that_speaks_no_rfc2217_is_a_lost_probe(board: Board, here: Location) -> None:
+def test_a_server_that_speaks_no_rfc2217_is_a_lost_probe(board: Board, here: Bench) -> None:
     mute = here.port_url.replace("socket", "rfc2217") + "?timeout=0.5"
     with pytest.raises(ProbeLost, match="does not seem to support RFC2217"):
         ProbeTarget(board, [dataclasses.replace(here, port_url=mute)])
 
 
-def test_a_device_that_is_no_serial_port_is_a_lost_probe(board: Board, here: Location) -> None:
+def test_a_device_that_is_no_serial_port_is_a_lost_probe(board: Board, here: Bench) -> None:
     for url in ("/dev/null", "/dev/no-such-port", "gopher://lab"):
         with pytest.raises(BenchError, match="opening serial port"):
             ProbeTarget(board, [dataclasses.replace(here, port_url=url)])
         release(board.name)
 
 
-def test_a_terminal_on_the_port_keeps_nobody_waiting(board: Board, here: Location) -> None:
+def test_a_terminal_on_the_port_keeps_nobody_waiting(board: Board, here: Bench) -> None:
     """A pty stands for /dev/ttyACM0: the second one to open it is told, at once."""
     master, slave = os.openpty()
     name = os.ttyname(slave)

@@ -10,7 +10,7 @@ import pytest
 from helpers.checkout import ROOT
 from helpers.trials import measured, pruned
 from hil.board import CORES
-from hil.cycle_model import MODELLED_CORES, STATED_ERRORS, stated_error
+from hil.cycle_model import MODELED_CORES, STATED_ERRORS, stated_error
 from hil.emulator.plugin import SOURCES
 from hil.store.trial_json import measurement_from_json, measurement_to_json
 
@@ -24,12 +24,12 @@ SECTIONS = {
 
 def test_errors_are_stated_only_where_silicon_gives_some() -> None:
     assert {core for core in CORES if stated_error(core) is not None} == SECTIONS.keys()
-    assert set(MODELLED_CORES) == set(CORES) - {"cortex-m55"}
+    assert set(MODELED_CORES) == set(CORES) - {"cortex-m55"}
 
 
 def test_modelled_cores_are_those_the_plug_in_has() -> None:
     names = re.findall(r'\.name = "([^"]+)"', (SOURCES / "timing.c").read_text())
-    assert set(names) == set(MODELLED_CORES)
+    assert set(names) == set(MODELED_CORES)
 
 
 @pytest.mark.parametrize("core", SECTIONS)

@@ -14,7 +14,7 @@ from compress.errors import UserError
 from hil.board import load_board
 from hil.cli.energy import register
 from hil.energy import calibration
-from hil.energy.calibration import calibration_of
+from hil.energy.calibration import read_calibration
 
 BOARD = load_board("nucleo-f446re")
 
@@ -50,7 +50,7 @@ def calibrate(*arguments: str, given: str = "") -> str:
 def test_a_reading_is_kept_and_shown() -> None:
     shown = calibrate("--current-ma", "48.8", "--idle-ma", "2")
     assert "161 mW while it computes, idle 6.6 mW" in shown
-    figure = calibration_of(BOARD)
+    figure = read_calibration(BOARD)
     assert figure is not None
     assert figure.active_mw == pytest.approx(161.04)
     assert figure.idle_mw == pytest.approx(6.6)
@@ -95,7 +95,7 @@ def test_a_loop_asks_for_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_is_the_users(arguments: list[str], words: str) -> None:
     with pytest.raises(UserError, match=words):
         calibrate(*arguments)
-    assert calibration_of(BOARD) is None
+    assert read_calibration(BOARD) is None
 
 
 def test_an_emulated_board_is_refused_before_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:

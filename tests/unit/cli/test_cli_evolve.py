@@ -13,7 +13,7 @@ from helpers.trials import BASELINE, measured
 from hil import formatting
 from hil.board import board_sha256, load_board
 from hil.cli.main import app
-from hil.energy.calibration import calibrate
+from hil.energy.calibration import save_calibration
 from hil.loop.evolve import Settings
 from hil.objective.costs import costs_of
 from hil.report import findings
@@ -46,7 +46,7 @@ def test_a_calibrated_board_can_be_held_to_an_energy(
     options = ("--board", board.name, "--max-energy", "1mJ")
     with pytest.raises(UserError, match=r"no power figure is known.*hil calibrate"):
         app(["evolve", *options], standalone_mode=False)
-    calibrate(board, 80.0, 3.3, None, "read")
+    save_calibration(board, 80.0, 3.3, None, "read")
     goal = asked(monkeypatch, tmp_path, *options).goal
     trial = measured(1, BASELINE)
     assert trial.measurement is not None
@@ -59,7 +59,7 @@ def test_a_calibrated_board_can_be_held_to_an_energy(
         store.add(counted)
         notes = findings.notes(summarize(store))
     assert "80 mW" in notes["energy"]
-    assert formatting.within(0.05) in notes["energy"]
+    assert formatting.plus_minus(0.05) in notes["energy"]
 
 
 def test_patience_is_the_trials_without_improvement_that_end_a_search(

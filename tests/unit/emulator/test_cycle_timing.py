@@ -17,7 +17,7 @@ import pytest
 from helpers.checkout import ROOT
 from hil.board import load_board
 from hil.codegen.build import kernel_archive
-from hil.cycle_model import MODELLED_CORES
+from hil.cycle_model import MODELED_CORES
 from hil.emulator.plugin import SOURCES
 
 DRIVER = ROOT / "tests" / "c" / "timing_driver.c"
@@ -198,7 +198,7 @@ def test_an_it_block_makes_branches_conditional(driver: Path, tmp_path: Path) ->
 
 def test_unknown_cores_have_no_timing(driver: Path) -> None:
     assert subprocess.run([driver, "cortex-m55"], input=b"").returncode == 1
-    for core in MODELLED_CORES:
+    for core in MODELED_CORES:
         assert subprocess.run([driver, core], input=b"").returncode == 0
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from compress.errors import UserError
 from hil.board import board_sha256, load_board
-from hil.energy.calibration import CALIBRATION_FILE, calibrate, calibrated, calibration_of
-from hil.energy.energy import Energy, energy_of
+from hil.energy.calibration import CALIBRATION_FILE, calibrated, read_calibration, save_calibration
+from hil.energy.energy import Energy, inference_energy
 from hil.types import PowerFigure
 
 CITED = PowerFigure(100.0, 2.0, 3.0, 50_000_000, "a paper, table 1")
@@ -19,7 +19,7 @@ BOARD = replace(load_board("nucleo-f446re"), name="mine", clock_hz=25_000_000, e
 
 def test_a_cited_figure_gives_power_times_time_within_20_percent() -> None:
     # 5 Mcycles at the figure's 50 MHz are 0.1 s; 100 mW for 0.1 s are 10 mJ
-    energy = energy_of(BOARD, 5e6)
+    energy = inference_energy(BOARD, 5e6)
     assert energy is not None
     assert energy.microjoules == pytest.approx(10_000)
     assert (energy.low, energy.high) == (pytest.approx(8_000), pytest.approx(12_000))
@@ -28,52 +28,52 @@ def test_a_cited_figure_gives_power_times_time_within_20_percent() -> None:
 
 def test_a_calibrated_figure_comes_first_and_is_within_5_percent() -> None:
     seen = PowerFigure(80.0, 2.0, 3.0, 50_000_000, "calibrated", error=0.05)
-    energy = energy_of(replace(BOARD, energy=seen), 5e6)
+    energy = inference_energy(replace(BOARD, energy=seen), 5e6)
     assert energy == Energy(
         pytest.approx(8_000), pytest.approx(7_600), pytest.approx(8_400), "estimate: calibrated"
     )
 
 
 def test_what_modelled_cycles_may_be_off_by_adds_to_the_bar() -> None:
-    energy = energy_of(BOARD, 5e6, cycles_error=0.15)
+    energy = inference_energy(BOARD, 5e6, cycles_error=0.15)
     assert energy is not None
     assert (energy.low, energy.high) == (pytest.approx(6_500), pytest.approx(13_500))
 
 
 def test_a_period_adds_what_sleeping_takes() -> None:
-    energy = energy_of(BOARD, 5e6, period_s=1.1)  # 0.1 s at 100 mW, 1 s at 2 mW
+    energy = inference_energy(BOARD, 5e6, period_s=1.1)  # 0.1 s at 100 mW, 1 s at 2 mW
     assert energy is not None
     assert energy.microjoules == pytest.approx(12_000)
     assert "one inference per 1.1 s" in energy.source
-    assert energy_of(BOARD, 5e6, period_s=0.1) == replace(
-        energy_of(BOARD, 5e6), source="estimate: a paper, table 1; one inference per 0.1 s"
+    assert inference_energy(BOARD, 5e6, period_s=0.1) == replace(
+        inference_energy(BOARD, 5e6), source="estimate: a paper, table 1; one inference per 0.1 s"
     )
 
 
 def test_what_is_not_known_is_none_and_never_a_guess() -> None:
-    assert energy_of(replace(BOARD, energy=None), 5e6) is None
-    assert energy_of(BOARD, None) is None
+    assert inference_energy(replace(BOARD, energy=None), 5e6) is None
+    assert inference_energy(BOARD, None) is None
     awake = replace(BOARD, energy=replace(CITED, idle_mw=None))
-    assert energy_of(awake, 5e6) is not None
-    assert energy_of(awake, 5e6, period_s=1.0) is None
+    assert inference_energy(awake, 5e6) is not None
+    assert inference_energy(awake, 5e6, period_s=1.0) is None
 
 
 def test_a_period_shorter_than_the_inference_is_the_users() -> None:
     with pytest.raises(UserError, match=r"0\.05 s is shorter than the inference, 0\.1 s"):
-        energy_of(BOARD, 5e6, period_s=0.05)
+        inference_energy(BOARD, 5e6, period_s=0.05)
 
 
 def test_a_calibration_is_kept_per_board(tmp_path: Path) -> None:
     other = replace(BOARD, name="nucleo-h7a3zi-q")
-    assert calibration_of(BOARD, tmp_path) is None
-    calibrate(other, 120.0, 3.3, None, "read by hand", tmp_path)
-    calibrate(BOARD, 70.0, 3.0, 1.0, "first", tmp_path)
-    kept = calibrate(BOARD, 80.5, 3.0, 1.5, 'a "second" look', tmp_path)
-    assert calibration_of(BOARD, tmp_path) == kept
+    assert read_calibration(BOARD, tmp_path) is None
+    save_calibration(other, 120.0, 3.3, None, "read by hand", tmp_path)
+    save_calibration(BOARD, 70.0, 3.0, 1.0, "first", tmp_path)
+    kept = save_calibration(BOARD, 80.5, 3.0, 1.5, 'a "second" look', tmp_path)
+    assert read_calibration(BOARD, tmp_path) == kept
     assert (kept.active_mw, kept.idle_mw, kept.supply_v, kept.clock_hz) == (80.5, 1.5, 3.0, 25e6)
     assert kept.source.startswith("calibrated 2")
     assert kept.source.endswith(': a "second" look')
-    untouched = calibration_of(other, tmp_path)
+    untouched = read_calibration(other, tmp_path)
     assert untouched is not None
     assert (untouched.active_mw, untouched.idle_mw) == (120.0, None)
 
@@ -82,7 +82,7 @@ def test_a_calibrated_board_compares_with_its_former_self(tmp_path: Path) -> Non
     unknown = replace(BOARD, energy=None)
     assert calibrated(unknown, tmp_path) == unknown
     assert calibrated(BOARD, tmp_path) == BOARD
-    kept = calibrate(BOARD, 80.0, 3.0, None, "read", tmp_path)
+    kept = save_calibration(BOARD, 80.0, 3.0, None, "read", tmp_path)
     for board in (unknown, BOARD):
         assert calibrated(board, tmp_path).energy == kept
         assert board_sha256(calibrated(board, tmp_path)) == board_sha256(BOARD)
@@ -91,8 +91,8 @@ def test_a_calibrated_board_compares_with_its_former_self(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["trace 😀.csv", "a\x7fb\tc\n", "half \ud83d", 'q"\\'])
 def test_any_name_of_a_trace_is_read_back(tmp_path: Path, name: str) -> None:
-    kept = calibrate(BOARD, 80.0, 3.0, None, f"trace {name}", tmp_path)
-    seen = calibration_of(BOARD, tmp_path)
+    kept = save_calibration(BOARD, 80.0, 3.0, None, f"trace {name}", tmp_path)
+    seen = read_calibration(BOARD, tmp_path)
     assert seen is not None
     assert seen == replace(kept, source=seen.source)
     assert seen.source.endswith(f"trace {name.replace(chr(0xD83D), '?')}")
@@ -103,14 +103,14 @@ def test_what_cannot_be_written_back_is_named_and_kept(tmp_path: Path, foreign: 
     path = tmp_path / CALIBRATION_FILE
     path.write_text(f"{foreign}\n")
     with pytest.raises(UserError, match=r"calibration\.toml: .*hil calibrate.*remove"):
-        calibrate(replace(BOARD, name="other"), 80.0, 3.0, None, "read", tmp_path)
+        save_calibration(replace(BOARD, name="other"), 80.0, 3.0, None, "read", tmp_path)
     assert path.read_text() == f"{foreign}\n"
 
 
 def test_a_calibration_at_another_clock_does_not_count(tmp_path: Path) -> None:
-    calibrate(BOARD, 80.0, 3.0, None, "read", tmp_path)
+    save_calibration(BOARD, 80.0, 3.0, None, "read", tmp_path)
     with pytest.raises(UserError, match="calibrated at 25000000 Hz, runs at 80000000 Hz now"):
-        calibration_of(replace(BOARD, clock_hz=80_000_000), tmp_path)
+        read_calibration(replace(BOARD, clock_hz=80_000_000), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,13 @@ def test_impossible_readings_are_refused_and_not_kept(
     tmp_path: Path, active_mw: float, supply_v: float, idle_mw: float | None, words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        calibrate(BOARD, active_mw, supply_v, idle_mw, "read", tmp_path)
+        save_calibration(BOARD, active_mw, supply_v, idle_mw, "read", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_emulated_board_cannot_be_calibrated(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="m4 is emulated"):
-        calibrate(load_board("m4"), 80.0, 3.0, None, "read", tmp_path)
+        save_calibration(load_board("m4"), 80.0, 3.0, None, "read", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_an_emulated_board_cannot_be_calibrated(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, old: str, new: str) -> None:
-    calibrate(BOARD, 80.0, 3.0, None, "read", tmp_path)
+    save_calibration(BOARD, 80.0, 3.0, None, "read", tmp_path)
     path = tmp_path / CALIBRATION_FILE
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(UserError) as caught:
-        calibration_of(BOARD, tmp_path)
+        read_calibration(BOARD, tmp_path)
     assert str(path) in str(caught.value)

@@ -48,13 +48,13 @@ def test_energy_of_packages_and_memory_is_added_up_and_wraps_around(tmp_path: Pa
     core = zone(tmp_path, "0:0", "core", 0)  # a part of the package
     platform = zone(tmp_path, "1", "psys", 0)  # contains the package
     meter = MachineMeter(tmp_path)
-    assert meter.taken_joules() == 0.0
+    assert meter.joules_since_last_call() == 0.0
     (package / "energy_uj").write_text("400000\n")
     (memory / "energy_uj").write_text("250010\n")
     for other in (core, platform):
         (other / "energy_uj").write_text("777777\n")
-    assert meter.taken_joules() == pytest.approx(0.5 + 0.25)
-    assert meter.taken_joules() == 0.0
+    assert meter.joules_since_last_call() == pytest.approx(0.5 + 0.25)
+    assert meter.joules_since_last_call() == 0.0
 
 
 def test_a_machine_without_counters_says_what_else_to_use(tmp_path: Path) -> None:

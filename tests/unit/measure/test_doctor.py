@@ -18,12 +18,12 @@ from hil.errors import NoReply, ProbeLost
 from hil.measure import doctor, smoke
 from hil.measure.doctor import Check, examine
 from hil.target import bench_file, usb
-from hil.target.bench_file import Location
-from hil.target.bench_lock import PATIENCE, note_failure
+from hil.target.bench_file import Bench
+from hil.target.bench_lock import QUARANTINE_FAILURES, record_failure
 from hil.types import Board
 
 REAL = replace(load_board("m3"), name="mine", backend="pyocd", pyocd_target="stm32f103rc")
-HERE = Location("mine", "066BFF", "/dev/null")
+HERE = Bench("mine", "066BFF", "/dev/null")
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def bench(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bench with the real board, found where HERE says, that passes its smoke test."""
     monkeypatch.setattr(bench_file, "find_benches", lambda board: (HERE,))
-    monkeypatch.setattr(doctor, "closed_debug_probes", lambda: [])
+    monkeypatch.setattr(doctor, "inaccessible_probes", lambda: [])
     monkeypatch.setattr(doctor, "_smoke", lambda board: "passed")
 
 
@@ -98,7 +98,7 @@ def test_a_missing_pack_is_named_with_its_command(bench: None) -> None:
 
 
 def test_no_probe_no_smoke_test(bench: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(board: Board) -> tuple[Location, ...]:
+    def lost(board: Board) -> tuple[Bench, ...]:
         raise ProbeLost("no debug probe for it")
 
     monkeypatch.setattr(bench_file, "find_benches", lost)
@@ -132,8 +132,8 @@ def test_a_port_without_permission_names_the_group(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_quarantine_is_shown_with_its_release(bench: None) -> None:
-    for _ in range(PATIENCE):
-        note_failure(HERE, NoReply("no reply to RUN", "> 00"))
+    for _ in range(QUARANTINE_FAILURES):
+        record_failure(HERE, NoReply("no reply to RUN", "> 00"))
     checks = by_name(REAL)
     assert not checks["quarantine"].ok
     assert "no reply to RUN" in checks["quarantine"].found
@@ -178,7 +178,7 @@ def test_debug_probes_that_may_not_be_opened(tmp_path: Path) -> None:
     bus = tmp_path / "bus"
     (bus / "001").mkdir(parents=True)
     (bus / "001" / "009").write_text("")  # a DAPLink that may be opened
-    assert usb.closed_debug_probes(tmp_path / "sys", bus) == [bus / "001" / "007"]
+    assert usb.inaccessible_probes(tmp_path / "sys", bus) == [bus / "001" / "007"]
 
 
 def test_the_udev_command_writes_a_rule_per_vendor(tmp_path: Path) -> None:

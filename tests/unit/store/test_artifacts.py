@@ -15,7 +15,7 @@ import pytest
 from compress.errors import UserError
 from helpers.reports import make
 from hil.board import load_board
-from hil.energy.calibration import calibrate
+from hil.energy.calibration import save_calibration
 from hil.files import write_file
 from hil.report.report import write_report
 from hil.store.run_folder import network_path, save_network
@@ -44,7 +44,7 @@ def write_a_blob(path: Path, size: int) -> None:
 
 
 def calibrate_a_board(path: Path, size: int) -> None:
-    calibrate(load_board("nucleo-f446re"), 161.0, 3.3, None, "x" * size, path.parent)
+    save_calibration(load_board("nucleo-f446re"), 161.0, 3.3, None, "x" * size, path.parent)
 
 
 @pytest.mark.parametrize(

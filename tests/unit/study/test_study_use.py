@@ -63,8 +63,8 @@ def test_the_warm_start_is_told_from_the_whole_search() -> None:
     result = warm_started()
     grown = curves(result)
     alone, whole = rows(warm_table(result, choices(result), grown))
-    assert alone[:3] == ["warm start alone", "2", formatting.times(0.5)]
-    assert whole[:3] == ["whole search", "4", formatting.times(0.25)]
+    assert alone[:3] == ["warm start alone", "2", formatting.ratio(0.5)]
+    assert whole[:3] == ["whole search", "4", formatting.ratio(0.25)]
     assert alone[-1] == f"{(2 / 3) * (1 - 0.5 / 1.5) ** 3:.4f}"
     assert whole[-1] == f"{(2 / 3) * (1 - 0.25 / 1.5) ** 3:.4f}"
 
@@ -111,7 +111,7 @@ def test_a_cost_is_that_of_the_network_smallest_in_it_beside_its_image() -> None
     small, best = network(2, 0.9, 0.2, 1.0, 1.0), network(3, 0.9, 0.4, 0.4, 0.4)
     result = study(trace("int8", int8(), kind="single"), trace("adaptive", small, best))
     flash, count, *_ = judge(result, choices(result), curves(result))
-    by_all = f"; in those of the best weighted mean {formatting.times(0.4)}"
+    by_all = f"; in those of the best weighted mean {formatting.ratio(0.4)}"
     by_flash = "in the networks smallest in it 0.20 (by seed 0.20), their image flash "
-    assert flash.numbers == f"{by_flash}{formatting.times(14 / 30)}{by_all}"
+    assert flash.numbers == f"{by_flash}{formatting.ratio(14 / 30)}{by_all}"
     assert count.numbers == f"in the networks smallest in it 0.40 (by seed 0.40){by_all}"

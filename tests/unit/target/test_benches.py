@@ -15,17 +15,17 @@ import pytest
 
 from compress.errors import UserError
 from hil.errors import NoReply, ProbeLost
-from hil.target.bench_file import Entry, Location, Probe, SerialPort, locate, read_entries
+from hil.target.bench_file import Bench, BenchEntry, Probe, SerialPort, match_benches, read_entries
 from hil.target.bench_lock import (
-    PATIENCE,
+    QUARANTINE_FAILURES,
     BenchBusy,
     Quarantined,
     claim,
-    failures,
-    note_failure,
-    note_success,
-    quarantine_text,
-    release,
+    quarantine_reason,
+    record_failure,
+    record_success,
+    recorded_failures,
+    release_quarantine,
     state_folder,
 )
 
@@ -43,8 +43,10 @@ PORTS = (
 )
 
 
-def places(*entries: Entry, probes: tuple[Probe, ...], board: str = BOARD) -> list[tuple[str, str]]:
-    return [(p.probe_id, p.port_url) for p in locate(board, entries, probes, PORTS)]
+def places(
+    *entries: BenchEntry, probes: tuple[Probe, ...], board: str = BOARD
+) -> list[tuple[str, str]]:
+    return [(p.probe_id, p.port_url) for p in match_benches(board, entries, probes, PORTS)]
 
 
 # ---- where a board is
@@ -66,9 +68,9 @@ def test_the_only_probe_that_says_nothing_is_it() -> None:
 
 
 def test_what_bench_toml_says_comes_first() -> None:
-    pinned = Entry(BOARD, probe="0667ff", port="/dev/mine")
+    pinned = BenchEntry(BOARD, probe="0667ff", port="/dev/mine")
     assert places(pinned, probes=(F446, L476)) == [("0667FF123456", "/dev/mine")]
-    both = (Entry(BOARD, probe="999999"), Entry(BOARD, probe="0667"))
+    both = (BenchEntry(BOARD, probe="999999"), BenchEntry(BOARD, probe="0667"))
     assert places(*both, probes=(L476, SECOND_F446)) == [
         ("066BFF999999", "/dev/ttyACM2"),
         ("0667FF123456", "/dev/ttyACM0"),
@@ -76,25 +78,29 @@ def test_what_bench_toml_says_comes_first() -> None:
 
 
 def test_a_probe_pinned_to_another_board_is_not_taken() -> None:
-    other = Entry("nucleo-u575zi-q", probe="004A")
+    other = BenchEntry("nucleo-u575zi-q", probe="004A")
     with pytest.raises(ProbeLost, match="no debug probe for it"):
         places(other, probes=(SILENT,))
 
 
 def test_an_entry_without_a_probe_gets_the_one_that_is_found() -> None:
-    assert places(Entry(BOARD, port="/dev/mine"), probes=(F446,)) == [("066BFF525071", "/dev/mine")]
+    assert places(BenchEntry(BOARD, port="/dev/mine"), probes=(F446,)) == [
+        ("066BFF525071", "/dev/mine")
+    ]
 
 
 def test_a_remote_bench_needs_no_probe_here() -> None:
-    entry = Entry(BOARD, probe="remote:lab:5555", port="rfc2217://lab:4000")
+    entry = BenchEntry(BOARD, probe="remote:lab:5555", port="rfc2217://lab:4000")
     assert places(entry, probes=()) == [("remote:lab:5555", "rfc2217://lab:4000")]
     with pytest.raises(ProbeLost, match=r'\[nucleo-f446re\] port = "..."'):
-        places(Entry(BOARD, probe="remote:lab"), probes=())
+        places(BenchEntry(BOARD, probe="remote:lab"), probes=())
 
 
 def test_a_serial_number_counts_without_leading_zeros_and_plug_in_name() -> None:
-    entry = Entry(BOARD, probe="jlink:683000")
-    (place,) = locate(BOARD, [entry], (), [SerialPort("/dev/ttyACM9", "J-Link", "000683000")])
+    entry = BenchEntry(BOARD, probe="jlink:683000")
+    (place,) = match_benches(
+        BOARD, [entry], (), [SerialPort("/dev/ttyACM9", "J-Link", "000683000")]
+    )
     assert place.port_url == "/dev/ttyACM9"
 
 
@@ -104,13 +110,18 @@ def test_a_serial_number_counts_without_leading_zeros_and_plug_in_name() -> None
         ((), (), ProbeLost, "no probe is connected"),
         ((), (L476,), ProbeLost, "connected are 0667FF123456 on NUCLEO-L476RG"),
         ((), (SILENT, Probe("0042", "x", "")), UserError, "004A00313137, 0042 could be its"),
-        ((Entry(BOARD, probe="0677"),), (F446,), ProbeLost, "'0677' (bench.toml) is not connected"),
-        ((Entry(BOARD, probe="066"),), (F446, L476), UserError, "a part of several ids"),
+        (
+            (BenchEntry(BOARD, probe="0677"),),
+            (F446,),
+            ProbeLost,
+            "'0677' (bench.toml) is not connected",
+        ),
+        ((BenchEntry(BOARD, probe="066"),), (F446, L476), UserError, "a part of several ids"),
         ((), (Probe("077", "x", "Nucleo F446RE"),), ProbeLost, "no serial port has the serial"),
     ],
 )
 def test_what_is_unclear_is_said(
-    entries: tuple[Entry, ...], probes: tuple[Probe, ...], kind: type[Exception], words: str
+    entries: tuple[BenchEntry, ...], probes: tuple[Probe, ...], kind: type[Exception], words: str
 ) -> None:
     with pytest.raises(kind) as caught:
         places(*entries, probes=probes)
@@ -126,9 +137,9 @@ def test_bench_toml_is_read(tmp_path: Path) -> None:
         '[[nucleo-l476rg]]\nprobe = "1"\n[[nucleo-l476rg]]\nprobe = "2"\n'
     )
     assert read_entries(path) == (
-        Entry("nucleo-f446re", "066B", "/dev/ttyACM0", tmp_path / "traces/f446.csv"),
-        Entry("nucleo-l476rg", "1"),
-        Entry("nucleo-l476rg", "2"),
+        BenchEntry("nucleo-f446re", "066B", "/dev/ttyACM0", tmp_path / "traces/f446.csv"),
+        BenchEntry("nucleo-l476rg", "1"),
+        BenchEntry("nucleo-l476rg", "2"),
     )
 
 
@@ -153,13 +164,13 @@ def test_a_wrong_bench_toml_is_named(tmp_path: Path, text: str, words: str) -> N
 
 # ---- who has it
 
-HERE = Location(BOARD, "066BFF525071", "/dev/ttyACM1")
-THERE = Location(BOARD, "066BFF999999", "/dev/ttyACM2")
+HERE = Bench(BOARD, "066BFF525071", "/dev/ttyACM1")
+THERE = Bench(BOARD, "066BFF999999", "/dev/ttyACM2")
 HOLD = f"""\
 import time
-from hil.bench_state import claim
-from hil.benches import Location
-held = claim([Location({BOARD!r}, {HERE.probe_id!r}, "")], 0)
+from hil.target.bench_lock import claim
+from hil.target.bench_file import Bench
+held = claim([Bench({BOARD!r}, {HERE.probe_id!r}, "")], 0)
 print("held", flush=True)
 time.sleep(1000)
 """
@@ -192,18 +203,18 @@ def test_a_probe_in_use_is_refused_naming_the_process(holder: subprocess.Popen[s
 
 def test_the_free_one_of_two_is_taken(holder: subprocess.Popen[str]) -> None:
     taken = claim([HERE, THERE], wait_s=0)
-    assert taken.location == THERE
+    assert taken.bench == THERE
     taken.release()
 
 
 def test_a_killed_process_holds_nothing(holder: subprocess.Popen[str]) -> None:
     holder.kill()
     taken = claim([HERE], wait_s=20)  # waits for the kernel to have let go
-    assert taken.location == HERE
+    assert taken.bench == HERE
     taken.release()
 
 
-def test_within_a_process_too_and_until_release() -> None:
+def test_within_a_process_too_and_until_released() -> None:
     taken = claim([HERE], 0)
     with pytest.raises(BenchBusy, match=f"process {os.getpid()} "):
         claim([HERE], 0)
@@ -224,9 +235,9 @@ def test_a_state_folder_that_cannot_be_made_is_the_users(
 # ---- when nobody may any more
 
 
-def fail(location: Location, times: int) -> list[bool]:
+def fail(bench: Bench, times: int) -> list[bool]:
     error = NoReply("no reply to HELLO within 5 s", "> 01 02  [HELLO]")
-    return [note_failure(location, error) for _ in range(times)]
+    return [record_failure(bench, error) for _ in range(times)]
 
 
 def test_three_failures_in_a_row_are_a_quarantine_with_transcripts() -> None:
@@ -244,29 +255,29 @@ def test_three_failures_in_a_row_are_a_quarantine_with_transcripts() -> None:
 
 
 def test_a_run_in_between_starts_the_count_anew() -> None:
-    fail(HERE, PATIENCE - 1)
-    note_success(HERE)
-    note_success(HERE)
-    assert fail(HERE, PATIENCE - 1) == [False] * (PATIENCE - 1)
-    assert quarantine_text(HERE) == ""
+    fail(HERE, QUARANTINE_FAILURES - 1)
+    record_success(HERE)
+    record_success(HERE)
+    assert fail(HERE, QUARANTINE_FAILURES - 1) == [False] * (QUARANTINE_FAILURES - 1)
+    assert quarantine_reason(HERE) == ""
     claim([HERE], 0).release()
 
 
 def test_the_other_board_of_the_kind_goes_on() -> None:
-    fail(HERE, PATIENCE)
+    fail(HERE, QUARANTINE_FAILURES)
     taken = claim([HERE, THERE], 0)
-    assert taken.location == THERE
+    assert taken.bench == THERE
     taken.release()
 
 
 def test_release_frees_every_bench_of_one_board() -> None:
-    other = Location("nucleo-l476rg", "0667FF123456", "")
-    for location in (HERE, THERE, other):
-        fail(location, PATIENCE)
-    assert release(BOARD) == [HERE.probe_id, THERE.probe_id]
-    assert (failures(HERE), failures(THERE)) == ([], [])
-    assert len(failures(other)) == PATIENCE
-    assert release(BOARD) == []
+    other = Bench("nucleo-l476rg", "0667FF123456", "")
+    for bench in (HERE, THERE, other):
+        fail(bench, QUARANTINE_FAILURES)
+    assert release_quarantine(BOARD) == [HERE.probe_id, THERE.probe_id]
+    assert (recorded_failures(HERE), recorded_failures(THERE)) == ([], [])
+    assert len(recorded_failures(other)) == QUARANTINE_FAILURES
+    assert release_quarantine(BOARD) == []
 
 
 def test_a_board_that_fails_while_another_process_waits_for_it_is_not_opened() -> None:
@@ -282,7 +293,7 @@ def test_a_board_that_fails_while_another_process_waits_for_it_is_not_opened() -
     waiting = threading.Thread(target=wait)
     waiting.start()
     time.sleep(0.3)  # it has seen the board fit for use
-    fail(HERE, PATIENCE)
+    fail(HERE, QUARANTINE_FAILURES)
     held.release()
     waiting.join()
     assert len(got) == 1
@@ -290,16 +301,16 @@ def test_a_board_that_fails_while_another_process_waits_for_it_is_not_opened() -
 
 
 def test_a_torn_file_of_failures_is_none() -> None:
-    fail(HERE, PATIENCE)
+    fail(HERE, QUARANTINE_FAILURES)
     (path,) = state_folder().glob("*.failures.json")
     path.write_text(path.read_text()[:40])
     claim([HERE], 0).release()
-    assert release(BOARD) == []
+    assert release_quarantine(BOARD) == []
     fail(HERE, 1)
-    assert len(failures(HERE)) == 1
+    assert len(recorded_failures(HERE)) == 1
 
 
 def test_addresses_make_file_names() -> None:
-    remote = Location(BOARD, "remote:lab.example:5555/../x", "")
+    remote = Bench(BOARD, "remote:lab.example:5555/../x", "")
     claim([remote], 0).release()
     assert [path.name for path in state_folder().iterdir()] == ["remote_lab.example_5555_.._x.lock"]

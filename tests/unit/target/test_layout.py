@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compress.errors import OverBudget
-from hil.target.target import Layout, capacity
+from hil.target.target import Layout, staging_capacity
 from hil.types import Region
 
 stagings = st.builds(Region, st.integers(0, 2**31), st.integers(0, 100_000))
@@ -23,7 +23,7 @@ def test_a_layout_keeps_everything_apart_and_inside(
     try:
         layout = Layout.within(staging, samples, input_bytes, output_bytes)
     except OverBudget:
-        assert capacity(staging, input_bytes, output_bytes) < samples
+        assert staging_capacity(staging, input_bytes, output_bytes) < samples
         return
     regions = [layout.inputs, layout.labels, layout.outputs, layout.counts]
     assert [region.length_bytes // samples for region in regions] == [
@@ -42,7 +42,7 @@ def test_a_layout_keeps_everything_apart_and_inside(
 
 @given(stagings, sizes, sizes)
 def test_capacity_is_what_surely_fits(staging: Region, input_bytes: int, output_bytes: int) -> None:
-    samples = capacity(staging, input_bytes, output_bytes)
+    samples = staging_capacity(staging, input_bytes, output_bytes)
     if samples:
         Layout.within(staging, samples, input_bytes, output_bytes)
     with pytest.raises(OverBudget):

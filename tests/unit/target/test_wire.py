@@ -236,7 +236,7 @@ def test_forget_drops_what_an_earlier_program_said() -> None:
     device = Device(lambda frame: packed(0xFF, 0, bytes(28)) if frame.sequence == 1 else b"")
     link = Link(device)
     link.start_run(REQUEST)
-    link.forget()
+    link.discard_received()
     with pytest.raises(NoReply):  # and not FirmwareFault
         link.finish_run(link.start_run(REQUEST), 0.01)
 
