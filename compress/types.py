@@ -118,11 +118,14 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A network, its data and what counts as good: everything the search needs to know.
+    """A network, its data, how it is trained, and the accuracy to keep.
 
     `net` makes the freshly initialized float network (input (N, C, H, W), output logits
     (N, classes)); `load` gets the data (cached; may take minutes the first time and then shows a
-    progress bar on stderr). `accuracy_floor` is the default target, as a share of 1.
+    progress bar on stderr). `recipe` trains the original, `fine_tune` is what stages are given
+    shares and multiples of. `accuracy_floor` is the default target, a share of 1;
+    `device_samples` validation samples run on the board with each candidate. `source` is a
+    hash of the path and text of the file that defines the task, empty for one of this package.
     """
 
     name: str
@@ -135,6 +138,7 @@ class Task:
     fine_tune: Recipe
     accuracy_floor: float
     device_samples: int
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

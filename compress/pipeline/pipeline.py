@@ -109,7 +109,8 @@ def preview(genome: Genome, original: Original) -> Graph:
 
 def prefix_cache(original: Original) -> PrefixCache:
     """The user's cache of trained prefixes, for what starts from this original."""
-    facts = (original.task.name, repr(original.task.fine_tune), str(original.seed))
+    task = original.task
+    facts = (task.name, task.source, repr(task.fine_tune), str(original.seed))
     return PrefixCache(prefix_folder(), identity_of(original.module.state_dict(), facts))
 
 

@@ -12,11 +12,11 @@ from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
 from compress.integer import reference
 from compress.integer.eliminate import eliminate
-from compress.tasks import TASK_NAMES, get_task
+from compress.tasks import TASK_NAMES, full_task_name, get_task, is_task_file, task_label
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.training.data_check import data_sha256
-from compress.types import Array, Dataset, Graph, Int8Array, Samples
+from compress.types import Array, Dataset, Graph, Int8Array, Samples, Task
 from hil.cache import cached
 from hil.store.run_folder import network_path
 from hil.store.store import Store
@@ -41,20 +41,21 @@ class BenchmarkModel:
 def load_model(text: str, runs: Path) -> BenchmarkModel:
     """The network `text` names. Raises UserError, saying what is allowed, where there is none.
 
-    FILE.tflite; a task's name (its network, trained and quantized to int8); RUN:NUMBER, a trial of
-    a run in the folder `runs`, or of the run in the folder RUN.
+    FILE.tflite; a task's name or file (its network, trained and quantized to int8); RUN:NUMBER, a
+    trial of a run in the folder `runs`, or of the run in the folder RUN.
     """
     trial = _TRIAL.fullmatch(text)
-    if text in TASK_NAMES:
-        return _model(text, _task_network(text), text)
+    if text in TASK_NAMES or is_task_file(text):
+        task = full_task_name(text)
+        return _model(task_label(task), _task_network(task), task)
     if text.endswith(".tflite"):
         return _model(Path(text).stem, _read(Path(text)), path=text)
     if trial:
         run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
         return _trial_model(text, run, int(trial["number"]))
     raise UserError(
-        f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}), "
-        "or RUN:NUMBER for a trial of a run"
+        f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}, "
+        "or a Python file that defines TASK), or RUN:NUMBER for a trial of a run"
     )
 
 
@@ -156,14 +157,15 @@ def _task_network(name: str) -> bytes:
     data = task.load()
 
     def make(folder: Path) -> None:
-        with training_progress(f"training {name}") as tick:
+        with training_progress(f"training {task.name}") as tick:
             original = train_original(task, data, 0, folder / "original.pt", tick)
         graph = compress(baseline(), original).graph
         (folder / "model.tflite").write_bytes(export_tflite(graph))
 
-    return (cached("networks", f"{name}-{_key(data)}", make) / "model.tflite").read_bytes()
+    folder = cached("networks", f"{task_label(name)}-{_key(task, data)}", make)
+    return (folder / "model.tflite").read_bytes()
 
 
-def _key(data: Dataset) -> str:
-    """Changes with the data and the sources of `compress`: other ones make another network."""
-    return content_hash([data_sha256(data)], source_files())
+def _key(task: Task, data: Dataset) -> str:
+    """Cache key of a task's network: a hash of its file, its data and the sources of `compress`."""
+    return content_hash([task.source, data_sha256(data)], source_files())

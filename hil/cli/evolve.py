@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from compress.errors import UserError
-from compress.tasks import TASK_NAMES, get_task
-from hil.board import board_names, load_board, without_limits
+from compress.tasks import get_task, task_label
+from hil.board import board_names, board_path, load_board, without_limits
 from hil.cli.bench import Limits, LimitsOption
 from hil.cli.goal_options import (
     EnergyBudgetOption,
@@ -25,10 +25,10 @@ from hil.cli.goal_options import (
     energy_budget_of,
     goal_of,
 )
-from hil.cli.options import JsonFlag, Minutes, SeedOption
+from hil.cli.options import JsonFlag, Minutes, SeedOption, TaskOption
 from hil.energy.calibration import calibrated
 from hil.report.summary import summarize, summary_to_json
-from hil.search.engine import ENGINE_NAMES
+from hil.search.registry import ENGINE_NAMES
 from hil.store.store import Store
 
 
@@ -38,7 +38,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     @app.command()
     def evolve(
         board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
-        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+        task: TaskOption = "digits",
         accuracy: Annotated[
             float | None,
             typer.Option(help="Accuracy to keep, a share of 1.", show_default="the task's"),
@@ -75,7 +75,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         check_positive("--trials", trials)
         check_positive("--minutes", minutes)
         facts, wanted = calibrated(load_board(board)), get_task(task)
-        folder = runs / check_name(run or f"{task}-{board}")
+        folder = runs / check_name(run or f"{task_label(task)}-{facts.name}")
         if accuracy is not None:
             check_accuracy(accuracy)
         floor = wanted.accuracy_floor if accuracy is None else accuracy
@@ -91,7 +91,18 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.report.report import print_summary, write_report
 
         settings = Settings(
-            task, goal, folder, trials, minutes, seed, engine, energy, patience, processes, farm
+            task=task,
+            goal=goal,
+            folder=folder,
+            trials=trials,
+            minutes=minutes,
+            seed=seed,
+            engine=engine,
+            energy=energy,
+            patience_trials=patience,
+            processes=processes,
+            farm=farm,
+            board_file=board_path(board),
         )
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         search(settings)
@@ -102,7 +113,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             print(json.dumps(summary_to_json(summary)))
         else:
             print_summary(summary, settings.folder, Console())
-        export_chosen(settings.folder, summary.chosen, facts, task)
+        export_chosen(settings.folder, summary.chosen, facts, wanted.name)
 
 
 def check_accuracy(value: float) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from compress.tasks import TASK_NAMES, full_task_name
+
 # The largest that every library takes which is given one.
 MOST_SEED = 2**31 - 1
 MOST_MINUTES = 525_600.0  # a year
@@ -26,6 +28,13 @@ Minutes = Annotated[
     float,
     typer.Option(
         min=0.0, max=MOST_MINUTES, callback=finite, help="Time budget; the same call goes on."
+    ),
+]
+TaskOption = Annotated[
+    str,
+    typer.Option(
+        callback=full_task_name,
+        help=f"One of: {', '.join(TASK_NAMES)}; or the path of a Python file that defines TASK.",
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

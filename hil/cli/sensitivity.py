@@ -15,10 +15,10 @@ from rich.table import Table as Shown
 from rich.text import Text
 
 from compress.errors import UserError
-from compress.tasks import TASK_NAMES, get_task
+from compress.tasks import get_task, task_label
 from compress.types import Table
 from hil import formatting
-from hil.cli.options import JsonFlag, SeedOption
+from hil.cli.options import JsonFlag, SeedOption, TaskOption
 from hil.files import write_file
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(app: typer.Typer, runs: Path) -> None:
 
     @app.command()
     def sensitivity(
-        task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASK_NAMES)}.")] = "digits",
+        task: TaskOption = "digits",
         seed: SeedOption = 0,
         samples: Annotated[
             int | None,
@@ -46,7 +46,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     ) -> None:
         """Accuracy of TASK's network by layer against keep ratio and bits; SQNR by pruning kind."""
         wanted = get_task(task)
-        folder = runs / f"sensitivity-{task}-{seed}"
+        folder = runs / f"sensitivity-{task_label(task)}-{seed}"
         # torch takes seconds to import: only once the options are known to be good.
         from compress.pipeline.network import train_original
         from compress.pipeline.pipeline import prefix_cache
@@ -58,9 +58,9 @@ def register(app: typer.Typer, runs: Path) -> None:
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror}") from error
         data = wanted.load()
-        with training_progress(f"training {task}") as tick:
+        with training_progress(f"training {wanted.name}") as tick:
             original = train_original(wanted, data, seed, folder / "original.pt", tick)
-        with training_progress(f"sensitivity of {task}") as tick:
+        with training_progress(f"sensitivity of {wanted.name}") as tick:
             found = measure_sensitivity(
                 original,
                 len(data.val) if samples is None else samples,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from compress.errors import UserError
+from compress.tasks import full_task_name
 from hil.cli.options import JsonFlag
 from hil.store.merge import MERGE_ELSEWHERE, MergeResult, merge
 from hil.store.run_folder import check_original, copy_original
@@ -95,7 +96,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         table = read_run_table(file)
         if table.identity is None:
             raise UserError(f"{file} has no trials: there is nothing to import")
-        for name, wanted in (("task", task), ("board", board), ("seed", seed)):
+        full_name = None if task is None else full_task_name(task)
+        for name, wanted in (("task", full_name), ("board", board), ("seed", seed)):
             found = getattr(table.identity, name)
             if wanted not in (None, found):
                 raise UserError(f"--{name} {wanted}: {file} is of a run of {name} {found}")

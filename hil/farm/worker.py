@@ -56,12 +56,20 @@ class Ticket:
     code: str
     data_sha256: str
     provenance: Provenance
+    task_source: str = ""
 
     @classmethod
     def of(cls, start: Start, session: str) -> Ticket:
         """The ticket for a search that this machine runs. Raises UserError as `provenance` does."""
-        data = data_sha256(get_task(start.task).load())
-        return cls(session, start, code_id(), data, provenance(start.board, start.seed))
+        task = get_task(start.task)
+        return cls(
+            session=session,
+            start=start,
+            code=code_id(),
+            data_sha256=data_sha256(task.load()),
+            provenance=provenance(start.board, start.seed),
+            task_source=task.source,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +175,11 @@ def _open(ticket: Ticket) -> Context:
             "install the same version on every machine and restart its worker"
         )
     original = start.original()
+    if original.task.source != ticket.task_source:
+        raise UserError(
+            f"this worker's {start.task} is not the file of the search: copy it to the same path "
+            "on every machine"
+        )
     if data_sha256(original.data) != ticket.data_sha256:
         raise UserError(
             f"this worker's data of task {start.task} are not those of the search: "

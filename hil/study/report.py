@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from compress.tasks import get_task
+from compress.tasks import get_task, task_label
 from hil import formatting
 from hil.files import write_file
 from hil.report.plots import write_png
@@ -135,7 +135,7 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
 
 def _name(result: StudyResult) -> str:
     arms = arm_names(result) if left_out(result) else ()
-    return "-".join(["study", result.task, result.board.name, *arms])
+    return "-".join(["study", task_label(result.task), result.board.name, *arms])
 
 
 def _partial(missing: Sequence[str]) -> str:

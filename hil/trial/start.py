@@ -1,4 +1,4 @@
-"""What every process of a search starts from, and whether the search can work at all."""
+"""The common start of all processes of a search, and checks that the search can work at all."""
 
 from __future__ import annotations
 
@@ -25,36 +25,38 @@ from hil.types import Board
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The trained original, as `weights`, and where candidates are measured: a value to be sent.
+    """The start of a search as a value that can be sent to any process or machine.
 
-    `folder` is the run's on the machine that searches; failures are saved there.
+    `state_dict` is the trained original network, `folder` the run's folder on the machine that
+    searches, in which failures are saved.
     """
 
     task: str
     board: Board
     seed: int
     folder: Path
-    weights: bytes
+    state_dict: bytes
 
     @classmethod
     def prepare(cls, task: str, board: Board, seed: int, folder: Path) -> Self:
-        """Train the original network if `folder` has none yet.
+        """Load the original network from `folder`, or train it and save it there.
 
-        It is on the disk before any trial that needs it. Raises as `train_original`.
+        The file is synced to disk, since no trial can be compared without it. Raises as
+        `train_original`.
         """
         wanted, path = get_task(task), original_path(folder)
-        with training_progress(f"training {task}") as tick:
+        with training_progress(f"training {wanted.name}") as tick:
             train_original(wanted, wanted.load(), seed, path, tick)
         sync_file(path)
         return cls(task, board, seed, folder, path.read_bytes())
 
     def original(self) -> Original:
-        """The task with its data and its trained network, made anew."""
+        """The task with its data and its trained network, loaded again on each call."""
         task = get_task(self.task)
-        return original_of(task, task.load(), self.seed, self.weights)
+        return original_of(task, task.load(), self.seed, self.state_dict)
 
     def open(self) -> Context:
-        """What this process needs to try candidates. The board is opened when first needed."""
+        """The context of this process. The board is opened when it is first needed."""
         original = self.original()
         return Context(
             original,
@@ -67,22 +69,25 @@ class Start:
 
 
 def check_has_original(store: Store) -> None:
-    """Raises UserError for trials without the network that they all started from.
+    """Check that a run with trials has its original network. Raises UserError.
 
-    One trained anew may be another, and trials of two do not compare.
+    A network trained again may differ, and trials of two original networks are not comparable.
     """
     path = original_path(store.folder)
     if store.next_number() > 1 and not path.is_file():
         raise UserError(
-            f"{path} is missing, the network that this run's trials started from: copy it from "
-            "the run they come from, or import their table again with --original FILE.pt, or "
-            "search in another run folder"
+            f"{path} is missing: it is the original network, from which all trials of this run "
+            "started; copy it from the run the trials come from, or import their table again with "
+            "--original FILE.pt, or choose another run folder"
         )
 
 
 def check_feasible(task: Task, goal: Goal) -> None:
-    """Raises UserError where no candidate can work: a network that does not fit its task, an
-    unsupported layer, too small a board or limit."""
+    """Check that at least the smallest candidate works on the board and within the limits.
+
+    Raises UserError for a network that does not fit its task, an unsupported layer, or a board or
+    limit that is too small.
+    """
     board = goal.board
     check_net(task)
     try:
@@ -99,13 +104,14 @@ def check_feasible(task: Task, goal: Goal) -> None:
             raise _too_small(task, board, f"{needs} bytes of {memory}, the limit is {limit}")
         if needs > asked:
             raise UserError(
-                f"--max-{memory.lower()} {asked}: even the narrowest network of task {task.name} "
-                f"needs {needs} bytes of {memory} on board {board.name}; allow at least those"
+                f"--max-{memory.lower()} {asked}: even the smallest network of task {task.name} "
+                f"needs {needs} bytes of {memory} on board {board.name}; raise the limit to at "
+                "least that"
             )
 
 
 def _too_small(task: Task, board: Board, needs: str) -> UserError:
     return UserError(
         f"board {board.name} is too small for task {task.name}: even the "
-        f"narrowest network needs {needs}; choose a larger board (hil boards)"
+        f"smallest network needs {needs}; choose a larger board (hil boards lists them)"
     )

@@ -32,7 +32,7 @@ def prefixes() -> str:
 
 
 def trained_models() -> str:
-    return models._key(TASK.load())
+    return models._key(TASK, TASK.load())
 
 
 def farm() -> str:
