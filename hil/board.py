@@ -1,4 +1,7 @@
-"""Boards: facts read from `boards/<name>.toml`, every key checked.
+"""Boards: facts read from a TOML file, every key checked.
+
+Board files ship with hil (`boards/<name>.toml` of the checkout); a user's own lie in `./boards/` or
+are named by their path (`--board my.toml`).
 
 These keys are required:
 
@@ -32,9 +35,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from compress.errors import UserError
-from hil.files import BOARDS
+from hil.files import data_folder
 from hil.types import Board, CounterKind, PowerFigure, Region
 
+USER_BOARDS = Path("boards")  # in the current folder
 BACKENDS = ("qemu", "pyocd")
 CORES = (
     "cortex-m0",
@@ -79,14 +83,39 @@ _OPTIONAL = (*_DEFAULTS, "staging", "energy")
 
 def board_names() -> tuple[str, ...]:
     """Names of the boards there are, in alphabetical order."""
-    return tuple(sorted(path.stem for path in BOARDS.glob("*.toml")))
+    return tuple(sorted(_board_files()))
 
 
 def load_board(name: str) -> Board:
-    """The board called `name`. Raises UserError for an unknown name or a bad board file."""
-    if name not in board_names():
-        raise UserError(f"board {name!r}: allowed are {', '.join(board_names())}")
-    return read_board(BOARDS / f"{name}.toml")
+    """The board called `name`, or described by the file `name`, if that ends in `.toml`.
+
+    Raises UserError for an unknown name, a missing file or a bad one.
+    """
+    if name.endswith(".toml"):
+        return read_board(Path(name))
+    files = _board_files()
+    if name not in files:
+        raise UserError(
+            f"board {name!r}: allowed are {', '.join(sorted(files))}, "
+            f"a file {USER_BOARDS}/NAME.toml, or the path of a .toml file"
+        )
+    return read_board(files[name])
+
+
+def board_path(name: str) -> Path | None:
+    """File of the board `name` if it is the user's own; None for a board that ships with hil."""
+    if name.endswith(".toml"):
+        return Path(name)
+    path = _board_files().get(name)
+    return path if path is not None and path.parent == USER_BOARDS else None
+
+
+def _board_files() -> dict[str, Path]:
+    """Board files by name: those that ship with hil, and the user's in ./boards/, which win."""
+    shipped = {path.stem: path for path in data_folder("boards").glob("*.toml")}
+    if USER_BOARDS.resolve() == data_folder("boards").resolve():  # called in the checkout
+        return shipped
+    return {**shipped, **{path.stem: path for path in USER_BOARDS.glob("*.toml")}}
 
 
 def read_board(path: Path) -> Board:
@@ -96,6 +125,8 @@ def read_board(path: Path) -> Board:
     """
     try:
         values = {**_DEFAULTS, **tomllib.loads(path.read_text(encoding="utf-8"))}
+    except OSError as error:
+        raise UserError(f"board file {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from None
     table = _Table(path, "", values, _KEYS, optional=_OPTIONAL)

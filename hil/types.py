@@ -238,7 +238,7 @@ class Provenance:
     from before it was noted.
     """
 
-    git_sha: str
+    git_sha: str  # the commit of the checkout, or "v" and the version of an installed wheel
     dirty: bool
     compiler: str
     flags: str

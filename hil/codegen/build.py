@@ -22,9 +22,10 @@ from compress.errors import HilError, OverBudget, UserError
 from hil.cache import cached
 from hil.codegen.cmsis_nn import cmsis_nn
 from hil.codegen.elf import read_image
-from hil.files import FIRMWARE
+from hil.files import data_folder
 from hil.types import Board, Image, Program
 
+FIRMWARE = data_folder("firmware")
 FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LINK_FLAGS = (

@@ -13,10 +13,10 @@ import jinja2
 
 from hil.codegen.layers import layer_of
 from hil.codegen.template_values import safe
-from hil.files import FIRMWARE
+from hil.files import data_folder
 from hil.types import Board, Buffer, Plan, Program
 
-TEMPLATES = FIRMWARE / "templates"
+TEMPLATES = data_folder("firmware") / "templates"
 
 
 def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:

@@ -16,10 +16,10 @@ from compress.cache import content_hash
 from compress.errors import HilError, UserError
 from hil.cache import cached
 from hil.cycle_model import FlashTiming
-from hil.files import FIRMWARE
+from hil.files import data_folder
 
 QEMU = "qemu-system-arm"
-SOURCES = FIRMWARE / "emulator"
+SOURCES = data_folder("firmware") / "emulator"
 PLUGIN_MAJORS = (7, 8)
 _CC = "cc"
 _FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")

@@ -6,8 +6,8 @@ import functools
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from compress.cache import content_hash
-from hil.files import ROOT
+from compress.cache import content_hash, source_files
+from hil.files import PACKAGE, data_folder
 
 
 def code_id() -> str:
@@ -23,6 +23,5 @@ def code_id() -> str:
 
 @functools.cache
 def _sources() -> str:
-    files = [path for name in ("compress", "hil") for path in (ROOT / name).rglob("*.py")]
-    files += [path for path in (ROOT / "firmware").rglob("*") if path.is_file()]
-    return content_hash((), files)[:12]
+    firmware = (path for path in data_folder("firmware").rglob("*") if path.is_file())
+    return content_hash((), [*source_files(), *PACKAGE.rglob("*.py"), *firmware])[:12]

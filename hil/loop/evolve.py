@@ -1,7 +1,10 @@
-"""START HERE. One search: a DEAP loop over genomes, every candidate measured on the board.
+"""START HERE. One search: propose genomes, measure each on the board, learn from the results.
 
-task -> genome -> quantized model -> plan -> program -> image -> measurement -> trial, again and
-again: `search` is the loop, `hil.trial.candidate.try_proposal` is what happens to one genome.
+The loop is `search`. Engines (`hil.search`) propose genomes, the default ones with DEAP. One
+candidate's way to a trial is `hil.trial.candidate.try_proposal`:
+
+    genome -> pruned, quantized, distilled network -> integer graph -> plan -> C program
+           -> image -> measurement on the board -> trial in the run's store
 """
 
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from hil.loop.stop import StopRule, feasible_front
 from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.search.registry import open_engine
-from hil.store.run_folder import network_path
+from hil.store.run_folder import copy_board_file, network_path
 from hil.store.store import RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
@@ -28,12 +31,13 @@ from hil.types import Trial
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user asks for.
+    """The task, the goal and the budget of one search.
 
-    The search stops when the goal is met and the front has not improved for `patience_trials`,
-    or when `trials`, `minutes` or `energy` (what this machine draws) are used up. `farm` is the
-    address of a farm's scheduler, whose machines then do the work instead of `processes` of this
-    one.
+    The search ends when `trials`, `minutes` or `energy` (drawn by this machine) are used up, or
+    when the goal is met and the front has not improved for `patience_trials`. `engine` is a name
+    of `hil.search.registry`. Trials run in `processes` of this machine, or, if `farm` is the
+    address of a scheduler ("tcp://host:8786"), on the workers of that farm. `board_file` is the
+    file of a user's own board, None for a board that ships with hil.
     """
 
     task: str
@@ -47,18 +51,23 @@ class Settings:
     patience_trials: int = 60
     processes: int = 2
     farm: str | None = None
+    board_file: Path | None = None
 
 
 def evolve(settings: Settings) -> str:
-    """Search until a stop rule holds and return which; what was found is in the run's store.
+    """Create or continue the run in `settings.folder`; return why it stopped.
 
-    Raises UserError before any work is lost, BenchError and Mismatch with everything saved.
+    The reason is one of `StopRule.reason`, or "interrupt". Every trial is committed when it ends.
+    Raises UserError for settings that cannot work, BenchError if the board stops answering, and
+    Mismatch if the device computes something else than the reference; trials so far stay stored.
     """
     goal, board = settings.goal, settings.goal.board
     check_prerequisites(settings)
     processes = settings.processes if settings.farm is None else 0
     identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
     with Store.open(settings.folder, identity) as store:
+        if settings.board_file is not None:
+            copy_board_file(settings.board_file, settings.folder)
         check_has_original(store)
         if not feasible_front(store.trials(fidelity=1.0), goal):
             check_feasible(get_task(settings.task), goal)
@@ -75,20 +84,11 @@ def evolve(settings: Settings) -> str:
     return reason
 
 
-def check_prerequisites(settings: Settings) -> None:
-    """Raises UserError or ProbeLost if a tool, the board or the farm is missing."""
-    board = settings.goal.board
-    if settings.farm is None:
-        check_reachable(board)
-        return
-    provenance(board, settings.seed)  # of the searching machine: it tells compiler and emulator
-    from hil.farm.pool import check_farm  # Dask takes a second to import
-
-    check_farm(settings.farm, board.name)
-
-
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
-    """Batch after batch: asked of the engine, tried by the pool, told back."""
+    """Run the search loop until `rule` gives a reason to stop; return that reason.
+
+    The engine proposes a batch, the pool trains and measures it, the engine is told the trials.
+    """
     goal = settings.goal
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
@@ -97,23 +97,41 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
-        # Once it has ended: this takes time, but none of the budget.
+        # After the loop, so that figures for the report do not use up the search's budget.
         measure_finals(trials_missing_finals(store, goal), store, pool, progress.show)
     return reason
 
 
 def open_pool(settings: Settings, start: Start) -> Pool:
-    """This machine's processes, or a farm. Raises UserError for a farm without the board."""
+    """Open this machine's worker processes, or connect to the farm.
+
+    Raises UserError if no worker of the farm has the board.
+    """
     if settings.farm is None:
         return LocalPool(settings.processes, start.open)
-    from hil.farm.pool import FarmPool
+    from hil.farm.pool import FarmPool  # importing Dask takes a second
 
     return FarmPool(settings.farm, start)
 
 
+def check_prerequisites(settings: Settings) -> None:
+    """Check that tools, board and farm are there. Raises UserError or ProbeLost."""
+    board = settings.goal.board
+    if settings.farm is None:
+        check_reachable(board)
+        return
+    provenance(board, settings.seed)  # raises if this machine lacks compiler or emulator
+    from hil.farm.pool import check_farm  # importing Dask takes a second
+
+    check_farm(settings.farm, board.name)
+
+
 def trials_missing_finals(store: Store, goal: Goal) -> list[Trial]:
-    """Trials that the report shows without figures on the test split; the chosen one also where
-    its network, which is to be exported, is missing."""
+    """The trials that the report shows and that have no accuracy on the test split yet.
+
+    The report shows the feasible front, the baseline and the chosen trial. The chosen trial is
+    also listed if its network file is missing, since that file is exported.
+    """
     trials, base = store.trials(fidelity=1.0), store.find(baseline())
     best = goal.best(trials, base)
     shown = {t.number: t for t in (*feasible_front(trials, goal), base, best) if t}

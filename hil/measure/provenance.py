@@ -9,7 +9,7 @@ from pathlib import Path
 from hil.codegen.build import FLAGS, compiler_version
 from hil.codegen.cmsis_nn import cmsis_nn
 from hil.emulator.plugin import qemu_version
-from hil.files import ROOT
+from hil.files import checkout
 from hil.types import Board, Provenance
 
 # What tells kinds of processors apart, as /proc/cpuinfo calls it on x86 and on Arm.
@@ -21,7 +21,7 @@ _VECTORS = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")
 def provenance(board: Board, seed: int) -> Provenance:
     """The provenance of what is measured on `board` by this checkout with `seed`."""
     return Provenance(
-        git_sha=_git("rev-parse", "HEAD"),
+        git_sha=_git("rev-parse", "HEAD") or f"v{version('hil-compress')}",
         dirty=bool(_git("status", "--porcelain")),
         compiler=compiler_version(),
         flags=" ".join((*FLAGS, *board.compiler_flags)),
@@ -57,10 +57,13 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _git(*arguments: str) -> str:
-    """Output of a git command in the checkout; empty where this is none."""
+    """Output of a git command in the checkout; empty where there is none, or no git."""
+    root = checkout()
+    if root is None:  # a repository around an installed package is somebody else's
+        return ""
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments],
+            ["git", "-C", str(root), *arguments],
             capture_output=True, text=True, timeout=10, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

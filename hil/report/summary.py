@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from compress.genome import Genome, Quantize
 from compress.tasks import get_task
-from hil.board import load_board, without_limits
+from hil.board import without_limits
 from hil.energy.calibration import calibrated
 from hil.objective import pareto
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of
 from hil.store import sqlite
+from hil.store.run_folder import board_of
 from hil.store.store import Final, Session, Store
 from hil.store.trial_json import trial_to_json
 from hil.types import Board, Trial
@@ -89,7 +90,7 @@ def summarize(store: Store) -> Summary:
     identity, sessions, everything = store.identity, store.sessions(), store.trials()
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     front, lone = pareto.front(trials), _baseline(trials)
-    board = calibrated(load_board(identity.board))
+    board = calibrated(board_of(store.folder, identity.board))
     if sessions:
         goal = _goal(board, sessions[-1], store.path)
     else:  # an imported table tells none

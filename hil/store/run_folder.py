@@ -1,4 +1,4 @@
-"""What a run leaves in its folder besides the store: networks, the original's too; what failed."""
+"""Files in a run's folder besides the store: the original, the trials' networks, failures."""
 
 from __future__ import annotations
 
@@ -9,58 +9,75 @@ import numpy as np
 
 from compress.errors import HilError, UserError
 from compress.types import Samples
+from hil.board import load_board, read_board
 from hil.files import file_errors, write_file
+from hil.types import Board
 
 _ELSEWHERE = "choose another run folder"
 
 
 def original_path(folder: Path) -> Path:
-    """Where the weights lie of the network that all trials of the run started from."""
+    """The path of the original's state dict: the network from which all trials started."""
     return folder / "original.pt"
 
 
 def check_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
-    """Raises UserError if `folder` has another original network than the file `source`.
+    """Check that `folder` has no original network, or the same as the file `source`.
 
-    `instead` is what the user is told to do.
+    Raises UserError otherwise; its text ends with the advice `instead`.
     """
     target = original_path(folder)
     with file_errors(source):
         if target.is_file() and target.read_bytes() != source.read_bytes():
             raise UserError(
-                f"{target} is another network than {source}: trials of two original networks do "
-                f"not compare; {instead}"
+                f"{target} differs from {source}: trials that started from different original "
+                f"networks are not comparable; {instead}"
             )
 
 
 def copy_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None:
-    """Copy the original network `source` where `folder` has none; else as `check_original`."""
+    """Copy the file `source` as the original of `folder`, unless it has one (`check_original`)."""
     check_original(source, folder, instead)
     with file_errors(source):
-        weights = source.read_bytes()
+        state_dict = source.read_bytes()
     if not original_path(folder).is_file():
-        write_file(original_path(folder), weights)
+        write_file(original_path(folder), state_dict)
 
 
 def network_path(folder: Path, number: int) -> Path:
-    """Where trial `number`'s network lies."""
+    """The path of the .tflite of trial `number`."""
     return folder / "trials" / f"{number:04d}.tflite"
 
 
 def save_network(folder: Path, number: int, tflite: bytes) -> None:
-    """Write trial `number`'s network; a reader never sees half of it. Raises UserError."""
+    """Write the .tflite of trial `number` atomically. Raises UserError if that fails."""
     write_file(network_path(folder, number), tflite)
 
 
+def copy_board_file(source: Path, folder: Path) -> None:
+    """Copy a user's own board file into the run, so that reports do not depend on the file."""
+    with file_errors(source):
+        write_file(folder / source.name, source.read_bytes())
+
+
+def board_of(folder: Path, name: str) -> Board:
+    """The run's board: by the file kept with the run, else the board of that name.
+
+    Raises UserError as `load_board`.
+    """
+    kept = folder / f"{name}.toml"
+    return read_board(kept) if kept.is_file() else load_board(name)
+
+
 def failure_folder(folder: Path, number: int) -> Path:
-    """Where trial `number`'s failure is saved."""
+    """The folder in which a failure of trial `number` is saved."""
     return folder / "failures" / f"{number:04d}"
 
 
 def save_failure(
     folder: Path, number: int, build_folder: Path, samples: Samples, error: HilError
 ) -> None:
-    """Everything needed to reproduce a failure: sources, ELF, samples, message, transcript."""
+    """Save all that reproduces a failure: sources, ELF, samples, message and transcript."""
     failure = failure_folder(folder, number)
     shutil.copytree(build_folder, failure, dirs_exist_ok=True)
     np.savez(
