@@ -1,4 +1,4 @@
-"""The user's cache folder, and the hash that names its entries after all they depend on."""
+"""The user's cache folder, and the hash that names a cache entry by all of its inputs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def cache_folder() -> Path:
-    """~/.cache/hil-compress; XDG_CACHE_HOME is honored."""
+    """The folder hil-compress in XDG_CACHE_HOME, or in ~/.cache where that is not set."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "hil-compress"
 
 
 def content_hash(parts: Iterable[str | bytes], files: Iterable[Path] = ()) -> str:
-    """SHA-256, the first 32 hexadecimal digits, of texts, bytes, and files' names and contents.
+    """The first 32 hexadecimal digits of the SHA-256 of `parts` and of `files`.
 
-    Each part is preceded by its kind and length, so that no two lists of parts run together to the
-    same bytes. Files count in the order of their paths, with their folder's name.
+    Each part is preceded by its type and length, so that no two lists of parts concatenate to the
+    same bytes. Files are hashed in the order of their paths: the name with that of its folder,
+    then the content.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -33,5 +34,5 @@ def content_hash(parts: Iterable[str | bytes], files: Iterable[Path] = ()) -> st
 
 
 def source_files() -> list[Path]:
-    """The sources of this package, all rooms included, which decide about trained networks."""
+    """All source files of this package, sorted: cached networks depend on each of them."""
     return sorted(PACKAGE.rglob("*.py"))

@@ -1,36 +1,36 @@
-"""Errors, sorted by culprit, so that the search loop knows what to do with each.
+"""The exceptions of this package, by who can correct them, which decides what the search does.
 
 HilError
-├── UserError            the user's: options, board file, model, missing tool      exit 2
-└── Infeasible           the candidate's: recorded as a trial, the search goes on
+├── UserError            the user: an option, board file, model or missing tool      exit 2
+└── Infeasible           nobody: the candidate is recorded as a trial, the search continues
     ├── UnsupportedLayer     a layer or parameter that has no integer kernel
-    └── OverBudget           does not fit the flash or RAM of the board
+    └── OverBudget           does not fit into the flash or RAM of the board
 
-The bench's errors (`BenchError`, `Mismatch`) belong to the `hil` package: `hil.errors`.
+Errors of the bench and of measurements are in `hil.errors`.
 """
 
 
 class HilError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base class of all exceptions that this project raises on purpose."""
 
     exit_code = 1
 
 
 class UserError(HilError):
-    """The user can mend it: the message gives the value, what is allowed and what to do."""
+    """An error that the user can correct; the message gives value, allowed set and what to do."""
 
     exit_code = 2
 
 
 class Infeasible(HilError):
-    """This candidate cannot be built or does not fit; others may."""
+    """A candidate that cannot be built or does not fit the board, while others may."""
 
-    exit_code = 2  # where the candidate is a model the user named, and there are no others
+    exit_code = 2  # for a model that the user named, where there is no other candidate
 
 
 class UnsupportedLayer(Infeasible):
-    """A layer (named in the message) that has no integer kernel."""
+    """A layer or parameter without an integer kernel; the message names it."""
 
 
 class OverBudget(Infeasible):
-    """The candidate needs more flash or RAM than the board has; says how much, in which region."""
+    """More flash or RAM needed than the board has; the message names the region and the bytes."""

@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write `data` aside, then rename it to `path`; the folder is made where it is missing.
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write `data` to a temporary file, then rename it to `path`; make the folder if it is missing.
 
-    The part's name holds the process id: several processes may write the same file, and the last
-    one wins. With `sync` the content is on the disk before the new name is, so that the file
-    survives a power cut; without, it only survives the process. Raises OSError.
+    A reader sees the former content or all of `data`. The temporary name holds the process id:
+    several processes may write the same file, and the last one wins. With `sync` the content
+    reaches the disk before the rename, so that the file survives a power cut; without it, the file
+    survives only the end of the process. Raises OSError.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,10 +24,10 @@ def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
                 os.fsync(file.fileno())
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)  # of no use, and it may be what fills the disk
+        part.unlink(missing_ok=True)  # a partial file is useless and may be what fills the disk
 
 
 def sync_file(path: Path) -> None:
-    """Once this returns, the file's content survives a power cut. Raises OSError."""
+    """Flush the file's content to the disk, so that it survives a power cut. Raises OSError."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,9 +1,10 @@
-"""Genomes: which methods compress a network, with which parameters, in which order.
+"""Genomes: the compression methods applied to a network, their parameters and their order.
 
-A genome is a tuple of stages. Each is a frozen value without behavior; what it does is the job of
-the module named in its docstring. Every stage may train: for `epochs` of the task's fine-tuning, at
-`rate` times its learning rate. A network carries its quantization: `Quantize` sets it, later
-stages train under it, and whatever the order, the pipeline ends by lowering with it.
+A genome is a tuple of stages. A stage is a frozen value without behavior; the module named in its
+docstring carries it out. Every stage may train: for `epochs` of the task's fine-tuning, at `rate`
+times its learning rate. A network carries its quantization scheme: `Quantize` sets it, later
+stages train with fake quantization under it, and whatever the order, the pipeline ends by lowering
+with it.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ Features = Literal["none", "hints", "attention"]
 class Prune:
     """Structured pruning: remove whole blocks and the weakest channels (`compress.pruning.prune`).
 
-    `keep` are ratios of channels (0 < keep <= 1, rounded to a multiple of 4 channels): one per
+    `keep` holds ratios of channels (0 < keep <= 1, rounded to a multiple of 4 channels): one per
     dependency group in scope "group", a single one in scope "uniform" (the same for every group)
-    and "global" (of all channels together, ranked across the groups). `drop` are indices of
-    removable blocks (`compress.pruning.blocks`) that go first. The channels go in `rounds` steps,
-    each followed by an equal share of `epochs` of fine-tuning; `reestimate` measures the batch-norm
-    statistics anew after each step.
+    and "global" (of all channels together, ranked across the groups). `drop` holds indices of
+    removable blocks (`compress.pruning.blocks`), which are removed first. Channels are removed in
+    `rounds` steps, each followed by an equal share of `epochs` of fine-tuning; with `reestimate`
+    the batch-norm statistics are estimated again after each step.
     """
 
     keep: tuple[float, ...]
@@ -49,12 +50,12 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class Sparsify:
-    """Unstructured pruning (`compress.pruning.sparsify`): the smallest weights stay zero.
+    """Unstructured pruning (`compress.pruning.sparsify`): fix the smallest weights at zero.
 
-    In pattern "element" `share` (0 <= share < 1) of the weights of each layer, or of all layers
-    together in scope "global"; in pattern "n:m" all but the n largest of every m consecutive
-    weights, and `share` is 1 - n/m. In `rounds` steps, each followed by an equal share of
-    `epochs` of fine-tuning.
+    Pattern "element" zeroes a `share` (0 <= share < 1) of the weights of each layer, or of all
+    layers together in scope "global"; pattern "n:m" zeroes all but the n largest of every m
+    consecutive weights, and `share` is then 1 - n/m. Zeros are set in `rounds` steps, each followed
+    by an equal share of `epochs` of fine-tuning.
     """
 
     share: float = 0.5
@@ -69,15 +70,16 @@ class Sparsify:
 class Quantize:
     """The integer scheme that the network is lowered with (`compress.quantization.scheme`).
 
-    `weight_bits` (8, 4, 2) and `activation_bits` (8, 16): one for all layers, or one per weighted
-    layer of the original network in the order of execution. Weights are symmetric, with a scale
-    per output channel or per tensor; activations asymmetric unless `symmetric`. `calibration` is
-    how activation ranges are chosen, `percentile` the share (in percent) that "percentile"
-    covers; `weight_range` whether the largest weight or the least squared error sets a weight
-    scale. `equalize`, `correct_bias` and `rounding` are those of arXiv:2106.08295. `learn_ranges`
-    trains the ranges along with the weights (LSQ, arXiv:1902.08153), here and in later stages;
-    `epochs` of quantization-aware training follow at once, by default at a tenth of the learning
-    rate, as LSQ's authors do.
+    `weight_bits` (8, 4, 2) and `activation_bits` (8, 16) hold one width for all layers, or one per
+    weighted layer of the original network in the order of execution. Weights are symmetric, with a
+    scale per output channel or per tensor; activations are asymmetric unless `symmetric`.
+    `calibration` is the method that chooses activation ranges, `percentile` the percentage of
+    values that "percentile" covers. `weight_range` sets a weight scale by the largest weight or by
+    the least squared error. `equalize`, `correct_bias` and `rounding` are cross-layer equalization,
+    bias correction and AdaRound of arXiv:2106.08295. `learn_ranges` trains the ranges along with
+    the weights (LSQ, arXiv:1902.08153), in this stage and later ones. `epochs` of
+    quantization-aware training follow, by default at a tenth of the learning rate, as in the LSQ
+    paper.
     """
 
     weight_bits: tuple[int, ...] = (8,)
@@ -100,12 +102,13 @@ class Distill:
     """Knowledge distillation into a student (`compress.distillation`; arXiv:1503.02531).
 
     Loss = (1 - weight) * cross entropy + weight * temperature**2 * KL(teacher || student), plus
-    `feature_weight` times the distance of inner features: "hints" (FitNets, arXiv:1412.6550) or
-    "attention" maps (arXiv:1612.03928). The teacher is the original network, the network as
-    compressed so far, or the mean of both. The student is a copy of the network as it stands, with
-    every group narrowed to `width`, `depth` of its removable blocks, square kernels of size
-    `kernel` (0: as they are), and full convolutions made `separable`; it inherits what fits, or
-    starts from `fresh` weights. With weight 0 and fresh weights it is training from scratch.
+    `feature_weight` times the distance of intermediate features: "hints" (FitNets,
+    arXiv:1412.6550) or "attention" maps (arXiv:1612.03928). The teacher is the original network,
+    the network as compressed so far, or the mean of both. The student is a copy of the network as
+    compressed so far, with every group narrowed to the share `width` of its channels, the share
+    `depth` of its removable blocks, square kernels of size `kernel` (0: unchanged), and, if
+    `separable`, full convolutions replaced by depthwise-separable ones. It inherits the weights
+    that fit, or starts from `fresh` ones. Weight 0 with fresh weights is training from scratch.
     """
 
     teacher: Teacher = "original"
@@ -123,7 +126,7 @@ class Distill:
 
     @property
     def reshapes(self) -> bool:
-        """Whether layers get new weights, instead of some of those that they come from."""
+        """True if layers of the student get new weights, not a selection of the former ones."""
         return self.fresh or self.separable or self.kernel > 0
 
 
@@ -136,8 +139,8 @@ _STAGES: dict[str, Callable[..., Stage]] = {
 }
 
 
-def _check_words(stage: Stage) -> None:
-    """Raises UserError for a word that a gene does not know."""
+def _check_literals(stage: Stage) -> None:
+    """Check the genes of type `Literal`. Raises UserError for a value that is not allowed."""
     for gene, known in get_type_hints(type(stage)).items():
         value = getattr(stage, gene)
         if get_origin(known) is Literal and value not in get_args(known):
@@ -148,16 +151,17 @@ def _check_words(stage: Stage) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Genome:
-    """One point of the search space: stages in the order in which they are applied."""
+    """A point of the search space: stages in the order in which they are applied."""
 
     stages: tuple[Stage, ...]
 
     def to_json(self) -> list[dict[str, Any]]:
+        """The stages as dicts of JSON values, each with the name of its kind as "stage"."""
         return [{"stage": type(s).__name__.lower(), **asdict(s)} for s in self.stages]
 
     @classmethod
     def from_json(cls, stages: list[dict[str, Any]]) -> Genome:
-        """Inverse of `to_json`. Raises UserError for what is not a genome."""
+        """The genome that `to_json` gave `stages` for. Raises UserError for anything else."""
         made: list[Stage] = []
         for fields in stages:
             values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
@@ -168,32 +172,32 @@ class Genome:
                 stage = _STAGES[kind](**values)
             except TypeError as error:
                 raise UserError(f"genome stage {kind}: {error}") from None
-            _check_words(stage)
+            _check_literals(stage)
             made.append(stage)
         return cls(tuple(made))
 
     def with_effort(self, share: float) -> Genome:
-        """The same stages with `share` (0 .. 1) of their training; 1 changes nothing."""
+        """The same stages with their epochs multiplied by `share` (0 .. 1)."""
         if share == 1.0:
             return self
         return Genome(tuple(replace(s, epochs=s.epochs * share) for s in self.stages))
 
     @property
     def epochs(self) -> float:
-        """Epochs of training of all stages together."""
+        """Sum of the epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
 
     @property
     def key(self) -> str:
         """Content hash of `to_json`, the same in every process and on every machine.
 
-        Genomes of one key are equal. Equal ones may have two keys, since 1 and 1.0 are written
-        differently; stores and logs hold the keys, which is why they stay as they are.
+        Genomes with the same key are equal. Equal genomes may have two keys, since JSON writes 1
+        and 1.0 differently; this stays as it is because stores and logs hold the keys.
         """
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def order(self) -> str:
-        """The stages' initials, as in the literature: P, S, Q, D; '-' for none."""
+        """The initials of the stages, as in the literature (P, S, Q, D); '-' for no stage."""
         return "".join(type(s).__name__[0] for s in self.stages) or "-"

@@ -1,6 +1,6 @@
 """The values that flow through `compress`: task -> genome -> integer graph -> quantized model.
 
-All are frozen. This module knows neither torch nor any board.
+All are frozen. This module imports neither torch nor anything about boards.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Int8Array = npt.NDArray[np.int8]
-IntArray = npt.NDArray[np.signedinteger[Any]]  # int8 or int16: values of an activation
+IntArray = npt.NDArray[np.signedinteger[Any]]  # values of an activation: int8 or int16
 DType = Literal["int8", "int16", "int32", "int4"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """One tensor of a `Graph`: real value = scale * (quantized value - zero_point).
+    """A tensor of a `Graph`: real value = scale * (quantized value - zero_point).
 
     `scales` holds float32 values: one, or one per channel along `axis`. `data` is the value of a
-    constant (of NumPy type `item`, in `shape`) and None for an activation.
+    constant (an array of NumPy type `item` and of shape `shape`), and None for an activation.
     """
 
     name: str
@@ -43,21 +43,23 @@ class Tensor:
 
     @property
     def elements(self) -> int:
+        """Number of values."""
         return math.prod(self.shape)
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of the packed values (two int4 values a byte)."""
         bits = {"int8": 8, "int16": 16, "int32": 32, "int4": 4}[self.dtype]
         return (self.elements * bits + 7) // 8
 
     @property
     def item(self) -> npt.DTypeLike:
-        """The NumPy type that holds the values: int4 has none of its own and is held as int8."""
+        """The NumPy type that holds the values: int8 for int4, which NumPy does not have."""
         return np.dtype("int8" if self.dtype == "int4" else self.dtype)
 
     @property
     def scale(self) -> float:
-        """The scale of a per-tensor quantized tensor."""
+        """The only scale. Raises ValueError for a tensor that is quantized per channel."""
         if len(self.scales) != 1:
             raise ValueError(f"{self.name} is quantized per channel")
         return self.scales[0]
@@ -84,7 +86,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Samples x float32 (N, C, H, W) and labels y int64 (N,)."""
+    """A part of a data set: samples x float32 (N, C, H, W) and labels y int64 (N,)."""
 
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int64]
@@ -95,7 +97,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """train: fitting, calibration. val: every decision of the search. test: final figures only."""
+    """The splits of a task's data.
+
+    `train` is for fitting and calibration, `val` for every decision of the search, and `test` for
+    the final figures only.
+    """
 
     train: Split
     val: Split
@@ -104,9 +110,9 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network of a task is trained: AdamW, one-cycle learning rate, cross entropy.
+    """Hyperparameters of training with AdamW, one-cycle learning rate and cross entropy.
 
-    An epoch runs over `samples_per_epoch` samples, drawn anew each time; None is all there are.
+    An epoch runs over `samples_per_epoch` samples, drawn anew for each epoch; None is all samples.
     """
 
     epochs: int
@@ -143,10 +149,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """What the device is given and must answer, bit for bit.
+    """Inputs for the device, their labels, and the outputs it must give, bit for bit.
 
-    inputs int8 (N, *input shape NHWC without batch), labels int64 (N,), outputs int8 (N, classes):
-    the reference's answers.
+    `inputs` is int8 (N, *input shape without batch), `labels` int64 (N,), `outputs` int8
+    (N, classes): the outputs of the integer reference.
     """
 
     inputs: Int8Array
@@ -156,10 +162,10 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """What a stage took: epochs of training, and seconds on one thread.
+    """Cost of a stage: epochs of training, and seconds on one thread.
 
-    A stage whose result came from the prefix cache (`cached`) has the seconds of the first time,
-    so that costs compare. The last entry of a model, "lower", is the lowering to integers.
+    A stage whose result came from the prefix cache (`cached`) has the seconds of its first run, so
+    that costs stay comparable. The last entry of a model, "lower", is the lowering to integers.
     """
 
     stage: str
@@ -170,10 +176,10 @@ class StageCost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantizedModel:
-    """A candidate, compressed: the integer graph and its accuracy on the host.
+    """A compressed candidate: the integer graph, its accuracy on the host, and what it cost.
 
-    `accuracy` is the reference's on the whole validation split; `samples` are those of it that
-    the device will be asked.
+    `accuracy` is that of the integer reference on the whole validation split; `samples` are the
+    samples of this split that run on the device.
     """
 
     genome: Genome
@@ -184,13 +190,13 @@ class QuantizedModel:
 
     @property
     def epochs(self) -> float:
-        """Epochs of training that this candidate needs after the original network's."""
+        """Epochs of training of this candidate, without those of the original network."""
         return sum(cost.epochs for cost in self.costs)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Numbers by row and column; None where there is nothing to measure."""
+    """A table of numbers by row and column; None for a cell without a measurement."""
 
     title: str
     rows: tuple[str, ...]

@@ -16,7 +16,7 @@ import numpy as np
 
 from compress.cache import cache_folder
 from compress.errors import UserError
-from compress.files import write_whole
+from compress.files import write_atomically
 from compress.types import Array
 
 Arrays = dict[str, Array]
@@ -64,7 +64,7 @@ def _write(path: Path, arrays: Arrays) -> None:
     data = io.BytesIO()
     np.savez(data, **arrays)
     try:
-        write_whole(path, data.getvalue(), sync=False)
+        write_atomically(path, data.getvalue(), sync=False)
     except OSError as error:
         raise _unwritable(path.parent, error) from None
 

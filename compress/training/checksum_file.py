@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from compress.files import write_whole
+from compress.files import write_atomically
 
 _CHECKSUM_BYTES = 32
 
@@ -36,7 +36,7 @@ def write_object(path: Path, value: object) -> bool:
     torch.save(value, data)
     payload = data.getvalue()
     try:
-        write_whole(path, hashlib.sha256(payload).digest() + payload, sync=False)
+        write_atomically(path, hashlib.sha256(payload).digest() + payload, sync=False)
     except OSError:
         return False
     return True

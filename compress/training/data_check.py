@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.errors import UserError
-from compress.files import write_whole
+from compress.files import write_atomically
 from compress.types import Dataset, Split, Task
 
 
@@ -61,7 +61,7 @@ def check_same_data(task: Task, data: Dataset, weights: Path) -> None:
 def note_data(data: Dataset, weights: Path) -> None:
     """Keep, beside `weights`, what data they were trained on; a reader never sees half of it."""
     path = _hash_path(weights)
-    write_whole(path, data_sha256(data).encode("ascii"))
+    write_atomically(path, data_sha256(data).encode("ascii"))
 
 
 def _hash_path(weights: Path) -> Path:

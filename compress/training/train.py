@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.files import write_whole
+from compress.files import write_atomically
 from compress.training.checkpoint import Checkpoint
 from compress.types import Array, Recipe, Split
 
@@ -157,7 +157,7 @@ def save(module: nn.Module, path: Path) -> None:
     """Write the weights so that a reader never sees half a file."""
     data = io.BytesIO()
     torch.save(module.state_dict(), data)
-    write_whole(path, data.getvalue())
+    write_atomically(path, data.getvalue())
 
 
 def restore(module: nn.Module, path: Path | BinaryIO) -> None:

@@ -1,8 +1,9 @@
-"""What this machine's boards have measured lately, so that an answer that got lost is not measured
-again.
+"""A journal of recent measurements on this machine's boards.
 
-A file per measurement, written aside and renamed: processes share the folder, and what is there is
-whole. A disk that is full only means that nothing is remembered.
+If the answer of a job gets lost on its way to the search, Dask runs the job again, and the journal
+has the answer without another measurement. Each measurement is one file, written atomically, since
+several processes share the folder. Errors of the file system are ignored: the journal only saves
+time.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from compress.files import write_whole
+from compress.files import write_atomically
 from hil.store.trial_json import Json
 
 MOST_ENTRIES = 1000
 
 
 class Journal:
-    """JSON objects by key (a plain file name); the oldest go when there are more than `most`."""
+    """JSON objects by key (a plain file name); beyond `most` entries the oldest are removed."""
 
     def __init__(self, folder: Path, most: int = MOST_ENTRIES) -> None:
         self.folder = folder
         self.most = most
 
     def find(self, key: str) -> Json | None:
-        """What was kept under `key`; None if nothing was, or it cannot be read."""
+        """The entry of `key`; None if there is none, or it cannot be read."""
         try:
             found = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -33,17 +34,17 @@ class Journal:
         return found if isinstance(found, dict) else None
 
     def keep(self, key: str, value: Json) -> None:
-        """Write `value`; once this returns it survives the process and a power cut."""
+        """Write an entry that survives a crash and a power cut, unless the disk refuses it."""
         path = self._path(key)
         with suppress(OSError):
-            write_whole(path, json.dumps(value).encode())
+            write_atomically(path, json.dumps(value).encode())
             self._shrink()
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
     def _shrink(self) -> None:
-        """Remove the oldest entries beyond `most`; others may do so, too."""
+        """Remove the oldest entries beyond `most`; other processes may do so at the same time."""
         paths = list(self.folder.glob("*.json"))
         if len(paths) <= self.most:
             return

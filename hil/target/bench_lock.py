@@ -19,88 +19,88 @@ from pathlib import Path
 from typing import IO
 
 from compress.errors import UserError
-from compress.files import write_whole
+from compress.files import write_atomically
 from hil.errors import BenchError
 from hil.target.bench_file import Bench
 
-CLAIM_WAIT_S = 120.0  # longer than one measurement of a slow board takes
+CLAIM_WAIT_S = 120.0  # longer than a measurement on a slow board
 QUARANTINE_FAILURES = 3
 _POLL_S = 0.05
 
 
 class BenchBusy(BenchError):
-    """Another process has the board and did not let go of it in time."""
+    """Another process uses the bench and did not release it in time."""
 
 
 class Quarantined(BenchError):
-    """The board has failed too often; `transcript` is that of its last failure."""
+    """The bench has failed too often; `transcript` is that of its last failure."""
 
 
 def state_folder() -> Path:
-    """Where locks and failures are kept."""
+    """The folder of locks and failure lists."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "hil-compress" / "bench"
 
 
 class Claim:
-    """A probe that is ours until `release()`, or until this process ends."""
+    """A bench locked by this process, until `release()` or until the process ends."""
 
     def __init__(self, bench: Bench, file: IO[str]) -> None:
         self.bench = bench
         self._file = file
 
     def release(self) -> None:
-        """Let others have it; may be called twice."""
+        """Unlock the bench; may be called twice."""
         self._file.close()
 
 
 def claim(benches: Sequence[Bench], wait_s: float = CLAIM_WAIT_S) -> Claim:
-    """The first of these benches that is free, waiting for one as long as `wait_s`.
+    """Lock the first free bench of `benches`; wait at most `wait_s` for one.
 
-    Raises Quarantined if none is fit for use, BenchBusy naming the process that has it.
+    Raises Quarantined if all are quarantined, BenchBusy with the process that uses the first one.
     """
     deadline = time.monotonic() + wait_s
     while True:
-        fit = [bench for bench in benches if _is_fit(bench)]
-        if not fit:
+        usable = [bench for bench in benches if _is_usable(bench)]
+        if not usable:
             raise _quarantined(benches[0])
-        for bench in fit:
+        for bench in usable:
             file = _lock(bench)
             if file is not None:
-                if _is_fit(bench):  # still, now that nobody else can fail with it
+                if _is_usable(bench):  # again: its last user may have failed since the check above
                     return Claim(bench, file)
                 file.close()
         if time.monotonic() > deadline:
             raise BenchBusy(
-                f"board {fit[0].board} is in use by {_holder(fit[0])}: waited {wait_s:g} s"
+                f"board {usable[0].board} is in use by {_holder(usable[0])}: waited {wait_s:g} s"
             )
         time.sleep(_POLL_S)
 
 
 def recorded_failures(bench: Bench) -> list[dict[str, str]]:
-    """What went wrong since the last run that succeeded: `time`, `error`, `transcript` of each."""
+    """The failures since the last successful run: `time`, `error`, `transcript` of each."""
     return _read(_path(bench, "failures.json"))[2]
 
 
 def record_failure(bench: Bench, error: BenchError) -> bool:
-    """Remember a failure of a bench that is ours; True if it is quarantined for it."""
-    noted = recorded_failures(bench)
+    """Append a failure of a locked bench; True if the bench is now quarantined."""
+    recorded = recorded_failures(bench)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    what = f"{type(error).__name__}: {error}"
-    noted.append({"time": now, "error": what, "transcript": error.transcript})
-    content = {"board": bench.board, "probe": bench.probe_id, "failures": noted}
+    text = f"{type(error).__name__}: {error}"
+    recorded.append({"time": now, "error": text, "transcript": error.transcript})
+    content = {"board": bench.board, "probe": bench.probe_id, "failures": recorded}
     path = _path(bench, "failures.json")
-    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
-    return len(noted) >= QUARANTINE_FAILURES
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    return len(recorded) >= QUARANTINE_FAILURES
 
 
 def record_success(bench: Bench) -> None:
-    """A run has succeeded: earlier failures were not the board's end."""
+    """Clear the failures of a bench after a successful run."""
     _path(bench, "failures.json").unlink(missing_ok=True)
 
 
 def release_quarantine(board: str) -> list[str]:
-    """Forget the failures of every bench of this board; returns the probes' ids."""
+    """Clear the failures of every bench of `board`; returns the ids of their probes."""
     released = []
     for path in sorted(state_folder().glob("*.failures.json")):
         failed_board, probe_id, _ = _read(path)
@@ -111,19 +111,19 @@ def release_quarantine(board: str) -> list[str]:
 
 
 def quarantine_reason(bench: Bench) -> str:
-    """Why the bench is refused and what to do about it; '' if it is not."""
-    noted = recorded_failures(bench)
-    if len(noted) < QUARANTINE_FAILURES:
+    """The reason why a bench is quarantined, and what to do; '' if it is not."""
+    recorded = recorded_failures(bench)
+    if len(recorded) < QUARANTINE_FAILURES:
         return ""
     return (
         f"board {bench.board} on probe {bench.probe_id} is quarantined: it failed "
-        f"{len(noted)} times in a row, last at {noted[-1]['time']} with "
-        f"{noted[-1]['error']} (transcripts: {_path(bench, 'failures.json')}); "
-        f"look at its cable and power, then: hil doctor --board {bench.board} --release"
+        f"{len(recorded)} times in a row, last at {recorded[-1]['time']} with "
+        f"{recorded[-1]['error']} (transcripts: {_path(bench, 'failures.json')}); "
+        f"check its cable and power, then: hil doctor --board {bench.board} --release"
     )
 
 
-def _is_fit(bench: Bench) -> bool:
+def _is_usable(bench: Bench) -> bool:
     return len(recorded_failures(bench)) < QUARANTINE_FAILURES
 
 
@@ -132,7 +132,7 @@ def _quarantined(bench: Bench) -> Quarantined:
 
 
 def _lock(bench: Bench) -> IO[str] | None:
-    """The lock's open file with our process id in it, or None if another process has it."""
+    """The open lock file, with this process's id in it, or None if another process holds it."""
     path = _path(bench, "lock")
     try:
         file = path.open("a+", encoding="utf-8")
@@ -152,7 +152,7 @@ def _lock(bench: Bench) -> IO[str] | None:
 
 
 def _read(path: Path) -> tuple[str, str, list[dict[str, str]]]:
-    """Board, probe and failures in a file; empty if there is none or it is torn (a full disk)."""
+    """Board, probe id and failures in a file; empty if it is missing or truncated (full disk)."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return content["board"], content["probe"], list(content["failures"])
@@ -170,12 +170,12 @@ def _holder(bench: Bench) -> str:
 
 
 def _path(bench: Bench, kind: str) -> Path:
-    """`<probe id>.<kind>` in the state folder, which is made. Raises UserError."""
+    """The file `<probe id>.<kind>` in the state folder. Creates the folder; raises UserError."""
     folder = state_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"cannot make {folder}: {error.strerror}; XDG_STATE_HOME chooses another place"
+            f"cannot create {folder}: {error.strerror}; XDG_STATE_HOME chooses another place"
         ) from None
     return folder / f"{re.sub(r'[^0-9A-Za-z.-]', '_', bench.probe_id)}.{kind}"
