@@ -1,1 +1,1 @@
-"""What runs an image, real or emulated: one protocol, its implementations, the serial line."""
+"""Targets, which run images on real or emulated boards, and the serial link to the firmware."""

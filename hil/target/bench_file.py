@@ -1,12 +1,12 @@
-"""Where the real boards are: `bench.toml` at the checkout's root, completed by what USB tells.
+"""The benches of real boards, as `bench.toml` lists them and USB completes them.
 
     [nucleo-f446re]              # a board's name; [[nucleo-f446re]] twice for two of the kind
     probe = "066BFF3"            # pyOCD's unique id or a part of it, or "remote:HOST[:PORT]"
     port = "/dev/ttyACM0"        # a pyserial URL; also "rfc2217://HOST:PORT", "socket://HOST:PORT"
-    power = "traces/f446.csv"    # where this bench's power analyzer writes its trace
+    power = "traces/f446.csv"    # the CSV trace that this bench's power analyzer writes
 
-All keys may be left out. A probe is then known by the board it says it is on (ST-Links do), a
-serial port by the USB serial number it shares with the probe. See docs/bench.md.
+All keys are optional. A probe is then recognized by the board name that it reports (ST-Links do),
+a serial port by the USB serial number that it shares with the probe. See docs/bench.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _KEYS = ("probe", "port", "power")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A debug probe on USB; `board` is the name of the board it says it is on, or ''."""
+    """A debug probe on USB; `board` is the board name that it reports, or ''."""
 
     id: str
     title: str
@@ -39,7 +39,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class SerialPort:
-    """A serial port of this computer; `serial_number` is its USB device's, or ''."""
+    """A serial port of this computer; `serial_number` is that of its USB device, or ''."""
 
     device: str
     title: str
@@ -48,7 +48,7 @@ class SerialPort:
 
 @dataclass(frozen=True, slots=True)
 class BenchEntry:
-    """What bench.toml says about one board; '' where it says nothing. `power` is a file or None."""
+    """One table of bench.toml; a key that is left out is '' (`power`, a CSV file: None)."""
 
     board: str
     probe: str = ""
@@ -58,7 +58,7 @@ class BenchEntry:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where a board is: the probe's id for pyOCD, its serial port for pyserial."""
+    """A board's connections: its probe's pyOCD id, its serial port's pyserial URL, a power trace."""
 
     board: str
     probe_id: str
@@ -67,22 +67,22 @@ class Bench:
 
 
 def find_bench(board: Board) -> Bench:
-    """The first bench with such a board. Raises as `find_benches`."""
+    """The first bench of `board`. Raises as `find_benches`."""
     return find_benches(board)[0]
 
 
 def find_benches(board: Board) -> tuple[Bench, ...]:
-    """Every bench with such a board, at least one.
+    """Every bench of `board`, at least one.
 
-    Raises UserError if bench.toml is wrong or leaves open what USB does not tell, ProbeLost if no
-    probe is connected that could be the board's.
+    Raises UserError if bench.toml is wrong, or if neither it nor USB tells which probe is meant;
+    ProbeLost if no connected probe can be the board's.
     """
     entries = read_entries(settings_folder() / BENCH_FILE)
     return match_benches(board.name, entries, connected_probes(), serial_ports())
 
 
 def read_entries(path: Path) -> tuple[BenchEntry, ...]:
-    """What bench.toml says; nothing if there is none. Raises UserError naming file and key."""
+    """The tables of bench.toml; empty if the file is missing. Raises UserError: file and key."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -115,7 +115,7 @@ def _entry(path: Path, board: str, table: object) -> BenchEntry:
 
 def connected_probes() -> tuple[Probe, ...]:
     """The debug probes that pyOCD finds on USB."""
-    # Here, since who asks for no probe should not wait for its import.
+    # Imported here: it takes long, and most callers need no probe.
     from pyocd.core import exceptions
     from pyocd.probe.aggregator import DebugProbeAggregator
 
@@ -134,7 +134,7 @@ def connected_probes() -> tuple[Probe, ...]:
 
 
 def serial_ports() -> tuple[SerialPort, ...]:
-    """The serial ports of this computer, in the order of their names."""
+    """The serial ports of this computer, sorted by name."""
     found: list[Any] = list_ports.comports()  # type: ignore[no-untyped-call,attr-defined]
     return tuple(
         SerialPort(port.device, port.description, port.serial_number or "")
@@ -145,57 +145,62 @@ def serial_ports() -> tuple[SerialPort, ...]:
 def match_benches(
     board: str, entries: Sequence[BenchEntry], probes: Sequence[Probe], ports: Sequence[SerialPort]
 ) -> tuple[Bench, ...]:
-    """Every place of `board`, from what bench.toml and USB say. Raises UserError, ProbeLost."""
+    """Every bench of `board` that `entries` and the connected probes make up.
+
+    An entry that names no probe gets one that no entry names. Raises UserError, ProbeLost.
+    """
     ours = [entry for entry in entries if entry.board == board]
-    pairs = [(entry, _pinned(entry, probes)) for entry in ours if entry.probe]
+    pairs = [(entry, _named_probe(entry, probes)) for entry in ours if entry.probe]
     if len(pairs) < len(ours) or not ours:
         taken = [entry.probe for entry in entries if entry.probe]
         free = [probe for probe in probes if not any(_matches(id, probe) for id in taken)]
-        found = _found(board, free)
+        found = _matching_probes(board, free)
         vague = [entry for entry in ours if not entry.probe] or [BenchEntry(board)] * len(found)
         pairs += zip(vague, found, strict=False)
     return tuple(
-        Bench(board, id, entry.port or _port_of(board, id, ports), entry.power)
+        Bench(board, id, entry.port or _serial_port(board, id, ports), entry.power)
         for entry, id in pairs
     )
 
 
-def _pinned(entry: BenchEntry, probes: Sequence[Probe]) -> str:
-    """The full id of the probe that bench.toml names; an address is one already."""
+def _named_probe(entry: BenchEntry, probes: Sequence[Probe]) -> str:
+    """The full id of the probe that the entry names; a network address is complete."""
     if ":" in entry.probe:
         return entry.probe
     matching = [probe.id for probe in probes if _matches(entry.probe, probe)]
     if not matching:
         raise ProbeLost(
             f"board {entry.board}: probe {entry.probe!r} ({BENCH_FILE}) is not connected; "
-            f"{_connected(probes)}"
+            f"{_connected_text(probes)}"
         )
     if len(matching) > 1:
         raise UserError(
-            f"board {entry.board}: probe {entry.probe!r} ({BENCH_FILE}) is a part of several ids: "
+            f"board {entry.board}: probe {entry.probe!r} ({BENCH_FILE}) matches several probes: "
             + ", ".join(matching)
         )
     return matching[0]
 
 
-def _found(board: str, probes: Sequence[Probe]) -> list[str]:
-    """Ids of the probes that say they are on this board, else of the only one that says nothing."""
-    named = [probe.id for probe in probes if _plain(probe.board) == _plain(board)]
+def _matching_probes(board: str, probes: Sequence[Probe]) -> list[str]:
+    """Ids of the probes that report this board, else of the only one that reports no board."""
+    named = [probe.id for probe in probes if _normalized(probe.board) == _normalized(board)]
     silent = [probe.id for probe in probes if not probe.board]
     if named or len(silent) == 1:
         return named or silent
     if silent:
         raise UserError(
-            f"board {board}: probes {', '.join(silent)} could be its: "
+            f"board {board}: probes {', '.join(silent)} report no board, each may be its: "
             f'write [{board}] probe = "..." into {settings_folder() / BENCH_FILE}'
         )
-    raise ProbeLost(f"board {board}: no debug probe for it; {_connected(probes)}")
+    raise ProbeLost(f"board {board}: no debug probe for it; {_connected_text(probes)}")
 
 
-def _port_of(board: str, probe_id: str, ports: Sequence[SerialPort]) -> str:
-    """The first serial port whose USB serial number is the probe's."""
+def _serial_port(board: str, probe_id: str, ports: Sequence[SerialPort]) -> str:
+    """The first serial port with the probe's USB serial number. Raises ProbeLost."""
     for port in ports:
-        if port.serial_number and _serial(port.serial_number) == _serial(probe_id):
+        if port.serial_number and _normalized_serial(port.serial_number) == _normalized_serial(
+            probe_id
+        ):
             return port.device
     there = ", ".join(f"{port.device} ({port.serial_number or 'no number'})" for port in ports)
     raise ProbeLost(
@@ -205,8 +210,8 @@ def _port_of(board: str, probe_id: str, ports: Sequence[SerialPort]) -> str:
     )
 
 
-def _connected(probes: Iterable[Probe]) -> str:
-    texts = [f"{probe.id} on {probe.board or 'a board it does not name'}" for probe in probes]
+def _connected_text(probes: Iterable[Probe]) -> str:
+    texts = [f"{probe.id} on {probe.board or 'an unnamed board'}" for probe in probes]
     return f"connected are {', '.join(texts)}" if texts else "no probe is connected (USB cable?)"
 
 
@@ -214,11 +219,11 @@ def _matches(part: str, probe: Probe) -> bool:
     return part.casefold() in probe.id.casefold()
 
 
-def _plain(name: str) -> str:
-    """NUCLEO-F446RE, nucleo_f446re: one board."""
+def _normalized(name: str) -> str:
+    """A board name without case and punctuation: NUCLEO-F446RE and nucleo_f446re are one board."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _serial(number: str) -> str:
-    """A serial number without the plug-in's name before it and zeros that J-Link leaves out."""
+def _normalized_serial(number: str) -> str:
+    """A serial number without pyOCD's plug-in prefix and the leading zeros that J-Link omits."""
     return number.rpartition(":")[2].casefold().lstrip("0")

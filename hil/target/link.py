@@ -1,4 +1,4 @@
-"""The host's end of the serial link: requests out, replies in, every wait with a limit."""
+"""The host's end of the serial link: sends requests, receives replies; every wait has a timeout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class Port(Protocol):
-    """What `Link` needs of a pyserial port; `timeout` (s) limits the next read."""
+    """The part of a pyserial port that `Link` uses; `timeout` (s) limits the next read."""
 
     timeout: float | None
 
@@ -31,7 +31,7 @@ class Port(Protocol):
 
 
 class Transcript:
-    """The last bytes exchanged, as text: bounded, whatever the firmware sends."""
+    """The last bytes exchanged, as text of bounded size."""
 
     def __init__(self, lines: int = 32, bytes_per_line: int = 64) -> None:
         self._lines: deque[str] = deque(maxlen=lines)
@@ -50,22 +50,22 @@ class Transcript:
 
 
 class Link:
-    """One request at a time over a port. Raises NoReply and FirmwareFault, nothing else."""
+    """A client of the firmware, one request at a time. Raises only NoReply and FirmwareFault."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._sequence = 0
         self._received = bytearray()
-        self._garbage = 0  # blocks since the last request that were no frame
+        self._garbage = 0  # blocks since the last request that are not valid frames
         self._transcript = Transcript()
 
     @property
     def transcript(self) -> str:
-        """What was exchanged last, in hex: `>` to the firmware, `<` from it."""
+        """The last exchange in hex: `>` to the firmware, `<` from it."""
         return str(self._transcript)
 
     def discard_received(self) -> None:
-        """Drop everything received so far: it is from a program that no longer runs."""
+        """Discard everything received so far: it came from a program that no longer runs."""
         try:
             self._port.reset_input_buffer()
         except (SerialException, OSError) as error:
@@ -77,7 +77,7 @@ class Link:
         self._port.close()
 
     def hello(self, timeout_s: float) -> HelloReply:
-        """Ask the firmware who it is; asks again and again: the first may come too early."""
+        """Send HELLO until it is answered: the firmware may not be listening yet."""
         deadline = time.monotonic() + timeout_s
         while True:
             sequence = self._send(FrameKind.HELLO)
@@ -89,7 +89,7 @@ class Link:
                 raise self._silence("HELLO", timeout_s)
 
     def start_run(self, request: RunRequest) -> int:
-        """Send RUN; returns the sequence number for `finish_run`."""
+        """Send RUN; returns its sequence number, for `finish_run` and `poll_run`."""
         return self._send(FrameKind.RUN, request.pack())
 
     def finish_run(self, sequence: int, timeout_s: float) -> RunReply:
@@ -100,7 +100,7 @@ class Link:
         return reply
 
     def poll_run(self, sequence: int, wait_s: float) -> RunReply | None:
-        """The reply to RUN, or None if the run goes on."""
+        """The reply to RUN, or None if there is none within `wait_s`."""
         payload = self._receive(FrameKind.RUN_REPLY, sequence, time.monotonic() + wait_s)
         if payload is None:
             return None
@@ -118,7 +118,7 @@ class Link:
         data = wire.encode(Frame(kind, self._sequence, payload))
         self._transcript.add(">", data, kind.name)
         try:
-            self._port.write(wire.DELIMITER + data)  # whatever came before is no part of it
+            self._port.write(wire.DELIMITER + data)  # ends what noise may have begun
         except (SerialException, OSError) as error:
             raise self._no_reply(f"the serial port failed: {error}") from error
         return self._sequence
@@ -126,7 +126,7 @@ class Link:
     def _receive(self, kind: FrameKind, sequence: int, deadline: float) -> bytes | None:
         """The payload of the reply of this kind to this request, or None at the deadline.
 
-        Blocks that are no frames, and replies to earlier requests, are noted and skipped.
+        Invalid blocks and replies to earlier requests go into the transcript and are skipped.
         """
         while True:
             while (block := self._take_block()) is not None:
@@ -162,18 +162,18 @@ class Link:
         return frame.payload
 
     def _take_block(self) -> bytes | None:
-        """What came before the next delimiter, if it has arrived; empty blocks mean nothing."""
+        """The bytes before the next delimiter, None if it has not arrived; skips empty blocks."""
         while (end := self._received.find(wire.DELIMITER)) >= 0:
             block = bytes(self._received[:end])
             del self._received[: end + 1]
             if block:
                 return block
-        # No frame is as long as this: keep enough to know it for garbage when its end comes.
+        # Longer than any frame: keep just enough to reject it as garbage when its end arrives.
         del self._received[: -wire.MAX_FRAME_BYTES]
         return None
 
     def _read(self, timeout_s: float) -> bytes:
-        """Whatever has arrived, waiting for the first byte only; read_until() is far slower."""
+        """All bytes that have arrived; waits for the first one only. read_until() is far slower."""
         try:
             self._port.timeout = timeout_s
             data = self._port.read(1)
@@ -190,7 +190,7 @@ class Link:
         try:
             return parse(payload)
         except FrameError as error:
-            raise self._no_reply(f"the firmware's reply makes no sense: {error}") from error
+            raise self._no_reply(f"the firmware's reply is malformed: {error}") from error
 
     def _silence(self, request: str, timeout_s: float) -> NoReply:
         if self._received:

@@ -1,4 +1,4 @@
-"""Which target runs a board: the one place that knows every implementation."""
+"""Selection of the target that runs a board: the one module that knows every implementation."""
 
 from hil.codegen.build import check_compiler
 from hil.emulator.plugin import counting_arguments
@@ -7,8 +7,11 @@ from hil.types import Board
 
 
 def open_target(board: Board) -> Target:
-    """Open the board's target. Raises BenchError if it cannot be reached, UserError if it is not
-    known which of several it is."""
+    """Open the board's target.
+
+    Raises BenchError if the board cannot be reached, UserError if several benches may be meant or
+    a tool is missing.
+    """
     if board.backend == "pyocd":
         from hil.target.bench_file import find_benches
         from hil.target.target_probe import ProbeTarget
@@ -20,7 +23,10 @@ def open_target(board: Board) -> Target:
 
 
 def check_reachable(board: Board) -> None:
-    """Look for the tools and a real board before anything is spent; raises as `open_target`."""
+    """Check that the tools and, for a real board, a bench are present. Raises as `open_target`.
+
+    It is cheap: called before anything is trained.
+    """
     check_compiler(board)
     if board.backend == "pyocd":
         from hil.target.bench_file import find_benches

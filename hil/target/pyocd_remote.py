@@ -1,8 +1,8 @@
-"""pyOCD's client for a probe on another computer (`pyocd server` there), with four defects mended.
+"""pyOCD's client for a probe on another computer (`pyocd server`), with four defects fixed.
 
-pyOCD 0.46.0: the client waits for ever if the server hangs, spins for ever if it closes the
-connection, stumbles over its own locks after that, and cannot send the bytearrays that pyOCD's own
-RAM programming hands to it ("Object of type bytearray is not JSON serializable").
+The client of pyOCD 0.46.0 waits forever if the server hangs, loops forever if the server closes the
+connection, then fails on its own lock count, and cannot send the bytearrays that pyOCD's own RAM
+programming passes to it ("Object of type bytearray is not JSON serializable").
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from pyocd.core.memory_interface import MemoryInterface
 from pyocd.probe.aggregator import PROBE_CLASSES
 from pyocd.probe.tcp_client_probe import RemoteMemoryInterface, TCPClientProbe
 
-REMOTE_ANSWER_TIMEOUT_S = (
-    20.0  # a flash sector may take seconds to erase, but no request waits for that
-)
+# A flash sector may take seconds to erase, but no single request waits for that.
+REMOTE_ANSWER_TIMEOUT_S = 20.0
 _CHUNK_BYTES = 65536
 
 
 def use_patched_client() -> None:
-    """Let pyOCD use this module's client for `remote:HOST[:PORT]` in this process."""
+    """Make pyOCD use this module's client for `remote:HOST[:PORT]`, in this process."""
     PROBE_CLASSES["remote"] = RemoteProbe
 
 
 class RemoteMemory(RemoteMemoryInterface):
-    """Sends lists of numbers, whatever kind of sequence is written."""
+    """A memory interface that sends any sequence as a list, which JSON can encode."""
 
     def write_memory_block8(self, addr: int, data: Sequence[int], **attrs: Any) -> None:
         super().write_memory_block8(addr, list(data), **attrs)  # type: ignore[no-untyped-call]
@@ -39,7 +38,7 @@ class RemoteMemory(RemoteMemoryInterface):
 
 
 class RemoteProbe(TCPClientProbe):
-    """A probe whose server may be slow, hang or die: every request ends within its limit."""
+    """A probe on a `pyocd server`. Every request has a timeout: the server may hang or die."""
 
     def __init__(self, unique_id: str) -> None:
         super().__init__(unique_id)  # type: ignore[no-untyped-call]
@@ -52,7 +51,7 @@ class RemoteProbe(TCPClientProbe):
         return RemoteMemory(self, plain._handle)  # type: ignore[no-untyped-call]
 
     def lock(self) -> None:
-        """Counts before it asks: pyOCD calls `unlock` even where this has failed."""
+        """Lock the probe. Counts before it asks: pyOCD calls `unlock` even if this failed."""
         with self._lock_count_lock:
             self._lock_count += 1
             if self._lock_count == 1:
@@ -61,13 +60,13 @@ class RemoteProbe(TCPClientProbe):
     def close(self) -> None:
         try:
             super().close()  # type: ignore[no-untyped-call]
-        finally:  # the server may be gone: then there is nothing more to tell it
+        finally:  # super().close() fails if the server is gone
             self._socket.close()
             self._is_open = False
 
 
 class LineSocket:
-    """Lines over TCP. What fails raises ProbeError, and so does all that comes after it."""
+    """A TCP connection that carries lines. Raises ProbeError; after the first error, always."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
@@ -90,7 +89,7 @@ class LineSocket:
         self._socket, self._lost = None, "is closed"
 
     def set_timeout(self, timeout_s: float) -> None:
-        """pyOCD asks for 0.1 s, to wait again and again: the limit here is for the whole answer."""
+        """Ignore pyOCD's 0.1 s, which it repeats: here one timeout holds for the whole answer."""
 
     def write(self, data: bytes) -> None:
         try:

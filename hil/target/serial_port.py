@@ -1,4 +1,4 @@
-"""Opens a serial port by pyserial's URL: a device, `socket://HOST:PORT`, `rfc2217://HOST:PORT`."""
+"""Serial ports by pyserial URL: a device, `socket://HOST:PORT` or `rfc2217://HOST:PORT`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WRITE_TIMEOUT_S = 5.0
 
 
 def open_port(url: str) -> Port:
-    """The open port, 115200 baud 8N1. Raises OSError, of which SerialException is one."""
+    """Open a port at 115200 baud, 8N1. Raises OSError (SerialException is a subclass)."""
     if url.startswith("rfc2217://"):
-        # Its writes have a limit of their own (5 s); it refuses to be given one.
+        # pyserial's client has a fixed write timeout (5 s) and accepts no other.
         port: Any = _Rfc2217Port(url, baudrate=BAUD_RATE, timeout=0)  # type: ignore[no-untyped-call]
         return cast(Port, port)
     options: dict[str, Any] = {
@@ -26,7 +26,7 @@ def open_port(url: str) -> Port:
         "write_timeout": WRITE_TIMEOUT_S,
     }
     if "://" not in url:
-        options["exclusive"] = True  # a terminal program on the port would eat our replies
+        options["exclusive"] = True  # a terminal program on the port would take our replies
     try:
         port = serial.serial_for_url(url, **options)  # type: ignore[no-untyped-call]
     except ValueError as error:
@@ -38,7 +38,7 @@ def open_port(url: str) -> Port:
 
 
 class _Rfc2217Port(rfc2217.Serial):
-    """pyserial's client, but setting `timeout` does not negotiate the unchanged line anew (50 ms).
+    """pyserial's RFC 2217 client that does not renegotiate the line (50 ms) on each new `timeout`.
 
     pyserial's server (`rfc2217.PortManager`) fails on a pseudo-terminal, which has no modem lines:
     serve a real port or `socket://`.

@@ -1,7 +1,7 @@
-"""A target: something that runs an image. Four verbs for measuring, two more for tracing.
+"""The interface of targets, which run an image, and the layout of a run's data in memory.
 
-`QemuTarget`, `PyocdTarget` and `FakeTarget` all implement `Target`; nothing above this module
-knows which one it has.
+`QemuTarget` and `ProbeTarget` implement it on the common base `PyocdTarget`; nothing above this
+room depends on which one it has.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from hil.target.wire import HelloReply, RunRequest
 from hil.types import Board, Image, Region, RunReply
 
 _LABEL_BYTES = 2
-_COUNT_BYTES = 16  # u64 by the counter, u64 modelled cycles
+_COUNT_BYTES = 16  # u64 of the counter, u64 of modeled cycles
 _ALIGNMENT_BYTES = 16
 
 
 class Target(Protocol):
-    """A board with a program. After a BenchError: `close()` it and open another.
+    """An opened board that runs programs. After a BenchError, close it and open another target.
 
-    Raises ProbeLost, FlashFailed, NoReply (the bench) and FirmwareFault (our program crashed).
+    All methods raise ProbeLost, FlashFailed or NoReply (the bench failed) and FirmwareFault (our
+    program crashed). `run_until` and `resume` are for finding the first differing layer.
     """
 
     board: Board
 
     def load(self, image: Image) -> HelloReply:
-        """Write the image, verify it by reading it back, start it and hear who it is."""
+        """Write the image, verify it by reading it back, start it and return its HELLO reply."""
         ...
 
     def write(self, address: int, data: bytes) -> None:
@@ -39,25 +40,25 @@ class Target(Protocol):
         ...
 
     def run(self, request: RunRequest, timeout_s: float) -> RunReply:
-        """Run the samples in memory and wait for the end."""
+        """Run the samples in memory and wait for the reply."""
         ...
 
     def run_until(self, request: RunRequest, address: int, timeout_s: float) -> None:
-        """Start a run and return when the core has halted before the instruction at `address`."""
+        """Start a run and wait until the core halts before the instruction at `address`."""
         ...
 
     def resume(self, timeout_s: float) -> RunReply:
-        """Let the run that `run_until` halted go on to its end."""
+        """Continue the run that `run_until` halted and wait for the reply."""
         ...
 
     def close(self) -> None:
-        """Let go of the board; may be called twice."""
+        """Release the board; may be called twice."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where inputs, labels (u16 each), outputs and counts (two u64 each) of a run are in memory."""
+    """The memory regions of a run: inputs, labels (u16), outputs, counts (two u64 per sample)."""
 
     samples: int
     inputs: Region
@@ -67,7 +68,7 @@ class Layout:
 
     @classmethod
     def within(cls, staging: Region, samples: int, input_bytes: int, output_bytes: int) -> Layout:
-        """Lay `samples` out from the start of `staging`. Raises OverBudget if they do not fit."""
+        """The layout of `samples` samples from the start of `staging`. Raises OverBudget."""
         sizes = [samples * size_bytes for size_bytes in _sample_bytes(input_bytes, output_bytes)]
         regions, free = [], _align(staging.origin)
         for size_bytes in sizes:
@@ -92,7 +93,7 @@ class Layout:
 
 
 def staging_capacity(staging: Region, input_bytes: int, output_bytes: int) -> int:
-    """How many samples are sure to fit into the staging memory at once; may be 0."""
+    """The number of samples that certainly fit into the staging memory at once; may be 0."""
     sizes = _sample_bytes(input_bytes, output_bytes)
     return max(0, (staging.length_bytes - len(sizes) * _ALIGNMENT_BYTES) // sum(sizes))
 

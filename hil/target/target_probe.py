@@ -1,4 +1,4 @@
-"""A real board on a bench: ours alone while it is open, reset by its pin, known by its core."""
+"""Target of a real board: locks its bench, connects under reset, checks the core."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hil.target.target_pyocd import PyocdTarget
 from hil.target.wire import RunRequest
 from hil.types import Board, RunReply
 
-# Only the sectors a program needs are erased, and nothing lying around in the current folder
-# changes what pyOCD does. Boards connect under NRST (their `connect_mode`): that reaches a chip
-# whose program sleeps or has taken its debug pins.
+# Erase only the sectors that a program needs; ignore a pyocd.yaml in the current folder. A board's
+# `connect_mode` adds connecting under reset (NRST), which reaches a chip whose program sleeps or
+# uses the debug pins.
 OPTIONS: dict[str, object] = {"chip_erase": "sector", "no_config": True}
 
 
 class ProbeTarget(PyocdTarget):
-    """The first free one of several benches with the same board; locked until `close()`.
+    """A target on the first free bench of `benches`, which stays locked until `close()`.
 
-    Failures are noted: a board that fails three times with no run in between is quarantined.
+    Failures are recorded: a bench that fails `QUARANTINE_FAILURES` times in a row is quarantined.
     """
 
     def __init__(
@@ -51,8 +51,9 @@ class ProbeTarget(PyocdTarget):
         except BaseException:
             self._claim.release()
             raise
-        there = f"probe {self.bench.probe_id} is on a chip with"
-        self._check_core(there, "another board is connected")
+        self._check_core(
+            f"probe {self.bench.probe_id} is on a chip with", "another board is connected"
+        )
 
     def run(self, request: RunRequest, timeout_s: float) -> RunReply:
         reply = super().run(request, timeout_s)
@@ -69,7 +70,7 @@ class ProbeTarget(PyocdTarget):
 
     @contextmanager
     def _bench_errors(self, doing: str, kind: type[BenchError] = ProbeLost) -> Iterator[None]:
-        """As before, and every failure is noted; the one that was once too often says so."""
+        """Handle errors as the base does, record each failure and report a quarantine."""
         try:
             with super()._bench_errors(doing, kind):
                 yield

@@ -1,7 +1,7 @@
 """A board behind a debug probe (pyOCD) and a serial port (pyserial).
 
-The probe loads, verifies, writes and reads memory and sets breakpoints; control and results go
-over the serial line. Real boards and emulated ones run this same code.
+The probe loads and verifies images, reads and writes memory and sets breakpoints; requests and
+replies go over the serial line. Real and emulated boards use the same code.
 """
 
 from __future__ import annotations
@@ -42,13 +42,16 @@ _CORES = {
     0xD22: "cortex-m55",
 }
 
-# pyOCD logs what it finds and what goes wrong; what goes wrong is raised here. An application
-# that configures logging still gets the records.
+# Without a handler, Python prints pyOCD's warnings and errors on stderr; here they are raised as
+# exceptions. An application that configures logging still gets the records.
 logging.getLogger("pyocd").addHandler(logging.NullHandler())
 
 
 class PyocdTarget:
-    """Implements `hil.target.target.Target` for a probe's id and a serial port's pyserial URL."""
+    """A `Target` over the probe `probe_id` (pyOCD) and the serial port `port_url` (pyserial).
+
+    `options` are options of pyOCD's session.
+    """
 
     def __init__(self, board: Board, probe_id: str, port_url: str, **options: object) -> None:
         self.board = board
@@ -64,13 +67,16 @@ class PyocdTarget:
             raise
 
     def load(self, image: Image) -> HelloReply:
-        """Raises FlashFailed if the image is for another board, the memory cannot be written, or
-        the wrong program answers."""
+        """Load an image, verify it and start it.
+
+        Raises FlashFailed if the image is for another board, the memory cannot be written or
+        another program answers.
+        """
         if image.board.name != self.board.name:
             raise FlashFailed(f"{image.elf} is for board {image.board.name}, not {self.board.name}")
         self._halted_run = None
         with self._bench_errors(f"loading {image.elf}", FlashFailed):
-            self._chip.reset_and_halt()  # caches and memory protection off, clock as after power-on
+            self._chip.reset_and_halt()  # turns caches and memory protection off, resets the clock
             FileProgrammer(self._session).program(str(image.elf), file_format="elf")
             self._verify(image.elf)
             self._chip.reset_and_halt()
@@ -100,7 +106,7 @@ class PyocdTarget:
 
     def run_until(self, request: RunRequest, address: int, timeout_s: float) -> None:
         with self._bench_errors(f"running to {address:#010x}"):
-            self._chip.halt()  # pyOCD sets breakpoints when it lets a halted core run
+            self._chip.halt()  # pyOCD sets breakpoints when it resumes a halted core
             if not self._chip.set_breakpoint(address, PyocdTargetApi.BreakpointType.HW):
                 raise exceptions.DebugError("no hardware breakpoint is free for this address")
             self._chip.resume()
@@ -115,9 +121,9 @@ class PyocdTarget:
         deadline = time.monotonic() + timeout_s
         while self._chip.get_state() != PyocdTargetApi.State.HALTED:
             if self._serial.poll_run(sequence, _POLL_S) is not None:
-                raise NoReply("the run ended without passing there", self._serial.transcript)
+                raise NoReply("the run ended without reaching it", self._serial.transcript)
             if time.monotonic() > deadline:
-                raise NoReply(f"not there within {timeout_s:g} s", self._serial.transcript)
+                raise NoReply(f"not reached within {timeout_s:g} s", self._serial.transcript)
 
     def resume(self, timeout_s: float) -> RunReply:
         if self._halted_run is None:
@@ -128,7 +134,7 @@ class PyocdTarget:
             return self._serial.finish_run(sequence, timeout_s)
 
     def close(self) -> None:
-        """Never fails: what can no longer be told to a probe that is gone need not be told."""
+        """Release the board. Never raises: the probe may be gone already."""
         if self._link is not None:
             with suppress(OSError):
                 self._link.close()
@@ -150,14 +156,17 @@ class PyocdTarget:
             raise RuntimeError("the serial port is not open yet")
         return self._link
 
-    def _check_core(self, there: str, so: str) -> None:
-        """Raises UserError, and closes, where the core is not the one of the board's file."""
+    def _check_core(self, found: str, hint: str) -> None:
+        """Raises UserError, and closes the target, if the core is not that of the board's file.
+
+        The message is `found`, both cores, and `hint`.
+        """
         try:
             part = int.from_bytes(self.read(_CPUID, 4), "little") >> 4 & 0xFFF
             core = _CORES.get(part, f"an unknown core ({part:#05x})")
             if core != self.board.core:
                 board = f"board {self.board.name} has {self.board.core}"
-                raise UserError(f"{there} {core}, {board}: {so}")
+                raise UserError(f"{found} {core}, {board}: {hint}")
         except BaseException:
             self.close()
             raise
@@ -172,12 +181,12 @@ class PyocdTarget:
                         i for i in range(len(expected)) if found[i : i + 1] != expected[i : i + 1]
                     )
                     raise FlashFailed(
-                        f"{elf}: what was written at {address + at:#010x} reads back different"
+                        f"{elf}: the memory at {address + at:#010x} reads back different"
                     )
 
     @contextmanager
     def _bench_errors(self, doing: str, kind: type[BenchError] = ProbeLost) -> Iterator[None]:
-        """What pyOCD and pyserial raise becomes a BenchError that says what was being done."""
+        """Turn errors of pyOCD and pyserial into a BenchError of `kind` that names the action."""
         try:
             yield
         except NoReply as error:
@@ -192,7 +201,7 @@ class PyocdTarget:
             raise self._explained(failure) from error
 
     def _explained(self, error: BenchError) -> BenchError | FirmwareFault:
-        """The error to raise instead, for whoever knows more about the board's fate."""
+        """The error to raise in place of `error`; subclasses add the cause if they know it."""
         return error
 
 

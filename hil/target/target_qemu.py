@@ -1,4 +1,4 @@
-"""An emulated board: QEMU with its UART on pyserial and its gdbstub behind pyOCD."""
+"""Target of an emulated board: QEMU, with its UART on pyserial and its gdbstub behind pyOCD."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hil.errors import BenchError, FirmwareFault, ProbeLost
 from hil.target.target_pyocd import PyocdTarget
 from hil.types import Board
 
-_DYING_S = 0.5  # from QEMU's connections closing to its process being gone
+_EXIT_WAIT_S = 0.5  # between QEMU closing its connections and its process ending
 
 
 class QemuTarget(PyocdTarget):
-    """Starts QEMU and owns it: one process for any number of images, gone after `close()`.
+    """A target that owns a QEMU process: one for any number of images, killed by `close()`.
 
-    QEMU dies with the thread that made the target. If it dies before, or hangs, whatever was
-    going on raises ProbeLost (with QEMU's last words) or NoReply within its time limit.
-    Modelled cycles are of memory that never waits, or of `flash` (slower to emulate).
+    QEMU also ends with the thread that made the target. If QEMU dies or hangs earlier, the
+    operation in progress raises ProbeLost (with the end of QEMU's stderr) or NoReply in time.
+    Cycles are modeled for memory without wait states, or for `flash` (slower to emulate).
     """
 
     def __init__(self, board: Board, flash: FlashTiming | None = None) -> None:
@@ -33,26 +33,27 @@ class QemuTarget(PyocdTarget):
                 board,
                 f"qemu:127.0.0.1:{self.emulator.gdb_port}",
                 f"socket://127.0.0.1:{self.emulator.uart_port}",
-                no_config=True,  # a pyocd.yaml lying around is for real boards
+                no_config=True,  # a pyocd.yaml in the current folder is for real boards
                 project_dir=os.getcwd(),  # pyOCD changes to it
                 **{"reset.post_delay": 0.0},
             )
         except BaseException:
             self.emulator.kill()
             raise
-        # The cycles of another core would be modelled wrongly.
-        machine = f"QEMU's machine {board.machine} has"
-        self._check_core(machine, "correct machine or core in the board's file")
+        # The cycles of another core would be modeled wrongly.
+        self._check_core(
+            f"QEMU's machine {board.machine} has", "correct machine or core in the board's file"
+        )
 
     def close(self) -> None:
         self._serial.close()
-        # QEMU before pyOCD: with it gone, nothing that is still to be told to the chip can hang.
+        # QEMU before pyOCD: once QEMU is gone, no pending access to the chip can hang.
         self.emulator.kill()
-        self._session.context_state.suppress_disconnect_error = True  # it is to be expected
+        self._session.context_state.suppress_disconnect_error = True  # it is expected
         super().close()
 
     def _explained(self, error: BenchError) -> BenchError | FirmwareFault:
-        status = self.emulator.wait(_DYING_S)
+        status = self.emulator.wait(_EXIT_WAIT_S)
         if status is None:
             return error
         words = self.emulator.stderr()

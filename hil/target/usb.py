@@ -1,4 +1,4 @@
-"""What Linux lets this user do with debug probes and serial ports on USB."""
+"""Linux permissions of this user for debug probes and serial ports on USB."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def inaccessible_probes(sys_devices: Path = SYS_DEVICES, bus: Path = BUS) -> lis
 
 
 def udev_command() -> str:
-    """The command that lets the group of serial ports use debug probes, too."""
+    """The shell command that lets the group of serial ports use debug probes, too."""
     rules = "\\n".join(
         f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}", MODE="0660", GROUP="{_GROUP}"'
         for vendor in PROBE_VENDORS
@@ -38,14 +38,14 @@ def udev_command() -> str:
 
 
 def group_command() -> str:
-    """The command that makes this user one of those who may."""
+    """The shell command that adds this user to the group of serial ports."""
     return f"sudo usermod -aG {_GROUP} $USER (then log in again)"
 
 
 def port_problem(url: str) -> tuple[str, str]:
-    """What is wrong with a serial port and the command to mend it; ('', '') for what looks right.
+    """The problem of a serial port and the command that fixes it; ('', '') if there is none.
 
-    Ports of other computers are not asked: opening one shows.
+    Ports of other computers are not checked: opening one shows the problem.
     """
     if "://" in url:
         return "", ""

@@ -2,9 +2,9 @@
 
 frame = COBS(body) + 0x00
 body  = version u8 | type u8 | sequence u16 | payload | CRC-32 of everything before it
-Empty frames mean nothing: both sides send a 0x00 before each frame, too, so that noise between two
-frames costs neither. All numbers are little-endian; the CRC is zlib's (IEEE 802.3). A reply carries
-its request's sequence number; a FAULT frame, from the HardFault handler, comes unasked.
+Empty frames are ignored: both sides also send a 0x00 before each frame, so that noise between two
+frames corrupts neither. All numbers are little-endian; the CRC is zlib's (IEEE 802.3). A reply
+carries its request's sequence number; the HardFault handler sends a FAULT frame without a request.
 COBS: Cheshire and Baker, IEEE/ACM Transactions on Networking 7(2), 1999.
 """
 
@@ -21,7 +21,7 @@ from hil.types import CounterKind
 
 VERSION = 1
 DELIMITER = b"\x00"
-MAX_FRAME_BYTES = 254  # encoded, without delimiter: far above the largest frame of version 1
+MAX_FRAME_BYTES = 254  # encoded, without delimiter; the largest frame of version 1 is far smaller
 _HEAD = struct.Struct("<BBH")
 _CRC = struct.Struct("<I")
 
@@ -38,7 +38,7 @@ class FrameKind(IntEnum):
 
 
 class FrameError(Exception):
-    """These bytes are not a frame; says why."""
+    """Bytes that are not a valid frame; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Frame:
 
 
 def encode(frame: Frame) -> bytes:
-    """The frame's bytes on the wire, with the final delimiter."""
+    """The encoded bytes of a frame, with the final delimiter."""
     body = _HEAD.pack(frame.version, frame.kind, frame.sequence) + frame.payload
     encoded: bytes = cobs.encode(body + _CRC.pack(zlib.crc32(body)))  # type: ignore[no-untyped-call]
     return encoded + DELIMITER
@@ -81,10 +81,10 @@ def _unpack(layout: struct.Struct, payload: bytes) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """Run `samples` inferences on what lies in the staging memory (see `hil.target.target.Layout`).
+    """Arguments of RUN: `samples` inferences on staging memory (`hil.target.target.Layout`).
 
-    Inputs and outputs are the model's bytes, one sample after the other; labels are u16 each
-    (address 0: there are none), counts two u64 each: the counter's and modelled cycles (or 0).
+    Inputs and outputs are the model's bytes, one sample after the other; labels are u16 (address
+    0: none); counts are two u64 per sample, the counter's value and modeled cycles (or 0).
     """
 
     samples: int
@@ -99,7 +99,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class HelloReply:
-    """Who answers: the program's id, its sizes, its staging memory, what its counter counts."""
+    """Reply to HELLO: the program's id, its sizes, its staging memory, its counter's kind."""
 
     model_id: int
     input_bytes: int
@@ -123,7 +123,7 @@ _COUNTERS: tuple[CounterKind | None, ...] = (None, "insn", "dwt", "systick")
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """RUN_REPLY as it comes; status 0 is success."""
+    """Payload of RUN_REPLY; status 0 is success."""
 
     status: int
     correct: int
@@ -137,7 +137,7 @@ class RunResult:
 
 
 _RUN_REPLY = struct.Struct("<4I")
-RUN_FAILURES = {1: "stack overflow", 2: "a write behind the arena's end"}  # by RUN_REPLY status
+RUN_FAILURES = {1: "stack overflow", 2: "a write past the arena's end"}  # by RUN_REPLY status
 _ERROR_CODES = {1: "version", 2: "CRC", 3: "frame type", 4: "arguments"}
 _FAULT = struct.Struct("<7I")
 _FAULT_REGISTERS = ("pc", "lr", "psr", "cfsr", "hfsr", "mmfar", "bfar")
@@ -150,18 +150,18 @@ _CFSR_BITS = {
 
 
 def error_text(payload: bytes) -> str:
-    """What an ERROR frame complains about. Raises FrameError."""
+    """The meaning of an ERROR frame's payload. Raises FrameError."""
     (code,) = _unpack(_CRC, payload)
     return f"the firmware rejects the request's {_ERROR_CODES.get(code, f'(code {code})')}"
 
 
 def fault_registers(payload: bytes) -> dict[str, int]:
-    """The registers in a FAULT frame, by name. Raises FrameError."""
+    """The registers in a FAULT frame's payload, by name. Raises FrameError."""
     return dict(zip(_FAULT_REGISTERS, _unpack(_FAULT, payload), strict=True))
 
 
 def fault_text(registers: dict[str, int]) -> str:
-    """One line: where the core faulted and why."""
+    """One line: the registers at the fault and the causes that CFSR reports."""
     causes = [name for bit, name in _CFSR_BITS.items() if registers["cfsr"] >> bit & 1]
     values = ", ".join(f"{name} {value:#010x}" for name, value in registers.items())
     return f"HardFault at {values}" + (f" ({' '.join(causes)})" if causes else "")

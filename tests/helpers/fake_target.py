@@ -91,7 +91,7 @@ class FakeTarget:
         failure = next(self._run_failures, Failure.NONE)
         self._fail(failure)
         if address not in image.layer_ends:
-            raise NoReply("the run ended without passing there")
+            raise NoReply("the run ended without reaching it")
         op = self._plan.steps[image.layer_ends.index(address)].op
         values = reference.trace(self._plan.graph, self._inputs(request)[:1])
         place = image.arena_address + self._plan.tensors[op.output].offset_bytes

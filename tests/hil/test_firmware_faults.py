@@ -81,7 +81,7 @@ def test_a_bus_fault_tells_pc_and_fault_registers(
 def test_a_write_behind_the_arena_is_ours(qemu: QemuTarget, board: Board, tmp_path: Path) -> None:
     body = "    int8_t *volatile arena = model_arena; arena[16] = 1;"
     overrun = build(program(board, body), board, tmp_path)
-    with pytest.raises(FirmwareFault, match="behind the arena's end") as caught:
+    with pytest.raises(FirmwareFault, match="past the arena's end") as caught:
         run_once(qemu, overrun)
     assert "[RUN]" in caught.value.transcript
 

@@ -152,7 +152,7 @@ def test_a_run_that_hangs_before_the_halt_is_no_reply(
 ) -> None:
     endless = build(program(board, '    for (;;) __asm volatile("");'), board, tmp_path)
     target.load(endless)
-    with pytest.raises(NoReply, match=r"not there within 0\.3 s"):
+    with pytest.raises(NoReply, match=r"not reached within 0\.3 s"):
         target.run_until(layout_of(endless, 1).request, symbol(endless.elf, "main"), 0.3)
     target.load(image)
     assert target.run(layout_of(image, 1).request, TIMEOUT_S)

@@ -109,14 +109,14 @@ def test_a_serial_number_counts_without_leading_zeros_and_plug_in_name() -> None
     [
         ((), (), ProbeLost, "no probe is connected"),
         ((), (L476,), ProbeLost, "connected are 0667FF123456 on NUCLEO-L476RG"),
-        ((), (SILENT, Probe("0042", "x", "")), UserError, "004A00313137, 0042 could be its"),
+        ((), (SILENT, Probe("0042", "x", "")), UserError, "004A00313137, 0042 report no board"),
         (
             (BenchEntry(BOARD, probe="0677"),),
             (F446,),
             ProbeLost,
             "'0677' (bench.toml) is not connected",
         ),
-        ((BenchEntry(BOARD, probe="066"),), (F446, L476), UserError, "a part of several ids"),
+        ((BenchEntry(BOARD, probe="066"),), (F446, L476), UserError, "matches several probes"),
         ((), (Probe("077", "x", "Nucleo F446RE"),), ProbeLost, "no serial port has the serial"),
     ],
 )
