@@ -1,4 +1,4 @@
-"""Batch-norm statistics measured anew: pruning shifts what a layer sees."""
+"""Re-estimation of batch-norm statistics, since pruning shifts the inputs of the layers."""
 
 import copy
 import math
@@ -12,15 +12,15 @@ from compress.types import Array
 
 
 def reestimate(module: nn.Module, x: Array, batch: int = 64) -> nn.Module:
-    """A copy of `module` with the batch-norm statistics of the samples x float32 (N, C, H, W).
+    """A copy of `module` with batch-norm statistics of the samples x float32 (N, C, H, W).
 
-    One pass in batches of nearly equal size, `batch` at most; means and (unbiased) variances are
-    those of the batches, averaged. Each layer sees what the layers before it make of the batch's
-    own statistics, as in training. Weights, scales and shifts stay as they are; the copy is in
-    evaluation mode. Raises Infeasible for fewer than two samples.
+    One pass over batches of nearly equal size, at most `batch`; the new means and (unbiased)
+    variances are averages over the batches. During the pass each batch-norm normalizes with the
+    batch's own statistics, as in training. Weights, scales and shifts do not change; the copy is
+    in evaluation mode. Raises Infeasible for fewer than two samples.
     """
     if len(x) < 2:
-        raise Infeasible(f"batch-norm statistics of {len(x)} samples: two are needed")
+        raise Infeasible(f"batch-norm statistics of {len(x)} samples: at least 2 are needed")
     measured = copy.deepcopy(module).eval()
     norms = [
         layer

@@ -1,7 +1,7 @@
-"""Whole blocks: units of a network that can be left out because shapes stay as they are.
+"""Removal of whole blocks: submodules whose output has the shape of their input.
 
-A depthwise-separable block or a residual unit with its addition inside is one; the branch of an
-addition x + branch(x) is none, as leaving it out would double x instead of passing it on.
+A depthwise-separable block is one, and so is a residual unit that contains its addition. The branch
+of an addition x + branch(x) is not: without it the sum would be x + x instead of x.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _WEIGHTED = (nn.Conv2d, nn.Linear)
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A module with weighted layers inside: shapes for one sample, None where not one tensor."""
+    """A submodule that contains weighted layers, with its shapes for one sample.
+
+    A shape is None where the module has not exactly one input tensor, or one output tensor.
+    """
 
     name: str
     input: tuple[int, ...] | None
@@ -36,24 +39,24 @@ class _Unit:
 def block_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
     """Names of the removable units, in the order of execution.
 
-    Removable is a submodule that holds layers, a Conv2d or Linear among them, but not the
-    network's last one; that runs once, from one tensor to one of the same shape; and without
-    which no addition adds a value to itself. Of nested ones the outermost counts.
+    A submodule is removable if it contains a Conv2d or Linear, but not the network's last one; if
+    it runs once, from one tensor to one of the same shape; and if no addition adds a value to
+    itself without it. Of nested removable units only the outermost is named.
 
-    Raises UnsupportedLayer where the network itself has no integer form.
+    Raises UnsupportedLayer if the network cannot be lowered to integers.
     """
     whole = copy.deepcopy(module).eval()
     doubled = _doubled(whole, input_shape)
     units = {unit.name: unit for unit in _units(whole, input_shape)}
     found: set[str] = set()
-    for name, _ in whole.named_modules():  # outer ones before what is in them
+    for name, _ in whole.named_modules():  # outer modules come before inner ones
         inside = any(name.startswith(f"{outer}.") for outer in found)
         if name not in units or inside or not units[name].keeps_shape:
             continue
         try:
             clean = _doubled(_without(whole, (name,)), input_shape) == doubled
         except UnsupportedLayer:
-            continue  # what is around it has no integer form without it
+            continue  # the rest of the network cannot be lowered without it
         if clean:
             found.add(name)
     return tuple(name for name in units if name in found)
@@ -64,9 +67,9 @@ def drop_blocks(
 ) -> nn.Module:
     """A copy of `module` with the blocks of these names replaced by `nn.Identity`.
 
-    Raises Infeasible for a name that is no unit of the network, for one whose input and output
-    differ in shape (in this network: channels may have been pruned since `block_names`), and
-    where an addition is left with one and the same value on both sides.
+    Raises Infeasible for a name that is not a removable unit, for a unit whose input and output
+    differ in shape (channels may have been pruned since `block_names`), and if an addition would
+    add a value to itself.
     """
     whole = copy.deepcopy(module).eval()
     if not names:
@@ -75,10 +78,10 @@ def drop_blocks(
     for name in names:
         if name not in units:
             known = ", ".join(unit.name for unit in units.values() if unit.keeps_shape)
-            raise Infeasible(f"block {name!r}: no unit that can be dropped; {known or 'none'} can")
+            raise Infeasible(f"block {name!r} cannot be dropped; {known or 'none'} can")
         if not units[name].keeps_shape:
             shapes = f"{units[name].input} to {units[name].output}"
-            raise Infeasible(f"block {name}: cannot be dropped, as it goes from shape {shapes}")
+            raise Infeasible(f"block {name} cannot be dropped: it changes the shape from {shapes}")
     dropped = _without(whole, names)
     if _doubled(dropped, input_shape) != _doubled(whole, input_shape):
         raise Infeasible(f"blocks {', '.join(names)}: an addition would add a value to itself")
@@ -86,6 +89,7 @@ def drop_blocks(
 
 
 def _without(module: nn.Module, names: Sequence[str]) -> nn.Module:
+    """A copy of `module` with `nn.Identity` in place of the submodules of these names."""
     copied = copy.deepcopy(module)
     for name in names:
         if not any(name.startswith(f"{outer}.") for outer in names):
@@ -94,7 +98,10 @@ def _without(module: nn.Module, names: Sequence[str]) -> nn.Module:
 
 
 def _units(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[_Unit, ...]:
-    """Modules that run once and hold weighted layers, but not the last one, as they finish."""
+    """Submodules that run once and contain weighted layers, but not the network's last one.
+
+    In the order in which they finish.
+    """
     ran: list[tuple[nn.Module, _Unit]] = []
     names = {layer: name for name, layer in module.named_modules()}
 
@@ -123,7 +130,7 @@ def _shape(value: object) -> tuple[int, ...] | None:
 
 
 def _doubled(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """How many additions add a value to itself. Raises UnsupportedLayer as lowering would."""
+    """The number of additions of a value to itself. Raises UnsupportedLayer, as lowering does."""
     layers, _, output = capture(trace_module(module, input_shape))
     return sum(
         layer.kind == "add" and layer.inputs[0] == layer.inputs[1] for layer in fuse(layers, output)

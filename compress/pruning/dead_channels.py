@@ -1,8 +1,8 @@
-"""Channels of a float network that are always the same, or that nobody reads, taken out of it.
+"""Elimination of dead channels from a float network: constant ones and ones that nothing reads.
 
-`compress.integer.eliminate` does so on integers, where each bit counts; here it is done before
-anything is trained, so that dead channels cost no epoch. What is always the same is found by one
-pass in which the input is NaN: what comes out as a number does not depend on it.
+`compress.integer.eliminate` does the same bit-exactly on the integer graph. Doing it on the float
+network first keeps dead channels from costing training time. Constants are found by one forward
+pass with NaN as input: a value that is not NaN does not depend on the input.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from compress.frontend.capture import trace_module
-from compress.pruning.groups import Group, find_groups, is_depthwise, remove
+from compress.pruning.groups import Group, find_groups, is_depthwise, remove_channels
 
 _READERS = (nn.Conv2d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-MIN_CHANNELS = 2  # with a single channel a depthwise convolution would be one like any other
+# Channels that each group keeps. A depthwise convolution with a single channel could not be told
+# from an ordinary one.
+MIN_CHANNELS = 2
 
 
 def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
-    """A copy of `module` without its dead channels: the same function, up to rounding.
+    """A copy of `module` without dead channels: the same function, up to rounding.
 
-    A channel goes, with all of its dependency group (`compress.pruning.groups`), if every
-    convolution or Linear that reads it has only zero weights for it, or always gets the same
-    number, which then goes into its bias: zero anywhere, another only where no zero padding stands
-    in for it. Each group keeps two channels at least. The copy is in evaluation mode, and of that
-    mode all is said: batch-norm of a batch's own statistics has other constants.
+    A channel is removed from all layers of its dependency group (`compress.pruning.groups`) if, for
+    every convolution or Linear that reads it, the weights for it are all zero or its value is
+    constant. A constant is folded into the reader's bias; one other than zero only where the reader
+    does not pad with zeros. Each group keeps at least two channels. The copy is in evaluation mode,
+    and constants are those of evaluation mode: batch-norm with batch statistics has others.
 
     Raises UnsupportedLayer for a network that torch.fx cannot trace.
     """
@@ -42,7 +44,10 @@ def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, int, int]
 
 @torch.no_grad()
 def _narrow(module: nn.Module, input_shape: tuple[int, int, int]) -> bool:
-    """One round, in place; False where nothing could go. The next may find more, further up."""
+    """Remove the dead channels found in one pass, in place; True if there were any.
+
+    Their removal can leave channels of earlier layers unread, for the next pass to find.
+    """
     groups = find_groups(module, input_shape)
     inputs = _Constants(trace_module(module, input_shape)).inputs_for(input_shape)
     gone: dict[str, list[int]] = {}
@@ -58,18 +63,18 @@ def _narrow(module: nn.Module, input_shape: tuple[int, int, int]) -> bool:
             gone[group.name] = dead
     for name, share in biases.items():
         _add_to_bias(module.get_submodule(name), share)
-    remove(module, groups, gone)
+    remove_channels(module, groups, gone)
     return bool(gone)
 
 
 class _Constants(fx.Interpreter):
     """Runs a network on NaN: values that depend on the input are NaN, constants are numbers.
 
-    torch's operations hand NaN on but for a product with a weight of zero, which is zero here.
+    Unlike in IEEE arithmetic, the product of NaN and a weight of zero is zero here.
     """
 
     def inputs_for(self, input_shape: tuple[int, int, int]) -> dict[str, list[Tensor]]:
-        """What each convolution and Linear reads, every time it runs, by the layer's name."""
+        """The inputs (1, C, ...) of each convolution and Linear, one per run, by layer name."""
         self.inputs: dict[str, list[Tensor]] = {}
         self.run(torch.full((1, *input_shape), torch.nan))
         return self.inputs
@@ -88,21 +93,23 @@ class _Constants(fx.Interpreter):
 
 
 def _weighted(layer: nn.Conv2d | nn.Linear, x: Tensor) -> Tensor:
+    """The layer's output for x, NaN where a NaN of x meets a nonzero weight."""
     unknown = x.isnan()
-    counted = {"weight": (layer.weight != 0).to(x.dtype)}
+    # The same layer with 0/1 weights, on a 0/1 input, counts the NaNs that each output depends on.
+    nonzero = {"weight": (layer.weight != 0).to(x.dtype)}
     if layer.bias is not None:
-        counted["bias"] = torch.zeros_like(layer.bias)
-    met: Tensor = functional_call(layer, counted, unknown.to(x.dtype))
+        nonzero["bias"] = torch.zeros_like(layer.bias)
+    count: Tensor = functional_call(layer, nonzero, unknown.to(x.dtype))
     values: Tensor = layer(x.masked_fill(unknown, 0.0))
-    return values.masked_fill(met > 0, torch.nan)
+    return values.masked_fill(count > 0, torch.nan)
 
 
 def _shares(
     module: nn.Module, group: Group, inputs: dict[str, list[Tensor]]
 ) -> list[dict[str, Tensor] | None]:
-    """Per channel of `group`, what it adds to the biases of the layers that read it.
+    """For each channel of `group`, its contributions to the biases of the layers that read it.
 
-    None for a channel that some layer needs.
+    By layer name; None for a channel that is not dead.
     """
     shares: list[dict[str, Tensor] | None] = [{} for _ in range(group.channels)]
     for member in group.members:
@@ -121,7 +128,10 @@ def _shares(
 
 
 def _share(layer: nn.Conv2d | nn.Linear, x: Tensor, slices: list[int]) -> Tensor | None:
-    """What these slices of x (1, C, ...) add to every sum of `layer`, (outputs,); or None."""
+    """The constant (outputs,) that these slices of x (1, C, ...) add to the sums of `layer`.
+
+    None if they add no constant.
+    """
     weight, values = layer.weight[:, slices], x[0, slices]
     if isinstance(layer, nn.Linear):
         read = weight.any(dim=0)
@@ -132,15 +142,16 @@ def _share(layer: nn.Conv2d | nn.Linear, x: Tensor, slices: list[int]) -> Tensor
     if not (values == value).all():  # NaN equals nothing
         return None
     nonzero = (weight != 0).to(x.dtype)
-    met = functional.conv2d(
+    # Zero padding replaces the constant at the borders, if a nonzero tap falls on it there.
+    taps_inside = functional.conv2d(
         torch.ones_like(x[:, slices]), nonzero, None, layer.stride, layer.padding, layer.dilation
     )
-    everywhere = (met == nonzero.sum(dim=(1, 2, 3)).reshape(-1, 1, 1)).all()
+    everywhere = (taps_inside == nonzero.sum(dim=(1, 2, 3)).reshape(-1, 1, 1)).all()
     return weight.sum(dim=(1, 2, 3)) * value if value == 0 or everywhere else None
 
 
 def _add_to_bias(layer: nn.Module, share: Tensor) -> None:
-    """A layer without a bias gets one only where there is something to add."""
+    """Add `share` (outputs,) to the layer's bias in place; create a bias only if it is nonzero."""
     if isinstance(layer, _READERS) and share.any():
         bias = share if layer.bias is None else layer.bias + share
         layer.bias = nn.Parameter(bias)

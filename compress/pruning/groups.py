@@ -1,8 +1,8 @@
-"""Dependency groups: layers that must lose the same channels together, and how they lose them.
+"""Dependency groups: sets of layers that must lose the same channels together, and their removal.
 
-A depthwise convolution follows its producer, an addition ties its operands, a Linear after a
-flattened map loses a whole stretch of inputs. torch-pruning finds the groups (DepGraph,
-arXiv:2301.12900); here they become plain values, found once and valid for any removal.
+A depthwise convolution has the channels of the layer before it, an addition ties the channels of
+its operands, and a Linear after a flattened map reads H * W inputs per channel. torch-pruning finds
+the groups (DepGraph, arXiv:2301.12900); here they become plain values that hold for any removal.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """What one layer holds of a group: `slices[c]` of its outputs or inputs belong to channel c.
+    """One layer's part in a dependency group, on its output or its input side.
 
-    int64 (channels, slices per channel): one slice each, or H * W where a flattened map is read.
+    `slices[c]` are the indices along that side that belong to channel c of the group: int64
+    (channels, slices per channel), with H * W slices per channel after a flattened map, else one.
     """
 
     layer: str
@@ -38,7 +39,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Channels that stay or go together, named after the first layer that makes them."""
+    """Channels that can only be removed from all `members` together.
+
+    Named after the first layer that produces them.
+    """
 
     name: str
     channels: int
@@ -46,10 +50,11 @@ class Group:
 
 
 def find_groups(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[Group, ...]:
-    """The prunable groups, in the order of the network's layers. Sets evaluation mode.
+    """The prunable dependency groups, in the order of the network's layers. Sets evaluation mode.
 
-    Not among them: the output's (its channels are the classes), those tied to the network's
-    input, and those with a layer other than Conv2d (depthwise or ungrouped), Linear, batch-norm.
+    Not prunable are the group of the network's output (its channels are the classes), groups tied
+    to the network's input, and groups with a layer other than Conv2d (depthwise or ungrouped),
+    Linear and batch-norm.
     """
     ends: list[torch.Tensor] = []
 
@@ -59,7 +64,8 @@ def find_groups(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[G
 
     module.eval()
     with torch.enable_grad():
-        # A copy is an operation, and so the input a node that channels can be tied to.
+        # clone() makes the input the output of an operation: its grad_fn then shows which channels
+        # are tied to the input.
         ends.append(torch.zeros(1, *input_shape, requires_grad=True).clone())
         graph = tp.DependencyGraph().build_dependency(
             module, ends[0], output_transform=see_output, verbose=False
@@ -76,10 +82,13 @@ def find_groups(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[G
     )
 
 
-def remove(
+def remove_channels(
     module: nn.Module, groups: Sequence[Group], channels: Mapping[str, Sequence[int]]
 ) -> None:
-    """Remove `channels[name]` of the groups named there, in place; `groups` are the module's."""
+    """Remove channels from `module` in place: `channels[name]` are the indices in group `name`.
+
+    `groups` are all groups of the module (`find_groups`).
+    """
     lost: dict[tuple[str, Side], list[Array]] = {}
     for group in groups:
         gone = np.array(channels.get(group.name, ()), np.int64)
@@ -91,7 +100,7 @@ def remove(
 
 
 def is_depthwise(layer: nn.Module) -> bool:
-    """A convolution with one filter for each channel."""
+    """True for a convolution with one filter per channel, and more than one channel."""
     return (
         isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels == layer.out_channels
     )
@@ -100,8 +109,11 @@ def is_depthwise(layer: nn.Module) -> bool:
 def _group(
     graph: tp.DependencyGraph, found: Any, names: dict[nn.Module, str], fixed: set[Any]
 ) -> Group | None:
-    """None where the group has to stay whole."""
-    members, makers = [], []
+    """torch-pruning's group `found` as a `Group`, or None if it is not prunable.
+
+    `fixed` are the grad_fn of the network's input and output, whose channels must stay.
+    """
+    members, producers = [], []
     for item in found.items:
         node = item.dep.target
         side: Side = "out" if graph.is_out_channel_pruning_fn(item.dep.handler) else "in"
@@ -109,22 +121,24 @@ def _group(
             return None
         if node.module not in names:
             continue  # an operation without weights
-        if not _is_divisible(node.module):
+        if not _is_prunable(node.module):
             return None
         slices = np.array(item.idxs)[np.argsort(item.root_idxs, kind="stable")]
         members.append(Member(names[node.module], side, slices.reshape(len(found[0].idxs), -1)))
         if side == "out" and isinstance(node.module, _PRODUCERS) and not is_depthwise(node.module):
-            makers.append(names[node.module])
-    first = next((name for name in names.values() if name in makers), None)
+            producers.append(names[node.module])
+    first = next((name for name in names.values() if name in producers), None)
     return Group(first, len(found[0].idxs), tuple(members)) if first else None
 
 
-def _is_divisible(layer: nn.Module) -> bool:
+def _is_prunable(layer: nn.Module) -> bool:
+    """True for the kinds of layer that `_remove` can narrow."""
     ungrouped = isinstance(layer, nn.Conv2d) and layer.groups == 1
     return ungrouped or is_depthwise(layer) or isinstance(layer, (nn.Linear, *_NORMS))
 
 
 def _remove(layer: nn.Module, side: Side, gone: Array) -> None:
+    """Remove the slices `gone` from one side of a layer's parameters and buffers, in place."""
     depthwise = is_depthwise(layer)
     held = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
     dimension, kept = (0 if side == "out" else 1), 0

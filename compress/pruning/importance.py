@@ -1,8 +1,8 @@
-"""How much each channel of a dependency group matters: one score per channel and criterion.
+"""Importance scores of the channels of dependency groups, by criterion; larger is more important.
 
-Larger is more important. Scores of one group compare with each other; those of criteria that
-measure the loss (`LOSS_CRITERIA`) also compare across groups. The module is left as it was:
-what has to run, runs on a copy in evaluation mode.
+Scores are comparable within a group. Those of criteria that measure the loss (`LOSS_CRITERIA`) are
+comparable across groups too. The module is not changed: forward passes run on a copy in evaluation
+mode.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.genome import Criterion
-from compress.pruning.groups import Group, remove
+from compress.pruning.groups import Group, remove_channels
 from compress.training.train import predict
 from compress.types import Split
 
@@ -29,7 +29,8 @@ LOSS_CRITERIA: tuple[Criterion, ...] = ("taylor", "sensitivity")
 _BATCH = 64
 _WEIGHTED = ("conv", "depthwise", "linear")
 _PASSING = ("add", "activation")
-# A group that can be halved without loss keeps an order of its own: nats, far below any rise.
+# Least rise of the loss in nats, far below any measured one: it keeps the scores of a group that
+# can be halved without loss ordered by magnitude.
 _SMALLEST_RISE = 1e-9
 
 
@@ -39,20 +40,22 @@ def scores(
     criterion: Criterion,
     probe: Split | None = None,
 ) -> tuple[Tensor, ...]:
-    """Scores float32 (channels,) of each of `groups`, which are the module's (`find_groups`).
+    """Importance scores of each group's channels, float32 (channels,).
 
-    - l1, l2: the group's layers' mean of the sum of |w| or w**2 over a channel's weights.
+    `groups` are groups of `module` (`find_groups`). With weights w and activations a of a channel:
+
+    - l1, l2: sum of |w| or w**2, averaged over the layers of the group.
     - batch_norm: mean |gamma| of the group's batch-norms (arXiv:1708.06519).
-    - activation: mean |a| of the channel's values after the non-linearity.
-    - apoz: share of them that is not zero, 1 - APoZ (arXiv:1607.03250).
-    - taylor: first-order change of a sample's loss when the channel is taken away, as the mean
-      over samples of |sum of a * dloss/da| (gates of arXiv:1906.10771, equation 8, with the
-      magnitude instead of the square).
+    - activation: mean |a| after the non-linearity.
+    - apoz: share of nonzero a after the non-linearity, 1 - APoZ (arXiv:1607.03250).
+    - taylor: first-order estimate of the change of a sample's loss without the channel,
+      |sum of a * dloss/da|, averaged over the samples (gates of arXiv:1906.10771, equation 8, with
+      the magnitude instead of the square).
     - sensitivity: l2 divided by its mean in the group, times the rise of the mean loss when the
-      weaker half of this group alone is removed.
+      half of the group with the smaller l2 is removed, and only that.
 
-    The last four are measured on `probe`. Raises Infeasible where they have none, or a group has
-    no batch-norm to judge by.
+    The last four are measured on the samples `probe`. Raises Infeasible if they get no samples, and
+    for batch_norm if a group has no batch-norm with a scale.
     """
     match criterion:
         case "l1":
@@ -71,18 +74,19 @@ def scores(
 
 def _given(probe: Split | None, criterion: Criterion) -> Split:
     if probe is None or len(probe) == 0:
-        raise Infeasible(f"criterion {criterion} is measured on samples, and there are none")
+        raise Infeasible(f"criterion {criterion} is measured on samples, and there are none given")
     return probe
 
 
 def _magnitude(module: nn.Module, group: Group, power: int) -> Tensor:
+    """Sum of |w|**power over each channel's weights, averaged over the layers: (channels,)."""
     sums = []
     for member in group.members:
         weight = module.get_submodule(member.layer).weight
-        if isinstance(weight, Tensor):  # a batch-norm may have none
-            along = weight.detach() if member.side == "out" else weight.detach().transpose(0, 1)
-            each = along.abs().pow(power).reshape(len(along), -1).sum(1)
-            sums.append(each[torch.from_numpy(member.slices)].sum(1))
+        if isinstance(weight, Tensor):  # a batch-norm may have no weight
+            rows = weight.detach() if member.side == "out" else weight.detach().transpose(0, 1)
+            slices = rows.abs().pow(power).reshape(len(rows), -1).sum(1)
+            sums.append(slices[torch.from_numpy(member.slices)].sum(1))
     return torch.stack(sums).mean(0)
 
 
@@ -114,7 +118,7 @@ def _observed(
 
 
 def _score(seen: Sequence[Tensor], criterion: Criterion) -> Tensor:
-    """Of each sample and channel (N, channels), from values (N, channels, positions)."""
+    """The scores (N, channels) of each sample, from values (N, channels, positions)."""
     if criterion == "taylor":
         changes = [(value * value.grad).sum(2) for value in seen if value.grad is not None]
         return torch.stack(changes).sum(0).detach().abs()
@@ -123,15 +127,15 @@ def _score(seen: Sequence[Tensor], criterion: Criterion) -> Tensor:
 
 
 def _values(group: Group, layers: Sequence[Layer]) -> tuple[str, ...]:
-    """Traced values that hold the group's channels, as whoever computes with them reads them.
+    """Names of the traced values that hold the group's channels, as later layers read them.
 
-    They are what its layers make and sums of that, each after its non-linearity; what only an
-    addition or a non-linearity reads is part of a later one.
+    They are the outputs of the group's layers and sums of these, after the non-linearity. A value
+    that only an addition or a non-linearity reads is left out, as it is part of a later value.
     """
-    makers = {member.layer for member in group.members if member.side == "out"}
+    producers = {member.layer for member in group.members if member.side == "out"}
     made: list[str] = []
     for layer in layers:
-        makes = layer.kind in _WEIGHTED and layer.name in makers
+        makes = layer.kind in _WEIGHTED and layer.name in producers
         if makes or (layer.kind in _PASSING and not set(made).isdisjoint(layer.inputs)):
             made.append(layer.output)
     read = {value for layer in layers if layer.kind not in _PASSING for value in layer.inputs}
@@ -147,7 +151,10 @@ class _Watcher(fx.Interpreter):
         self.seen: dict[str, Tensor] = {}
 
     def watch(self, probe: Split, part: slice, gradients: bool) -> dict[str, Tensor]:
-        """The values on a part of the samples; `grad` is that of their samples' summed loss."""
+        """The values by name for the samples `part`.
+
+        With `gradients`, their `grad` is that of the samples' summed loss.
+        """
         self.seen = {}
         with torch.set_grad_enabled(gradients):
             x = torch.from_numpy(probe.x[part]).requires_grad_(gradients)
@@ -165,26 +172,27 @@ class _Watcher(fx.Interpreter):
         if kept.requires_grad:
             kept.retain_grad()
         self.seen[n.name] = kept
-        # A copy goes on: operations in place must not change what was seen.
+        # The network goes on with a copy, since in-place operations must not change the kept value.
         return kept.reshape(value.shape).clone()
 
 
 def _sensitivity(module: nn.Module, groups: Sequence[Group], probe: Split) -> tuple[Tensor, ...]:
+    """The scores of criterion "sensitivity" (`scores`)."""
     whole = copy.deepcopy(module).eval()
     loss = _loss(whole, probe)
-    weighed = []
+    found = []
     for group in groups:
         magnitude = _magnitude(module, group, 2)
         weaker = torch.argsort(magnitude, stable=True)[: group.channels // 2].tolist()
         halved = copy.deepcopy(whole)
-        remove(halved, groups, {group.name: weaker})
+        remove_channels(halved, groups, {group.name: weaker})
         rise = max(_loss(halved, probe) - loss, _SMALLEST_RISE)
         mean = magnitude.mean()
-        weighed.append(rise * (magnitude / mean if mean > 0 else magnitude))
-    return tuple(weighed)
+        found.append(rise * (magnitude / mean if mean > 0 else magnitude))
+    return tuple(found)
 
 
 def _loss(module: nn.Module, probe: Split) -> float:
-    """Mean cross entropy in nats, summed in float64: differences of it are taken."""
+    """Mean cross entropy in nats, computed in float64 since differences of it are small."""
     logits = predict(module, probe.x).double()
     return float(functional.cross_entropy(logits, torch.from_numpy(probe.y)))

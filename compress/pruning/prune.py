@@ -1,4 +1,4 @@
-"""Structured channel pruning: channels are removed physically, per dependency group."""
+"""Structured pruning: removal of the least important channels, by dependency group."""
 
 import copy
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from compress.errors import Infeasible
 from compress.genome import Criterion, Scope
-from compress.pruning.groups import Group, find_groups, remove
+from compress.pruning.groups import Group, find_groups, remove_channels
 from compress.pruning.importance import LOSS_CRITERIA, scores
 from compress.types import Split
 
-# CMSIS-NN kernels work on four channels at a time; other widths fall off a cliff.
+# CMSIS-NN kernels process four channels at a time; other widths are far slower per channel.
 CHANNEL_MULTIPLE = 4
 
 
 def group_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
     """Names of the prunable dependency groups, in the order of the network's layers.
 
-    Each is named after the first layer that makes its channels. The group of the output layer is
-    not among them: its channels are the classes.
+    A group is named after the first layer that produces its channels. The output layer's group is
+    not prunable, as its channels are the classes.
     """
     return tuple(group.name for group in find_groups(module, input_shape))
 
@@ -34,15 +34,15 @@ def prune(
     scope: Scope = "group",
     probe: Split | None = None,
 ) -> nn.Module:
-    """A copy of `module` with only its most important channels, physically smaller.
+    """A copy of `module` with only its most important channels; the tensors are smaller.
 
-    `keep` has one ratio in (0, 1] for each group in scope "group", and a single one in scope
-    "uniform" (for every group) and "global" (of all channels together). Channels kept are a
-    multiple of 4, at least 4; groups narrower than that stay whole. What matters is said by
-    `compress.pruning.importance`, on the samples of `probe` where the criterion needs some.
+    `keep` are ratios in (0, 1]: one per group in scope "group", a single one in scope "uniform"
+    (for every group) and "global" (of all channels together). The number of channels kept is a
+    multiple of 4, at least 4; narrower groups stay whole. Importance is that of `criterion`
+    (`compress.pruning.importance.scores`), measured on the samples `probe` where it needs samples.
 
-    Raises Infeasible for other ratios, a criterion that cannot judge this network, and a network
-    that does not run with fewer channels.
+    Raises Infeasible for other ratios, for a criterion that does not apply to this network, and
+    for a network that does not run with fewer channels.
     """
     pruned = copy.deepcopy(module)
     groups = find_groups(pruned, input_shape)
@@ -54,13 +54,16 @@ def prune(
         gone = _weakest_of_each(pruned, groups, ratios, criterion, probe)
     if gone:
         before = _size(pruned, input_shape)
-        remove(pruned, groups, gone)
+        remove_channels(pruned, groups, gone)
         _check_smaller(before, _size(pruned, input_shape), gone)
     return pruned
 
 
 def kept_channels(channels: int, ratio: float) -> int:
-    """Channels left of `channels` at `ratio`: a multiple of 4, at least 4, at most all."""
+    """The number of channels kept of `channels`: `ratio` of them, rounded to a multiple of 4.
+
+    At least 4, and at most `channels`.
+    """
     rounded = CHANNEL_MULTIPLE * round(channels * ratio / CHANNEL_MULTIPLE)
     return min(channels, max(CHANNEL_MULTIPLE, rounded))
 
@@ -68,11 +71,12 @@ def kept_channels(channels: int, ratio: float) -> int:
 def keep_ratios_by_round(
     widths: Sequence[int], keep: Sequence[float], rounds: int
 ) -> tuple[tuple[float, ...], ...]:
-    """Ratios for each of `rounds` prunings that together narrow groups of `widths` to `keep`.
+    """Keep ratios for each of `rounds` prunings that together narrow groups of `widths` to `keep`.
 
-    Each is relative to what the round before has left. Widths fall geometrically; they are
-    rounded from the first width, so that the last round ends where a single pruning would
-    (multiplying ratios would not: 12 channels at 0.75 are 8, at 0.75**0.5 they stay 12).
+    A round's ratios are relative to the widths after the round before. Widths fall geometrically,
+    width * keep**(round / rounds), and are rounded from the first width, so that the last round
+    ends at the width of a single pruning. Rounding from round to round would not get there: 12
+    channels at 0.75 become 8, but at 0.75**0.5 they stay 12 in every round.
     """
     steps, present = [], list(widths)
     for step in range(1, rounds + 1):
@@ -84,7 +88,7 @@ def keep_ratios_by_round(
 
 def _check_ratios(keep: Sequence[float], scope: Scope, groups: Sequence[Group]) -> None:
     if scope != "group" and len(keep) != 1:
-        raise Infeasible(f"{len(keep)} keep ratios in scope {scope}: there must be one")
+        raise Infeasible(f"{len(keep)} keep ratios in scope {scope}: exactly one is allowed")
     if scope == "group" and len(keep) != len(groups):
         names = ", ".join(group.name for group in groups)
         raise Infeasible(f"{len(keep)} keep ratios for {len(groups)} groups: {names}")
@@ -117,46 +121,47 @@ def _weakest_of_all(
     criterion: Criterion,
     probe: Split | None,
 ) -> dict[str, list[int]]:
-    """Rank fours of channels across the groups and take the weakest until `ratio` is left.
+    """Channels to remove by group name: the weakest of all groups together, down to `ratio`.
 
-    A four is as important as its channels are on average. Scores are divided by their group's
-    mean first: magnitudes and activations depend on a layer's fan-in and depth more than on its
-    importance (arXiv:1611.06440, section 2.2, which divides by the layer's l2 norm; a mean does
-    not favor narrow groups). Those in units of loss compare as they are (arXiv:1906.10771).
+    Channels are ranked in bundles of four, by the mean score of a bundle, so that every width stays
+    a multiple of four. Scores are first divided by their group's mean, since magnitudes and
+    activations depend on a layer's fan-in and depth more than on its importance (arXiv:1611.06440,
+    section 2.2, divides by the layer's l2 norm, which would favor narrow groups). Scores in units
+    of loss are compared as they are (arXiv:1906.10771).
     """
     wide = [group for group in groups if group.channels > CHANNEL_MULTIPLE]
     total = sum(group.channels for group in wide)
     surplus = total - kept_channels(total, ratio)
     if surplus <= 0:
         return {}
-    fours: list[tuple[float, str, list[int]]] = []
+    bundles: list[tuple[float, str, list[int]]] = []
     for group, score in zip(wide, scores(module, wide, criterion, probe), strict=True):
         mean = float(score.mean())
         fair = score if criterion in LOSS_CRITERIA or mean == 0 else score / mean
         weakest_first = _ascending(score)[: group.channels - CHANNEL_MULTIPLE]
-        # What exceeds a multiple of four goes first, so that what is left is one.
+        # The first bundle is the excess over a multiple of four, so that the rest is a multiple.
         odd = group.channels % CHANNEL_MULTIPLE
         cuts = [0, *range(odd or CHANNEL_MULTIPLE, len(weakest_first) + 1, CHANNEL_MULTIPLE)]
         for start, end in pairwise(cuts):
-            four = weakest_first[start:end]
-            fours.append((float(fair[four].mean()), group.name, four))
+            bundle = weakest_first[start:end]
+            bundles.append((float(fair[bundle].mean()), group.name, bundle))
     gone: dict[str, list[int]] = {}
-    for _, name, four in sorted(fours, key=lambda ranked: ranked[0]):
-        if len(four) > surplus:
+    for _, name, bundle in sorted(bundles, key=lambda ranked: ranked[0]):
+        if len(bundle) > surplus:
             break
-        gone.setdefault(name, []).extend(four)
-        surplus -= len(four)
+        gone.setdefault(name, []).extend(bundle)
+        surplus -= len(bundle)
     return gone
 
 
 def _ascending(score: Tensor) -> list[int]:
-    """Channels from the least important to the most; equal ones in their order."""
+    """Channel indices from the least to the most important; ties in the order of the channels."""
     order: list[int] = torch.argsort(score, stable=True).tolist()
     return order
 
 
 def _size(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[int, int, tuple[int, ...]]:
-    """Parameters, multiply-accumulates, and the shape of the output for one sample."""
+    """Number of parameters and multiply-accumulates, and output shape, for one sample."""
     macs = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -183,7 +188,10 @@ def _check_smaller(
     gone: dict[str, list[int]],
 ) -> None:
     if after[2] != before[2]:
-        raise Infeasible(f"without channels of {', '.join(gone)} the output is {after[2]}")
+        raise Infeasible(
+            f"without channels of {', '.join(gone)} the output shape is {after[2]} "
+            f"instead of {before[2]}"
+        )
     if not (after[0] < before[0] and after[1] < before[1]):
         raise RuntimeError(
             f"removing channels of {', '.join(gone)} left {after[0]} of {before[0]} parameters "

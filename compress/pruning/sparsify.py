@@ -1,7 +1,7 @@
-"""Unstructured pruning: the smallest weights become zero; shapes stay.
+"""Unstructured pruning: the smallest weights are set to zero; shapes stay.
 
-Every Conv2d and Linear takes part, depthwise ones and the last one too. Training that shall leave
-zeros as they are is `compress.training.train.fit` with `keep_zeros`.
+All Conv2d and Linear layers are included, also depthwise ones and the last layer. To train the
+network and keep its zeros, call `compress.training.train.fit` with `keep_zeros`.
 """
 
 import copy
@@ -20,27 +20,27 @@ _N_OF_M: dict[Pattern, tuple[int, int]] = {"1:4": (1, 4), "2:4": (2, 4)}
 def sparsify(
     module: nn.Module, share: float, pattern: Pattern, scope: Literal["layer", "global"]
 ) -> nn.Module:
-    """A copy of `module` with zeros for its weights of smallest magnitude (arXiv:1506.02626).
+    """A copy of `module` whose weights of smallest magnitude are zero (arXiv:1506.02626).
 
-    In pattern "element" exactly floor(share * n) of the n weights of each layer are zero, or in
-    scope "global" of those of all layers together; weights that are zero already count, and stay
-    where there are more of them. Equal magnitudes go in the order in which they are stored.
+    Pattern "element": floor(share * n) of the n weights of each layer are set to zero, or of all
+    layers together in scope "global". Weights that are already zero count, and more zeros than
+    that stay. Among equal magnitudes the first in storage order are taken.
 
-    In pattern "n:m" (arXiv:2104.08378) all but the n largest of every m consecutive weights that
-    feed one output: the taps of a filter in the order row, column, input channel, as the device
-    stores them, and the inputs of a Linear. A remainder shorter than m stays as it is (one tap of
-    nine in a 3x3 depthwise filter). `share` and `scope` have no say in it.
+    Pattern "n:m" (arXiv:2104.08378): of every m consecutive weights of one output, all but the n
+    largest are set to zero; `share` and `scope` are ignored. Consecutive means row, column, input
+    channel of a filter, the order in which the device stores it, and the inputs of a Linear. A
+    remainder shorter than m stays as it is (one of nine taps in a 3x3 depthwise filter).
 
-    Raises Infeasible for a share outside of 0 <= share < 1.
+    Raises Infeasible unless 0 <= share < 1.
     """
     if not 0 <= share < 1:
-        raise Infeasible(f"share {share} of weights to be zero: allowed are 0 <= share < 1")
+        raise Infeasible(f"share {share} of zero weights: allowed are 0 <= share < 1")
     sparse = copy.deepcopy(module)
     layers = [layer for layer in sparse.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     weights = [layer.weight.data for layer in layers]
     if pattern != "element":
         for weight in weights:
-            _thin(weight, *_N_OF_M[pattern])
+            _zero_n_of_m(weight, *_N_OF_M[pattern])
     elif scope == "layer":
         for weight in weights:
             _zero_smallest([weight], share)
@@ -50,6 +50,7 @@ def sparsify(
 
 
 def _zero_smallest(weights: list[Tensor], share: float) -> None:
+    """Set `share` of all elements of `weights`, the smallest magnitudes, to zero in place."""
     if not weights:
         return
     sizes = [weight.numel() for weight in weights]
@@ -60,12 +61,12 @@ def _zero_smallest(weights: list[Tensor], share: float) -> None:
         weight.mul_(part.reshape(weight.shape))
 
 
-def _thin(weight: Tensor, largest: int, of: int) -> None:
-    """Zero all but the `largest` of every `of` consecutive weights of an output, in place."""
+def _zero_n_of_m(weight: Tensor, n: int, m: int) -> None:
+    """Zero all but the `n` largest of every `m` consecutive weights of an output, in place."""
     rows = weight.permute(0, 2, 3, 1) if weight.ndim == 4 else weight
     flat = rows.flatten(1)
-    whole = flat.shape[1] // of * of
-    parts = flat[:, :whole].reshape(len(flat), -1, of)
-    smallest = torch.argsort(parts.abs(), dim=2, stable=True)[..., : of - largest]
-    thinned = torch.cat([parts.scatter(2, smallest, 0.0).flatten(1), flat[:, whole:]], 1)
-    rows.copy_(thinned.reshape(rows.shape))
+    whole = flat.shape[1] // m * m
+    parts = flat[:, :whole].reshape(len(flat), -1, m)
+    smallest = torch.argsort(parts.abs(), dim=2, stable=True)[..., : m - n]
+    sparse = torch.cat([parts.scatter(2, smallest, 0.0).flatten(1), flat[:, whole:]], 1)
+    rows.copy_(sparse.reshape(rows.shape))

@@ -1,4 +1,8 @@
-"""AdaRound: learn which weights to round up, layer by layer (arXiv:2004.10568)."""
+"""AdaRound: learned rounding of a layer's weights, up or down (arXiv:2004.10568).
+
+The layer's integers are floor(w / s) + h, with scale s and one h in [0, 1] per weight. A continuous
+h is trained by gradient descent, pushed toward 0 or 1 by a regularizer, and finally rounded.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +16,17 @@ from compress.frontend.execute import activated, from_torch, to_torch, windows
 from compress.frontend.layers import Layer
 from compress.quantization.weight_grids import LayerWeights
 
-# The stretch of the rectified sigmoid, equation 23.
+# Rectified sigmoid, equation 23: h = clip(sigmoid(v) * (_HIGH - _LOW) + _LOW, 0, 1). Stretched
+# beyond [0, 1], it reaches both ends at finite v, where its gradient does not vanish.
 _LOW, _HIGH = -0.1, 1.1
-# Rows (positions of samples) to learn from, and how many a step sees.
+# Layer inputs (one row per sampled output position), and rows per optimizer step.
 _ROWS = 4096
 _BATCH = 256
 _STEPS = 800
 _LEARNING_RATE = 0.02
-# The regularizer's weight, relative to the error of rounding to nearest; its exponent falls from
-# the first to the second value after a share of the steps without it (section 3.3).
+# Regularizer, equation 24: mean of 1 - |2h - 1|**exponent. Its weight is relative to the error of
+# rounding to nearest. After a warm-up (a share of the steps) without it, the exponent falls
+# linearly: a large one pulls only values near 0 or 1, a small one all of them (section 3.3).
 _REGULARIZATION = 1.0
 _EXPONENTS = (20.0, 2.0)
 _WARM_UP = 0.2
@@ -30,46 +36,53 @@ _Error = Callable[[Values, Values, Values], Values]
 
 
 def adaround(
-    layer: Layer, weights: LayerWeights, x: Values, wanted: Values, seed: int
+    layer: Layer, weights: LayerWeights, x: Values, target: Values, seed: int
 ) -> LayerWeights:
-    """`weights` rounded so that the layer's output, after its activation, is nearest to `wanted`.
+    """`weights` rounded up or down to minimize the squared error of the layer's activated output.
 
-    x (N, C, H, W) or (N, K) are the layer's rounded inputs, `wanted` (N, C', H', W') or (N, C')
+    x (N, C, H, W) or (N, K) are the layer's quantized inputs, `target` (N, C', H', W') or (N, C')
     the float network's outputs before the activation (asymmetric reconstruction, equation 25).
-    Rounding to nearest stays where it is no worse on these.
+    Rounding to nearest is kept unless the learned rounding has a smaller error on these samples.
     """
     generator = torch.Generator().manual_seed(seed)
-    rows, targets = _rows(layer, x, wanted, generator)
+    rows, targets = _rows(layer, x, target, generator)
     targets = activated(targets, layer.activation)
     error = _error(layer, weights)
-    steps = torch.from_numpy(weights.scales).reshape(-1, 1)
-    exact = to_torch(weights.real, layer.kind).flatten(1) / steps
+    scales = torch.from_numpy(weights.scales).reshape(-1, 1)
+    exact = to_torch(weights.real, layer.kind).flatten(1) / scales
     nearest = to_torch(weights.values, layer.kind)
     with torch.no_grad():
-        first = error(nearest.flatten(1), rows, targets)
-    if first == 0:
+        nearest_error = error(nearest.flatten(1), rows, targets)
+    if nearest_error == 0:
         return weights
     below = torch.floor(exact)
-    room = torch.ceil(exact) - below  # none for what is a whole number: zeros stay zero
+    gap = torch.ceil(exact) - below  # 0 for an exact integer, so that pruned weights stay zero
 
     def rounded(up: Values) -> Values:
-        return (below + up * room).clamp(-weights.limit, weights.limit)
+        return (below + up * gap).clamp(-weights.limit, weights.limit)
 
     def loss(up: Values, chosen: Values) -> Values:
-        return error(rounded(up), rows[chosen], targets[chosen]) / first
+        return error(rounded(up), rows[chosen], targets[chosen]) / nearest_error
 
-    whole = rounded(_learned(exact - below, len(rows), loss, generator))
-    if error(whole, rows, targets) >= first:
+    integers = rounded(_learned(exact - below, len(rows), loss, generator))
+    if error(integers, rows, targets) >= nearest_error:
         return weights
-    values = from_torch(whole.reshape(nearest.shape), layer.kind).astype(np.int8)
+    values = from_torch(integers.reshape(nearest.shape), layer.kind).astype(np.int8)
     return replace(weights, values=values)
 
 
 def _learned(
-    share: Values, rows: int, loss: Callable[[Values, Values], Values], generator: torch.Generator
+    fraction: Values,
+    rows: int,
+    loss: Callable[[Values, Values], Values],
+    generator: torch.Generator,
 ) -> Values:
-    """Of each weight 1 to round up or 0 to round down, starting from its fractional part."""
-    start = torch.logit(((share - _LOW) / (_HIGH - _LOW)).clamp(0.01, 0.99))
+    """Learned roundings, 1.0 up or 0.0 down, in the shape of `fraction`.
+
+    `fraction` is the fractional part of w / s, from which h starts. `loss` takes h and the indices
+    of a batch among `rows` rows.
+    """
+    start = torch.logit(((fraction - _LOW) / (_HIGH - _LOW)).clamp(0.01, 0.99))
     variables = start.requires_grad_()
     optimizer = torch.optim.Adam([variables], lr=_LEARNING_RATE)
     for step in range(_STEPS):
@@ -88,11 +101,12 @@ def _learned(
 
 
 def _error(layer: Layer, weights: LayerWeights) -> _Error:
-    steps = torch.from_numpy(weights.scales).reshape(-1, 1)
+    """The mean squared error of the layer's activated output, as a function of its integers."""
+    scales = torch.from_numpy(weights.scales).reshape(-1, 1)
     bias = torch.from_numpy(weights.bias)
 
-    def error(whole: Values, rows: Values, targets: Values) -> Values:
-        weight = whole * steps
+    def error(integers: Values, rows: Values, targets: Values) -> Values:
+        weight = integers * scales
         grouped = layer.kind == "depthwise"
         sums = torch.einsum("rct,ct->rc", rows, weight) if grouped else rows @ weight.T
         return functional.mse_loss(activated(sums + bias, layer.activation), targets)
@@ -101,15 +115,18 @@ def _error(layer: Layer, weights: LayerWeights) -> _Error:
 
 
 def _rows(
-    layer: Layer, x: Values, wanted: Values, generator: torch.Generator
+    layer: Layer, x: Values, target: Values, generator: torch.Generator
 ) -> tuple[Values, Values]:
-    """What the weights see, (rows, weights) or (rows, channels, taps), and (rows, channels)."""
+    """Layer inputs as rows (im2col), and the targets (rows, channels), at random positions.
+
+    The rows are (rows, weights of a filter), for a depthwise layer (rows, channels, taps).
+    """
     if layer.kind == "linear":
-        return x, wanted
+        return x, target
     count = max(1, _ROWS // len(x))
     rows, positions = windows(layer, x, count, generator)
-    channels = wanted.shape[1]
-    targets = wanted.flatten(2).gather(2, positions[:, None].expand(-1, channels, -1))
+    channels = target.shape[1]
+    targets = target.flatten(2).gather(2, positions[:, None].expand(-1, channels, -1))
     targets = targets.transpose(1, 2).reshape(-1, channels)
     if layer.kind == "depthwise":
         rows = rows.reshape(len(rows), x.shape[1], -1)

@@ -1,7 +1,8 @@
-"""Cross-layer equalization: even out weight ranges of channels without changing the function.
+"""Cross-layer equalization: scale channels so that their weight ranges match between layers.
 
-Channel i of a layer may be divided by s_i if what reads it multiplies by s_i: a ReLU, a pool or a
-reshape in between does not mind (arXiv:1906.04721, section 4.1; arXiv:2106.08295, section 3.2).
+Dividing output channel i of one layer by s_i > 0 and multiplying the next layer's weights for it by
+s_i leaves the network's function as it is, since ReLU, pools and reshapes commute with a positive
+factor (arXiv:1906.04721, section 4.1; arXiv:2106.08295, section 3.2).
 """
 
 import copy
@@ -19,15 +20,20 @@ from compress.ops import Activation
 from compress.quantization.grids import SAME_SCALE, WEIGHTED
 from compress.types import Array
 
-# The largest factor: that of a nearly dead channel would let its bias rule the activations' range.
+# The largest factor, and its inverse the smallest. Without a limit, a nearly dead channel would be
+# scaled up until its bias alone sets the range of the layer's activations.
 _LIMIT = 256.0
+# Sweeps over all pairs, which end early once no factor changes by more than this (natural log).
 _ROUNDS = 40
 _SETTLED = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pair:
-    """Two weighted layers, the second reading nothing but the first's channels, scaled freely."""
+    """Two consecutive weighted layers between which the channels can be scaled.
+
+    `second` is the only reader of `first`. `norm` names the batch-norm that follows `first`.
+    """
 
     first: Layer
     second: Layer
@@ -35,13 +41,15 @@ class _Pair:
 
 
 def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
-    """A copy of `module` that computes the same, with channel ranges of weights evened out.
+    """A copy of `module` with the same function and equalized weight ranges per channel.
 
-    Of every two weighted layers in a row, s_i = sqrt(range of output channel i / range of what
-    reads it) makes both ranges equal (equation 11 of arXiv:1906.04721); repeated along chains
-    until it settles. Where there is a batch-norm, its scale and shift are divided. Left as they
-    are: layers with ReLU6 or another reader in between, those called twice, and those whose
-    batch-norm has no scale. `input_shape` is (C, H, W). Raises UnsupportedLayer.
+    For each pair of consecutive weighted layers, s_i = sqrt(r1_i / r2_i) makes both ranges equal
+    (equation 11 of arXiv:1906.04721): r1_i is the largest weight magnitude of the first layer's
+    output channel i, r2_i that of the second layer's weights for it. The pairs are swept until the
+    factors converge, as the layers of a chain belong to two pairs. Where a batch-norm follows the
+    first layer, its scale and shift are divided. Not equalized: layers with ReLU6 or a second
+    reader in between, layers that run twice, and layers whose batch-norm has no scale.
+    `input_shape` is (C, H, W). Raises UnsupportedLayer.
     """
     equalized = copy.deepcopy(module)
     traced = trace_module(equalized, input_shape)
@@ -52,6 +60,7 @@ def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
 
 
 def _pairs(traced: fx.GraphModule) -> list[_Pair]:
+    """All pairs of layers to equalize, in the order of execution."""
     captured, _, output = capture(traced)
     fused = fuse(captured, output)
     readers: dict[str, list[Layer]] = {output: []}
@@ -74,7 +83,10 @@ def _pairs(traced: fx.GraphModule) -> list[_Pair]:
 
 
 def _reader(first: Layer, readers: dict[str, list[Layer]], output: str) -> Layer | None:
-    """The weighted layer that alone reads what `first` makes, past what any scale passes."""
+    """The weighted layer that is the only reader of `first`, or None.
+
+    In between may be layers that commute with a positive factor.
+    """
     layer = first
     while layer.activation in (Activation.NONE, Activation.RELU) and layer.output != output:
         found = readers.get(layer.output, [])
@@ -89,7 +101,9 @@ def _reader(first: Layer, readers: dict[str, list[Layer]], output: str) -> Layer
 
 
 def _factors(pairs: list[_Pair]) -> list[Array]:
-    """For each pair the factor of each channel between them."""
+    """The factors s of each pair, float64 (channels,)."""
+    # Largest |weight| by output and input channel. Scaling rows and columns of these matrices
+    # tracks the ranges without touching the weights.
     magnitudes = {}
     for pair in pairs:
         channels = _channels(pair.first)
@@ -101,13 +115,13 @@ def _factors(pairs: list[_Pair]) -> list[Array]:
     for _ in range(_ROUNDS):
         change = 0.0
         for index, pair in enumerate(pairs):
-            made, read = magnitudes[pair.first.name], magnitudes[pair.second.name]
-            own, later = made.max(axis=1), read.max(axis=0)
-            alive = (own > 0) & (later > 0)
-            wanted = np.sqrt(np.where(alive, own, 1.0) / np.where(alive, later, 1.0))
+            written, read = magnitudes[pair.first.name], magnitudes[pair.second.name]
+            r1, r2 = written.max(axis=1), read.max(axis=0)
+            alive = (r1 > 0) & (r2 > 0)
+            wanted = np.sqrt(np.where(alive, r1, 1.0) / np.where(alive, r2, 1.0))
             bounded = np.clip(factors[index] * wanted, 1 / _LIMIT, _LIMIT) / factors[index]
             factors[index] *= bounded
-            made /= bounded[:, np.newaxis]
+            written /= bounded[:, np.newaxis]
             read *= bounded
             change = max(change, float(np.abs(np.log(bounded)).max()))
         if change < _SETTLED:
@@ -120,9 +134,14 @@ def _channels(layer: Layer) -> int:
 
 
 def _magnitudes(layer: Layer, inputs: int | None) -> Array:
-    """Largest |weight|, batch-norm folded, by output and input channel: (outputs, inputs)."""
+    """Largest |weight| by output and input channel, batch-norm folded: float64 (outputs, inputs).
+
+    `inputs` is the number of channels that the layer reads, None to take it from the weight's
+    shape. A Linear that reads a flattened map has several weights per input channel. A depthwise
+    filter reads one channel; its other entries are 0.
+    """
     if layer.weight is None:
-        raise TypeError(f"{layer.name}: a layer without weights")
+        raise TypeError(f"{layer.name}: {layer.kind} has no weights")
     size = np.abs(layer.weight.astype(np.float64))
     match layer.kind:
         case "conv":
@@ -138,6 +157,7 @@ def _magnitudes(layer: Layer, inputs: int | None) -> Array:
 
 
 def _divide(traced: fx.GraphModule, pair: _Pair, factors: torch.Tensor) -> None:
+    """Divide the first layer (or its batch-norm) by `factors`, multiply the second, in place."""
     first: Any = traced.get_submodule(pair.norm or pair.first.name)
     second: Any = traced.get_submodule(pair.second.name)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How training feels the rounding of one layer's weights."""
+"""Fake quantization of one layer's weights during training."""
 
 import numpy as np
 import torch
@@ -15,25 +15,27 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 class WeightRounding:
-    """Rounds the weights of a Conv2d or Linear to their integers, with gradients.
+    """Fake quantization of a Conv2d's or Linear's weights, with a straight-through estimator.
 
-    Scaling a channel by its batch-norm scales its symmetric grid alike, so rounding the unfolded
-    weights equals rounding the folded ones; with one scale per tensor, weights are folded by the
-    running statistics, rounded and unfolded. Gradients pass straight through (arXiv:1308.3432).
+    The integer graph rounds weights with the batch-norm folded in; training holds them unfolded.
+    With one scale per channel, folding scales a channel's weights and its symmetric grid alike, so
+    rounding the unfolded weights gives the same integers. With one scale per tensor, weights are
+    folded with the running statistics, rounded, and unfolded. Gradients: arXiv:1308.3432.
     """
 
     def __init__(self, layer: Layer, scheme: Scheme, norm: BatchNorm | None) -> None:
         self.per_channel = channel_axis(layer, scheme.spec.granularity) is not None
         self.limit = WEIGHT_LIMITS[scheme.of(layer.name).weights]
-        self.chosen = scheme.spec.weight_range
+        self.weight_range = scheme.spec.weight_range
         self.norm = norm
-        self.size: StepSize | None = None
+        self.step_size: StepSize | None = None
 
     def learn(self, weight: Values, known: Array | None) -> StepSize:
-        """From now on the steps are those returned, to be trained.
+        """Switch to learned step sizes and return them, to be trained.
 
-        They start from the peaks `known` if there is one per step, else from those of least
-        squared error: where steps are learned, the largest weight is too far to start from.
+        They start from the learned peaks `known` (`peaks`) if there is one per step, else from the
+        peaks of least squared error: the largest weight is too far from the final step size for
+        training to get there.
         """
         rows = self._rows(weight.detach())
         if known is None or len(known) != len(rows):
@@ -43,47 +45,55 @@ class WeightRounding:
         else:
             peaks = known
         steps = torch.from_numpy(np.where(peaks > 0, peaks, 1.0).astype(np.float32)) / self.limit
-        self.size = StepSize(
-            self._along(steps, weight), 0, (-self.limit, self.limit), weight.numel() // len(rows)
+        self.step_size = StepSize(
+            initial=self._per_channel(steps, weight),
+            zero_point=0,
+            ends=(-self.limit, self.limit),
+            features=weight.numel() // len(rows),
         )
-        return self.size
+        return self.step_size
 
     def peaks(self) -> Array:
-        """What the largest integer stands for, batch-norm folded: float32 (channels,) or (1,)."""
-        if self.size is None:
-            raise ValueError("these weights have no learned steps")
-        peaks = self.size.step.detach().reshape(-1) * self.limit
+        """The learned magnitudes of the largest integer, float32 (channels,) or (1,) per tensor.
+
+        They are those of the weights with the batch-norm folded in. Raises ValueError before
+        `learn`.
+        """
+        if self.step_size is None:
+            raise ValueError("these weights have no learned step sizes; call learn first")
+        peaks = self.step_size.step.detach().reshape(-1) * self.limit
         folded: Array = (peaks * self._fold() if self.per_channel else peaks).numpy()
         return folded
 
     def __call__(self, weight: Values) -> Values:
         if self.per_channel or self.norm is None:
             return self._rounded(weight)
-        fold = self._along(self._fold(), weight)
+        fold = self._per_channel(self._fold(), weight)
         return self._rounded(weight * fold) / fold
 
     def _rounded(self, weight: Values) -> Values:
-        if self.size is not None:
-            result: Values = self.size(weight)
+        if self.step_size is not None:
+            result: Values = self.step_size(weight)
             return result
         with torch.no_grad():
             rows = weight.reshape(len(weight) if self.per_channel else 1, -1)
-            peaks = torch.from_numpy(weight_peaks(rows.numpy(), self.limit, self.chosen))
-            steps = self._along(torch.where(peaks > 0, peaks / self.limit, 1.0), weight)
+            peaks = torch.from_numpy(weight_peaks(rows.numpy(), self.limit, self.weight_range))
+            steps = self._per_channel(torch.where(peaks > 0, peaks / self.limit, 1.0), weight)
             rounded = torch.round(weight / steps).clamp_(-self.limit, self.limit) * steps
         return weight + (rounded - weight).detach()
 
     def _rows(self, weight: Values) -> Values:
-        """LayerWeights that share a step, in a row each."""
+        """The weights as (steps, weights per step), folded with one scale per tensor."""
         if self.per_channel:
             return weight.reshape(len(weight), -1)
-        return (weight * self._along(self._fold(), weight)).reshape(1, -1)
+        return (weight * self._per_channel(self._fold(), weight)).reshape(1, -1)
 
-    def _along(self, values: Values, weight: Values) -> Values:
+    def _per_channel(self, values: Values, weight: Values) -> Values:
+        """`values` (channels,) or (1,), shaped to broadcast along the first axis of `weight`."""
         return values.reshape(-1, *[1] * (weight.dim() - 1))
 
     def _fold(self) -> Values:
-        """The magnitude of what batch-norm scales each channel by; 1 where it would erase it."""
+        """Batch-norm's factor per channel, |gamma| / sqrt(variance + eps), or 1 where that is 0."""
         norm = self.norm
         if norm is None or norm.running_var is None:
             return torch.ones(1)

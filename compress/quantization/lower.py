@@ -1,9 +1,12 @@
-"""Lower a float network to the integer `Graph`.
+"""Lowering of a float network to the integer `Graph`.
 
-Scheme (TensorFlow Lite int8 specification, and its 16x8 variant): weights symmetric, one scale per
-output channel or per tensor (Linear: per tensor, as the specification's FULLY_CONNECTED);
-activations int8, asymmetric or symmetric, or int16, symmetric, one scale per tensor, range always
-containing zero; bias int32 at scale input * weight. Input and output of the graph are int8.
+Quantization scheme: the TensorFlow Lite int8 specification and its 16x8 variant.
+
+- Weights: symmetric, one scale per output channel or per tensor (Linear: always per tensor, as
+  FULLY_CONNECTED in the specification).
+- Activations: one scale per tensor, range always including zero; int8 asymmetric or symmetric, or
+  int16 symmetric. The graph's input and output are int8.
+- Bias: int32 with scale = input scale * weight scale.
 """
 
 from typing import TYPE_CHECKING
@@ -27,9 +30,9 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.quantization.fake_quantize import calibrate
+from compress.quantization.calibrate import calibrate
 from compress.quantization.grids import WEIGHTED, Grids, calibrated_values, weighted_layer_names
-from compress.quantization.refine import refined
+from compress.quantization.refine import refined_weights
 from compress.quantization.scheme import Learned, Scheme
 from compress.quantization.weight_grids import LayerWeights, integer_bias, quantized_weights
 from compress.types import Array, DType, Graph, Int8Array, Tensor
@@ -41,7 +44,7 @@ _ACTIVATION_TYPES: dict[int, DType] = {8: "int8", 16: "int16"}
 
 
 def quantize_input(graph: Graph, x: Array) -> Int8Array:
-    """Samples x float (N, C, H, W) as the graph's int8 input (N, H, W, C)."""
+    """The graph's int8 input (N, H, W, C) for the float samples x (N, C, H, W)."""
     tensor = graph.input_tensor
     scaled = np.round(x.transpose(0, 2, 3, 1) / np.float32(tensor.scale)) + tensor.zero_point
     result: Int8Array = np.clip(scaled, -128, 127).astype(np.int8)
@@ -59,23 +62,22 @@ def lower(
 ) -> Graph:
     """The integer graph of `module` under `spec`, calibrated on x float32 (N, C, H, W).
 
-    `layers` are the weighted layers of the original network, which `spec` states its bits for
-    (`compress.quantization.scheme`); without them, those of `module`. Where they fit, `learned`
-    steps take the place of calibrated ones. `seed` is AdaRound's. Equalization is not done here: it
-    changes the float network (`compress.quantization.equalize`), before that is trained under
-    `spec`.
+    `layers` are the weighted layers of the original network, to which the bit widths of `spec`
+    refer (`compress.quantization.scheme`); if empty, those of `module`. `learned` step sizes
+    replace calibrated ones where they fit. `seed` is AdaRound's. `spec.equalize` has no effect
+    here: it changes the float network (`compress.quantization.equalize`), before training.
 
-    Raises UnsupportedLayer for what has no integer kernel, and Infeasible for wrong bit widths and
-    where the network's values are not finite.
+    Raises UnsupportedLayer for a layer without an integer kernel, and Infeasible for bit widths
+    that are not allowed and for a network whose values are not finite.
     """
     traced = trace_module(module, x.shape[1:])
     captured, source, output = capture(traced)
     scheme, fused = Scheme(spec, layers or weighted_layer_names(captured)), fuse(captured, output)
-    seen = calibrate(traced, calibrated_values(fused, source), x, spec)
-    grids = Grids(fused, source, scheme, seen, learned or Learned())
+    histograms = calibrate(traced, calibrated_values(fused, source), x, spec)
+    grids = Grids(fused, source, scheme, histograms, learned or Learned())
     weights = rounded_to_nearest(grids)
     if spec.correct_bias or spec.rounding == "adaround":
-        weights = refined(grids, weights, x, seed)
+        weights = refined_weights(grids, weights, x, seed)
     builder = _Builder(grids, weights)
     _, channels, height, width = x.shape
     first = builder.activation(source, (1, height, width, channels))
@@ -86,7 +88,7 @@ def lower(
 
 
 def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:
-    """Integer weights of every weighted layer, by the name of the value that it makes."""
+    """Integer weights of every weighted layer, by the name of its output value."""
     spec, weights = grids.scheme.spec, {}
     for layer in grids.layers:
         if layer.kind in WEIGHTED:
@@ -94,7 +96,12 @@ def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:
             scale = grids.of(layer.inputs[0], bits.activations).scale
             peaks = grids.learned.peaks.get(layer.name)
             weights[layer.output] = quantized_weights(
-                layer, bits.weights, spec.granularity, spec.weight_range, scale, peaks
+                layer,
+                bits=bits.weights,
+                granularity=spec.granularity,
+                weight_range=spec.weight_range,
+                input_scale=scale,
+                peaks=peaks,
             )
     return weights
 
@@ -110,7 +117,7 @@ class _Builder:
         self.index: dict[tuple[str, int], int] = {}
 
     def activation(self, value: str, shape: tuple[int, ...], bits: int | None = None) -> int:
-        """A new tensor for `value` in its own bits, or in others."""
+        """Add a tensor for `value`, in its own bits or in `bits`, and return its index."""
         grid = self.grids.of(value, bits)
         dtype = _ACTIVATION_TYPES[grid.bits]
         name = value if bits is None else f"{value}.{dtype}"
@@ -119,7 +126,7 @@ class _Builder:
         return index
 
     def converted(self, value: str, bits: int) -> int:
-        """The tensor of `value` in `bits`, made by a Requantize if it is not there yet."""
+        """The index of the tensor of `value` in `bits`; adds a Requantize if there is none yet."""
         if (value, bits) not in self.index:
             own = self.index[value, self.grids.bits[value]]
             index = self.activation(value, self.tensors[own].shape, bits)
@@ -127,6 +134,7 @@ class _Builder:
         return self.index[value, bits]
 
     def add(self, layer: Layer) -> None:
+        """Add the layer's operator, its constants and output, and conversions of its inputs."""
         bits = self.grids.bits[layer.output]
         inputs = [self.converted(value, bits) for value in layer.inputs]
         weights = self.weights.get(layer.output)
@@ -135,9 +143,10 @@ class _Builder:
         self.ops.append(_op(layer, inputs, constants, output))
 
     def _constants(self, layer: Layer, weights: LayerWeights, source: int) -> tuple[int, int]:
+        """Add the tensors of the weights and the bias, and return their indices."""
         scales, axis, values = weights.scales, weights.axis, weights.values
         bias, bias_scales = integer_bias(weights, self.tensors[source].scale)
-        made = Tensor(
+        weight_tensor = Tensor(
             f"{layer.name}.weight",
             values.shape,
             weights.dtype,
@@ -145,7 +154,7 @@ class _Builder:
             axis=axis,
             data=values,
         )
-        shift = Tensor(
+        bias_tensor = Tensor(
             f"{layer.name}.bias",
             bias.shape,
             "int32",
@@ -153,7 +162,7 @@ class _Builder:
             axis=None if axis is None else 0,
             data=bias,
         )
-        return self._tensor(made), self._tensor(shift)
+        return self._tensor(weight_tensor), self._tensor(bias_tensor)
 
     def _tensor(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)
@@ -183,4 +192,4 @@ def _op(layer: Layer, inputs: list[int], constants: tuple[int, ...], output: int
         case "activation":
             return Requantize(name, source, output, layer.activation)
         case "batch_norm" | "pad":
-            raise UnsupportedLayer(f"{name}: {layer.kind} left after fusing")
+            raise UnsupportedLayer(f"{name}: {layer.kind} could not be fused into another layer")

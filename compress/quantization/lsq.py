@@ -1,6 +1,6 @@
-"""Learned step size quantization (LSQ, arXiv:1902.08153): steps that train with the weights.
+"""Learned step size quantization (LSQ, arXiv:1902.08153): scales trained with the weights.
 
-Zero points stay as calibrated, so that the output of a ReLU keeps its whole grid.
+Zero points stay as calibrated, so that the output of a ReLU keeps the whole integer range.
 """
 
 import math
@@ -12,7 +12,11 @@ from torch import nn
 
 
 class _Rounded(torch.autograd.Function):
-    """step * (clip(round(x / step) + zero point) - zero point), differentiable by x and step."""
+    """step * (clip(round(x / step) + zero_point, *ends) - zero_point), with gradients.
+
+    The gradient of x is the straight-through estimator's. The gradient of the step is equation 3 of
+    the paper, times `gain` (section 2.2).
+    """
 
     @staticmethod
     def forward(
@@ -20,36 +24,40 @@ class _Rounded(torch.autograd.Function):
     ) -> Values:
         low, high = ends[0] - zero_point, ends[1] - zero_point
         exact = x / step
-        whole = exact.round().clamp_(low, high)
-        ctx.save_for_backward(exact, whole, step)
+        integers = exact.round().clamp_(low, high)
+        ctx.save_for_backward(exact, integers, step)
         ctx.ends, ctx.gain = (low, high), gain
-        return whole * step
+        return integers * step
 
     @staticmethod
     def backward(ctx: Any, *grads: Values) -> Any:
-        exact, whole, step = ctx.saved_tensors
+        exact, integers, step = ctx.saved_tensors
         (grad,) = grads
-        passed = inside(grad, exact, *ctx.ends)
-        # Inside, d/dstep is round(x / step) - x / step; outside, the end itself (equation 3).
-        slope = (grad * whole).addcmul_(passed, exact, value=-1.0)
+        passed = straight_through(grad, exact, *ctx.ends)
+        # d/dstep is round(x / step) - x / step inside the range and the clipped integer outside
+        # (equation 3). `passed` is 0 outside, which leaves the integer alone there.
+        slope = (grad * integers).addcmul_(passed, exact, value=-1.0)
         return passed, slope.sum_to_size(step.shape) * ctx.gain, None, None, None
 
 
-def inside(grad: Values, x: Values, low: float, high: float) -> Values:
-    """The gradient where low <= x <= high, else 0: one pass, while masks take several."""
-    # The operator leaves out the ends, which ReLU's zeros are on: a millionth lets them in.
+def straight_through(grad: Values, x: Values, low: float, high: float) -> Values:
+    """Straight-through estimator of clipping: `grad` where low <= x <= high, else 0."""
+    # One fused pass instead of several with masks. hardtanh's gradient excludes both ends, where
+    # the zeros of a ReLU lie: widening the range by a millionth includes them.
     low, high = (end + sign * 1e-6 * max(1.0, abs(end)) for end, sign in ((low, -1), (high, 1)))
     passed: Values = torch.ops.aten.hardtanh_backward(grad, x, low, high)
     return passed
 
 
 class StepSize(nn.Module):
-    """Rounds to a grid whose step is learned: `initial * exp(change)`, so that it stays positive.
+    """Fake quantization with a learned step size, initial * exp(log_ratio), always positive.
 
-    `initial` float32, of a shape that broadcasts against the values. `features` is how many
-    values share a step (of one sample): gradients are scaled by 1 / sqrt(features * highest
-    integer), section 2.2 of the paper. Learning the logarithm makes steps of all sizes change at
-    one relative rate, whatever the optimizer makes of the gradient's size.
+    `initial` is float32, in a shape that broadcasts against the values. `ends` are the lowest and
+    the highest integer. `features` is the number of values of one sample that share a step;
+    gradients are scaled by 1 / sqrt(features * highest integer), section 2.2 of the paper.
+
+    The trained parameter is a logarithm because Adam's updates have a size that does not depend on
+    the gradient's: all steps, small or large, then change at the same relative rate.
     """
 
     initial: Values
@@ -59,14 +67,15 @@ class StepSize(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("initial", initial)
-        self.change = nn.Parameter(torch.zeros_like(initial))
+        self.log_ratio = nn.Parameter(torch.zeros_like(initial))
         self.zero_point = zero_point
         self.ends = ends
         self.gain = 1.0 / math.sqrt(features * ends[1])
 
     @property
     def step(self) -> Values:
-        return self.initial * torch.exp(self.change)
+        """The step size as trained so far, in the shape of `initial`."""
+        return self.initial * torch.exp(self.log_ratio)
 
     def forward(self, x: Values) -> Values:
         rounded: Values = _Rounded.apply(x, self.step, self.zero_point, self.ends, self.gain)  # type: ignore[no-untyped-call]

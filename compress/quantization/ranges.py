@@ -1,7 +1,7 @@
-"""What range of values an activation's integer grid should span, from a histogram of them.
+"""Activation ranges by calibration: minmax, percentile, mean squared error or entropy.
 
-NumPy only; `compress.quantization.fake_quantize` records the histograms by running the float
-network.
+Each method chooses the range from a histogram of an activation's values, which
+`compress.quantization.fake_quantize` records by running the float network. NumPy only.
 """
 
 from __future__ import annotations
@@ -16,21 +16,26 @@ from compress.types import Array
 
 Range = tuple[float, float]
 
+# Bins of a histogram: 8 for each step of an 8-bit grid that spans the observed values.
 BINS = 2048
-# Candidates for either end of a clipped range, as shares of the observed end.
+# Candidates for either end of a clipped range, as shares of the observed end: 2 % to 100 %.
 _SHARES = np.linspace(0.02, 1.0, 99)
-# Entropy calibration tries thresholds from as many bins as the grid has steps, this far apart.
+# Distance of the thresholds that entropy calibration tries, in bins.
 _ENTROPY_STRIDE = 8
-# The probability of clipped outliers where no other value is rounded to the end of the range.
+# Probability in place of 0 for a bin that the rounded distribution leaves empty although clipped
+# values were added to it: keeps the divergence finite.
 _NEVER = 1e-4
+# The largest share of (nonzero) values that entropy calibration may clip.
 _MOST_CLIPPED = 0.01
 
 
-def grid(ends: Range, bits: int, symmetric: bool) -> Grid:
-    """The grid of 8 or 16 bits that represents `ends` and zero; 16 bits are always symmetric.
+def grid_for_range(ends: Range, bits: int, symmetric: bool) -> Grid:
+    """The grid of 8 or 16 bits that represents `ends` (low, high) and zero.
 
-    Equations 7-8 of arXiv:2106.08295. The scale is a float32 value. A symmetric grid has zero
-    point 0: of a ReLU's output it leaves the lower half unused.
+    Asymmetric: scale = (high - low) / 255 and zero point = -128 - low / scale (equations 7-8 of
+    arXiv:2106.08295). Symmetric, and always with 16 bits: scale = largest magnitude / 127 (32767)
+    and zero point 0; the output of a ReLU then leaves the negative half unused. The scale is a
+    float32 value, as in the integer graph.
     """
     if symmetric or bits == 16:
         return Grid(_scale(max(map(abs, ends)), 2 ** (bits - 1) - 1), 0, bits)
@@ -40,15 +45,17 @@ def grid(ends: Range, bits: int, symmetric: bool) -> Grid:
 
 
 def _scale(span: float, steps: int) -> float:
+    """`span` / `steps` in float32, or a positive stand-in where that is 0: all values are zero."""
     return float(np.float32(span / steps)) or 1.0 / steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """The values seen: their ends, how many were exactly zero, and all others in equal bins.
+    """A histogram of an activation: smallest and largest value, zeros, and counts by bin.
 
-    `counts` int64 (BINS,) between `low` and `high`. Zero is on every grid and costs no error,
-    and a ReLU makes so many that they would outweigh all else: hence apart.
+    `counts` is int64 (BINS,), in bins of equal width from `low` to `high`. Exact zeros are counted
+    apart in `zeros`: every grid represents zero without error, and a ReLU makes so many zeros that
+    they would outweigh all other values.
     """
 
     low: float
@@ -58,14 +65,16 @@ class Histogram:
 
     @property
     def centers(self) -> Array:
+        """The center of each bin, float64 (BINS,)."""
         width = (self.high - self.low) / len(self.counts)
         return self.low + (np.arange(len(self.counts)) + 0.5) * width
 
 
 def calibrated_range(seen: Histogram, spec: Quantize, bits: int) -> Range:
-    """The range by `spec.calibration`.
+    """The range (low, high) that `spec.calibration` chooses for a grid of `bits`.
 
-    With 16 bits, "kl" and "mse" are "minmax": rounding 65,535 steps costs less than clipping.
+    With 16 bits, "kl" and "mse" are the same as "minmax": rounding to 65,535 steps costs less than
+    any clipping.
     """
     if seen.low == seen.high:
         return seen.low, seen.high
@@ -81,9 +90,10 @@ def calibrated_range(seen: Histogram, spec: Quantize, bits: int) -> Range:
 
 
 def percentile_range(seen: Histogram, percentile: float) -> Range:
-    """Covers `percentile` % of the values; the same share is cut off at either end.
+    """The range that covers `percentile` % of the values, with equal shares cut off at both ends.
 
-    "Percentile" of arXiv:2004.09602. Linear within a bin.
+    "Percentile" calibration of arXiv:2004.09602; zeros count as values. The cumulative
+    distribution is interpolated linearly within a bin.
     """
     if percentile >= 100.0:
         return seen.low, seen.high
@@ -99,39 +109,43 @@ def percentile_range(seen: Histogram, percentile: float) -> Range:
 def mse_range(seen: Histogram, symmetric: bool) -> Range:
     """The clipped range with the least expected squared error of 8-bit rounding and clipping.
 
-    arXiv:2106.08295, section 3.1, "MSE". Inside the range the error is that of a uniform
-    rounding error, step**2 / 12; outside it is the distance to the end.
+    "MSE" calibration of arXiv:2106.08295, section 3.1, by grid search over `_SHARES` of both ends.
+    Expected squared error of one value: inside the range step**2 / 12, the variance of a rounding
+    error uniform in -step / 2 .. step / 2; outside it the squared distance to the nearer end.
+    The rounding term counts clipped values too, a slight overestimate. Zeros cost nothing.
     """
     x, counts = seen.centers, seen.counts.astype(np.float64)
-    inside = counts.sum()
+    total = counts.sum()
     lows, highs = min(seen.low, 0.0) * _SHARES, max(seen.high, 0.0) * _SHARES
     if symmetric:
         peaks = max(-lows[-1], highs[-1]) * _SHARES
-        cost = _clipped(np.abs(x), counts, peaks) + inside * (peaks / 127) ** 2 / 12
+        cost = _clipping_error(np.abs(x), counts, peaks) + total * (peaks / 127) ** 2 / 12
         peak = float(peaks[cost.argmin()])
         return max(seen.low, -peak), min(seen.high, peak)
-    below, above = _clipped(-x, counts, -lows), _clipped(x, counts, highs)
+    # The cost of both ends together: (candidates for low, candidates for high).
+    below, above = _clipping_error(-x, counts, -lows), _clipping_error(x, counts, highs)
     steps = (highs[np.newaxis] - lows[:, np.newaxis]) / 255
-    cost = below[:, np.newaxis] + above[np.newaxis] + inside * steps**2 / 12
+    cost = below[:, np.newaxis] + above[np.newaxis] + total * steps**2 / 12
     low, high = np.unravel_index(cost.argmin(), cost.shape)
     return float(lows[low]), float(highs[high])
 
 
-def _clipped(x: Array, counts: Array, limits: Array) -> Array:
-    """Squared error of cutting x (with counts) off at each of the limits."""
+def _clipping_error(x: Array, counts: Array, limits: Array) -> Array:
+    """Total squared error of clipping values x (bins,), with `counts`, at each upper limit."""
     excess = np.maximum(x[np.newaxis] - limits[:, np.newaxis], 0.0)
     clipped: Array = (excess**2) @ counts
     return clipped
 
 
 def entropy_range(seen: Histogram, symmetric: bool) -> Range:
-    """The range that loses the least information when its magnitudes are clipped and rounded.
+    """The range whose clipping threshold loses the least information.
 
-    Entropy calibration of TensorRT (S. Migacz, "8-bit Inference with TensorRT", GTC 2017): of all
-    thresholds the one with the smallest divergence KL(values || rounded values). A value of one
-    sign has 255 steps on an asymmetric grid, others half as many on either side of zero. The
-    divergence does not know how far it moves what it clips (of few distinct values it would clip
-    all but one): thresholds that clip more than 1 % are not tried.
+    Entropy calibration of TensorRT (S. Migacz, "8-bit Inference with TensorRT", GTC 2017): the
+    threshold on magnitudes with the smallest KL(values || rounded values). Values of one sign use
+    all 256 levels of an asymmetric grid; otherwise 128 levels remain on either side of zero.
+
+    The divergence ignores how far a clipped value moves: with few distinct values it would clip
+    all but one. Thresholds that clip more than 1 % of the nonzero values are therefore not tried.
     """
     peak = max(-seen.low, seen.high)
     if peak <= 0.0:
@@ -149,13 +163,18 @@ def entropy_range(seen: Histogram, symmetric: bool) -> Range:
 
 
 def _divergence(counts: Array, bins: int, levels: int) -> float:
-    """KL between the first `bins` counts, with all beyond in the last, and their `levels` steps."""
+    """KL(p || q) of the threshold after `bins` bins, in nats, rounded to `levels` levels.
+
+    p: the first `bins` counts, with those of the clipped bins added to the last one. q: the same
+    bins without the clipped counts, after rounding: each level's count, spread evenly over its
+    nonempty bins. Both are normalized to sum to 1.
+    """
     p = counts[:bins].copy()
     p[-1] += counts[bins:].sum()
-    some = p > 0
-    step = np.arange(bins) * levels // bins
-    totals = np.bincount(step, counts[:bins], levels)
-    members = np.bincount(step, some.astype(np.float64), levels)
-    q = (totals / np.maximum(members, 1.0))[step][some]
-    p, q = p[some] / p.sum(), q / max(q.sum(), 1.0)
+    nonempty = p > 0
+    level = np.arange(bins) * levels // bins
+    totals = np.bincount(level, counts[:bins], levels)
+    members = np.bincount(level, nonempty.astype(np.float64), levels)
+    q = (totals / np.maximum(members, 1.0))[level][nonempty]
+    p, q = p[nonempty] / p.sum(), q / max(q.sum(), 1.0)
     return float(np.sum(p * np.log(p / np.where(q > 0, q, _NEVER))))

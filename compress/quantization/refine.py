@@ -1,7 +1,8 @@
-"""Better integers than rounding to nearest gives, found on calibration data layer by layer.
+"""AdaRound and bias correction, layer by layer on the calibration samples.
 
-The calibration samples pass the network twice at once: as float, and rounded as the integer graph
-will. Each weighted layer is refined in its turn, on inputs that earlier, refined layers made.
+Each value is computed twice: by the float network, and quantized as the integer graph will compute
+it. A layer is refined on the quantized inputs that the refined layers before it produce, so it also
+compensates for their errors.
 """
 
 from collections import Counter
@@ -22,69 +23,71 @@ from compress.types import Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _ValuePair:
-    """One value, by the float network and by the rounded one."""
+    """One activation of the calibration samples: `exact` in float, `rounded` as quantized."""
 
     exact: Values
     rounded: Values
 
 
-def refined(
+def refined_weights(
     grids: Grids, weights: dict[str, LayerWeights], x: Array, seed: int
 ) -> dict[str, LayerWeights]:
-    """`weights` (by the value their layer makes) by the scheme's `rounding` and `correct_bias`.
+    """`weights` improved by AdaRound and bias correction, as far as the scheme asks for them.
 
-    x float32 (N, C, H, W) are calibration samples; the same `seed` gives the same integers.
+    `weights` and the result are by the name of the layer's output value. x float32 (N, C, H, W)
+    are the calibration samples. The same `seed` gives the same integers.
     """
-    better = dict(weights)
+    improved = dict(weights)
+    # Remaining readers of each value, to free it after the last one.
     unread = Counter(value for layer in grids.layers for value in layer.inputs)
     start = torch.from_numpy(x)
     values = {grids.source: _ValuePair(start, fake_quantizer(grids.of(grids.source))(start))}
-    for turn, layer in enumerate(grids.layers):
+    for index, layer in enumerate(grids.layers):
         inputs = [values[value] for value in layer.inputs]
         if layer.output in weights:
-            better[layer.output], made = _refined(
-                grids, layer, weights[layer.output], inputs[0], seed + turn
+            improved[layer.output], made = _refined_layer(
+                grids, layer, weights[layer.output], inputs[0], seed + index
             )
         else:
             exact = unweighted(layer, tuple(value.exact for value in inputs))
             made = _ValuePair(exact, unweighted(layer, tuple(value.rounded for value in inputs)))
-        on_its_grid = fake_quantizer(grids.of(layer.output))
-        values[layer.output] = _ValuePair(made.exact, on_its_grid(made.rounded))
+        quantized = fake_quantizer(grids.of(layer.output))
+        values[layer.output] = _ValuePair(made.exact, quantized(made.rounded))
         unread.subtract(layer.inputs)
         for value in set(layer.inputs):
             if not unread[value]:
                 del values[value]
-    return better
+    return improved
 
 
-def _refined(
+def _refined_layer(
     grids: Grids, layer: Layer, weights: LayerWeights, source: _ValuePair, seed: int
 ) -> tuple[LayerWeights, _ValuePair]:
-    """The layer's better weights, and its output before that is rounded."""
+    """The layer's improved weights, and its activated output before quantization."""
     spec, value = grids.scheme.spec, layer.inputs[0]
     bits, read = grids.bits[layer.output], source.rounded
     if bits < grids.bits[value]:
         read = fake_quantizer(grids.of(value, bits))(read)
-    wanted = weighted_sum(layer, source.exact, weights.real, weights.bias)
+    target = weighted_sum(layer, source.exact, weights.real, weights.bias)
     if spec.rounding == "adaround":
-        weights = adaround(layer, weights, read, wanted, seed)
+        weights = adaround(layer, weights, read, target, seed)
     if spec.correct_bias:
-        got = weighted_sum(layer, read, weights.rounded, weights.bias)
-        weights = corrected(weights, wanted, got)
-    got = weighted_sum(layer, read, weights.rounded, weights.bias)
+        actual = weighted_sum(layer, read, weights.rounded, weights.bias)
+        weights = bias_corrected(weights, target, actual)
+    actual = weighted_sum(layer, read, weights.rounded, weights.bias)
     return weights, _ValuePair(
-        activated(wanted, layer.activation), activated(got, layer.activation)
+        activated(target, layer.activation), activated(actual, layer.activation)
     )
 
 
-def corrected(weights: LayerWeights, wanted: Values, got: Values) -> LayerWeights:
-    """`weights` with the bias moved by the mean of wanted - got, channel by channel.
+def bias_corrected(weights: LayerWeights, target: Values, actual: Values) -> LayerWeights:
+    """`weights` with the mean of `target` - `actual` per channel added to the bias.
 
-    Empirical bias correction: takes back the mean error that rounding leaves in each channel
-    (arXiv:1906.04721, section 4.2 and appendix D; arXiv:2106.08295, section 3.3).
-    `wanted` and `got` (N, C, ...) are the layer's outputs before its activation: those of the
-    float network, and those of the rounded weights on rounded inputs.
+    Empirical bias correction: removes the mean error that quantization causes in each channel
+    (arXiv:1906.04721, section 4.2 and appendix D; arXiv:2106.08295, section 3.3). `target` and
+    `actual` (N, C, ...) are the layer's outputs before its activation: those of the float network,
+    and those of the integer weights on quantized inputs.
     """
-    others = [d for d in range(wanted.dim()) if d != 1]
-    error = (wanted - got).mean(others).numpy()
+    others = [d for d in range(target.dim()) if d != 1]
+    error = (target - actual).mean(others).numpy()
     return replace(weights, bias=(weights.bias + error).astype(np.float32))

@@ -1,7 +1,7 @@
-"""Which bits each layer gets, and what quantization-aware training has learned of ranges.
+"""Bit widths by layer, and the grids that quantization-aware training has learned.
 
-A genome states bit widths for the original network; stages since may have removed layers or made
-new ones out of them. `Scheme` answers by name for the network as it is now.
+A genome states bit widths for the layers of the original network. Later stages may have removed
+layers or replaced them; `Scheme` looks the widths up by name for the network as it is now.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ACTIVATION_BITS = (8, 16)
 
 @dataclass(frozen=True, slots=True)
 class LayerBits:
-    """Bit widths of one weighted layer; `activations` are those it reads and makes."""
+    """Bit widths of one weighted layer; `activations` holds for its input and its output."""
 
     weights: int
     activations: int
@@ -27,10 +27,10 @@ class LayerBits:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """`spec` for the original network's weighted layers, `layers`, in the order of execution.
+    """The bit widths of `spec`, by name of the original network's weighted layers.
 
-    Raises Infeasible for bit widths that are not allowed, and where there is neither one width
-    nor one per layer.
+    `layers` are these names, in the order of execution. Raises Infeasible for bit widths that are
+    not allowed, and unless there is one width for all layers or one per layer.
     """
 
     spec: Quantize
@@ -41,11 +41,11 @@ class Scheme:
         self._check("activations", self.spec.activation_bits, ACTIVATION_BITS)
 
     def of(self, name: str) -> LayerBits:
-        """Bits of the layer called `name` now.
+        """The bit widths of the layer `name` of the present network.
 
-        One that the original did not have ("conv.pointwise") takes those of the layer it was made
-        of: the longest original name ("conv") that its dotted name begins with. If there is none,
-        it takes the first layer's.
+        A layer that the original network does not have ("conv.pointwise") takes those of the
+        layer that it replaces: the longest original name ("conv") that its dotted name begins
+        with. If there is none, it takes the first layer's.
         """
         sources = [known for known in self.layers if f"{name}.".startswith(f"{known}.")]
         index = self.layers.index(max(sources, key=len)) if sources else 0
@@ -73,7 +73,7 @@ def _entry(bits: tuple[int, ...], index: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The integers of a value: real = scale * (integer - zero_point), of `bits` with sign."""
+    """A quantization grid of signed integers of `bits`: real = scale * (integer - zero_point)."""
 
     scale: float
     zero_point: int
@@ -90,11 +90,12 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """Step sizes that training has found (LSQ), which lowering uses instead of calibrating.
+    """Step sizes learned in training (LSQ), which lowering uses in place of calibrated ones.
 
-    `grids` are those of activations by value name, `peaks` the largest representable weight by
-    layer name: float32 (channels,), or (1,) per tensor, batch-norm folded. Entries of values,
-    layers, channel counts or bit widths that a network does not have are ignored.
+    `grids` are those of activations by value name. `peaks` are the magnitudes that the largest
+    integer weight represents, by layer name: float32 (channels,), or (1,) per tensor, with the
+    batch-norm folded in. Entries that do not fit the network (unknown names, other channel counts
+    or bit widths) are ignored.
     """
 
     grids: Mapping[str, Grid] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How much of each layer's output is rounding noise."""
+"""Signal-to-quantization-noise ratio of each layer's output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from compress.frontend.capture import trace_module
 from compress.integer import reference
-from compress.quantization.fake_quantize import record
+from compress.quantization.calibrate import record_values
 from compress.quantization.lower import quantize_input
 from compress.types import Array, Graph
 
@@ -19,12 +19,13 @@ _BATCH = 64
 
 
 def layer_sqnr_db(graph: Graph, module: nn.Module, x: Array) -> dict[str, float]:
-    """Signal to quantization noise, in dB, of each operator's output over x (N, C, H, W).
+    """The signal-to-quantization-noise ratio in dB of each operator's output, by operator name.
 
-    10 log10(sum of squares of the float value / of its difference to the integer one), both made
-    from the samples x by the whole network up to there: by `module`, and by the `graph` that
-    `compress.quantization.lower` made of it. By the operators' names. Left out are conversions
-    between types, outputs without any noise, and those of which channels have been cut since.
+    10 log10(sum of squares of the float output / sum of squares of float minus integer output)
+    over the samples x float32 (N, C, H, W). The float output is that of `module`, the integer one
+    that of the `graph` lowered from it; both networks run from the input, so the noise of earlier
+    layers is included. Left out are conversions between types, outputs without noise, and outputs
+    that have lost channels since lowering.
     """
     names = {graph.tensors[op.output].name: op.name for op in graph.ops}
     indices = {graph.tensors[op.output].name: op.output for op in graph.ops}
@@ -32,18 +33,18 @@ def layer_sqnr_db(graph: Graph, module: nn.Module, x: Array) -> dict[str, float]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for start in range(0, len(x), _BATCH):
         batch = x[start : start + _BATCH]
-        whole = reference.trace(graph, quantize_input(graph, batch))
+        integers = reference.trace(graph, quantize_input(graph, batch))
 
-        def see(value: str, exact: Tensor, whole: dict[int, Array] = whole) -> None:
-            wanted = exact.numpy()
-            wanted = wanted.transpose(0, 2, 3, 1) if wanted.ndim == 4 else wanted
+        def observe(value: str, exact: Tensor, integers: dict[int, Array] = integers) -> None:
+            target = exact.numpy()
+            target = target.transpose(0, 2, 3, 1) if target.ndim == 4 else target
             tensor = graph.tensors[indices[value]]
-            if tensor.shape[1:] == wanted.shape[1:]:
-                real = (whole[indices[value]] - float(tensor.zero_point)) * tensor.scale
-                signal[value] += float(np.sum(wanted.astype(np.float64) ** 2))
-                noise[value] += float(np.sum((wanted - real) ** 2))
+            if tensor.shape[1:] == target.shape[1:]:
+                real = (integers[indices[value]] - float(tensor.zero_point)) * tensor.scale
+                signal[value] += float(np.sum(target.astype(np.float64) ** 2))
+                noise[value] += float(np.sum((target - real) ** 2))
 
-        record(traced, names.keys(), batch, see)
+        record_values(traced, names.keys(), batch, observe)
     return {
         name: float(10 * np.log10(signal[value] / noise[value]))
         for value, name in names.items()

@@ -1,4 +1,4 @@
-"""LayerWeights as integers: scales, rounding and biases of a layer's float weights. NumPy only."""
+"""Integer weights: scales, rounding and biases of a layer's float weights. NumPy only."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from compress.types import Array, DType, Int8Array
 
 WeightRange = Literal["max", "mse"]
 
-# Symmetric: the most negative integer is unused.
+# Largest integer by bits. Weights are symmetric: the most negative integer is unused.
 WEIGHT_LIMITS = {8: 127, 4: 7, 2: 1}
-# A bias must stay well inside int32 after division by its scale.
+# Largest magnitude of an integer bias: half of int32 is left for the products added to it.
 _MAX_BIAS = 2.0**30
-# Clipping ratios that "mse" tries.
+# Shares of the largest magnitude that "mse" tries as clipping threshold: 10 % to 100 %.
 _RATIOS = np.linspace(0.1, 1.0, 46, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerWeights:
-    """A layer's constants on the way to integers.
+    """Float and integer weights of one layer, with their scales and the float bias.
 
-    `real` float32 weights in the layer's shape, `scales` float32 (channels,) or (1,) per tensor,
-    `values` int8 within `-limit .. limit`, `bias` float32 (channels,). `axis` is that of the
-    channels, None per tensor.
+    `real`: float32, in the layer's shape (`compress.frontend.layers.Layer`). `values`: int8, in the
+    same shape, within -`limit` .. `limit`. `scales`: float32 (channels,), or (1,) per tensor.
+    `bias`: float32 (channels,). `axis`: the channels' axis, None with one scale per tensor.
     """
 
     real: Array
@@ -40,25 +40,23 @@ class LayerWeights:
 
     @property
     def limit(self) -> int:
+        """The largest integer of a weight: 127, 7 or 1."""
         return WEIGHT_LIMITS[self.bits]
 
     @property
     def dtype(self) -> DType:
+        """The tensor type in the graph; weights of 2 bits are held as int4."""
         return "int8" if self.bits == 8 else "int4"
 
     @property
-    def steps(self) -> Array:
-        """`scales`, shaped to multiply `values`."""
-        return along(self.scales, self.real.ndim, self.axis)
-
-    @property
     def rounded(self) -> Array:
-        """The weights that the integers stand for, float32."""
-        return (self.values * self.steps).astype(np.float32)
+        """The weights that the integers represent, scale * integer: float32."""
+        scales = along_axis(self.scales, self.real.ndim, self.axis)
+        return (self.values * scales).astype(np.float32)
 
 
-def along(scales: Array, dimensions: int, axis: int | None) -> Array:
-    """`scales` in as many dimensions as a weight has, along its `axis`."""
+def along_axis(scales: Array, dimensions: int, axis: int | None) -> Array:
+    """`scales` reshaped to `dimensions` axes, so that they broadcast along `axis` of a weight."""
     shape = [1] * dimensions
     if axis is not None:
         shape[axis] = -1
@@ -66,9 +64,9 @@ def along(scales: Array, dimensions: int, axis: int | None) -> Array:
 
 
 def channel_axis(layer: Layer, granularity: Granularity) -> int | None:
-    """Where the weights have one scale per channel; None: one in all.
+    """The axis along which the weights have one scale per channel; None with one per tensor.
 
-    Linear has one in all, as the specification's FULLY_CONNECTED.
+    Linear always has one per tensor, as FULLY_CONNECTED in the TensorFlow Lite specification.
     """
     if granularity == "tensor":
         return None
@@ -79,17 +77,19 @@ def quantized_weights(
     layer: Layer,
     bits: int,
     granularity: Granularity,
-    chosen: WeightRange,
+    weight_range: WeightRange,
     input_scale: float,
     peaks: Array | None = None,
 ) -> LayerWeights:
-    """The weights and bias of a conv, depthwise or linear layer, rounded to nearest.
+    """The weights of a conv, depthwise or linear layer, rounded to nearest, and its bias.
 
-    `peaks` are magnitudes that the largest integer shall stand for, (channels,) or (1,); without
-    them they are found by `chosen`. Their shape is not that of the scales: they are ignored.
+    scale = peak / limit, where the peak is the magnitude that the largest integer represents.
+    `peaks` (channels,) or (1,) are learned ones; without them, or where their number is not that
+    of the scales, they are found by `weight_range`. `input_scale` is the scale of the layer's
+    input, on which the bias's scale depends (`safe_scales`).
     """
     if layer.weight is None:
-        raise TypeError(f"{layer.name}: a layer without weights")
+        raise TypeError(f"{layer.name}: {layer.kind} has no weights")
     weight, axis = layer.weight, channel_axis(layer, granularity)
     channels = weight.shape[3 if layer.kind == "depthwise" else 0]
     bias = np.zeros(channels, np.float32) if layer.bias is None else layer.bias
@@ -97,21 +97,21 @@ def quantized_weights(
     rows = rows.reshape(len(rows), -1)
     limit = WEIGHT_LIMITS[bits]
     if peaks is None or len(peaks) != len(rows):
-        peaks = weight_peaks(rows, limit, chosen)
+        peaks = weight_peaks(rows, limit, weight_range)
     scales = safe_scales(peaks / limit, bias, input_scale)
-    whole = np.round(weight / along(scales, weight.ndim, axis).astype(np.float64))
-    values = np.clip(whole, -limit, limit).astype(np.int8)
-    return LayerWeights(weight, scales, values, bias, bits, axis)
+    integers = np.round(weight / along_axis(scales, weight.ndim, axis).astype(np.float64))
+    values = np.clip(integers, -limit, limit).astype(np.int8)
+    return LayerWeights(real=weight, scales=scales, values=values, bias=bias, bits=bits, axis=axis)
 
 
-def weight_peaks(rows: Array, limit: int, chosen: WeightRange) -> Array:
-    """Per row of weights (rows, weights), the magnitude that the integer `limit` stands for.
+def weight_peaks(rows: Array, limit: int, weight_range: WeightRange) -> Array:
+    """The magnitude that the integer `limit` represents, for each row of weights (rows, weights).
 
-    "max": the largest; "mse": the share of it that, with the rest clipped, leaves the least
-    squared error (arXiv:2106.08295, section 3.1).
+    "max": the row's largest magnitude. "mse": the share of it (grid search over `_RATIOS`) with the
+    least squared error of rounding and clipping (arXiv:2106.08295, section 3.1).
     """
     peaks: Array = np.abs(rows).max(axis=1)
-    if chosen == "max":
+    if weight_range == "max":
         return peaks
     scales = np.where(peaks > 0, peaks, 1.0)[:, np.newaxis] * (_RATIOS / limit)
     errors = np.empty(scales.shape)
@@ -123,10 +123,11 @@ def weight_peaks(rows: Array, limit: int, chosen: WeightRange) -> Array:
 
 
 def safe_scales(scales: Array, bias: Array, input_scale: float) -> Array:
-    """float32 `scales`, none so small that its channel's bias would overflow int32.
+    """`scales` as float32, enlarged where a channel's bias would not fit into int32.
 
-    Where a scale vanishes, or would times the input's in float32, there are no weights to speak
-    of: any scale does.
+    The bias has the scale input_scale * scale, so |bias| / (input_scale * scale) <= 2**30 must
+    hold. A scale whose product with `input_scale` is below the smallest normal float32 belongs to
+    a channel whose weights are (nearly) all zero; it is replaced by 1/127, as any scale will do.
     """
     needed = np.abs(bias) / (input_scale * _MAX_BIAS)
     needed = needed if len(scales) == len(bias) else needed.max(keepdims=True)
@@ -136,13 +137,13 @@ def safe_scales(scales: Array, bias: Array, input_scale: float) -> Array:
 
 
 def integer_bias(weights: LayerWeights, input_scale: float) -> tuple[Array, Array]:
-    """The bias as int32 (channels,), and its float32 scales: input scale * weight scales.
+    """The bias as int32 (channels,) and its float32 scales, input scale * weight scales.
 
-    A bias that was corrected after its channel's scale was chosen may be beyond it: it stays at
-    the end. Raises Infeasible for a bias that is no number.
+    Bias correction runs after the scales are chosen and can push a bias beyond 2**30; it is then
+    clipped. Raises Infeasible for a bias that is not finite.
     """
     if not np.isfinite(weights.bias).all():
         raise Infeasible("a bias is not finite; training diverged")
     scales = np.float32(input_scale) * weights.scales
-    whole = np.clip(np.round(weights.bias / scales.astype(np.float64)), -_MAX_BIAS, _MAX_BIAS)
-    return whole.astype(np.int32), scales
+    integers = np.clip(np.round(weights.bias / scales.astype(np.float64)), -_MAX_BIAS, _MAX_BIAS)
+    return integers.astype(np.int32), scales

@@ -17,7 +17,7 @@ from compress.genome import Criterion, Quantize, Scope
 from compress.integer.check import check_graph
 from compress.integer.cost import total_macs, weight_bytes
 from compress.pruning.blocks import block_names, drop_blocks
-from compress.pruning.groups import find_groups, remove
+from compress.pruning.groups import find_groups, remove_channels
 from compress.pruning.prune import kept_channels, prune
 from compress.pruning.sparsify import sparsify
 from compress.quantization.lower import lower
@@ -128,7 +128,7 @@ def test_removed_channels_are_as_good_as_silent(kind: str, seed: int) -> None:
                 for value in silenced.get_submodule(member.layer).parameters():
                     if member.side == "out":
                         value[rows] = 0
-        remove(narrowed, groups, gone)
+        remove_channels(narrowed, groups, gone)
         x = torch.from_numpy(probe(shape, classes, 8).x)
         torch.testing.assert_close(narrowed(x), silenced(x), rtol=1e-4, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Statistics measured anew are those of the data, and undo part of what pruning did."""
+"""Re-estimated batch-norm statistics: equal to NumPy's, and better outputs after pruning."""
 
 import copy
 
@@ -19,7 +19,7 @@ MAPS = (1, 8, 8)
 
 
 def test_statistics_are_those_of_the_batches() -> None:
-    """Against NumPy, layer by layer, each normalized with the batch's own statistics."""
+    """Compares with NumPy, where each layer is normalized with the batch's own statistics."""
     x = probe(MAPS, 10, 80).x
     module = Mobile()
     measured = reestimate(module, x, 40)
@@ -29,7 +29,7 @@ def test_statistics_are_those_of_the_batches() -> None:
             value = module.conv(torch.from_numpy(part)).numpy().astype(float)
             means.append([value.mean((0, 2, 3))])
             variances.append([value.var((0, 2, 3), ddof=1)])
-            # The scale is one and the shift zero in a new layer.
+            # A new batch-norm has scale 1 and shift 0.
             spread = np.sqrt(value.var((0, 2, 3), keepdims=True) + module.norm.eps)
             value = np.maximum((value - value.mean((0, 2, 3), keepdims=True)) / spread, 0)
             value = module.block.depthwise(torch.from_numpy(value).float()).numpy().astype(float)

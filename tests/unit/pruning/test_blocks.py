@@ -1,4 +1,4 @@
-"""Blocks are what can be left out: found in order, and gone without a trace."""
+"""Removable blocks: found in the order of execution, and dropped without side effects."""
 
 import pytest
 import torch
@@ -23,12 +23,12 @@ def _weights(module: nn.Module) -> int:
     [
         (kws.net(), KWS, ("block1", "block2", "block3", "block4")),
         (digits.net(), MAPS, ("conv2",)),
-        # Of `inner` only its parts: x + inner(x) would become x + x.
+        # Only the parts of `inner`: without all of it, x + inner(x) would become x + x.
         (Resnet(), MAPS, ("unit1", "unit2", "inner.0", "inner.1", "left", "right")),
         (Skip(), (1, 6, 6), ()),
         (Mobile(), MAPS, ()),
         (Perceptron(), (1, 4, 4), ()),
-        # The last layer makes the classes, whatever its shape.
+        # The last layer stays even if it keeps the shape: its outputs are the classes.
         (nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(16, 16))), (1, 4, 4), ()),
     ],
 )
@@ -95,7 +95,7 @@ def test_channels_can_be_pruned_after_blocks() -> None:
 
 
 @pytest.mark.parametrize("name", ["block9", "", "classify", "relu"])
-def test_what_is_no_block_is_named(name: str) -> None:
+def test_an_unknown_block_is_refused_by_name(name: str) -> None:
     with pytest.raises(Infeasible, match=f"block '{name}'.*block1, block2, block3, block4 can"):
         drop_blocks(kws.net(), KWS, (name,))
 
@@ -104,17 +104,17 @@ def test_a_block_pruned_to_another_width_stays() -> None:
     keep = [0.5 if name == "conv" else 1.0 for name in group_names(kws.net(), KWS)]
     pruned = prune(kws.net(), KWS, keep, "l2")
     assert block_names(pruned, KWS) == ("block2", "block3", "block4")
-    with pytest.raises(Infeasible, match=r"block1: .*\(1, 32, 25, 5\) to \(1, 64, 25, 5\)"):
+    with pytest.raises(Infeasible, match=r"block1 .*\(1, 32, 25, 5\) to \(1, 64, 25, 5\)"):
         drop_blocks(pruned, KWS, ("block1",))
 
 
 @pytest.mark.parametrize("names", [("inner",), ("left", "right"), ("inner.0", "inner.1")])
-def test_what_would_double_a_value_is_refused(names: tuple[str, ...]) -> None:
+def test_dropping_that_would_double_a_value_is_refused(names: tuple[str, ...]) -> None:
     with pytest.raises(Infeasible, match=r"(inner|left).*add a value to itself"):
         drop_blocks(Resnet(), MAPS, names)
 
 
-def test_a_block_already_dropped_is_none() -> None:
+def test_a_block_cannot_be_dropped_twice() -> None:
     dropped = drop_blocks(digits.net(), MAPS, ("conv2",))
     with pytest.raises(Infeasible, match="block 'conv2'"):
         drop_blocks(dropped, MAPS, ("conv2",))

@@ -1,4 +1,4 @@
-"""Dead channels of float networks: what goes, what stays, and that the function is the same."""
+"""Dead channels of float networks: which ones are removed, and that the function is the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def network(kind: str) -> nn.Module:
-    """With batch-norm statistics and scales that are not the identity."""
+    """A network of `NETS` with random batch-norm statistics, scales and shifts."""
     torch.manual_seed(5)
     module = NETS[kind][0]().eval()
     for layer in module.modules():
@@ -43,7 +43,10 @@ def set_to(layer: nn.Module, channels: list[int], **values: float) -> None:
 
 
 def without_dead(module: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
-    """Checked to be the same function, and to have nothing more to lose."""
+    """`module` without dead channels.
+
+    Checks that the function and `module` itself stay the same and that no dead channel is left.
+    """
     torch.manual_seed(0)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     smaller = eliminate_dead_channels(module, shape)
@@ -69,7 +72,7 @@ def test_without_dead_channels_nothing_changes(kind: str) -> None:
 
 
 class Chain(nn.Sequential):
-    """Two convolutions with batch-norm and ReLU, a pool, a classifier of the flattened map."""
+    """Network of two convolutions, batch-norm, ReLUs, a pool and a Linear on the flattened map."""
 
     def __init__(self, padding: int, bias: bool = False) -> None:
         super().__init__()
@@ -88,7 +91,7 @@ class Chain(nn.Sequential):
     [(-1.0, 1, True), (0.0, 1, True), (1.5, 1, False), (1.5, 0, True)],
 )
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_constant_folds_unless_zeros_stand_in_for_it(
+def test_a_constant_folds_unless_zero_padding_replaces_it(
     shift: float, padding: int, goes: bool, bias: bool
 ) -> None:
     torch.manual_seed(1)
@@ -149,7 +152,7 @@ def test_two_channels_are_left() -> None:
 
 
 class Twice(nn.Module):
-    """A layer that runs twice: what it reads is not one value."""
+    """Network with a layer that runs twice, and so reads two values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +168,7 @@ class Twice(nn.Module):
 def test_layers_that_run_twice_are_left_alone() -> None:
     torch.manual_seed(4)
     module = Twice().eval()
-    set_to(module.stem, [1], weight=0.0)  # a constant, but only the first time
+    set_to(module.stem, [1], weight=0.0)  # `again` reads a constant, but only in its first run
     with torch.no_grad():
         module.out.weight[:, 1] = 0.0
     assert sizes(without_dead(module, (1, 5, 5))) == sizes(module)

@@ -1,4 +1,4 @@
-"""Scores of channels, judged by hand-counted values, finite differences and masked networks."""
+"""Importance scores, compared with hand-counted values, finite differences and masked networks."""
 
 import copy
 from typing import get_args
@@ -24,7 +24,7 @@ CRITERIA = get_args(Criterion)
 
 
 def _settled(module: nn.Module, x: np.ndarray) -> nn.Module:
-    """Batch-norm statistics of the data, and scales that are not all one."""
+    """`module` with random batch-norm scales and with the statistics of x."""
     torch.manual_seed(5)
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -44,7 +44,7 @@ def _small() -> tuple[nn.Module, tuple[Group, ...]]:
     with torch.no_grad():
         module[0].weight[:] = torch.tensor([[1.0, -2.0], [3.0, 0.0]]).reshape(2, 1, 1, 2)
         module[1].weight[:] = torch.tensor([0.5, -4.0])
-        # channel 0 is read by the first two inputs, channel 1 by the others
+        # The first two inputs belong to channel 0, the others to channel 1.
         module[3].weight[:] = torch.tensor([[1.0, 1.0, 2.0, 0.0], [-1.0, 0.0, 0.0, 1.0]])
     return module, find_groups(module, (1, 2, 2))
 
@@ -96,8 +96,8 @@ def test_activations_are_taken_after_the_non_linearity() -> None:
         assert len(set(apoz[index].tolist())) > 3
 
 
-def test_a_sum_stands_for_what_only_it_reads() -> None:
-    """The stem's values are read as they are, the branch's only as part of the sum."""
+def test_a_value_that_only_a_sum_reads_is_scored_as_part_of_it() -> None:
+    """The stem's output has a reader of its own, the branch's output is read in the sum only."""
     data = probe((1, 6, 6), 3)
     torch.manual_seed(1)
     module = Skip()
@@ -112,7 +112,7 @@ def test_a_sum_stands_for_what_only_it_reads() -> None:
 
 @pytest.mark.parametrize(("make", "layers"), [(net, ["0.relu"]), (Mobile, ["relu", "block.relu1"])])
 def test_taylor_is_the_slope_of_a_gate(make: type[nn.Module], layers: list[str]) -> None:
-    """Against the loss as the channel is turned down by a thousandth, in float64."""
+    """Compares with the loss in float64 when the channel is scaled by 1 +- 0.001."""
     data = probe(SHAPE, 10)
     module = _settled(make(), data.x)
     if isinstance(module[0], nn.Sequential):
@@ -139,8 +139,8 @@ def test_taylor_is_the_slope_of_a_gate(make: type[nn.Module], layers: list[str])
         assert float(score[channel]) == pytest.approx(float(slope.abs().mean()), rel=1e-3)
 
 
-def test_taylor_foresees_what_a_channel_is_worth() -> None:
-    """Ranks against the loss measured without each channel in turn; magnitudes do worse."""
+def test_taylor_predicts_the_loss_without_a_channel() -> None:
+    """Rank correlation with the loss measured without each channel is higher than with l2."""
     train = load().train
     torch.manual_seed(0)
     module = net()
@@ -162,7 +162,7 @@ def test_taylor_foresees_what_a_channel_is_worth() -> None:
             (score,) = scores(module, [groups[index]], criterion, data)
             ranks = np.argsort(np.argsort(score.numpy()))
             found.append(float(np.corrcoef(ranks, measured)[0, 1]))
-    # Which network training ends with depends on how the processor rounds: no value is exact.
+    # The trained network depends on how the processor rounds, so that no exact value is expected.
     assert np.mean(agreement["taylor"]) > 0.5
     assert min(agreement["taylor"]) > 0.25
     assert np.mean(agreement["taylor"]) > np.mean(agreement["l2"])
@@ -171,7 +171,7 @@ def test_taylor_foresees_what_a_channel_is_worth() -> None:
 def test_sensitivity_is_the_rise_of_the_loss_without_the_weaker_half() -> None:
     data = probe(SHAPE, 10)
     module = _settled(net(), data.x)
-    with torch.no_grad():  # answers of every class, and confident, so that losing channels hurts
+    with torch.no_grad():  # confident answers of every class, so that removing channels raises the loss
         module[6].weight *= 100
         module[6].bias -= module(torch.from_numpy(data.x)).mean(0)
     data = Split(data.x, module(torch.from_numpy(data.x)).argmax(1).numpy())
@@ -193,7 +193,7 @@ def test_sensitivity_is_the_rise_of_the_loss_without_the_weaker_half() -> None:
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("training", [True, False])
-def test_judging_leaves_the_network_as_it_was(criterion: Criterion, training: bool) -> None:
+def test_scoring_leaves_the_network_as_it_was(criterion: Criterion, training: bool) -> None:
     data = probe(SHAPE, 10)
     module = _settled(net(), data.x)
     groups = find_groups(module, SHAPE)
@@ -211,12 +211,12 @@ def test_judging_leaves_the_network_as_it_was(criterion: Criterion, training: bo
 
 
 @pytest.mark.parametrize("criterion", ["activation", "apoz", "taylor"])
-def test_a_silent_channel_is_worth_nothing(criterion: Criterion) -> None:
+def test_a_channel_that_is_always_zero_scores_zero(criterion: Criterion) -> None:
     data = probe(SHAPE, 10)
     module = _settled(net(), data.x)
     with torch.no_grad():
         module[1].norm.weight[5] = 0
-        module[1].norm.bias[5] = -1  # below zero: silent behind ReLU, however large its weights
+        module[1].norm.bias[5] = -1  # below zero, so that ReLU outputs zero whatever the weights
         module[1].conv.weight[5] = 100
     score = scores(module, find_groups(module, SHAPE), criterion, data)[1]
     assert float(score[5]) == 0 < float(score.max())
@@ -231,7 +231,7 @@ def test_without_samples_nothing_can_be_measured(criterion: Criterion) -> None:
             scores(module, groups, criterion, data)
 
 
-def test_without_batch_norm_there_is_no_scale_to_judge_by() -> None:
+def test_batch_norm_criterion_needs_a_batch_norm() -> None:
     module = Skip()
     with pytest.raises(Infeasible, match="group stem has no batch-norm"):
         scores(module, find_groups(module, (1, 6, 6)), "batch_norm")

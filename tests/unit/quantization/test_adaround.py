@@ -1,4 +1,4 @@
-"""AdaRound finds roundings that reproduce a layer better than nearest, on data it has not seen."""
+"""AdaRound: smaller error than rounding to nearest on unseen data, and a reproducible result."""
 
 from typing import Literal
 
@@ -12,13 +12,16 @@ from compress.integer import reference
 from compress.quantization.lower import lower, quantize_input
 from compress.types import Array, Graph
 
-torch.set_num_threads(1)  # two wait for each other where a core is shared
+torch.set_num_threads(1)  # several threads slow each other down on a shared core
 
 SHAPE = (3, 8, 8)
 
 
 class Net(nn.Module):
-    """Every kind of weighted layer, with stride, dilation, uneven padding and a multiplier."""
+    """Network with every kind of weighted layer.
+
+    With stride, dilation, uneven padding and a depth multiplier of 2.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +45,10 @@ class Net(nn.Module):
 
 
 def _samples(seed: int) -> Array:
-    """Neighboring pixels alike, as in pictures: errors of neighboring weights can cancel."""
+    """Random images float32 (128, *SHAPE) whose neighboring pixels are correlated.
+
+    Rounding errors of neighboring weights can then cancel, which is what AdaRound exploits.
+    """
     x = np.random.default_rng(seed).normal(0.3, 1.0, (128, *SHAPE))
     x = x + np.roll(x, 1, 2) + np.roll(x, 1, 3) + x.mean((2, 3), keepdims=True) * 4
     return x.astype(np.float32)
@@ -54,7 +60,7 @@ def _lowered(module: nn.Module, rounding: Literal["nearest", "adaround"], seed: 
 
 
 def _in_graph_order(features: Array) -> Array:
-    """Of a flattened map: channels last."""
+    """Features of a flattened map, reordered from channels first to channels last."""
     return features.reshape(SHAPE).transpose(1, 2, 0).reshape(-1)
 
 
@@ -97,7 +103,7 @@ def test_every_weight_is_rounded_to_a_neighbor_and_the_seed_decides() -> None:
     )
     assert np.abs(learned.astype(int) - nearest).max() == 1
     assert np.abs(learned).max() <= 7
-    # Zeros that pruning has made stay.
+    # Pruned weights stay zero.
     assert (learned == 0).mean() > 1 / 3
     assert not learned[:, _in_graph_order(np.arange(192) % 3 == 0)].any()
     assert np.array_equal(learned, again)

@@ -1,4 +1,4 @@
-"""Bias correction removes the shift that rounding the weights makes, channel by channel."""
+"""Bias correction: removes the mean error per channel that rounding the weights causes."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from compress.types import Array, Graph
 
 
 class Net(nn.Module):
-    """Inputs with a mean, so that rounded weights shift the means of what they make."""
+    """Network of convolutions; on inputs with a mean, rounded weights shift its outputs' means."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,11 +32,11 @@ def _samples(seed: int) -> Array:
 
 
 def _real(graph: Graph, value: str, x: Array) -> Array:
-    """The integers of the tensor called `value` as numbers (N, elements)."""
+    """The real numbers (N, elements) that the tensor called `value` represents."""
     index = next(i for i, tensor in enumerate(graph.tensors) if tensor.name == value)
     tensor = graph.tensors[index]
-    whole = reference.trace(graph, quantize_input(graph, x))[index].reshape(len(x), -1)
-    return (whole.astype(float) - tensor.zero_point) * tensor.scale
+    integers = reference.trace(graph, quantize_input(graph, x))[index].reshape(len(x), -1)
+    return (integers.astype(float) - tensor.zero_point) * tensor.scale
 
 
 def test_means_of_unseen_data_are_those_of_the_float_network() -> None:
@@ -45,7 +45,10 @@ def test_means_of_unseen_data_are_those_of_the_float_network() -> None:
     wanted = module(torch.from_numpy(unseen)).detach().numpy()
 
     def errors(correct_bias: bool) -> tuple[float, float]:
-        """Largest shift of an output's mean, and mean squared error, in output deviations."""
+        """The largest shift of an output's mean, and the mean squared error.
+
+        Both are in units of the outputs' standard deviation.
+        """
         spec = Quantize(weight_bits=(4,), correct_bias=correct_bias)
         graph = lower(module, spec, _samples(1), "test")
         error = (_real(graph, graph.output_tensor.name, unseen) - wanted) / wanted.std()
@@ -57,9 +60,9 @@ def test_means_of_unseen_data_are_those_of_the_float_network() -> None:
     assert corrected_squared < squared / 2
 
 
-def test_a_known_shift_is_taken_back_exactly() -> None:
-    # A weight of 0.3 between 1 / 7 steps of a channel's largest is rounded to 2/7; with an input
-    # of constant 1 the bias must make up for 0.3 - 2/7.
+def test_a_known_shift_is_compensated_exactly() -> None:
+    # With 4 bits and a largest weight of 1 the scale is 1/7, and a weight of 0.3 is rounded to 2/7.
+    # On a constant input of 1 the bias must compensate 0.3 - 2/7 for each of three weights.
     conv = nn.Conv2d(1, 1, 2, bias=False)
     with torch.no_grad():
         conv.weight.copy_(torch.tensor([1.0, 0.3, 0.3, 0.3]).reshape(1, 1, 2, 2))

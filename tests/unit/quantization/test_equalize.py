@@ -1,4 +1,4 @@
-"""Equalization changes no output, and saves a per-tensor network with uneven channels."""
+"""Equalization: outputs stay, channel ranges match, and per-tensor quantization loses less."""
 
 import copy
 
@@ -19,7 +19,7 @@ SHAPE = (2, 9, 7)
 
 
 class Chain(nn.Module):
-    """A convolution, a depthwise-separable pair, pools and Linear layers, in a row."""
+    """Sequence of a convolution, a depthwise-separable pair, pools and Linear layers."""
 
     def __init__(self, activation: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Chain(nn.Module):
 
 
 class Branches(nn.Module):
-    """Values with two readers, which no factor may change, and a pair inside of a branch."""
+    """Network with values that have two readers, and one pair to equalize inside a branch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Branches(nn.Module):
 
 
 def _uneven(module: nn.Module) -> nn.Module:
-    """With batch-norm that is not the identity, and channels a thousandfold apart."""
+    """`module` with non-trivial batch-norms whose scales differ by up to a factor of 1000."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.running_var, 0.3, 3.0)  # type: ignore[arg-type]
@@ -82,7 +82,10 @@ def _samples(count: int = 64) -> Array:
 
 
 def _ranges(module: nn.Module) -> list[Array]:
-    """Largest folded weight of each channel between body.0 and body.4, written and read."""
+    """The largest folded weights of the six channels between body.0 and body.4.
+
+    Those of the layer that writes the channels, then those of the layer that reads them.
+    """
     layers, _, output = capture(trace_module(module, SHAPE))
     first, second = fuse(layers, output)[:2]
     assert first.weight is not None
@@ -125,15 +128,15 @@ def test_relu6_and_values_with_two_readers_are_left_alone() -> None:
         for name, value in branches.state_dict().items()
         if not torch.equal(equalized[name], value)
     }
-    # stem is read twice, first's batch-norm has no scale, third is added: one pair is left
+    # `stem` has two readers, the batch-norm of `first` no scale, and an addition reads `third`.
     assert changed == {"second", "third"}
 
 
-def test_it_saves_a_network_with_one_scale_per_tensor() -> None:
+def test_equalization_restores_accuracy_with_one_scale_per_tensor() -> None:
     torch.manual_seed(7)
     even, x, spec = Chain().eval(), _samples(), Quantize(granularity="tensor")
     wanted = even(torch.from_numpy(x)).detach().numpy()
-    # The same function, made hard: what one layer makes a hundred times smaller the next restores.
+    # The same function with skewed ranges: up to a factor of 100 in one layer, undone in the next.
     skewed, factors = copy.deepcopy(even), torch.logspace(-2, 2, 6)
     norm, depthwise = skewed.body[1], skewed.body[4]
     assert isinstance(norm, nn.BatchNorm2d)

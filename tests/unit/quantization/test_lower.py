@@ -1,4 +1,4 @@
-"""Capture, fusing and lowering, judged by the float network they came from."""
+"""Capture, fusing and lowering, compared with the original float network."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from compress.genome import Calibration, Quantize
 from compress.integer import reference
 from compress.quantization.fake_quantize import FakeQuantized
 from compress.quantization.lower import lower, quantize_input
-from compress.quantization.ranges import grid
+from compress.quantization.ranges import grid_for_range
 from compress.quantization.weight_grids import LayerWeights, integer_bias, safe_scales
 
-torch.set_num_threads(1)  # two wait for each other where a core is shared
+torch.set_num_threads(1)  # several threads slow each other down on a shared core
 
 
 class Residual(nn.Module):
-    """Every supported layer, with the traps: skip, flattened map, uneven padding, shared value."""
+    """Network with a skip connection, a flattened map, uneven padding and a shared value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,12 +54,12 @@ class Pooled(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.conv(x)
-        x = functional.relu(x) + x  # a value read twice: the activation must not be fused
+        x = functional.relu(x) + x  # a value with two readers: the activation must not be fused
         return functional.softmax(self.out(self.mean(x).mean((2, 3))), 1)
 
 
 def _settled(module: nn.Module, x: torch.Tensor) -> nn.Module:
-    """Batch-norm statistics and scales that are not the identity."""
+    """`module` with random batch-norm scales and with the statistics of x."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             nn.init.uniform_(layer.weight, 0.5, 2.0)
@@ -84,7 +84,7 @@ def test_integer_network_follows_the_float_one(
     real = (outputs.astype(float) - graph.output_tensor.zero_point) * graph.output_tensor.scale
     wanted = module(x).detach().numpy()
     noise = np.mean((real - wanted) ** 2)
-    assert 10 * np.log10(np.var(wanted) / noise) > 18  # dB; a wrong order or shift gives about 0
+    assert 10 * np.log10(np.var(wanted) / noise) > 18  # dB; a wrong axis order gives about 0
 
 
 def test_fake_quantization_predicts_the_integer_network() -> None:
@@ -95,7 +95,7 @@ def test_fake_quantization_predicts_the_integer_network() -> None:
     outputs = reference.run(graph, quantize_input(graph, x.numpy())).reshape(64, -1)
     real = (outputs.astype(float) - graph.output_tensor.zero_point) * graph.output_tensor.scale
     faked = FakeQuantized(module, Quantize(), x.numpy())(x).detach().numpy()
-    # Rounding may fall the other way here and there, and no further.
+    # In output steps: single values may be rounded to the other neighbor, but not further.
     steps = np.abs(faked - real) / graph.output_tensor.scale
     assert np.mean(steps) < 0.6
     assert np.mean(np.abs(faked - module(x).detach().numpy())) > 0
@@ -121,7 +121,7 @@ def test_fusing_leaves_one_operator_per_computation() -> None:
 
 
 class _Rows(nn.Module):
-    """Softmax along the height, which is no axis of the integer kernel's."""
+    """Softmax along the height, an axis that the integer kernel does not support."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.softmax(x, dim=2)
@@ -157,7 +157,7 @@ def test_unsupported_layers_are_named(module: nn.Module, name: str) -> None:
 def test_a_grid_represents_zero_and_both_ends(
     low: float, high: float, bits: int, symmetric: bool
 ) -> None:
-    made = grid((low, high), bits, symmetric)
+    made = grid_for_range((low, high), bits, symmetric)
     assert made.lowest <= made.zero_point <= made.highest
     assert made.zero_point == 0 or (bits == 8 and not symmetric)
     ends = [(q - made.zero_point) * made.scale for q in (made.lowest, made.highest)]
@@ -177,7 +177,7 @@ def test_a_network_that_diverged_is_infeasible(value: float) -> None:
 
 
 def test_bits_are_those_of_the_layers_that_the_original_had() -> None:
-    # "1" was dropped since, "2.inner" made out of "2"
+    # Of the original layers "0", "1" and "2", "1" has been dropped and "2.inner" replaces "2".
     parts = nn.Sequential(nn.Conv2d(2, 4, 3))
     inner = nn.Sequential()
     inner.add_module("inner", nn.Conv2d(4, 4, 1))

@@ -1,4 +1,4 @@
-"""Learned steps: the paper's gradients, and what training with them is good for."""
+"""Learned step sizes: gradients as in the paper, and lower loss than with calibrated ones."""
 
 import copy
 import math
@@ -23,7 +23,7 @@ from compress.types import Graph
 
 
 def test_gradients_are_those_of_the_paper() -> None:
-    # step 0.5, integers -2 .. 1: inside, at both ends, and beyond them
+    # Step 0.5, integers -2 .. 1; values inside the range, at both ends, and outside.
     size = StepSize(torch.tensor(0.5), 0, (-2, 1), features=9)
     x = torch.tensor([0.2, -0.35, 0.5, 0.9, -1.0, -1.7], requires_grad=True)
     rounded = size(x)
@@ -32,11 +32,11 @@ def test_gradients_are_those_of_the_paper() -> None:
     (rounded * slopes).sum().backward()
     assert x.grad is not None
     np.testing.assert_allclose(x.grad, [1.0, 2.0, 4.0, 0.0, 16.0, 0.0])
-    # equation 3: round(v / s) - v / s inside, the end outside; times 1 / sqrt(features * highest)
+    # Equation 3: round(v / s) - v / s inside, the end outside; times 1 / sqrt(features * highest).
     by_step = 1 * (0 - 0.4) + 2 * (-1 + 0.7) + 4 * 0.0 + 8 * 1 + 16 * 0.0 + 32 * -2
-    assert size.change.grad is not None
-    # of the logarithm: d step = step * d log(step)
-    assert size.change.grad.item() == pytest.approx(by_step / math.sqrt(9 * 1) * 0.5)
+    assert size.log_ratio.grad is not None
+    # The parameter is a logarithm: d step = step * d log(step).
+    assert size.log_ratio.grad.item() == pytest.approx(by_step / math.sqrt(9 * 1) * 0.5)
 
 
 def test_a_zero_point_stays_on_the_grid() -> None:
@@ -80,11 +80,11 @@ def test_training_with_learned_steps_beats_calibration(
     module, learned = _learned(trained, spec, 4)
     graph = lower(module, spec, calibration, "test", learned=learned)
     assert _validation_loss(graph) < calibrated * 0.8
-    if bits == 2:  # where the right step is not where calibration looks
+    if bits == 2:  # the best step size for training is then far from the calibrated one
         unlearned = replace(spec, learn_ranges=False)
         other, _ = _learned(trained, unlearned, 4)
         assert _validation_loss(graph) < _validation_loss(lower(other, unlearned, calibration, ""))
-    # The graph has the steps that were learned, and the network was trained for them.
+    # The graph uses the learned step sizes.
     step = learned.peaks["conv2.conv"] / {4: 7, 2: 1}[bits]
     weight = next(t for t in graph.tensors if t.name == "conv2.conv.weight")
     np.testing.assert_allclose(weight.scales, step, rtol=1e-5)
@@ -103,7 +103,7 @@ def test_the_integers_are_those_that_training_has_seen(trained: nn.Module) -> No
     assert np.mean(np.abs(real - faked)) < 0.6 * graph.output_tensor.scale
 
 
-def test_what_no_longer_fits_is_calibrated_anew(trained: nn.Module) -> None:
+def test_learned_grids_that_do_not_fit_are_ignored(trained: nn.Module) -> None:
     x, spec = TASK.load().train.x[:256], Quantize(weight_bits=(4,))
     strange = Learned(
         {"gone": Grid(1.0, 0, 8), "conv1_relu": Grid(1.0, 0, 16)},

@@ -1,4 +1,4 @@
-"""Ranges chosen from histograms, judged by the quantization error on the values themselves."""
+"""Calibrated ranges, compared by the quantization error on the values themselves."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from compress.quantization.ranges import (
     BINS,
     Histogram,
     calibrated_range,
-    grid,
+    grid_for_range,
     mse_range,
     percentile_range,
 )
@@ -53,14 +53,14 @@ def test_the_range_of_least_squared_error_is_as_good_as_a_search_over_the_values
     kind: str, symmetric: bool
 ) -> None:
     x = values(kind)
-    found = squared_error(x, grid(mse_range(histogram(x), symmetric), 8, symmetric))
+    found = squared_error(x, grid_for_range(mse_range(histogram(x), symmetric), 8, symmetric))
     shares = np.linspace(0.05, 1.0, 39)
     tried = [(x.min() * a, x.max() * b) for a in shares for b in shares]
     if symmetric:
         tried = [(x.min() * a, x.max() * a) for a in shares]
-    best = min(squared_error(x, grid(ends, 8, symmetric)) for ends in tried)
+    best = min(squared_error(x, grid_for_range(ends, 8, symmetric)) for ends in tried)
     assert found <= best * 1.03
-    assert found <= squared_error(x, grid((x.min(), x.max()), 8, symmetric)) * 1.005
+    assert found <= squared_error(x, grid_for_range((x.min(), x.max()), 8, symmetric)) * 1.005
 
 
 def test_a_percentile_is_that_of_all_values_zeros_included() -> None:
@@ -75,8 +75,9 @@ def test_entropy_calibration_cuts_rare_outliers_and_keeps_even_values() -> None:
     spec = Quantize(calibration="kl")
     low, high = calibrated_range(histogram(values("relu with outliers")), spec, 8)
     assert low == 0.0
-    assert 3.0 < high < 30.0  # of 60, where twenty of forty thousand are
-    pixels = np.repeat(np.linspace(-1, 1, 17), 100)  # the divergence alone clips all but one level
+    assert 3.0 < high < 30.0  # the outliers, 20 of 40,000 values, are at 60
+    # 17 levels, of which the divergence alone would keep one.
+    pixels = np.repeat(np.linspace(-1, 1, 17), 100)
     assert calibrated_range(histogram(pixels), spec, 8) == (-1.0, 1.0)
     even = values("uniform")
     low, high = calibrated_range(histogram(even), spec, 8)
@@ -86,15 +87,15 @@ def test_entropy_calibration_cuts_rare_outliers_and_keeps_even_values() -> None:
 
 @pytest.mark.parametrize("calibration", ["minmax", "percentile", "mse", "kl"])
 @pytest.mark.parametrize("x", [np.zeros(9), np.full(9, 2.5), np.full(9, -2.5), np.eye(9)[0]])
-def test_few_values_have_a_range_too(calibration: Calibration, x: Array) -> None:
+def test_constants_and_few_distinct_values_have_a_range(calibration: Calibration, x: Array) -> None:
     seen = histogram(x.astype(np.float32))
     if x.min() == x.max():
-        seen = replace(seen, counts=np.zeros(BINS, np.int64))  # as is recorded of a constant
+        seen = replace(seen, counts=np.zeros(BINS, np.int64))  # as recorded for a constant
     for symmetric in (False, True):
         spec = Quantize(calibration=calibration, symmetric=symmetric)
         low, high = calibrated_range(seen, spec, 8)
         assert x.min() <= low <= high <= x.max()
-        assert grid((low, high), 8, symmetric).scale > 0
+        assert grid_for_range((low, high), 8, symmetric).scale > 0
 
 
 def test_sixteen_bits_are_not_clipped_by_error() -> None:

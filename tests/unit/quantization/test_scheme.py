@@ -1,4 +1,4 @@
-"""Bits by layer name: one for all, one each, and for layers that the original did not have."""
+"""Bit widths by layer name, also for layers that the original network does not have."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_one_width_is_for_all_layers() -> None:
     assert {scheme.of(name) for name in (*LAYERS, "new")} == {LayerBits(4, 16)}
 
 
-def test_layers_are_found_by_name_and_new_ones_by_what_they_were_made_of() -> None:
+def test_layers_are_found_by_name_and_new_ones_by_the_layer_they_replace() -> None:
     spec = Quantize(weight_bits=(8, 4, 2, 8), activation_bits=(8, 16, 8, 8))
     scheme = Scheme(spec, LAYERS)
     assert [scheme.of(name) for name in ("head", "block.conv", "stem")] == [
@@ -24,7 +24,7 @@ def test_layers_are_found_by_name_and_new_ones_by_what_they_were_made_of() -> No
     ]
     assert scheme.of("block.conv.pointwise") == LayerBits(4, 16)
     assert scheme.of("block.conv.inner.depthwise") == LayerBits(2, 8)
-    # A name that merely begins alike was not made of it: the first layer's bits.
+    # A common prefix without a dot does not count: such a layer takes the first layer's bits.
     assert scheme.of("block.conv2") == LayerBits(8, 8)
 
 

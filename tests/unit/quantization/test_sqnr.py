@@ -1,4 +1,4 @@
-"""Noise by layer: judged by the bits it should cost."""
+"""Signal-to-quantization-noise ratio by layer, compared with theory (6 dB per bit)."""
 
 import numpy as np
 import torch
@@ -38,22 +38,22 @@ def test_each_operator_has_its_noise() -> None:
     assert all(25 < value < 60 for value in found.values())
 
 
-def test_four_bits_of_one_layer_are_heard_from_there_on() -> None:
+def test_four_bits_in_one_layer_add_noise_from_that_layer_on() -> None:
     all_eight, one_four = _sqnr_db(Quantize()), _sqnr_db(Quantize(weight_bits=(8, 4, 8)))
     assert one_four["0"] == all_eight["0"]
-    # 4 bits less: 4 * 6.02 dB more noise of the weights, which was not all there was
+    # 4 bits fewer: 4 * 6.02 dB more weight noise. Other noise, which stays, makes the loss smaller.
     assert 10 < all_eight["2"] - one_four["2"] < 24
     assert one_four["6"] < all_eight["6"] - 5
 
 
-def test_wider_activations_are_not_an_operator_and_have_less_noise() -> None:
+def test_wider_activations_have_less_noise_and_conversions_are_left_out() -> None:
     eight, sixteen = _sqnr_db(Quantize()), _sqnr_db(Quantize(activation_bits=(16,)))
     assert list(sixteen) == ["0", "2", "4", "5", "6"]
     assert all(sixteen[name] > eight[name] for name in ("0", "2"))
 
 
-def test_the_figure_is_the_definition() -> None:
-    # y = x exactly representable but for the output's own rounding, which is known
+def test_the_ratio_follows_its_definition() -> None:
+    # With scale 1, y = x is exact except for rounding 0.3 and 10.4.
     identity = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False)).eval()
     identity[0].weight.data[:] = 1.0
     x = np.array([0.0, 255.0, 0.3, 10.4], np.float32).reshape(4, 1, 1, 1)
