@@ -100,7 +100,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         for name, wanted in (("task", full_name), ("board", board), ("seed", seed)):
             found = getattr(table.identity, name)
             if wanted not in (None, found):
-                raise UserError(f"--{name} {wanted}: {file} is of a run of {name} {found}")
+                raise UserError(f"--{name} {wanted}: {file} is from a run of {name} {found}")
         folder = _folder(run, runs)
         if (folder / STORE_FILE).exists():
             check_same_run(file, table.identity, _identity(folder), IMPORT_ELSEWHERE)

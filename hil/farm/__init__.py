@@ -1,1 +1,1 @@
-"""Trials on many machines, through Dask."""
+"""The farm: trials on many machines and boards, through Dask."""

@@ -1,7 +1,7 @@
-"""The processes of a farm: one scheduler, and workers with what they offer.
+"""The processes of a farm: one Dask scheduler, and workers with their resources.
 
-A worker's Dask resources say what it does: one training at a time in a process (`TRAIN`: torch's
-random state is the process's), one thing at a time on each of its boards (`board_resource`).
+Dask resources limit what a worker runs at a time: one training in each process (`TRAIN`, since
+torch's random state is global to the process) and one job on each board (`board_resource`).
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ from hil.errors import BenchError
 from hil.farm.source_fingerprint import code_id
 
 TRAIN = "train"
-# How many workers may die of one job before it is taken to be the job's fault.
+# Workers that may die during one job before Dask gives the job up.
 _ALLOWED_FAILURES = 3
 _CONNECT_S = 30
-# So that Dask, which knows why it cannot connect, gives up before we do.
+# Dask must time out first, since its error has the reason.
 _GRACE_S = 1.0
 _LEAVE_S = 10.0
-# Dask's pages about the cluster: for who is on the machine only.
-_PAGES = "127.0.0.1:0"
-# What Dask raises for an address that is wrong, taken, not there, or lacks certificates.
+# Dask's dashboard, reachable from this machine only.
+_DASHBOARD = "127.0.0.1:0"
+# Errors of Dask for an address that is malformed, in use, unreachable, or lacks certificates.
 _BAD_ADDRESS = (OSError, ValueError, RuntimeError, TypeError)
 
 
 class FarmProcess(Worker):
-    """Ignores Ctrl-C, which a terminal sends to all processes: the command decides, and ends it."""
+    """A worker process that ignores Ctrl-C; the command `hil farm worker` handles it.
+
+    A terminal sends the signal to all processes of the command.
+    """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -45,25 +48,28 @@ class FarmProcess(Worker):
 
 
 def board_resource(name: str) -> str:
-    """What a worker with board `name` does, as TRAIN."""
+    """The resource of a worker that has the board `name`, as `TRAIN` is that of one that trains."""
     return f"board:{name}"
 
 
 def resource_name(what: str, code: str) -> str:
-    """The name of a Dask resource: jobs of a search go to workers with the same `code_id` only."""
+    """The name of a Dask resource: `TRAIN` or a board's, and the `code_id` of the worker.
+
+    So the jobs of a search run only on workers with the same code.
+    """
     return f"{what} by {code}"
 
 
 def split_resource_name(resource: str) -> tuple[str, str]:
-    """What a resource does, and by which code."""
+    """The inverse of `resource_name`: the kind of resource, and the `code_id`."""
     what, _, code = resource.partition(" by ")
     return what, code
 
 
 def worker_resources(boards: Sequence[str], trainers: int) -> list[dict[str, float]]:
-    """The resources of each process of a worker: the first one has the boards, all train.
+    """The Dask resources of each process of a worker: `trainers` processes, all of which train.
 
-    A board is held by one process only. With 0 trainers there is one that measures.
+    The first process has all boards. With 0 trainers there is one process that only measures.
     """
     code = code_id()
     train = resource_name(TRAIN, code)
@@ -73,9 +79,9 @@ def worker_resources(boards: Sequence[str], trainers: int) -> list[dict[str, flo
 
 
 async def check_scheduler(address: str, role: str, timeout_s: float) -> None:
-    """Connect to the scheduler at `address`, once. Raises UserError if it does not answer.
+    """Connect once to the scheduler at `address`. Raises UserError if it does not answer.
 
-    `role` ("worker", "client") says whose TLS certificate to show.
+    `role` ("worker" or "client") selects the TLS certificate.
     """
     arguments = Security().get_connection_args(role)
     try:
@@ -85,16 +91,16 @@ async def check_scheduler(address: str, role: str, timeout_s: float) -> None:
     except _BAD_ADDRESS as error:
         reason = (isinstance(error, OSError) and _refusal(address)) or _reason(error)
         raise UserError(
-            f"no farm at {address!r} ({reason}); there: hil farm scheduler, "
-            "here: its address, such as tcp://host:8786"
+            f"no farm at {address!r} ({reason}); start hil farm scheduler there, and give its "
+            "address here, such as tcp://host:8786"
         ) from error
 
 
 def _refusal(address: str) -> str | None:
-    """Why nobody at `address` can be reached; None if there is somebody, or nothing is known.
+    """The operating system's reason why `address` is unreachable; None if there is none.
 
-    Dask does not always tell: it tries again until its time is over, and a last try that was cut
-    short hides what the others were told.
+    Dask does not always report it: it retries until its timeout, and a last attempt that was cut
+    short hides the errors of the former ones.
     """
     try:
         there = socket.create_connection(get_address_host_port(address), timeout=_GRACE_S)
@@ -107,15 +113,20 @@ def _refusal(address: str) -> str | None:
 
 
 async def run_scheduler(host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Tell `ready` the address, then serve until interrupted. Raises UserError for a bad one."""
+    """Run a scheduler until interrupted; `ready` is called with its address.
+
+    Raises UserError for a host or port that cannot be listened on.
+    """
     logging.getLogger("distributed").setLevel(logging.WARNING)
     interrupted = _interrupted()
     try:
         scheduler = await Scheduler(
-            host=host, port=port, dashboard_address=_PAGES, allowed_failures=_ALLOWED_FAILURES
+            host=host, port=port, dashboard_address=_DASHBOARD, allowed_failures=_ALLOWED_FAILURES
         )
     except _BAD_ADDRESS as error:
-        raise UserError(f"cannot listen on {host!r}, port {port}: {_reason(error)}") from error
+        raise UserError(
+            f"cannot listen on --host {host!r}, --port {port}: {_reason(error)}"
+        ) from error
     async with scheduler:
         ready(scheduler.address)
         await interrupted.wait()
@@ -124,10 +135,10 @@ async def run_scheduler(host: str, port: int, ready: Callable[[str], None]) -> N
 async def run_worker(
     address: str, processes: Sequence[dict[str, float]], ready: Callable[[], None]
 ) -> None:
-    """Work for the scheduler at `address` until interrupted; a process that dies is replaced.
+    """Run worker processes for the scheduler at `address` until interrupted.
 
-    Each process has as many threads as it offers resources. Raises UserError if there is no
-    scheduler, BenchError if it goes away.
+    Each process has as many threads as resources; one that dies is replaced. Raises UserError if
+    there is no scheduler, BenchError if it goes away.
     """
     logging.getLogger("distributed").setLevel(logging.WARNING)
     await check_scheduler(address, "worker", _CONNECT_S)
@@ -137,36 +148,39 @@ async def run_worker(
         started = await asyncio.gather(*nannies, return_exceptions=True)
         failed = [error for error in started if isinstance(error, BaseException)]
         if failed and not interrupted.is_set():
-            raise UserError(f"cannot work for {address!r}: {_reason(failed[0])}") from failed[0]
+            raise UserError(
+                f"cannot start a worker for the farm at {address!r}: {_reason(failed[0])}"
+            ) from failed[0]
         ready()
         left: asyncio.Future[Any] = asyncio.gather(*(nanny.finished() for nanny in nannies))
         asked: asyncio.Future[Any] = asyncio.create_task(interrupted.wait())
         await asyncio.wait([left, asked], return_when=asyncio.FIRST_COMPLETED)
         if not interrupted.is_set():
-            raise BenchError(f"the scheduler at {address} went away")
+            raise BenchError(f"the scheduler at {address} went away; start both again")
         await _retire(nannies)
     finally:
-        # Together: closed one by one, each would get the jobs of the one before.
+        # All at once: closed one by one, each would get the jobs of the one before.
         await asyncio.gather(*(nanny.close() for nanny in nannies))
 
 
 def _nanny(address: str, offer: dict[str, float]) -> Nanny:
-    """What keeps one process alive, not yet started; listens where the scheduler reaches it."""
+    """A Dask nanny, not yet started: it runs one worker process and restarts it if it dies."""
     return Nanny(
         address,
+        # the address of the network interface through which the scheduler is reached
         host=unparse_host_port(get_ip(get_address_host(address))),
         nthreads=max(1, len(offer)),
         resources=offer,
-        memory_limit=0,  # what a training needs is not Dask's to judge
+        memory_limit=0,  # no limit: Dask would kill a training that needs much memory
         death_timeout=_CONNECT_S,
-        dashboard_address=_PAGES,
+        dashboard_address=_DASHBOARD,
         silence_logs=logging.WARNING,
         worker_class=FarmProcess,
     )
 
 
 async def _retire(nannies: Sequence[Nanny]) -> None:
-    """Give all jobs back: one whose worker is just gone counts as one that killed its worker."""
+    """Return all jobs to the scheduler, so that none counts as a job that killed its worker."""
     addresses = [nanny.worker_address for nanny in nannies if nanny.worker_address]
     with suppress(OSError):
         async with asyncio.timeout(_LEAVE_S):
@@ -174,7 +188,7 @@ async def _retire(nannies: Sequence[Nanny]) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """What Dask's error was caused by."""
+    """The root cause of an error of Dask, in words."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, asyncio.CancelledError | TimeoutError):  # Dask's timeout, or ours
@@ -183,7 +197,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _interrupted() -> asyncio.Event:
-    """From now on Ctrl-C and a polite kill set this event."""
+    """An event that SIGINT and SIGTERM set from now on."""
     event, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, event.set)

@@ -1,7 +1,7 @@
-"""A pool of many machines: Dask workers train and, where the board is, measure.
+"""A pool of many machines: Dask workers train, and those that have the board measure.
 
-Dask runs a job again where its worker died; a job whose board is gone waits for another one, for a
-limited time. Every trial has a thread here that waits for its answer.
+Dask runs a job again if its worker died. A job whose board is gone waits a limited time for another
+one. Every trial has a thread in the searching process that waits for its result.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from hil.trial.start import Start
 
 _T = TypeVar("_T")
 
-# How long a search bears that no connected worker has its board, or none trains.
+# Longest time that a search waits for a worker that trains, or for one with its board.
 PATIENCE_S = 300.0
 _CONNECT_S = 10.0
 _LOOK_S = 1.0
-_AHEAD = 2
-_MOST_TRIALS = 256
+_AHEAD = 2  # trials submitted beyond the workers' resources, so that no worker waits for a job
+_MOST_TRIALS = 256  # at a time; each has a thread
 
 
 class FarmPool:
     """The farm whose scheduler is at `address` ("tcp://host:8786"), as a `hil.trial.pool.Pool`.
 
     Raises UserError if there is no scheduler, or no worker has the board of `start`. Leaving the
-    context cancels what runs; a training that has begun ends unheard.
+    context cancels all jobs; a training that already runs finishes, and its result is dropped.
     """
 
     def __init__(self, address: str, start: Start, patience_s: float = PATIENCE_S) -> None:
@@ -74,16 +74,16 @@ class FarmPool:
 
     @property
     def count(self) -> int:
-        """As many as all workers train and measure now, and a few more, so that none waits."""
+        """The number of jobs that all workers can run now, and a few more."""
         slots = self._look()
         return min(_MOST_TRIALS, sum(slots[need] for need in self._needs) + _AHEAD)
 
     def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
-        """Train on any worker, then build and measure where the board is."""
+        """Submit a trial: train on any worker, then build and measure where the board is."""
         return self._threads.submit(self._trial, number, proposal)
 
     def final(self, number: int, tflite: bytes) -> Future[Final]:
-        """Run a finished network on the test split, where the board is."""
+        """Submit the measurement of a finished network on the test split, where the board is."""
         return self._threads.submit(self._final, number, tflite)
 
     def __enter__(self) -> Self:
@@ -102,32 +102,32 @@ class FarmPool:
     def _trial(self, number: int, proposal: Proposal) -> Outcome:
         train, board = self._needs
         trained = self._submit(train, farm_worker.train_job, number, proposal)
-        if proposal.fidelity < 1.0:  # screened: the host has judged it, no board is needed
-            return Outcome(self._answer(trained).trial)
-        return self._answer(self._submit(board, farm_worker.measure_job, trained))
+        if proposal.fidelity < 1.0:  # screened by its accuracy on the host: needs no board
+            return Outcome(self._result(trained).trial)
+        return self._result(self._submit(board, farm_worker.measure_job, trained))
 
     def _final(self, number: int, tflite: bytes) -> Final:
-        return self._answer(self._submit(self._needs[1], farm_worker.final_job, number, tflite))
+        return self._result(self._submit(self._needs[1], farm_worker.final_job, number, tflite))
 
     def _submit(
         self, need: str, job: Callable[..., _T | Failed], *arguments: Any
     ) -> distributed.Future[_T | Failed]:
         try:
-            # Not pure: Dask would take equal arguments for an equal answer, and not run it again.
+            # Not pure: for a pure job, Dask would return the former result of equal arguments.
             return self._client.submit(
                 job, self._ticket, *arguments, resources={need: 1}, pure=False
             )
         except ClosedClientError as error:
             raise BenchError("the search has ended, or the farm went away") from error
 
-    def _answer(self, future: distributed.Future[_T | Failed]) -> _T:
-        """The job's answer. Raises its error, WorkerDied or BenchError."""
+    def _result(self, future: distributed.Future[_T | Failed]) -> _T:
+        """The result of the job. Raises the job's error, WorkerDied or BenchError."""
         while True:
             try:
-                answer = future.result(timeout=_LOOK_S)
+                result = future.result(timeout=_LOOK_S)
                 break
             except TimeoutError:
-                if future.status == "error":  # the job's own
+                if future.status == "error":  # a TimeoutError that the job raised
                     raise
                 self._check_patience()
             except distributed.KilledWorker as error:
@@ -135,16 +135,16 @@ class FarmPool:
                     f"every worker that tried a job died (out of memory?): {error}"
                 ) from error
             except (distributed.CancelledError, CommClosedError) as error:
-                raise BenchError(f"the farm went away: {error}; run again to go on") from error
-        if isinstance(answer, Failed):
-            told, saved = answer.error, answer.folder
-            where = f", what was saved is in {saved}" if saved else ""
-            told.args = (f"{told} (on {answer.host}{where})",)
-            raise told
-        return answer
+                raise BenchError(f"the farm went away: {error}; run again to continue") from error
+        if isinstance(result, Failed):
+            error, saved = result.error, result.folder
+            where = f", saved in {saved} there" if saved else ""
+            error.args = (f"{error} (on {result.host}{where})",)
+            raise error
+        return result
 
     def _check_patience(self) -> None:
-        """Raises BenchError once nobody has been there to train or to measure for too long."""
+        """Raise BenchError if for too long no worker trained, or none had the board."""
         if self._closed.is_set():
             raise BenchError("the search has ended")
         slots = self._look()
@@ -154,32 +154,35 @@ class FarmPool:
                 raise BenchError(
                     f"no worker of the farm {'trains' if what == TRAIN else f'has {what}'} "
                     f"any more, for {self._patience_s:.0f} s, or its scheduler does not answer; "
-                    "start one (hil farm worker), then run again to go on"
+                    "start one (hil farm worker), then run again to continue"
                 )
 
     def _look(self) -> Counter[str]:
-        """What the connected workers offer, not older than a moment."""
+        """The resources of all connected workers, read at most once in `_LOOK_S` seconds."""
         with self._lock:
             if time.monotonic() - self._looked > _LOOK_S and self._client.status == "running":
-                # A scheduler lost at this moment is told by the jobs, which it takes with it.
+                # If the scheduler is lost now, the futures of its jobs raise the error.
                 with suppress(OSError):
                     try:
                         self._slots = offered_resources(self._client)
                     except TimeoutError:
-                        self._slots = Counter()  # a scheduler that hangs has nobody to offer
+                        self._slots = Counter()  # a scheduler that hangs offers nothing
                     self._looked = time.monotonic()
                     self._seen.update({n: self._looked for n in self._needs if self._slots[n]})
             return self._slots
 
 
 def required_resources(board: str) -> tuple[str, str]:
-    """The resources that a search on `board` needs: to train, and to measure."""
+    """The resources that a search on `board` needs: that to train, and that to measure."""
     code = code_id()
     return resource_name(TRAIN, code), resource_name(board_resource(board), code)
 
 
 def check_farm(address: str, board: str) -> None:
-    """Raises UserError if there is no farm, or nobody in it trains or has the board."""
+    """Check that there is a farm with a worker that trains and one with the board.
+
+    Raises UserError otherwise.
+    """
     client = connect_farm(address)
     try:
         check_resources(client, board, address)
@@ -189,7 +192,7 @@ def check_farm(address: str, board: str) -> None:
 
 def connect_farm(address: str) -> distributed.Client:
     """A connection to the scheduler at `address`. Raises UserError if there is none."""
-    # Dask's own clients go on trying, and complain, when they are forgotten.
+    # A Dask client that cannot connect would retry and log in the background: check first.
     asyncio.run(check_scheduler(address, "client", _CONNECT_S))
     try:
         return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
@@ -198,7 +201,7 @@ def connect_farm(address: str) -> distributed.Client:
 
 
 def offered_resources(client: distributed.Client) -> Counter[str]:
-    """How many there are of each resource, over all workers. Raises OSError for no answer."""
+    """The count of each resource over all workers. Raises OSError if there is no answer."""
     slots: Counter[str] = Counter()
     if client.scheduler is None:  # not connected
         return slots
@@ -209,7 +212,10 @@ def offered_resources(client: distributed.Client) -> Counter[str]:
 
 
 def check_resources(client: distributed.Client, board: str, address: str) -> Counter[str]:
-    """The resources. Raises UserError if no worker with our code has the board, or none trains."""
+    """The farm's resources, after a check that workers with this code train and have the board.
+
+    Raises UserError otherwise.
+    """
     try:
         slots = offered_resources(client)
     except OSError as error:
@@ -217,17 +223,19 @@ def check_resources(client: distributed.Client, board: str, address: str) -> Cou
     code, offered = code_id(), {split_resource_name(name) for name, count in slots.items() if count}
     ours = {what for what, by in offered if by == code}
     others = sorted({by for _, by in offered} - {code})
-    differ = f"; workers there have {' or '.join(others)}, here is {code}" if others else ""
+    differ = (
+        f"; workers there have other code: {' or '.join(others)}, here is {code}" if others else ""
+    )
     if board_resource(board) not in ours:
         boards = sorted(what.partition(":")[2] for what in ours - {TRAIN})
         there = f"boards there: {', '.join(boards)}" if boards else "no worker has a board"
         raise UserError(
-            f"no worker of the farm at {address} has board {board} ({there}); "
-            f"where it is: hil farm worker {address} --board {board}{differ}"
+            f"no worker of the farm at {address} has board {board} ({there}); start on the "
+            f"machine that has it: hil farm worker {address} --board {board}{differ}"
         )
     if TRAIN not in ours:
         raise UserError(
-            f"no worker of the farm at {address} trains; "
-            f"somewhere: hil farm worker {address}{differ}"
+            f"no worker of the farm at {address} trains; start on any machine: "
+            f"hil farm worker {address}{differ}"
         )
     return slots

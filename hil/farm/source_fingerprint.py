@@ -1,4 +1,4 @@
-"""What decides about a result beside the data, in a few words: equal on all machines of a farm."""
+"""A fingerprint of the code that produces results; all machines of a farm must have the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hil.files import PACKAGE, data_folder
 
 
 def code_id() -> str:
-    """Our sources, torch, Python's minor version, and the oracle that checks networks."""
+    """Versions of hil-compress (with a hash of its sources), torch, Python and tflite-runtime."""
     python = ".".join(map(str, sys.version_info[:2]))
     try:
         oracle = f"tflite-runtime {version('tflite-runtime')}"

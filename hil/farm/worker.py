@@ -1,7 +1,7 @@
-"""What runs in the workers of a farm: train anywhere, measure where the board is.
+"""The jobs of a farm's workers: train on any machine, measure where the board is.
 
-Of one process's jobs at most one trains and at most one is on each of its boards: their Dask
-resources see to it (`hil.farm.nodes`).
+In one process at most one job trains and at most one uses each board: Dask's resources limit them
+(`hil.farm.nodes`).
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ _provenance = functools.cache(provenance)
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What comes with every job: where the search starts from, and what must be equal here.
+    """The part of a job that is the same for all jobs of a search.
 
-    `session` is unique to one search process; `provenance` is that of the machine it runs on.
+    `start` is the start of the search. `code` (`code_id`) and `data_sha256` must be equal on the
+    worker. `session` is unique to one search process; `provenance` is that of its machine.
     """
 
     session: str
@@ -74,7 +75,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failed:
-    """A job that raised: the error, on which machine, and the folder there if it was saved."""
+    """The error of a job, its machine, and the folder there in which the failure was saved."""
 
     error: HilError
     host: str
@@ -82,27 +83,28 @@ class Failed:
 
 
 def train_job(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Failed:
-    """The half of a trial that needs no board."""
-    return _answer(ticket, number, lambda context: prepare(context, number, proposal))
+    """Run the half of a trial that needs no board: `hil.trial.candidate.prepare`."""
+    return _run(ticket, number, lambda context: prepare(context, number, proposal))
 
 
 def measure_job(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:
-    """The half that needs the board, unless this machine's journal has the answer."""
+    """Run the half that needs the board, unless this machine's journal has the outcome."""
     if isinstance(prepared, Failed):
         return prepared
     number = prepared.trial.number
-    return _answer(ticket, number, lambda context: _measure(context, ticket, prepared))
+    return _run(ticket, number, lambda context: _measure(context, ticket, prepared))
 
 
 def final_job(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
-    """A finished network on the test split; needs the board, unless the journal has the answer."""
-    return _answer(ticket, number, lambda context: _final(context, ticket, number, tflite))
+    """Measure a finished network on the test split, unless the journal has the figures."""
+    return _run(ticket, number, lambda context: _final(context, ticket, number, tflite))
 
 
 def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
-    """Raises what `measure_prepared` raises.
+    """Measure and add the outcome to the journal. Raises as `measure_prepared`.
 
-    The provenance becomes that of the bench, but for the processor, which trained.
+    The trial's provenance becomes that of the bench; only `processor` stays that of the machine
+    that trained.
     """
     if prepared.model is None:
         return Outcome(prepared.trial)
@@ -131,8 +133,8 @@ def _journal() -> Journal:
     return Journal(cache_folder() / "farm" / "journal")
 
 
-def _answer(ticket: Ticket, number: int, job: Callable[[Context], _T]) -> _T | Failed:
-    """The job's answer; our errors are values, so that they come with where they arose."""
+def _run(ticket: Ticket, number: int, job: Callable[[Context], _T]) -> _T | Failed:
+    """The result of the job, or its HilError as a value with the machine and the saved failure."""
     host = socket.gethostname()
     try:
         return job(_context(ticket))
@@ -147,12 +149,12 @@ def _answer(ticket: Ticket, number: int, job: Callable[[Context], _T]) -> _T | F
 
 
 def _folder(ticket: Ticket) -> Path:
-    """Where this machine keeps what failed: the run's own folder may be on another."""
+    """The folder for failures on this machine; the run's own folder is on the searching one."""
     return cache_folder() / "farm" / f"{ticket.start.folder.name}-{ticket.session}"
 
 
 def _context(ticket: Ticket) -> Context:
-    """One context per process and search; the least recently used goes."""
+    """The context of this process for the ticket's search; the least recently used is closed."""
     with _lock:
         if ticket.session in _contexts:
             _contexts.move_to_end(ticket.session)
@@ -164,15 +166,16 @@ def _context(ticket: Ticket) -> Context:
 
 
 def _open(ticket: Ticket) -> Context:
-    """As `Start.open`, but without a look at compiler and emulator: who only trains has none.
+    """A context as from `Start.open`, with the ticket's provenance instead of this machine's.
 
-    Raises UserError where results would not be those of the searching machine.
+    A worker that only trains has neither compiler nor emulator to look up. Raises UserError if the
+    worker's code or data differ from those of the search.
     """
     start = ticket.start
     if code_id() != ticket.code:
         raise UserError(
-            f"this worker has {code_id()}, the search {ticket.code}: "
-            "install the same version on every machine and restart its worker"
+            f"this worker has {code_id()}, the search has {ticket.code}: "
+            "install the same version on every machine and restart the workers"
         )
     original = start.original()
     if original.task.source != ticket.task_source:
@@ -182,8 +185,8 @@ def _open(ticket: Ticket) -> Context:
         )
     if data_sha256(original.data) != ticket.data_sha256:
         raise UserError(
-            f"this worker's data of task {start.task} are not those of the search: "
-            "make them anew with the same versions of all packages (constraints.txt)"
+            f"this worker's data of task {start.task} differ from those of the search: "
+            "create them again with the same versions of all packages (constraints.txt)"
         )
     return Context(
         original,

@@ -1,1 +1,1 @@
-"""The search loop. START HERE: evolve.py."""
+"""The search loop and its stop rules. START HERE: evolve.py."""

@@ -1,4 +1,4 @@
-"""A batch of proposals, tried by a pool: what the store has is not run again."""
+"""Run a batch of proposals in a pool; proposals that the store already has are not run again."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def run_batch(
     rule: StopRule,
     progress: SearchProgress,
 ) -> list[Trial]:
-    """Their trials, in the order of `proposals`: from the store, or run now and stored.
+    """Try the proposals that are not in the store; return the trials in the order of `proposals`.
 
-    Stops starting new ones when the budget is used up, so the last batch may be short.
+    No trial starts once the budget is used up, so the last batch may be incomplete. Raises
+    BenchError, Mismatch, FirmwareFault or WorkerDied; trials that ended before are stored.
     """
     missing = [p for p in proposals if store.find(p.genome, p.fidelity) is None]
     waiting = deque(_longest_first(_affordable(missing, store, rule)))
@@ -53,7 +54,7 @@ def run_batch(
 
 
 def _affordable(missing: Iterable[Proposal], store: Store, rule: StopRule) -> Iterator[Proposal]:
-    """The first of them, as many as the budget allows."""
+    """Yield the first proposals, as many as the budget allows."""
     trials = 0
     for proposal in missing:
         if not rule.may_start(store, trials):
@@ -63,39 +64,46 @@ def _affordable(missing: Iterable[Proposal], store: Store, rule: StopRule) -> It
 
 
 def _counts(proposal: Proposal) -> bool:
-    """Whether it is a trial in the sense of a budget: screening is none."""
+    """True if the proposal counts against the trial budget; screening (fidelity < 1) does not."""
     return proposal.fidelity == 1.0
 
 
 def _longest_first(proposals: Iterable[Proposal]) -> list[Proposal]:
-    """So that no process is left with a long one while the others have run out (Graham 1969).
+    """The proposals by decreasing training effort, those without training first.
 
-    What needs no training comes before: the baseline, which others are shown in ratios to.
+    Longest-processing-time-first scheduling (R. L. Graham, "Bounds on Multiprocessing Timing
+    Anomalies", 1969): no process trains a long candidate while the others have nothing left to do.
+    Proposals without training go first because the baseline is one, and the progress line and the
+    engines need it.
     """
     return sorted(proposals, key=lambda p: (p.epochs > 0, -p.fidelity * _training_effort(p.genome)))
 
 
 def _training_effort(genome: Genome) -> float:
-    """About how long a genome's training takes, in epochs of plain fine-tuning.
+    """Estimated training time of a genome, in epochs of plain fine-tuning.
 
-    Fitted to the 275 stages that a search of kws trained (residual 3 s of 16), and good enough to
-    say what to start first: simulated on that search's batches, processes wait 106 s in all for the
-    last ones, and 191 s if ordered by epochs alone.
+    Each stage costs epochs * (1 + quantization + distillation). The factors were fitted to the 275
+    stages that a search of the task kws trained (residual 3 s of 16 s). Only the order matters:
+    simulated on that search's batches, processes idle 106 s in all at the ends of batches, and
+    191 s if ordered by epochs alone.
     """
-    total, rounding = 0.0, 0.0
+    total, quantization = 0.0, 0.0
     for stage in genome.stages:
-        if isinstance(stage, Quantize):  # from here on, training feels the rounding
-            rounding = 1.2 if stage.learn_ranges else 0.8
-        teaching = 0.0
+        if isinstance(stage, Quantize):  # this and all later stages train with fake quantization
+            quantization = 1.2 if stage.learn_ranges else 0.8
+        distillation = 0.0
         if isinstance(stage, Distill):
-            teaching += 0.8 if stage.features != "none" else 0.0
-            teaching += 0.7 if stage.teacher != "original" else 0.0
-        total += stage.epochs * (1.0 + rounding + teaching)
+            distillation += 0.8 if stage.features != "none" else 0.0
+            distillation += 0.7 if stage.teacher != "original" else 0.0
+        total += stage.epochs * (1.0 + quantization + distillation)
     return total
 
 
 def record_outcome(store: Store, outcome: Outcome) -> None:
-    """Keep the network's file first, then commit the trial: a trial in the store is complete."""
+    """Write the network's file, then commit the trial.
+
+    In this order a trial in the store always has its network, also after a crash in between.
+    """
     if outcome.tflite:
         save_network(store.folder, outcome.trial.number, outcome.tflite)
     store.add(outcome.trial)

@@ -50,7 +50,7 @@ class SearchProgress:
         self._line.close()
 
     def update(self, store: Store, generation: int | None = None) -> None:
-        """Redraw the line. The store's trials are read only if one was added since the last call."""
+        """Redraw the line. The trials are read only if the store has new ones."""
         count = store.count()
         if self._trials_before is None:
             self._trials_before = count

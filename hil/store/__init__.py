@@ -1,1 +1,1 @@
-"""What was found, kept: the SQLite store of a run, its folder, and tables in CSV or Parquet."""
+"""The files of a run: its SQLite store, its folder, and tables in CSV or Parquet."""

@@ -1,4 +1,4 @@
-"""Trials from elsewhere into a run: another store's, or those of a table (`hil.store.table`)."""
+"""Add trials from elsewhere to a run: from another store, or from a table (`hil.store.table`)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MERGE_ELSEWHERE = "merge it into another run"
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A proposal that both have, with other figures: the run's `ours` stayed.
+    """A proposal with different figures in both runs; the target keeps its own value, `ours`.
 
-    `number` is the trial's in the run, `their_number` where the other came from.
+    `number` is the trial's number in the target, `their_number` its number in the source.
     """
 
     number: int
@@ -31,7 +31,10 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """Trials that were `added`, and those `known` before; what differs among the known."""
+    """The result of a merge: how many trials were `added`, and how many were `known` before.
+
+    `conflicting` lists the figures of known trials that differ.
+    """
 
     added: int
     known: int
@@ -39,11 +42,11 @@ class MergeResult:
 
 
 def merge(target: Store, source: Store) -> MergeResult:
-    """Add the trials of `source` that `target` lacks, with their networks, finals, originals.
+    """Add the trials of `source` that `target` lacks, with networks, finals and accuracies.
 
-    They are numbered on after the target's. Where nothing was asked of the target yet, it is what
-    was asked of the source last. Raises UserError, with nothing written, if the two
-    are not runs of the same task, board and seed, or started from different original networks.
+    New trials get numbers after those of the target. A target without a session takes the goal of
+    the source's last session. Raises UserError, with nothing written, if the two are not runs of
+    the same task, board and seed, or started from different original networks.
     """
     if target.folder.resolve() == source.folder.resolve():
         raise UserError(f"{source.folder} cannot be merged into itself")
@@ -67,10 +70,11 @@ def merge_trials(
     originals: Mapping[str, float],
     networks: Store | None = None,
 ) -> MergeResult:
-    """Add these to `target`, all or nothing; the files of `networks` come along.
+    """Add trials, finals and accuracies to `target`, all or nothing.
 
-    Numbers stay as they are where none of them is taken. Finals of a known trial are taken where
-    its figures are equal, its network where the program is and `target` has none.
+    Network files are copied from the store `networks`. The new trials keep their numbers if none
+    is taken. Finals of a known trial are added if its figures are equal; its network is copied if
+    the program is equal and `target` has no network for it.
     """
     found = [(trial, target.find(trial.genome, trial.fidelity)) for trial in trials]
     known = [(trial, ours) for trial, ours in found if ours is not None]
@@ -94,7 +98,7 @@ def merge_trials(
 
 
 def _shift(target: Store, added: Sequence[Trial]) -> int:
-    """What to add to the new trials' numbers: 0, or so much that they follow the target's."""
+    """The offset of the new trials' numbers: 0, or so large that they follow the target's."""
     taken = {trial.number for trial in target.trials()}
     if taken.isdisjoint(trial.number for trial in added):
         return 0
@@ -111,7 +115,7 @@ def _conflicts(ours: Trial, theirs: Trial) -> list[Conflict]:
 
 
 def _figures(trial: Trial) -> dict[str, Figure]:
-    """What must be equal if the same proposal is tried twice."""
+    """The figures that must be equal if the same proposal is tried twice."""
     measured = trial.measurement
     return {
         "state": trial.state,

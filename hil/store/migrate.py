@@ -1,11 +1,12 @@
-"""Stores of earlier versions: their rows as this version has them, in one transaction or a copy.
+"""Migration of stores with an earlier schema, in one transaction or as a copy in memory.
 
-1: genomes of the first space. 2: genomes of the whole space, costs by stage. 3: fidelities,
-estimates; originals; what a session searched with and how much energy it used.
+Version 1 has genomes of the first search space. Version 2 adds the genes of today's space and costs
+by stage. Version 3 adds fidelities, estimates, original accuracies, and for each session its
+engine, goal and energy.
 
-A genome's key is a hash of all its genes, so that keys are made anew. Genes that a version did not
-have get what it did: before there was `calibration`, a percentile below 100 was one; before there
-was `rate`, every stage trained at the task's own.
+A genome's key is a hash of all its genes, so keys are computed anew. A gene that a version did not
+have gets the value by which that version behaves as it did: without `calibration`, a percentile
+below 100 meant percentile calibration; without `rate`, every stage trained at the task's own rate.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _Row = dict[str, Any]
 
 
 def migrate_file(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the writer's file to this version; a copy of it, `store.sqlite.v<N>`, is kept first."""
+    """Migrate the file in place, after saving a copy of it as `store.sqlite.v<N>`."""
     keep = path.with_name(f"{path.name}.v{sqlite.version(connection)}")
     part = keep.with_name(f"{keep.name}.part")
     with sqlite.store_errors(part):
@@ -37,7 +38,7 @@ def migrate_file(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def migrated_copy(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """A copy in memory, of this version; the reader's file stays as it is."""
+    """A migrated, read-only copy in memory; the file stays as it is."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     copy.row_factory = sqlite3.Row
     connection.backup(copy)
@@ -48,7 +49,7 @@ def migrated_copy(connection: sqlite3.Connection, path: Path) -> sqlite3.Connect
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Read all, make the tables anew, write all. The first of two equal proposals stays."""
+    """Read all rows, recreate the tables, write all rows. The first of equal proposals stays."""
     version = sqlite.version(connection)
     order = ("run", "sessions", "trials", "finals")
     rows = {
@@ -89,7 +90,7 @@ def _trial(row: _Row, version: int, path: Path) -> _Row:
 
 
 def _stage(stage: _Row, version: int) -> _Row:
-    """The stage with the genes that its version took for granted."""
+    """The stage with the genes that were implicit in its version."""
     changed = dict(stage)
     if version == 1 and stage["stage"] == "quantize":
         if stage["percentile"] == 100.0:

@@ -1,8 +1,8 @@
-"""The store's file: schema, format check, single-writer lock, and SQLite's errors in our words.
+"""The SQLite file of a store: schema, format check, single-writer lock, errors as UserError.
 
-WAL: readers (`hil report` beside a running search) never block the writer. `synchronous=FULL`:
-a commit costs one fsync, milliseconds against the seconds of a trial, and in return survives a
-power cut and not only a kill -9.
+The file is in WAL mode, so that readers (`hil report` during a search) never block the writer.
+`synchronous=FULL` costs one fsync per commit, milliseconds against the seconds of a trial; in
+return a committed trial survives a power cut, not only a kill -9.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hil.files import file_errors, no_space
 APPLICATION_ID = 0x48494C43  # "HILC"
 SCHEMA_VERSION = 3  # 2: genomes of the whole space, costs by stage; 3: fidelities, estimates
 BUSY_TIMEOUT_MS = 10_000
-_INDEX_BYTES = 64 * 1024  # it grows by 32 KiB (sqlite.org/walformat.html)
+_INDEX_BYTES = 64 * 1024  # two steps of the WAL index, 32 KiB each (sqlite.org/walformat.html)
 
 _TABLES = (
     """CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), task TEXT NOT NULL,
@@ -44,7 +44,7 @@ _TABLES = (
          PRIMARY KEY (number, split)) STRICT""",
     "CREATE TABLE originals (split TEXT PRIMARY KEY, accuracy REAL NOT NULL) STRICT",
 )
-_OLDER = {  # what migrating needs of versions 1 and 2
+_OLDER = {  # the columns that migration from versions 1 and 2 needs
     "run": {"id", "task", "board", "seed", "board_sha256", "created"},
     "sessions": {"id", "started", "heartbeat", "accuracy_target", "stopped_by"},
     "trials": {
@@ -56,11 +56,11 @@ _OLDER = {  # what migrating needs of versions 1 and 2
 
 
 def open_database(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """A connection in autocommit mode whose rows can be read by name.
+    """A connection in autocommit mode whose rows can be read by column name.
 
-    A reader opens the file for writing if it may, and forbids itself to: SQLite's own read-only
-    mode leaves its -wal and -shm files behind. Where it may not write and there is no log either,
-    nobody writes: SQLite then needs no files beside.
+    A reader, too, opens the file for writing and sets `query_only`, since SQLite's own read-only
+    mode leaves its -wal and -shm files behind. If the folder is not writable and there is no
+    write-ahead log, nobody writes: the file is opened as immutable, which needs no other files.
     """
     folder_is_closed = not os.access(path.absolute().parent, os.W_OK)
     if read_only and folder_is_closed and not wal_path(path).exists():
@@ -84,15 +84,15 @@ def open_database(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 
 def wal_path(path: Path) -> Path:
-    """SQLite's write-ahead log: there while the file is open, and where a writer was killed."""
+    """The path of SQLite's write-ahead log; it exists while the file is open or after a kill."""
     return path.with_name(f"{path.name}-wal")
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """All or nothing, on disk when it ends; within another one, a part of that.
+    """Run the statements of this context as one transaction, on disk when the context ends.
 
-    Raises UserError, as `store_errors` says.
+    Within an outer transaction it is a part of that one. Raises UserError as `store_errors`.
     """
     if connection.in_transaction:
         yield
@@ -108,13 +108,13 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 
 def is_new(connection: sqlite3.Connection) -> bool:
-    """Empty, as a process killed before its first commit leaves it, and nobody else's."""
+    """True if the file is empty: just created, or left by a process killed before its commit."""
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return bool(objects == 0 and _pragma(connection, "application_id") == 0)
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """Make an empty file a store; call it within a transaction."""
+    """Create the tables of a store in an empty file; call it within a transaction."""
     for statement in _TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -122,14 +122,17 @@ def create_tables(connection: sqlite3.Connection) -> None:
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises UserError for a foreign, damaged or newer file; an older one is well."""
+    """Check that the file is a store of this or an older version, and whole.
+
+    Raises UserError for a foreign, damaged or newer file.
+    """
     if _pragma(connection, "application_id") != APPLICATION_ID:
         raise UserError(f"{path} is not a store of hil; choose another run folder")
     found = version(connection)
     if not 1 <= found <= SCHEMA_VERSION:
         raise UserError(
-            f"{path} has schema version {found}, this hil knows 1 to {SCHEMA_VERSION}: "
-            "use the hil that wrote it, or choose another run folder"
+            f"{path} has schema version {found}, this version of hil reads 1 to {SCHEMA_VERSION}: "
+            "use the version of hil that wrote it, or choose another run folder"
         )
     if _pragma(connection, "quick_check(1)") != "ok" or _is_cut(connection, path):
         raise damaged(path)
@@ -148,10 +151,10 @@ def version(connection: sqlite3.Connection) -> int:
 
 @contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises UserError if another process holds it.
+    """Hold the writer's lock of the folder. Raises UserError if another process holds it.
 
-    A POSIX record lock: the kernel drops it when the process dies, and forked workers that
-    outlive a killed search do not inherit it.
+    It is a POSIX record lock: the kernel releases it when the process dies, and forked workers
+    that outlive a killed search do not inherit it.
     """
     descriptor = os.open(folder / "store.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -169,7 +172,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Say what the user can do about what SQLite or the file system refused."""
+    """Turn errors of SQLite and the file system into a UserError that says what to do."""
     try:
         with file_errors(path):
             yield
@@ -181,9 +184,9 @@ def store_errors(path: Path) -> Iterator[None]:
             raise damaged(path) from error
         if code == sqlite3.SQLITE_CANTOPEN and wal_path(path).exists():
             raise UserError(
-                f"{path} cannot be read where nothing can be written: {wal_path(path).name} has what "
-                "a search that was killed, or still runs, wrote last; copy the folder and read the "
-                "copy"
+                f"{path} cannot be read in a folder that is not writable, because "
+                f"{wal_path(path).name} has the last writes of a search that was killed or still "
+                "runs; copy the folder and read the copy"
             ) from error
         if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
             raise UserError(f"{path} cannot be read or written: {error}") from error
@@ -191,7 +194,7 @@ def store_errors(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, what: str = "") -> UserError:
-    """The error for a file that cannot be understood."""
+    """The error for a file that is damaged or not a store."""
     return UserError(
         f"{path} is damaged{what and f' ({what})'} or not a store of hil; "
         "restore it from a copy, or choose another run folder"
@@ -199,13 +202,18 @@ def damaged(path: Path, what: str = "") -> UserError:
 
 
 def _no_room(path: Path) -> bool:
-    """Whether the disk cannot hold the next piece of the log's index, whose lack SQLite calls an
-    I/O error."""
+    """True if the disk cannot hold the next part of the WAL index.
+
+    SQLite reports that as an I/O error, not as a full disk.
+    """
     return shutil.disk_usage(path.parent).free < _INDEX_BYTES
 
 
 def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the last page lacks its end: SQLite takes zeros for it. A log would mend that."""
+    """True if the last page is incomplete and no write-ahead log completes it.
+
+    SQLite itself would read the missing bytes as zeros.
+    """
     log = wal_path(path)
     if log.exists() and log.stat().st_size:
         return False
@@ -218,7 +226,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    """Names of the table's columns; none where there is no such table."""
+    """The names of the table's columns; empty if there is no such table."""
     return {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 

@@ -1,8 +1,8 @@
-"""A run's memory: one SQLite file in which every finished trial is kept, whatever happens next.
+"""The store of a run: one SQLite file with its trials, sessions and final figures.
 
-A trial is committed when it ends; a genome that is in the store is never run again, so that
-resuming is nothing but opening the same folder. Times (`started`, `heartbeat`) are seconds since
-1970; how the file is kept safe is in `hil.store.sqlite`.
+Every trial is committed when it ends, and a genome that is in the store is never run again: a run
+is resumed by opening its folder. Times (`started`, `heartbeat`) are seconds since 1970. Schema,
+locking and error handling are in `hil.store.sqlite`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance", "costs", "est
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """What makes two trials comparable: task, board (its name and a hash of its file), seed."""
+    """The identity of a run: task, board (name and hash of its facts) and seed.
+
+    Trials are comparable only if these are equal.
+    """
 
     task: str
     board: str
@@ -40,11 +43,12 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One process that worked on the run. `stopped_by` is None if it was killed or still runs.
+    """One search process that worked on the run.
 
-    `engine` chose what to try, "" where that is not known; `energy_j` went into it, in joules.
-    `goal` is what was asked for (`hil.objective.goal.Goal.to_json`), None where only the accuracy
-    is known; `processes` worked at a time, 0 where that is not known.
+    `stopped_by` is the reason it ended, None if it was killed or still runs. `engine` is the
+    engine's name, "" if unknown. `energy_j` is the energy it used, in joules. `goal` is the goal
+    as JSON (`hil.objective.goal.Goal.to_json`), None if only the accuracy is known. `processes` is
+    the number of worker processes, 0 if unknown.
     """
 
     id: int
@@ -60,9 +64,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """A trial's figures on a split that no decision was made on.
+    """The final figures of a trial on a split that no decision of the search used.
 
-    `correct` of `total` samples on the device; `accuracy` (share of 1) on the host, whole split.
+    The device got `correct` of `total` samples right; `accuracy` (0..1) is the host's on the
+    whole split.
     """
 
     number: int
@@ -73,7 +78,7 @@ class Final:
 
 
 class Store:
-    """An open store, as a context manager. One writer per folder, any number of readers."""
+    """An open store, as a context manager; a folder has one writer and any number of readers."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
         self.folder = folder
@@ -86,7 +91,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, identity: RunIdentity) -> Self:
-        """Create the run in `folder`, or continue it there; an older store is migrated.
+        """Open the run in `folder` for writing, or create it; an older store is migrated.
 
         Raises UserError, with nothing written, if the folder holds a run of another identity, or
         a foreign, damaged or newer store, or if another search is writing to it.
@@ -116,14 +121,18 @@ class Store:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Open an existing run for reading only. Raises UserError if there is none.
+        """Open an existing run for reading. Raises UserError if there is none.
 
-        An older store is left as it is: what is read is a copy of it as it was now.
+        An older store is not changed: a migrated copy of its present state is read.
         """
         path = folder / STORE_FILE
         if not path.is_file():
             runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{STORE_FILE}"))
-            there = f"runs in {folder.parent}: {', '.join(runs)}" if runs else "start one first"
+            there = (
+                f"runs in {folder.parent}: {', '.join(runs)}"
+                if runs
+                else "start one with hil evolve"
+            )
             raise UserError(f"no run in {folder} ({there})")
         with ExitStack() as resources, sqlite.store_errors(path):
             connection = sqlite.open_database(path, read_only=True)
@@ -141,19 +150,19 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file and let the next writer in."""
+        """Close the file and release the writer's lock."""
         self._resources.close()
 
     @property
     def identity(self) -> RunIdentity:
-        """Task, board and seed of this run."""
+        """The task, board and seed of this run."""
         with sqlite.store_errors(self.path):
             return _identity(self._connection)
 
     def add(self, trial: Trial) -> bool:
-        """Commit a finished trial. False, and nothing changes, if its proposal is already there.
+        """Commit a finished trial; return False, without a change, if its proposal is stored.
 
-        Raises UserError if the disk is full; ValueError for a number that is not finite;
+        Raises UserError if the disk is full, ValueError for a number that is not finite,
         sqlite3.IntegrityError if the trial's number belongs to another genome.
         """
         if not math.isfinite(trial.violation):
@@ -165,18 +174,18 @@ class Store:
         return self._insert("trials", "key, fidelity", {**row, "created": time.time()})
 
     def find(self, genome: Genome, fidelity: float = 1.0) -> Trial | None:
-        """The trial of this genome at this fidelity, if it was ever run."""
+        """The trial of this genome at this fidelity; None if it was never run."""
         query = "SELECT number FROM trials WHERE key = ? AND fidelity = ?"
         rows = self._rows(query, genome.key, fidelity)
         return self._trial(rows[0]["number"]) if rows else None
 
     def trials(self, fidelity: float | None = None) -> tuple[Trial, ...]:
-        """All trials, or those of one fidelity, in the order of their numbers."""
+        """All trials, or those of one fidelity, ordered by number."""
         query = "SELECT number FROM trials WHERE ?1 IS NULL OR fidelity = ?1 ORDER BY number"
         return tuple(self._trial(row["number"]) for row in self._rows(query, fidelity))
 
     def count(self) -> int:
-        """How many genomes were tried in full: screening them at a lower fidelity is no trial."""
+        """The number of trials in full (fidelity 1); screened ones are not counted."""
         query = "SELECT count(*) AS trials FROM trials WHERE fidelity = 1"
         return int(self._rows(query)[0]["trials"])
 
@@ -185,26 +194,29 @@ class Store:
         return int(self._rows("SELECT coalesce(max(number), 0) + 1 AS n FROM trials")[0]["n"])
 
     def add_final(self, final: Final) -> bool:
-        """Write final figures, once: False, and the first stay, if they are already there."""
+        """Commit final figures; return False, without a change, if the trial already has them."""
         return self._insert("finals", "number, split", asdict(final))
 
     def finals(self) -> tuple[Final, ...]:
-        """All final figures, by trial number and split."""
+        """All final figures, ordered by trial number and split."""
         rows = self._rows("SELECT * FROM finals ORDER BY number, split")
         return tuple(Final(**row) for row in rows)
 
     def set_original_accuracy(self, split: str, accuracy: float) -> bool:
-        """Note the float network's accuracy on a split, once: False, and the first stays."""
+        """Store the original network's accuracy (0..1) on a split.
+
+        Returns False, without a change, if the split already has one.
+        """
         return self._insert("originals", "split", {"split": split, "accuracy": accuracy})
 
     def original_accuracies(self) -> dict[str, float]:
-        """The float network's accuracy (share of 1) by split, where it was noted."""
+        """The original network's accuracy (0..1) by split, for the splits that have one."""
         rows = self._rows("SELECT * FROM originals ORDER BY split")
         return {row["split"]: row["accuracy"] for row in rows}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is added within is committed together at the end, or not at all."""
+        """Commit all that is added in this context together at its end, or nothing of it."""
         with sqlite.transaction(self._connection, self.path):
             yield
 
@@ -215,9 +227,9 @@ class Store:
         goal: Mapping[str, Any] | None = None,
         processes: int = 0,
     ) -> None:
-        """From now on this process's time counts as used; the target is what the report shows.
+        """Begin a session of this process: from now on its time counts as used.
 
-        The rest is as in `Session`.
+        The report shows the goal of the last session. The arguments are fields of `Session`.
         """
         now = time.time()
         with sqlite.transaction(self._connection, self.path):
@@ -230,7 +242,7 @@ class Store:
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
 
     def add_goal(self, accuracy_target: float, goal: Mapping[str, Any] | None) -> None:
-        """Let the report follow what was asked for elsewhere: as a session that took no time."""
+        """Add the goal of another run for the report, as a session that took no time."""
         now = time.time()
         with sqlite.transaction(self._connection, self.path):
             self._connection.execute(
@@ -240,26 +252,26 @@ class Store:
             )
 
     def end_session(self, stopped_by: str) -> None:
-        """Note in a few words what ended this session, as the report will show it."""
+        """Store the reason why this session ended, a word that the report explains."""
         with sqlite.transaction(self._connection, self.path):
-            self._beat()
+            self._update_heartbeat()
             self._connection.execute(
                 "UPDATE sessions SET stopped_by = ? WHERE id = ?", (stopped_by, self._session)
             )
 
     def add_energy(self, joules: float) -> None:
-        """Count energy as used by this session. Raises ValueError where none was begun."""
+        """Add to the energy that this session used. Raises ValueError if no session was begun."""
         if self._session is None:
-            raise ValueError("energy is used by a session: begin one first")
+            raise ValueError("no session to add energy to: call begin_session first")
         with sqlite.transaction(self._connection, self.path):
             self._connection.execute(
                 "UPDATE sessions SET energy_j = energy_j + ? WHERE id = ?",
                 (joules, self._session),
             )
-            self._beat()
+            self._update_heartbeat()
 
     def used_joules(self) -> float:
-        """Energy that all sessions together have used."""
+        """The energy that all sessions used, in joules."""
         return sum(one.energy_j for one in self.sessions())
 
     def sessions(self) -> tuple[Session, ...]:
@@ -271,7 +283,7 @@ class Store:
             raise sqlite.damaged(self.path, "a session's goal") from None
 
     def used_minutes(self) -> float:
-        """Minutes that all sessions together have worked, this one up to now."""
+        """The time that all sessions worked, in minutes, including this one up to now."""
         others = (one for one in self.sessions() if one.id != self._session)
         seconds = sum(one.heartbeat - one.started for one in others)
         if self._session is not None:
@@ -290,11 +302,14 @@ class Store:
                 f"ON CONFLICT ({unique}) DO NOTHING",
                 row,
             )
-            self._beat()
+            self._update_heartbeat()
         return cursor.rowcount == 1
 
-    def _beat(self) -> None:
-        """`started` + monotonic time, so that setting the clock does not count as working."""
+    def _update_heartbeat(self) -> None:
+        """Set the heartbeat to `started` plus monotonic time.
+
+        So a clock that is set during the session does not count as time worked.
+        """
         self._connection.execute(
             "UPDATE sessions SET heartbeat = started + ? WHERE id = ?",
             (time.monotonic() - self._session_began, self._session),
@@ -319,21 +334,22 @@ def _identity(connection: sqlite3.Connection) -> RunIdentity:
 def check_same_run(
     where: Path, found: RunIdentity, wanted: RunIdentity, instead: str | None = None
 ) -> None:
-    """Raises UserError if what was `found` in `where` is of another run than `wanted`.
+    """Check that `where`, of identity `found`, belongs to the run `wanted`. Raises UserError.
 
-    `instead` is what the user is told to do; None for someone who wants to go on with the run.
+    The error ends with the advice `instead`, or with how to continue the run if that is None.
     """
     for name in ("task", "board", "seed"):
         there, here = getattr(found, name), getattr(wanted, name)
         if there != here:
             advice = instead or f"choose another run folder, or continue with {name} {there!r}"
-            raise UserError(f"{where} is of a run of {name} {there!r}, not {here!r}: {advice}")
+            raise UserError(f"{where} is from a run of {name} {there!r}, not {here!r}: {advice}")
     if found.board_sha256 != wanted.board_sha256:
         there, here = (facts_in_words(wanted.board, one.board_sha256) for one in (found, wanted))
         advice = instead or (
-            "choose another run folder, or go on with the same board file (the report names its "
+            "choose another run folder, or continue with the same board file (the report names its "
             "commit) and the same --limits"
         )
         raise UserError(
-            f"{where} is of a run with {there}, not {here}: its numbers would not compare; {advice}"
+            f"{where} is from a run with {there}, not {here}: the numbers are not comparable; "
+            f"{advice}"
         )

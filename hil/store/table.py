@@ -1,8 +1,8 @@
-"""A run as a table, one row per trial, and back: the form that outlasts every schema.
+"""Export of a run to a table with one row per trial, and import: a format for the long term.
 
-The first columns are for people; a trial is read back from those of `_TEXTS` and `_NUMBERS` and,
-as JSON, of `_AS_JSON`. Finals stand in `<split>_accuracy`, `_correct` and `_total`, the float
-network's accuracies in `original_<split>` of every row.
+The first columns are for people. A trial is read back from the columns `_TEXTS`, `_NUMBERS` and
+`_AS_JSON` (cells in JSON). Final figures are in `<split>_accuracy`, `<split>_correct` and
+`<split>_total`; the original network's accuracies are in `original_<split>` of every row.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ORIGINAL = "original_"
 def export_store(store: Store, path: Path) -> int:
     """Write the run to `path` (`hil.store.table_file`); return the number of trials.
 
-    Raises UserError for a suffix that names no format, and if the file cannot be written.
+    Raises UserError for an unknown suffix, and if the file cannot be written.
     """
     identity = asdict(store.identity)
     trials, finals, originals = store.trials(), store.finals(), store.original_accuracies()
@@ -62,7 +62,7 @@ def export_store(store: Store, path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RunTable:
-    """What `export_store` wrote to `path`. `identity` is None where there is no trial."""
+    """The content of a table that `export_store` wrote; `identity` is None without any trial."""
 
     path: Path
     identity: RunIdentity | None
@@ -74,7 +74,7 @@ class RunTable:
 def read_run_table(path: Path) -> RunTable:
     """Read and check a table, row by row.
 
-    Raises UserError for what is no such table, naming row and column where one is wrong.
+    Raises UserError if it is not a table of a run; the error names the row and column.
     """
     identity: RunIdentity | None = None
     trials: list[Trial] = []
@@ -86,29 +86,26 @@ def read_run_table(path: Path) -> RunTable:
             _check_columns(row, _NEEDED)
             identity = _identity(row)
         elif _identity(row) != identity:
-            raise UserError(f"{path}, row {line}: of another run than the rows before")
+            raise UserError(f"{path}, row {line}: from another run than the rows before")
         trials.append(_trial(row))
         finals += _finals(row, trials[-1].number)
         originals |= _originals(row)
     numbers = {trial.number for trial in trials}
     proposals = {(trial.genome.key, trial.fidelity) for trial in trials}
     if not len(numbers) == len(proposals) == len(trials):
-        raise UserError(f"{path}: a trial is in it twice; export the run anew")
+        raise UserError(f"{path}: it contains a trial twice; export the run again")
     return RunTable(path, identity, tuple(trials), tuple(finals), originals)
 
 
 def import_table(store: Store, table: RunTable) -> MergeResult:
-    """Add what `store` lacks; tell what was known before, and what of that differs.
-
-    Raises UserError, with nothing added, for a table of another run.
-    """
+    """Add the trials that `store` lacks. Raises UserError, with nothing added, for another run."""
     if table.identity is not None:
         check_same_run(table.path, table.identity, store.identity, IMPORT_ELSEWHERE)
     return merge_trials(store, table.trials, table.finals, table.originals)
 
 
 def import_file(store: Store, path: Path) -> int:
-    """Read a table and add what `store` lacks; how many trials that were. Raises UserError."""
+    """Read a table and add the trials that `store` lacks; return how many. Raises UserError."""
     return import_table(store, read_run_table(path)).added
 
 
@@ -147,7 +144,7 @@ def _check_columns(row: Row, names: Iterable[str]) -> None:
     missing = [name for name in names if name not in row.cells]
     if missing:
         raise UserError(
-            f"{row.path} is no table of a run: it has no column {', '.join(missing)}; "
+            f"{row.path} is not a table of a run: it has no column {', '.join(missing)}; "
             "hil export writes such tables"
         )
 
@@ -160,7 +157,7 @@ def _identity(row: Row) -> RunIdentity:
 def _trial(row: Row) -> Trial:
     state = row.choice("state", _STATES)
     if state == "measured" and row.json("measurement") is None:
-        raise row.error("measurement", "there, though the trial was measured")
+        raise row.error("measurement", "a measurement, which a measured trial must have")
     has_accuracy = state != "infeasible" or row.cells["accuracy"] != ""
     fields = {
         "number": row.whole("number"),
@@ -176,7 +173,7 @@ def _trial(row: Row) -> Trial:
         return trial_from_json(fields)
     except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise UserError(
-            f"{row.path}, row {row.line}: not a trial as hil exports it: {error}"
+            f"{row.path}, row {row.line}: not a trial as hil export writes it: {error}"
         ) from None
 
 

@@ -1,7 +1,8 @@
-"""Tables as files: .csv, .csv.gz or .parquet by suffix, rows in and rows of text out.
+"""Table files in .csv, .csv.gz or .parquet, chosen by the suffix.
 
-CSV as in RFC 4180, in UTF-8. Equal rows make equal .csv.gz files: no date or name is in them.
-A cell is text, a number or None; floats are written so that reading them gives the same float.
+A written cell is text, a number or None; a read cell is text. CSV is as in RFC 4180, in UTF-8.
+Equal rows give equal .csv.gz files, since those hold no date or name. Floats are written so that
+reading gives the same float.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ Cell = str | int | float | None
 
 
 def check_suffix(path: Path) -> str:
-    """The suffix that names the format. Raises UserError for any other."""
+    """The suffix of `path`, one of `SUFFIXES`. Raises UserError for any other."""
     for suffix in SUFFIXES:
         if path.name.endswith(suffix):
             return suffix
-    raise UserError(f"{path}: the name ends in none of {', '.join(SUFFIXES)}")
+    raise UserError(f"{path}: the file name must end in one of {', '.join(SUFFIXES)}")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> None:
-    """Write the rows; a reader never sees half of them. Raises UserError if that fails."""
+    """Write the rows to `path` atomically. Raises UserError if that fails."""
     suffix = check_suffix(path)
     parquet = suffix == ".parquet"
     write_file(path, _parquet(columns, rows) if parquet else _csv(columns, rows, suffix))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows, every cell as text, None as "". Raises UserError for what is no such table."""
+    """The rows with every cell as text, None as "". Raises UserError if it is not such a table."""
     suffix = check_suffix(path)
     with file_errors(path):
         content = path.read_bytes()
@@ -61,7 +62,7 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]], suffix: str
 
 def _csv_rows(content: bytes) -> list[dict[str, str]]:
     csv.field_size_limit(_LONGEST_CELL)
-    # Spreadsheets begin UTF-8 with a mark, and editors leave empty lines at the end.
+    # Spreadsheets write a byte order mark, and editors leave empty lines at the end.
     lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
     header, *rows = [line for line in lines if line] or [[]]
     if not header:
@@ -73,7 +74,7 @@ def _csv_rows(content: bytes) -> list[dict[str, str]]:
 
 
 def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
-    # Arrow takes a while to import and most commands do without it.
+    # Importing Arrow is slow, and most commands do not need it.
     import pyarrow
     from pyarrow import parquet
 

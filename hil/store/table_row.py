@@ -1,4 +1,4 @@
-"""A row of a table of trials: cells read and checked, a bad one named by row and column."""
+"""Checked reading of one row of a table; errors name the row and column."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from compress.errors import UserError
 
 _SHOWN = 60  # characters of a bad cell
 _MOST = 2**63 - 1  # SQLite's largest whole number
-_TEXTS = {"measurement": ("counter", "outputs_sha256"), "costs": ("stage",)}  # of their values
+_TEXTS = {"measurement": ("counter", "outputs_sha256"), "costs": ("stage",)}  # values with text
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Row `line` of the table `path`, the header being row 1. Every getter raises UserError."""
+    """Row `line` of the table `path`; the header is row 1. Every getter raises UserError."""
 
     path: Path
     line: int
     cells: Mapping[str, str]
 
     def error(self, column: str, expected: str) -> UserError:
-        """The error for a cell that is not what is expected."""
+        """The error for a cell that is not `expected`, a text such as "a whole number"."""
         cell = self.cells[column]
         shown = repr(cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}...")
         return UserError(
@@ -39,7 +39,7 @@ class Row:
         return self.cells[column]
 
     def whole(self, column: str) -> int:
-        """A whole number, 0 or more, as large as SQLite takes."""
+        """A whole number from 0 to SQLite's largest, 2**63 - 1."""
         cell = self.cells[column]
         if not (cell.isascii() and cell.isdecimal()):
             raise self.error(column, "a whole number")
@@ -59,18 +59,18 @@ class Row:
         return number
 
     def share(self, column: str) -> float:
-        """A share of 1."""
+        """A number from 0 to 1."""
         return self.number(column, at_most=1.0)
 
     def json(self, column: str) -> Any:
-        """What the JSON in the cell says."""
+        """The parsed JSON of the cell; NaN and infinity are refused."""
         try:
             return json.loads(self.cells[column], parse_constant=_refuse)
         except ValueError:
             raise self.error(column, "JSON of finite numbers") from None
 
     def figures(self, column: str) -> Any:
-        """JSON whose values are numbers from 0 on, but for those that are texts by their names."""
+        """The parsed JSON of the cell; its values are numbers from 0 on, or texts (`_TEXTS`)."""
         value = self.json(column)
         if not _are_figures(value, _TEXTS.get(column, ())):
             raise self.error(column, "made of numbers from 0 on")

@@ -1,7 +1,8 @@
-"""Trials as JSON and back: what the store keeps in its columns and what `--json` prints.
+"""JSON of trials and measurements, for the store's columns and for `--json`.
 
-`from_json(to_json(x)) == x` for every value here. Sizes are objects by part with a `total`
-(DESIGN.md section 10), which is left out again when they are read.
+`from_json(to_json(x)) == x` holds for every value here. Sizes are objects with the bytes of each
+part and their `total`, which is dropped again on reading. Keys are only added, never renamed:
+scripts rely on them.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ Json = dict[str, Any]
 
 
 def sizes_to_json(sizes: Sizes) -> dict[str, int]:
-    """Bytes by part and their `total`."""
+    """The bytes of each part, and their `total`."""
     return {**sizes.parts, "total": sizes.total}
 
 
 def sizes_from_json(parts: Mapping[str, int]) -> Sizes:
-    """Inverse of `sizes_to_json`."""
+    """The inverse of `sizes_to_json`."""
     return Sizes({part: size for part, size in parts.items() if part != "total"})
 
 
 def measurement_to_json(measurement: Measurement) -> Json:
-    """All fields; the sizes in bytes by part, the device's accuracy as a share of 1 beside."""
+    """All fields of a measurement, and the device's accuracy (0..1)."""
     return {
         "counter": measurement.counter,
         "count": measurement.count,
@@ -46,7 +47,7 @@ def measurement_to_json(measurement: Measurement) -> Json:
 
 
 def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
-    """Inverse of `measurement_to_json`; what came without modelled cycles has none.
+    """The inverse of `measurement_to_json`; older measurements have no modelled cycles.
 
     Raises KeyError for any other missing field.
     """
@@ -66,7 +67,7 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
 
 
 def trial_to_json(trial: Trial) -> Json:
-    """All fields; the genome's `key` and `order` beside it, `measurement` null if there is none."""
+    """All fields of a trial, and the genome's `key` and `order`."""
     return {
         "number": trial.number,
         "key": trial.genome.key,
@@ -88,7 +89,10 @@ def trial_to_json(trial: Trial) -> Json:
 
 
 def trial_from_json(fields: Mapping[str, Any]) -> Trial:
-    """Inverse of `trial_to_json`. Raises KeyError or TypeError for a missing or unknown field."""
+    """The inverse of `trial_to_json`.
+
+    Raises KeyError for a missing field, TypeError for an unknown one.
+    """
     measurement, estimate = fields["measurement"], fields["estimate"]
     return Trial(
         number=fields["number"],

@@ -1,11 +1,11 @@
 """One candidate, from proposal to trial: compress, export, plan, render, build, measure.
 
-In two halves, since training needs no board: `prepare` runs anywhere, `measure_prepared` where the
-board is.
+There are two halves: `prepare` trains and needs no board, `measure_prepared` runs where the board
+is.
 
-What goes wrong is sorted by culprit here and nowhere else: an Infeasible candidate becomes a
-trial with a reason; a BenchError or a Mismatch stops the run and leaves everything needed to
-reproduce it in the run's folder.
+Failures are handled by culprit here and nowhere else: an Infeasible candidate becomes a trial with
+a reason; a BenchError, Mismatch or FirmwareFault stops the run, after everything needed to
+reproduce it was saved in the run's folder.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ import numpy as np
 from compress.errors import Infeasible
 from compress.genome import Quantize
 from compress.pipeline.network import Original
-from compress.pipeline.pipeline import compress, examine
+from compress.pipeline.pipeline import compress, evaluate
 from compress.pipeline.prefix_cache import PrefixCache
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.prune import prune
@@ -43,10 +43,12 @@ from hil.types import Board, Image, Measurement, Program, Provenance, Trial
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a process needs to try candidates: the original network, a bench, a run folder.
+    """Everything that a process needs to try candidates.
 
-    Candidates are built without the board's limits and weighed against them once measured, so
-    that the search learns by how much one is too large. `cache` holds trained prefixes.
+    `original` is the trained float network, `runner` opens the board, `folder` is the run's folder,
+    in which failures are saved, `cache` holds networks after the first stages of a genome.
+    Candidates are built without the board's limits and compared with them after the measurement,
+    so that the search learns by how much a candidate is too large.
     """
 
     original: Original
@@ -59,12 +61,13 @@ class Context:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds by step of one trial."""
+    """The time of each step of one trial, in seconds."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        """Time what runs in this context as step `name`."""
         started = time.monotonic()
         try:
             yield
@@ -74,7 +77,10 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A proposal after training: what is to be measured, or (`model` None) why nothing is."""
+    """A proposal after training: the model to measure, and its .tflite.
+
+    Nothing is to be measured if `model` is None: the trial was screened or has a reason.
+    """
 
     trial: Trial
     model: QuantizedModel | None
@@ -83,22 +89,26 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """A finished trial and its network, if it has one worth keeping."""
+    """A finished trial and its network as .tflite; empty bytes if no network was measured."""
 
     trial: Trial
     tflite: bytes = b""
 
 
 def try_proposal(context: Context, number: int, proposal: Proposal) -> Outcome:
-    """Compress, build and measure one proposal; what cannot be built is a trial with a reason.
+    """Compress, build and measure one proposal.
 
-    Raises BenchError and Mismatch, after saving what is needed to look into it.
+    A candidate that cannot be built gives a trial with state "infeasible" and a reason. Raises
+    BenchError, Mismatch or FirmwareFault, after saving what is needed to reproduce it.
     """
     return measure_prepared(context, prepare(context, number, proposal))
 
 
 def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
-    """The half that needs no board: train, lower, ask the oracle; below fidelity 1, judge."""
+    """Train, lower to integers and check against the oracle: the half that needs no board.
+
+    Below fidelity 1 the trial ends here, screened by its accuracy on the host.
+    """
     clock = Stopwatch()
     genome, fidelity = proposal.genome, proposal.fidelity
     trial = Trial(
@@ -140,7 +150,7 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
 
 
 def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
-    """The half that needs the board: build, load, run, weigh against the board's limits."""
+    """Build, load, run and compare with the board's limits: the half that needs the board."""
     trial, model = prepared.trial, prepared.model
     if model is None:
         return Outcome(trial)
@@ -162,7 +172,10 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
 def run_on_board(
     context: Context, number: int, graph: Graph, samples: Samples, clock: Stopwatch
 ) -> tuple[Program, Measurement]:
-    """Plan, render, build and measure an integer graph on the context's board."""
+    """Plan, render, build and measure an integer graph on the context's board.
+
+    Raises BenchError, Mismatch or FirmwareFault, after saving sources, ELF, samples and transcript.
+    """
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         build_folder = Path(temporary)
         with clock.step("build"):
@@ -179,27 +192,31 @@ def run_on_board(
 
 
 def measure_final(context: Context, number: int, tflite: bytes) -> Final:
-    """Trial `number`'s network on the test split: on the device, and on the host in full."""
+    """Measure the network of trial `number` on the test split.
+
+    The host computes the accuracy on the whole split, the device runs the task's device samples.
+    """
     graph = import_tflite(tflite, context.original.task.name)
     task, data = context.original.task, context.original.data
-    accuracy, samples = examine(graph, data.test, task.device_samples)
+    accuracy, samples = evaluate(graph, data.test, task.device_samples)
     _, measurement = run_on_board(context, number, graph, samples, Stopwatch())
     return Final(number, "test", measurement.correct, measurement.total, accuracy)
 
 
 def smallest_image(task: Task, board: Board) -> Image:
-    """The image of the task's network without its removable blocks, as narrow as pruning can make
-    it: no candidate is notably smaller.
+    """The image of the smallest candidate of a task, a lower bound for flash and RAM.
 
-    Untrained, on noise: sizes do not depend on weights. Raises OverBudget if even that does not
-    link, UnsupportedLayer for a network that cannot be lowered or written as .tflite.
+    All removable blocks are dropped and every layer is pruned as far as possible. The network is
+    untrained and calibrated on noise, since sizes do not depend on the values. Raises OverBudget
+    if even this image does not link, UnsupportedLayer if the network cannot be lowered or written
+    as .tflite.
     """
     module, shape = task.net(), task.input_shape
     module = drop_blocks(module, shape, block_names(module, shape))
     narrow = prune(module, shape, (1e-9,), "l2", "uniform")
     noise = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
     graph = lower(narrow, Quantize(), noise, task.name)
-    export_tflite(graph)  # a candidate is kept in that form
+    export_tflite(graph)  # raises for what no candidate could be stored as
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         program = render(make_plan(graph, board), board)
         return build(program, without_limits(board), Path(temporary))

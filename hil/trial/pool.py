@@ -1,6 +1,6 @@
-"""Where trials are run: the calls that a search makes, whoever answers them.
+"""Pools that run trials: the protocol, and the pool of local processes.
 
-`LocalPool` has processes of this machine, `hil.farm.pool.FarmPool` machines and boards elsewhere.
+The other implementation, on many machines, is `hil.farm.pool.FarmPool`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from hil.trial.workers import Workers
 
 
 class Pool(Protocol):
-    """Tries proposals, `count` of them at a time; as a context manager it ends what still runs.
+    """A pool that runs `count` trials at a time; a context manager that cancels the rest on exit.
 
-    A future raises BenchError, Mismatch, FirmwareFault or WorkerDied; what is wrong with the
-    candidate is in its trial.
+    `trial` tries a proposal; `final` measures a finished network on the test split. Their futures
+    raise BenchError, Mismatch, FirmwareFault or WorkerDied. An infeasible candidate raises
+    nothing: its trial has the reason.
     """
 
     @property
@@ -37,15 +38,15 @@ class Pool(Protocol):
 
 
 class LocalPool(Workers):
-    """Processes of this machine, each with a context of its own that `start` opens."""
+    """A pool of `count` processes on this machine; `start` opens the context of each."""
 
     def __init__(self, count: int, start: Callable[[], Context]) -> None:
         super().__init__(count, start)
 
     def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
-        """Train, build and measure."""
+        """Submit `try_proposal`."""
         return self.submit(try_proposal, number, proposal)
 
     def final(self, number: int, tflite: bytes) -> Future[Final]:
-        """Run a finished network on the test split."""
+        """Submit `measure_final`."""
         return self.submit(measure_final, number, tflite)

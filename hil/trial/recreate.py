@@ -1,4 +1,4 @@
-"""Networks that only a table tells of, made again from their genomes."""
+"""Train the networks of imported trials again: a table has genomes and figures, no networks."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def recreate(
     folder: Path,
     pool: Pool,
     show: Callable[[int, int], None],
-    over: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> frozenset[int]:
-    """Make those of the measured `trials` that `folder` has no network of; the numbers of the lost.
+    """Train again the `trials` whose network is missing in `folder`; return the lost ones.
 
-    One counts if it comes out the same to the byte of its program, and is lost otherwise: on
-    another kind of processor, or with another firmware or package, it may. `show` is told how many
-    are done, and of how many; none is begun once it is `over`. Raises what trying a candidate
-    raises.
+    A network is saved if its program is the same, byte for byte; otherwise the trial's number is
+    returned as lost. That happens with another kind of processor, firmware or package version.
+    `show` is called with the number of networks done and the total. No job starts once
+    `should_stop()` is true. Raises BenchError, Mismatch, FirmwareFault or WorkerDied.
     """
     missing = deque(trial for trial in trials if not network_path(folder, trial.number).is_file())
     total, done = len(missing), 0
     lost: set[int] = set()
     jobs = Jobs[Trial, Outcome]()
     while True:
-        while missing and len(jobs) < pool.count and not over():
+        while missing and len(jobs) < pool.count and not should_stop():
             trial = missing.popleft()
             jobs.add(trial, pool.trial(trial.number, Proposal(trial.genome)))
         if not jobs:

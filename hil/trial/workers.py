@@ -1,8 +1,7 @@
-"""Worker processes that die with their parent, each with a context of its own.
+"""Worker processes that end with their parent, each with a context of its own.
 
-One torch thread and one bench per process; two processes by default, as many as there are cores
-to gain. A worker ignores Ctrl-C (the parent decides) and is killed by the kernel when the parent
-goes, whatever killed it; its emulator dies with it in turn.
+Each process has one torch thread and one bench. A worker ignores Ctrl-C, which the parent handles,
+and is killed by the kernel when the parent dies for whatever reason; its emulator dies with it.
 """
 
 import ctypes
@@ -33,10 +32,10 @@ _context: Any = None
 
 
 class Workers:
-    """A pool of `count` processes; `start()` runs in each, once, and makes its context.
+    """A pool of `count` processes; `start()` runs once in each and returns its context.
 
-    A HilError of `start()` is that of each job.
-    They start at once, so that the caller's own preparations take no time of their own.
+    If `start()` raises a HilError, every job of that process raises it. The processes start
+    immediately, so that they load while the caller still prepares.
     """
 
     def __init__(self, count: int, start: Callable[[], object]) -> None:
@@ -45,14 +44,14 @@ class Workers:
         self._pool = ProcessPoolExecutor(
             count, multiprocessing.get_context("spawn"), _begin, (os.getpid(), start)
         )
-        with _interrupts_held():
-            for _ in range(count):  # the pool starts a process when it is given work
-                self._pool.submit(_awake)
+        with _sigint_blocked():
+            for _ in range(count):  # the pool starts a process only when a job is submitted
+                self._pool.submit(_do_nothing)
 
     def submit(
         self, function: Callable[Concatenate[Any, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> "Future[_T]":
-        """Run `function(context, ...)` in a worker."""
+        """Run `function(context, ...)` in a worker. Raises WorkerDied if the pool is broken."""
         try:
             return self._pool.submit(_call, function, args, kwargs)
         except BrokenProcessPool as error:
@@ -74,8 +73,8 @@ class Workers:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits, also in the processes that are started meanwhile: until they ignore it."""
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT; processes started meanwhile inherit the mask until they ignore the signal."""
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -85,22 +84,22 @@ def _interrupts_held() -> Iterator[None]:
 
 def _begin(parent: int, start: Callable[[], object]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held since the parent's start
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # inherited from the parent
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it has died meanwhile: no signal will come any more
+    if os.getppid() != parent:  # the parent died before prctl: no signal will come
         os._exit(1)
-    # torch.fx counts steps with tqdm, whose lock between processes is left by one that is killed.
+    # torch.fx uses tqdm, whose default lock between processes stays locked if its holder is killed.
     tqdm.set_lock(threading.RLock())
     global _context
     try:
         _context = start()
-    except HilError as error:  # of a process that fails to start its pool tells only the death
+    except HilError as error:  # raised here, the pool would only report a broken process
         _context = error
 
 
-def _awake() -> None:
-    """Work for a process that is to start."""
+def _do_nothing() -> None:
+    """A job that only makes the pool start a process."""
 
 
 def _call(function: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _T:

@@ -49,10 +49,10 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"none\.csv"):
         run("import", "e", "none.csv", *options)
     Path("notes.csv").write_text("a,b\r\n1,2\r\n", "utf-8")
-    with pytest.raises(UserError, match="no table of a run"):
+    with pytest.raises(UserError, match="not a table of a run"):
         run("import", "e", "notes.csv")
     for option, other in (("--task", "kws"), ("--board", "m7"), ("--seed", "3")):
-        with pytest.raises(UserError, match=f"{option} {other}: c.csv.gz is of a run"):
+        with pytest.raises(UserError, match=f"{option} {other}: c.csv.gz is from a run"):
             run("import", "e", "c.csv.gz", option, other)
     with pytest.raises(UserError, match="into itself"):
         run("merge", "a", "b", "a")

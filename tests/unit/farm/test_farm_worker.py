@@ -1,4 +1,4 @@
-"""What a farm's worker answers when a job fails: the error, where it arose, what was saved."""
+"""A failed job of a farm's worker: its error, machine and saved failure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def told(answer: Failed) -> str:
     pool: Any = None
     future: Any = SimpleNamespace(result=lambda timeout: answer)
     with pytest.raises(HilError) as caught:
-        FarmPool._answer(pool, future)
+        FarmPool._result(pool, future)
     return str(caught.value)
 
 
@@ -57,7 +57,7 @@ def test_a_folder_is_named_only_if_something_was_saved(
     saved = tmp_path / "hil-compress" / "farm" / "digits-m3-1234" / "failures" / "0003"
     saved.mkdir(parents=True)
     answer = trained(NoReply("silence"), tmp_path, monkeypatch)
-    assert told(answer) == f"silence (on {HOST}, what was saved is in {saved})"
+    assert told(answer) == f"silence (on {HOST}, saved in {saved} there)"
 
 
 def test_a_full_disk_is_that_of_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

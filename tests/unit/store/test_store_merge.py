@@ -66,7 +66,7 @@ def test_merge_brings_the_original_and_refuses_another(tmp_path: Path) -> None:
             merge(target, source)
         with (
             Store.read(tmp_path / "c") as source,
-            pytest.raises(UserError, match=r"a/original\.pt is another network than .*c/original"),
+            pytest.raises(UserError, match=r"a/original\.pt differs from .*c/original"),
         ):
             merge(target, source)
         assert target.count() == 2

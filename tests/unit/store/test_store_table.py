@@ -110,7 +110,7 @@ def test_table_of_another_run_is_refused(tmp_path: Path, field: str) -> None:
     other = RunIdentity(**{**asdict(IDENTITY), field: changed})
     with (
         Store.open(tmp_path / "b", other) as store,
-        pytest.raises(UserError, match=f"is of a run .*{changed}"),
+        pytest.raises(UserError, match=f"is from a run .*{changed}"),
     ):
         import_file(store, exported(tmp_path / "a"))
 
@@ -215,7 +215,7 @@ def test_table_of_something_else_is_refused(tmp_path: Path) -> None:
     example(tmp_path / "a")
     table = exported(tmp_path / "a")
     change(table, {2: {"seed": "2"}})
-    with pytest.raises(UserError, match="row 4: of another run"):
+    with pytest.raises(UserError, match="row 4: from another run"):
         read_run_table(table)
 
 

@@ -50,5 +50,5 @@ def test_the_original_is_on_the_disk_before_trials_need_it(
         "train_original",
         lambda task, data, seed, path, tick: path.write_bytes(b"net"),
     )
-    assert Start.prepare("digits", BOARD, 0, tmp_path).weights == b"net"
+    assert Start.prepare("digits", BOARD, 0, tmp_path).state_dict == b"net"
     assert synced == [original_path(tmp_path)]
