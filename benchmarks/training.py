@@ -17,7 +17,7 @@ from rich.table import Table
 
 from compress.genome import Distill, Prune, Quantize, Sparsify, Stage
 from compress.pipeline.network import Network, train_original
-from compress.pipeline.stages import apply
+from compress.pipeline.stages import apply_stage
 from compress.tasks import get_task
 from hil.terminal import ProgressLine, training_progress
 
@@ -49,7 +49,7 @@ def main(task: str = "kws", epochs: float = 0.5, rounds: int = 5) -> None:
         for index, (name, stage) in enumerate(stages.items()):
             line.show((turn + index / len(stages)) / rounds, f"round {turn + 1}/{rounds}: {name}")
             began = time.process_time()
-            apply(Network(original.module), stage, original, seed=0)
+            apply_stage(Network(original.module), stage, original, seed=0)
             seconds[name].append(time.process_time() - began)
     line.close()
     Console().print(table(seconds, epochs, task))

@@ -1,1 +1,1 @@
-"""A genome applied to a network, stage by stage, with the networks trained so far kept."""
+"""Application of a genome to a network, stage by stage, with a cache of trained networks."""

@@ -1,4 +1,4 @@
-"""What stages work on: a network on its way, and the original that it came from."""
+"""The network that stages transform, and the trained original that it comes from."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from compress.pruning.prune import group_names
 from compress.quantization.fake_quantize import weighted_layers
 from compress.quantization.scheme import Learned
 from compress.space.space import Space
-from compress.training.data_check import check_data, check_same_data, check_shape, note_data
+from compress.training.data_check import check_data, check_same_data, check_shape, record_data_hash
 from compress.training.train import Schedule, Tick, fit, predict, restore, save, seed_torch
 from compress.types import Array, Dataset, Split, Task
 
 CALIBRATION_SAMPLES = 256
-# What torch raises for a file that is none of its own, cut short, or another network's.
-_NO_WEIGHTS = (EOFError, RuntimeError, pickle.UnpicklingError, ValueError, TypeError, KeyError)
+# Raised by torch for a file that is not its own, is truncated, or holds another network.
+_READ_ERRORS = (EOFError, RuntimeError, pickle.UnpicklingError, ValueError, TypeError, KeyError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A float network and how it will be lowered, as far as stages have said.
+    """A float network and the quantization it will be lowered with.
 
-    `learned` are ranges that training under `spec` found; with `sparse`, weights that are zero
-    stay zero in later training.
+    `spec` is None before the first `Quantize`; `learned` are the ranges that training under `spec`
+    found. With `sparse`, weights that are zero stay zero in later training.
     """
 
     module: nn.Module
@@ -46,9 +46,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Original:
-    """What every candidate of a run starts from: the task, its data and its trained network.
+    """The task, its data and its trained network, from which every candidate of a run starts.
 
-    `probe` are labeled training samples for calibration and for measuring importance.
+    `probe` holds labeled training samples for calibration and for estimating importance.
     """
 
     task: Task
@@ -64,17 +64,17 @@ class Original:
 
     @property
     def calibration(self) -> Array:
-        """Samples (N, C, H, W) that set ranges."""
+        """Training samples (N, C, H, W) from which activation ranges are chosen."""
         return self.probe.x
 
     @cached_property
     def lean(self) -> nn.Module:
-        """The trained network without the channels that are constant: what stages start from."""
+        """The trained network without constant channels, to which the first stage is applied."""
         return eliminate_dead_channels(self.module, self.task.input_shape)
 
     @cached_property
     def logits(self) -> Tensor:
-        """The original's answers on the training split (N, classes), computed once."""
+        """The original's logits on the training split (N, classes), computed once."""
         return predict(self.module, self.data.train.x)
 
     @cached_property
@@ -84,7 +84,7 @@ class Original:
 
     @cached_property
     def blocks(self) -> tuple[str, ...]:
-        """Names of the removable blocks, in the order that `Prune.drop` counts in."""
+        """Names of the removable blocks, in the order of the indices in `Prune.drop`."""
         return block_names(self.module, self.task.input_shape)
 
     @cached_property
@@ -94,7 +94,7 @@ class Original:
 
 
 def space_of(original: Original) -> Space:
-    """What may vary for this network; a stage trains for a half, one or two fine-tuning lengths."""
+    """The search space of a network; stages train for 0.5, 1 or 2 times the task's fine-tuning."""
     length = original.task.fine_tune.epochs
     norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in original.module.modules())
     return Space(
@@ -106,15 +106,15 @@ def space_of(original: Original) -> Space:
     )
 
 
-def original_of(task: Task, data: Dataset, seed: int, weights: bytes) -> Original:
-    """The task's network with `weights` as `train_original` writes them."""
+def original_of(task: Task, data: Dataset, seed: int, state_dict: bytes) -> Original:
+    """The original whose network has the state dict that `train_original` wrote."""
     module = task.net()
-    restore(module, io.BytesIO(weights))
+    restore(module, io.BytesIO(state_dict))
     return Original(task, data, module, seed)
 
 
 def check_net(task: Task) -> None:
-    """Raises UserError for a network that does not map (N, *input_shape) to (N, classes)."""
+    """Check that the network maps (N, *input_shape) to (N, classes). Raises UserError if not."""
     check_shape(task)
     try:
         with torch.no_grad():
@@ -134,29 +134,29 @@ def check_net(task: Task) -> None:
 
 
 def train_original(
-    task: Task, data: Dataset, seed: int, weights: Path, tick: Tick | None = None
+    task: Task, data: Dataset, seed: int, network_path: Path, tick: Tick | None = None
 ) -> Original:
-    """The task's network, trained with the task's recipe; `weights` is read if it exists.
+    """Train the task's network with its recipe, or read it from `network_path` if that exists.
 
-    Raises UserError for data that cannot be trained on, and for weights that are damaged, or of
-    another network, or of other data, than the task has now.
+    Raises UserError for data that cannot be trained on, and for a file that is damaged, or of
+    another network or other data than the task has now.
     """
     check_net(task)
     check_data(task, data)
     seed_torch(seed)
     module = task.net()
-    if weights.exists():
+    if network_path.exists():
         try:
-            restore(module, weights)
-        except _NO_WEIGHTS as error:
+            restore(module, network_path)
+        except _READ_ERRORS as error:
             raise UserError(
-                f"{weights} is damaged or of another network than task {task.name} makes now: copy "
-                "it from a run or log that this run's trials come from, bring back the former "
+                f"{network_path} is damaged or of another network than task {task.name} makes now: "
+                "copy it from a run or log that this run's trials come from, restore the former "
                 "network, or choose another run folder"
             ) from error
-        check_same_data(task, data, weights)
+        check_same_data(task, data, network_path)
     else:
         fit(module, data.train, Schedule(task.recipe, task.recipe.epochs, seed), tick=tick)
-        save(module, weights)
-        note_data(data, weights)
+        save(module, network_path)
+        record_data_hash(data, network_path)
     return Original(task, data, module, seed)

@@ -1,11 +1,11 @@
-"""Networks as they are after a genome's first stages, on disk: equal prefixes are trained once.
+"""A disk cache of networks after the first stages of a genome: equal prefixes are trained once.
 
-A stage is a pure function of network, stage and seed, so what it made may stand for making it
-again. An entry's name is the hash of everything it depends on: the original's weights, the
-stages, the sources of this package, torch's version. Entries are written aside and renamed, and
-carry a checksum: several processes may share the folder, and what a power cut left half-written
-is made anew. Entries are pickles, so the folder is the user's own cache, never a run's folder
-that somebody might hand on.
+A stage is a pure function of network, stage and seed, so its stored result equals a new one. The
+name of an entry is a hash of everything it depends on: the original's weights, the stages, the
+sources of this package, torch's version. Entries are written atomically with a checksum: several
+processes may share the folder, and an entry damaged by a power cut is made again. Entries are
+pickles, which can run code: they are kept in the user's own cache, never in a run's folder, which
+may be passed to other people.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from compress.training.checkpoint import Checkpoint
 from compress.training.checksum_file import read_object, write_object
 from compress.types import StageCost
 
-MOST_BYTES = 512 * 2**20
+MAX_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A network after some stages, and what each of them cost, in their order."""
+    """A network after some stages, and the cost of each stage in order."""
 
     network: Network
     costs: tuple[StageCost, ...]
 
 
 class PrefixCache:
-    """Snapshots by the stages that led to them; the least recently used go when it is full.
+    """Snapshots by prefix of stages; the least recently used are removed beyond `max_bytes`.
 
-    `identity` is a hash of what the stages start from (see `identity_of`).
+    `identity` is a hash of the original network and the code (see `identity_of`).
     """
 
-    def __init__(self, folder: Path, identity: str, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, identity: str, max_bytes: int = MAX_BYTES) -> None:
         self.folder = folder
         self.identity = identity
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
 
     def find(self, prefix: tuple[Stage, ...]) -> Snapshot | None:
-        """The snapshot after these stages, if it is there and intact."""
+        """The snapshot after these stages; None if it is missing or damaged."""
         snapshot = read_object(self._path(prefix))
         return snapshot if isinstance(snapshot, Snapshot) else None
 
     def keep(self, prefix: tuple[Stage, ...], snapshot: Snapshot) -> None:
-        """Write the snapshot, if there is room: a cache is no need."""
+        """Write the snapshot; without room on the disk it is not kept. Remove its checkpoints."""
         path = self._path(prefix)
         if write_object(path, snapshot):
             for part in self.folder.glob(f"{path.stem}-*"):
@@ -59,7 +59,7 @@ class PrefixCache:
             self._shrink()
 
     def checkpoint(self, prefix: tuple[Stage, ...]) -> Checkpoint:
-        """Where the training of the last of these stages is kept until it is done."""
+        """The checkpoint of the training of the last stage of `prefix`."""
         return Checkpoint(self._path(prefix))
 
     def _path(self, prefix: tuple[Stage, ...]) -> Path:
@@ -67,7 +67,7 @@ class PrefixCache:
         return self.folder / f"{key}.snapshot"
 
     def _shrink(self) -> None:
-        """Remove the least recently used files until the rest fits; others may do so, too."""
+        """Remove the least recently used files until the rest fits; any process may do so."""
         entries = []
         for path in self.folder.glob("*.snapshot"):
             try:
@@ -77,22 +77,22 @@ class PrefixCache:
             entries.append((status.st_mtime_ns, status.st_size, path))
         used_bytes = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
-            if used_bytes <= self.most_bytes:
+            if used_bytes <= self.max_bytes:
                 break
             path.unlink(missing_ok=True)
             used_bytes -= size
 
 
-def identity_of(weights: dict[str, torch.Tensor], texts: Iterable[str]) -> str:
-    """Hash of an original's weights, of `texts` (task, seed), of our sources and of torch."""
+def identity_of(state_dict: dict[str, torch.Tensor], texts: Iterable[str]) -> str:
+    """Hash of an original's state dict, `texts` (task, seed), all sources and torch's version."""
     tensors = (
         part
-        for name, tensor in sorted(weights.items())
+        for name, tensor in sorted(state_dict.items())
         for part in (name, tensor.detach().numpy().tobytes())
     )
     return content_hash([torch.__version__, *texts, *tensors], source_files())
 
 
 def prefix_folder() -> Path:
-    """Where snapshots are kept."""
+    """The folder of the snapshots."""
     return cache_folder() / "prefixes"

@@ -1,9 +1,9 @@
-"""How a network answers to compression, layer by layer: what a search need not find out again.
+"""The sensitivity of a network to compression, layer by layer.
 
-Three tables, each cell one genome, compressed and judged like any candidate: a single dependency
-group narrowed, without training but with batch-norm statistics measured anew; a single layer's
-weights on fewer bits; and how the kind of pruning changes the quantization error of each layer,
-as the ratio of signal to quantization noise (SQNR) after the same training.
+Each cell of the tables is one genome, compressed and evaluated like any candidate. The first table
+narrows a single dependency group, without training but with new batch-norm statistics. The second
+sets a single layer's weights to fewer bits. The others show how the kind of pruning changes the
+accuracy and the signal-to-quantization-noise ratio (SQNR) of each layer after the same training.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from compress.genome import Genome, Prune, Quantize, Sparsify, Stage
 from compress.pipeline.network import Original
-from compress.pipeline.pipeline import compress, run_stages, to_integers
+from compress.pipeline.pipeline import compress, lower_network, run_stages
 from compress.pipeline.prefix_cache import PrefixCache
 from compress.quantization.sqnr import layer_sqnr_db
 from compress.training.train import Tick
@@ -37,12 +37,12 @@ _KINDS: tuple[tuple[str, tuple[Stage, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """The tables of one trained network; accuracies are the integer reference's, shares of 1.
+    """The tables of one trained network. Accuracies are shares of 1, by the integer reference.
 
-    `baseline` is the accuracy of the plain int8 network on the same `samples` of the validation
-    split. `keep` is accuracy by group and keep ratio, `bits` by layer and weight bits, `pruned` by
-    kind of pruning and weight bits; `sqnr_db` has decibels by layer and kind of pruning, a table
-    for each width of weights in `pruned`.
+    `baseline` is the accuracy of the plain int8 network on the same number of validation samples,
+    `samples`. `keep` is accuracy by group and keep ratio, `bits` by layer and weight bits, `pruned`
+    by kind of pruning and weight bits; `sqnr_db` holds, for each width of weights in `pruned`, a
+    table of decibels by layer and kind of pruning.
     """
 
     task: str
@@ -58,13 +58,13 @@ class Sensitivity:
 def measure_sensitivity(
     original: Original, samples: int, epochs: int, cache: PrefixCache | None, tick: Tick
 ) -> Sensitivity:
-    """All tables for the original, judged on the first `samples` of the validation split.
+    """All tables of the original, evaluated on the first `samples` of the validation split.
 
-    The pruned networks are fine-tuned for `epochs`. `tick` is told the share done, 0..1.
+    The pruned networks are fine-tuned for `epochs`. `tick` is called with the share done, 0..1.
     """
     whole = original.data.val
     val = Split(whole.x[:samples], whole.y[:samples])
-    judged = replace(original, data=replace(original.data, val=val))
+    shortened = replace(original, data=replace(original.data, val=val))
     groups, layers = original.groups, original.layers
     total = len(groups) * len(RATIOS) + len(layers) * len(BITS) + len(_WIDTHS) * len(_KINDS)
     done = 0
@@ -73,19 +73,19 @@ def measure_sensitivity(
         nonlocal done
         done += 1
         tick(done / total)
-        return compress(Genome(stages), judged, cache).accuracy
+        return compress(Genome(stages), shortened, cache).accuracy
 
     def narrowed(group: int, ratio: float) -> float:
         keep = tuple(ratio if i == group else 1.0 for i in range(len(groups)))
         return accuracy(Prune(keep, reestimate=True, epochs=0), Quantize())
 
-    def coarser(layer: int, bits: int) -> float:
+    def quantized(layer: int, bits: int) -> float:
         each = tuple(bits if i == layer else 8 for i in range(len(layers)))
         return accuracy(Quantize(each, weight_range="mse"))
 
-    baseline = compress(Genome((Quantize(),)), judged).accuracy
+    baseline = compress(Genome((Quantize(),)), shortened).accuracy
     keep = _grid("accuracy by keep ratio", groups, RATIOS, narrowed)
-    bits = _grid("accuracy by weight bits", layers, BITS, coarser)
+    bits = _grid("accuracy by weight bits", layers, BITS, quantized)
     kinds = tuple(kind for kind, _ in _KINDS)
     sqnr_db: dict[int, list[dict[str, float]]] = {width: [] for width in _WIDTHS}
     accuracies = []
@@ -95,9 +95,9 @@ def measure_sensitivity(
         for width in _WIDTHS:
             spec = Quantize((width,), weight_range="mse")
             row.append(accuracy(*trained, spec))
-            network = run_stages((*trained, spec), judged, cache).network
-            graph = to_integers(network, judged)
-            sqnr_db[width].append(layer_sqnr_db(graph, network.module, judged.calibration))
+            network = run_stages((*trained, spec), shortened, cache).network
+            graph = lower_network(network, shortened)
+            sqnr_db[width].append(layer_sqnr_db(graph, network.module, shortened.calibration))
         accuracies.append(tuple(row))
     return Sensitivity(
         task=original.task.name,

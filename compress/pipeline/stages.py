@@ -1,7 +1,7 @@
-"""One stage applied to a network: a pure function of (network, stage, original, seed).
+"""Application of one stage to a network: a pure function of (network, stage, original, seed).
 
-The network handed in is never changed. Training runs under the network's quantization where it
-has one, so that distilling after `Quantize` is distilling during quantization-aware training.
+The network passed in is never changed. A network with a quantization scheme trains with fake
+quantization: distillation after `Quantize` is combined with quantization-aware training.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from compress.training.checkpoint import Checkpoint
 from compress.training.train import Forward, Schedule, cross_entropy, fit, seed_torch
 
 
-def apply(
+def apply_stage(
     network: Network,
     stage: Stage,
     original: Original,
     seed: int,
     checkpoint: Checkpoint | None = None,
 ) -> Network:
-    """The network after `stage`, whose training goes on from `checkpoint` where it was cut off.
+    """Apply `stage` and return the new network; continue its training from `checkpoint` if any.
 
-    Raises Infeasible where the stage cannot be applied to the network.
+    Raises Infeasible for a stage that cannot be applied to the network.
     """
     match stage:
         case Prune():
@@ -56,7 +56,7 @@ def apply(
 def _prune(
     network: Network, stage: Prune, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    """Blocks first, then channels in rounds of equal relative size, each followed by training."""
+    """Remove blocks, then channels in rounds of equal keep ratio, each followed by training."""
     shape = original.task.input_shape
     module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
     for step, ratios in enumerate(_rounds(module, stage, original)):
@@ -71,35 +71,35 @@ def _prune(
 
 
 def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[float, ...], ...]:
-    """Keep ratios of each round, relative to what the round before has left."""
+    """Keep ratios of each round, relative to the channels that the round before has kept."""
     groups = find_groups(module, original.task.input_shape)
     widths = [group.channels for group in groups]
     if stage.scope == "global":
-        # Groups that cannot be narrowed further have no part in the ranking; where none can, one
-        # channel stands for them: it stays, and the rounds only train.
+        # Groups of minimal width are not ranked. If all groups are minimal, a placeholder of one
+        # channel, which is always kept, makes the rounds only train.
         ranked = sum(width for width in widths if width > CHANNEL_MULTIPLE)
         return keep_ratios_by_round([max(1, ranked)], stage.keep, stage.rounds)
     return keep_ratios_by_round(widths, _ratios(groups, stage, original), stage.rounds)
 
 
 def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple[str, ...]:
-    """Names of the blocks to drop that no earlier stage has dropped."""
+    """Names of the blocks to drop that are still in the network."""
     unknown = [index for index in stage.drop if not 0 <= index < len(original.blocks)]
     if unknown:
         raise Infeasible(
             f"blocks {unknown}: {original.task.name} has {len(original.blocks)} removable "
             f"blocks: {', '.join(original.blocks) or 'none'}"
         )
-    there = block_names(network.module, original.task.input_shape)
+    present = block_names(network.module, original.task.input_shape)
     wanted = {original.blocks[index] for index in stage.drop}
-    return tuple(name for name in there if name in wanted)
+    return tuple(name for name in present if name in wanted)
 
 
 def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tuple[float, ...]:
-    """Keep ratios for the network's groups as they are now, found by name.
+    """Keep ratios of the network's present groups, by the names of the original's groups.
 
-    A group that the original did not have takes the ratio of the layer it was made from, else
-    the mean of all.
+    A group that the original did not have gets the ratio of the layer that it was made from, or
+    the mean of all ratios if there is none.
     """
     if stage.scope == "uniform":
         return stage.keep * len(groups)
@@ -120,7 +120,7 @@ def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tupl
 def _sparsify(
     network: Network, stage: Sparsify, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    """The share of zeros rises as in arXiv:1710.01878: fast at first, cubically slower."""
+    """Zero weights in rounds; the share follows the cubic schedule of arXiv:1710.01878, eq. 1."""
     for step in range(1, stage.rounds + 1):
         share = stage.share * (1 - (1 - step / stage.rounds) ** 3)
         module = sparsify(network.module, share, stage.pattern, stage.scope)
@@ -142,20 +142,20 @@ def _quantize(
 def _distill(
     network: Network, stage: Distill, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    """A student in another shape is dense again: its zeros are no longer those that were chosen."""
+    """Train a student. One with new weights is dense: the zeros chosen by `Sparsify` are gone."""
     seed_torch(seed)
-    pupil = replace(
+    learner = replace(
         network,
         module=student(network.module, original.task.input_shape, stage),
         learned=None,
         sparse=network.sparse and not stage.reshapes,
     )
     if stage.epochs == 0:
-        return pupil
+        return learner
     first = TeacherModel(original.module, original.module, original.logits)
     second = TeacherModel(network.module, _forward(network, original))
     teachers = {"original": (first,), "compressed": (second,), "both": (first, second)}
-    return _trained(pupil, stage, original, seed, checkpoint, teachers[stage.teacher])
+    return _trained(learner, stage, original, seed, checkpoint, teachers[stage.teacher])
 
 
 def _trained(
@@ -167,15 +167,16 @@ def _trained(
     teachers: tuple[TeacherModel, ...] = (),
     rounds: int = 1,
 ) -> Network:
-    """The network with its module fitted, in place, and with the ranges that it learned.
+    """Train the network's module in place; return the network with the ranges it has learned.
 
-    One of `rounds` equal shares of the stage's training: from `teachers`, or from labels alone.
+    This is one of `rounds` equal shares of the stage's epochs. Without `teachers` the loss is the
+    cross entropy with the labels.
     """
     if stage.epochs == 0:
         return network
     module, forward, train = network.module, _forward(network, original), original.data.train
-    usual = original.task.fine_tune
-    recipe = replace(usual, learning_rate=usual.learning_rate * stage.rate)
+    fine_tune = original.task.fine_tune
+    recipe = replace(fine_tune, learning_rate=fine_tune.learning_rate * stage.rate)
     schedule = Schedule(recipe, stage.epochs / rounds, seed)
     ranges = forward.parameters_to_learn if isinstance(forward, FakeQuantized) else ()
     loss, run, extra = cross_entropy, forward, ranges
@@ -183,15 +184,24 @@ def _trained(
         shape = original.task.input_shape
         taught = Distillation(stage, teachers, module, forward, shape, train)
         loss, run, extra = taught.loss, taught.forward, (*ranges, *taught.parameters)
-    part = None if checkpoint is None else checkpoint.part(seed)
-    fit(module, train, schedule, loss, run, None, extra, network.sparse, part)
+    own_checkpoint = None if checkpoint is None else checkpoint.for_round(seed)
+    fit(
+        module,
+        train,
+        schedule,
+        loss=loss,
+        forward=run,
+        extra=extra,
+        keep_zeros=network.sparse,
+        checkpoint=own_checkpoint,
+    )
     if ranges and isinstance(forward, FakeQuantized):
         return replace(network, learned=forward.learned())
     return network
 
 
 def _forward(network: Network, original: Original) -> Forward:
-    """How the network answers: as float, or as its integers will."""
+    """The function from a batch to logits; with fake quantization if the network has a scheme."""
     if network.spec is None:
         return network.module
     return FakeQuantized(

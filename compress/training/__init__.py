@@ -1,1 +1,1 @@
-"""Training a network, checkpoints of it, and checks of the data before it."""
+"""Training of float networks, its checkpoints, and checks of the data that it gets."""

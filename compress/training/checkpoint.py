@@ -1,4 +1,7 @@
-"""Training that is cut off goes on from where it was a few seconds before, to the same weights."""
+"""Checkpoints of a training run: one that is killed continues from a state a few seconds old.
+
+It ends with the same weights as an uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,17 @@ from torch import Tensor, nn
 
 from compress.training.checksum_file import read_object, write_object
 
-# What a kill may cost of a training, and far more than writing a state takes.
-EVERY_S = 2.0
+# A kill loses at most this much training; writing a state takes a small fraction of it.
+INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """After `steps` batches: weights, parameters beside them, optimizer, schedule, random state."""
+    """The state of a training run after `steps` batches.
+
+    `module`, `optimizer` and `cycle` (the learning-rate schedule) are state dicts, `extra` holds
+    the parameters trained along with the module's, `random` is the state of torch's generator.
+    """
 
     steps: int
     module: dict[str, Any]
@@ -31,24 +38,24 @@ class TrainingState:
 
 @dataclass(slots=True)
 class Checkpoint:
-    """Where the state of one training is kept, and how often it is written."""
+    """The file that holds the state of one training run, written at most every `interval_s`."""
 
     path: Path
-    every_s: float = EVERY_S
+    interval_s: float = INTERVAL_S
     _written: float = field(default_factory=time.monotonic)
 
-    def part(self, seed: int) -> Checkpoint:
-        """That of one round of several, which differ by their seeds."""
-        return Checkpoint(self.path.with_stem(f"{self.path.stem}-{seed}"), self.every_s)
+    def for_round(self, seed: int) -> Checkpoint:
+        """The checkpoint of one round of a stage; each round has its own seed."""
+        return Checkpoint(self.path.with_stem(f"{self.path.stem}-{seed}"), self.interval_s)
 
-    def resume(
+    def restore(
         self,
         module: nn.Module,
         extra: Sequence[nn.Parameter],
         optimizer: torch.optim.Optimizer,
         cycle: torch.optim.lr_scheduler.LRScheduler,
     ) -> int:
-        """Set all of them, and torch's generator, to what was kept; steps done by then, or 0."""
+        """Load the state into all of these and torch's generator; return its steps, 0 if none."""
         state = read_object(self.path)
         if not isinstance(state, TrainingState):
             return 0
@@ -61,7 +68,7 @@ class Checkpoint:
         torch.set_rng_state(state.random)
         return state.steps
 
-    def note(
+    def save_if_due(
         self,
         steps: int,
         module: nn.Module,
@@ -69,8 +76,8 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer,
         cycle: torch.optim.lr_scheduler.LRScheduler,
     ) -> None:
-        """Write the state, if the last time is long enough ago."""
-        if time.monotonic() - self._written < self.every_s:
+        """Write the state if the last write is at least `interval_s` ago."""
+        if time.monotonic() - self._written < self.interval_s:
             return
         state = TrainingState(
             steps,

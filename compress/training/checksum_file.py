@@ -1,4 +1,4 @@
-"""Objects in files of a user's cache: whole or not there, and known to be ours by a checksum."""
+"""Pickled objects in cache files: a checksum tells a whole file from a damaged one."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _CHECKSUM_BYTES = 32
 
 
 def read_object(path: Path) -> Any:
-    """What `write_object` wrote; None if it is not there, or damaged (and then removed)."""
+    """The object that `write_object` wrote; None for no file or a damaged one, which is removed."""
     try:
         data = path.read_bytes()
-        os.utime(path)  # recently used
+        os.utime(path)  # marks it as recently used
     except OSError:
-        return None  # not there, or not to be read: made anew either way
+        return None  # missing or unreadable: the caller makes the object again
     payload = data[_CHECKSUM_BYTES:]
     if hashlib.sha256(payload).digest() != data[:_CHECKSUM_BYTES]:
         path.unlink(missing_ok=True)
         return None
-    # Our own pickle: the checksum says so, as far as a user's cache folder can be trusted.
+    # Unpickling runs code. The file is in the user's own cache folder, which is trusted.
     return torch.load(io.BytesIO(payload), weights_only=False)
 
 
 def write_object(path: Path, value: object) -> bool:
-    """Written aside and renamed. Without room on the disk it is just not kept: False."""
+    """Write `value` atomically. Returns False if the file cannot be written, as on a full disk."""
     data = io.BytesIO()
     torch.save(value, data)
     payload = data.getvalue()

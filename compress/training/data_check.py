@@ -1,6 +1,6 @@
-"""Whether a task's data are what training needs, and the same as before.
+"""Checks of a task's data before training: shapes, types, values, and the same data as before.
 
-A task may be the user's own: what is wrong with its data is told in a line, before training.
+A task may be the user's own, so errors name the task and the split and say what is needed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from compress.types import Dataset, Split, Task
 
 
 def check_shape(task: Task) -> None:
-    """Raises UserError for an input shape that is not (C, H, W)."""
+    """Check the input shape. Raises UserError unless it is (C, H, W)."""
     shape = task.input_shape
     if len(shape) != 3 or min(shape) < 1:
         raise UserError(
@@ -26,8 +26,10 @@ def check_shape(task: Task) -> None:
 
 
 def check_data(task: Task, data: Dataset) -> None:
-    """Raises UserError naming the split and what it must be: float32 samples (N, *input_shape),
-    all finite, and int64 labels (N,) of the task's classes, N at least 1."""
+    """Check each split: finite float32 samples (N, *input_shape), int64 labels (N,), N at least 1.
+
+    Raises UserError naming the split, what it is and what it must be.
+    """
     for name in ("train", "val", "test"):
         wrong = _wrong(getattr(data, name), task.input_shape, len(task.classes))
         if wrong:
@@ -35,7 +37,7 @@ def check_data(task: Task, data: Dataset) -> None:
 
 
 def data_sha256(data: Dataset) -> str:
-    """Hash of a task's samples and labels, split by split."""
+    """SHA-256 of the samples and labels of all splits, with their types and shapes."""
     digest = hashlib.sha256()
     for split in (data.train, data.val, data.test):
         for array in (split.x, split.y):
@@ -43,33 +45,32 @@ def data_sha256(data: Dataset) -> str:
     return digest.hexdigest()
 
 
-def check_same_data(task: Task, data: Dataset, weights: Path) -> None:
-    """Raises UserError if the network in `weights` is known to have been trained on other data.
+def check_same_data(task: Task, data: Dataset, network_path: Path) -> None:
+    """Check that the network in the file was trained on `data`. Raises UserError if it was not.
 
-    Where that is not known, as of imported weights, these data are noted as theirs.
+    Where no hash of its data exists, as for an imported network, that of `data` is recorded.
     """
-    path = _hash_path(weights)
+    path = _hash_path(network_path)
     if not path.is_file():
-        note_data(data, weights)
+        record_data_hash(data, network_path)
     elif path.read_text(encoding="ascii") != data_sha256(data):
         raise UserError(
-            f"{weights} was trained on other data than task {task.name} has now: results would "
-            "not compare; choose another run folder, or bring back the former data"
+            f"{network_path} was trained on other data than task {task.name} has now: results "
+            "would not compare; choose another run folder, or restore the former data"
         )
 
 
-def note_data(data: Dataset, weights: Path) -> None:
-    """Keep, beside `weights`, what data they were trained on; a reader never sees half of it."""
-    path = _hash_path(weights)
-    write_atomically(path, data_sha256(data).encode("ascii"))
+def record_data_hash(data: Dataset, network_path: Path) -> None:
+    """Write the hash of the training data next to the file of the network."""
+    write_atomically(_hash_path(network_path), data_sha256(data).encode("ascii"))
 
 
-def _hash_path(weights: Path) -> Path:
-    return weights.with_suffix(".data")
+def _hash_path(network_path: Path) -> Path:
+    return network_path.with_suffix(".data")
 
 
 def _wrong(split: Split, shape: tuple[int, ...], classes: int) -> str:
-    """What is wrong with a split; "" if nothing is."""
+    """The first thing wrong with a split; '' if nothing is."""
     x, y = split.x, split.y
     if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
         return f"x and y are {type(x).__name__} and {type(y).__name__}; must be NumPy arrays"

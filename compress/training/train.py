@@ -1,7 +1,7 @@
-"""Fit a float network to a split, and ask it for its answers. One torch thread per process.
+"""Training and evaluation of float networks, with one torch thread per process.
 
-Two torch threads are many times slower than one where a core is shared: the OpenMP barriers wait
-for the thread that was scheduled out.
+Where processes share a core, two torch threads are many times slower than one: OpenMP barriers
+wait for the thread that was scheduled out.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ torch.set_num_threads(1)
 
 
 def _keep_memory() -> None:
-    """Tell glibc to reuse freed memory: mapping each activation anew took a third of an epoch."""
+    """Make glibc keep freed memory: mapping each activation again took a third of an epoch."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 1 << 30)
@@ -40,17 +40,18 @@ _keep_memory()
 Forward = Callable[[Tensor], Tensor]
 # (logits, labels, indices of the samples in the split) -> scalar loss
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+# progress callback: gets the share done, 0..1
 Tick = Callable[[float], None]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-    """Mean cross entropy of logits (N, classes) against labels (N,); `indices` is unused."""
+    """The mean cross entropy of logits (N, classes) and labels (N,); `indices` is unused."""
     return functional.cross_entropy(logits, labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how hard to train: `epochs` of `recipe` (a last one may be partial), seeded."""
+    """One training run: `epochs` of `recipe` (the last one may be partial) with a seed."""
 
     recipe: Recipe
     epochs: float
@@ -58,7 +59,7 @@ class Schedule:
 
 
 def seed_torch(seed: int) -> None:
-    """Seed torch's global generator: fresh weights, dropout."""
+    """Seed torch's global generator, which new weights and dropout draw from."""
     torch.manual_seed(seed)
 
 
@@ -75,12 +76,12 @@ def fit(
 ) -> None:
     """Train `module` in place with AdamW and a one-cycle learning rate (arXiv:1708.07120).
 
-    `forward` maps a batch (N, C, H, W) to logits and defaults to the module itself; a quantized
-    forward trains the same weights under fake quantization. `tick` is told the share done, 0..1.
-    `extra` parameters train along, without weight decay (learned ranges, regressors). With
-    `keep_zeros` weights of Conv2d and Linear that are zero stay zero. With a `checkpoint` training
-    goes on from the state kept there, which must be one of the same training.
-    Leaves the module in evaluation mode. The same seed gives the same weights.
+    `forward` maps a batch (N, C, H, W) to logits and defaults to the module itself; one with fake
+    quantization trains the same weights. `tick` is called after each batch with the share done,
+    0..1. `extra` parameters (learned ranges, regressors) are trained too, without weight decay.
+    With `keep_zeros` weights of Conv2d and Linear that are zero stay zero. With a `checkpoint`
+    training continues from the state in it, which must be of the same training run. Leaves the
+    module in evaluation mode. The same seed gives the same weights.
     """
     if schedule.epochs == 0:
         return
@@ -102,7 +103,7 @@ def fit(
         fused=True,
     )
     masks = [(weight, weight != 0) for weight in _weights(module)] if keep_zeros else []
-    # OneCycleLR needs two steps, and a warm-up of at least one of them, to be defined.
+    # OneCycleLR is undefined for fewer than two steps or a warm-up of less than one.
     total = max(steps, 2)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=total, pct_start=max(0.25, 1.5 / total)
@@ -111,8 +112,8 @@ def fit(
     epochs = range(math.ceil(schedule.epochs))
     shuffled = (torch.randperm(len(split), generator=order)[:drawn] for _ in epochs)
     batches = (indices for drawing in shuffled for indices in _batches(drawing, recipe.batch))
-    kept = (module, extra, optimizer, cycle)
-    resumed = checkpoint.resume(*kept) if checkpoint is not None else 0
+    state = (module, extra, optimizer, cycle)
+    resumed = checkpoint.restore(*state) if checkpoint is not None else 0
     for done, indices in enumerate(islice(batches, resumed, steps), resumed + 1):
         optimizer.zero_grad(set_to_none=True)
         value = loss(run(x[indices]), y[indices], indices)
@@ -122,19 +123,20 @@ def fit(
         for weight, mask in masks:
             weight.data.mul_(mask)
         if checkpoint is not None:
-            checkpoint.note(done, *kept)
+            checkpoint.save_if_due(done, *state)
         if tick is not None:
             tick(done / steps)
     module.eval()
 
 
 def _weights(module: nn.Module) -> list[Tensor]:
+    """The weights of all Conv2d and Linear layers."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     return [layer.weight for layer in layers]
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    """Batches of `size`; a last batch of one joins its neighbor (batch-norm needs two samples)."""
+    """Batches of `size`; a single last sample joins the batch before (batch-norm needs two)."""
     parts = list(torch.split(order, size))
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
@@ -142,25 +144,25 @@ def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
 
 
 def predict(forward: Forward, x: Array, batch: int = 256) -> Tensor:
-    """Logits float32 (N, classes) for x (N, C, H, W); no gradients."""
+    """Logits float32 (N, classes) for x (N, C, H, W), computed without gradients."""
     with torch.no_grad():
         parts = [forward(torch.from_numpy(x[i : i + batch])) for i in range(0, len(x), batch)]
     return torch.cat(parts)
 
 
 def accuracy(forward: Forward, split: Split) -> float:
-    """Share of samples whose largest logit is the label's."""
+    """The share of samples whose largest logit is that of the label."""
     return float(np.mean(predict(forward, split.x).argmax(1).numpy() == split.y))
 
 
 def save(module: nn.Module, path: Path) -> None:
-    """Write the weights so that a reader never sees half a file."""
+    """Write the state dict of `module` to a file, atomically."""
     data = io.BytesIO()
     torch.save(module.state_dict(), data)
     write_atomically(path, data.getvalue())
 
 
 def restore(module: nn.Module, path: Path | BinaryIO) -> None:
-    """Load weights written by `save` into `module` (in place) and set it to evaluation mode."""
+    """Load a state dict written by `save` into `module`, and set it to evaluation mode."""
     module.load_state_dict(torch.load(path, weights_only=True))
     module.eval()

@@ -1,8 +1,8 @@
-"""What a search tries first: the baseline, known recipes, and genomes that sensitivity suggests.
+"""The warm start of the adaptive engine: the baseline, guided genomes, and the fixed recipes.
 
-A quick look at the trained network tells which dependency groups and which layers suffer from
-being narrowed or coarsened, so that at the same size the sensitive keep more. Priors, not bans:
-what is here is tried before anything else, and what is not may still win.
+A quick sensitivity analysis of the trained network measures which dependency groups lose accuracy
+when pruned and which layers when quantized to few bits. In the guided genomes, sensitive ones keep
+more channels or bits. The warm start is a prior: the search is free to find other genomes.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ from pathlib import Path
 
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.pipeline.network import Original
-from compress.pipeline.pipeline import compress, evenly, prefix_cache
+from compress.pipeline.pipeline import compress, evenly_spaced, prefix_cache
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
 from compress.space.space import KEEP, STUDENT_LENGTHS, nearest_keep
 from hil.cache import cached
 
-# Enough to see a loss of five points; the whole look takes seconds.
+# Validation samples: a loss of five points is visible, and the analysis takes seconds.
 SAMPLES = 200
 _FILE_NAME = "sensitivity.json"
-# Channels that students and pruned networks keep: the likeliest pair first, in turn.
+# Shares of the channels that students and pruned networks keep. Each pair is tried in alternation,
+# the more promising pair first (docs/decisions/0020).
 _LEVELS = ((0.625, 0.5), (0.75, 0.375))
-# Losses (shares of 1) up to which a layer is tried with 2 bits.
+# The largest loss (share of 1) at which a layer is tried with 2 bits.
 _HARMLESS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class QuickSensitivity:
-    """Accuracy lost (shares of 1) by each group at half its channels, by each layer at 2 bits.
+    """Accuracy losses (shares of 1) without retraining, with re-estimated batch-norm statistics.
 
-    Untrained, with batch-norm statistics measured anew.
+    `groups` has the loss with half the channels of each dependency group, `layers` with 2-bit
+    weights in each layer.
     """
 
     groups: tuple[float, ...]
@@ -42,8 +44,8 @@ class QuickSensitivity:
 
 
 def quick_sensitivity(original: Original, samples: int = SAMPLES) -> QuickSensitivity:
-    """Measured on `samples` of the validation split; half a second a group or layer, or less."""
-    val = evenly(original.data.val, samples)
+    """Measure the losses on `samples` of the validation split, at most 0.5 s a group or layer."""
+    val = evenly_spaced(original.data.val, samples)
     judged = replace(original, data=replace(original.data, val=val))
     groups, layers = len(original.groups), len(original.layers)
 
@@ -65,27 +67,31 @@ def quick_sensitivity(original: Original, samples: int = SAMPLES) -> QuickSensit
     )
 
 
-def known_sensitivity(original: Original) -> QuickSensitivity:
-    """As `quick_sensitivity`, from the cache where this original was looked at before."""
+def cached_sensitivity(original: Original) -> QuickSensitivity:
+    """The original's `quick_sensitivity`, from the cache if it was measured before."""
     found = json.loads(sensitivity_file(original).read_text())
     return QuickSensitivity(tuple(found["groups"]), tuple(found["layers"]))
 
 
 def sensitivity_file(original: Original) -> Path:
-    """Where the cache has this original's `QuickSensitivity` as JSON, looked at now if it has not.
+    """The path of the original's `QuickSensitivity` in the cache, as JSON, measured if missing.
 
-    Untrained networks, too, may be rounded differently on another machine: whoever goes on with a
-    search that began elsewhere puts here what was seen there.
+    The values may differ on another machine, where torch may round float sums differently. To
+    continue a search that began elsewhere, its file is copied to this path.
     """
 
-    def look(folder: Path) -> None:
+    def measure(folder: Path) -> None:
         (folder / _FILE_NAME).write_text(json.dumps(asdict(quick_sensitivity(original))))
 
-    return cached("sensitivity", prefix_cache(original).identity, look) / _FILE_NAME
+    return cached("sensitivity", prefix_cache(original).identity, measure) / _FILE_NAME
 
 
 def guided_keep(losses: Sequence[float], level: float) -> tuple[float, ...]:
-    """Ratios around `level`: a step more for the third that loses most, one less for the least."""
+    """Keep ratios of the groups with these losses: `level`, one step more or less at the extremes.
+
+    The third of the groups with the largest losses keeps the next larger ratio of `KEEP`, the third
+    with the smallest losses the next smaller one.
+    """
     middle = nearest_keep(level)
     order = sorted(range(len(losses)), key=lambda i: (losses[i], i))
     third = max(1, len(losses) // 3) if len(losses) > 1 else 0
@@ -95,19 +101,23 @@ def guided_keep(losses: Sequence[float], level: float) -> tuple[float, ...]:
 
 
 def guided_bits(losses: Sequence[float]) -> tuple[int, ...]:
-    """2 bits for layers that hardly notice, 4 for the others."""
-    # A difference of two accuracies is rounded: 4 of 200 is not to depend on of which 200.
+    """Weight bits of the layers with these losses: 2 where the loss is at most 0.02, else 4."""
+    # A loss is a difference of two float accuracies: the tolerance keeps rounding from deciding a
+    # loss of exactly 0.02, 4 of 200 samples.
     return tuple(2 if loss <= _HARMLESS + 1e-9 else 4 for loss in losses)
 
 
 def warm_start(sensitivity: QuickSensitivity, epochs: float) -> tuple[Genome, ...]:
-    """In the order in which they should be tried, `epochs` of training a stage; none twice."""
+    """The genomes to try first, in order, without repeats; each stage trains for `epochs`.
+
+    Students of another shape train `STUDENT_LENGTHS` times as long.
+    """
     four = Quantize((4,), weight_range="mse", learn_ranges=True, epochs=epochs)
     mixed = replace(four, weight_bits=guided_bits(sensitivity.layers))
     polish = Distill(features="attention", rate=0.3, epochs=epochs)
 
     def narrower(level: float) -> tuple[Genome, ...]:
-        """About `level` of the channels, by all means that have worked."""
+        """Genomes with about `level` of the channels, by distillation, by pruning, or both."""
         student = Distill(features="attention", width=level, epochs=STUDENT_LENGTHS * epochs)
         keep = guided_keep(sensitivity.groups, level)
         narrow = Prune(keep, "taylor", reestimate=True, epochs=epochs)

@@ -78,7 +78,7 @@ def _snapshot(size: int) -> Snapshot:
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
-    cache = PrefixCache(tmp_path, "test", most_bytes=3 * 70_000)
+    cache = PrefixCache(tmp_path, "test", max_bytes=3 * 70_000)
     prefixes = [(Prune((1 / n,)),) for n in range(1, 5)]
     for age, prefix in enumerate(prefixes[:3]):
         cache.keep(prefix, _snapshot(256))
@@ -87,7 +87,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     cache.keep(prefixes[3], _snapshot(256))
     left = [cache.find(prefix) is not None for prefix in prefixes]
     assert left == [True, False, True, True]
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= cache.most_bytes
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= cache.max_bytes
 
 
 def _newest(folder: Path) -> Path:
@@ -112,7 +112,7 @@ def test_other_originals_sources_and_seeds_are_other_entries(tmp_path: Path) -> 
 
 
 def _hammer(folder: Path, seed: int) -> None:
-    cache = PrefixCache(folder, "test", most_bytes=200_000)
+    cache = PrefixCache(folder, "test", max_bytes=200_000)
     for turn in range(60):
         prefix = (Prune((1 / (1 + (turn * (seed + 1)) % 7),)),)
         found = cache.find(prefix)

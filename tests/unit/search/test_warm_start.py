@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from compress.genome import Distill, Genome, Prune, Quantize
 from compress.pipeline.network import Original, space_of
-from compress.pipeline.pipeline import compress, evenly
+from compress.pipeline.pipeline import compress, evenly_spaced
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
 from compress.space.space import KEEP
@@ -23,9 +23,9 @@ from hil.objective.goal import Goal
 from hil.search.adaptive import Adaptive
 from hil.search.warm_start import (
     QuickSensitivity,
+    cached_sensitivity,
     guided_bits,
     guided_keep,
-    known_sensitivity,
     quick_sensitivity,
     warm_start,
 )
@@ -87,7 +87,7 @@ def test_a_network_says_what_it_loses_and_says_the_same_again() -> None:
     assert len(found.groups) == len(start.groups)
     assert len(found.layers) == len(start.layers)
     assert all(-1 <= loss <= 1 for loss in (*found.groups, *found.layers))
-    judged = replace(start, data=replace(start.data, val=evenly(start.data.val, 60)))
+    judged = replace(start, data=replace(start.data, val=evenly_spaced(start.data.val, 60)))
     whole = compress(baseline(), judged, fidelity=0.0).accuracy
     halved = Genome((Prune((1.0, 0.5), epochs=0), Quantize()))
     assert found.groups[1] == whole - compress(halved, judged, fidelity=0.0).accuracy
@@ -115,13 +115,13 @@ def test_the_adaptive_engine_starts_from_it() -> None:
 def test_a_network_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     start = original("mobile")
-    first = known_sensitivity(start)
+    first = cached_sensitivity(start)
     assert first == quick_sensitivity(start)
 
     def never(original: Original) -> QuickSensitivity:
         raise AssertionError("looked at again")
 
     monkeypatch.setattr("hil.search.warm_start.quick_sensitivity", never)
-    assert known_sensitivity(start) == first
+    assert cached_sensitivity(start) == first
     with pytest.raises(AssertionError, match="again"):
-        known_sensitivity(replace(start, seed=start.seed + 1))
+        cached_sensitivity(replace(start, seed=start.seed + 1))

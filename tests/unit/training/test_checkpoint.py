@@ -38,7 +38,7 @@ class Counting(PrefixCache):
     dies_after = 10**9
 
     def checkpoint(self, prefix: tuple[object, ...]) -> Checkpoint:
-        return replace(super().checkpoint(prefix), every_s=0.0)  # type: ignore[arg-type]
+        return replace(super().checkpoint(prefix), interval_s=0.0)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -118,11 +118,11 @@ def test_a_checkpoint_is_written_now_and_then(
     monkeypatch.setattr(
         "compress.training.checkpoint.write_object", lambda path, _: written.append(path)
     )
-    checkpoint, counts = Checkpoint(tmp_path / "state", every_s=2.0, _written=0.0), []
+    checkpoint, counts = Checkpoint(tmp_path / "state", interval_s=2.0, _written=0.0), []
     module = nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(module.parameters())
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=20)
     for steps in range(1, 11):
-        checkpoint.note(steps, module, (), optimizer, cycle)
+        checkpoint.save_if_due(steps, module, (), optimizer, cycle)
         counts.append(len(written))
     assert counts == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
