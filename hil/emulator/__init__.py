@@ -1,1 +1,1 @@
-"""QEMU as a board behind pyOCD; the plug-in that counts instructions and models cycles."""
+"""QEMU as a board behind pyOCD, and its plug-in that counts instructions and models cycles."""

@@ -1,9 +1,9 @@
-"""The debug registers a gdbstub lacks, so that pyOCD finds a CoreSight system behind QEMU.
+"""Emulated CoreSight debug registers, which let pyOCD debug a chip behind QEMU's gdbstub.
 
 QEMU models the core but not its debug hardware. `SystemBus` is the memory bus of the emulated
-chip as a debug probe sees it: a ROM table, the halting-debug registers of the System Control
-Space (SCS) and a Flash Patch and Breakpoint unit (FPB) are made up here and translated to gdb
-packets; everything else is QEMU's own memory and registers.
+chip as a debug probe sees it: this module emulates a ROM table, the halting-debug registers of
+the System Control Space (SCS) and a Flash Patch and Breakpoint unit (FPB), and translates accesses
+to gdb packets; everything else is QEMU's own memory and registers.
 
 Names and bit positions: Armv7-M Architecture Reference Manual (DDI 0403), C1.6 and C1.11;
 component identification: Arm Debug Interface (IHI 0031), part D, and CoreSight (IHI 0029).
@@ -64,7 +64,7 @@ def _identification(base: int, component_class: int, part: int) -> dict[int, int
 
 
 def _constant_words(part: int) -> dict[int, int]:
-    """The ROM table (entries: offset to SCS, to FPB, end) and who is who, for one core."""
+    """Read-only words of a core (CPUID.PARTNO): ROM table (SCS, FPB, end), identification."""
     words = dict.fromkeys(range(ROM_TABLE, ROM_TABLE + 64, 4), 0)
     words[ROM_TABLE] = (SCS - ROM_TABLE) & 0xFFFFF000 | 3
     words[ROM_TABLE + 4] = (FPB - ROM_TABLE) & 0xFFFFF000 | 3
@@ -77,28 +77,28 @@ def _constant_words(part: int) -> dict[int, int]:
 
 
 class SystemBus:
-    """Byte-wise reads and writes at any address; raises RspRefused where QEMU has nothing."""
+    """The memory bus of the emulated chip. Raises RspRefused where QEMU has nothing mapped."""
 
     def __init__(self, client: RspClient) -> None:
         self._client = client
-        self._control = 0  # DHCSR's C_ bits as last written
+        self._control = 0  # the C_ bits of DHCSR as last written
         self._demcr = self._dfsr = self._dcrdr = 0
         self._reset_seen = 0  # S_RESET_ST, cleared by reading DHCSR
-        self._resumed = False  # the debugger let it run; a stop since then is a debug event
+        self._resumed = False  # the debugger resumed the core; a stop since then is a debug event
         self._fpb_enabled = 0
         self._breakpoints: dict[int, int] = {}  # FP_COMPn -> code address
         part = self._read_word(CPUID) >> 4 & 0xFFF
         self._constants = _constant_words(part)
 
     def read(self, address: int, size_bytes: int) -> bytes:
-        if not self._touches_registers(address, size_bytes):
+        if not self._hits_emulated(address, size_bytes):
             with self._machine_stopped():
                 return self._client.read_memory(address, size_bytes)
         words = [self._read_register(a) for a in range(address, address + size_bytes, 4)]
         return struct.pack(f"<{len(words)}I", *words)
 
     def write(self, address: int, data: bytes) -> None:
-        if not self._touches_registers(address, len(data)):
+        if not self._hits_emulated(address, len(data)):
             with self._machine_stopped():
                 self._client.write_memory(address, data)
             return
@@ -106,7 +106,7 @@ class SystemBus:
             self._write_register(address + 4 * offset, value)
 
     def system_reset(self) -> None:
-        """Reset the chip; it stays halted if DEMCR.VC_CORERESET is set, else it runs."""
+        """Reset the chip. It stays halted if DEMCR.VC_CORERESET is set, otherwise it runs."""
         self._client.halt()
         self._client.system_reset()
         self._reset_seen = DHCSR_S_RESET_ST
@@ -117,13 +117,13 @@ class SystemBus:
 
     @contextmanager
     def _machine_stopped(self) -> Iterator[None]:
-        """QEMU serves memory only when stopped: stop it, and let it run on afterwards."""
+        """Stop the machine for a memory access, as QEMU requires, and resume it afterwards."""
         was_running = self._client.running()
         self._client.halt()
         try:
             yield
         finally:
-            if was_running and self._client.stop_signal == SIGINT:  # and not by a breakpoint
+            if was_running and self._client.stop_signal == SIGINT:  # by halt(), not a breakpoint
                 self._client.resume()
 
     def _read_word(self, address: int) -> int:
@@ -136,12 +136,12 @@ class SystemBus:
 
     # ---- registers
 
-    def _touches_registers(self, address: int, size_bytes: int) -> bool:
+    def _hits_emulated(self, address: int, size_bytes: int) -> bool:
         if address < _PRIVATE_PERIPHERAL_BUS or address % 4 or size_bytes % 4:
             return False
-        return any(self._is_ours(a) for a in range(address, address + size_bytes, 4))
+        return any(self._is_emulated(a) for a in range(address, address + size_bytes, 4))
 
-    def _is_ours(self, address: int) -> bool:
+    def _is_emulated(self, address: int) -> bool:
         return (
             address in (AIRCR, DFSR, DHCSR, DCRSR, DCRDR, DEMCR)
             or FPB <= address < FP_COMP0 + 4 * BREAKPOINTS
@@ -161,7 +161,7 @@ class SystemBus:
             return {DFSR: self._dfsr, DCRDR: self._dcrdr, DEMCR: self._demcr}[address]
         if address == DCRSR or address < FP_COMP0 + 4 * BREAKPOINTS:
             return 0
-        return self._read_word(address)  # AIRCR, and QEMU's own among ours in one block
+        return self._read_word(address)  # AIRCR, and QEMU's own registers within a block
 
     def _read_dhcsr(self) -> int:
         was_running = self._client.running()
@@ -191,7 +191,7 @@ class SystemBus:
             self._fpb_enabled = value & FP_CTRL_ENABLE
         elif FP_COMP0 <= address < FP_COMP0 + 4 * BREAKPOINTS:
             self._write_comparator(address, value)
-        elif not self._is_ours(address):
+        elif not self._is_emulated(address):
             self._write_word(address, value)
 
     def _write_aircr(self, value: int) -> None:
@@ -222,7 +222,7 @@ class SystemBus:
                 self._client.set_breakpoint(self._breakpoints[address])
 
     def _transfer_core_register(self, selector: int, *, write: bool) -> None:
-        """DCRSR: move a core register from or to DCRDR. What QEMU 7.2 lacks reads as 0."""
+        """DCRSR: move a core register from or to DCRDR. Registers that QEMU 7.2 lacks read as 0."""
         name, shift = self._register_name(selector)
         if name not in self._client.registers:
             self._dcrdr = self._dcrdr if write else 0
@@ -235,12 +235,12 @@ class SystemBus:
             self._dcrdr = value >> shift & 0xFFFFFFFF
 
     def _register_name(self, selector: int) -> tuple[str, int]:
-        """gdb's name for a DCRSR.REGSEL value, and where in that register it starts (bits)."""
+        """gdb's register name for a DCRSR.REGSEL value, and the bit offset in that register."""
         if selector < len(_CORE_REGISTERS):
             return _CORE_REGISTERS[selector], 0
         if selector >= _DCRSR_S0:
             single = selector - _DCRSR_S0
             return f"d{single // 2}", 32 * (single % 2)
         if selector == _DCRSR_MSP and "msp" not in self._client.registers:
-            return "sp", 0  # only the stack pointer in use is known
+            return "sp", 0  # QEMU exposes only the stack pointer in use
         return {_DCRSR_MSP: "msp", _DCRSR_PSP: "psp", _DCRSR_FPSCR: "fpscr"}.get(selector, ""), 0

@@ -1,6 +1,6 @@
-"""The emulator at hand, and our plug-in that makes it count: built once with the host's compiler.
+"""QEMU's version, and the plug-in that makes it count, built once with the host's C compiler.
 
-The plug-in speaks QEMU's plug-in interface version 1, which QEMU 7 and 8 have and QEMU 9 dropped.
+The plug-in uses QEMU's plug-in interface version 1: QEMU 7 and 8 have it, QEMU 9 dropped it.
 """
 
 from __future__ import annotations
@@ -33,22 +33,21 @@ def qemu_version() -> str:
         raise UserError(f"{QEMU} not found: on Debian: apt install qemu-system-arm")
     found = re.search(r"version (\d+(?:\.\d+)*)", _version_text(path))
     if found is None:
-        raise UserError(f"{path} --version says no version: {_version_text(path)[:200]!r}")
+        raise UserError(f"{path} --version prints no version: {_version_text(path)[:200]!r}")
     return found[1]
 
 
 def counting_arguments(core: str = "", flash: FlashTiming | None = None) -> tuple[str, ...]:
-    """QEMU arguments that load the plug-in; it is built if the cache does not have it.
+    """QEMU arguments that load the plug-in, which is built if the cache lacks it.
 
-    It counts instructions, and models the cycles of `core` ("cortex-m4") if that is given, with
-    memory that never waits or (four times slower) with the wait states of `flash`.
-
-    Raises UserError if QEMU or the host's C compiler is missing, or QEMU is too new or too old.
+    The plug-in counts instructions. With `core` ("cortex-m4") it also models cycles, for memory
+    without wait states or (emulation is four times slower) with the wait states of `flash`.
+    Raises UserError if QEMU or the host's C compiler is missing, or QEMU is not of `PLUGIN_MAJORS`.
     """
     version = qemu_version()
     if int(version.split(".")[0]) not in PLUGIN_MAJORS:
         raise UserError(
-            f"{QEMU} {version}: its plug-in interface is another one; "
+            f"{QEMU} {version} has another plug-in interface: "
             f"QEMU {' or '.join(map(str, PLUGIN_MAJORS))} is needed (Debian 12 has 7.2)"
         )
     options = [str(_plugin())]

@@ -1,9 +1,9 @@
 """pyOCD debug probe for QEMU: `pyocd … -u qemu:127.0.0.1:PORT -t <pyocd_target of a board>`.
 
-The probe plays an ADIv5 SW-DP with one AHB-AP, behind which lies the emulated chip's bus
+The probe emulates an ADIv5 SW-DP with one AHB-AP on the emulated chip's bus
 (`hil.emulator.debug_registers.SystemBus`, over QEMU's gdbstub). pyOCD thus discovers, resets, loads
-and halts an emulated board with the same code that it uses for a real one. Registers: Arm Debug
-Interface Architecture Specification ADIv5 (IHI 0031), B2.2 and C2.6.
+and halts an emulated board with the same code as a real one. Registers: Arm Debug Interface
+Architecture Specification ADIv5 (IHI 0031), B2.2 and C2.6.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pyocd.probe.debug_probe import DebugProbe
 from hil.emulator.debug_registers import ROM_TABLE, SystemBus
 from hil.emulator.rsp import RspClient, RspError, RspRefused
 
-GDB_ANSWER_TIMEOUT_S = 5.0  # of the gdbstub, to one packet
+GDB_ANSWER_TIMEOUT_S = 5.0  # for the gdbstub's answer to one packet
 
 DP_DPIDR, DP_CTRL_STAT, DP_SELECT, DP_RDBUFF = 0x0, 0x4, 0x8, 0xC
 AP_CSW, AP_TAR, AP_DRW = 0x00, 0x04, 0x0C
@@ -38,7 +38,7 @@ CSW_ADDR_INC = 0x30
 
 @contextmanager
 def _pyocd_errors(address: int, size_bytes: int) -> Iterator[None]:
-    """Say in pyOCD's words what went wrong: this access, or the whole probe."""
+    """Turn errors of the gdbstub into pyOCD's: a failed access, or a failed probe."""
     try:
         yield
     except RspRefused as error:
@@ -48,12 +48,12 @@ def _pyocd_errors(address: int, size_bytes: int) -> Iterator[None]:
 
 
 def _deliver(value: Any, now: bool) -> Any:
-    """pyOCD's `now=False` asks for a callable that yields the value later."""
+    """The value, or for pyOCD's `now=False` a callable that returns it."""
     return value if now else lambda: value
 
 
 class QemuMemory(MemoryInterface):
-    """pyOCD's accelerated memory interface: whole blocks per packet, not words through DRW."""
+    """pyOCD's accelerated memory interface: blocks instead of words through DRW."""
 
     def __init__(self, probe: QemuProbe) -> None:
         self._probe = probe
@@ -133,7 +133,7 @@ class QemuProbe(DebugProbe):
         self._protocol = None
 
     def set_clock(self, frequency: float) -> None:
-        """There is no SWCLK: nothing to set."""
+        """Do nothing: there is no SWCLK."""
 
     def reset(self) -> None:
         with _pyocd_errors(0, 0):
@@ -212,7 +212,7 @@ class QemuProbe(DebugProbe):
             self.write_bus(address, value.to_bytes(size_bytes, "little"))
 
     def _next_transfer(self) -> tuple[int, int]:
-        """Address and size of a DRW access; TAR moves on if CSW.AddrInc says so."""
+        """Address and size of a DRW access; advances TAR if CSW.AddrInc is set."""
         address, size_bytes = self._tar, 1 << (self._csw & CSW_SIZE)
         if self._csw & CSW_ADDR_INC:
             self._tar += size_bytes

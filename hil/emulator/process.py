@@ -1,7 +1,7 @@
-"""A QEMU process: one emulated chip, its gdbstub and its UART on sockets of our own.
+"""A QEMU process: one emulated chip with its gdbstub and its UART on TCP sockets.
 
-The sockets are made, bound to a free port of 127.0.0.1 and put into listening state here, and
-QEMU inherits them: two processes cannot be given the same port, and a port that answers is ours.
+This process creates the sockets, listening on free ports of 127.0.0.1, and QEMU inherits them: two
+emulators never get the same port, and whatever answers on a port is this emulator.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from compress.errors import UserError
 from hil.emulator.plugin import QEMU
 from hil.types import Board
 
-_ENDING_S = 5.0
+_EXIT_TIMEOUT_S = 5.0
 _STDERR_BYTES = 2000
 
 
 class Emulator:
-    """QEMU with the machine of a board, stopped before its first instruction.
+    """QEMU with the machine of a board, stopped before the first instruction.
 
-    It dies with the thread that made it, however that ends (`setpriv --pdeathsig`, Linux).
-    Raises UserError if QEMU is not installed.
+    QEMU is killed when the thread that made it ends, however that happens (`setpriv --pdeathsig`,
+    Linux). Raises UserError if QEMU is not installed.
     """
 
     def __init__(self, board: Board, arguments: tuple[str, ...] = ()) -> None:
@@ -50,7 +50,7 @@ class Emulator:
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
                 pass_fds=(gdb.fileno(), uart.fileno()),
-                start_new_session=True,  # Ctrl-C is for us, not for QEMU
+                start_new_session=True,  # Ctrl-C must not reach QEMU
             )
         self._finalizer = weakref.finalize(self, _kill, self._process, self._stderr)
 
@@ -59,7 +59,7 @@ class Emulator:
         return self._process.pid
 
     def stderr(self) -> str:
-        """The end of what QEMU has printed."""
+        """The end of QEMU's stderr."""
         if self._stderr.closed:
             return self._last_words
         size_bytes = self._stderr.seek(0, os.SEEK_END)
@@ -67,21 +67,21 @@ class Emulator:
         return self._stderr.read().decode(errors="replace").strip()
 
     def wait(self, timeout_s: float) -> int | None:
-        """The exit status if QEMU ends within the time (negative: killed by that signal)."""
+        """QEMU's exit status (negative: the signal), None if it still runs after `timeout_s`."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
 
     def kill(self) -> None:
-        """End QEMU, however it is; may be called twice."""
+        """Kill QEMU, in any state; may be called twice."""
         self._last_words = self.stderr()
         self._finalizer()
 
 
 def _kill(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
     process.kill()  # SIGKILL ends a stopped process, too
-    process.wait(_ENDING_S)
+    process.wait(_EXIT_TIMEOUT_S)
     stderr.close()
 
 

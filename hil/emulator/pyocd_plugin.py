@@ -1,7 +1,7 @@
-"""The entry point `pyocd.probe`: how pyOCD finds the QEMU probe and the emulated boards.
+"""The entry point `pyocd.probe`, through which pyOCD finds the QEMU probe and emulated boards.
 
-pyOCD loads its plug-ins in the middle of its own import. Whoever imports our probe first thereby
-imports pyOCD, which comes here: so this module must import neither before it is called.
+pyOCD loads its plug-ins in the middle of its own import, and importing the QEMU probe imports
+pyOCD, which then loads this module: it must import neither before it is called.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def qemu() -> Plugin:
     from pyocd.probe.debug_probe import DebugProbe
 
     class QemuProbes(DebugProbe):
-        """Finds probes: an emulator has to be asked for by address, `-u qemu:HOST:PORT`."""
+        """Finds an emulator by its address, `-u qemu:HOST:PORT`; never lists any."""
 
         @classmethod
         def get_all_connected_probes(

@@ -1,7 +1,7 @@
-"""pyOCD targets for the emulated boards, made from their `boards/*.toml`.
+"""pyOCD targets of the emulated boards, made from their `boards/*.toml`.
 
-To a debugger all of QEMU's memory is RAM, so no flash algorithm is needed: the regions the linker
-uses are what pyOCD may write.
+For a debugger all of QEMU's memory is RAM, so no flash algorithm is needed: pyOCD may write the
+regions that the linker uses.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from hil.types import Board, Region
 
 
 def register_boards() -> None:
-    """Register every QEMU board not yet known. Raises UserError for a wrong board file."""
+    """Register every emulated board with pyOCD. Raises UserError for a wrong board file."""
     for board in map(load_board, board_names()):
         if board.backend == "qemu" and board.pyocd_target not in TARGET:
             register_board(board)
 
 
 def register_board(board: Board) -> None:
-    """Make `board.pyocd_target` known to pyOCD in this process."""
+    """Register `board.pyocd_target` with pyOCD, for this process."""
     memory_map = _memory_map(board)
 
     class EmulatedTarget(CoreSightTarget):

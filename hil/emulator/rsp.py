@@ -1,8 +1,8 @@
-"""Client of the GDB remote serial protocol, as far as QEMU's gdbstub speaks it.
+"""Client of the GDB remote serial protocol, for QEMU's gdbstub.
 
 Packets are `$data#checksum`; acknowledgements are switched off after the first exchange. QEMU
-serves memory and registers only while the machine is stopped. Every wait has a limit; after the
-first loss the client fails at once instead of waiting again.
+serves memory and registers only while the machine is stopped. Every wait has a timeout; once the
+connection is lost, the client fails at once instead of waiting again.
 Protocol: https://sourceware.org/gdb/current/onlinedocs/gdb.html/Remote-Protocol.html
 """
 
@@ -16,33 +16,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 STOP_REPLIES = b"TSWX"
-SIGINT = 2  # the stub stopped because it was asked to
-SIGTRAP = 5  # it stopped at a breakpoint or after a step
+SIGINT = 2  # stopped on request
+SIGTRAP = 5  # stopped at a breakpoint or after a step
 _DEFAULT_PACKET_BYTES = 0x400
 
 
 class RspError(Exception):
-    """Base of what this module raises: see the two subclasses."""
+    """Base class of this module's errors."""
 
 
 class RspRefused(RspError):
-    """The stub answered with an error: this access is impossible, the connection is fine."""
+    """The stub answered with an error: the access is impossible, the connection works."""
 
 
 class RspLost(RspError):
-    """The stub went away, does not answer or answers nonsense: the connection is of no more use."""
+    """The stub is gone, does not answer or sends invalid data: the connection is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A register's number in `p` and `P` packets, and its size."""
+    """The number of a register in `p` and `P` packets, and its size."""
 
     number: int
     size_bytes: int
 
 
 class RspClient:
-    """One connection to a gdbstub; connecting stops the machine. Raises RspLost, OSError."""
+    """A connection to a gdbstub; connecting stops the machine. Raises RspLost, OSError."""
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -71,7 +71,7 @@ class RspClient:
     # ---- packets
 
     def command(self, data: bytes) -> bytes:
-        """Send a packet and return the reply. Raises RspRefused for `Exx`, RspLost."""
+        """Send a packet and return its reply. Raises RspRefused for `Exx`, RspLost."""
         deadline = self._send(data)
         while True:
             reply = self._receive(deadline)
@@ -86,7 +86,7 @@ class RspClient:
         return self._transmit(b"$%b#%02x" % (data, sum(data) & 0xFF))
 
     def _transmit(self, data: bytes) -> float:
-        """Send these bytes; returns when (monotonic) an answer to them is overdue."""
+        """Send raw bytes; returns the deadline (monotonic) of their answer."""
         if self._lost:
             raise RspLost(self._lost)
         try:
@@ -104,7 +104,7 @@ class RspClient:
         return packet
 
     def _wait_for_data(self, deadline: float) -> bool:
-        """Read what has arrived; False if nothing has until `deadline`."""
+        """Read what has arrived; False if nothing arrives before `deadline`."""
         if self._lost:
             raise RspLost(self._lost)
         try:
@@ -146,7 +146,7 @@ class RspClient:
         self.stop_signal, self._running = int(reply[1:3], 16), False
 
     def running(self) -> bool:
-        """Whether the machine runs; takes note of a stop reply that has arrived."""
+        """True if the machine runs; processes a stop reply that has arrived."""
         if self._running:
             self._wait_for_data(deadline=0)
             while (packet := self._take_packet()) is not None:
@@ -155,12 +155,12 @@ class RspClient:
         return self._running
 
     def resume(self) -> None:
-        """Let a stopped machine run."""
+        """Resume a stopped machine."""
         self._send(b"c")
         self._running = True
 
     def halt(self) -> None:
-        """Stop the machine, if it runs; `stop_signal` says why it stopped."""
+        """Stop the machine if it runs; `stop_signal` is then the reason of the stop."""
         if not self.running():
             return
         deadline = self._transmit(b"\x03")
@@ -179,11 +179,11 @@ class RspClient:
         while (reply := self._receive(deadline)) != b"OK":
             if not reply.startswith(b"O"):  # O<hex>: console output before the final OK
                 raise RspRefused(f"monitor system_reset was answered {reply!r}")
-        # QEMU only notes the request; by the time it answers again its main loop has served it.
+        # QEMU only queues the reset; its main loop has done it before it answers the next packet.
         self._stopped(self.command(b"?"))
 
     def set_breakpoint(self, address: int) -> None:
-        """Stop before the Thumb instruction at `address` (hardware breakpoint)."""
+        """Set a hardware breakpoint at the Thumb instruction at `address`."""
         self.command(b"Z1,%x,2" % address)
 
     def clear_breakpoint(self, address: int) -> None:
@@ -192,7 +192,7 @@ class RspClient:
     # ---- memory and registers of the stopped machine
 
     def read_memory(self, address: int, size_bytes: int) -> bytes:
-        """Raises RspRefused where nothing answers on the bus."""
+        """The bytes at `address`. Raises RspRefused where nothing is mapped."""
         data = bytearray()
         chunk_bytes = (self._packet_bytes - 16) // 2
         while len(data) < size_bytes:
@@ -204,8 +204,8 @@ class RspClient:
         return bytes(data)
 
     def write_memory(self, address: int, data: bytes) -> None:
-        """Raises RspRefused where nothing answers on the bus."""
-        chunk_bytes = (self._packet_bytes - 40) // 2  # 40: "$M<address>,<length>:#xx" and more
+        """Write bytes at `address`. Raises RspRefused where nothing is mapped."""
+        chunk_bytes = (self._packet_bytes - 40) // 2  # 40 bytes hold "$M<address>,<length>:#xx"
         for offset in range(0, len(data), chunk_bytes):
             piece = data[offset : offset + chunk_bytes]
             self.command(b"M%x,%x:%b" % (address + offset, len(piece), piece.hex().encode()))
@@ -246,5 +246,5 @@ class RspClient:
             span = f"{name}:{len(text):x},{self._packet_bytes - 16:x}"
             reply = self.command(b"qXfer:features:read:" + span.encode())
             text += reply[1:]
-            if reply[:1] != b"m":  # "m": there is more; "l": this was the last part
+            if reply[:1] != b"m":  # "m": more follows; "l": the last part
                 return text.decode()

@@ -1,1 +1,1 @@
-"""An image's measurement on a target, and whether the bench is in order."""
+"""Measurement of an image on a target, and checks of the tools and the bench."""

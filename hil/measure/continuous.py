@@ -1,4 +1,4 @@
-"""Inferences without a pause, so that a power meter can be read."""
+"""Continuous inference on a board, while a person reads a power meter."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _RUN_TIMEOUT_S = 60.0
 def loop_graph() -> Graph:
     """Three 3 x 3 convolutions, 16 channels on 8 x 8: 442,368 MACs on 1 KiB of input.
 
-    Small enough for every board, and so long on so little input that waiting for the next request
-    takes only some percent of the time.
+    It fits every board, and computes so long on so little input that the board waits for requests
+    only a few percent of the time.
     """
     rng = np.random.default_rng(0)
     shape = (1, _SIZE, _SIZE, _CHANNELS)
@@ -58,9 +58,9 @@ def loop_graph() -> Graph:
 
 
 def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:
-    """Let `board` compute for `seconds`; returns how many inferences that were.
+    """Run `graph` on `board` for `seconds`; returns the number of inferences.
 
-    Raises what building and running raise.
+    Raises the errors of building and running.
     """
     with tempfile.TemporaryDirectory(prefix="hil-loop-") as folder:
         image = build(render(make_plan(graph, board), board), board, Path(folder))

@@ -1,4 +1,4 @@
-"""What measuring needs, each looked at in turn, with the command that mends it if it is missing.
+"""Checks of everything that measuring needs, each with the command that fixes it.
 
 Nothing here installs or repairs anything.
 """
@@ -42,9 +42,9 @@ _MIN_FREE_BYTES = 200 << 20
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: what was found, and the command that mends it where it is not ok.
+    """The result of one check: what was `found`, and the command that mends it if it is not `ok`.
 
-    What is not `needed` does without: nothing stops working, but something is not checked.
+    A check that is not `needed` may fail: measuring works, but less is verified.
     """
 
     name: str
@@ -55,30 +55,30 @@ class Check:
 
 
 def examine(board: Board | None) -> Iterator[Check]:
-    """Every check for `board` (None: what all emulated ones need), each made when asked for."""
+    """Yield every check for `board` (None: for all emulated boards), each made on demand."""
     emulated = board is None or board.backend == "qemu"
-    fit = True
+    all_ok = True
     for look in _TOOLS + (_EMULATOR if emulated else ()):
         check = look()
-        fit &= check.ok or not check.needed
+        all_ok &= check.ok or not check.needed
         yield check
     if board is None:
         yield _probes_at_all()
         return
     for check in (_build(board), *(() if emulated else _examine_bench(board))):
-        fit &= check.ok
+        all_ok &= check.ok
         yield check
-    if fit:
+    if all_ok:
         yield _attempt("smoke test", lambda: _smoke(board), _again(board))
     else:
-        yield Check("smoke test", False, "not tried: mend the above first")
+        yield Check("smoke test", False, "not tried: fix the above first")
 
 
 # ---- tools
 
 
 def _attempt(name: str, look: Callable[[], str], mend: str, needed: bool = True) -> Check:
-    """Ok with what `look` found, or not with what it raised."""
+    """A passed check with the result of `look`, or a failed one with the error that it raised."""
     try:
         return Check(name, True, look(), "", needed)
     except (HilError, OSError, subprocess.SubprocessError) as error:
@@ -86,7 +86,7 @@ def _attempt(name: str, look: Callable[[], str], mend: str, needed: bool = True)
 
 
 def _tool(name: str) -> str:
-    """A program of the environment this runs in, as the user has to call it."""
+    """The path of a program in this Python environment, as the user has to type it."""
     path = Path(sys.executable).parent / name
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
@@ -98,17 +98,17 @@ def _compiler() -> Check:
 def _newlib() -> Check:
     mend = f"{_APT} libnewlib-arm-none-eabi"
     if shutil.which(_GCC) is None:
-        return Check("newlib-nano", False, "there is no cross compiler to ask", mend)
+        return Check("newlib-nano", False, "not checked: there is no cross compiler", mend)
     command = [_GCC, "-mcpu=cortex-m3", "-mthumb", "-print-file-name=libc_nano.a"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
     path = Path(done.stdout.strip())
-    if not path.is_absolute():  # gcc echoes the bare name of what it does not find
+    if not path.is_absolute():  # gcc prints the bare name of a file that it does not find
         return Check("newlib-nano", False, f"{_GCC} has no {path}", mend)
     return Check("newlib-nano", True, str(path.resolve()))
 
 
 def _kernels() -> Check:
-    mend = f"unset {VARIABLE}, or let it name a CMSIS-NN from 7.0.0 on"
+    mend = f"unset {VARIABLE}, or set it to the folder of a CMSIS-NN of at least 7.0.0"
     return _attempt("kernels", lambda: str(cmsis_nn()), mend)
 
 
@@ -117,20 +117,20 @@ def _pyocd() -> Check:
     if "qemu" in PROBE_CLASSES:
         return Check("pyOCD", True, found)
     return Check(
-        "pyOCD", False, f"{found}; ours (qemu) is not registered", f"{_tool('pip')} install -e ."
+        "pyOCD", False, f"{found}; the QEMU probe is not registered", f"{_tool('pip')} install -e ."
     )
 
 
 def _oracle() -> Check:
-    """Whether tflite-runtime works, not only whether it is there: it needs a NumPy before 2."""
+    """The check that tflite-runtime works, not only that it is installed: it needs NumPy 1."""
     graph = smoke.smoke_graph()
     samples = smoke.smoke_samples(graph)
 
     def look() -> str:
         outputs = oracle.interpret(export_tflite(graph), samples.inputs)
         if not np.array_equal(outputs.reshape(samples.outputs.shape), samples.outputs):
-            raise HilError("tflite-runtime computes something else than our reference")
-        return f"tflite-runtime {version('tflite-runtime')} agrees with our reference"
+            raise HilError("tflite-runtime and the integer reference differ")
+        return f"tflite-runtime {version('tflite-runtime')} agrees with the reference"
 
     mend = "make setup PYTHON=python3.11 (without it only this cross-check is left out)"
     try:
@@ -189,7 +189,7 @@ def _probes_at_all() -> Check:
 def _build(board: Board) -> Check:
     def look() -> str:
         flash = smoke.smoke_build(board)
-        return f"{flash.total} bytes of flash, {flash.parts['harness']} of them our harness"
+        return f"{flash.total} bytes of flash, {flash.parts['harness']} of them harness"
 
     return _attempt("firmware", look, f"hil doctor --board {board.name} (after the above)")
 
@@ -198,7 +198,7 @@ def _again(board: Board) -> str:
     if board.backend == "qemu":
         return f"try again: hil doctor --board {board.name}"
     return (
-        "look at the board's cable, power and jumpers; nothing else may use its port "
+        "check the board's cable, power and jumpers; no other program may use its port "
         f"(lsof); then: hil doctor --board {board.name} --release"
     )
 
@@ -225,7 +225,7 @@ def _examine_bench(board: Board) -> Iterator[Check]:
 
 
 def _target(board: Board) -> Check:
-    """Whether pyOCD knows how to write the chip's flash, by itself or by a pack."""
+    """The check that pyOCD has the chip's flash algorithm, built in or from a pack."""
     name = board.pyocd_target
     pyocd = _tool("pyocd")
     mend = f"{pyocd} pack update && {pyocd} pack install {board.pack or name}"

@@ -1,4 +1,4 @@
-"""Run a candidate's samples on the device and believe the count only if every byte is right."""
+"""Measurement of an image on a target: counts are accepted only if every output is bit-exact."""
 
 import hashlib
 import struct
@@ -23,13 +23,13 @@ from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
 _T = TypeVar("_T")
 
 _ATTEMPTS = 3
-# A Cortex-M at 25 MHz or an emulator on a busy host: generous per sample, but bounded.
+# Time limit of a run: generous for a Cortex-M at 25 MHz or an emulator on a busy host.
 _START_S = 10.0
 _SECONDS_PER_MILLION_MACS = 2.0
 
 
 class BoardRunner:
-    """A board at hand. Opens its target when first needed; resets and retries when it fails."""
+    """Opens a board's target when first needed; opens it again and retries after a BenchError."""
 
     def __init__(self, board: Board, open_target: Callable[[Board], Target]) -> None:
         self.board = board
@@ -53,9 +53,9 @@ class BoardRunner:
             self._target = None
 
     def measure(self, image: Image, plan: Plan, samples: Samples) -> Measurement:
-        """Counts, sizes and accuracy of `image` on `samples`, outputs equal bit for bit.
+        """Measure `image` on `samples`: counts, sizes and accuracy.
 
-        Raises Mismatch, naming the layer, where the device computed something else, and BenchError
+        Raises Mismatch, naming the layer, if an output differs from the reference, and BenchError
         as `run` does.
         """
         return self.run(lambda target: measure(target, image, plan, samples))
@@ -86,9 +86,10 @@ class BoardRunner:
 
 
 def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measurement:
-    """One attempt: load, run all samples in as many batches as the staging memory needs.
+    """Load `image` and run all samples, in batches that fit the staging memory; no retries.
 
-    Raises BenchError, too, where the board's counter does not run: every count would be 0.
+    Raises Mismatch if an output differs from the reference, and BenchError, also if the board's
+    counter does not run: every count would be 0.
     """
     _check_counter(target.load(image), image.board)
     total = len(samples.labels)
@@ -127,7 +128,7 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
 
 
 def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
-    """What exceeds the board's limits, in words ('' if nothing), and by which share of them."""
+    """The exceeded limits of the board in words ('' if none), and the sum of relative excesses."""
     used = {
         "flash": (measurement.flash.total, board.flash_limit_bytes),
         "RAM": (measurement.ram.total, board.ram_limit_bytes),
@@ -140,18 +141,18 @@ def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
 def find_mismatch(
     target: Target, image: Image, plan: Plan, one: Samples, sample: int, outputs: Int8Array
 ) -> Mismatch:
-    """The first layer at which the device leaves the reference, for `one` sample (number `sample`).
+    """The first layer whose output on the device differs, for `one` sample (number `sample`).
 
-    The device runs the sample once more per layer and is stopped by a hardware breakpoint where
-    the layer ends; its output is read from the arena. If every layer is right when stopped at, the
-    network's output is named, as for a profile build, which has no places to stop at.
+    The device runs the sample once per layer; a hardware breakpoint halts it where the layer
+    ends, and the layer's output is read from the arena. If every layer's output is right, the
+    network's output is named, as for a profile build, whose layer ends are not known.
     """
     if not image.layer_ends:
         return _first_difference("output", sample, one.outputs[0], outputs)
     values = reference.trace(plan.graph, one.inputs)
     layout = _layout(image, plan, 1)
     target.write(layout.inputs.origin, one.inputs.tobytes())
-    target.write(layout.labels.origin, _stored(one.labels).tobytes())
+    target.write(layout.labels.origin, _label_words(one.labels).tobytes())
     timeout_s = _timeout_s(plan, 1)
     for step, end in zip(plan.steps, image.layer_ends, strict=True):
         expected = values[step.op.output].reshape(-1)
@@ -172,10 +173,10 @@ def _first_difference(name: str, sample: int, expected: IntArray, got: IntArray)
 def _run(
     target: Target, image: Image, plan: Plan, batch: Samples
 ) -> tuple[RunReply, Int8Array, list[tuple[int, int]]]:
-    """One round trip: inputs and labels in; outputs (N, classes), counts and model cycles out."""
+    """Run one batch: outputs int8 (N, classes), and (count, modeled cycles) of each sample."""
     layout = _layout(image, plan, len(batch.labels))
     target.write(layout.inputs.origin, batch.inputs.tobytes())
-    target.write(layout.labels.origin, _stored(batch.labels).tobytes())
+    target.write(layout.labels.origin, _label_words(batch.labels).tobytes())
     reply = target.run(layout.request, _timeout_s(plan, layout.samples))
     data = target.read(layout.outputs.origin, layout.outputs.length_bytes)
     if zlib.crc32(data) != reply.outputs_crc32:
@@ -188,25 +189,25 @@ def _run(
 def _check_counter(hello: HelloReply, board: Board) -> None:
     if hello.counter != board.counter:
         raise BenchError(
-            f"board {board.name}: the firmware counts {hello.counter or 'nothing'} where the "
-            f"board's file says {board.counter}; that counter does not run here"
+            f"board {board.name}: the firmware's counter is {hello.counter or 'none'}, the board's "
+            f"file says {board.counter}: that counter does not run here"
         )
 
 
 def _check_argmax(reply: RunReply, batch: Samples, start: int) -> None:
-    """The firmware's own count of right answers must follow from outputs known to be equal."""
-    right = int(np.sum(batch.outputs.argmax(1) == _stored(batch.labels)))
+    """Raises Mismatch if the firmware's count of right answers contradicts its outputs."""
+    right = int(np.sum(batch.outputs.argmax(1) == _label_words(batch.labels)))
     if reply.correct != right:
         raise Mismatch("argmax (counted over a batch)", start, 0, right, reply.correct)
 
 
-def _stored(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
-    """Labels as the firmware reads them; those of a map of more than 65,536 values may wrap."""
+def _label_words(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+    """Labels as the firmware reads them, u16: modulo 65,536 for an output map of more values."""
     return labels.astype("<u2")
 
 
 def subset(samples: Samples, chosen: slice) -> Samples:
-    """The chosen samples only."""
+    """The samples of a slice."""
     return Samples(samples.inputs[chosen], samples.labels[chosen], samples.outputs[chosen])
 
 
@@ -232,7 +233,7 @@ def _timeout_s(plan: Plan, samples: int) -> float:
 
 
 def check_oracle(tflite: bytes, samples: Samples) -> None:
-    """Raises Mismatch where tflite-runtime's reference kernels compute something else."""
+    """Raises Mismatch if tflite-runtime, where installed, computes other outputs than `samples`."""
     if not oracle.available():
         return
     outputs = oracle.interpret(tflite, samples.inputs).reshape(samples.outputs.shape)

@@ -15,11 +15,11 @@ _READING = np.dtype([("count", "<u8"), ("model_cycles", "<u8")])
 def measure_layers(
     target: Target, image: Image, plan: Plan, samples: Samples
 ) -> tuple[LayerCount, ...]:
-    """Run the first sample on the profile build `image`; a layer's count is between two readings.
+    """Run the first sample on the profile build `image`; a count is the difference of two readings.
 
-    The first two readings follow each other at once, as those round a Reshape do: the shortest
-    distance between two is what a reading costs. Raises Mismatch and BenchError as `measure`,
-    ValueError for an image without readings.
+    Nothing runs between the first two readings, nor between those around a Reshape: the smallest
+    difference is the cost of a reading, and is subtracted. Raises Mismatch and BenchError as
+    `measure`, ValueError for an image that is not a profile build.
     """
     if image.layer_counts_address is None:
         raise ValueError(f"{image.elf} is not a profile build")

@@ -1,4 +1,4 @@
-"""Where a number comes from: read once per process from git, the tools and the packages."""
+"""The provenance of measurements: versions of the sources, tools, packages and the processor."""
 
 import platform
 import subprocess
@@ -12,14 +12,14 @@ from hil.emulator.plugin import qemu_version
 from hil.files import checkout
 from hil.types import Board, Provenance
 
-# What tells kinds of processors apart, as /proc/cpuinfo calls it on x86 and on Arm.
+# Fields of /proc/cpuinfo that identify a kind of processor, on x86 and on Arm.
 _KIND = ("cpu family", "model", "CPU implementer", "CPU part")
-# By falling width, as torch and its libraries choose among them.
+# Vector extensions by decreasing width, in the order in which torch's libraries choose one.
 _VECTORS = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")
 
 
 def provenance(board: Board, seed: int) -> Provenance:
-    """The provenance of what is measured on `board` by this checkout with `seed`."""
+    """The provenance of a measurement on `board` by this checkout or wheel, with `seed`."""
     return Provenance(
         git_sha=_git("rev-parse", "HEAD") or f"v{version('hil-compress')}",
         dirty=bool(_git("status", "--porcelain")),
@@ -39,9 +39,9 @@ def provenance(board: Board, seed: int) -> Provenance:
 
 @cache
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The kind of processor, and its widest vectors, which decide how float sums are rounded.
+    """The kind of processor and its widest vector extension, which decide how float sums round.
 
-    Of the first core that Linux describes; elsewhere the architecture alone.
+    It is that of the first core in `cpuinfo`; without such a file, the architecture.
     """
     try:
         lines = cpuinfo.read_text(errors="replace").split("\n\n")[0].splitlines()
@@ -57,7 +57,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _git(*arguments: str) -> str:
-    """Output of a git command in the checkout; empty where there is none, or no git."""
+    """The output of a git command in the checkout; '' without a checkout or git."""
     root = checkout()
     if root is None:  # a repository around an installed package is somebody else's
         return ""

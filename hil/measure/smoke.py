@@ -1,4 +1,4 @@
-"""The smallest whole measurement: one layer, built, loaded, run and compared bit for bit."""
+"""Smoke test: one layer, built, loaded, run and compared bit for bit with the reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INPUTS, _UNITS, _SAMPLES = 16, 4, 8
 
 
 def smoke_graph() -> Graph:
-    """A fully connected layer, 16 inputs, 4 units, constants out of a fixed generator."""
+    """A fully connected layer of 16 inputs and 4 units, with fixed pseudorandom constants."""
     rng = np.random.default_rng(0)
     weights = rng.integers(-127, 128, (_UNITS, _INPUTS), dtype=np.int8)
     bias = rng.integers(-500, 500, (_UNITS,), dtype=np.int32)
@@ -36,22 +36,22 @@ def smoke_graph() -> Graph:
 
 
 def smoke_samples(graph: Graph) -> Samples:
-    """Random inputs and the reference's answers."""
+    """Eight pseudorandom inputs and the reference's outputs."""
     inputs = np.random.default_rng(1).integers(-128, 128, (_SAMPLES, _INPUTS), dtype=np.int8)
     outputs = reference.run(graph, inputs)
     return Samples(inputs, np.zeros(_SAMPLES, np.int64), outputs)
 
 
 def smoke_build(board: Board) -> Sizes:
-    """Build it; returns its flash by part. Raises what building raises."""
+    """Build the smoke test; returns its flash bytes by part. Raises the errors of building."""
     with tempfile.TemporaryDirectory(prefix="hil-smoke-") as folder:
         return _build(board, Path(folder))[0].flash
 
 
 def smoke_test(board: Board) -> Measurement:
-    """Measure it on the board: compiler, probe or emulator, serial port and counter at work.
+    """Measure the smoke test: exercises compiler, probe or emulator, serial port and counter.
 
-    On a real board this writes its flash. One attempt; raises what building and measuring raise.
+    It writes the flash of a real board. No retries; raises the errors of building and measuring.
     """
     with tempfile.TemporaryDirectory(prefix="hil-smoke-") as folder:
         image, plan = _build(board, Path(folder))

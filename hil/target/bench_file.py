@@ -58,7 +58,7 @@ class BenchEntry:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A board's connections: its probe's pyOCD id, its serial port's pyserial URL, a power trace."""
+    """A board with its probe (pyOCD id), serial port (pyserial URL) and power trace, if any."""
 
     board: str
     probe_id: str

@@ -69,7 +69,7 @@ def test_a_qemu_with_another_plug_in_interface_is_refused(path: Path, version: s
 
 def test_a_program_that_is_not_qemu_is_refused(path: Path) -> None:
     install(path, "qemu-system-arm", 'echo "hello"')
-    with pytest.raises(UserError, match="says no version: 'hello"):
+    with pytest.raises(UserError, match="prints no version: 'hello"):
         qemu_version()
 
 
