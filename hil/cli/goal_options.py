@@ -15,7 +15,7 @@ from hil.objective.quantities import (
     milliseconds_in,
     weights_in,
 )
-from hil.search.engine import ENGINE_NAMES
+from hil.search.registry import ENGINE_NAMES
 from hil.types import Board
 
 _BOARD = "the board's"

@@ -1,1 +1,1 @@
-"""What is asked for: costs of a network, limits and weights, the Pareto front."""
+"""Costs of measured networks, goals over them, and Pareto dominance."""

@@ -1,4 +1,4 @@
-"""What one inference of a measured network costs on its board: bytes, time, energy."""
+"""The costs of one inference of a measured network on its board: bytes, time, energy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hil.types import Board, Measurement
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Costs to be minimized. `count` is in the unit of the board's counter.
+    """The costs of one inference. `count` is in the unit of the board's counter.
 
-    `latency_ms` is cycles over the board's clock, modelled cycles where the board is emulated; None
-    where only instructions were counted. `energy_uj` is None, too, where no power is known.
+    `latency_ms` is cycles divided by the board's clock, with modeled cycles on an emulated board;
+    None if only instructions were counted. `energy_uj` is also None without a power figure.
     """
 
     flash_bytes: int
@@ -25,32 +25,32 @@ class Costs:
 
 
 def costs_of(measurement: Measurement, board: Board) -> Costs:
-    """The costs of a network measured on `board`, at the power that the board's figure tells."""
+    """The costs of a network measured on `board`; its energy from the board's power figure."""
     cycles = cycles_of(measurement)
     energy = inference_energy(board, cycles)
     return Costs(
-        measurement.flash.total,
-        measurement.ram.total,
-        measurement.count,
-        None if cycles is None else 1e3 * cycles / board.clock_hz,
-        None if energy is None else energy.microjoules,
+        flash_bytes=measurement.flash.total,
+        ram_bytes=measurement.ram.total,
+        count=measurement.count,
+        latency_ms=None if cycles is None else 1e3 * cycles / board.clock_hz,
+        energy_uj=None if energy is None else energy.microjoules,
     )
 
 
 def cycles_of(measurement: Measurement) -> int | None:
-    """Core cycles of one inference: counted on silicon, modelled in the emulator, else None."""
+    """Core cycles of one inference: counted on silicon, modeled in the emulator, else None."""
     if measurement.counter in ("dwt", "systick"):
         return measurement.count
     return measurement.model_cycles
 
 
 def cycles_known(board: Board) -> str:
-    """How measurements on `board` tell cycles, and so time: "counted", "modelled", or "none"."""
+    """The source of cycles, and so of time, on `board`: "counted", "modelled", or "none"."""
     if board.counter != "insn":
         return "counted"
     return "modelled" if board.core in MODELED_CORES else "none"
 
 
 def knows_cycles(board: Board) -> bool:
-    """Whether measurements on `board` tell cycles."""
+    """True if measurements on `board` give cycles, counted or modeled."""
     return cycles_known(board) != "none"

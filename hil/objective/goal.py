@@ -1,4 +1,4 @@
-"""What the user wants of a network: an accuracy, limits, and how its costs are weighed."""
+"""The goal of a search: an accuracy floor, limits on the costs, and objective weights."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hil.objective.pareto import measurement_of
 from hil.objective.pareto import score as geometric_mean
 from hil.types import Board, Measurement, Trial
 
-_UNKNOWN_EXCESS = 1.0  # what is not known keeps no limit: as if it were twice that
+_UNKNOWN_EXCESS = 1.0  # an unknown cost violates its limit as if it were twice the limit
 _ASKED = ("accuracy", "flash_bytes", "ram_bytes", "latency_ms", "energy_uj")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveWeights:
-    """How much each cost counts in the weighted sum, as ratios to the int8 baseline's.
+    """The factors of the cost ratios (network / int8 baseline) in the weighted mean, all >= 0.
 
-    `accuracy` weighs what is lost against the baseline, in points (percent) of accuracy.
+    `accuracy` is the factor of each percentage point of accuracy lost against the baseline.
     """
 
     accuracy: float = 0.0
@@ -31,9 +31,11 @@ class ObjectiveWeights:
     energy: float = 0.0
 
     def mean(self, flash: float, ram: float, work: float, lost_points: float) -> float:
-        """Weighted mean of ratios to the baseline's flash, RAM and work, and the points lost.
+        """The weighted mean of the ratios to the baseline, plus the penalty for points lost.
 
-        On one board energy follows time (docs/decisions/0022): both weigh the ratio of the work.
+        `work` is the ratio of cycles or instructions. It is weighed by latency and energy together:
+        on one board energy is proportional to time (docs/decisions/0022). `lost_points` is in
+        percentage points. The divisor is the sum of the cost factors, without that of accuracy.
         """
         pairs = ((self.flash, flash), (self.ram, ram), (self.latency + self.energy, work))
         total = sum(weight for weight, _ in pairs)
@@ -43,10 +45,10 @@ class ObjectiveWeights:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Limits that make a network feasible on `board`, and `weights` (None: all of the front).
+    """The limits that a feasible network keeps on `board`, and the objective weights.
 
-    `accuracy` is the floor, a share of 1 on the validation split; the rest are the most that an
-    inference may take. None where the user set no limit.
+    `accuracy` is the floor on the validation split, a share of 1. The others are upper limits for
+    one inference, None where there is none. Without `weights` the whole front is sought.
     """
 
     board: Board
@@ -59,14 +61,14 @@ class Goal:
 
     @classmethod
     def of(cls, board: Board, accuracy: float) -> Goal:
-        """The board's own limits."""
+        """The goal with the board's own limits."""
         return cls(board, accuracy, board.flash_limit_bytes, board.ram_limit_bytes)
 
     def violation(self, trial: Trial) -> float:
-        """How far it is off: 0 for a feasible trial, below 1 for one that was measured.
+        """The constraint violation: 0 if feasible, 0 .. 1 if measured, above 1 if not measured.
 
-        The sum s of the relative excesses as s / (1 + s), so that what could not be built is always
-        further off than what could.
+        A measured trial has s / (1 + s), s the sum of the relative excesses over the limits. The
+        mapping keeps it below 1, so that a trial that could not be built is always worse.
         """
         if trial.measurement is None or trial.accuracy is None:
             return 1.0 + trial.violation
@@ -79,57 +81,57 @@ class Goal:
         excess += missing / self.accuracy if missing else 0.0
         return excess / (1.0 + excess)
 
-    def weighed(self, trial: Trial, baseline: Trial) -> float:
-        """Weighted mean of the cost ratios to the int8 `baseline`; smaller is better.
+    def weighted_mean(self, trial: Trial, baseline: Trial) -> float:
+        """The weighted mean of the cost ratios to the int8 `baseline`; smaller is better.
 
-        Work is cycles, or instructions where nothing else was counted. Raises ValueError for
-        trials that were not measured.
+        Work is cycles, or instructions where cycles are unknown. Raises ValueError for trials that
+        were not measured.
         """
         mine, theirs = measurement_of(trial), measurement_of(baseline)
         return (self.weights or ObjectiveWeights()).mean(
-            mine.flash.total / theirs.flash.total,
-            mine.ram.total / theirs.ram.total,
-            _work(mine) / _work(theirs),
-            100 * ((baseline.accuracy or 0.0) - (trial.accuracy or 0.0)),
+            flash=mine.flash.total / theirs.flash.total,
+            ram=mine.ram.total / theirs.ram.total,
+            work=_work(mine) / _work(theirs),
+            lost_points=100 * ((baseline.accuracy or 0.0) - (trial.accuracy or 0.0)),
         )
 
     def score(self, trial: Trial, baseline: Trial) -> float:
-        """What is chosen by, smaller is better: `weighed` with weights, else `pareto.score`.
+        """`weighted_mean`, or `pareto.score` without weights; smaller is better.
 
         Raises ValueError for trials that were not measured.
         """
         if self.weights is None:
             return geometric_mean(measurement_of(trial), measurement_of(baseline))
-        return self.weighed(trial, baseline)
+        return self.weighted_mean(trial, baseline)
 
     def best(self, trials: Iterable[Trial], baseline: Trial | None) -> Trial | None:
-        """The one to choose of the `trials` that keep every limit; None if none does.
+        """The best feasible trial; None if there is none.
 
-        With weights that of the smallest weighted mean against the `baseline`, otherwise (or
-        where that was not measured) that of the smallest `pareto.score`.
+        The best has the smallest weighted mean to the `baseline`. Without weights, or without a
+        measured baseline, it has the smallest `pareto.score`.
         """
         feasible = [t for t in trials if t.state == "measured" and self.violation(t) == 0.0]
         if self.weights is None or baseline is None or baseline.measurement is None:
             return best_score(feasible, self.accuracy)
 
         def rank(trial: Trial) -> tuple[float, float, int]:
-            return self.weighed(trial, baseline), -(trial.accuracy or 0.0), trial.number
+            return self.weighted_mean(trial, baseline), -(trial.accuracy or 0.0), trial.number
 
         return min(feasible, key=rank, default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """What the user asked for, without the board, for `from_json`."""
+        """The limits and weights, without the board, as `from_json` reads them."""
         asked = {name: getattr(self, name) for name in _ASKED}
         return {**asked, "weights": None if self.weights is None else asdict(self.weights)}
 
     @classmethod
     def from_json(cls, board: Board, asked: Mapping[str, Any]) -> Goal:
-        """The goal that `to_json` told. Raises KeyError or TypeError for anything else."""
+        """The goal from the output of `to_json`. Raises KeyError or TypeError for anything else."""
         weights = None if asked["weights"] is None else ObjectiveWeights(**asked["weights"])
         return cls(board, **{name: asked[name] for name in _ASKED}, weights=weights)
 
     def _limited(self, costs: Costs) -> Iterator[tuple[float | None, float]]:
-        """What is used (None if not known) and the most allowed, where there is a limit."""
+        """(used, limit) of every cost that has a limit; used is None if it is unknown."""
         pairs: tuple[tuple[float | None, float | None], ...] = (
             (costs.flash_bytes, self.flash_bytes),
             (costs.ram_bytes, self.ram_bytes),
@@ -150,44 +152,44 @@ def make_goal(
     max_energy: float | None = None,
     weights: ObjectiveWeights | None = None,
 ) -> Goal:
-    """The user's limits (bytes, ms, microjoules an inference) within those of `board`.
+    """The goal with the user's limits (bytes, ms, microjoules an inference), else the board's.
 
-    Raises UserError for a limit that the board cannot be held to: more memory than it has, a time
-    where only instructions are counted, an energy (or its weight) where no power is known.
+    Raises UserError for a limit that the board does not support: more memory than its own limit, a
+    latency where only instructions are counted, an energy (or its weight) without a power figure.
     """
     energy_asked = max_energy is not None or (weights is not None and weights.energy > 0)
     if max_latency is not None and not knows_cycles(board):
         raise UserError(
-            f"a limit on latency: board {board.name} counts instructions, and those are not time; "
+            f"a limit on latency: board {board.name} counts instructions, which are not time; "
             "choose a board whose cycles are counted or modelled (hil boards: cycles)"
         )
     if energy_asked and (board.energy is None or not knows_cycles(board)):
         raise UserError(
             f"a limit or weight on energy: no power figure is known for board {board.name}; "
             "limit or weigh latency instead, choose a board that has one (hil boards: mW), or "
-            "measure that of a real board (hil calibrate)"
+            "measure the power of a real board (hil calibrate)"
         )
     return Goal(
-        board,
-        accuracy,
-        _within("flash", max_flash, board.flash_limit_bytes, board),
-        _within("RAM", max_ram, board.ram_limit_bytes, board),
-        max_latency,
-        max_energy,
-        weights,
+        board=board,
+        accuracy=accuracy,
+        flash_bytes=_within("flash", max_flash, board.flash_limit_bytes, board),
+        ram_bytes=_within("RAM", max_ram, board.ram_limit_bytes, board),
+        latency_ms=max_latency,
+        energy_uj=max_energy,
+        weights=weights,
     )
 
 
 def _within(memory: str, wanted: int | None, limit: int, board: Board) -> int:
     if wanted is not None and wanted > limit:
         raise UserError(
-            f"a limit of {wanted} bytes of {memory}: board {board.name} allows {limit}, and the "
-            "smaller of the two counts; ask for less, or leave the limit out"
+            f"a limit of {wanted} bytes of {memory}: board {board.name} allows {limit} bytes; "
+            "set a smaller limit, or none for the board's own"
         )
     return limit if wanted is None else wanted
 
 
 def _work(measurement: Measurement) -> int:
-    """Cycles of one inference, or its instructions where nothing tells the cycles."""
+    """Cycles of one inference, or instructions if the cycles are unknown."""
     cycles = cycles_of(measurement)
     return measurement.count if cycles is None else cycles

@@ -1,4 +1,4 @@
-"""What is better: the non-dominated front of measured trials, and one score to choose from it."""
+"""Pareto dominance: the non-dominated front of measured trials, and a score to choose from it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hil.types import Measurement, Trial
 
 
 def non_dominated(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Which rows of `costs` (points, objectives), smaller is better, no other row dominates.
+    """The mask of non-dominated rows, bool (points,), of `costs` (points, objectives), minimized.
 
     A row dominates another if it is nowhere greater and somewhere smaller; equal rows do not
-    dominate each other. Returns bool (points,).
+    dominate each other.
     """
     kept = np.ones(len(costs), dtype=np.bool_)
     for index, cost in enumerate(costs):
@@ -31,7 +31,7 @@ def measurement_of(trial: Trial) -> Measurement:
 
 
 def costs(trial: Trial) -> tuple[float, float, float, float]:
-    """What a trial is ranked by, all to be minimized: -accuracy, flash, RAM (bytes), count.
+    """The objectives of a trial, all minimized: -accuracy, flash and RAM in bytes, count.
 
     Raises ValueError for a trial that was not measured.
     """
@@ -42,9 +42,9 @@ def costs(trial: Trial) -> tuple[float, float, float, float]:
 
 
 def front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """The measured trials that no other dominates, by number; of equal ones only the first.
+    """The non-dominated measured trials, by number; of trials with equal costs only the first.
 
-    Raises ValueError if they were not all counted by the same kind of counter.
+    Raises ValueError if the counters are of different kinds.
     """
     first: dict[tuple[float, ...], Trial] = {}
     kinds = set()
@@ -53,15 +53,17 @@ def front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
             first.setdefault(costs(trial), trial)
             kinds.add(trial.measurement.counter)
     if len(kinds) > 1:
-        raise ValueError(f"counts of different kinds do not compare: {', '.join(sorted(kinds))}")
+        raise ValueError(
+            f"counts of different kinds cannot be compared: {', '.join(sorted(kinds))}"
+        )
     kept = non_dominated(np.array(list(first), dtype=np.float64).reshape(-1, 4))
     return tuple(trial for trial, keep in zip(first.values(), kept, strict=True) if keep)
 
 
 def score(measurement: Measurement, baseline: Measurement) -> float:
-    """Geometric mean of the flash, RAM and count ratios to the baseline; smaller is better.
+    """The geometric mean of the flash, RAM and count ratios to the baseline; smaller is better.
 
-    Which of two measurements scores better does not depend on the baseline.
+    The ranking of measurements by it does not depend on the baseline.
     """
     ratios = (
         measurement.flash.total / baseline.flash.total,
@@ -72,9 +74,9 @@ def score(measurement: Measurement, baseline: Measurement) -> float:
 
 
 def best(trials: Iterable[Trial], accuracy_target: float) -> Trial | None:
-    """The trial of the smallest score among those that fit the board and meet the target.
+    """The measured trial with the smallest score of those with at least the target accuracy.
 
-    Of equal scores the more accurate, then the first.
+    Ties go to the more accurate trial, then to the lower number. None if no trial qualifies.
     """
     candidates = [
         (trial.measurement, trial)

@@ -1,4 +1,4 @@
-"""What users write for sizes, times, energies and weights: `64K`, `50ms`, `1mJ`, `flash=1`."""
+"""Parsers for sizes, times, energies and objective weights: `64K`, `50ms`, `1mJ`, `flash=1`."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _MICRO = str.maketrans("\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}", "uu")
 
 
 def bytes_in(option: str, text: str) -> int:
-    """`64K` is 65536 bytes: K, KB and KiB are 1024; without a unit it is bytes."""
+    """The bytes in a text such as `64K`; K, KB and KiB are 1024, no unit means bytes."""
     return max(1, round(_quantity(option, text, BYTES, "64K, 64KB, 64KiB or 1M; or bytes, 65536")))
 
 
 def milliseconds_in(option: str, text: str) -> float:
-    """`50ms`, `800us` or `0.05s` in milliseconds, which a number without a unit is."""
+    """The milliseconds in a text such as `50ms`, `800us`, `0.05s`; no unit means milliseconds."""
     return _quantity(option, text, MILLISECONDS, "800us, 50ms or 0.05s; or milliseconds, 50")
 
 
 def microjoules_in(option: str, text: str) -> float:
-    """`1mJ`, `800uJ` or `0.001J` in microjoules, which a number without a unit is."""
+    """The microjoules in a text such as `1mJ`, `800uJ`, `0.001J`; no unit means microjoules."""
     return _quantity(option, text, MICROJOULES, "800uJ, 1mJ or 0.001J; or microjoules, 1000")
 
 
 def joules_in(option: str, text: str) -> float:
-    """`20kJ` in joules, which a number without a unit is."""
+    """The joules in a text such as `20kJ`; no unit means joules."""
     return _quantity(option, text, JOULES, "900J, 20kJ or 1MJ; or joules, 20000")
 
 
 def weights_in(option: str, text: str) -> ObjectiveWeights:
-    """`flash=1,ram=0.5`; what is not named weighs nothing.
+    """The objective weights in a text such as `flash=1,ram=0.5`; those not named are 0.
 
-    Raises UserError for what is not `name=number`, an unknown or repeated name, a negative number,
-    and where nothing weighs anything.
+    Raises UserError for a part that is not `name=number`, an unknown or repeated name, a negative
+    number, and if all weights are 0.
     """
     names = tuple(field.name for field in fields(ObjectiveWeights))
     hint = f"NAME=NUMBER,..., of {', '.join(names)}, at least one of them above 0"
@@ -57,14 +57,14 @@ def weights_in(option: str, text: str) -> ObjectiveWeights:
         weights[name] = value
         seen.add(name)
     if not any(weights.values()):
-        raise UserError(f"{option} {text!r}: nothing weighs anything; {hint}")
+        raise UserError(f"{option} {text!r}: all weights are 0; {hint}")
     return ObjectiveWeights(**weights)
 
 
 def _quantity(option: str, text: str, units: Mapping[str, float], forms: str) -> float:
-    """In the unit whose factor is 1. Raises UserError with the allowed forms.
+    """The quantity in the unit whose factor is 1. Raises UserError with the allowed forms.
 
-    Case does not matter (`64k`, `20KJ`) but for a first m, which is milli or mega.
+    Case does not matter (`64k`, `20KJ`), except for a leading m (milli) or M (mega).
     """
     match = _NUMBER_AND_UNIT.fullmatch(text.translate(_MICRO))
     if match is not None:
@@ -79,12 +79,12 @@ def _quantity(option: str, text: str, units: Mapping[str, float], forms: str) ->
 
 
 def _folded(unit: str) -> str:
-    """In lower case, but for a first m."""
+    """The unit in lower case, except for a leading m or M."""
     return unit[:1] + unit[1:].lower() if unit[:1] in ("m", "M") else unit.lower()
 
 
 def _plain_number(text: str) -> float | None:
-    """A finite number that is not negative, else None."""
+    """The number in `text`; None if it is not a finite number of at least 0."""
     try:
         value = float(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""What to try next: the engines, from random search to the adaptive one."""
+"""The search engines: they propose the genomes to try next."""

@@ -1,9 +1,10 @@
-"""Which candidates are worth training: those that are expected to gain most.
+"""The acquisition function of the adaptive engine: which candidates are worth training.
 
-What gains is a larger volume of the feasible front (expected hypervolume improvement, Emmerich et
-al. 2006), or, where the user weighs costs, a smaller weighted mean (expected improvement). Costs
-are known from the gate, accuracy as a distribution: the expectation is a mean over its quantiles.
-A batch is chosen greedily.
+Expected hypervolume improvement of the feasible front (Emmerich et al. 2006,
+doi:10.1109/TEVC.2005.859463), or, where the user weighs the costs, expected improvement of the
+weighted mean (Jones et al. 1998, doi:10.1023/A:1008306431147). The gate predicts the costs of a
+candidate; only its accuracy is uncertain, and normally distributed. The expectation is therefore a
+one-dimensional integral: the mean improvement over equally likely quantiles of the accuracy.
 """
 
 from __future__ import annotations
@@ -18,33 +19,42 @@ import numpy as np
 from hil.objective.goal import ObjectiveWeights
 from hil.types import Floats
 
+# The midpoints of six slices of equal probability of the standard normal distribution. Six are
+# enough: the error of the surrogate is larger than that of the integral.
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 6) for i in range(6)])
-# Costs up to a tenth above the reference network's still count.
-_CORNER = 1.1
+# The reference point in the cost ratios. It lies a tenth above the int8 baseline, so that a network
+# with the baseline's cost in one objective still improves the front in another.
+_REFERENCE_RATIO = 1.1
 
 
 class Merit(Protocol):
-    """What a point, float64 (4,) of error and ratios of flash, RAM and count, would gain."""
+    """What is to be improved. A point is float64 (4,): error, and ratios of flash, RAM and count.
 
-    def gain(self, point: Floats) -> float: ...
+    `improvement` is what a point would add, `with_point` the merit once the point is measured.
+    """
+
+    def improvement(self, point: Floats) -> float: ...
     def with_point(self, point: Floats) -> Self: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Volume:
-    """The feasible front: `points` float64 (N, 4) of error and costs as ratios, smaller better.
+class HypervolumeMerit:
+    """The hypervolume dominated by `points`: float64 (N, 4), error and cost ratios, minimized.
 
-    Errors are 1 - accuracy, and only those below `most_error` count.
+    Errors are 1 - accuracy. The reference point has the error at the accuracy floor, `most_error`:
+    a network below the floor improves nothing.
     """
 
     points: Floats
     most_error: float
 
-    def gain(self, point: Floats) -> float:
-        """By how much `point` would enlarge the volume; 0 outside its corner."""
-        corner = np.array((self.most_error, _CORNER, _CORNER, _CORNER))
+    def improvement(self, point: Floats) -> float:
+        """The volume that only `point` would dominate; 0 beyond the reference point."""
+        corner = np.array((self.most_error, *3 * (_REFERENCE_RATIO,)))
         if not (point < corner).all():
             return 0.0
+        # The box between `point` and the corner, less the part of it that is dominated already: the
+        # hypervolume of the front's points after clipping them to the box.
         own = float(np.prod(corner - point))
         covered = np.maximum(self.points, point)
         covered = covered[(covered < corner).all(axis=1)]
@@ -57,43 +67,48 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
-class WeighedMean:
-    """The smallest weighted mean so far, `best`, of what has an error below `most_error`.
+class WeightedMeanMerit:
+    """The smallest weighted mean so far, `best`, of points whose error is below `most_error`.
 
-    `error` is that of the network that ratios are to.
+    `error` is that of the network to which the cost ratios are taken.
     """
 
     weights: ObjectiveWeights
     error: float
     most_error: float
-    best: float = _CORNER
+    best: float = _REFERENCE_RATIO
 
-    def gain(self, point: Floats) -> float:
-        """By how much `point` would undercut the best; 0 if it would not."""
+    def improvement(self, point: Floats) -> float:
+        """How far the mean at `point` is below the best; 0 if it is not, or the error too large."""
         return max(0.0, self.best - self._mean(point)) if point[0] < self.most_error else 0.0
 
     def with_point(self, point: Floats) -> Self:
-        return replace(self, best=self.best - self.gain(point))
+        return replace(self, best=self.best - self.improvement(point))
 
     def _mean(self, point: Floats) -> float:
         error, flash, ram, work = map(float, point)
-        return self.weights.mean(flash, ram, work, 100 * (error - self.error))
+        lost_points = 100 * (error - self.error)
+        return self.weights.mean(flash=flash, ram=ram, work=work, lost_points=lost_points)
 
 
-def expected_gain(merit: Merit, accuracy: float, spread: float, costs: Floats) -> float:
-    """Mean of the gains over quantiles of a normal accuracy."""
+def expected_improvement(merit: Merit, accuracy: float, spread: float, costs: Floats) -> float:
+    """The mean improvement over the quantiles of an accuracy with that mean and deviation.
+
+    `costs` is float64 (3,): ratios of flash, RAM and count.
+    """
     errors = 1.0 - np.minimum(accuracy + spread * _QUANTILES, 1.0)
-    return float(np.mean([merit.gain(np.array((error, *costs))) for error in errors]))
+    return float(np.mean([merit.improvement(np.array((error, *costs))) for error in errors]))
 
 
 def choose_candidates(
     merit: Merit, accuracies: Floats, spreads: Floats, costs: Floats, count: int
 ) -> list[int]:
-    """Indices of `count` candidates, the best first, each believed to reach its mean accuracy.
+    """Indices of a batch of `count` candidates, the best first; the more accurate on ties.
 
-    `costs` is (candidates, 3), ratios. A gain only shrinks as the batch grows, so that a candidate
-    whose gain is still the largest after it was computed anew is the best (lazy greedy). Of equal
-    gains the more accurate.
+    `accuracies` and `spreads` are float64 (candidates,), `costs` float64 (candidates, 3), ratios.
+    The choice is greedy: each chosen candidate counts as measured at its mean accuracy when the
+    next is chosen. It is also lazy (Minoux 1978): an improvement only shrinks as the batch grows,
+    so an old value is an upper bound, and a candidate whose new value is the largest is the best.
     """
     left = dict.fromkeys(range(len(accuracies)), np.inf)
     chosen: list[int] = []
@@ -101,7 +116,7 @@ def choose_candidates(
     while left and len(chosen) < count:
         best = max(left, key=lambda i: (left[i], accuracies[i], -i))
         if best not in fresh:
-            left[best] = expected_gain(merit, accuracies[best], spreads[best], costs[best])
+            left[best] = expected_improvement(merit, accuracies[best], spreads[best], costs[best])
             fresh.add(best)
             continue
         chosen.append(best)

@@ -1,10 +1,15 @@
-"""The default engine: many candidates looked at for next to nothing, few trained and measured.
+"""The adaptive engine (the default): screens many candidates, trains and measures few.
 
-Generation after generation: vary what was best, try the variations without training (rung 0 of
-`hil.search.ladder`), turn away what cannot fit (`hil.search.gate`), guess the accuracy that
-training would give (`hil.search.surrogate`), and train those that are expected to add most to the
-front (`hil.search.acquisition`). A few are taken at random instead, so that what the cheap rungs
-claim stays put to the test.
+One generation:
+
+1. vary the best trials (`hil.search.breeder`), and screen the variations without training (rung 0
+   of `hil.search.ladder`);
+2. reject what cannot keep the limits (`hil.search.gate`);
+3. predict the accuracy that training would give (`hil.search.surrogate`);
+4. train and measure those with the largest expected improvement (`hil.search.acquisition`).
+
+A share of the candidates to train is random, so that the predictions are also checked against a
+sample that they did not choose. docs/decisions/0020 has the reasons and measurements.
 """
 
 from __future__ import annotations
@@ -23,27 +28,32 @@ from compress.space.recipes import baseline
 from compress.space.space import Space
 from hil.objective.goal import Goal
 from hil.objective.pareto import measurement_of
-from hil.search.acquisition import Merit, Volume, WeighedMean, choose_candidates
+from hil.search.acquisition import (
+    HypervolumeMerit,
+    Merit,
+    WeightedMeanMerit,
+    choose_candidates,
+)
 from hil.search.breeder import Breeder
 from hil.search.engine import Proposal
 from hil.search.gate import Gate
 from hil.search.ladder import Ladder
 from hil.search.nsga2 import Individual
 from hil.search.surrogate import Surrogate, features
-from hil.search.warm_start import known_sensitivity, warm_start
+from hil.search.warm_start import cached_sensitivity, warm_start
 from hil.types import Estimate, Floats, Trial
 
-_RANDOM_SHARE = 0.1  # of the variations, and of what is trained
+_RANDOM_SHARE = 0.1  # of the variations, and of the candidates that are trained
 _PARENTS = 24
-_KEPT_GENERATIONS = 4  # how long a candidate that was not chosen may still be
-_FEWEST_TO_FIT = 8
-# After so many generations of which none could be trained, nothing is left to try.
+_KEPT_GENERATIONS = 4  # a screened candidate may be promoted for so many generations
+_FEWEST_TO_FIT = 8  # trials trained in full, before the surrogate is used
+# The search ends after so many generations in a row without a candidate that could be trained.
 _MOST_BARREN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A genome not trained in full, as the rungs below show it; `accuracies` by rising rung."""
+class ScreenedGenome:
+    """A genome with its estimate and its accuracies at the rungs it passed, in rising order."""
 
     genome: Genome
     estimate: Estimate
@@ -57,13 +67,13 @@ class Look:
         return not gate.rejects(self.estimate, self.genome)
 
     def costs(self, gate: Gate) -> tuple[float, float, float]:
-        """Flash, RAM (bytes) and count that its network will need."""
-        told = gate.predict(self.estimate, self.genome)
-        return told.flash_bytes, told.ram_bytes, told.count or 0.0
+        """Predicted flash and RAM in bytes, and count (0 if it is unknown)."""
+        predicted = gate.predict(self.estimate, self.genome)
+        return predicted.flash_bytes, predicted.ram_bytes, predicted.count or 0.0
 
 
 class LadderSearch:
-    """The engine for any space: `warm` genomes are tried first, in their order."""
+    """The adaptive engine over any search space; the genomes `warm` are tried first, in order."""
 
     def __init__(
         self,
@@ -86,11 +96,12 @@ class LadderSearch:
         self._barren = 0  # generations since one was promoted
 
     def ask(self) -> list[Proposal]:
-        """The next rung's batch: variations to look at, or the chosen ones a rung higher.
+        """The next batch: new variations to screen, or the candidates promoted to the next rung.
 
-        None once many generations in a row had nothing that might keep the limits.
+        Empty after `_MOST_BARREN` generations in a row without a candidate that might keep the
+        limits.
         """
-        # DEAP's operators draw from the global generator; see `hil.search.nsga2`.
+        # DEAP's operators draw from Python's global generator; see `hil.search.nsga2`.
         random.seed(f"adaptive:{self.seed}:{self.asked}")
         rng = random.Random(random.random())
         self.asked += 1
@@ -109,11 +120,11 @@ class LadderSearch:
         return [Proposal(genome, fidelity) for genome in fresh]
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Note the trials: everything else is worked out when asked."""
+        """Store the trials; `ask` derives everything else from them."""
         self.told += trials
 
     def _variations(self, rng: random.Random, count: int) -> list[Genome]:
-        """Of the population and the warm start; a share is drawn at random."""
+        """`count` new genomes: first the warm start, then children and a share of random ones."""
         first = self.warm if not self._climbing else ()
         genomes = [genome for genome in first if self._breeder.is_new(genome)]
         parents = self._parents()
@@ -133,61 +144,69 @@ class LadderSearch:
         return chosen
 
     def _promoted(self, rng: random.Random, fidelity: float, count: int) -> list[Genome]:
-        """Who goes on to `fidelity`: the warm start in its order, then by expected gain.
+        """The genomes to try at `fidelity`: at first the warm start, then by expected improvement.
 
-        The random share is drawn from all that analysis does not rule out, so that the gate is
-        put to the test, too. Where it lets nothing pass, what exceeds the limits least is built.
+        The random share is drawn from all candidates that the proven bounds allow, so that the
+        gate's predictions are checked, too. If the gate rejects every candidate, those with the
+        smallest predicted excess are tried.
         """
         done = {t.genome for t in self.told if t.fidelity in (fidelity, 1.0)}
-        looks = self._looks(fidelity)
+        screened = self._screened(fidelity)
         gate, proven = Gate.calibrated(self.goal, self.told), Gate(self.goal)
-        climbing = [g for age in self._climbing for g in age if g in looks and g not in done]
-        possible = [looks[genome] for genome in climbing if looks[genome].passes(proven)]
-        passed = [look for look in possible if look.passes(gate)]
+        climbing = [g for age in self._climbing for g in age if g in screened and g not in done]
+        possible = [screened[genome] for genome in climbing if screened[genome].passes(proven)]
+        passed = [one for one in possible if one.passes(gate)]
         if not any(t.fidelity == 1.0 for t in self.told):
-            chosen = [genome for genome in self.warm if genome in looks][:count]
+            chosen = [genome for genome in self.warm if genome in screened][:count]
         elif passed:
-            chosen = self._best(gate, passed, looks, count - round(_RANDOM_SHARE * count))
+            chosen = self._best(gate, passed, screened, count - round(_RANDOM_SHARE * count))
         else:
-            nearest = sorted(possible, key=lambda look: gate.excess(look.estimate, look.genome))
-            chosen = [look.genome for look in nearest[:count]]
+            nearest = sorted(possible, key=lambda one: gate.excess(one.estimate, one.genome))
+            chosen = [one.genome for one in nearest[:count]]
         newest = set(self._climbing[-1]) - set(chosen)
-        lots = [look.genome for look in possible if look.genome in newest]
-        return chosen + rng.sample(lots, min(count - len(chosen), len(lots)))
+        drawable = [one.genome for one in possible if one.genome in newest]
+        return chosen + rng.sample(drawable, min(count - len(chosen), len(drawable)))
 
-    def _looks(self, fidelity: float) -> dict[Genome, Look]:
-        """What is known of the genomes that climbed every rung in use below `fidelity`."""
+    def _screened(self, fidelity: float) -> dict[Genome, ScreenedGenome]:
+        """The genomes that passed every rung in use below `fidelity`."""
         rungs = [rung for rung, _ in self.ladder.in_use(self.told) if rung < fidelity]
         tried = {rung: {t.genome: t for t in self.told if t.fidelity == rung} for rung in rungs}
         return {
-            genome: Look(genome, trial.estimate, climbed)
+            genome: ScreenedGenome(genome, trial.estimate, climbed)
             for genome, trial in tried[0.0].items()
             if trial.estimate is not None
             and len(climbed := _accuracies(genome, tried.values())) == len(rungs)
         }
 
     def _best(
-        self, gate: Gate, passed: list[Look], looks: dict[Genome, Look], count: int
+        self,
+        gate: Gate,
+        passed: list[ScreenedGenome],
+        screened: dict[Genome, ScreenedGenome],
+        count: int,
     ) -> list[Genome]:
-        """By expected gain, costs as ratios to the baseline's."""
+        """The `count` genomes of `passed` with the largest expected improvement, best first.
+
+        Empty while there are too few trials to predict counts and accuracies from.
+        """
         full = [
-            (looks[t.genome].features, t.accuracy)
+            (screened[t.genome].features, t.accuracy)
             for t in self.told
-            if t.fidelity == 1.0 and t.accuracy is not None and t.genome in looks
+            if t.fidelity == 1.0 and t.accuracy is not None and t.genome in screened
         ]
         reference = self._reference()
         if gate.count is None or reference is None or len(full) < _FEWEST_TO_FIT or not passed:
             return []
-        guess = Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
-        accuracies, spreads = guess.predict([look.features for look in passed])
-        costs = np.array([look.costs(gate) for look in passed])
+        surrogate = Surrogate([row for row, _ in full], [a for _, a in full], self.goal.accuracy)
+        accuracies, spreads = surrogate.predict([one.features for one in passed])
+        costs = np.array([one.costs(gate) for one in passed])
         chosen = choose_candidates(
-            self._merit(reference, gate, looks), accuracies, spreads, costs / reference, count
+            self._merit(reference, gate, screened), accuracies, spreads, costs / reference, count
         )
         return [passed[index].genome for index in chosen]
 
     def _reference(self) -> Floats | None:
-        """Costs that ratios are to: the baseline's, or the largest measured without one."""
+        """The costs that ratios are taken to: the baseline's, or the largest ones measured."""
         base = self._base()
         if not base:
             return None
@@ -198,31 +217,37 @@ class LadderSearch:
         measured = [t for t in self.told if t.measurement is not None]
         return [t for t in measured if t.genome == baseline()] or measured
 
-    def _merit(self, reference: Floats, gate: Gate, looks: dict[Genome, Look]) -> Merit:
-        """What is feasible, at its predicted costs: an error of the fit must be no gain."""
+    def _merit(
+        self, reference: Floats, gate: Gate, screened: dict[Genome, ScreenedGenome]
+    ) -> Merit:
+        """The merit of the feasible trials, at their predicted costs.
+
+        Candidates have predicted costs, too: with measured costs here, an error of the prediction
+        would count as an improvement.
+        """
         points = []
         for trial in self.told:
             if trial.measurement and self.goal.violation(trial) == 0.0:
-                look = looks.get(trial.genome)
-                costs = np.array(look.costs(gate)) if look else _costs(trial)
+                one = screened.get(trial.genome)
+                costs = np.array(one.costs(gate)) if one else _costs(trial)
                 points.append((1.0 - (trial.accuracy or 0.0), *(costs / reference)))
         front = np.array(points).reshape(-1, 4)
         most_error = 1.0 - self.goal.accuracy + 1e-6
         if self.goal.weights is None:
-            return Volume(front, most_error)
+            return HypervolumeMerit(front, most_error)
         error = 1.0 - max(trial.accuracy or 0.0 for trial in self._base())
-        mean = WeighedMean(self.goal.weights, error, most_error)
-        return reduce(WeighedMean.with_point, front, mean)
+        mean = WeightedMeanMerit(self.goal.weights, error, most_error)
+        return reduce(WeightedMeanMerit.with_point, front, mean)
 
 
 class Adaptive(LadderSearch):
-    """The search of a network's own space, warm-started with a quick look at its sensitivity."""
+    """The adaptive engine over an original network's space, warm-started by its sensitivity."""
 
     def __init__(
         self, original: Original, goal: Goal, seed: int, ladder: Ladder | None = None
     ) -> None:
         space = space_of(original)
-        warm = warm_start(known_sensitivity(original), space.epochs[-1])
+        warm = warm_start(cached_sensitivity(original), space.epochs[-1])
         super().__init__(space, goal, seed, warm, ladder)
 
 
@@ -233,6 +258,6 @@ def _costs(trial: Trial) -> Floats:
 
 
 def _accuracies(genome: Genome, rungs: Iterable[Mapping[Genome, Trial]]) -> tuple[float, ...]:
-    """Of `genome` at those of the rungs where it has one."""
+    """The accuracies of `genome` at the rungs that have one."""
     found = (rung[genome].accuracy for rung in rungs if genome in rung)
     return tuple(accuracy for accuracy in found if accuracy is not None)

@@ -1,4 +1,4 @@
-"""Genomes that were never asked for before: random ones, variations, children of two parents."""
+"""Variation without repeats: random genomes, mutations, and children of two parents."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from compress.genome import Genome
 from compress.space.space import Space, crossover, mutate, random_genome
 
 _CROSSOVER_PROBABILITY = 0.6
-# How often a variation that is already known is varied again before a random genome is drawn.
+# Mutations in a row that may give a known genome, before a random genome is drawn instead.
 _FRESH_ATTEMPTS = 40
 
 
 class Breeder:
-    """Makes genomes of one space and hands out each only once; `known` are their keys."""
+    """A source of genomes of one space that gives each only once.
+
+    `known` holds the keys (`Genome.key`) of the genomes given so far.
+    """
 
     def __init__(self, space: Space) -> None:
         self.space = space
         self.known: set[str] = set()
 
     def is_new(self, genome: Genome) -> bool:
-        """True once per genome: what is asked about counts as known."""
+        """True the first time it is called with a genome, which then counts as known."""
         key = genome.key
         if key in self.known:
             return False
@@ -28,17 +31,17 @@ class Breeder:
         return True
 
     def forget(self, genome: Genome) -> None:
-        """It was not asked about after all, and may be another time."""
+        """Remove `genome` from the known ones, so that it can be given again."""
         self.known.discard(genome.key)
 
     def random(self, rng: Random) -> Genome:
-        """A random genome that is new."""
+        """A new random genome."""
         while not self.is_new(genome := random_genome(rng, self.space)):
             pass
         return genome
 
     def fresh(self, rng: Random, genome: Genome) -> Genome:
-        """`genome` if it is new, else a variation that is, else a random one."""
+        """`genome` if it is new, else a new mutation of it, else a new random genome."""
         for _ in range(_FRESH_ATTEMPTS):
             if self.is_new(genome):
                 return genome
@@ -46,7 +49,7 @@ class Breeder:
         return self.random(rng)
 
     def children(self, rng: Random, mother: Genome, father: Genome) -> list[Genome]:
-        """Two new genomes: the parents crossed (mostly), and varied."""
+        """Two new genomes: the parents, crossed over with probability 0.6, then mutated."""
         pair = (mother, father)
         if rng.random() < _CROSSOVER_PROBABILITY:
             pair = crossover(rng, *pair)

@@ -1,9 +1,9 @@
-"""What a search engine is: asked what to try next, told what came of it, nothing else.
+"""The interface of a search engine: `ask` for proposals, `tell` the trials.
 
-An engine never measures, trains or stores, and reads no clock. What it asks for is a pure function
-of its arguments (the seed among them) and of the trials it was told, so that a search that is told
-the same trials again asks for the same: that is what makes a run resumable by replay, and what
-lets a study ask many engines the same questions of one store.
+An engine never measures, trains or stores, and reads no clock. Its proposals are a pure function of
+its arguments (the seed among them) and of the trials it was told: told the same trials again, it
+proposes the same. A run therefore resumes by replay, and a study replays many engines over one
+store. The engines and their names are in `hil.search.registry`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ from typing import Protocol, runtime_checkable
 from compress.genome import Genome
 from hil.types import Trial
 
-# What `hil.search.registry` opens; here, so that naming them does not import them.
-ENGINE_NAMES = ("adaptive", "nsga2", "weighted", "random", "tpe", "optuna-nsga2", "bohb")
-
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A genome to try with the share `fidelity` (0 .. 1) of its stages' training.
+    """A genome to try, and its fidelity: the share (0 .. 1) of its stages' training that it gets.
 
-    1 is all of it, and then it is measured on the board; below, the host judges it.
+    At fidelity 1 the network is measured on the board; below, it is screened on the host.
     """
 
     genome: Genome
@@ -31,39 +28,42 @@ class Proposal:
 
     @property
     def key(self) -> tuple[str, float]:
-        """What tells proposals apart; a store has one trial for each."""
+        """The identity of the proposal; a store has one trial for each key."""
         return self.genome.key, self.fidelity
 
     @property
     def epochs(self) -> float:
-        """Of training, all stages together."""
+        """Epochs of training over all stages at this fidelity."""
         return self.genome.epochs * self.fidelity
 
 
 class Engine(Protocol):
-    """A way of searching: `ask` for a batch, try it, `tell` it, again and again."""
+    """A search method, used in a loop: `ask` for a batch, try it, `tell` the results."""
 
     def ask(self) -> list[Proposal]:
-        """The next batch, the most wanted first (a budget cuts its end); empty if none is left."""
+        """The next batch, best candidates first; empty if nothing is left to try.
+
+        A budget may cut off the end of the batch.
+        """
         ...
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """The trials of the batch asked last, in its order; those that a budget cut off miss."""
+        """Learn from the trials of the last batch, in its order, without those cut off."""
         ...
 
 
 @runtime_checkable
 class WarmStarted(Protocol):
-    """An engine that begins with genomes of its own, before it has learned anything."""
+    """An engine that tries the fixed genomes `warm` first, before it has learned anything."""
 
     warm: tuple[Genome, ...]
 
 
 @runtime_checkable
 class BeginsAtRandom(Protocol):
-    """An engine that draws its first `drawn` networks, whatever comes of them.
+    """An engine whose first `drawn` genomes are random, whatever the results.
 
-    Until it has asked for more, it is random search.
+    Until it has asked for more than these, it is no different from random search.
     """
 
     drawn: int

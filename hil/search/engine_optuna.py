@@ -1,4 +1,4 @@
-"""Optuna's samplers behind the interface of `hil.search.engine`: see docs/decisions/0018."""
+"""Optuna's samplers (TPE, NSGA-II) as search engines: see docs/decisions/0018."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from hil.objective.goal import Goal
 from hil.objective.pareto import costs
 from hil.search.breeder import Breeder
 from hil.search.engine import Proposal
-from hil.search.optuna_model import OptunaModel
+from hil.search.optuna_model import OptunaModel, nsga2, tpe
 from hil.types import Trial
 
-# How often a suggestion that is known already is answered at once before a random genome is drawn.
+# Suggestions in a row that may repeat a known genome, before a random genome is drawn instead.
 _ATTEMPTS = 8
-STARTUP = 20
+_STARTUP = 20
+_POPULATION = 12
 
 
 class OptunaSearch:
-    """The baseline, `startup` genomes in all that are random otherwise, then what is suggested.
+    """A search driven by an Optuna sampler.
 
-    The random ones are those of the other engines (`compress.space.space`), so that Optuna starts
-    from the same prior and not from a uniform one over its parameters.
+    The first `startup` genomes are the baseline and random ones, drawn as in the other engines
+    (`compress.space.space`): so Optuna starts from the same prior, not from a uniform one over its
+    parameters. Then the sampler suggests.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class OptunaSearch:
         seed: int,
         sampler: BaseSampler,
         batch: int = 4,
-        startup: int = STARTUP,
+        startup: int = _STARTUP,
     ) -> None:
         self.breeder = Breeder(space)
         self.goal = goal
@@ -49,7 +51,7 @@ class OptunaSearch:
         self.told: dict[str, Trial] = {}
 
     def ask(self) -> list[Proposal]:
-        """Genomes that were never asked for before, trained in full."""
+        """The next batch: genomes that were never asked for before, trained in full."""
         genomes = []
         for _ in range(self.batch):
             trial, genome = self._next()
@@ -58,7 +60,7 @@ class OptunaSearch:
         return [Proposal(genome) for genome in genomes]
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Tell Optuna; what was cut off is told as failed, which samplers do not look at."""
+        """Tell Optuna the results; a proposal cut off is told as failed, which samplers ignore."""
         for trial in trials:
             self.told[trial.genome.key] = trial
             if trial.genome.key in self.waiting:
@@ -80,7 +82,10 @@ class OptunaSearch:
         return self.model.place(genome), genome
 
     def _answer(self, trial: optuna.Trial, genome: Genome) -> None:
-        """Tell again what is known of `genome`; it may be waiting itself, or was cut off."""
+        """Answer a repeated suggestion with the known result of `genome`.
+
+        A genome without a result, because it is in this batch or was cut off, is told as failed.
+        """
         if genome.key in self.told:
             self._learn(trial, self.told[genome.key])
         else:
@@ -90,8 +95,19 @@ class OptunaSearch:
         self.model.tell(asked, objectives(trial), self.goal.violation(trial))
 
 
+def tpe_search(space: Space, goal: Goal, seed: int) -> OptunaSearch:
+    """The engine "tpe": Optuna's multi-objective TPE."""
+    return OptunaSearch(space, goal, seed, tpe(seed, _STARTUP))
+
+
+def nsga2_search(space: Space, goal: Goal, seed: int) -> OptunaSearch:
+    """The engine "optuna-nsga2": Optuna's NSGA-II, one generation a batch."""
+    sampler = nsga2(seed, _POPULATION)
+    return OptunaSearch(space, goal, seed, sampler, batch=_POPULATION, startup=_POPULATION)
+
+
 def objectives(trial: Trial) -> tuple[float, ...] | None:
-    """Error (1 - accuracy), flash and RAM (bytes), count; None if it was not measured."""
+    """Error (1 - accuracy), flash and RAM in bytes, count; None if the trial was not measured."""
     if trial.measurement is None or trial.accuracy is None:
         return None
     loss, *rest = costs(trial)

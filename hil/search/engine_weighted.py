@@ -1,6 +1,6 @@
-"""A genetic algorithm (through DEAP) for one number: the user's weighted sum of cost ratios.
+"""A single-objective genetic algorithm (DEAP) for the user's weighted mean of cost ratios.
 
-All its randomness comes from the seed and the generation number (see `hil.search.engine`).
+Its random numbers depend on the seed and the generation number only (see `hil.search.engine`).
 """
 
 import random
@@ -19,31 +19,32 @@ from hil.types import Trial
 _TOURNAMENT = 3
 
 
-class WeighedFitness(base.Fitness):  # type: ignore[misc]
-    """First the violation, then the weighted sum, both down.
+class WeightedFitness(base.Fitness):  # type: ignore[misc]
+    """The constraint violation, then the weighted mean of cost ratios; both are minimized.
 
-    DEAP compares fitnesses lexicographically, which with a single objective is constraint
-    domination (Deb 2000, doi:10.1016/S0045-7825(99)00389-8): feasible before violating, the
-    smaller sum among the feasible, the lesser violation among the others.
+    DEAP compares fitnesses lexicographically. With one objective that is constraint domination
+    (Deb 2000, doi:10.1016/S0045-7825(99)00389-8): a feasible individual beats an infeasible one,
+    the smaller mean wins among feasible ones, the smaller violation among infeasible ones.
     """
 
     weights = (-1.0, -1.0)
 
 
-class WeighedIndividual:
-    """A measured trial with its fitness, as DEAP wants it."""
+class WeightedIndividual:
+    """A measured trial with the `fitness` attribute that DEAP's operators read."""
 
     def __init__(self, trial: Trial, goal: Goal, reference: Trial) -> None:
         self.genome = trial.genome
         self.trial = trial
-        values = (goal.violation(trial), goal.weighed(trial, reference))
-        self.fitness = WeighedFitness(values)
+        values = (goal.violation(trial), goal.weighted_mean(trial, reference))
+        self.fitness = WeightedFitness(values)
 
 
 class WeightedSum:
-    """Generations of `population` genomes; the best ever measured survive and have children.
+    """An elitist genetic algorithm: the best `population` trials so far are the parents.
 
-    Ratios are to the int8 baseline; if that was not measured, to the first trial that was.
+    Cost ratios are to the int8 baseline, or to the first measured trial if the baseline was not
+    measured.
     """
 
     def __init__(self, space: Space, goal: Goal, seed: int, population: int = 12) -> None:
@@ -53,11 +54,11 @@ class WeightedSum:
         self.size = population
         self.generation = 0
         self.reference: Trial | None = None
-        self.population: list[WeighedIndividual] = []
+        self.population: list[WeightedIndividual] = []
 
     def ask(self) -> list[Proposal]:
         """The next generation: genomes that were never asked for before, trained in full."""
-        # DEAP's tournament draws from the global generator (see hil.search.nsga2).
+        # DEAP's tournament draws from Python's global generator (see hil.search.nsga2).
         random.seed(f"{self.seed}:{self.generation}")
         rng = random.Random(random.random())
         self.generation += 1
@@ -76,7 +77,7 @@ class WeightedSum:
             ranked = sorted(measured, key=lambda trial: trial.genome != baseline())
             self.reference = ranked[0] if ranked else None
         if self.reference is not None:
-            told = [WeighedIndividual(trial, self.goal, self.reference) for trial in measured]
+            told = [WeightedIndividual(trial, self.goal, self.reference) for trial in measured]
             self.population = tools.selBest(self.population + told, self.size)
 
     def _parents(self) -> tuple[Genome, Genome]:

@@ -1,9 +1,15 @@
-"""What a candidate will cost, told from its estimate before it is trained: the gate.
+"""The cost gate: predicts a candidate's costs before training, and rejects what cannot fit.
 
-Flash, RAM, count and cycles are sums of what analysis knows, each with a coefficient that is
-fitted to what was built (least squares of relative errors, no coefficient negative). How far the
-fit is off on what it was fitted to is its margin. Of what is unlike all that was built, only what
-analysis proves counts.
+Each cost (flash, RAM, count, cycles) is a linear model of terms that static analysis knows:
+
+    cost = sum of coefficient_i * term_i,  coefficient_i >= 0
+
+The coefficients are fitted to the measured networks by least squares of the relative error, since
+costs differ by factors. Every term is work or bytes, so none can have a negative coefficient. The
+residuals give an error margin, and a candidate is rejected only if even the prediction less the
+margin breaks a limit. A candidate outside the range of the measured networks is rejected by proven
+lower bounds only: an image is no smaller than its weights, RAM no smaller than the arena.
+docs/decisions/0020 has the accuracy of the predictions.
 """
 
 from __future__ import annotations
@@ -22,9 +28,11 @@ from hil.objective.costs import cycles_of
 from hil.objective.goal import Goal
 from hil.types import Estimate, Measurement, Trial
 
-# Before so many networks were built, sizes have the lower bounds of analysis, counts none.
+# The fewest networks to fit a model to: the number of terms of the largest one. With fewer, flash
+# and RAM have their lower bounds, count and cycles no prediction.
 FEWEST = 6
-# Margins in standard deviations of the relative residuals, and the least margin.
+# The margin is three standard deviations of the relative residuals, at least half a percent: a fit
+# to few networks can be exact by chance.
 _SPREADS = 3.0
 _LEAST_MARGIN = 0.005
 
@@ -33,7 +41,7 @@ Terms = Callable[[Estimate, Genome], tuple[float, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """value = coefficients . terms, within a share `margin` of it."""
+    """A linear model: value = coefficients . terms, with the relative error `margin`."""
 
     coefficients: tuple[float, ...]
     margin: float
@@ -43,8 +51,15 @@ class Fit:
 
     @classmethod
     def of(cls, rows: Sequence[tuple[float, ...]], values: Sequence[float]) -> Self:
-        """Least squares of relative errors, coefficients >= 0."""
+        """The model that minimizes the sum of squared relative errors, with coefficients >= 0.
+
+        `rows` are (networks, terms), `values` the measured costs, all positive. The margin is the
+        largest of three standard deviations of the relative residuals, the largest residual, and
+        `_LEAST_MARGIN`: no measured network lies outside it.
+        """
         measured = np.array(values, np.float64)
+        # Relative errors are shares @ coefficients - 1. Columns are scaled to a maximum of 1: the
+        # terms differ by many orders of magnitude (a constant 1, millions of MACs).
         shares = np.array(rows, np.float64) / measured[:, None]
         scale = np.maximum(shares.max(axis=0), 1e-30)
         coefficients, _ = nnls(shares / scale, np.ones(len(measured)))
@@ -57,9 +72,9 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network will need: bytes, the board's count, core cycles (None where not known).
+    """Predicted costs of a network: bytes, the board's count and core cycles (None if unknown).
 
-    `margin` has the relative error bar of each; the optimistic value is value * (1 - margin).
+    `margin` is the relative error of each of the four, in their order.
     """
 
     flash_bytes: float
@@ -70,30 +85,35 @@ class Prediction:
 
     @property
     def optimistic(self) -> Self:
-        """The least of all that may be."""
-        values = (self.flash_bytes, self.ram_bytes, self.count, self.cycles)
-        least = (
-            None if v is None else v * (1 - m) for v, m in zip(values, self.margin, strict=True)
+        """The lower end of the error bars: value * (1 - margin)."""
+        flash, ram, count, cycles = self.margin
+        return type(self)(
+            flash_bytes=self.flash_bytes * (1 - flash),
+            ram_bytes=self.ram_bytes * (1 - ram),
+            count=None if self.count is None else self.count * (1 - count),
+            cycles=None if self.cycles is None else self.cycles * (1 - cycles),
         )
-        flash, ram, count, cycles = least
-        return type(self)(flash or 0.0, ram or 0.0, count, cycles)
 
 
 def flash_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
-    """Weights as stored; code for each layer, for expanding, of the kernels in use, and always."""
+    """Terms of flash: bytes of stored weights, layers, the kernels linked (see `kernels_of`), 1.
+
+    The coefficients are code bytes: for each layer, for each kind of kernel, and for the harness.
+    """
     kernels = map(float, kernels_of(genome))
     return estimate.weight_bytes, estimate.layers, *kernels, 1.0
 
 
 def ram_terms(estimate: Estimate, _: Genome) -> tuple[float, ...]:
-    """The arena, and what is always there."""
+    """Terms of RAM: bytes of the arena, and 1 for static data and the stack."""
     return estimate.arena_bytes, 1.0
 
 
 def count_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
-    """MACs, those on int16, what is done for each channel, weights to expand, layers, a call.
+    """Terms of count and cycles: MACs, MACs on int16, sqrt(MACs), weight bytes, layers, 1.
 
-    With the channels grows what gathers inputs and rescales outputs, MACs with their square.
+    sqrt(MACs) stands for im2col and requantization: their work grows with the channels, MACs with
+    the channels squared. Weight bytes stand for the expansion of packed weights.
     """
     wide = estimate.macs * wide_share(genome)
     work = (estimate.macs, wide, sqrt(estimate.macs), estimate.weight_bytes)
@@ -101,37 +121,38 @@ def count_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
 
 
 def kernels_of(genome: Genome) -> tuple[bool, bool, bool]:
-    """Whether weights are expanded, and whether kernels for 8 and for 16 bits are linked."""
+    """The code linked: expansion of packed weights, 8-bit kernels, 16-bit kernels."""
     spec = _scheme(genome)
     return min(spec.weight_bits) < 8, 8 in spec.activation_bits, 16 in spec.activation_bits
 
 
 def wide_share(genome: Genome) -> float:
-    """Share of layers with 16-bit activations in the scheme that the network is lowered with."""
+    """The share (0 .. 1) of layers with 16-bit activations."""
     bits = _scheme(genome).activation_bits
     return sum(each == 16 for each in bits) / len(bits)
 
 
 def _scheme(genome: Genome) -> Quantize:
+    """The quantization that the network is lowered with: the last one, int8 if there is none."""
     return next((s for s in reversed(genome.stages) if isinstance(s, Quantize)), Quantize())
 
 
-# No image is smaller than its weights, no RAM than the arena.
-_ALL_WEIGHTS = Fit((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0)
-_ALL_ARENA = Fit((1.0, 0.0), 0.0)
+# The proven lower bounds as models: an image holds its weights, RAM holds the arena.
+_WEIGHTS_ONLY = Fit((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0)
+_ARENA_ONLY = Fit((1.0, 0.0), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Calibrated predictions of cost, and the limits that they are held against.
+    """The cost models and the limits of `goal`; without measured networks, lower bounds only.
 
-    Of the networks that were built, `kernels` are those in use, `layers` the fewest and most, and
-    `smallest` the fewest MACs and bytes of weights.
+    `kernels`, `layers` and `smallest` are the range of the measured networks: the combinations of
+    linked kernels, the fewest and most layers, and the fewest MACs and weight bytes.
     """
 
     goal: Goal
-    flash: Fit = _ALL_WEIGHTS
-    ram: Fit = _ALL_ARENA
+    flash: Fit = _WEIGHTS_ONLY
+    ram: Fit = _ARENA_ONLY
     count: Fit | None = None
     cycles: Fit | None = None
     kernels: frozenset[tuple[bool, bool, bool]] = frozenset()
@@ -140,13 +161,16 @@ class Gate:
 
     @classmethod
     def calibrated(cls, goal: Goal, trials: Iterable[Trial]) -> Self:
-        """Fitted to all estimates, at any fidelity, of genomes that were measured."""
-        told = list(trials)
-        built = {t.genome: t.measurement for t in told if t.measurement is not None}
+        """The gate fitted to the measured genomes, with their estimates at every fidelity.
+
+        A genome's shapes, and so its estimates, may differ between fidelities (global pruning).
+        """
+        known_trials = list(trials)
+        measured = {t.genome: t.measurement for t in known_trials if t.measurement is not None}
         pairs = [
-            (t.estimate, t.genome, built[t.genome])
-            for t in told
-            if t.estimate is not None and t.genome in built
+            (t.estimate, t.genome, measured[t.genome])
+            for t in known_trials
+            if t.estimate is not None and t.genome in measured
         ]
         if len({genome for _, genome, _ in pairs}) < FEWEST:
             return cls(goal)
@@ -161,26 +185,26 @@ class Gate:
         cycles = fit(count_terms, cycles_of)
         depths = [e.layers for e, _, _ in pairs]
         return cls(
-            goal,
-            flash or _ALL_WEIGHTS,
-            ram or _ALL_ARENA,
-            count,
-            cycles,
-            frozenset(kernels_of(genome) for _, genome, _ in pairs),
-            (min(depths), max(depths)),
-            (min(e.macs for e, _, _ in pairs), min(e.weight_bytes for e, _, _ in pairs)),
+            goal=goal,
+            flash=flash or _WEIGHTS_ONLY,
+            ram=ram or _ARENA_ONLY,
+            count=count,
+            cycles=cycles,
+            kernels=frozenset(kernels_of(genome) for _, genome, _ in pairs),
+            layers=(min(depths), max(depths)),
+            smallest=(min(e.macs for e, _, _ in pairs), min(e.weight_bytes for e, _, _ in pairs)),
         )
 
     def predict(self, estimate: Estimate, genome: Genome) -> Prediction:
-        """What a network of this estimate will need, with margins."""
+        """The predicted costs of a network with this estimate, with their margins."""
         terms = count_terms(estimate, genome)
         count, cycles = self.count, self.cycles
         return Prediction(
-            self.flash.value(flash_terms(estimate, genome)),
-            self.ram.value(ram_terms(estimate, genome)),
-            count.value(terms) if count else None,
-            cycles.value(terms) if cycles else None,
-            (
+            flash_bytes=self.flash.value(flash_terms(estimate, genome)),
+            ram_bytes=self.ram.value(ram_terms(estimate, genome)),
+            count=count.value(terms) if count else None,
+            cycles=cycles.value(terms) if cycles else None,
+            margin=(
                 self.flash.margin,
                 self.ram.margin,
                 count.margin if count else 0.0,
@@ -189,36 +213,43 @@ class Gate:
         )
 
     def rejects(self, estimate: Estimate, genome: Genome) -> str:
-        """The limit that not even the most optimistic prediction keeps; '' where all may be."""
-        for unit, value, most in self._limited(self._least(estimate, genome)):
+        """The first limit that even the lower bound of a cost breaks, in words; "" if none is."""
+        for unit, value, most in self._limited(self._lower_bound(estimate, genome)):
             if value > most:
                 return f"at least {value:.4g} {unit}, limit {most:.4g}"
         return ""
 
     def excess(self, estimate: Estimate, genome: Genome) -> float:
-        """Sum of the shares by which the prediction, as it is, exceeds the limits."""
-        told = self._limited(self.predict(estimate, genome))
-        return sum(max(0.0, value / most - 1.0) for _, value, most in told)
+        """The sum over the limits of the relative excess of the prediction; 0 if all are kept."""
+        limited = self._limited(self.predict(estimate, genome))
+        return sum(max(0.0, value / most - 1.0) for _, value, most in limited)
 
-    def _least(self, estimate: Estimate, genome: Genome) -> Prediction:
-        """The least that may be: of what is unlike all that was built, what analysis proves.
+    def _lower_bound(self, estimate: Estimate, genome: Genome) -> Prediction:
+        """The least possible costs: prediction less margin, or the bounds that analysis proves.
 
-        Among that is what is smaller than all, where constant parts are all that the fit goes by.
+        The models are trusted only where they interpolate: for kernels linked before, and for
+        depths within and sizes not below those of the measured networks. For a smaller network the
+        prediction is mostly the constant term, which the larger ones hardly determine.
         """
         fewest, most = self.layers
         macs, weight_bytes = self.smallest
-        alike = kernels_of(genome) in self.kernels and fewest <= estimate.layers <= most
-        if alike and estimate.macs >= macs and estimate.weight_bytes >= weight_bytes:
+        inside = kernels_of(genome) in self.kernels and fewest <= estimate.layers <= most
+        if inside and estimate.macs >= macs and estimate.weight_bytes >= weight_bytes:
             return self.predict(estimate, genome).optimistic
-        return Prediction(estimate.weight_bytes, estimate.arena_bytes, None, None)
+        return Prediction(
+            flash_bytes=estimate.weight_bytes,
+            ram_bytes=estimate.arena_bytes,
+            count=None,
+            cycles=None,
+        )
 
-    def _limited(self, told: Prediction) -> Iterator[tuple[str, float, float]]:
-        """Unit, prediction and the most allowed, where there is a limit and a prediction."""
-        energy = inference_energy(self.goal.board, told.cycles)
-        latency_ms = None if told.cycles is None else 1e3 * told.cycles / self.goal.board.clock_hz
+    def _limited(self, costs: Prediction) -> Iterator[tuple[str, float, float]]:
+        """(unit, cost, limit) of every cost that has a limit and a prediction."""
+        energy = inference_energy(self.goal.board, costs.cycles)
+        latency_ms = None if costs.cycles is None else 1e3 * costs.cycles / self.goal.board.clock_hz
         used: tuple[tuple[str, float | None, float | None], ...] = (
-            ("bytes of flash", told.flash_bytes, self.goal.flash_bytes),
-            ("bytes of RAM", told.ram_bytes, self.goal.ram_bytes),
+            ("bytes of flash", costs.flash_bytes, self.goal.flash_bytes),
+            ("bytes of RAM", costs.ram_bytes, self.goal.ram_bytes),
             ("ms", latency_ms, self.goal.latency_ms),
             ("uJ", energy.microjoules if energy else None, self.goal.energy_uj),
         )

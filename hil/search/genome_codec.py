@@ -1,10 +1,10 @@
-"""Genomes as parameters that Optuna suggests one by one, and back.
+"""The mapping between genomes and Optuna's parameters, in both directions.
 
-The parameters form a tree: which kinds of stages there are, then their order (a choice among the
-permutations of just these), then each stage's genes. Most genes that have no effect beside others
-(`compress.space.canonical`) are not asked for, so that a model learns nothing about them. Every
-parameter is a place among its choices: of numbers, in their order, an integer, since neighbors are
-alike; of anything else a category.
+The parameters form a tree: which kinds of stages there are, then their order (one of the
+permutations of these kinds), then the genes of each stage. Most genes without effect, given the
+values of others (`compress.space.canonical`), are not asked for: a model must not learn from them.
+The value of a parameter is an index into its choices: an integer where the choices are
+numbers, sorted, since neighbors are alike; categorical otherwise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from compress.space.canonical import canonical
-from compress.space.space import KEEP, LAYER_BITS, UNIFORM_BITS, Space, genes_of, kinds_of
+from compress.space.space import KEEP_RATIOS, LAYER_BITS, UNIFORM_BITS, Space, gene_choices, stage_kinds
 
 _KINDS: dict[str, type[Stage]] = {
     "prune": Prune,
@@ -27,7 +27,7 @@ _EACH_LAYER = "each layer"
 _Choose = Callable[[str, Sequence[Any]], Any]
 _Genes = Mapping[str, Any]
 
-# Genes that have an effect only beside certain values of another, which is chosen before.
+# Genes that have an effect only with certain values of another gene, which is chosen before them.
 _NEEDS: dict[str, Callable[[_Genes], bool]] = {
     "sparsify.share": lambda genes: genes["pattern"] == "element",
     "sparsify.scope": lambda genes: genes["pattern"] == "element",
@@ -39,14 +39,14 @@ _NEEDS: dict[str, Callable[[_Genes], bool]] = {
 
 
 class Suggests(Protocol):
-    """The part of `optuna.Trial` that is needed here."""
+    """The methods of `optuna.Trial` that `suggest` calls."""
 
     def suggest_int(self, name: str, low: int, high: int) -> int: ...
     def suggest_categorical(self, name: str, choices: Sequence[int]) -> int: ...
 
 
 def suggest(trial: Suggests, space: Space) -> Genome:
-    """The genome that `trial` suggests: in canonical form, each kind of stage at most once."""
+    """The genome of a trial's parameters, in canonical form, each kind of stage at most once."""
 
     def choose(name: str, choices: Sequence[Any]) -> Any:
         if _are_numbers(choices):
@@ -59,10 +59,10 @@ def suggest(trial: Suggests, space: Space) -> Genome:
 
 
 def parameters(genome: Genome, space: Space) -> dict[str, int]:
-    """What `suggest` has to be told to make `genome` again.
+    """The parameters, index by name, from which `suggest` makes `genome`.
 
-    Raises ValueError for a genome that it cannot make: one that is not canonical, repeats a kind
-    of stage or has a gene that is not among the space's choices.
+    Raises ValueError for a genome that `suggest` cannot make: one that is not canonical, repeats a
+    kind of stage, or has a gene that is not among the space's choices.
     """
     values, places = _values(genome, space), dict[str, int]()
 
@@ -78,8 +78,8 @@ def parameters(genome: Genome, space: Space) -> dict[str, int]:
 
 
 def _chosen(choose: _Choose, space: Space) -> Genome:
-    """The genome made of what `choose` answers to a parameter's name and its choices."""
-    possible = [kind for kind, stage in _KINDS.items() if stage in kinds_of(space)]
+    """The genome whose parameters are the values of `choose(name, choices)`."""
+    possible = [kind for kind, stage in _KINDS.items() if stage in stage_kinds(space)]
     kinds = [kind for kind in possible if kind == "quantize" or choose(kind, (False, True))]
     if len(kinds) > 1:
         orders = [" ".join(order) for order in permutations(kinds)]
@@ -93,7 +93,7 @@ def _order(kinds: Sequence[str]) -> str:
 
 def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
     genes: dict[str, Any] = {}
-    choices = genes_of(space, _KINDS[kind])
+    choices = gene_choices(space, _KINDS[kind])
     for gene in sorted(choices, key=lambda gene: f"{kind}.{gene}" in _NEEDS):
         name = f"{kind}.{gene}"
         if name in _NEEDS and not _NEEDS[name](genes):
@@ -102,7 +102,7 @@ def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
         genes[gene] = choose(name, distinct) if len(distinct) > 1 else distinct[0]
     if kind == "prune":
         parts = range(space.groups) if genes["scope"] == "group" else ("all",)
-        ratios = KEEP if space.groups else KEEP[-1:]
+        ratios = KEEP_RATIOS if space.groups else KEEP_RATIOS[-1:]
         genes["keep"] = tuple(choose(f"prune.keep {part}", ratios) for part in parts)
         genes["drop"] = _drop(choose, space)
     if kind == "quantize":
@@ -111,7 +111,10 @@ def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
 
 
 def _drop(choose: _Choose, space: Space) -> tuple[int, ...]:
-    """Mostly no block is dropped: that is one choice, not one for each block."""
+    """The blocks to drop.
+
+    Most genomes drop none: that is a single parameter, not one for each block.
+    """
     if space.blocks == 0 or not choose("prune.drop", (False, True)):
         return ()
     return tuple(b for b in range(space.blocks) if choose(f"prune.drop {b}", (False, True)))
@@ -125,7 +128,7 @@ def _weight_bits(choose: _Choose, space: Space) -> tuple[int, ...]:
 
 
 def _values(genome: Genome, space: Space) -> dict[str, Any]:
-    """The value of every parameter that could be asked for, by its name."""
+    """The value of every parameter that `_chosen` could ask for, by name."""
     kinds = [type(stage).__name__.lower() for stage in genome.stages]
     values: dict[str, Any] = {kind: kind in kinds for kind in _KINDS}
     values[_order(kinds)] = " ".join(kinds)
@@ -151,6 +154,6 @@ def _are_numbers(choices: Sequence[Any]) -> bool:
 
 
 def _in_order(choices: Sequence[Any]) -> tuple[Any, ...]:
-    """Each once; numbers sorted."""
+    """The distinct choices; numbers sorted."""
     distinct = tuple(dict.fromkeys(choices))
     return tuple(sorted(distinct)) if _are_numbers(distinct) else distinct

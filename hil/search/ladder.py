@@ -1,8 +1,8 @@
-"""The fidelity ladder: which rungs a candidate climbs before it is trained in full.
+"""The fidelity ladder: the rungs at which a candidate is screened before it is trained in full.
 
-Rung 0 needs no training: it gives exact shapes, hence costs, and an accuracy with batch-norm
-statistics measured anew. A rung between costs its share of the training and is asked for accuracy
-alone, so that it is dropped as soon as its ranks turn out not to be those of full training.
+Rung 0 needs no training. It gives exact shapes, hence the costs, and an accuracy with re-estimated
+batch-norm statistics. An intermediate rung costs its share of the training and gives a better
+accuracy only: it is dropped once its ranking proves unlike that of full training.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from hil.types import Trial
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Rungs in rising order, 0 first and 1 last; `counts` are how many candidates enter each.
+    """Rungs (fidelities) from 0 to 1, and `counts`, the candidates that enter each.
 
-    A rung between stays while its rank correlation, known from `fewest` genomes or more, is at
-    least `trusted`.
+    An intermediate rung stays in use unless its rank correlation, over at least `fewest` genomes,
+    is below `trusted`. Raises UserError for rungs or counts out of order.
     """
 
     rungs: tuple[float, ...] = (0.0, 1.0)
@@ -31,13 +31,16 @@ class Ladder:
     def __post_init__(self) -> None:
         rising = list(self.rungs) == sorted(set(self.rungs))
         if len(self.rungs) < 2 or self.rungs[0] != 0.0 or self.rungs[-1] != 1.0 or not rising:
-            raise UserError(f"rungs {self.rungs}: must rise from 0 to 1")
+            raise UserError(f"rungs {self.rungs}: must rise strictly, from 0 to 1")
         falling = list(self.counts) == sorted(self.counts, reverse=True)
         if len(self.counts) != len(self.rungs) or not falling or self.counts[-1] < 1:
-            raise UserError(f"counts {self.counts}: one for each rung, none above the one before")
+            raise UserError(
+                f"counts {self.counts}: must be one for each of {len(self.rungs)} rungs, "
+                "at least 1, none larger than the one before"
+            )
 
     def in_use(self, trials: Sequence[Trial]) -> tuple[tuple[float, int], ...]:
-        """(fidelity, candidates) of the rungs that these trials leave standing."""
+        """(fidelity, count) of each rung that is not dropped, given these trials."""
         found = {one.fidelity: one for one in correlations(trials)}
 
         def stands(fidelity: float) -> bool:

@@ -1,6 +1,7 @@
-"""NSGA-II (Deb et al. 2002, through DEAP) over genomes, with constraint domination.
+"""NSGA-II over genomes with constraint domination, through DEAP.
 
-All its randomness comes from the seed and the generation number (see `hil.search.engine`).
+Deb et al. 2002, doi:10.1109/4235.996017. Its random numbers depend on the seed and the generation
+number only (see `hil.search.engine`).
 """
 
 import random
@@ -21,7 +22,11 @@ from hil.types import Trial
 
 
 class ConstrainedFitness(base.Fitness):  # type: ignore[misc]
-    """Accuracy up; flash, RAM and count down. The less violating dominates (Deb 2002, sec. VI)."""
+    """Accuracy (maximized), then flash, RAM and count (minimized), and a constraint violation.
+
+    If either individual violates a constraint, the one with the smaller violation dominates
+    (constraint domination, Deb et al. 2002, section VI).
+    """
 
     weights = (1.0, -1.0, -1.0, -1.0)
 
@@ -45,7 +50,10 @@ class ConstrainedFitness(base.Fitness):  # type: ignore[misc]
 
 
 class Individual:
-    """A measured trial with its fitness, as DEAP wants it."""
+    """A measured trial with the `fitness` attribute that DEAP's operators read.
+
+    Raises ValueError for a trial that was not measured.
+    """
 
     def __init__(self, trial: Trial, goal: Goal) -> None:
         measurement = trial.measurement
@@ -63,9 +71,9 @@ class Individual:
 
 
 class Nsga2:
-    """Generations of `population` genomes; the first begins with the baseline.
+    """NSGA-II with `population` genomes a generation.
 
-    A `warm` one goes on with the known recipes, a plain one with random genomes.
+    The first generation is the baseline, the fixed recipes if `warm`, and random genomes.
     """
 
     def __init__(
@@ -82,8 +90,8 @@ class Nsga2:
 
     def ask(self) -> list[Proposal]:
         """The next generation: genomes that were never asked for before, trained in full."""
-        # DEAP's operators draw from the global generator; seeding it by generation makes what is
-        # asked depend on (seed, generation, trials told) only.
+        # DEAP's operators draw from Python's global generator. Seeding it for each generation makes
+        # the proposals depend on (seed, generation, trials told) only.
         random.seed(f"{self.seed}:{self.generation}")
         rng = random.Random(random.random())
         genomes: list[Genome] = []
@@ -100,7 +108,7 @@ class Nsga2:
         return [Proposal(genome) for genome in genomes[: self.size]]
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Select the survivors among the population and these trials."""
+        """Select the survivors from the population and the measured ones of these trials."""
         self.breeder.known.update(trial.genome.key for trial in trials)
         measured = [Individual(t, self.goal) for t in trials if t.measurement is not None]
         self.population = tools.selNSGA2(self.population + measured, self.size)
@@ -108,17 +116,18 @@ class Nsga2:
     def _parents(self) -> list[Individual]:
         if len(self.population) < 4:
             return []
-        # The tournament takes a multiple of four and leaves the crowding distances as selected.
+        # selTournamentDCD takes a multiple of four, and uses the crowding distances that selNSGA2
+        # assigned in `tell`.
         count = 4 * (len(self.population) // 4)
         chosen: list[Individual] = tools.selTournamentDCD(self.population, count)
         return chosen
 
 
 def growth(before: Sequence[Trial], after: Sequence[Trial]) -> float:
-    """By what ratio the hypervolume of front `after` exceeds that of `before`: 0 if it does not.
+    """Relative growth of the hypervolume from front `before` to front `after`; 0 if it shrank.
 
-    Both are measured from the same corner, a tenth beyond the worst of each objective; error
-    (1 - accuracy), flash, RAM and count are scaled by their worst.
+    The objectives are error (1 - accuracy), flash, RAM and count, each divided by its worst value
+    in both fronts. The reference point is 1.1 in every objective.
     """
     if not before or not after:
         return 1.0 if after else 0.0

@@ -1,4 +1,4 @@
-"""An Optuna study in memory that learns which genomes of a space are good, and suggests others."""
+"""An in-memory Optuna study over genomes: it learns from trials and suggests new genomes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from hil.search.genome_codec import parameters, suggest
 
 OBJECTIVES = 4
 _CONSTRAINT = "violation"
-# What fails a constraint is ranked by its violation alone: the values need only be finite.
+# Optuna ranks trials that violate the constraint by their violation alone; their objective values
+# only have to be finite.
 _NO_VALUES = (1.0,) + (2.0**40,) * (OBJECTIVES - 1)
 
 
 class OptunaModel:
-    """Minimizes `OBJECTIVES` values under one constraint (violation, satisfied at 0)."""
+    """An Optuna study that minimizes `OBJECTIVES` values under one constraint: violation <= 0."""
 
     def __init__(self, space: Space, sampler: BaseSampler) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -28,22 +29,28 @@ class OptunaModel:
         self.study = optuna.create_study(directions=["minimize"] * OBJECTIVES, sampler=sampler)
 
     def suggest(self) -> tuple[optuna.Trial, Genome]:
-        """What the sampler expects to be good, given what it was told and is waiting for."""
+        """A pending trial and the genome that the sampler suggests for it."""
         trial = self.study.ask()
         return trial, suggest(trial, self.space)
 
     def place(self, genome: Genome) -> optuna.Trial:
-        """A trial for a genome that was not suggested. Raises ValueError if it cannot be one."""
+        """A pending trial for a genome of the caller's choice.
+
+        Raises ValueError for a genome that the parameters cannot express.
+        """
         self.study.enqueue_trial(parameters(genome, self.space))
         return self.suggest()[0]
 
     def tell(self, trial: optuna.Trial, values: Sequence[float] | None, violation: float) -> None:
-        """What came of `trial`. Without `values` it is known by its violation only."""
+        """Report the result of a pending trial; `values` is None if it was not measured."""
         trial.set_constraint(_CONSTRAINT, violation)
         self.study.tell(trial, _NO_VALUES if values is None else values)
 
     def learn(self, genome: Genome, values: Sequence[float] | None, violation: float) -> None:
-        """What came of a genome that was not asked for here. Raises ValueError as `place` does."""
+        """Add the result of a genome that has no pending trial here.
+
+        Raises ValueError for a genome that the parameters cannot express.
+        """
         fixed = FixedTrial(dict(parameters(genome, self.space)))
         suggest(fixed, self.space)
         trial = create_trial(
@@ -55,17 +62,17 @@ class OptunaModel:
         self.study.add_trial(trial)
 
     def forget(self, trial: optuna.Trial) -> None:
-        """Nothing came of `trial`."""
+        """Report a pending trial as failed: samplers ignore it."""
         self.study.tell(trial, state=TrialState.FAIL)
 
 
 def tpe(seed: int, startup: int = 1) -> TPESampler:
     """Multi-objective TPE (Ozaki et al., JAIR 73, 2022) with constraints (c-TPE, IJCAI 2023).
 
-    Parameters of one branch of the tree are modelled jointly, as in BOHB: it learns how they
-    interact, and one split of the trials serves them all. What is waiting counts as bad (Optuna's
-    constant liar), so that a batch spreads. The first `startup` genomes are the caller's. Of ten
-    candidates for each suggestion, not Optuna's 24, the best is taken: that halves the time.
+    Parameters of one branch of the tree are modeled jointly, as in BOHB, so that the model learns
+    their interactions. Pending trials count as bad (constant liar), so that the genomes of a batch
+    differ. The caller chooses the first `startup` genomes. Each suggestion is the best of ten
+    candidates; Optuna's default of 24 takes twice the time.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -80,5 +87,5 @@ def tpe(seed: int, startup: int = 1) -> TPESampler:
 
 
 def nsga2(seed: int, population: int) -> NSGAIISampler:
-    """Optuna's NSGA-II, with its uniform crossover and mutation of the codec's parameters."""
+    """Optuna's NSGA-II, which crosses and mutates the parameters of `hil.search.genome_codec`."""
     return NSGAIISampler(population_size=population, seed=seed % 2**32)

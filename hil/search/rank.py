@@ -1,4 +1,4 @@
-"""How well a cheap accuracy ranks candidates by the full one: Spearman's rank correlation."""
+"""Rank correlation (Spearman) of accuracies at a low fidelity with those after full training."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hil.types import Trial
 class RungCorrelation:
     """Rank correlation (-1 .. 1) of accuracy at `fidelity` with full accuracy, over `n` genomes.
 
-    `given_macs` is the partial correlation, multiply-accumulates held fixed: what the rung knows
-    beyond "larger networks do better". Both are 0 where they are not defined.
+    `given_macs` is the partial correlation with the multiply-accumulates held fixed: what the rung
+    says beyond "larger networks are more accurate". Undefined correlations are 0.
     """
 
     fidelity: float
@@ -26,7 +26,7 @@ class RungCorrelation:
 
 
 def correlations(trials: Iterable[Trial]) -> tuple[RungCorrelation, ...]:
-    """One for each fidelity below 1, over the genomes that were also trained in full."""
+    """The correlation of each fidelity below 1, over the genomes that were also trained in full."""
     full: dict[Genome, Trial] = {}
     rungs: dict[float, dict[Genome, Trial]] = {}
     for trial in trials:
@@ -51,16 +51,19 @@ def _correlation(
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Correlation of the ranks, ties at their mean rank; 0 if either does not vary."""
+    """Pearson correlation of the ranks, ties at their mean rank; 0 if `a` or `b` is constant."""
     if len(a) < 2 or len(set(a)) == 1 or len(set(b)) == 1:
         return 0.0
-    from scipy.stats import rankdata  # takes longer to import than all that most commands do
+    from scipy.stats import rankdata  # slow to import, and most commands do not need it
 
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 def partial_spearman(a: Sequence[float], b: Sequence[float], given: Sequence[float]) -> float:
-    """Of `a` and `b` with the ranks of `given` held fixed (Kendall 1942); 0 if undefined."""
+    """Partial rank correlation of `a` and `b` given `given` (Kendall 1942); 0 if undefined.
+
+    (r_ab - r_ag * r_bg) / sqrt((1 - r_ag^2) * (1 - r_bg^2)), all of them Spearman's.
+    """
     ab, ag, bg = spearman(a, b), spearman(a, given), spearman(b, given)
     rest = (1 - ag**2) * (1 - bg**2)
     return float(np.clip((ab - ag * bg) / np.sqrt(rest), -1, 1)) if rest > 1e-12 else 0.0

@@ -1,69 +1,70 @@
-"""The search engines by name."""
+"""The search engines by name. A new engine is one module and one line of `ENGINES`.
+
+Importing this module imports no engine: the command line needs the names only, and scikit-learn
+and Optuna take half a second to import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from compress.errors import UserError
-from compress.pipeline.network import Original, space_of
-from compress.space.space import Space
-from hil.objective.goal import Goal
-from hil.search.engine import Engine
-from hil.search.engine_random import RandomSearch
-from hil.search.engine_weighted import WeightedSum
-from hil.search.nsga2 import Nsga2
 
-Opener = Callable[[Original, Goal, int], Engine]
+if TYPE_CHECKING:
+    from compress.pipeline.network import Original
+    from hil.objective.goal import Goal
+    from hil.search.engine import Engine
 
-_GENERATION = 12
+Opener = Callable[["Original", "Goal", int], "Engine"]
 
 
-def _over_space(make: Callable[[Space, Goal, int], Engine]) -> Opener:
-    """For engines that need to know no more of the network than its space."""
-    return lambda original, goal, seed: make(space_of(original), goal, seed)
+def _from_space(path: str) -> Opener:
+    """An opener that calls the factory at `path`, "module:name", with (space, goal, seed)."""
+
+    def open_it(original: Original, goal: Goal, seed: int) -> Engine:
+        from compress.pipeline.network import space_of
+
+        engine: Engine = _factory(path)(space_of(original), goal, seed)
+        return engine
+
+    return open_it
 
 
-# scikit-learn and Optuna take half a second to import: done by the engines that need them.
-def _adaptive(original: Original, goal: Goal, seed: int) -> Engine:
-    from hil.search.adaptive import Adaptive
+def _from_original(path: str) -> Opener:
+    """An opener that calls the factory at `path`, "module:name", with (original, goal, seed)."""
 
-    return Adaptive(original, goal, seed)
+    def open_it(original: Original, goal: Goal, seed: int) -> Engine:
+        engine: Engine = _factory(path)(original, goal, seed)
+        return engine
 
-
-def _tpe(space: Space, goal: Goal, seed: int) -> Engine:
-    from hil.search.engine_optuna import STARTUP, OptunaSearch
-    from hil.search.optuna_model import tpe
-
-    return OptunaSearch(space, goal, seed, tpe(seed, STARTUP))
+    return open_it
 
 
-def _optuna_nsga2(space: Space, goal: Goal, seed: int) -> Engine:
-    from hil.search.engine_optuna import OptunaSearch
-    from hil.search.optuna_model import nsga2
-
-    sampler = nsga2(seed, _GENERATION)
-    return OptunaSearch(space, goal, seed, sampler, batch=_GENERATION, startup=_GENERATION)
+def _factory(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
-def _bohb(space: Space, goal: Goal, seed: int) -> Engine:
-    from hil.search.engine_bohb import Bohb
-
-    return Bohb(space, goal, seed)
-
-
+# The first one is the default of the command line.
 ENGINES: dict[str, Opener] = {
-    "adaptive": _adaptive,
-    "nsga2": _over_space(lambda space, goal, seed: Nsga2(space, goal, seed, _GENERATION)),
-    "weighted": _over_space(lambda space, goal, seed: WeightedSum(space, goal, seed, _GENERATION)),
-    "random": _over_space(lambda space, goal, seed: RandomSearch(space, seed, _GENERATION)),
-    "tpe": _over_space(_tpe),
-    "optuna-nsga2": _over_space(_optuna_nsga2),
-    "bohb": _over_space(_bohb),
+    "adaptive": _from_original("hil.search.adaptive:Adaptive"),
+    "nsga2": _from_space("hil.search.nsga2:Nsga2"),
+    "weighted": _from_space("hil.search.engine_weighted:WeightedSum"),
+    "random": _from_space("hil.search.engine_random:RandomSearch"),
+    "tpe": _from_space("hil.search.engine_optuna:tpe_search"),
+    "optuna-nsga2": _from_space("hil.search.engine_optuna:nsga2_search"),
+    "bohb": _from_space("hil.search.engine_bohb:Bohb"),
 }
+ENGINE_NAMES = tuple(ENGINES)
 
 
 def open_engine(name: str, original: Original, goal: Goal, seed: int) -> Engine:
-    """The engine `name` for the network's search space. Raises UserError for an unknown name."""
+    """Make the engine `name` for the original network's search space.
+
+    Raises UserError for an unknown name.
+    """
     if name not in ENGINES:
         raise UserError(f"engine {name!r}: allowed are {', '.join(ENGINES)}")
     return ENGINES[name](original, goal, seed)

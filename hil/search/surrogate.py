@@ -1,9 +1,13 @@
-"""Full accuracy, guessed from a genome, its estimate and its accuracy at the cheap rungs.
+"""The surrogate of the adaptive engine: predicts a genome's accuracy after full training.
 
-A trend and, on what it leaves over, randomized trees (Geurts et al. 2006), fitted anew to every
-trial told. Trees need no scaling, bear genes that mean nothing, and their disagreement says how
-sure they are; but beyond what was tried they know only the nearest that was. There the trend goes
-on: more arithmetic, more weights, more training after the network shrank never hurt.
+    accuracy = trend(size, training) + trees(features) +- spread
+
+The trend is a monotone linear model: more MACs, more weights and more training after the last
+pruning never lower the accuracy. Extremely randomized trees (Geurts et al. 2006,
+doi:10.1007/s10994-006-6226-1) are fitted to its residuals. Trees need no scaling and ignore genes
+without effect, and their disagreement measures the uncertainty. But trees do not extrapolate: a
+network smaller than any tried looks as good as the smallest one tried. There the trend goes on.
+Both are fitted from scratch to all trials each time (docs/decisions/0020).
 """
 
 from __future__ import annotations
@@ -19,16 +23,22 @@ from sklearn.ensemble import ExtraTreesRegressor
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from hil.types import Estimate, Floats
 
-# Accuracies this far below the floor are all equally bad: the trees should not tell them apart.
+# Accuracies are clipped this far below the floor (shares of 1): a network there is useless however
+# bad it is, and the trees should spend their splits near the floor.
 _BELOW = 0.06
 _TREES = 120
-# The first of `features` have a trend; its slopes are held small by this (ridge regression).
+# The number of leading `features` in the trend: log MACs, log weight bytes, log training.
 _TRENDED = 3
+# The weight of the ridge penalty, |_RIDGE * slopes|^2: with few trials the slopes stay near 0.
 _RIDGE = 0.3
 
 
 def features(genome: Genome, estimate: Estimate, rungs: Sequence[float]) -> tuple[float, ...]:
-    """Sizes, cheap accuracies, and what the stages do, as numbers; NaN-free, of fixed length."""
+    """The input vector of the surrogate: sizes, accuracies at `rungs`, and genes as numbers.
+
+    The first `_TRENDED` entries are those of the trend. A gene of an absent stage has the value
+    that means "no effect", so that there is no NaN and the length depends on `rungs` only.
+    """
     prunes = [s for s in genome.stages if isinstance(s, Prune)]
     sparse = [s for s in genome.stages if isinstance(s, Sparsify)]
     teach = [s for s in genome.stages if isinstance(s, Distill)]
@@ -71,7 +81,7 @@ def features(genome: Genome, estimate: Estimate, rungs: Sequence[float]) -> tupl
 
 
 def _recovery(genome: Genome) -> float:
-    """Training since the network last shrank, that stage's own with it: epochs times rate."""
+    """Epochs times learning rate since the network last shrank, the shrinking stage included."""
     spent = 0.0
     for stage in genome.stages:
         if _shrinks(stage):
@@ -87,12 +97,17 @@ def _shrinks(stage: Stage) -> bool:
 
 
 class Surrogate:
-    """Fitted to rows of `features` and full accuracies; `floor` is the accuracy that matters."""
+    """A model of full accuracy, fitted to rows of `features` and measured accuracies (0 .. 1).
+
+    `floor` is the accuracy floor of the goal: the model resolves accuracies around and above it.
+    """
 
     def __init__(
         self, rows: Sequence[tuple[float, ...]], accuracies: Sequence[float], floor: float
     ):
         points = np.array(rows, np.float64)
+        # Ridge regression with slopes >= 0: NNLS of the centered trend features, with one row
+        # _RIDGE * e_i and target 0 appended for each slope.
         wanted = np.maximum(accuracies, floor - _BELOW)
         self._center, self._mean = points[:, :_TRENDED].mean(axis=0), float(wanted.mean())
         penalty = _RIDGE * np.eye(_TRENDED)
@@ -110,14 +125,20 @@ class Surrogate:
             random_state=0,
         )
         self._trees.fit(points, left)
+        # Out-of-bag: each residual is predicted by the trees that were not fitted to it.
         errors = self._trees.oob_prediction_ - left
         self._error = float(np.sqrt(np.mean(errors**2)))
 
     def predict(self, rows: Sequence[tuple[float, ...]]) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the full accuracy of each row."""
+        """Mean and standard deviation of the full accuracy: two float64 (rows,), shares of 1.
+
+        The variance is the mean of the trees' variance, which grows away from the trials, and the
+        out-of-bag error squared, which is the same for all rows and includes the noise of training.
+        """
         points = np.array(rows, np.float64)
         single = points.astype(np.float32)
         each = np.array([tree.predict(single) for tree in self._trees.estimators_])
+        # `each` is (trees, rows). The trees take float32 as scikit-learn does internally.
         spread = np.sqrt(each.var(axis=0) / 2 + self._error**2 / 2)
         return self._trend(points) + each.mean(axis=0), spread
 

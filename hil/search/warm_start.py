@@ -18,7 +18,7 @@ from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, evenly_spaced, prefix_cache
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
-from compress.space.space import KEEP, STUDENT_LENGTHS, nearest_keep
+from compress.space.space import KEEP_RATIOS, STUDENT_LENGTH_FACTOR, nearest_keep_index
 from hil.cache import cached
 
 # Validation samples: a loss of five points is visible, and the analysis takes seconds.
@@ -89,15 +89,15 @@ def sensitivity_file(original: Original) -> Path:
 def guided_keep(losses: Sequence[float], level: float) -> tuple[float, ...]:
     """Keep ratios of the groups with these losses: `level`, one step more or less at the extremes.
 
-    The third of the groups with the largest losses keeps the next larger ratio of `KEEP`, the third
+    The third of the groups with the largest losses keeps the next larger ratio of `KEEP_RATIOS`, the third
     with the smallest losses the next smaller one.
     """
-    middle = nearest_keep(level)
+    middle = nearest_keep_index(level)
     order = sorted(range(len(losses)), key=lambda i: (losses[i], i))
     third = max(1, len(losses) // 3) if len(losses) > 1 else 0
     steps = dict.fromkeys(order[:third], -1) | dict.fromkeys(order[len(order) - third :], 1)
-    last = len(KEEP) - 1
-    return tuple(KEEP[min(max(middle + steps.get(i, 0), 0), last)] for i in range(len(losses)))
+    last = len(KEEP_RATIOS) - 1
+    return tuple(KEEP_RATIOS[min(max(middle + steps.get(i, 0), 0), last)] for i in range(len(losses)))
 
 
 def guided_bits(losses: Sequence[float]) -> tuple[int, ...]:
@@ -110,7 +110,7 @@ def guided_bits(losses: Sequence[float]) -> tuple[int, ...]:
 def warm_start(sensitivity: QuickSensitivity, epochs: float) -> tuple[Genome, ...]:
     """The genomes to try first, in order, without repeats; each stage trains for `epochs`.
 
-    Students of another shape train `STUDENT_LENGTHS` times as long.
+    Students of another shape train `STUDENT_LENGTH_FACTOR` times as long.
     """
     four = Quantize((4,), weight_range="mse", learn_ranges=True, epochs=epochs)
     mixed = replace(four, weight_bits=guided_bits(sensitivity.layers))
@@ -118,7 +118,7 @@ def warm_start(sensitivity: QuickSensitivity, epochs: float) -> tuple[Genome, ..
 
     def narrower(level: float) -> tuple[Genome, ...]:
         """Genomes with about `level` of the channels, by distillation, by pruning, or both."""
-        student = Distill(features="attention", width=level, epochs=STUDENT_LENGTHS * epochs)
+        student = Distill(features="attention", width=level, epochs=STUDENT_LENGTH_FACTOR * epochs)
         keep = guided_keep(sensitivity.groups, level)
         narrow = Prune(keep, "taylor", reestimate=True, epochs=epochs)
         uniform = Prune((level,), scope="uniform", reestimate=True, epochs=epochs)

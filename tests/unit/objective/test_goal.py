@@ -91,11 +91,11 @@ def test_weights_choose() -> None:
 def test_the_weighted_mean_by_hand() -> None:
     goal = make_goal(M4, 0.9, weights=ObjectiveWeights(0.1, 1.0, 0.5, 2.0, 0.5))
     # flash 1/2, RAM 1/2, cycles 3/4 (weighed 2.5 in all), one point lost
-    assert goal.weighed(SMALL, BASE) == pytest.approx((0.5 + 0.25 + 1.875 + 0.1) / 4.0)
-    assert goal.weighed(BASE, BASE) == pytest.approx(1.0)
+    assert goal.weighted_mean(SMALL, BASE) == pytest.approx((0.5 + 0.25 + 1.875 + 0.1) / 4.0)
+    assert goal.weighted_mean(BASE, BASE) == pytest.approx(1.0)
     no_cycles = replace(goal, board=M55)
     slow, quick = measured(4, BASELINE, count=100), measured(5, pruned(0.5), count=40)
-    assert no_cycles.weighed(quick, slow) == pytest.approx((1 + 0.5 + 2.5 * 0.4) / 4.0)
+    assert no_cycles.weighted_mean(quick, slow) == pytest.approx((1 + 0.5 + 2.5 * 0.4) / 4.0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,12 @@ from compress.space.recipes import baseline
 from helpers.search_world import GOAL, SPACE, world
 from helpers.trials import infeasible
 from hil.objective.goal import ObjectiveWeights
-from hil.search.acquisition import Volume, WeighedMean, choose, expected_gain
+from hil.search.acquisition import (
+    HypervolumeMerit,
+    WeightedMeanMerit,
+    choose_candidates,
+    expected_improvement,
+)
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import Proposal
 from hil.search.gate import Gate
@@ -166,43 +171,45 @@ def test_a_short_rung_takes_the_best_of_the_rung_below() -> None:
 
 
 def test_a_weighted_gain_is_what_undercuts_the_best() -> None:
-    mean = WeighedMean(
+    mean = WeightedMeanMerit(
         ObjectiveWeights(accuracy=0.1, flash=1, ram=1, latency=2), error=0.05, most_error=0.1
     )
     first = np.array([0.06, 0.8, 0.8, 0.4])  # a mean of 0.6, and a point lost for 0.1 / 4
-    assert mean.gain(first) == pytest.approx(1.1 - 0.625)
+    assert mean.improvement(first) == pytest.approx(1.1 - 0.625)
     better = mean.with_point(first)
     assert better.best == pytest.approx(0.625)
-    assert better.gain(np.array([0.05, 0.8, 0.8, 0.4])) == pytest.approx(0.025)
-    assert better.gain(np.array([0.11, 0.1, 0.1, 0.1])) == 0.0
+    assert better.improvement(np.array([0.05, 0.8, 0.8, 0.4])) == pytest.approx(0.025)
+    assert better.improvement(np.array([0.11, 0.1, 0.1, 0.1])) == 0.0
     assert better.with_point(np.array([0.05, 1.0, 1.0, 1.0])).best == better.best
 
 
 def test_gain_is_the_volume_that_only_the_new_point_covers() -> None:
-    volume = Volume(np.array([[0.05, 0.6, 0.6, 0.6]]), most_error=0.1)
+    volume = HypervolumeMerit(np.array([[0.05, 0.6, 0.6, 0.6]]), most_error=0.1)
     inside = np.array([0.06, 0.7, 0.7, 0.7])
-    assert volume.gain(inside) == pytest.approx(0.0, abs=1e-15)
-    assert volume.gain(np.array([0.11, 0.1, 0.1, 0.1])) == 0.0
+    assert volume.improvement(inside) == pytest.approx(0.0, abs=1e-15)
+    assert volume.improvement(np.array([0.11, 0.1, 0.1, 0.1])) == 0.0
     cheaper = np.array([0.05, 0.6, 0.6, 0.35])
-    assert volume.gain(cheaper) == pytest.approx(0.05 * 0.5 * 0.5 * 0.25)
-    empty = Volume(np.empty((0, 4)), most_error=0.1)
-    assert empty.gain(cheaper) == pytest.approx(0.05 * 0.5 * 0.5 * 0.75)
+    assert volume.improvement(cheaper) == pytest.approx(0.05 * 0.5 * 0.5 * 0.25)
+    empty = HypervolumeMerit(np.empty((0, 4)), most_error=0.1)
+    assert empty.improvement(cheaper) == pytest.approx(0.05 * 0.5 * 0.5 * 0.75)
 
 
 def test_the_lazy_choice_is_the_greedy_one() -> None:
     rng = np.random.default_rng(0)
     accuracies, spreads = rng.uniform(0.88, 0.99, 15), rng.uniform(0.001, 0.03, 15)
     costs = rng.uniform(0.2, 1.2, (15, 3))
-    volume = Volume(np.array([[0.04, 0.7, 0.7, 0.7]]), most_error=0.1)
+    volume = HypervolumeMerit(np.array([[0.04, 0.7, 0.7, 0.7]]), most_error=0.1)
     greedy: list[int] = []
     current = volume
     for _ in range(6):
         left = [i for i in range(15) if i not in greedy]
-        gains = {i: expected_gain(current, accuracies[i], spreads[i], costs[i]) for i in left}
+        gains = {
+            i: expected_improvement(current, accuracies[i], spreads[i], costs[i]) for i in left
+        }
         best = max(left, key=lambda i: (gains[i], accuracies[i], -i))
         greedy.append(best)
         current = current.with_point(np.array((1 - accuracies[best], *costs[best])))
-    assert choose(volume, accuracies, spreads, costs, 6) == greedy
+    assert choose_candidates(volume, accuracies, spreads, costs, 6) == greedy
 
 
 def test_the_surrogate_ranks_by_what_it_was_fitted_to() -> None:

@@ -20,7 +20,7 @@ from hil.search.adaptive import LadderSearch
 from hil.search.engine import BeginsAtRandom, Engine, Proposal
 from hil.search.engine_bohb import Bohb, Rung, Screened, brackets, estimated_violation
 from hil.search.engine_optuna import objectives
-from hil.search.engine_weighted import WeighedIndividual, WeightedSum
+from hil.search.engine_weighted import WeightedIndividual, WeightedSum
 from hil.search.nsga2 import Nsga2
 from hil.search.registry import ENGINES, open_engine
 from hil.types import Trial
@@ -34,7 +34,7 @@ _SPARE = (0.75, 0.5, 0.25, 0.0)
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hil.search.registry.space_of", lambda original: SPACE)
+    monkeypatch.setattr("compress.pipeline.network.space_of", lambda original: SPACE)
 
 
 def opened(name: str, seed: int = 0) -> Engine:
@@ -98,7 +98,7 @@ def tried(trials: list[Trial]) -> list[tuple[str, float]]:
 
 def best(trials: list[Trial]) -> float:
     """The smallest weighted sum of ratios to the baseline that keeps every limit."""
-    return min(GOAL.weighed(t, trials[0]) for t in trials if GOAL.violation(t) == 0.0)
+    return min(GOAL.weighted_mean(t, trials[0]) for t in trials if GOAL.violation(t) == 0.0)
 
 
 def volume(trials: list[Trial]) -> float:
@@ -159,7 +159,7 @@ def test_with_weights_the_adaptive_engine_seeks_the_weighted_mean() -> None:
             engine.tell(told)
             trials += told
         full = [trial for trial in trials if trial.fidelity == 1.0]
-        return min(flash_only.weighed(t, full[0]) for t in full if GOAL.violation(t) == 0.0)
+        return min(flash_only.weighted_mean(t, full[0]) for t in full if GOAL.violation(t) == 0.0)
 
     seeds = range(4)
     assert fmean(found(flash_only, s) for s in seeds) < fmean(found(GOAL, s) for s in seeds) - 0.01
@@ -244,7 +244,7 @@ def test_the_weighted_sum_puts_what_keeps_the_limits_first() -> None:
 
     def one(accuracy: float, flash: int) -> Any:
         trial = measured(1, baseline(), accuracy=accuracy, flash=flash)
-        return WeighedIndividual(trial, GOAL, reference).fitness
+        return WeightedIndividual(trial, GOAL, reference).fitness
 
     assert one(0.95, 50_000) > one(0.89, 10_000)
     assert one(0.95, 20_000) > one(0.95, 30_000)

@@ -16,7 +16,7 @@ from compress.pipeline.network import Original, space_of
 from compress.pipeline.pipeline import compress, evenly_spaced
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
-from compress.space.space import KEEP
+from compress.space.space import KEEP_RATIOS
 from helpers.networks import original
 from hil.board import load_board
 from hil.objective.goal import Goal
@@ -31,15 +31,15 @@ from hil.search.warm_start import (
 )
 
 
-@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=9), st.sampled_from(KEEP))
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=9), st.sampled_from(KEEP_RATIOS))
 @settings(deadline=None)
 def test_the_more_sensitive_keep_no_less(losses: list[float], level: float) -> None:
     keep = guided_keep(losses, level)
-    assert set(keep) <= set(KEEP)
+    assert set(keep) <= set(KEEP_RATIOS)
     ranked = sorted(zip(losses, keep, strict=True))
     for (less, mine), (more, theirs) in pairwise(ranked):
         assert mine <= theirs or less == more
-    if KEEP[0] < level < KEEP[-1] and len(losses) > 1:
+    if KEEP_RATIOS[0] < level < KEEP_RATIOS[-1] and len(losses) > 1:
         assert max(keep) > level > min(keep)
         assert math.isclose(sum(keep) / len(keep), level)
     if len(losses) == 1:
