@@ -1,4 +1,4 @@
-"""Knowledge distillation (Hinton et al., arXiv:1503.02531): what a student is taught by whom."""
+"""Knowledge distillation: the loss that trains a student on its teachers (arXiv:1503.02531)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from compress.types import Split
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TeacherModel:
-    """A network that is not trained, in evaluation mode, and how it answers.
+    """A teacher network in evaluation mode, which is not trained.
 
-    `forward` is the module itself or an interpreter of it; `logits` (samples of the training
-    split, classes) are its answers, where they are known already.
+    `forward` is the module itself or an interpreter of it. `logits` (samples of the training split,
+    classes) are its outputs if they are known already, else None.
     """
 
     module: nn.Module
@@ -27,16 +27,16 @@ class TeacherModel:
 
 
 class Distillation:
-    """The lesson of one `Distill` stage: what `compress.training.train.fit` trains a student with.
+    """The loss, forward function and extra parameters for the training of one `Distill` stage.
 
-    `module` is the student, `forward` how it answers (as for `TeacherModel`); both as they will be
-    while `fit` runs with `loss`, `forward` and, as extra parameters, `parameters` of this object.
-    Teachers answer the training split once; their inner features, where the stage compares any,
-    are computed batch by batch. Several teachers count the same: the student learns the mean of
-    their softened answers, and the mean distance of features. Regressors of hints are drawn from
-    torch's global generator, which the caller seeds.
+    `module` is the student and `forward` the module itself or an interpreter of it, as they will be
+    during training: `compress.training.train.fit` takes `loss`, `forward` and `parameters` of this
+    object. The teachers' logits for the training split are computed once, their inner features (if
+    the stage compares any) batch by batch. Several teachers have equal weight: targets are the mean
+    of their softened outputs, and feature distances are averaged. The regressors of hints are
+    initialized from torch's global generator, which the caller seeds.
 
-    Raises Infeasible where features are to be compared and there are none in common.
+    Raises Infeasible if features are compared and the networks have no convolution in common.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class Distillation:
     ) -> None:
         self._stage = stage
         self._forward = forward
-        self._answers = cross_entropy if stage.weight == 0.0 else _answers(stage, teachers, split)
+        self._output_loss = (
+            cross_entropy if stage.weight == 0.0 else _output_loss(stage, teachers, split)
+        )
         self._comparisons: list[FeatureDistance] = []
         if stage.features != "none":
             self._forward = student = FeatureExtractor(module, forward, input_shape)
@@ -64,7 +66,7 @@ class Distillation:
 
     @property
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """What trains along with the student: the regressors of hints."""
+        """The parameters to train with the student: the regressors of hints."""
         return tuple(p for comparison in self._comparisons for p in comparison.parameters)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,22 +77,26 @@ class Distillation:
         return logits
 
     def distance(self, x: Tensor) -> Tensor:
-        """Scalar: how far the student's features are from the teachers', for its last batch x."""
+        """The mean feature distance to the teachers, a scalar, for the student's last batch x."""
         return torch.stack([comparison.distance(x) for comparison in self._comparisons]).mean()
 
     def loss(self, logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """Scalar loss of the batch that `forward` answered last, as `Distill` states it."""
-        value = self._answers(logits, labels, indices)
+        """The scalar loss that `Distill` states, for the last batch of `forward`.
+
+        `labels` (N,) are its classes and `indices` (N,) its samples' places in the training split.
+        """
+        value = self._output_loss(logits, labels, indices)
         if not self._comparisons:
             return value
         return value + self._stage.feature_weight * self._distance
 
 
 def distillation_loss(teacher_logits: Tensor, temperature: float, weight: float) -> Loss:
-    """(1 - weight) * cross entropy + weight * T**2 * KL(teacher || student), both softened by T.
+    """The loss (1 - weight) * cross entropy + weight * T**2 * KL(teacher || student).
 
-    `teacher_logits` (samples of the split, classes) are the teacher's answers, computed once;
-    those of several teachers (teachers, samples, classes) are softened, then averaged.
+    KL compares softmax(logits / T), T being `temperature`; T**2 keeps its gradients at the same
+    size for every T (arXiv:1503.02531, section 2). `teacher_logits` are (samples of the split,
+    classes); those of several teachers, (teachers, samples, classes), are softened and averaged.
     """
     softened = torch.softmax(teacher_logits / temperature, -1)
     targets = softened.reshape(-1, *softened.shape[-2:]).mean(0)
@@ -105,7 +111,7 @@ def distillation_loss(teacher_logits: Tensor, temperature: float, weight: float)
     return loss
 
 
-def _answers(stage: Distill, teachers: Sequence[TeacherModel], split: Split) -> Loss:
+def _output_loss(stage: Distill, teachers: Sequence[TeacherModel], split: Split) -> Loss:
     logits = [
         predict(teacher.forward, split.x) if teacher.logits is None else teacher.logits
         for teacher in teachers

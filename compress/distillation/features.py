@@ -1,7 +1,7 @@
-"""Inner values of a student and its teacher, compared: hints and attention maps.
+"""Distances between inner features of a student and its teacher: hints and attention maps.
 
-Values are read off torch.fx's interpreter, so that it makes no difference whether a network runs
-in float or under fake quantization. They are compared where convolutions of the same name end.
+Features are read from torch.fx's interpreter, which works for float and fake-quantized networks
+alike. They are compared behind convolutions of the same name.
 """
 
 import torch
@@ -17,10 +17,10 @@ MAX_POINTS = 3
 
 
 class FeatureExtractor:
-    """Runs a network as `forward` does, and keeps its inner values until the next batch.
+    """Runs a network and keeps its inner values until the next batch.
 
     `forward` is the module itself or an interpreter of it (`FakeQuantized`). `points` are the
-    nodes where its convolutions end, by the convolutions' names, in the order of execution.
+    nodes whose values are compared, by name of their convolution, in the order of execution.
     """
 
     def __init__(
@@ -46,15 +46,16 @@ class FeatureExtractor:
 
 
 class FeatureDistance:
-    """The distance between a student's inner values and a teacher's.
+    """The distance between the features of a student and a teacher.
 
-    "hints" (FitNets, arXiv:1412.6550): the student's values go through a 1x1 convolution to the
-    teacher's number of channels, and the distance is the mean squared error. These regressors
-    (`parameters`) train along. "attention" (arXiv:1612.03928): `attention_distance`. The distance
-    is the mean over up to three points (`matched_points`); where maps differ in size, the larger one is
-    averaged down. No gradient reaches the teacher.
+    "hints" (FitNets, arXiv:1412.6550): mean squared error, after a 1x1 convolution from the
+    student's to the teacher's number of channels. These regressors (`parameters`) are trained with
+    the student. "attention" (arXiv:1612.03928): `attention_distance`.
 
-    Raises Infeasible where the two have no convolution in common.
+    The distance is the mean over up to three points (`matched_points`). Where maps differ in size,
+    the larger one is average-pooled to the smaller size. No gradient reaches the teacher.
+
+    Raises Infeasible if the two networks have no convolution in common.
     """
 
     def __init__(
@@ -70,10 +71,14 @@ class FeatureDistance:
 
     @property
     def parameters(self) -> tuple[nn.Parameter, ...]:
+        """The weights and biases of the regressors; none with "attention"."""
         return tuple(p for regressor in self.regressors for p in regressor.parameters())
 
     def distance(self, x: Tensor) -> Tensor:
-        """Scalar, for the batch x (N, C, H, W), which the student must have answered last."""
+        """The scalar distance for the batch x (N, C, H, W), the student's most recent one.
+
+        Runs the teacher on x; the student's values are those of its last call.
+        """
         with torch.no_grad():
             self.teacher(x)
         pairs = [
@@ -91,10 +96,11 @@ class FeatureDistance:
 
 
 def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared distance of attention maps, mean over the batch; values (N, any C, H, W).
+    """The squared distance of attention maps, averaged over the batch: a scalar.
 
-    A map is the sum over channels of squared values, as a vector of length 1: Q of
-    arXiv:1612.03928, equation 2, with the distance squared, as the paper's own code has it.
+    Both values are (N, C, H, W) with C of their own. A map is the sum of squares over the channels,
+    flattened and normalized to length 1: Q in equation 2 of arXiv:1612.03928. The distance is
+    squared as in the authors' code, unlike in the equation.
     """
     ours, theirs = (
         functional.normalize(value.pow(2).sum(1).flatten(1)) for value in (student, teacher)
@@ -105,10 +111,10 @@ def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
 def matched_points(
     student: dict[str, fx.Node], teacher: dict[str, fx.Node]
 ) -> list[tuple[fx.Node, fx.Node]]:
-    """The points of (student, teacher) to compare: at most three, evenly spaced, the last too.
+    """Pairs of (student, teacher) nodes to compare: at most three, evenly spaced, with the last.
 
-    They match by name; what the student has made of a teacher's layer "conv" ("conv.depthwise",
-    "conv.pointwise") ends where the last of it does.
+    Nodes match by name. Where the student has split the teacher's layer "conv" ("conv.depthwise",
+    "conv.pointwise"), the last of the new layers matches. Raises Infeasible without any match.
     """
     pairs = []
     for name, theirs in teacher.items():
@@ -117,15 +123,21 @@ def matched_points(
             pairs.append((ours[-1], theirs))
     if not pairs:
         raise Infeasible(
-            f"no inner values to compare: the teacher has {', '.join(teacher) or 'no convolution'},"
-            f" the student {', '.join(student) or 'none'}"
+            "no inner features to compare: "
+            f"the teacher has {', '.join(teacher) or 'no convolution'}, "
+            f"the student {', '.join(student) or 'none'}"
         )
     count = min(len(pairs), MAX_POINTS)
     return [pairs[(i + 1) * len(pairs) // count - 1] for i in range(count)]
 
 
 def _points(interpreter: fx.Interpreter) -> dict[str, fx.Node]:
-    """Where each convolution ends: after what only changes its values, such as an activation."""
+    """The node at the end of each convolution's block, by the convolution's name.
+
+    The block extends over the nodes that follow (batch-norm, activation, addition), as long as each
+    is the only reader of the one before, keeps its shape and is no convolution. Of two branches
+    that one addition joins, the first gives the name.
+    """
     ends: dict[fx.Node, str] = {}
     for node in interpreter.graph.nodes:
         if _is_convolution(interpreter, node):
@@ -134,7 +146,7 @@ def _points(interpreter: fx.Interpreter) -> dict[str, fx.Node]:
                 if _is_convolution(interpreter, after):
                     break
                 end = after
-            ends.setdefault(end, str(node.target))  # an addition ends two of them: once
+            ends.setdefault(end, str(node.target))
     return {name: end for end, name in ends.items()}
 
 

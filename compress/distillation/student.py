@@ -1,7 +1,7 @@
-"""The student of a distillation: a copy of a network, shaped by the genes of `Distill`.
+"""Student networks for distillation: a network reshaped by the genes of a `Distill` stage.
 
-Blocks are dropped first, then channels, so that the strongest of the trained weights stay; then
-kernels change their size, and full convolutions become separable ones that approximate them.
+Blocks are dropped first, then channels, while importance can still be read off the trained weights.
+Then kernels are resized, and full convolutions are replaced by separable approximations.
 """
 
 import copy
@@ -20,14 +20,14 @@ _KERNELS = (0, 3, 5)
 
 
 def student(module: nn.Module, input_shape: tuple[int, int, int], stage: Distill) -> nn.Module:
-    """A copy of `module` in the shape that the genes say, with the same output shape.
+    """A copy of `module`, reshaped by the genes of `stage`; its output shape stays.
 
-    It inherits what fits: the strongest channels, the centers of kernels, the nearest separable
-    filters. `fresh` weights are drawn from torch's global generator, which the caller seeds. Genes
-    for which the network has no place change nothing.
+    The student inherits weights of `module`: the most important channels (l2), the centers of kernels, the
+    nearest separable filters. With `fresh`, weights are initialized anew from torch's global
+    generator, which the caller seeds. Genes that apply to no layer change nothing.
 
-    Raises Infeasible for a gene out of range, and for a kernel that cannot change its size and
-    keep its output's shape.
+    Raises Infeasible for a gene out of range, and for a kernel that cannot be resized without a
+    change of its output shape.
     """
     made = copy.deepcopy(module).eval()
     made = _shallower(made, input_shape, stage.depth)
@@ -48,9 +48,10 @@ def student(module: nn.Module, input_shape: tuple[int, int, int], stage: Distill
 
 
 def _shallower(module: nn.Module, input_shape: tuple[int, int, int], depth: float) -> nn.Module:
-    """`depth` of the removable blocks stay (half a block counts as one; at least one).
+    """A copy of `module` with the share `depth` of its removable blocks.
 
-    Those that stay are evenly spaced, the first and the last among them.
+    Their number is rounded half up and at least 1. The blocks kept are evenly spaced, from the
+    first to the last.
     """
     if not 0 < depth <= 1:
         raise Infeasible(f"depth {depth}: allowed is 0 < depth <= 1")
@@ -66,10 +67,10 @@ def _shallower(module: nn.Module, input_shape: tuple[int, int, int], depth: floa
 
 
 def _resize_kernels(module: nn.Module, size: int) -> None:
-    """Square kernels larger than 1x1 become `size` x `size`, in place, around the same center.
+    """Resize all square kernels larger than 1x1 to `size` x `size` around their center, in place.
 
-    A smaller one keeps the center of its weights, a larger one has zeros around them. Padding
-    changes along, so that every output keeps its shape.
+    Kernels are cropped or padded with zeros. The layer's padding changes so that its output keeps
+    its shape.
     """
     for name, conv in module.named_modules():
         if not isinstance(conv, nn.Conv2d) or conv.kernel_size in ((1, 1), (size, size)):
@@ -82,13 +83,17 @@ def _resize_kernels(module: nn.Module, size: int) -> None:
 
 
 def _padding(name: str, conv: nn.Conv2d, size: int) -> str | tuple[int, int]:
-    """The padding that lets a kernel of `size` make the same output."""
+    """The padding with which a kernel of `size` gives the same output shape.
+
+    It changes by dilation * (size - old size) / 2 on every side. Raises Infeasible if that is not
+    possible.
+    """
     old = conv.kernel_size[0]
     change = f"{name}: kernel {old}x{old} to {size}x{size}"
     if old % 2 == 0:
         raise Infeasible(f"{change}: only kernels of odd size have a center")
     if conv.padding_mode != "zeros":
-        raise Infeasible(f"{change}: padding_mode {conv.padding_mode!r}; only zeros")
+        raise Infeasible(f"{change}: padding_mode {conv.padding_mode!r}; allowed is 'zeros'")
     if conv.padding == "same":
         return "same"
     padding = (0, 0) if isinstance(conv.padding, str) else conv.padding
@@ -102,13 +107,17 @@ def _padding(name: str, conv: nn.Conv2d, size: int) -> str | tuple[int, int]:
 
 
 def _centered(weight: Tensor, size: int) -> Tensor:
-    """The center of weight (..., k, k), or the weight with zeros around: (..., size, size)."""
+    """Weight (..., k, k) cropped to its center or padded with zeros: (..., size, size)."""
     margin = (size - weight.shape[-1]) // 2  # negative where the kernel shrinks
     return nn.functional.pad(weight, (margin,) * 4).clone()
 
 
 def _separate(module: nn.Module) -> None:
-    """Full convolutions larger than 1x1, of several channels, become separable ones, in place."""
+    """Replace full convolutions by separable ones, in place.
+
+    Replaced are those larger than 1x1 with more than one input channel. A convolution used in
+    several places stays shared.
+    """
     made: dict[nn.Module, nn.Module] = {}
     for name, conv in list(module.named_modules(remove_duplicate=False)):
         if not isinstance(conv, nn.Conv2d) or conv.groups > 1 or conv.in_channels == 1:
@@ -119,11 +128,12 @@ def _separate(module: nn.Module) -> None:
 
 
 def _separable(conv: nn.Conv2d) -> nn.Sequential:
-    """The depthwise and pointwise convolution whose composition is nearest to `conv`.
+    """A depthwise and a pointwise convolution whose composition approximates `conv`.
 
-    The composition has weights p[o, c] * d[c, y, x]: for each input channel a matrix of rank one,
-    (Cout, 1) x (1, kh * kw). The nearest in least squares is its first singular pair (Eckart and
-    Young 1936). Bias and whatever follows stay behind the pointwise one.
+    Their composition has the weights p[o, c] * d[c, y, x]: for each input channel c, a rank-one
+    matrix (Cout, 1) x (1, kh * kw). The rank-one matrix nearest to the weights of `conv` in least
+    squares comes from their largest singular value (Eckart and Young 1936). The bias goes to the
+    pointwise convolution.
     """
     inputs, outputs, bias = conv.in_channels, conv.out_channels, conv.bias
     depthwise = nn.Conv2d(

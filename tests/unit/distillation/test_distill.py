@@ -1,4 +1,4 @@
-"""What a student is taught: losses against their formulas, and who learns from whom."""
+"""Distillation: losses compared with their formulas, and training that changes only the student."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.distillation.distill import Distillation, Teacher, distillation_loss
+from compress.distillation.distill import Distillation, TeacherModel, distillation_loss
 from compress.distillation.features import FeatureExtractor, attention_distance, matched_points
 from compress.distillation.student import student
 from compress.errors import Infeasible
@@ -39,7 +39,7 @@ def trained(split: Split) -> nn.Module:
 
 
 def _lesson(
-    stage: Distill, teachers: list[Teacher], split: Split, quantized: bool = False
+    stage: Distill, teachers: list[TeacherModel], split: Split, quantized: bool = False
 ) -> tuple[nn.Module, Distillation]:
     torch.manual_seed(1)
     made = student(teachers[0].module, SHAPE, stage)
@@ -65,7 +65,7 @@ def _same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("teachers", [1, 2])
 def test_distillation_loss_is_the_published_formula(teachers: int) -> None:
-    """Against the sum written out in NumPy float64, Hinton et al. 2015."""
+    """Compares with the formula of Hinton et al. 2015 in NumPy float64."""
     answers, mine = RNG.normal(size=(teachers, 6, 4)), RNG.normal(size=(3, 4))
     labels, chosen = np.array([1, 0, 3]), np.array([5, 0, 2])
     temperature, weight = 4.0, 0.7
@@ -90,7 +90,7 @@ def test_a_stage_with_two_teachers_has_the_loss_of_their_mean(split: Split) -> N
     first, second = digits.net().eval(), digits.net().eval()
     few = Split(split.x[:20], split.y[:20])
     stage = Distill("both", temperature=2.0, weight=1.0)
-    teachers = [Teacher(first, first), Teacher(second, second)]
+    teachers = [TeacherModel(first, first), TeacherModel(second, second)]
     lesson = Distillation(stage, teachers, first, first, SHAPE, few)
     x = torch.from_numpy(few.x)
     softened = [torch.softmax(net(x).detach().double() / 2, 1).numpy() for net in (first, second)]
@@ -99,21 +99,24 @@ def test_a_stage_with_two_teachers_has_the_loss_of_their_mean(split: Split) -> N
     assert got.item() == pytest.approx(4 * np.mean(np.sum(p * np.log(p / q), 1)), rel=1e-4)
 
 
-def test_answers_that_are_known_are_not_asked_for(trained: nn.Module, split: Split) -> None:
+def test_known_logits_are_not_computed_again(trained: nn.Module, split: Split) -> None:
     def refuse(x: Tensor) -> Tensor:
-        raise AssertionError("asked")
+        raise AssertionError("the teacher was run")
 
     logits = predict(trained, split.x)
-    Distillation(Distill(), [Teacher(trained, refuse, logits)], trained, trained, SHAPE, split)
+    Distillation(Distill(), [TeacherModel(trained, refuse, logits)], trained, trained, SHAPE, split)
     scratch = Distill(weight=0.0)
-    lesson = Distillation(scratch, [Teacher(trained, refuse)], trained, trained, SHAPE, split)
+    lesson = Distillation(scratch, [TeacherModel(trained, refuse)], trained, trained, SHAPE, split)
     labels = torch.from_numpy(split.y[:9])
     got = lesson.loss(logits[:9], labels, torch.arange(9))
     assert torch.equal(got, functional.cross_entropy(logits[:9], labels))
 
 
 def test_attention_distance_is_the_published_formula() -> None:
-    """Against NumPy float64, Zagoruyko and Komodakis 2017; one channel more makes no odds."""
+    """Compares with the formula of Zagoruyko and Komodakis 2017 in NumPy float64.
+
+    The numbers of channels differ, and scaling one network's values changes nothing.
+    """
     ours, theirs = RNG.normal(size=(3, 2, 4, 5)), RNG.normal(size=(3, 7, 4, 5))
     wanted = 0.0
     for a, b in zip(ours, theirs, strict=True):
@@ -127,7 +130,7 @@ def test_attention_distance_is_the_published_formula() -> None:
 
 
 class Pair(nn.Module):
-    """Two convolutions that tests can set; the second map is half as large."""
+    """Network of two 1x1 convolutions with a given number of channels; the second has stride 2."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -145,7 +148,7 @@ def test_hint_distance_is_the_mean_squared_error_behind_the_regressor() -> None:
     teacher, pupil = Pair(3).eval(), Pair(2).eval()
     few = Split(RNG.normal(size=(5, 1, 4, 6)).astype(np.float32), np.zeros(5, np.int64))
     stage = Distill(weight=0.0, features="hints", feature_weight=2.5)
-    lesson = Distillation(stage, [Teacher(teacher, teacher)], pupil, pupil, (1, 4, 6), few)
+    lesson = Distillation(stage, [TeacherModel(teacher, teacher)], pupil, pupil, (1, 4, 6), few)
     assert [tuple(p.shape) for p in lesson.parameters] == [(3, 2, 1, 1), (3,)] * 2
     x, y = torch.from_numpy(few.x), torch.from_numpy(few.y)
     logits = lesson.forward(x)
@@ -173,7 +176,7 @@ def test_gradients_reach_the_student_and_never_the_teacher(
     features: Features, quantized: bool, trained: nn.Module, split: Split
 ) -> None:
     stage = Distill(weight=0.0, features=features, width=0.5)
-    teacher = Teacher(trained, _forward(trained, split, quantized))
+    teacher = TeacherModel(trained, _forward(trained, split, quantized))
     made, lesson = _lesson(stage, [teacher], split, quantized)
     for parameter in trained.parameters():
         parameter.grad = None
@@ -192,10 +195,13 @@ def test_gradients_reach_the_student_and_never_the_teacher(
 def test_training_leaves_the_teachers_alone(
     features: Features, quantized: bool, trained: nn.Module, split: Split
 ) -> None:
-    """Weights and batch-norm statistics, in float and under fake quantization."""
+    """Checks weights and batch-norm statistics, in float and under fake quantization."""
     few = Split(split.x[:128], split.y[:128])
     second = copy.deepcopy(trained)
-    teachers = [Teacher(trained, trained), Teacher(second, _forward(second, few, quantized))]
+    teachers = [
+        TeacherModel(trained, trained),
+        TeacherModel(second, _forward(second, few, quantized)),
+    ]
     made, lesson = _lesson(Distill("both", features=features), teachers, few, quantized)
     before, start = [_state(t.module) for t in teachers], _state(made)
     _teach(made, lesson, few)
@@ -211,7 +217,7 @@ def test_an_epoch_brings_the_features_nearer(
     features: Features, quantized: bool, genes: Distill, trained: nn.Module, split: Split
 ) -> None:
     stage = replace(genes, features=features, weight=0.5, feature_weight=3.0)
-    made, lesson = _lesson(stage, [Teacher(trained, trained)], split, quantized)
+    made, lesson = _lesson(stage, [TeacherModel(trained, trained)], split, quantized)
     x = torch.from_numpy(split.x[:256])
 
     def distance() -> float:
@@ -225,7 +231,7 @@ def test_an_epoch_brings_the_features_nearer(
 
 
 def test_an_epoch_brings_the_answers_nearer(trained: nn.Module, split: Split) -> None:
-    made, lesson = _lesson(Distill(width=0.5, weight=0.9), [Teacher(trained, trained)], split)
+    made, lesson = _lesson(Distill(width=0.5, weight=0.9), [TeacherModel(trained, trained)], split)
     wanted = torch.softmax(predict(trained, split.x) / 4, 1)
 
     def distance() -> float:
@@ -242,7 +248,7 @@ def test_equal_lessons_teach_the_same(trained: nn.Module, split: Split) -> None:
     stage = Distill(features="hints", width=0.5, fresh=True)
     states = []
     for _ in range(2):
-        made, lesson = _lesson(stage, [Teacher(trained, trained)], few)
+        made, lesson = _lesson(stage, [TeacherModel(trained, trained)], few)
         _teach(made, lesson, few)
         states.append(_state(made))
     assert _same(*states)
@@ -269,7 +275,7 @@ def test_values_under_quantization_are_the_rounded_ones(trained: nn.Module, spli
 
 
 class Skip(nn.Module):
-    """An addition ends both of its branches; the activation behind it is the block's."""
+    """Network whose addition joins two branches, with an activation behind it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -284,7 +290,7 @@ class Skip(nn.Module):
         return self.out(x.mean((2, 3)))
 
 
-def test_a_skip_ends_once_behind_its_addition() -> None:
+def test_branches_joined_by_an_addition_share_one_point() -> None:
     points = _points(Skip(), SHAPE).points
     assert list(points) == ["stem", "branch.0", "branch.2"]
     assert points["branch.2"].name == "relu_1"
@@ -315,7 +321,7 @@ def test_a_separable_student_is_compared_where_its_second_half_ends(trained: nn.
 
 def test_networks_without_a_convolution_in_common_are_refused(trained: nn.Module) -> None:
     other = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    teachers = [Teacher(trained, trained)]
+    teachers = [TeacherModel(trained, trained)]
     empty = Split(np.zeros((2, *SHAPE), np.float32), np.zeros(2, np.int64))
     with pytest.raises(Infeasible, match=r"teacher has conv1\.conv, .*, the student none"):
         Distillation(Distill(features="hints"), teachers, other, other, SHAPE, empty)

@@ -1,4 +1,4 @@
-"""Students: what each gene makes of a network, and what the student inherits."""
+"""Students: the effect of each gene, and the weights that the student inherits."""
 
 import numpy as np
 import pytest
@@ -133,7 +133,7 @@ def test_a_smaller_kernel_keeps_the_center_and_a_larger_one_everything() -> None
 @pytest.mark.parametrize(
     ("conv", "unchanged"),
     [
-        (nn.Conv2d(2, 4, 3, dilation=2), False),  # the larger kernel brings padding
+        (nn.Conv2d(2, 4, 3, dilation=2), False),  # needs padding with the larger kernel
         (nn.Conv2d(2, 4, 3, padding=(2, 1), stride=2), False),
         (nn.Conv2d(2, 4, 3, padding="valid"), False),
         (nn.Conv2d(2, 4, 3, padding="same", dilation=3), False),
@@ -168,7 +168,7 @@ def test_what_cannot_be_applied_is_refused(conv: nn.Conv2d, genes: Distill, reas
 
 
 def test_a_separable_filter_is_found_exactly() -> None:
-    """What is a depthwise and a pointwise convolution already loses nothing."""
+    """A convolution that is exactly separable is reproduced without error."""
     depthwise, pointwise = nn.Conv2d(3, 3, 3, groups=3, bias=False), nn.Conv2d(3, 8, 1)
     conv = nn.Conv2d(3, 8, 3, stride=2, padding=2, dilation=2)
     with torch.no_grad():
@@ -184,7 +184,7 @@ def test_a_separable_filter_is_found_exactly() -> None:
 
 
 def test_the_separable_filter_is_the_nearest() -> None:
-    """No random step from it comes nearer to the full convolution."""
+    """No random change of the separable weights reduces the error to the full convolution."""
     conv = nn.Conv2d(4, 6, 3, bias=False)
     pair = student(nn.Sequential(conv), (4, 8, 8), Distill(separable=True))[0]
 
@@ -209,8 +209,8 @@ def test_a_shared_convolution_stays_shared() -> None:
         assert made(torch.zeros(1, 4, 6, 6)).shape == (1, 4, 6, 6)
 
 
-def test_genes_without_a_place_change_nothing() -> None:
-    """kws has no full convolution of several channels, and its 3x3 kernels are 3x3 already."""
+def test_genes_that_apply_to_no_layer_change_nothing() -> None:
+    """kws has no full convolution with several input channels, and all its kernels are 3x3."""
     module, shape = kws.net().eval(), (1, 49, 10)
     made = student(module, shape, Distill(separable=True, kernel=3))
     assert made.state_dict().keys() == module.state_dict().keys()

@@ -1,4 +1,4 @@
-"""Pruning removes channels physically, group by group or ranked together, and keeps the rest."""
+"""Structured pruning: group by group or ranked across groups; the rest of the network stays."""
 
 import pytest
 import torch
@@ -45,8 +45,8 @@ def test_the_weakest_channels_go() -> None:
     assert torch.equal(pruned[2].weight, torch.ones(2, 4 * 4))
 
 
-def test_what_is_removed_was_not_needed() -> None:
-    """Channels that are zero may go without a change in the output."""
+def test_removing_zero_channels_keeps_the_output() -> None:
+    """Removing channels whose weights are all zero does not change the output."""
     torch.manual_seed(0)
     module = Skip()
     with torch.no_grad():
@@ -100,8 +100,11 @@ def test_a_uniform_ratio_is_that_of_every_group() -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), each.parameters(), strict=True))
 
 
-def test_a_global_ratio_takes_the_weakest_fours_wherever_they_are() -> None:
-    """Eight of the second are weak for their group, though as large as any of the first."""
+def test_a_global_ratio_removes_the_weakest_channels_of_all_groups() -> None:
+    """Scores count relative to their group's mean.
+
+    Eight channels of the second layer are weak there, though as large as the largest of the first.
+    """
     first = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7]
     second = [100.0] * 4 + [1.7] * 3 + [100.0] * 4 + [1.7] * 5
     module = nn.Sequential(
@@ -125,8 +128,8 @@ def test_a_global_ratio_leaves_four_of_each_group() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "widths"), [(1.0, 25), (0.8, 20), (0.5, 12), (0.1, 8)])
-def test_odd_widths_end_in_fours_or_whole(ratio: float, widths: int) -> None:
-    module = Perceptron()  # 18 and 7
+def test_odd_widths_become_multiples_of_four_or_stay_whole(ratio: float, widths: int) -> None:
+    module = Perceptron()  # groups of 18 and 7 channels
     pruned = prune(module, (1, 4, 4), (ratio,), "l2", "global")
     assert pruned[1].out_features + pruned[4].out_features == widths
     for layer, whole in ((pruned[1], 18), (pruned[4], 7)):
@@ -150,7 +153,7 @@ def test_channels_tied_to_the_input_or_to_a_grouped_layer_stay() -> None:
     assert _weights(same) == _weights(OverInput())
 
 
-def test_a_width_that_the_code_insists_on_is_infeasible() -> None:
+def test_a_width_fixed_in_the_networks_code_is_infeasible() -> None:
     class Stubborn(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -165,7 +168,7 @@ def test_a_width_that_the_code_insists_on_is_infeasible() -> None:
 
 
 def test_a_removal_that_removes_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compress.pruning.prune.remove", lambda *_: None)
+    monkeypatch.setattr("compress.pruning.prune.remove_channels", lambda *_: None)
     with pytest.raises(RuntimeError, match="left 7514 of 7514 parameters"):
         prune(net(), (1, 8, 8), (1.0, 0.5, 1.0), "l2")
 

@@ -1,4 +1,4 @@
-"""Zeros: as many as asked for, where the smallest weights were, and down to the integers."""
+"""Unstructured pruning: number and place of the zeros, which lowering keeps."""
 
 import copy
 import math
@@ -72,7 +72,7 @@ def test_n_of_m_in_the_order_of_the_device(pattern: str, kept: int, make: type[n
             assert np.array_equal(old[len(old) - rest :], new[len(old) - rest :])
 
 
-def test_zeros_that_are_there_count() -> None:
+def test_existing_zeros_count() -> None:
     module = nn.Sequential(nn.Linear(10, 1))
     with torch.no_grad():
         module[0].weight[:] = torch.tensor([[9, 0, 8, 0, 7, 0, -1, 2, 3, 4.0]])
@@ -96,7 +96,7 @@ def test_again_changes_nothing_and_the_original_stays(pattern: str, scope: str) 
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5])
-def test_a_share_that_is_none_is_infeasible(share: float) -> None:
+def test_a_share_out_of_range_is_infeasible(share: float) -> None:
     with pytest.raises(Infeasible, match=f"share {share}"):
         sparsify(net(), share, "element", "layer")
 
