@@ -1,1 +1,1 @@
-"""The search space: random genomes, variations, one spelling for each, known recipes."""
+"""The search space: random genomes, mutation, cross-over, canonical form, fixed recipes."""

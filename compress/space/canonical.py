@@ -1,7 +1,7 @@
-"""One spelling per network: genes that have no effect are set to their defaults.
+"""The canonical form of genomes: genes without effect are set to their defaults.
 
-A search must not try the same network twice under two names, and stages seeded by their prefix
-must not differ by genes that mean nothing.
+Genomes of equal networks then have equal keys, so that a search does not try a network twice, and
+equal seeds, because the seed of a stage is a hash of the stages up to it.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _PATTERN_SHARES: dict[Pattern, float] = {"1:4": 0.75, "2:4": 0.5}
 
 
 def canonical(genome: Genome) -> Genome:
-    """The same network in one spelling.
+    """The canonical genome of the same network.
 
-    A genome without `Quantize` is lowered with the default one at the end, so that is written
-    out. Stages that change nothing are left out; a `Quantize` that another replaces before
-    anything was trained under it is one of them.
+    The default `Quantize` is appended to a genome without one, which is lowered with it. Stages
+    that change nothing are removed, among them a `Quantize` that another one replaces before
+    anything is trained under it.
     """
-    stages = [_untrained(_spelled(stage)) for stage in genome.stages]
+    stages = [_without_idle_rate(_without_idle_genes(stage)) for stage in genome.stages]
     if not any(isinstance(stage, Quantize) for stage in stages):
         stages.append(Quantize())
     kept = [stage for i, stage in enumerate(stages) if not _idle(stage, stages[i + 1 :])]
@@ -34,14 +34,15 @@ def canonical(genome: Genome) -> Genome:
     )
 
 
-def _untrained(stage: Stage) -> Stage:
-    """Without training, its learning rate is the usual one."""
+def _without_idle_rate(stage: Stage) -> Stage:
+    """The stage with the default learning rate if it does not train."""
     if stage.epochs > 0:
         return stage
     return replace(stage, rate=Quantize().rate if isinstance(stage, Quantize) else 1.0)
 
 
-def _spelled(stage: Stage) -> Stage:
+def _without_idle_genes(stage: Stage) -> Stage:
+    """The stage with the default for each gene that has no effect beside its other genes."""
     match stage:
         case Prune():
             return _prune(stage)
@@ -64,7 +65,7 @@ def _spelled(stage: Stage) -> Stage:
 
 
 def _prune(stage: Prune) -> Prune:
-    """Equal ratios per group are a uniform one; a rank within a group needs no sensitivity."""
+    """Equal ratios become scope "uniform"; "sensitivity" ranks like "l2" within a group."""
     keep, scope, criterion = stage.keep, stage.scope, stage.criterion
     if scope != "group":
         keep = (fmean(keep),) if len(keep) > 1 else keep
@@ -80,7 +81,7 @@ def _prune(stage: Prune) -> Prune:
 
 
 def _distill(stage: Distill) -> Distill:
-    """A teacher that no term of the loss listens to is none."""
+    """Parameters of loss terms with weight 0 are set to their defaults, the unused teacher too."""
     defaults = Distill()
     if stage.features == "none":
         stage = replace(stage, feature_weight=defaults.feature_weight)
@@ -100,6 +101,7 @@ def _shortest(bits: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _idle(stage: Stage, later: Sequence[Stage]) -> bool:
+    """True if `stage`, followed by `later`, has no effect on the network."""
     match stage:
         case Prune():
             unchanged = min(stage.keep) == 1.0 and not stage.drop and not stage.reestimate
@@ -115,7 +117,7 @@ def _idle(stage: Stage, later: Sequence[Stage]) -> bool:
 
 
 def _trained_under(stage: Quantize, later: Sequence[Stage]) -> bool:
-    """Whether any training happens before the scheme is replaced or the genome ends."""
+    """True if a stage trains before the scheme is replaced or the genome ends."""
     if stage.epochs > 0:
         return True
     for following in later:

@@ -1,7 +1,7 @@
-"""The search space: random genomes, and the variations evolution makes of them.
+"""The search space: random genomes, mutation and cross-over.
 
-All randomness comes from the `random.Random` passed in, so that a seed fixes a search. Every
-genome made here is in canonical form (`compress.space.canonical`): equal networks have equal keys.
+All randomness comes from the `random.Random` passed in, so that a seed determines a search. Every
+genome made here is in canonical form (`compress.space.canonical`).
 """
 
 from collections.abc import Sequence
@@ -12,21 +12,22 @@ from typing import Any, get_args
 from compress.genome import Criterion, Distill, Genome, Prune, Quantize, Sparsify, Stage
 from compress.space.canonical import canonical
 
-MOST_STAGES = 5
-# What of a group's channels a pruning may keep; bits of a layer's weights, of all layers' alike.
-KEEP = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+MAX_STAGES = 5
+# Ratios of a group's channels that a `Prune` may keep.
+KEEP_RATIOS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+# Widths of weights: of a single layer, and of all layers alike.
 LAYER_BITS = (8, 4, 2)
 UNIFORM_BITS = (8, 4)
-# A student in another shape may train so many times as long as a stage that mends. On kws (seed 0,
-# half the channels, attention maps) 4, 8 and 16 epochs, where others have 2 at most, ended 0.97 and
-# 0.49 points below and 0.14 above the original.
-STUDENT_LENGTHS = 4
+# A student of another shape may train this many times as long as other stages. On kws (seed 0, half
+# the channels, attention maps) its accuracy after 4, 8 and 16 epochs, where other stages have at
+# most 2, was 0.97 and 0.49 points below and 0.14 points above the original's.
+STUDENT_LENGTH_FACTOR = 4
 _RATES = (0.1, 0.3, 1.0)
 _KINDS: tuple[type[Stage], ...] = (Prune, Sparsify, Quantize, Distill)
-# How likely a stage is in a random genome, and how much it weighs when one is inserted.
+# Probability of each stage in a random genome, and its weight in the choice of one to insert.
 _PRESENCE: dict[type[Stage], float] = {Prune: 0.7, Sparsify: 0.15, Quantize: 1.0, Distill: 0.6}
 
-# What stands here more than once is drawn more often: what rarely helps is tried rarely.
+# Choices are drawn uniformly; a repeated one is drawn more often, one that rarely helps less often.
 _CHOICES: dict[type[Stage], dict[str, tuple[Any, ...]]] = {
     Prune: {
         "scope": ("group", "group", "group", "uniform", "global"),
@@ -57,7 +58,7 @@ _CHOICES: dict[type[Stage], dict[str, tuple[Any, ...]]] = {
         "weight": (0.3, 0.5, 0.7, 0.9),
         "features": ("none", "none", "none", "hints", "attention"),
         "feature_weight": (0.3, 1.0, 3.0),
-        "width": KEEP[1:],
+        "width": KEEP_RATIOS[1:],
         "depth": (1.0, 1.0, 1.0, 0.75, 0.5),
         "kernel": (0, 0, 0, 0, 3, 5),
         "separable": (False, False, False, True),
@@ -68,11 +69,12 @@ _CHOICES: dict[type[Stage], dict[str, tuple[Any, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What may vary for one network, and how long a stage may train.
+    """The dimensions of the search space of one network.
 
-    `groups` prunable dependency groups, `layers` weighted layers, `blocks` removable blocks, the
-    `criteria` that apply to it; `epochs` of training that a stage may have, in rising order: a
-    `Distill` up to `STUDENT_LENGTHS` times the longest.
+    `groups`, `layers` and `blocks` are the numbers of its prunable dependency groups, weighted
+    layers and removable blocks, `criteria` the pruning criteria that apply to it. `epochs` are the
+    lengths of training that a stage may have, in rising order; a `Distill` may also have
+    `STUDENT_LENGTH_FACTOR` times each of them.
     """
 
     groups: int
@@ -82,31 +84,31 @@ class Space:
     criteria: tuple[Criterion, ...] = get_args(Criterion)
 
 
-def kinds_of(space: Space) -> tuple[type[Stage], ...]:
-    """The kinds of stages that do anything: without groups and blocks, pruning does not."""
+def stage_kinds(space: Space) -> tuple[type[Stage], ...]:
+    """The kinds of stages that can have an effect; `Prune` needs groups or blocks."""
     prunable = space.groups > 0 or space.blocks > 0
     return tuple(kind for kind in _KINDS if kind is not Prune or prunable)
 
 
 def random_genome(rng: Random, space: Space) -> Genome:
-    """A subset of the stages in any order, each with random parameters."""
-    kinds = [kind for kind in kinds_of(space) if rng.random() < _PRESENCE[kind]]
+    """A random subset of the stages in random order, each with random parameters."""
+    kinds = [kind for kind in stage_kinds(space) if rng.random() < _PRESENCE[kind]]
     stages = [_random_stage(rng, space, kind) for kind in kinds]
     rng.shuffle(stages)
     return canonical(Genome(tuple(stages)))
 
 
 def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
-    """Vary one stage, insert one (a second of its kind, perhaps), delete one, or swap two."""
+    """Mutation: vary one stage, insert one (its kind may be present), delete one, or swap two."""
     stages = list(genome.stages)
-    ways = ["vary"] * 5 + ["insert"] * (len(stages) < MOST_STAGES)
+    ways = ["vary"] * 5 + ["insert"] * (len(stages) < MAX_STAGES)
     ways += ["delete", "swap"] if len(stages) > 1 else []
     match rng.choice(ways):
         case "vary":
             index = rng.randrange(len(stages))
             stages[index] = _vary(rng, space, stages[index])
         case "insert":
-            kinds = kinds_of(space)
+            kinds = stage_kinds(space)
             (kind,) = rng.choices(kinds, [_PRESENCE[kind] for kind in kinds])
             stages.insert(rng.randint(0, len(stages)), _random_stage(rng, space, kind))
         case "delete":
@@ -118,14 +120,14 @@ def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
 
 
 def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genome]:
-    """Each child keeps one parent's order; stages both have mix their genes, field by field."""
+    """Cross-over: each child has one parent's order; stages of the same kind mix their genes."""
     return _mix(rng, first, second), _mix(rng, second, first)
 
 
-def genes_of(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
-    """The values that each gene of a stage may have, but for ratios, blocks and weights' bits.
+def gene_choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
+    """The choices for each gene of a stage, except `keep`, `drop` and `weight_bits`.
 
-    What stands there more than once is to be drawn more often.
+    Choices are to be drawn uniformly; a repeated one is meant to be drawn more often.
     """
     choices = {**_CHOICES[kind], "epochs": space.epochs, "rate": _RATES}
     if kind is Quantize:
@@ -135,20 +137,22 @@ def genes_of(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
         if space.groups == 0:
             choices["scope"] = ("uniform",)  # only blocks can be removed
     if kind is Distill:
-        longer = (STUDENT_LENGTHS * epochs for epochs in space.epochs)
+        longer = (STUDENT_LENGTH_FACTOR * epochs for epochs in space.epochs)
         choices["epochs"] = tuple(sorted({*space.epochs, *longer}))
         if space.blocks < 2:
-            choices["depth"] = (1.0,)  # one block of a student stays in any case
+            choices["depth"] = (1.0,)  # a student keeps at least one block
     return choices
 
 
 def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:
-    genes = {name: rng.choice(values) for name, values in genes_of(space, kind).items()}
+    genes = {name: rng.choice(values) for name, values in gene_choices(space, kind).items()}
     if kind is Prune:
-        # Ratios near a common one: independent ones would all lie near the mean.
-        center = rng.randrange(len(KEEP))
-        near = [KEEP[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)]
-        genes["keep"] = tuple(near) if genes["scope"] == "group" else (KEEP[center],)
+        # Ratios near a common one: with independent ratios all genomes would be of medium size.
+        center = rng.randrange(len(KEEP_RATIOS))
+        near = [
+            KEEP_RATIOS[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)
+        ]
+        genes["keep"] = tuple(near) if genes["scope"] == "group" else (KEEP_RATIOS[center],)
         if space.groups == 0:
             genes["keep"] = (1.0,)
         genes["drop"] = _random_drop(rng, space)
@@ -164,7 +168,7 @@ def _random_drop(rng: Random, space: Space) -> tuple[int, ...]:
 
 
 def _random_bits(rng: Random, space: Space) -> tuple[int, ...]:
-    """8 bits, 4 bits, or some of each."""
+    """8 bits for all layers, 4 bits for all, or a random width per layer."""
     kind = rng.random()
     if kind < 0.8:
         return (8,) if kind < 0.4 else (4,)
@@ -172,14 +176,14 @@ def _random_bits(rng: Random, space: Space) -> tuple[int, ...]:
 
 
 def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
-    """One gene drawn anew; ratios and bit widths mostly move a step."""
+    """The stage with one gene changed; `keep` and bit widths mostly move by one step."""
     if isinstance(stage, Prune) and space.groups and rng.random() < 0.6:
         return _step_keep(rng, space, stage)
     if isinstance(stage, Prune) and space.blocks and rng.random() < 0.3:
         return replace(stage, drop=_toggled(rng, space, stage.drop))
     if isinstance(stage, Quantize) and rng.random() < 0.3:
         return replace(stage, weight_bits=_step_bits(rng, space, stage.weight_bits))
-    choices = genes_of(space, type(stage))
+    choices = gene_choices(space, type(stage))
     name = rng.choice(sorted(choices))
     others = [value for value in choices[name] if value != getattr(stage, name)]
     varied = replace(stage, **{name: rng.choice(others)}) if others else stage
@@ -189,14 +193,14 @@ def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
 
 
 def _step_keep(rng: Random, space: Space, stage: Prune) -> Prune:
-    """One ratio or all of them move a step; a uniform one may become one per group."""
+    """The stage with one or all ratios moved a step; a uniform one may become one per group."""
     keep, scope = stage.keep, stage.scope
     if scope == "uniform" and rng.random() < 0.5:
         keep, scope = keep * space.groups, "group"
     chosen = range(len(keep)) if rng.random() < 0.3 else (rng.randrange(len(keep)),)
     step = rng.choice((-1, 1))
     moved = tuple(
-        KEEP[_clamp(nearest_keep(ratio) + step)] if i in chosen else ratio
+        KEEP_RATIOS[_clamp(nearest_keep_index(ratio) + step)] if i in chosen else ratio
         for i, ratio in enumerate(keep)
     )
     return replace(stage, keep=moved, scope=scope)
@@ -207,7 +211,7 @@ def _toggled(rng: Random, space: Space, drop: Sequence[int]) -> tuple[int, ...]:
 
 
 def _step_bits(rng: Random, space: Space, bits: tuple[int, ...]) -> tuple[int, ...]:
-    """All layers to one width, or a single layer to another."""
+    """One width for all layers, or the same widths with a new one for a single layer."""
     if rng.random() < 0.4:
         return (rng.choice(UNIFORM_BITS),)
     each = list(bits) if len(bits) == space.layers else [bits[0]] * space.layers
@@ -224,7 +228,7 @@ def _mix(rng: Random, order: Genome, other: Genome) -> Genome:
 
 
 def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
-    """Each gene from either; ratios are mixed one by one and keep the scope they belong to."""
+    """Uniform cross-over of two stages: `keep` is mixed element by element and keeps its scope."""
     genes = {
         gene.name: getattr(rng.choice((stage, mate)), gene.name)
         for gene in fields(stage)
@@ -237,10 +241,10 @@ def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
     return replace(stage, **genes)
 
 
-def nearest_keep(ratio: float) -> int:
-    """Index of the ratio of `KEEP` next to this one."""
-    return min(range(len(KEEP)), key=lambda i: abs(KEEP[i] - ratio))
+def nearest_keep_index(ratio: float) -> int:
+    """Index of the ratio in `KEEP_RATIOS` that is nearest to `ratio`."""
+    return min(range(len(KEEP_RATIOS)), key=lambda i: abs(KEEP_RATIOS[i] - ratio))
 
 
 def _clamp(index: int) -> int:
-    return min(max(index, 0), len(KEEP) - 1)
+    return min(max(index, 0), len(KEEP_RATIOS) - 1)

@@ -15,7 +15,14 @@ from typing import Any, Protocol
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from compress.space.canonical import canonical
-from compress.space.space import KEEP_RATIOS, LAYER_BITS, UNIFORM_BITS, Space, gene_choices, stage_kinds
+from compress.space.space import (
+    KEEP_RATIOS,
+    LAYER_BITS,
+    UNIFORM_BITS,
+    Space,
+    gene_choices,
+    stage_kinds,
+)
 
 _KINDS: dict[str, type[Stage]] = {
     "prune": Prune,

@@ -89,15 +89,17 @@ def sensitivity_file(original: Original) -> Path:
 def guided_keep(losses: Sequence[float], level: float) -> tuple[float, ...]:
     """Keep ratios of the groups with these losses: `level`, one step more or less at the extremes.
 
-    The third of the groups with the largest losses keeps the next larger ratio of `KEEP_RATIOS`, the third
-    with the smallest losses the next smaller one.
+    The third of the groups with the largest losses keeps the next larger ratio of `KEEP_RATIOS`,
+    the third with the smallest losses the next smaller one.
     """
     middle = nearest_keep_index(level)
     order = sorted(range(len(losses)), key=lambda i: (losses[i], i))
     third = max(1, len(losses) // 3) if len(losses) > 1 else 0
     steps = dict.fromkeys(order[:third], -1) | dict.fromkeys(order[len(order) - third :], 1)
     last = len(KEEP_RATIOS) - 1
-    return tuple(KEEP_RATIOS[min(max(middle + steps.get(i, 0), 0), last)] for i in range(len(losses)))
+    return tuple(
+        KEEP_RATIOS[min(max(middle + steps.get(i, 0), 0), last)] for i in range(len(losses))
+    )
 
 
 def guided_bits(losses: Sequence[float]) -> tuple[int, ...]:

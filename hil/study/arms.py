@@ -2,8 +2,8 @@
 
 A method alone or a recipe is a family of settings as a person would sweep them: a ratio or a width
 from coarse to fine, 8 or 4 bits, shorter or longer training. The searches' space holds the same
-methods, trained as long, in any order; of ratios those in `compress.space.space.KEEP`, and no
-training from scratch.
+methods, trained as long, in any order; of ratios those in `compress.space.space.KEEP_RATIOS`, and
+no training from scratch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import product
 from compress.genome import Distill, Features, Genome, Prune, Quantize, Sparsify, Stage, Teacher
 from compress.pipeline.network import Original, space_of
 from compress.space.canonical import canonical
-from compress.space.space import STUDENT_LENGTHS
+from compress.space.space import STUDENT_LENGTH_FACTOR
 from hil.objective.goal import Goal
 from hil.search.engine import Engine, Proposal
 from hil.search.registry import open_engine
@@ -125,14 +125,16 @@ def _distilled(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
         ("none", False),
         ("attention", True),
     )
-    epochs = STUDENT_LENGTHS * lengths[-1]
+    epochs = STUDENT_LENGTH_FACTOR * lengths[-1]
     for (features, fresh), ratio in product(kinds, _RECIPE_RATIOS):
         yield Distill(width=ratio, fresh=fresh, features=features, epochs=epochs), Quantize()
 
 
 def _scratch(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
     for ratio in RATIOS:
-        student = Distill(weight=0.0, width=ratio, fresh=True, epochs=STUDENT_LENGTHS * lengths[-1])
+        student = Distill(
+            weight=0.0, width=ratio, fresh=True, epochs=STUDENT_LENGTH_FACTOR * lengths[-1]
+        )
         yield student, Quantize()
 
 
@@ -158,7 +160,7 @@ def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> St
         width = ratio**0.5 if "P" in order and "P" not in before else 1.0
         teacher: Teacher = "compressed" if "Q" in before else "original"
         # A student in another shape trains as long as in every arm.
-        length = STUDENT_LENGTHS * epochs if width < 1.0 else epochs
+        length = STUDENT_LENGTH_FACTOR * epochs if width < 1.0 else epochs
         return Distill(teacher=teacher, width=width, epochs=length, rate=rate)
     if bits == 8:
         return Quantize()

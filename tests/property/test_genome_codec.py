@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compress.genome import Genome, Prune, Quantize, Sparsify
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
-from compress.space.space import KEEP, LAYER_BITS, Space, genes_of, random_genome
+from compress.space.space import KEEP_RATIOS, LAYER_BITS, Space, gene_choices, random_genome
 from hil.search.genome_codec import parameters, suggest
 
 spaces = st.builds(
@@ -58,12 +58,12 @@ def _in_space(genome: Genome, space: Space) -> None:
     assert Quantize in kinds
     assert len(set(kinds)) == len(kinds)
     for stage in genome.stages:
-        for gene, choices in genes_of(space, type(stage)).items():
+        for gene, choices in gene_choices(space, type(stage)).items():
             # What a pattern n:m leaves is not a choice (compress.space.canonical).
             of_pattern = isinstance(stage, Sparsify) and stage.pattern != "element"
             assert getattr(stage, gene) in choices or (gene == "share" and of_pattern)
         if isinstance(stage, Prune):
-            assert set(stage.keep) <= set(KEEP)
+            assert set(stage.keep) <= set(KEEP_RATIOS)
             assert len(stage.keep) == (space.groups if stage.scope == "group" else 1)
             assert set(stage.drop) <= set(range(space.blocks))
         if isinstance(stage, Quantize):

@@ -11,7 +11,7 @@ from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
-from compress.space.space import MOST_STAGES, Space, crossover, mutate, random_genome
+from compress.space.space import MAX_STAGES, Space, crossover, mutate, random_genome
 
 SPACE = Space(groups=3, layers=4, epochs=(1, 2), blocks=2)
 seeds = st.integers(0, 2**32)
@@ -20,7 +20,7 @@ seeds = st.integers(0, 2**32)
 def _well_formed(genome: Genome) -> None:
     kinds = [type(stage) for stage in genome.stages]
     assert Quantize in kinds
-    assert len(kinds) <= MOST_STAGES + 1
+    assert len(kinds) <= MAX_STAGES + 1
     for stage in genome.stages:
         if isinstance(stage, Prune):
             assert len(stage.keep) == (SPACE.groups if stage.scope == "group" else 1)

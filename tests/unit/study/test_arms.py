@@ -6,7 +6,7 @@ import pytest
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.space.canonical import canonical
-from compress.space.space import STUDENT_LENGTHS, Space
+from compress.space.space import STUDENT_LENGTH_FACTOR, Space
 from hil.search.genome_codec import parameters
 from hil.search.warm_start import QuickSensitivity, warm_start
 from hil.study.arms import arms, settings_of
@@ -88,7 +88,7 @@ def test_a_narrower_student_trains_as_long_in_every_arm() -> None:
         stages = [stage for genome in genomes for stage in genome.stages]
         return {s.epochs for s in stages if isinstance(s, Distill) and s.width < 1.0}
 
-    longest = {STUDENT_LENGTHS * EPOCHS[-1]}
+    longest = {STUDENT_LENGTH_FACTOR * EPOCHS[-1]}
     for name in ("distilled", "scratch", "QDP", "DPQ", "DQP"):
         assert students(settings_of(name, EPOCHS)) == longest
     assert students(warm_start(QuickSensitivity((0.1,) * 5, (0.1,) * 10), EPOCHS[-1])) == longest
