@@ -112,7 +112,8 @@ def energy_in(
     inferences: int,
 ) -> Energy:
     """Energy per inference in the trace at `path`. Raises UserError for what is no such trace."""
-    from hil.energy.power_trace import energy_from_trace, read_trace, windows
+    from hil.energy.power_trace import energy_from_trace, windows
+    from hil.energy.trace_csv import read_trace
 
     check_trace_options(supply_v, threshold_mw, trigger)
     trace = read_trace(path, supply_v)
@@ -134,7 +135,8 @@ def _from_trace(
     path: Path, supply_v: float, threshold_mw: float | None, trigger: str | None
 ) -> tuple[float, float | None, str]:
     """Active power and idle power in mW, and how they were read."""
-    from hil.energy.power_trace import active_watts, idle_watts, read_trace, windows
+    from hil.energy.power_trace import active_watts, idle_watts, windows
+    from hil.energy.trace_csv import read_trace
 
     trace = read_trace(path, supply_v)
     found = windows(trace, trigger, None if threshold_mw is None else threshold_mw / 1e3)

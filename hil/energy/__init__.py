@@ -1,1 +1,1 @@
-"""Energy: power models of boards, calibration, power traces, and what this machine draws."""
+"""Energy: power figures of boards, calibration, power traces, and this machine's energy meter."""

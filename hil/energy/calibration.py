@@ -1,8 +1,8 @@
-"""What boards on this bench were seen to draw: `calibration.toml` beside `bench.toml`.
+"""Measured power of this bench's boards, kept in `calibration.toml` beside `bench.toml`.
 
 [nucleo-f446re]
 active_mw = 161.0
-idle_mw = 2.1             # may be missing
+idle_mw = 2.1             # optional
 supply_v = 3.3
 clock_hz = 180_000_000
 read_at = "2026-02-03T14:15:16+00:00"
@@ -33,11 +33,10 @@ _TEXTS = ("read_at", "how")
 
 
 def read_calibration(board: Board, folder: Path | None = None) -> PowerFigure | None:
-    """What this bench's board was seen to draw, None if nobody has looked.
+    """The measured power of this bench's `board`, None if it was never calibrated.
 
-    `folder` has the file, where it is not beside bench.toml.
-
-    Raises UserError if the file is damaged, or if it tells of another clock than the board's now.
+    `folder` holds calibration.toml (default: beside bench.toml). Raises UserError if the file is
+    damaged, or if the board was calibrated at another clock than its present one.
     """
     path = (folder or settings_folder()) / CALIBRATION_FILE
     values = _read(path).get(board.name)
@@ -53,9 +52,10 @@ def read_calibration(board: Board, folder: Path | None = None) -> PowerFigure | 
 
 
 def calibrated(board: Board, folder: Path | None = None) -> Board:
-    """The board with what it was seen to draw, in place of what its file cites.
+    """The board with its measured power, if there is one, in place of its file's figure.
 
-    Counts do not depend on it, so that runs go on. Raises UserError as `read_calibration`.
+    Counts do not depend on power, so a run may be resumed after a calibration. Raises UserError as
+    `read_calibration`.
     """
     return replace(board, energy=read_calibration(board, folder) or board.energy)
 
@@ -68,9 +68,10 @@ def save_calibration(
     how: str,
     folder: Path | None = None,
 ) -> PowerFigure:
-    """Keep a reading, in place of an earlier one.
+    """Write the measured power of `board` to calibration.toml, replacing an earlier one.
 
-    Raises UserError for what cannot be a power, or for an emulated board, which draws none.
+    `how` says how it was measured. Raises UserError for values that cannot be a power or a
+    voltage, and for an emulated board, which draws none.
     """
     check_measurable(board)
     for name, value in (("power", active_mw), ("supply", supply_v), ("idle power", idle_mw)):
@@ -96,9 +97,9 @@ def save_calibration(
 
 
 def check_measurable(board: Board) -> None:
-    """Raises UserError for an emulated board, which draws nothing."""
+    """Raises UserError for an emulated board, whose power cannot be measured."""
     if board.backend == "qemu":
-        raise UserError(f"board {board.name} is emulated: there is nothing to be measured")
+        raise UserError(f"board {board.name} is emulated: its power cannot be measured")
 
 
 def _figure(path: Path, name: str, values: object) -> PowerFigure:
@@ -110,7 +111,7 @@ def _figure(path: Path, name: str, values: object) -> PowerFigure:
     bad += [key for key in _TEXTS if not isinstance(values.get(key), str)]
     bad += ["idle_mw"] if idle is not None and not _is_positive(idle) else []
     if bad:
-        raise UserError(f"{path}: {name}.{bad[0]} is missing or wrong: calibrate anew")
+        raise UserError(f"{path}: {name}.{bad[0]} is missing or wrong: calibrate again")
     return PowerFigure(
         active_mw=float(values["active_mw"]),
         idle_mw=None if idle is None else float(idle),
@@ -122,13 +123,13 @@ def _figure(path: Path, name: str, values: object) -> PowerFigure:
 
 
 def _check_flat(path: Path, name: str, values: object) -> None:
-    """Raises UserError for what `_write` could not write again."""
+    """Raises UserError for a table that `_write` cannot write: it would be lost."""
     flat = isinstance(values, Mapping) and all(
         isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
         for value in values.values()
     )
     if not flat:
-        raise UserError(f"{path}: {name} is nothing that hil calibrate has written: remove it")
+        raise UserError(f"{path}: {name} was not written by hil calibrate: remove it")
 
 
 def _is_positive(value: object) -> bool:
@@ -145,13 +146,13 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _write(path: Path, everything: Mapping[str, Mapping[str, Any]]) -> None:
-    """Flat tables of numbers and texts; appears in one step."""
+    """Write flat tables of numbers and strings, atomically."""
     blocks = [
         f"[{_toml(board)}]\n"
         + "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in values.items())
         for board, values in everything.items()
     ]
-    # A file name that is no UTF-8 has lone surrogates, which TOML knows nothing of.
+    # A file name that is not UTF-8 decodes to lone surrogates, which TOML does not allow.
     write_file(path, "\n".join(blocks).encode("utf-8", "replace"))
 
 
@@ -160,5 +161,5 @@ def _key(name: str) -> str:
 
 
 def _toml(value: str | float) -> str:
-    """JSON is TOML but for two things: surrogate pairs, and DEL as it is."""
+    """A TOML value: its JSON, without surrogate pairs (ensure_ascii) and with DEL escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,12 +1,12 @@
-"""Energy of an inference: power times time, each number with how far it may be off.
+"""Energy of an inference: power times time, with an error bar.
 
 E = P_active * cycles / clock + P_idle * (period - cycles / clock)
 
 The power of a Cortex-M that computes at a given clock, regulator and supply hardly depends on the
 network (MLPerf Tiny v0.5 to v1.3, one board over the benchmark's tasks: within 5 % in most
-submissions), so that one reading of one looped inference calibrates a board. A published figure for
-another specimen, toolchain and set-up is good for 20 % (NUCLEO-L4R5ZI in MLPerf Tiny: some 14 %
-between submitters with the same regulator and supply).
+submissions), so one reading during continuous inference calibrates a board. A published figure,
+from another specimen, toolchain and set-up, is accurate to 20 % (NUCLEO-L4R5ZI in MLPerf Tiny:
+submitters with the same regulator and supply differ by some 14 %).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _MICROJOULES_PER_MILLIJOULE = 1e3
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Energy of one inference, or of one period if one was given; `source` says how it is known.
+    """Energy of one inference, or of one period if one was given, with its error bar.
 
-    `low` and `high` are its error bar, in microjoules, too.
+    `low` and `high` are the ends of the error bar, in microjoules; `source` names the power figure
+    or the trace.
     """
 
     microjoules: float
@@ -34,7 +35,7 @@ class Energy:
 
     @classmethod
     def with_error(cls, microjoules: float, error: float, source: str) -> Energy:
-        """With an error bar of `error` (a share) to both sides."""
+        """An energy with a symmetric error bar of the relative `error`."""
         return cls(microjoules, microjoules * (1 - error), microjoules * (1 + error), source)
 
 
@@ -44,14 +45,11 @@ def inference_energy(
     period_s: float | None = None,
     cycles_error: float = 0.0,
 ) -> Energy | None:
-    """Energy of an inference of `cycles` core cycles (None where only instructions were counted).
+    """Energy of an inference of `cycles` core cycles; None if the power or the cycles are unknown.
 
-    `cycles_error` is what the cycles may be off by, a share: modelled ones are; it adds to the
-    error bar.
-
-    With `period_s` the time between two inferences is spent asleep and counts, too. None
-    where a figure that is needed is not known. Raises UserError for a period shorter than the
-    inference.
+    `cycles_error` is the relative error of the cycles (modeled ones have one); it is added to the
+    power figure's. With `period_s`, the time between two inferences is spent asleep and counts,
+    too. Raises UserError for a period shorter than the inference.
     """
     figure = board.energy
     if figure is None or cycles is None:

@@ -1,9 +1,9 @@
-"""Energy that this machine draws while it searches, from Linux's powercap counters (RAPL).
+"""The energy that this machine uses during a search, from Linux's powercap counters (RAPL).
 
 Documentation/power/powercap/powercap.rst: each zone is a folder `intel-rapl:<n>` with its `name`, a
-counter `energy_uj` in microjoules and the value after which it starts again at 0,
-`max_energy_range_uj`. (AMD's processors have the same.) Counted are the packages and, which they do
-not contain, memory where it has a zone; what the rest of the machine draws nobody counts.
+counter `energy_uj` in microjoules and `max_energy_range_uj`, the value after which it restarts at 0
+(AMD's processors have the same). The zones of packages are summed, and of memory, which packages do
+not contain; the rest of the machine is not measured.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _INSTEAD = "use a budget of time or trials instead (--minutes, --trials)"
 
 
 class Meter(Protocol):
-    """Tells the energy used since it was asked last, in joules."""
+    """Measures the energy used between two calls, in joules."""
 
     def joules_since_last_call(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyBudget:
-    """Energy that a run may use, over all its sessions, and what measures it."""
+    """The energy that a run may use, over all its sessions, and the meter that measures it."""
 
     joules: float
     meter: Meter
 
 
 class Zone:
-    """One counter; ask it more often than it wraps around (many minutes at full load)."""
+    """One powercap zone; read it before it wraps around (many minutes at full load)."""
 
     def __init__(self, folder: Path) -> None:
         self.counter = folder / "energy_uj"
@@ -41,7 +41,7 @@ class Zone:
         self.last_uj = _number(self.counter)
 
     def joules_since_last_call(self) -> float:
-        """Since the last call, the first time since it was made."""
+        """Energy since the last call; in the first call, since this object was created."""
         now_uj = _number(self.counter)
         taken_uj = now_uj - self.last_uj
         if taken_uj < 0:
@@ -51,9 +51,9 @@ class Zone:
 
 
 class MachineMeter:
-    """All zones of a machine together; `folder` is where the kernel lists them.
+    """The sum of a machine's zones; `folder` is where the kernel lists them.
 
-    Raises UserError, with what else to use, where there is nothing to read.
+    Raises UserError, which names other budgets, if there is no counter or it may not be read.
     """
 
     def __init__(self, folder: Path = POWERCAP) -> None:
@@ -66,12 +66,12 @@ class MachineMeter:
         self.zones = [Zone(path) for path in zones]
 
     def joules_since_last_call(self) -> float:
-        """Energy since the last call, the first time since this meter was made."""
+        """Energy since the last call; in the first call, since this meter was created."""
         return sum(zone.joules_since_last_call() for zone in self.zones)
 
 
 def _is_counted(zone: Path) -> bool:
-    """Packages and memory: cores are parts of a package, the platform (`psys`) contains it."""
+    """True for packages and memory: a package includes its cores, `psys` includes the packages."""
     name = _text(zone / "name")
     return name.startswith("package") or name == "dram"
 

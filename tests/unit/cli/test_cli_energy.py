@@ -22,7 +22,7 @@ BOARD = load_board("nucleo-f446re")
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """calibration.toml in a folder of the test's own."""
-    monkeypatch.setattr(calibration, "ROOT", tmp_path)
+    monkeypatch.setattr(calibration, "settings_folder", lambda: tmp_path)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_a_calibrated_board_can_be_held_to_an_energy(
     """One whose file cites no power; the report knows it, too."""
     board = load_board("nucleo-f103rb")
     assert board.energy is None
-    monkeypatch.setattr("hil.energy.calibration.ROOT", tmp_path)
+    monkeypatch.setattr("hil.energy.calibration.settings_folder", lambda: tmp_path)
     options = ("--board", board.name, "--max-energy", "1mJ")
     with pytest.raises(UserError, match=r"no power figure is known.*hil calibrate"):
         app(["evolve", *options], standalone_mode=False)

@@ -9,13 +9,12 @@ import pytest
 
 from compress.errors import UserError
 from hil.energy.power_trace import (
-    Trace,
     active_watts,
     energy_from_trace,
     idle_watts,
-    read_trace,
     windows,
 )
+from hil.energy.trace_csv import Trace, read_trace
 
 STEP_S = 0.001
 IDLE_W, ACTIVE_W = 0.002, 0.1
@@ -131,7 +130,7 @@ def test_windows_cut_off_by_the_trace_do_not_count() -> None:
     cut = np.zeros(100, bool)
     cut[:50] = True
     for never in (cut, ~cut, np.ones(100, bool), np.zeros(100, bool)):
-        with pytest.raises(UserError, match="not once"):
+        with pytest.raises(UserError, match="never from beginning to end"):
             windows(pulsed(high=never), threshold_w=0.05)
 
 
@@ -139,7 +138,7 @@ def test_power_that_ripples_across_the_threshold_is_no_inference() -> None:
     """Two inferences of 20 samples, of which every other pair is below the threshold."""
     high = HIGH & ~((TIMES_S > 0.035) & (TIMES_S < 0.065))
     rippling = pulsed(high=high & (np.arange(100) // 2 % 2 == 1), D0=high)
-    with pytest.raises(UserError, match=r"11 times, 2 to 42 ms apart: it crosses .*--trigger"):
+    with pytest.raises(UserError, match=r"11 times, 2 to 42 ms apart: the power crosses it .*--trigger"):
         windows(rippling, threshold_w=0.05)
     assert [(w.first, w.end) for w in windows(rippling, "D0")] == [PULSES[0], PULSES[2]]
 
@@ -166,11 +165,13 @@ def test_windows_of_unlike_lengths_are_no_energy_per_inference() -> None:
 
 def test_an_unclear_trigger_has_to_be_named() -> None:
     still = np.zeros(100, bool)
-    with pytest.raises(UserError, match="no trigger in it: name the trigger, or give a threshold"):
+    with pytest.raises(
+        UserError, match="no channel changes: name the trigger, or give a threshold"
+    ):
         windows(pulsed(D0=still))
     with pytest.raises(UserError, match="D1, D2 change"):
         windows(pulsed(D0=still, D1=HIGH, D2=~HIGH))
-    with pytest.raises(UserError, match="no digital channel 'D7': there are D1"):
+    with pytest.raises(UserError, match="no digital channel 'D7': the channels are D1"):
         windows(pulsed(D1=HIGH), "D7")
     assert windows(pulsed(D1=HIGH, D2=~HIGH), "D1") == windows(pulsed(), threshold_w=0.05)
 
@@ -182,13 +183,13 @@ def test_an_unclear_trigger_has_to_be_named() -> None:
         ("a,b\n1,2\n", "no headings"),
         ("time,voltage\n1,2\n", "no headings"),
         ("time,current\n", "no samples"),
-        ("time,current\n0,1\n", "too few"),
-        ("time,current\n0,1\n1,nan\n", "no numbers"),
+        ("time,current\n0,1\n", "fewer than 2 samples"),
+        ("time,current\n0,1\n1,nan\n", "not a finite number"),
         ("time,current\n0,1\n1,x\n", "below its headings"),
         ("time,current\n0,1\n1\n", "below its headings"),
-        ("time,current\n0,1\n1,1\n1,1\n", "time does not go on at sample 3"),
-        ("time,current (%)\n0,1\n1,1\n", "% is no unit in A"),
-        ("time (hours),current\n0,1\n1,1\n", "hours is no unit in s"),
+        ("time,current\n0,1\n1,1\n1,1\n", "time does not increase at sample 3"),
+        ("time,current (%)\n0,1\n1,1\n", "% is not a unit of A"),
+        ("time (hours),current\n0,1\n1,1\n", "hours is not a unit of s"),
     ],
 )
 def test_what_is_no_trace_is_named(tmp_path: Path, text: str, words: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from hil.board import load_board
-from hil.cli.doctor import healthy, print_checks, to_json
+from hil.cli.doctor import checks_to_json, healthy, print_checks
 from hil.errors import NoReply, ProbeLost
 from hil.measure import doctor, smoke
 from hil.measure.doctor import Check, examine
@@ -208,8 +208,8 @@ def test_the_table_shows_found_and_mend_and_the_verdict() -> None:
     assert "no [bold]probe[/] here" in text  # found texts are no markup
     assert f"probe: {'x' * 150}" in text  # unbroken
     assert "not ready: probe\n" in text
-    assert to_json(checks)["ok"] is False
-    assert to_json(checks[::2])["ok"] is True
+    assert checks_to_json(checks)["ok"] is False
+    assert checks_to_json(checks[::2])["ok"] is True
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
