@@ -137,10 +137,10 @@ class FarmPool:
             except (distributed.CancelledError, CommClosedError) as error:
                 raise BenchError(f"the farm went away: {error}; run again to continue") from error
         if isinstance(result, Failed):
-            error, saved = result.error, result.folder
+            told, saved = result.error, result.folder
             where = f", saved in {saved} there" if saved else ""
-            error.args = (f"{error} (on {result.host}{where})",)
-            raise error
+            told.args = (f"{told} (on {result.host}{where})",)
+            raise told
         return result
 
     def _check_patience(self) -> None:

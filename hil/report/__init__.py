@@ -1,1 +1,1 @@
-"""What was found, shown: terminal, report.html, plots, exported networks."""
+"""Reports of a run: terminal, report.html, plots, the exported network."""

@@ -1,4 +1,4 @@
-"""Put the chosen network where a user can take it: C sources, ELF, .tflite."""
+"""Export of the chosen network for the user: C sources, ELF, .tflite."""
 
 import shutil
 from pathlib import Path
@@ -15,12 +15,11 @@ from hil.types import Board, Trial
 
 
 def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) -> None:
-    """Make `folder`/chosen what the firmware of `trial` was built from, and the ELF.
+    """Write the sources, the ELF and the .tflite of `trial` to `folder`/chosen.
 
     The sources are rendered again from the stored network; the same network gives the same bytes.
-    Without a trial nothing is chosen any more, and the folder goes, as it does where the trial's
-    network is missing (UserError). Until the new one is complete the former stays. Raises UserError
-    where files cannot be written.
+    The former folder stays until the new one is complete. It is removed if `trial` is None or its
+    network is missing. Raises UserError if the network is missing or files cannot be written.
     """
     chosen, part = folder / "chosen", folder / "chosen.part"
     with file_errors(chosen):
@@ -34,10 +33,10 @@ def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) ->
                 part.rename(chosen)
             elif trial is not None:
                 raise UserError(
-                    f"{network_path(folder, trial.number)} is missing, and {chosen} is not written: trial "
-                    f"{trial.number} came from a table, and made again on this machine it is "
-                    "another network; merge the run that it comes from (hil merge), or search in "
-                    "another run folder"
+                    f"{network_path(folder, trial.number)} is missing, so {chosen} is not written: "
+                    f"trial {trial.number} came from a table, and training it again on this "
+                    "machine gave a different network; merge the run that it comes from "
+                    "(hil merge), or search in another run folder"
                 )
         finally:
             _remove(part)

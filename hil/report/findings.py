@@ -1,4 +1,4 @@
-"""What a report says about a run, in words: the same on the terminal and in report.html."""
+"""The texts of a report, the same on the terminal and in report.html."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from hil.objective.costs import costs_of, knows_cycles
 from hil.report.summary import Summary
 from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
 
-_TOGETHER = "in all calls together"
+_BUDGETS_ARE_TOTALS = "by all sessions of this run together"
 _STOPPED = {
     "": "not finished",
-    "target": "stopped: target met and the front no longer improves: more --patience goes on",
-    "trials": f"stopped: all trials of the budget used, {_TOGETHER}: more --trials go on",
-    "minutes": f"stopped: all minutes of the budget used, {_TOGETHER}: more --minutes go on",
-    "energy": f"stopped: all energy of the budget used, {_TOGETHER}: "
-    "a larger --energy-budget goes on",
+    "target": "stopped: target met and the front no longer improves; to continue, raise --patience",
+    "trials": f"stopped: trial budget used up {_BUDGETS_ARE_TOTALS}; to continue, raise --trials",
+    "minutes": f"stopped: time budget used up {_BUDGETS_ARE_TOTALS}; to continue, raise --minutes",
+    "energy": f"stopped: energy budget used up {_BUDGETS_ARE_TOTALS}; "
+    "to continue, raise --energy-budget",
     "exhausted": "stopped: the engine has nothing left to try",
-    "interrupt": "stopped: interrupted; the same command goes on",
+    "interrupt": "stopped: interrupted; to continue, run the same command again",
     "merged": "merged from other runs",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CostCell:
-    """One measured cost of a trial: its value, and its ratio to the int8 baseline if there is one.
+    """One measured cost of a trial as text: its value, and its ratio to the int8 baseline.
 
-    Both are text; flash and RAM are in KiB.
+    Flash and RAM are in KiB. The ratio is "" without a baseline.
     """
 
     value: str
@@ -39,7 +39,11 @@ class CostCell:
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """A trial as tables show it; what is not known is empty. `latency` is in ms, `energy` in uJ."""
+    """The texts of a trial's row in a table; unknown ones are "".
+
+    `latency` is in ms, `energy` in microjoules. `stages`, `order` and `details` describe the
+    genome, in increasing detail from `order` (such as PQ) on; `device` is "right/total".
+    """
 
     number: int
     stages: str
@@ -66,7 +70,7 @@ class TrialRow:
 
 
 def trial_row(summary: Summary, trial: Trial) -> TrialRow:
-    """The trial in text."""
+    """The row of `trial`."""
     measurement, final, score = trial.measurement, summary.final(trial), summary.score(trial)
     base = summary.baseline and summary.baseline.measurement
     costs = measurement and costs_of(measurement, summary.goal.board)
@@ -107,7 +111,7 @@ def headline(summary: Summary) -> str:
     if summary.chosen is None:
         most = max(trial.accuracy or 0.0 for trial in summary.measured)
         if most >= summary.accuracy_target:
-            return f"No measured network keeps all that was asked for: {goal_text(summary)}."
+            return f"No measured network meets the whole goal: {goal_text(summary)}."
         nearest = formatting.percent(most)
         return (
             f"No measured network reaches the accuracy target of {target}; the best has {nearest}."
@@ -115,12 +119,13 @@ def headline(summary: Summary) -> str:
     chosen = trial_row(summary, summary.chosen)
     if chosen.is_baseline and summary.goal.weights is not None:
         return (
-            f"By the weights asked for, nothing that reaches the accuracy target of {target} is "
+            f"By the given weights, no network that reaches the accuracy target of {target} is "
             "better than the int8 baseline yet."
         )
     if chosen.is_baseline:
         return (
-            f"Nothing smaller than the int8 baseline reaches the accuracy target of {target} yet."
+            f"No network smaller than the int8 baseline reaches the accuracy target of {target} "
+            "yet."
         )
     found = f"Trial {chosen.number}, {chosen.stages}: accuracy {chosen.accuracy}"
     if summary.baseline is None:
@@ -134,12 +139,12 @@ def headline(summary: Summary) -> str:
 
 
 def status(summary: Summary) -> str:
-    """How much was tried, how long it took, and what ended it.
+    """The number of trials by state, the time used, and why the search stopped.
 
-    What was measured and is beyond the board's limits counts as infeasible, as in report.html.
+    A trial that was measured but exceeds the board's limits counts as infeasible.
     """
     states = Counter(trial.state for trial in summary.trials)
-    imported = summary.goal_source == "task"  # nobody has searched here: no time, and no end
+    imported = summary.goal_source == "task"  # a run without a session: it has no time used
     ended = "imported" if imported else _STOPPED.get(summary.stopped_by or "", summary.stopped_by)
     time = "" if imported else f"{formatting.duration(60 * summary.used_minutes)}; "
     tried = formatting.number_of(len(summary.trials), "trial")
@@ -152,11 +157,9 @@ def status(summary: Summary) -> str:
 
 
 def goal_text(summary: Summary) -> str:
-    """The accuracy, the limits and the weights that were asked for."""
-    goal = summary.goal
-    source = (
-        " (the task's, as no search has asked for any)" if summary.goal_source == "task" else ""
-    )
+    """The goal as text: accuracy, limits and objective weights."""
+    goal, imported = summary.goal, summary.goal_source == "task"
+    source = " (the task's default, since no search ran here)" if imported else ""
     parts = [
         f"accuracy {formatting.percent(goal.accuracy)}{source}",
         f"at most {formatting.kib(goal.flash_bytes)} KiB of flash",
@@ -173,46 +176,48 @@ def goal_text(summary: Summary) -> str:
 
 
 def counted(summary: Summary) -> str:
-    """What this run's counter counts: instructions or cycles."""
+    """The unit of this run's counter: instructions or cycles."""
     kinds = {pareto.measurement_of(trial).counter for trial in summary.measured}
     return formatting.COUNT_NOUNS[kinds.pop()] if kinds else "count"
 
 
 def notes(summary: Summary) -> dict[str, str]:
-    """What each number is and how it was made."""
+    """The definition of each number in the report, by its heading."""
     measurements = [pareto.measurement_of(trial) for trial in summary.measured]
     samples = " or ".join(sorted({str(m.total) for m in measurements})) or "the"
     counters = ", ".join(sorted({COUNTER_UNITS[m.counter] for m in measurements}))
     return {
-        "asked": goal_text(summary),
-        "accuracy": "share of the validation split that the integer reference on the host gets "
-        "right; on every sample the device was given, its outputs equaled the reference's "
-        "bit for bit",
-        "device": f"right answers of {samples} validation samples, counted by the firmware",
-        "test": "accuracy on the test split, which no decision of the search has seen",
-        "flash": "what the linker put there: weights, model, kernels, harness, C library",
-        "RAM": "arena, static data and the peak of the stack, measured on the board by painting",
+        "goal": goal_text(summary),
+        "accuracy": "share of the validation split that the integer reference on the host "
+        "classifies correctly; on every sample that ran on the device, its outputs equaled the "
+        "reference's bit for bit",
+        "device": f"correct answers on {samples} validation samples, counted by the firmware",
+        "test": "accuracy on the test split, which no decision of the search used",
+        "flash": "bytes placed by the linker: weights, model, kernels, harness, C library",
+        "RAM": "arena, static data and stack high-water mark, measured on the board by stack "
+        "painting",
         "count": f"{counters or 'none'} of one inference, median over {samples} samples",
         **_estimates(summary),
-        "score": f"{_score(summary)}; the chosen network has the smallest among those that keep "
-        "what was asked for",
+        "score": f"{_score(summary)}; the chosen network has the smallest score among those that "
+        "meet the goal",
     }
 
 
 def _score(summary: Summary) -> str:
-    """What is chosen by."""
+    """The definition of the score, by which the network is chosen."""
     weights = summary.goal.weights
     if weights is None:
         return "geometric mean of the flash, RAM and count ratios to the int8 baseline"
     work = "cycles" if knows_cycles(summary.goal.board) else counted(summary)
-    lost = ", and of the points of accuracy lost" if weights.accuracy else ""
+    lost = ", and of the percentage points of accuracy lost" if weights.accuracy else ""
     return (
-        f"mean of the ratios of flash, RAM and {work} to the int8 baseline{lost}, weighted as asked"
+        f"mean of the ratios of flash, RAM and {work} to the int8 baseline{lost}, with the given "
+        "weights"
     )
 
 
 def _estimates(summary: Summary) -> dict[str, str]:
-    """What time and energy are worth, where they are known."""
+    """The definitions of latency and energy with their errors, if these are known."""
     board = summary.goal.board
     measurements = [pareto.measurement_of(trial) for trial in summary.measured]
     costs = [costs_of(measurement, board) for measurement in measurements]
@@ -235,7 +240,7 @@ def _estimates(summary: Summary) -> dict[str, str]:
 
 
 def provenance_rows(summary: Summary) -> dict[str, str]:
-    """Every field of the provenance, with several values if the trials do not agree."""
+    """Every field of the provenance; all values, if those of the trials differ."""
     return {
         field.name.replace("_", " "): ", ".join(
             dict.fromkeys(str(getattr(trial.provenance, field.name)) for trial in summary.trials)
@@ -245,7 +250,7 @@ def provenance_rows(summary: Summary) -> dict[str, str]:
 
 
 def memory_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
-    """Where the chosen network saved: memory, part, baseline bytes, chosen bytes, ratio."""
+    """Rows of (memory, part, bytes of the baseline, bytes of the chosen network, ratio)."""
     if summary.chosen is None or summary.baseline is None:
         return []
     chosen = pareto.measurement_of(summary.chosen)

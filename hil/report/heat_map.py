@@ -1,4 +1,4 @@
-"""Tables of numbers as heat maps: what a network's layers bear, at a glance."""
+"""Heat maps of tables of numbers, such as the sensitivity of a network's layers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from compress.types import Table
 from hil.report.plots import new_figure, plot_style
 
-# Told apart in gray and with every kind of color vision.
+# Readable in grayscale and with every kind of color vision.
 _COLORS = "cividis"
 _ROW_INCHES, _COLUMN_INCHES = 0.3, 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One map: its table, how a number reads, and the numbers at the ends of the color scale."""
+    """One map: its table, the format of a number, and the ends of the color scale."""
 
     table: Table
     format: str
@@ -28,7 +28,7 @@ class Panel:
 
 
 def heat_map(panels: Sequence[Panel], title: str) -> Figure:
-    """All panels side by side, every cell with its number; an empty cell has none."""
+    """A figure of all panels side by side, with the number in every cell that has one."""
     rows = max(len(panel.table.rows) for panel in panels)
     columns = [len(panel.table.columns) for panel in panels]
     labels_inches = 1.5 * len(panels)

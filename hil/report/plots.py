@@ -1,6 +1,6 @@
-"""The pictures of a run: accuracy against flash, RAM and count, and the score over the trials.
+"""The plots of a run: accuracy against flash, RAM and count, and the score over the trials.
 
-Plain `Figure` objects, no pyplot: nothing global is left behind. Dots carry a link to their
+They are plain `Figure` objects without pyplot, which keeps global state. Dots carry a link to their
 trial, `#trial-<number>`, for `hil.report.svg`.
 """
 
@@ -28,7 +28,7 @@ from hil.report.summary import Summary
 from hil.types import Measurement, Trial
 
 _INK, _FAINT, _GRID, _TARGET = "#1f2933", "#8a96a3", "#e6e9ed", "#b42318"
-# Okabe and Ito's palette, told apart with every kind of color vision; the shapes say it again.
+# The palette of Okabe and Ito, made for every kind of color vision; markers differ as well.
 PALETTE = (
     ("#0072b2", "o"),
     ("#d55e00", "s"),
@@ -41,7 +41,7 @@ PALETTE = (
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Trials drawn alike: those of one order of stages, or of all the rare orders together."""
+    """Trials drawn alike: those with one order of stages, or with any of the rare orders."""
 
     label: str
     color: str
@@ -51,14 +51,14 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """A horizontal axis: what it shows of a measurement."""
+    """A horizontal axis: its label, and its value for a measurement."""
 
     name: str
     value: Callable[[Measurement], float]
 
 
 def pareto_figure(summary: Summary) -> Figure:
-    """Three panels: accuracy on the validation split against flash, RAM and count."""
+    """A figure of three panels: validation accuracy against flash, RAM and count."""
     counters = {pareto.measurement_of(trial).counter for trial in summary.measured}
     counted = formatting.COUNT_NOUNS[counters.pop()] if counters else "count"
     with plot_style():
@@ -86,7 +86,10 @@ def pareto_figure(summary: Summary) -> Figure:
 
 
 def progress_figure(summary: Summary) -> Figure | None:
-    """The best score so far that meets the target, over the trials. None without a baseline."""
+    """A figure of every trial's score and the best so far that meets the target.
+
+    None without a baseline, since the score is relative to it.
+    """
     if summary.baseline is None:
         return None
     goal, baseline = summary.goal, summary.baseline
@@ -120,14 +123,14 @@ def progress_figure(summary: Summary) -> Figure | None:
 
 
 def write_png(figure: Figure, path: Path) -> None:
-    """Write the figure at 150 dpi; the same run gives the same bytes. Raises UserError."""
+    """Write the figure as PNG at 150 dpi; equal figures give equal bytes. Raises UserError."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=150, facecolor="white", metadata={"Software": None})
     write_file(path, png.getvalue())
 
 
 def plot_style() -> AbstractContextManager[None]:
-    """Matplotlib's settings while we draw, and the former ones again afterwards."""
+    """A context with the settings of our plots; the former ones hold again afterwards."""
     return mpl.rc_context(
         {
             "font.family": ["DejaVu Sans", "sans-serif"],
@@ -148,14 +151,14 @@ def plot_style() -> AbstractContextManager[None]:
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
-    """An empty figure that can be written without a display."""
+    """An empty figure that needs no display."""
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def _groups(summary: Summary) -> list[_Group]:
-    """By order of stages, the most frequent first; the rare ones share one look."""
+    """The measured trials by order of stages, most frequent first; rare orders share one group."""
     frequent = Counter(trial.genome.order for trial in summary.measured).most_common()
     looks = dict(zip((order for order, _ in frequent), PALETTE, strict=False))
     groups = []
@@ -167,7 +170,10 @@ def _groups(summary: Summary) -> list[_Group]:
 
 
 def _accuracy_limits(summary: Summary) -> tuple[float, float]:
-    """Room for what matters around target and baseline; what fell far below is drawn at the edge"""
+    """The limits of the accuracy axis, with room around the target and the baseline.
+
+    Trials far below are drawn at the lower edge.
+    """
     shares = [trial.accuracy or 0.0 for trial in summary.measured]
     marks = [summary.accuracy_target]
     if summary.baseline is not None:
@@ -211,7 +217,7 @@ def _dots(
     y: Sequence[float],
     strong: bool,
 ) -> None:
-    """One dot per trial, linked to its row in the report; strong ones are larger and outlined."""
+    """Draw a dot per trial, linked to its row in the report; strong ones are large and outlined."""
     dots = axes.scatter(
         x,
         y,

@@ -1,4 +1,4 @@
-"""A run's report: a table on the terminal, JSON, and one self-contained report.html."""
+"""The report of a run: a table on the terminal, and a self-contained report.html."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = [
 FRONT_ON_TERMINAL = 16
 NARROW_COLUMNS = 100
 _SCORE_COLUMNS = 8
-# Shown where known and there is room; the score only where the ratios do not tell it.
+# Shown if known and if there is room; the score only if it is not simply the ratios' mean.
 _EXTRA = {"latency": "ms", "energy": "µJ", "score": "score"}
 
 
 def print_table(summary: Summary, console: Console) -> None:
-    """The headline, the front (what meets the target first) and what the numbers are."""
+    """Print the headline, the front (trials that meet the target first) and a legend."""
     console.print(Text(findings.headline(summary), style="bold"))
     if summary.measured:
         front = summary.ranked_front()
@@ -55,13 +55,13 @@ def print_table(summary: Summary, console: Console) -> None:
 
 
 def print_summary(summary: Summary, folder: Path, console: Console) -> None:
-    """The table, and where the pictures and files of the run are."""
+    """Print the table and the path of report.html."""
     print_table(summary, console)
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
 
 
 def print_profile(summary: Summary, console: Console) -> None:
-    """Where the time went, step by step, and how fast and how well the search judged."""
+    """Print the time by step, the rates of the search, and how well cheap estimates rank."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("step, all processes")
     for heading in ("time", "share"):
@@ -75,7 +75,7 @@ def print_profile(summary: Summary, console: Console) -> None:
 
 
 def write_html(summary: Summary, path: Path) -> None:
-    """The report as one file that needs no other. Raises UserError if it cannot be written."""
+    """Write the report as one file without external resources. Raises UserError."""
     environment = Environment(
         loader=PackageLoader("hil.report", "templates_html"),
         autoescape=True,
@@ -110,13 +110,13 @@ def write_html(summary: Summary, path: Path) -> None:
 
 
 def write_report(summary: Summary, folder: Path) -> None:
-    """report.html and pareto.png into `folder`. Raises UserError if they cannot be written."""
+    """Write report.html and pareto.png into `folder`. Raises UserError."""
     write_html(summary, folder / "report.html")
     plots.write_png(plots.pareto_figure(summary), folder / "pareto.png")
 
 
 def _extra(summary: Summary) -> tuple[str, ...]:
-    """Which of `_EXTRA` this run has."""
+    """The names in `_EXTRA` that this run has."""
     known = findings.notes(summary)
     weighed = summary.goal.weights is not None
     return tuple(name for name in _EXTRA if name in known and (weighed or name != "score"))
@@ -151,13 +151,13 @@ def _cost(cost: CostCell) -> Text:
 
 
 def _legend(summary: Summary, on_front: int, extra: Sequence[str]) -> list[str]:
-    marks = "★ chosen  • int8 baseline, which the ratios are to  (dim: misses what was asked for)"
+    marks = "★ chosen  • int8 baseline; ratios are relative to it  (dim: does not meet the goal)"
     if on_front > FRONT_ON_TERMINAL:
         marks += f"  … {on_front - FRONT_ON_TERMINAL} more on the front: see report.html"
     made, notes = findings.provenance_rows(summary), findings.notes(summary)
     return [
         marks,
-        f"asked: {notes['asked']}",
+        f"goal: {notes['goal']}",
         *(f"{name}: {notes[name]}" for name in extra),
         f"count: {notes['count']}. Board {made['board']} ({made['core']}), "
         f"{made['compiler']}, {made['kernels']}.",

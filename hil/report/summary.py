@@ -1,4 +1,4 @@
-"""What a run has found: baseline, front and the chosen network, from nothing but its store."""
+"""The summary of a run: baseline, front and chosen network, computed from its store."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from hil.types import Board, Trial
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A run at one moment. `stopped_by` is None while it runs, or if it was killed.
+    """The state of a run at one moment.
 
-    `trials` were trained in full, `screened` judged at a lower fidelity.
-    `baseline` is the network that was only quantized to int8; `front` holds the non-dominated
-    measured trials; `chosen` is the best measured trial by the `goal` of the last session, or by
-    the task's accuracy where there was none (shares of 1 on the validation split).
+    `trials` were trained in full, `screened` ended at a lower fidelity. `baseline` is the network
+    that was only quantized to int8. `front` holds the non-dominated measured trials. `chosen` is
+    the best measured trial by `goal`, which is that of the last session, or the task's accuracy
+    floor if there was none. `stopped_by` is None while the search runs, or if it was killed.
+    Accuracies are 0..1 on the validation split.
     """
 
     task: str
@@ -52,32 +53,32 @@ class Summary:
 
     @property
     def accuracy_target(self) -> float:
-        """The accuracy that the chosen network has to have, a share of 1."""
+        """The accuracy that the chosen network must reach (0..1)."""
         return self.goal.accuracy
 
     def meets_target(self, trial: Trial) -> bool:
-        """Whether the trial was measured and keeps the accuracy target and every limit."""
+        """True if the trial was measured and meets the accuracy target and every limit."""
         return trial.state == "measured" and self.goal.violation(trial) == 0.0
 
     def final(self, trial: Trial | None) -> Final | None:
-        """The trial's figures on the test split, if they were taken."""
+        """The trial's figures on the test split; None if it has none."""
         for final in self.finals:
             if trial is not None and final.number == trial.number and final.split == "test":
                 return final
         return None
 
     def score(self, trial: Trial) -> float | None:
-        """`Goal.score` against the baseline; None for what was not measured, or without one."""
+        """`Goal.score` relative to the baseline; None without a measurement or a baseline."""
         if trial.measurement is None or self.baseline is None:
             return None
         return self.goal.score(trial, self.baseline)
 
     def ranked_front(self) -> tuple[Trial, ...]:
-        """The front as it is shown: first what meets the target, each half by score."""
+        """The front in report order: trials that meet the target first, then by score."""
 
         def rank(trial: Trial) -> tuple[bool, float]:
             score = self.score(trial)
-            if score is None:  # without a baseline weights do not count, as in `Goal.best`
+            if score is None:  # without a baseline, weights do not count, as in `Goal.best`
                 first = pareto.measurement_of(self.front[0])
                 score = pareto.score(pareto.measurement_of(trial), first)
             return not self.meets_target(trial), score
@@ -86,14 +87,14 @@ class Summary:
 
 
 def summarize(store: Store) -> Summary:
-    """Read the run as it stands. Raises UserError for a damaged store."""
+    """The summary of the run's present state. Raises UserError for a damaged store."""
     identity, sessions, everything = store.identity, store.sessions(), store.trials()
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     front, lone = pareto.front(trials), _baseline(trials)
     board = calibrated(board_of(store.folder, identity.board))
     if sessions:
         goal = _goal(board, sessions[-1], store.path)
-    else:  # an imported table tells none
+    else:  # an imported table has no goal
         goal = Goal.of(without_limits(board), get_task(identity.task).accuracy_floor)
     return Summary(
         task=identity.task,
@@ -114,7 +115,7 @@ def summarize(store: Store) -> Summary:
 
 
 def summary_to_json(summary: Summary) -> dict[str, Any]:
-    """What `hil report --json` prints; the trials in `front`, `chosen`, `baseline` are complete."""
+    """The JSON object of `hil report --json`. Keys are only added, never renamed."""
 
     def optional(trial: Trial | None) -> dict[str, Any] | None:
         return None if trial is None else trial_to_json(trial)
@@ -139,7 +140,11 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
 
 
 def _goal(board: Board, session: Session, path: Path) -> Goal:
-    """What the session wanted; where the store does not say, the trials' states tell the limits."""
+    """The goal of a session.
+
+    Older stores have only its accuracy target: then the board's memories are the limits, and the
+    states of the trials tell which exceed those of that time.
+    """
     if session.goal is None:
         return Goal.of(without_limits(board), session.accuracy_target)
     try:
@@ -149,7 +154,7 @@ def _goal(board: Board, session: Session, path: Path) -> Goal:
 
 
 def _baseline(trials: tuple[Trial, ...]) -> Trial | None:
-    """The plain `Quantize()` if it was measured, else the first that has no other stage."""
+    """The measured trial of the plain `Quantize()`, else the first with a `Quantize` stage only."""
     lone = [
         trial
         for trial in trials

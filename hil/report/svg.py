@@ -1,7 +1,7 @@
-"""A figure of `hil.report.plots` as an <svg> element inside an HTML page.
+"""Conversion of a figure of `hil.report.plots` to an <svg> element of an HTML page.
 
-No scripts and no requests; every dot links to its trial's row in the page and shows the trial's
-figures when it is pointed at.
+It needs no scripts and no requests. Every dot links to its trial's row in the page and has a
+tooltip with the trial's figures.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from hil.types import Trial
 
 
 def svg(figure: Figure, summary: Summary, label: str) -> str:
-    """The element's text, the same for the same run; `label` is for those who cannot see it."""
+    """The text of the element, equal for equal runs; `label` is its text for screen readers."""
     text = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    # fonttype none: text stays text; hashsalt: the names of clip paths do not change by chance
+    # fonttype none keeps text as text; a fixed hashsalt makes the names of clip paths repeatable
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     tips = {f"#trial-{trial.number}": _tip(trial) for trial in summary.measured}
@@ -32,7 +32,7 @@ def svg(figure: Figure, summary: Summary, label: str) -> str:
         return f'<a xlink:href="{link[1]}"><title>{escape(tips[link[1]])}</title>'
 
     element = text.getvalue().partition("<svg")[2]  # after the XML and document type declarations
-    element = re.sub(r'<g id="[^"]*"', "<g", element)  # would repeat in a page of several figures
+    element = re.sub(r'<g id="[^"]*"', "<g", element)  # ids must be unique in a page
     element = re.sub(r'<a xlink:href="(#trial-\d+)"[^>]*>', with_tip, element)
     return f'<svg role="img" aria-label="{escape(label)}"{element}'
 

@@ -1,4 +1,4 @@
-"""Where a search's time goes, how fast it gets on, and what its cheap judgments are worth."""
+"""The time profile of a search: seconds by step, rates, and how well cheap estimates rank."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hil.types import Trial
 
 @dataclass(frozen=True, slots=True)
 class GateCorrelation:
-    """Rank correlation (-1 .. 1) of what analysis said with what was measured, over `n` trials."""
+    """Spearman's rank correlation (-1..1) of an estimated with a measured cost, over `n` trials."""
 
     cost: str
     spearman: float
@@ -24,14 +24,14 @@ class GateCorrelation:
 
 @dataclass(frozen=True, slots=True)
 class TimeProfile:
-    """Seconds of all processes together by step, and what they did.
+    """Seconds by step, summed over all processes, and the number of trials.
 
-    `steps` are: the stages' own names (applying and training one), `lower` (to integers),
-    `reference` (its accuracy), `oracle`, `build`, `measure`, and `screening` for all that trials
-    of a lower fidelity took. `cached_seconds` is the training that the prefix cache saved.
-    `capacity_seconds` is wall time times processes, None where a session does not tell those; what
-    of it is in no step is everything else: starting, waiting for the slowest of a batch, training
-    the original network, the final figures, choosing and storing.
+    `steps` are the stages' names (applying and training one), `lower` (to integers), `reference`
+    (accuracy on the host), `oracle`, `build`, `measure`, and `screening` for all steps of trials at
+    a lower fidelity. `cached_seconds` is the training that the prefix cache saved.
+    `capacity_seconds` is wall time times processes, None if a session does not tell its processes.
+    The part of it in no step is overhead: starting, waiting for the slowest of a batch, training
+    the original network, the final figures, the engine and the store.
     """
 
     wall_seconds: float
@@ -46,14 +46,14 @@ class TimeProfile:
 
     @property
     def busy_seconds(self) -> float:
-        """Seconds in any step."""
+        """The seconds of all steps together."""
         return sum(self.steps.values())
 
     @property
     def overhead(self) -> float | None:
-        """Share of the capacity that is in no step; None where unknown.
+        """The share of the capacity that is in no step (0..1); None if unknown.
 
-        It is unknown, too, where trials came from another run, and so did their time.
+        It is also unknown if trials, with their time, came from another run.
         """
         if not self.capacity_seconds or not self.is_own:
             return None
@@ -61,16 +61,16 @@ class TimeProfile:
 
     @property
     def is_own(self) -> bool:
-        """Whether the trials fit into the time of the run's own sessions, as far as is known.
+        """True if the trials' time fits into the run's own sessions, as far as is known.
 
-        They do not where they were imported or merged: how many an hour is then another run's.
+        It does not if trials were imported or merged; a rate per hour would then be meaningless.
         """
         if self.wall_seconds == 0:
             return False
         return self.capacity_seconds is None or self.busy_seconds <= self.capacity_seconds
 
     def per_hour(self, trials: int) -> float:
-        """Trials an hour of wall time; 0 before any time was used."""
+        """The rate in trials per hour of wall time; 0 before any time was used."""
         return 3600 * trials / self.wall_seconds if self.wall_seconds > 0 else 0.0
 
 
@@ -96,7 +96,7 @@ def profile_of(trials: Sequence[Trial], sessions: Iterable[Session]) -> TimeProf
 
 
 def profile_to_json(profile: TimeProfile) -> dict[str, Any]:
-    """What `hil report --profile --json` adds; keys are only added."""
+    """The JSON object that `hil report --profile --json` adds. Keys are only added."""
     names = ("screened", "full", "measured")
     return {
         **asdict(profile),
@@ -109,7 +109,7 @@ def profile_to_json(profile: TimeProfile) -> dict[str, Any]:
 
 
 def rows(profile: TimeProfile) -> list[tuple[str, str, float]]:
-    """Step, its time, its share of 1: longest first, everything else last."""
+    """Rows of (step, time, share 0..1), longest first, then the overhead as "everything else"."""
     whole = profile.busy_seconds if profile.overhead is None else profile.capacity_seconds
     steps = sorted(profile.steps.items(), key=lambda step: -step[1])
     found = [(name, formatting.duration(spent), spent / (whole or 1.0)) for name, spent in steps]
@@ -120,7 +120,7 @@ def rows(profile: TimeProfile) -> list[tuple[str, str, float]]:
 
 
 def sentences(profile: TimeProfile) -> list[str]:
-    """How fast the search was, what the cache saved, how rungs and gate judged."""
+    """Sentences on the rates of the search, the cache, and how well rungs and gate rank."""
     rates = ", ".join(
         f"{profile.per_hour(number):.0f} {what}"
         for what, number in (
@@ -129,19 +129,20 @@ def sentences(profile: TimeProfile) -> list[str]:
             ("measured", profile.measured),
         )
     )
-    lines = [f"trials an hour: {rates}"] if profile.is_own else []
+    lines = [f"trials per hour: {rates}"] if profile.is_own else []
     if profile.cached_seconds:
         lines.append(
             f"the prefix cache saved {formatting.duration(profile.cached_seconds)} of training"
         )
     lines += [
-        f"accuracy after {100 * rung.fidelity:.0f} % of the training ranks candidates as all of it "
-        f"does with {rung.spearman:.2f} (Spearman, {formatting.number_of(rung.n, 'candidate')})"
+        f"rank correlation of accuracy after {100 * rung.fidelity:.0f} % and after all of the "
+        f"training: {rung.spearman:.2f} "
+        f"(Spearman, {formatting.number_of(rung.n, 'candidate')})"
         for rung in profile.rungs
         if rung.n > 1
     ]
     lines += [
-        f"analysis ranks {gate.cost} as measuring does with {gate.spearman:.2f} "
+        f"rank correlation of estimated and measured {gate.cost}: {gate.spearman:.2f} "
         f"(Spearman, {formatting.number_of(gate.n, 'trial')})"
         for gate in profile.gate
     ]
@@ -149,14 +150,14 @@ def sentences(profile: TimeProfile) -> list[str]:
 
 
 def _steps(trial: Trial) -> dict[str, float]:
-    """Seconds of one trial by step. A cached stage took none; its first time was another's."""
+    """The seconds of one trial by step. A cached stage took none here: another trial trained it."""
     if trial.fidelity < 1.0:
         return {"screening": sum(trial.seconds.values())}
     steps: dict[str, float] = {n: s for n, s in trial.seconds.items() if n != "compress"}
     compress = trial.seconds.get("compress", 0.0)
     for cost in trial.costs:
         if not cost.cached:
-            # Both were rounded on their own, so that their sum may exceed the whole.
+            # Each was rounded on its own, so the sum may exceed the whole.
             spent = min(cost.seconds, compress)
             steps[cost.stage] = steps.get(cost.stage, 0.0) + spent
             compress -= spent

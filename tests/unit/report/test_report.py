@@ -19,7 +19,7 @@ from hil.report.report import (
     print_summary,
     print_table,
     summarize,
-    to_json,
+    summary_to_json,
 )
 from hil.report.report import write_html as write
 from hil.store.merge import merge
@@ -47,11 +47,11 @@ def test_last_session_sets_the_limits(tmp_path: Path) -> None:
     summary = make(tmp_path, goal=make_goal(m4, 0.5, max_flash=25_000))
     assert summary.chosen == TINY
     assert [summary.meets_target(trial) for trial in TRIALS] == [False, False, True, True]
-    assert to_json(summary)["goal"]["flash_bytes"] == 25_000
+    assert summary_to_json(summary)["goal"]["flash_bytes"] == 25_000
     summary = make(tmp_path, goal=make_goal(m4, 0.5, max_flash=10_000))
     assert summary.chosen is None
     text = " ".join(printed(lambda console: print_table(summary, console)).split())
-    assert "keeps all that was asked for: accuracy 50.00 %, at most 9.77 KiB of flash" in text
+    assert "meets the whole goal: accuracy 50.00 %, at most 9.77 KiB of flash" in text
     assert (
         make(tmp_path, goal=make_goal(m4, 0.95, weights=ObjectiveWeights(1, 0, 0, 0, 0))).chosen
         == BASE
@@ -83,7 +83,7 @@ def test_time_and_energy_are_shown_where_known_and_say_what_they_are(tmp_path: P
     page = " ".join(Page(tmp_path / "report.html").text.split())
     assert "ms, modelled \N{MICRO SIGN}J, estimate score" in page
     untimed = printed(lambda console: print_table(make(tmp_path / "other"), console))
-    assert " ms" not in untimed.split("asked:")[0]
+    assert " ms" not in untimed.split("goal:")[0]
 
 
 def test_screened_trials_are_counted_and_never_shown(tmp_path: Path) -> None:
@@ -95,18 +95,18 @@ def test_screened_trials_are_counted_and_never_shown(tmp_path: Path) -> None:
     assert "trial-9" not in Page(tmp_path / "report.html").ids
 
 
+USED_UP = "used up by all sessions of this run together"
+
+
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
         ("target", "target met"),
-        ("trials", "all trials of the budget used, in all calls together: more --trials go on"),
-        ("minutes", "all minutes of the budget used, in all calls together: more --minutes go on"),
-        (
-            "energy",
-            "all energy of the budget used, in all calls together: a larger --energy-budget",
-        ),
+        ("trials", f"trial budget {USED_UP}; to continue, raise --trials"),
+        ("minutes", f"time budget {USED_UP}; to continue, raise --minutes"),
+        ("energy", f"energy budget {USED_UP}; to continue, raise --energy-budget"),
         ("exhausted", "the engine has nothing left to try"),
-        ("interrupt", "interrupted; the same command goes on"),
+        ("interrupt", "interrupted; to continue, run the same command again"),
     ],
 )
 def test_every_reason_has_a_sentence(tmp_path: Path, reason: str, words: str) -> None:
@@ -123,7 +123,7 @@ def test_profile_on_the_terminal(tmp_path: Path) -> None:
     assert max(map(len, text.splitlines())) <= 80
     step = next(line for line in text.splitlines() if "train " in line)
     assert step.split() == ["train", "6", "s", "85.7", "%"]  # 4 x 1.5 s of 4 x 1.75 s
-    assert "trials an hour:" in text
+    assert "trials per hour:" in text
 
 
 def test_plain_quantization_is_the_baseline(tmp_path: Path) -> None:
@@ -136,7 +136,9 @@ def test_plain_quantization_is_the_baseline(tmp_path: Path) -> None:
 
 def test_json_is_what_the_design_promises(tmp_path: Path) -> None:
     final = Final(3, "test", 190, 200, 0.955)
-    report = json.loads(json.dumps(to_json(make(tmp_path, finals=(final,))), allow_nan=False))
+    report = json.loads(
+        json.dumps(summary_to_json(make(tmp_path, finals=(final,))), allow_nan=False)
+    )
     assert {"task", "board", "baseline", "trials", "front", "chosen", "stopped_by"} <= set(report)
     assert [trial["number"] for trial in report["trials"]] == [1, 2, 3, 4]
     for trial in report["trials"]:
@@ -200,7 +202,7 @@ def test_trials_from_elsewhere_are_held_to_what_was_asked_there(tmp_path: Path) 
     assert (merged.used_minutes, merged.stopped_by) == (0.0, "merged")
     text = printed(lambda console: print_table(merged, console))
     assert "merged from other runs" in text
-    assert "the task's" not in text
+    assert "the task's default" not in text
 
 
 def test_trials_that_nobody_asked_for_are_held_to_the_task(tmp_path: Path) -> None:
@@ -211,9 +213,9 @@ def test_trials_that_nobody_asked_for_are_held_to_the_task(tmp_path: Path) -> No
         summary = summarize(store)
     assert summary.accuracy_target == 0.95
     assert summary.chosen == SMALL
-    assert to_json(summary)["goal_source"] == "task"
+    assert summary_to_json(summary)["goal_source"] == "task"
     text = " ".join(printed(lambda console: print_table(summary, console)).split())
-    assert "asked: accuracy 95.00 % (the task's, as no search has asked for any)" in text
+    assert "goal: accuracy 95.00 % (the task's default, since no search ran here)" in text
     assert "4 measured, 1 infeasible; imported" in text
 
 
@@ -230,8 +232,8 @@ def test_a_baseline_that_weights_choose_is_not_called_the_smallest(tmp_path: Pat
     assert summary.chosen == large
     assert summary.meets_target(small)
     text = findings.headline(summary)
-    assert "Nothing smaller" not in text
-    assert text.startswith("By the weights asked for, nothing that reaches the accuracy target")
+    assert "No network smaller" not in text
+    assert text.startswith("By the given weights, no network that reaches the accuracy target")
     assert text.endswith("is better than the int8 baseline yet.")
 
 
@@ -247,14 +249,15 @@ def test_with_weights_the_score_is_what_they_ask_for(tmp_path: Path) -> None:
         assert one.ranked_front()[0] == first
         assert min(one.measured, key=lambda t: one.score(t) or 0.0) == first
     # SMALL has half of the flash and a quarter of the count, lean 0.3 and a half
-    assert to_json(summary)["scores"] == {
+    assert summary_to_json(summary)["scores"] == {
         "1": pytest.approx(1.0), "3": pytest.approx(1 / 3), "5": pytest.approx(1.3 / 3)
     }  # fmt: skip
     lines = printed(lambda console: print_table(summary, console)).splitlines()
     assert next(line for line in lines if "★3" in line).split()[-1] == "0.333"
     text = " ".join(" ".join(lines).split())
     assert (
-        "score: mean of the ratios of flash, RAM and cycles to the int8 baseline, weighted" in text
+        "score: mean of the ratios of flash, RAM and cycles to the int8 baseline, with the given"
+        in text
     )
     assert "score" not in printed(lambda console: print_table(plain_score, console))
     write(summary, tmp_path / "report.html")

@@ -31,7 +31,7 @@ from hil.types import Trial
     [
         ((), 0.95, "No trial has been measured yet"),
         ((infeasible(1, BASELINE),), 0.95, "No trial has been measured yet"),
-        ((BASE,), 0.95, "Nothing smaller than the int8 baseline"),
+        ((BASE,), 0.95, "No network smaller than the int8 baseline"),
         (TRIALS, 0.99, "No measured network reaches the accuracy target of 99.00 %"),
         ((SMALL,), 0.95, "19.53 KiB of flash"),
         (many(300), 0.95, "the flash"),
