@@ -22,9 +22,9 @@ _KERNELS = (0, 3, 5)
 def student(module: nn.Module, input_shape: tuple[int, int, int], stage: Distill) -> nn.Module:
     """A copy of `module`, reshaped by the genes of `stage`; its output shape stays.
 
-    The student inherits weights of `module`: the most important channels (l2), the centers of kernels, the
-    nearest separable filters. With `fresh`, weights are initialized anew from torch's global
-    generator, which the caller seeds. Genes that apply to no layer change nothing.
+    The student inherits weights of `module`: the most important channels (l2), the centers of
+    kernels, the nearest separable filters. With `fresh`, weights are initialized anew from torch's
+    global generator, which the caller seeds. Genes that apply to no layer change nothing.
 
     Raises Infeasible for a gene out of range, and for a kernel that cannot be resized without a
     change of its output shape.

@@ -171,9 +171,7 @@ def test_taylor_predicts_the_loss_without_a_channel() -> None:
 def test_sensitivity_is_the_rise_of_the_loss_without_the_weaker_half() -> None:
     data = probe(SHAPE, 10)
     module = _settled(net(), data.x)
-    with (
-        torch.no_grad()
-    ):  # confident answers of every class, so that removing channels raises the loss
+    with torch.no_grad():  # confident answers of every class: removing channels raises the loss
         module[6].weight *= 100
         module[6].bias -= module(torch.from_numpy(data.x)).mean(0)
     data = Split(data.x, module(torch.from_numpy(data.x)).argmax(1).numpy())

@@ -139,7 +139,7 @@ class _Rows(nn.Module):
         (nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")), "padding_mode"),
         (nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(2)), "padding must"),
         (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten()), "flattened map as output"),
-        (nn.Sequential(nn.Softmax(-1)), "softmax over axis -1; only over axis 1"),
+        (nn.Sequential(nn.Softmax(-1)), "softmax over axis -1; allowed is axis 1"),
         (_Rows(), "softmax over axis 2"),
         (nn.LSTM(4, 4), "LSTM"),
     ],
