@@ -1,8 +1,7 @@
-"""Things built once and kept under ~/.cache/hil-compress (XDG_CACHE_HOME is honoured).
+"""Cache of built files under ~/.cache/hil-compress ($XDG_CACHE_HOME replaces ~/.cache).
 
-An entry's name is the hash of everything it depends on, and it appears in one step, complete, and
-stays so over a power cut: what is there may be used, whoever built it, and processes may build the
-same entry at a time.
+An entry is named by the hash of everything that it depends on. It appears atomically and complete,
+also after a power cut, so any process may use it, and several may build the same entry at once.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from compress.files import sync_file
 
 
 def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
-    """The folder of entry `key` of a kind; if there is none, `make` fills a new one.
+    """The folder of entry `key` of `kind`; if it is missing, `make` fills a new folder.
 
     Raises UserError if the cache cannot be written.
     """
@@ -37,11 +36,11 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         make(temporary)
         for path in temporary.rglob("*"):
             if path.is_file():
-                sync_file(path)  # the new name may reach the disk before the content does
+                sync_file(path)  # otherwise the new name may reach the disk before the content
         try:
             temporary.replace(folder)
         except OSError:
-            if not folder.is_dir():  # no other process was faster: a real failure
+            if not folder.is_dir():  # not built by another process meanwhile: a real failure
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

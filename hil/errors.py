@@ -1,12 +1,12 @@
-"""The bench's errors and our own; the user's and the candidate's are in `compress.errors`.
+"""Errors of the bench and bugs on the device; `compress.errors` has the user's and candidates'.
 
 HilError
-├── BenchError           cable, probe, board, emulator: reset, retry, then stop     exit 3
-│   ├── ProbeLost            the debug probe or the emulator's gdb stub went away
+├── BenchError           cable, probe, board, emulator: open again, retry, stop     exit 3
+│   ├── ProbeLost            the debug probe or the emulator's gdbstub is gone
 │   ├── FlashFailed          the image could not be written, or reads back different
 │   └── NoReply              the firmware did not answer in time, or answered garbage
-├── FirmwareFault        ours: our code crashed on the device                       exit 4
-└── Mismatch             ours: device and reference differ; everything is saved     exit 4
+├── FirmwareFault        a bug: the program crashed on the device                   exit 4
+└── Mismatch             a bug: device and reference differ; everything is saved    exit 4
 
 A BenchError never becomes a fitness value.
 """
@@ -17,7 +17,7 @@ from compress.errors import HilError
 
 
 class BenchError(HilError):
-    """Something between us and the chip failed; `transcript` says what was exchanged."""
+    """A failure of the bench; `transcript` is the last exchange on the serial port, in hex."""
 
     exit_code = 3
 
@@ -27,7 +27,7 @@ class BenchError(HilError):
 
 
 class ProbeLost(BenchError):
-    """The debug probe (or QEMU, or its gdb stub) is gone or does not answer."""
+    """The debug probe (or QEMU, or its gdbstub) is gone or does not answer."""
 
 
 class FlashFailed(BenchError):
@@ -35,13 +35,13 @@ class FlashFailed(BenchError):
 
 
 class NoReply(BenchError):
-    """The firmware did not answer within its time limit, or not in our protocol."""
+    """The firmware did not answer within the time limit, or not in the serial protocol."""
 
 
 class FirmwareFault(HilError):
-    """Our program crashed on the device (HardFault, lockup, stack overflow): a bug of ours.
+    """The program crashed on the device (HardFault, lockup, stack overflow): a bug of this project.
 
-    `registers` are the core's and its fault status registers by lower-case name, as far as known.
+    `registers` maps lower-case names of core and fault status registers to values, where known.
     """
 
     exit_code = 4
@@ -55,9 +55,10 @@ class FirmwareFault(HilError):
 
 
 class Mismatch(HilError):
-    """Device and integer reference differ, or two others that must agree: a bug of ours.
+    """Two computations that must agree bit for bit differ: a bug of this project.
 
-    `who` names them: whose value is `expected`, and whose is `got`.
+    `who` names both: the one that computed `expected` (by default the reference) and the one that
+    computed `got` (by default the device).
     """
 
     exit_code = 4

@@ -1,4 +1,4 @@
-"""How numbers and genomes read: in the table, in the HTML report, in the progress line."""
+"""Text of numbers and genomes, for tables, the HTML report and the progress line."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _GAP = "\N{NO-BREAK SPACE}"  # between a number and its unit
 
 
 def percent(share: float) -> str:
-    """A share of 1, as `95.13 %`, which does not break across lines."""
+    """A share of 1 in percent, `95.13 %`, with a no-break space."""
     return f"{100 * share:.2f}{_GAP}%"
 
 
 def kib(size_bytes: float) -> str:
-    """Bytes in KiB, without the unit, as `29.30`."""
+    """Bytes in KiB, without the unit: `29.30`."""
     kibibytes = size_bytes / 1024
     return f"{kibibytes:.{2 if kibibytes < 100 else 1}f}"
 
 
 def short_count(count: float) -> str:
-    """Instructions or cycles in three to four digits, as `1.234 M`."""
+    """A count of instructions or cycles in three to four digits: `1.234 M`."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= factor:
             value = count / factor
@@ -38,28 +38,28 @@ def short_count(count: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Three digits, more before the point if there are, as `0.0123`, `4.56`, `1234`."""
+    """At least three significant digits: `0.0123`, `4.56`, `1234`."""
     decimals = 2 - math.floor(math.log10(value)) if value > 0 else 0
     return f"{value:.{max(0, decimals)}f}"
 
 
 def plus_minus(error: float) -> str:
-    """A relative error, as `±20 %`."""
+    """A relative error in percent: `±20 %`."""
     return f"±{100 * error:.0f}{_GAP}%"
 
 
 def ratio(value: float) -> str:
-    """A ratio to the baseline, as `0.52x` with a multiplication sign."""
+    """A ratio to the baseline, `0.52x` with a multiplication sign."""
     return f"{value:.2f}\N{MULTIPLICATION SIGN}"
 
 
 def number_of(number: int, noun: str) -> str:
-    """As `1 trial`, `2 trials`."""
+    """A number with its noun in the singular or plural: `1 trial`, `2 trials`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """As `42 s`, `3 min 5 s` or `2 h 10 min`."""
+    """A duration: `42 s`, `3 min 5 s` or `2 h 10 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -70,17 +70,17 @@ def duration(seconds: float) -> str:
 
 
 def stage_order(genome: Genome) -> str:
-    """The order of the stages: `prune → quantize → distill`."""
+    """The order of a genome's stages: `prune → quantize → distill`."""
     return " → ".join(type(stage).__name__.lower() for stage in genome.stages) or "no stage"
 
 
 def stage_details(genome: Genome) -> str:
-    """Every stage with its parameters."""
+    """A genome's stages with the genes that differ from their defaults."""
     return " → ".join(map(_stage, genome.stages)) or "no stage"
 
 
 def _stage(stage: Stage) -> str:
-    """The stage, its genes that are not as usual, and how long it trains."""
+    """A stage with its non-default genes and its epochs."""
     usual = {field.name: field.default for field in fields(stage)}
     genes = {name: getattr(stage, name) for name in usual}
     named = [

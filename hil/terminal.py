@@ -1,4 +1,4 @@
-"""Live progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds."""
+"""Progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.text import Text
 PLAIN_INTERVAL_S = 10.0
 
 ShowProgress = Callable[[float, str], None]
-"""What is told the share done, 0..1, and what is being done."""
+"""A callback that takes the share done, 0..1, and the text to show."""
 
 
 class ProgressLine:
-    """One line that is shown again and again; nothing at all is written before the first time."""
+    """A progress line that is updated in place; nothing is written before the first update."""
 
     def __init__(
         self, console: Console | None = None, now: Callable[[], float] = time.monotonic
@@ -29,7 +29,7 @@ class ProgressLine:
         self._printed_at = float("-inf")
 
     def show(self, share: float, text: str) -> None:
-        """`share` is what is done, 0..1."""
+        """Update the line: the share done, 0..1, and the text."""
         if self._console.is_terminal:
             if self._progress is None:
                 self._progress = _bar(self._console)
@@ -41,7 +41,7 @@ class ProgressLine:
             self._console.print(Text(text), soft_wrap=True)
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
@@ -51,7 +51,7 @@ class ProgressLine:
 def training_progress(
     title: str, console: Console | None = None
 ) -> Iterator[Callable[[float], None]]:
-    """Yields what is to be told the share done, 0..1; if it never is, nothing is shown."""
+    """Yield a callback that takes the share done, 0..1; nothing is shown before its first call."""
     line = ProgressLine(console)
     try:
         yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")

@@ -1,7 +1,7 @@
-"""The values that flow through `hil`: plan -> program -> image -> measurement -> trial.
+"""The value types of `hil`: plan -> program -> image -> measurement -> trial.
 
-All are frozen; units are in the names. `compress.types` holds what comes before (task, genome,
-graph, quantized model). This module knows no torch, no pyOCD, no file formats.
+All are frozen; units are in the names. `compress.types` has the types of the steps before (task,
+graph, quantized model). This module depends on no torch, no pyOCD and no file format.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class PowerFigure:
-    """What a board draws while it computes, and (if known) while it sleeps.
+    """The power of a board while it computes and, if known, while it sleeps.
 
-    At `supply_v` volts and a core clock of `clock_hz`: an emulated board's own clock is not that of
-    the part it stands for. `source` cites where the figure is published, or tells the calibration;
-    `error` is what it may be off by, a share.
+    It holds at `supply_v` volts and a core clock of `clock_hz` (for an emulated board, the clock of
+    the part that it stands for). `source` cites the publication or describes the calibration;
+    `error` is the relative error.
     """
 
     active_mw: float
@@ -54,18 +54,18 @@ class PowerFigure:
     supply_v: float
     clock_hz: int
     source: str
-    error: float = 0.20  # a published one (hil/energy/energy.py)
+    error: float = 0.20  # of a published figure: hil/energy/energy.py
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
     """Facts about one board, read from `boards/<name>.toml`.
 
-    `flash` and `ram` are what the linker may use; `flash_limit_bytes` and `ram_limit_bytes` are
-    what a candidate may use (an emulated core standing for a real part has small limits in large
-    memories). `staging` holds test inputs and outputs: its own region where the board has one,
-    otherwise the RAM between the image and the stack. `energy` is None where nothing is published.
-    `flash_wait_states` is what the port sets up; `port_settings` are macros for the port's C.
+    `flash` and `ram` are the regions for the linker; `flash_limit_bytes` and `ram_limit_bytes` are
+    the limits of a candidate (an emulated core that stands for a real part has small limits in
+    large memories). `staging` is the region of test inputs and outputs; None: the RAM between the
+    image and the stack. `energy` is None if no figure is published. The port configures the flash
+    for `flash_wait_states`; `port_settings` become macros for the port's C code.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A place in the arena where a tensor or a kernel's scratch lives while ops first..last run."""
+    """A range of the arena for a tensor or a scratch buffer; its lifetime is ops first..last."""
 
     name: str
     offset_bytes: int
@@ -106,9 +106,10 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operator with the kernel chosen for it, its work and its buffers.
+    """One operator with its kernel, its multiply-accumulates (MACs) and its buffers.
 
-    `scratch` is the kernel's own; weights stored smaller than int8 are expanded to `expanded`.
+    `scratch` is the kernel's scratch buffer; `expanded` receives weights that are stored smaller
+    than int8 and are expanded before the kernel runs.
     """
 
     index: int
@@ -121,9 +122,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What runs where: kernel per op, arena offsets. `tensors` maps tensor index to its buffer.
+    """The kernels and the memory layout of a graph. `tensors` maps a tensor's index to its buffer.
 
-    `tensors_bytes` is the arena's peak without scratch; `arena_bytes` the peak with it.
+    `tensors_bytes` is the peak of the arena without scratch buffers, `arena_bytes` with them.
     """
 
     graph: Graph
@@ -135,9 +136,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Rendered text by file name (C sources, headers, linker script); same genome, same bytes.
+    """Rendered C sources, headers and linker script by file name; deterministic for a genome.
 
-    `id` is the first 4 bytes of the sha256 over the files, as the firmware reports it in HELLO.
+    `id` is the first 4 bytes of the sha256 over the files; the firmware reports it in HELLO.
     """
 
     files: Mapping[str, str]
@@ -158,11 +159,11 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A linked ELF and its sizes. `flash` parts: weights, model, kernels, harness, libc.
+    """A linked ELF file and its sizes. `flash` parts: weights, model, kernels, harness, libc.
 
-    `ram` parts known at link time: arena, static. `layer_ends` are code addresses at which layer i
-    has just finished (for the debugger). `staging` is where test data may be written.
-    `layer_counts_address` is where a profile build keeps its readings.
+    `ram` parts known at link time: arena, static. `layer_ends` are the code addresses right after
+    each layer, for breakpoints. `staging` is the region for test data. `layer_counts_address` is the
+    address of a profile build's counter readings, None for another build.
     """
 
     elf: Path
@@ -179,7 +180,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class RunReply:
-    """What the firmware answers after running samples."""
+    """The firmware's reply to a run: right answers, stack high-water mark, outputs' CRC-32."""
 
     correct: int
     stack_peak_bytes: int
@@ -188,12 +189,12 @@ class RunReply:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Measured on the device, after its outputs equalled the reference's bit for bit.
+    """The measurement of an image whose outputs equal the reference's bit for bit.
 
-    `count` is the median over the `total` samples of what `counter` counts in one inference;
-    `ram` parts: arena, static, stack (painted peak). `correct` is counted by the firmware.
-    `model_cycles` is the median of the emulator's modelled cycles, None where nothing models them;
-    `model_error` is their stated relative error (hil/cycle_model.py), None where it is unknown.
+    `count` is the median over the `total` samples of the counter's value for one inference.
+    `ram` parts: arena, static, stack (high-water mark). The firmware counts `correct`.
+    `model_cycles` is the median of the emulator's modeled cycles, None if they are not modeled;
+    `model_error` is their stated relative error (hil/cycle_model.py), None if it is unknown.
     """
 
     counter: CounterKind
@@ -210,15 +211,15 @@ class Measurement:
 
     @property
     def accuracy(self) -> float:
-        """Share of the samples run on the device that it classified right."""
+        """The share of the samples that the device classified right."""
         return self.correct / self.total
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCount:
-    """What one layer took in one inference of a profile build, the readings' own cost taken off.
+    """The count of one layer in one inference of a profile build, without the readings' cost.
 
-    `count` is in the board's counter's unit; `model_cycles` is None where no model counts.
+    `count` is in the unit of the board's counter; `model_cycles` is None if cycles are not modeled.
     """
 
     index: int
@@ -232,10 +233,10 @@ class LayerCount:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a number comes from: enough to reproduce it.
+    """The origin of a measurement, enough to reproduce it.
 
-    `processor` is what trained the network: another may round otherwise. Empty where a trial is
-    from before it was noted.
+    `processor` is the one that trained the network, since another may round floats otherwise; it
+    is empty for trials of versions that did not record it.
     """
 
     git_sha: str  # the commit of the checkout, or "v" and the version of an installed wheel
@@ -255,10 +256,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What analysis says of an integer graph before anything is built or run.
+    """The costs of an integer graph by static analysis, before anything is built or run.
 
-    `weight_bytes` are those of weights, biases and scales as they are stored, `arena_bytes` the
-    plan's, `bops` bit operations (`compress.integer.cost`).
+    `weight_bytes` is the stored size of weights, biases and scales, `arena_bytes` the plan's,
+    `bops` the number of bit operations (`compress.integer.cost`).
     """
 
     macs: int
@@ -270,15 +271,16 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A genome that was tried. `accuracy` is the host's on the validation split.
+    """A genome and its result. `accuracy` is the reference's on the validation split.
 
-    `fidelity` is the share of its stages' training that it got: 1 is all of it. Only then does it
-    go to the board. 0 is none, with batch-norm statistics measured anew instead.
+    `fidelity` is the share of its stages' training that the genome got, 0..1. Only at 1 is it
+    measured on the board; at 0 nothing is trained, only batch-norm statistics are recomputed.
 
-    state "measured": `measurement` is set; it ran on the board and was bit-equal.
+    state "measured": `measurement` is set; the device's outputs were bit-exact.
     state "screened": fidelity below 1; `accuracy` (on part of the split) and `estimate` are set.
     state "infeasible": `reason` says why, `violation` by how much (relative, > 0).
-    `epochs` and `costs` are the training that its stages need; `seconds` is what this trial took.
+    `epochs` and `costs` are the training cost of its stages; `seconds` is the time of this trial,
+    by step.
     """
 
     number: int
