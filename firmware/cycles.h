@@ -1,4 +1,4 @@
-/* Counting what one call costs. firmware/port/counter_<kind>.c reads the counter of one kind. */
+/* Counts the cost of one call. firmware/port/counter_<kind>.c reads the counter of one kind. */
 #ifndef CYCLES_H
 #define CYCLES_H
 
@@ -6,11 +6,10 @@
 
 enum counter_kind { COUNTER_NONE = 0, COUNTER_INSN = 1, COUNTER_DWT = 2, COUNTER_SYSTICK = 3 };
 
-/* COUNTER_NONE if the counter does not run (no emulator plug-in): it then always reads 0. */
+/* The kind of the counter; COUNTER_NONE if it does not run (no emulator plug-in) and reads 0. */
 enum counter_kind counter_kind(void);
 
-/* `count` is in the counter's unit; an emulator also models the core's cycles, elsewhere they are
- * 0. */
+/* `count` is in the counter's unit. `model_cycles` are modeled by the emulator; 0 on silicon. */
 struct counts {
     uint64_t count;
     uint64_t model_cycles;
@@ -18,8 +17,8 @@ struct counts {
 
 struct counts counter_read(void);
 
-/* What `bx lr` counts for: the cost of cycles_nothing itself, not an overhead. Its modelled cycles
- * differ from core to core and are left out of what is measured. */
+/* The count of cycles_nothing's `bx lr`, which is not overhead: the measured call returns, too. The
+ * modeled cycles of the return differ between cores and stay in the overhead. */
 extern const uint32_t counter_of_return;
 
 static inline struct counts counts_difference(struct counts end, struct counts start)
@@ -27,7 +26,7 @@ static inline struct counts counts_difference(struct counts end, struct counts s
     return (struct counts){end.count - start.count, end.model_cycles - start.model_cycles};
 }
 
-/* One path for calibration and measurement, so that what lies between the reads is the same. */
+/* Shared by calibration and measurement, so that both have the same code between the reads. */
 __attribute__((noinline, noclone, unused)) static struct counts cycles_between_reads(void (*run)(void))
 {
     struct counts start = counter_read();
@@ -37,12 +36,12 @@ __attribute__((noinline, noclone, unused)) static struct counts cycles_between_r
 
 __attribute__((naked, unused)) static void cycles_nothing(void) { __asm volatile("bx lr"); }
 
-/* What the reads and the call count for; to be subtracted from cycles_between_reads. */
+/* The cost of the reads and the call, to be subtracted from cycles_between_reads. */
 static inline struct counts cycles_overhead(void)
 {
     if (counter_kind() == COUNTER_NONE)
         return (struct counts){0, 0};
-    (void)cycles_between_reads(cycles_nothing); /* brings the code into the caches of silicon */
+    (void)cycles_between_reads(cycles_nothing); /* warms the caches of silicon */
     struct counts overhead = cycles_between_reads(cycles_nothing);
     overhead.count -= counter_of_return;
     return overhead;

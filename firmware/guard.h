@@ -1,4 +1,5 @@
-/* Notices a kernel that writes behind the arena's end: the bytes there must keep their paint. */
+/* Guard area: detects kernels that write past the arena's end, where the bytes must keep their
+ * paint. */
 #ifndef GUARD_H
 #define GUARD_H
 

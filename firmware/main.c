@@ -1,4 +1,4 @@
-/* The firmware: answers the host's requests about one model, one at a time, for ever. */
+/* The firmware: serves the host's requests for one model, one at a time, forever. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -10,10 +10,10 @@
 
 extern const uint8_t __staging_start[], __staging_end[];
 
-/* status of a RUN_REPLY */
+/* Status of a RUN_REPLY. */
 enum run_status { RUN_OK = 0, RUN_STACK_OVERFLOW = 1, RUN_ARENA_OVERRUN = 2 };
 
-/* Arguments of a RUN, as its words come; addresses lie in the staging region. */
+/* Arguments of a RUN, in the order of its words; the addresses are in the staging region. */
 struct run {
     uint32_t samples;
     const int8_t *inputs;   /* samples x MODEL_INPUT_BYTES */
@@ -22,7 +22,7 @@ struct run {
     struct counts *counts;  /* samples */
 };
 
-/* Whether `count` items of `item_bytes` at `address` lie in the staging region, aligned. */
+/* True if `count` items of `item_bytes` at `address` are aligned and in the staging region. */
 static bool in_staging(uint32_t address, uint32_t count, uint32_t item_bytes, uint32_t alignment)
 {
     uint32_t start = (uint32_t)__staging_start;
@@ -47,7 +47,7 @@ static bool parse_run(const struct wire_request *request, struct run *run)
            in_staging(words[4], run->samples, sizeof *run->counts, 8);
 }
 
-/* Index of the largest output, the lowest of equals. */
+/* Index of the largest output; on ties, the lowest. */
 static uint32_t argmax(const int8_t *values, uint32_t count)
 {
     uint32_t best = 0;
@@ -70,7 +70,7 @@ static void reply_hello(const struct wire_request *request)
     wire_send(WIRE_HELLO_REPLY, request->sequence, words, 6);
 }
 
-/* Whether the model has kept to its memory so far. */
+/* Checks the stack and the guard area behind the arena for damage by the model. */
 static enum run_status check_memory(void)
 {
     if (!stack_holds())
@@ -78,14 +78,15 @@ static enum run_status check_memory(void)
     return guard_holds() ? RUN_OK : RUN_ARENA_OVERRUN;
 }
 
-/* Stops at the first sample that damages memory: what comes after would mean nothing. */
+/* Runs the samples and replies. Stops after the first sample that damages memory: later results
+ * would be meaningless. */
 static void reply_run(const struct wire_request *request, const struct run *run)
 {
     uint32_t correct = 0;
     uint32_t crc = 0;
     struct counts overhead = cycles_overhead();
     enum run_status status = RUN_OK;
-    /* Once without counting: caches and branch predictors settle. */
+    /* A warm-up run without counting, for caches and branch predictors. */
     memcpy(model_input, run->inputs, MODEL_INPUT_BYTES);
     model_run();
     guard_paint();

@@ -1,4 +1,5 @@
-/* Peak use of the stack, by painting what is free of it and looking how much paint is left. */
+/* The stack's high-water mark: paints the free part of the stack and finds how much paint is left.
+ * */
 #ifndef STACK_H
 #define STACK_H
 
@@ -9,7 +10,7 @@ extern uint32_t __stack_limit[], __stack_top[];
 
 enum { STACK_PAINT = 0xA5A5A5A5 };
 
-/* Paints from the stack's limit to the stack pointer. Inlined: a call would be painted over. */
+/* Paints from the stack's limit to the stack pointer. Inlined, so as not to paint its own frame. */
 __attribute__((always_inline)) static inline void stack_paint(void)
 {
     uint32_t *pointer;
@@ -18,7 +19,7 @@ __attribute__((always_inline)) static inline void stack_paint(void)
         *word = (uint32_t)STACK_PAINT;
 }
 
-/* Whether the last word before the limit still has its paint: nothing has gone beyond it. */
+/* True if the last word before the limit still has its paint: the stack has not overflowed. */
 static inline bool stack_holds(void)
 {
     return *(volatile uint32_t *)__stack_limit == (uint32_t)STACK_PAINT;

@@ -7,7 +7,7 @@ enum { MAX_BODY_BYTES = HEADER_BYTES + 4 * WIRE_MAX_WORDS + CRC_BYTES };
 
 uint32_t wire_crc32(uint32_t crc, const void *data, size_t size)
 {
-    /* Entry i is the CRC of the nibble i: 0xEDB88320 is the reflected IEEE polynomial. */
+    /* Entry i is the CRC of the nibble i; 0xEDB88320 is the reflected IEEE 802.3 polynomial. */
     static const uint32_t nibbles[16] = {
         0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u,
         0x4DB26158u, 0x5005713Cu, 0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu,
@@ -34,13 +34,13 @@ static void put_u32(uint8_t *bytes, uint32_t value)
         bytes[i] = (uint8_t)(value >> (8 * i));
 }
 
-/* Receives one frame that is not empty and undoes COBS. Returns the number of body bytes, of which
- * only the first MAX_BODY_BYTES are stored; 0 if the frame ends within a COBS block. */
+/* Receives one non-empty frame and decodes COBS. Returns the number of body bytes, of which only
+ * the first MAX_BODY_BYTES are stored; 0 if the frame ends within a COBS block. */
 static uint32_t receive_body(uint8_t *body)
 {
     uint32_t size = 0;
-    uint32_t left = 0; /* bytes until the next code */
-    int zero_due = 0;  /* the block that has just ended stands for a zero */
+    uint32_t left = 0; /* bytes before the next code byte */
+    int zero_due = 0;  /* the block that has just ended encodes a zero */
     uint8_t byte;
     do
         byte = port_receive();
@@ -87,7 +87,7 @@ enum wire_error wire_receive(struct wire_request *request)
     return WIRE_OK;
 }
 
-/* COBS of a body that is too short to need more than one block between two zeros. */
+/* Sends a body in COBS; it is so short that one block is enough between two zeros. */
 static void send_body(const uint8_t *body, uint32_t size)
 {
     _Static_assert(MAX_BODY_BYTES < 254, "a COBS block holds at most 254 bytes");
@@ -98,7 +98,7 @@ static void send_body(const uint8_t *body, uint32_t size)
         port_send((uint8_t)(end - start + 1u));
         for (; start < end; start++)
             port_send(body[start]);
-        start++; /* the zero that the next code stands for */
+        start++; /* the zero that the next code byte encodes */
     }
     port_send(0);
 }
@@ -114,6 +114,6 @@ void wire_send(enum wire_type type, uint16_t sequence, const uint32_t *words, ui
     for (uint32_t i = 0; i < count; i++)
         put_u32(body + HEADER_BYTES + 4u * i, words[i]);
     put_u32(body + size, wire_crc32(0, body, size));
-    port_send(0); /* ends whatever noise the host has heard */
+    port_send(0); /* ends what noise may have begun at the host */
     send_body(body, size + CRC_BYTES);
 }

@@ -2,9 +2,9 @@
  *
  *   version u8 | type u8 | sequence u16 | payload, u32 words | CRC-32 of all before, u32
  *
- * little-endian. Every request gets one reply with its sequence. A frame that is not ours gets
- * WIRE_ERROR; an empty frame gets nothing: both sides send a 0x00 before each frame, too, so that
- * noise in between costs no frame.
+ * little-endian. Every request gets one reply with its sequence number. An invalid frame gets
+ * WIRE_ERROR; an empty frame gets nothing: both sides also send a 0x00 before each frame, so that
+ * noise between two frames corrupts neither.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -38,13 +38,13 @@ struct wire_request {
     uint32_t count; /* of words */
 };
 
-/* Sleeps until a frame has come. `sequence` is set, as far as it could be read, on errors too. */
+/* Sleeps until a frame arrives. On errors, `sequence` is that of the frame, or 0 if unreadable. */
 enum wire_error wire_receive(struct wire_request *request);
 
 /* Sends a frame of at most WIRE_MAX_WORDS words. */
 void wire_send(enum wire_type type, uint16_t sequence, const uint32_t *words, uint32_t count);
 
-/* CRC-32 (IEEE 802.3, as zlib's crc32) of `data`, going on from `crc`; start with 0. */
+/* CRC-32 (IEEE 802.3, as zlib's crc32) of `data`, continuing from `crc`; start with 0. */
 uint32_t wire_crc32(uint32_t crc, const void *data, size_t size);
 
 #endif

@@ -162,8 +162,8 @@ class Image:
     """A linked ELF file and its sizes. `flash` parts: weights, model, kernels, harness, libc.
 
     `ram` parts known at link time: arena, static. `layer_ends` are the code addresses right after
-    each layer, for breakpoints. `staging` is the region for test data. `layer_counts_address` is the
-    address of a profile build's counter readings, None for another build.
+    each layer, for breakpoints. `staging` is the region for test data. `layer_counts_address` is
+    the address of a profile build's counter readings, None for another build.
     """
 
     elf: Path

@@ -13,7 +13,7 @@ void add_s8(const add_s8_parameters *parameters,
             int32_t repeats,
             int32_t elements)
 {
-    /* A copy, because output may alias anything: fields would be read again for each element. */
+    /* A local copy: output may alias *p, and its fields would be reloaded for each element. */
     const add_s8_parameters p = *parameters;
     for (; repeats > 0; repeats--, left += elements, output += elements) {
         for (int32_t i = 0; i < elements; i++) {

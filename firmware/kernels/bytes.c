@@ -1,9 +1,9 @@
 #include "bytes.h"
 
-/* Otherwise GCC sees what these loops are and calls memcpy and memset. */
+/* Otherwise GCC recognizes the loops and calls memcpy and memset. */
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 
-/* Some cores read and write words at any address, others only at multiples of 4. */
+/* Some cores access words at any address, others only at multiples of 4. */
 #ifdef __ARM_FEATURE_UNALIGNED
 typedef uint32_t word __attribute__((may_alias, aligned(1)));
 #else

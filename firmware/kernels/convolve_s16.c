@@ -2,11 +2,11 @@
 #include "kernels.h"
 #include "window.h"
 
-/* The sum of so many products of an int16 and an int8 stays inside of int32. */
+/* The most products of an int16 and an int8 whose sum certainly fits into int32. */
 enum { MOST_PRODUCTS = 511 };
 
-/* What of a window lies inside of the input: rows of runs of consecutive values. The weights of a
- * row follow each other. */
+/* The part of a window inside the input: rows of runs of consecutive values. The weights of a row
+ * are contiguous. */
 typedef struct {
     const int16_t *values;
     int32_t weights; /* offset in a filter */
@@ -23,7 +23,7 @@ static inline int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* Four filters, `filter_size` weights apart, at a time: a value is loaded once for all. */
+/* Four filters, `filter_size` weights apart, at once: each value is loaded only once. */
 static void add_run_to_four(int64_t sums[4],
                             const int16_t *value,
                             const int8_t *weights,

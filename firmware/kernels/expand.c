@@ -1,9 +1,9 @@
 #include "kernels.h"
 
-/* Otherwise GCC sees what the loop over a block is and calls memset. */
+/* Otherwise GCC recognizes the loop over a block and calls memset. */
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 
-/* hil/codegen/weight_storage.py: a block is the weights of a word of the bitmap. */
+/* A block is the weights of one word of the bitmap: hil/codegen/weight_storage.py. */
 enum { BLOCK = 32, GAP = 48 };
 
 typedef uint32_t word __attribute__((may_alias));
@@ -13,13 +13,13 @@ static inline int32_t round_up(int32_t value, int32_t power_of_two)
     return (value + power_of_two - 1) & -power_of_two;
 }
 
-/* Of bits that are not all zero. */
+/* Number of leading zero bits of a nonzero word. */
 static inline int32_t leading_zeros(uint32_t bits)
 {
 #ifdef __ARM_FEATURE_CLZ
     return __builtin_clz(bits);
 #else
-    /* Without the instruction GCC calls a function that takes longer than to look for a bit. */
+    /* Without the CLZ instruction GCC calls a function that is slower than this loop. */
     int32_t zeros = 0;
     for (; bits >> 31 == 0; bits <<= 1) {
         zeros++;
@@ -28,7 +28,7 @@ static inline int32_t leading_zeros(uint32_t bits)
 #endif
 }
 
-/* Four values at a time: a field of each byte of a word, its sign extended. */
+/* Expands four values at a time: one field in each byte of a word, sign-extended. */
 static inline const uint32_t *
 unpack(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count)
 {
@@ -41,7 +41,7 @@ unpack(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count)
         uint32_t packed = *stored++;
 #pragma GCC unroll 4
         for (int32_t k = 0; k < 8 / bits; k++, packed >>= bits) {
-            /* x ^ sign - sign extends the sign; the top bit keeps a byte from borrowing. */
+            /* (x ^ sign) - sign extends the sign; the top bit stops borrows between bytes. */
             *to++ = (((packed & field) ^ (sign | top)) - sign) ^ top;
         }
     }
@@ -63,8 +63,8 @@ expand_sparse(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t cou
     const uint32_t *end = packed + round_up(nonzero, 4) / 4;
     const int8_t *values = (const int8_t *)packed;
     if (bits < 8) {
-        /* So far back that a block is never written over values that are yet to be read: what is
-         * left of them is at most what is left of the weights. */
+        /* The values are expanded to the end of the area, so that no block overwrites values that
+         * are still to be read: at most as many values as weights are left. */
         const int32_t kept = round_up(nonzero, bits == 4 ? 8 : 16);
         int8_t *behind = weights + round_up(count, 16) + GAP - kept;
         end = expand_packed(packed, bits, behind, nonzero);

@@ -24,13 +24,13 @@ static inline int32_t rounding_shift_right(int32_t value, int32_t exponent)
     return (value >> exponent) + ((value & mask) > threshold);
 }
 
-/* Through uint32_t, because the left shift is defined to wrap as the reference's does. */
+/* Left shift that wraps, as the reference's does: through uint32_t, to be defined in C. */
 static inline int32_t shift_left(int32_t value, int32_t exponent)
 {
     return (int32_t)((uint32_t)value << exponent);
 }
 
-/* value times the real factor multiplier * 2^(left_shift - right_shift - 31); one shift is 0. */
+/* value * multiplier * 2^(left_shift - right_shift - 31), rounded; one of the shifts is 0. */
 static inline int32_t multiply_by_factor(int32_t value,
                                          int32_t multiplier,
                                          int32_t left_shift,
@@ -40,11 +40,11 @@ static inline int32_t multiply_by_factor(int32_t value,
                                 right_shift);
 }
 
-/* (sum * reduced + 2^(right - 1)) / 2^right, rounded down: how TensorFlow Lite scales the sums of
- * int16 activations. |sum| < 2^47, 0 <= reduced < 2^15, 8 <= right <= 46. */
+/* floor((sum * reduced + 2^(right - 1)) / 2^right), as TensorFlow Lite scales the sums of int16
+ * activations. |sum| < 2^47, 0 <= reduced < 2^15, 8 <= right <= 46. */
 static inline int32_t multiply_by_reduced(int64_t sum, int32_t reduced, int32_t right)
 {
-    /* The same as adding 2^(right - 1) and shifting by `right`, with fewer instructions. */
+    /* Equal to adding 2^(right - 1) and shifting by `right`, with fewer instructions. */
     return (int32_t)(((sum * reduced >> (right - 1)) + 1) >> 1);
 }
 

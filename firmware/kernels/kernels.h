@@ -1,4 +1,4 @@
-/* Kernels that the CMSIS-NN subset lacks, bit-equal to TensorFlow Lite's reference.
+/* Kernels that the CMSIS-NN subset lacks, bit-exact with TensorFlow Lite's reference kernels.
  *
  * Requantization rounds twice, as gemmlowp and CMSIS-NN do by default; but kernels with weights on
  * int16 scale sums of 64 bits once, by multiplier / 2^shift (multiply_by_reduced), and have no
@@ -12,15 +12,15 @@
 
 #include "arm_nn_types.h"
 
-/* One addend, or the sum: offset is minus the zero point of an input, the zero point of an output;
- * the real factor, below 1, is multiplier / 2^(31 + right_shift). */
+/* One addend or the sum. `offset` is minus the zero point of an addend, or the zero point of
+ * the sum. The scale factor, below 1, is multiplier / 2^(31 + right_shift). */
 typedef struct {
     int32_t offset;
     int32_t multiplier;
     int32_t right_shift;
 } add_s8_term;
 
-/* Addends are shifted left before they are scaled. The right multiplier is negative to subtract. */
+/* Addends are shifted left before scaling. For a subtraction the right multiplier is negative. */
 typedef struct {
     int32_t left_shift;
     add_s8_term left;
@@ -30,7 +30,7 @@ typedef struct {
     int32_t maximum;
 } add_s8_parameters;
 
-/* The real factor is multiplier * 2^(left_shift - right_shift - 31); one shift is 0. */
+/* The scale factor is multiplier * 2^(left_shift - right_shift - 31); one of the shifts is 0. */
 typedef struct {
     int32_t input_offset;
     int32_t output_offset;
@@ -41,7 +41,7 @@ typedef struct {
     int32_t maximum;
 } requantize_s8_parameters;
 
-/* Offsets are minus the zero points of the inputs; the real factor is as in requantize_s8. */
+/* Input offsets are minus the zero points; the scale factor is as in requantize_s8_parameters. */
 typedef struct {
     int32_t left_offset;
     int32_t right_offset;
@@ -53,7 +53,7 @@ typedef struct {
     int32_t maximum;
 } mul_s8_parameters;
 
-/* The real factor is as in requantize_s8 and includes the division by the count. */
+/* The scale factor is as in requantize_s8_parameters and includes the division by the count. */
 typedef struct {
     int32_t sum_offset;
     int32_t output_offset;
@@ -62,7 +62,7 @@ typedef struct {
     int32_t right_shift;
 } mean_s8_parameters;
 
-/* `planes` of `rows` of `row_bytes`, and how many bytes of the value go around each. */
+/* Sizes of the input, and the padding bytes before and after all, each plane and each row. */
 typedef struct {
     int32_t value;
     int32_t planes;
@@ -76,22 +76,22 @@ typedef struct {
     int32_t after_row;
 } pad_s8_parameters;
 
-/* Differences to the row's maximum below diff_min count as zero probability. */
+/* A difference to the row's maximum below diff_min gets probability 0. */
 typedef struct {
     int32_t multiplier;
     int32_t left_shift;
     int32_t diff_min;
 } softmax_s8_parameters;
 
-/* `count` weights of 4 or 2 bits, or of 8, 4 or 2 bits where they are not zero, as hil/codegen/weight_storage.py
- * stores them and says how much room they take; `weights` is aligned to words. Both return the end
- * of what they have read. */
+/* Expand `count` weights to int8: packed ones of 4 or 2 bits; sparse ones, a bitmap and the nonzero
+ * weights in 8, 4 or 2 bits. Format and size of `weights`: hil/codegen/weight_storage.py. `weights`
+ * is word-aligned. Both return the end of the data read. */
 const uint32_t *
 expand_packed(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count);
 const uint32_t *
 expand_sparse(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count);
 
-/* left and output: `repeats` times as many elements as right, which is used over and over. */
+/* Sum with broadcasting: left and output have `repeats` times the `elements` of right. */
 void add_s8(const add_s8_parameters *parameters,
             const int8_t *left,
             const int8_t *right,
@@ -99,7 +99,7 @@ void add_s8(const add_s8_parameters *parameters,
             int32_t repeats,
             int32_t elements);
 
-/* As add_s8, the product. */
+/* Product, with broadcasting as in add_s8. */
 void mul_s8(const mul_s8_parameters *parameters,
             const int8_t *left,
             const int8_t *right,
@@ -131,7 +131,7 @@ void requantize_s16(const requantize_s8_parameters *parameters,
                     int16_t *output,
                     int32_t elements);
 
-/* table[i] is the output for the input whose unsigned representation is i. */
+/* table[i] is the output for the input whose byte is i as an unsigned number. */
 void lookup_s8(const int8_t table[256], const int8_t *input, int8_t *output, int32_t elements);
 
 /* Mean over the middle axis of input[blocks][count][elements]; output[blocks][elements]. */
@@ -144,7 +144,7 @@ void mean_s8(const mean_s8_parameters *parameters,
 
 void pad_s8(const pad_s8_parameters *parameters, const int8_t *input, int8_t *output);
 
-/* Depthwise convolution with as many outputs as inputs, called as CMSIS-NN's; needs no scratch. */
+/* Depthwise convolution of depth multiplier 1, with CMSIS-NN's signature; uses no scratch buffer. */
 void depthwise_s8(const cmsis_nn_context *scratch,
                   const cmsis_nn_dw_conv_params *parameters,
                   const cmsis_nn_per_channel_quant_params *scale,
@@ -157,8 +157,8 @@ void depthwise_s8(const cmsis_nn_context *scratch,
                   const cmsis_nn_dims *output_dims,
                   int8_t *output);
 
-/* On int16, called as CMSIS-NN's on int8; they need no scratch. A fully connected layer is a
- * convolution of one pixel. */
+/* The int16 kernels below have the signatures of CMSIS-NN's int8 kernels and use no scratch buffer.
+ * A fully connected layer is a convolution of one pixel. */
 void convolve_s16(const cmsis_nn_context *scratch,
                   const cmsis_nn_conv_params *parameters,
                   const cmsis_nn_per_channel_quant_params *scale,
@@ -171,7 +171,7 @@ void convolve_s16(const cmsis_nn_context *scratch,
                   const cmsis_nn_dims *output_dims,
                   int16_t *output);
 
-/* At most 511 taps in a filter; any number of outputs for an input channel. */
+/* A filter has at most 511 taps; any depth multiplier. */
 void depthwise_s16(const cmsis_nn_context *scratch,
                    const cmsis_nn_dw_conv_params *parameters,
                    const cmsis_nn_per_channel_quant_params *scale,
@@ -184,7 +184,7 @@ void depthwise_s16(const cmsis_nn_context *scratch,
                    const cmsis_nn_dims *output_dims,
                    int16_t *output);
 
-/* Over at most 65535 elements. */
+/* A window has at most 65535 elements. */
 void average_pool_s16(const cmsis_nn_context *scratch,
                       const cmsis_nn_pool_params *parameters,
                       const cmsis_nn_dims *input_dims,

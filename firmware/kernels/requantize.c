@@ -13,7 +13,7 @@ void requantize_s8(const requantize_s8_parameters *parameters,
                    int8_t *output,
                    int32_t elements)
 {
-    /* A copy, because output may alias anything: fields would be read again for each element. */
+    /* A local copy: output may alias *p, and its fields would be reloaded for each element. */
     const requantize_s8_parameters p = *parameters;
     for (int32_t i = 0; i < elements; i++) {
         output[i] = (int8_t)requantized(input[i], &p);

@@ -1,8 +1,8 @@
 #include "fixedpoint.h"
 #include "kernels.h"
 
-/* Qm.n below: a fixed-point int32 with m integer and n = 31 - m fractional bits. The product of
- * Qa and Qb is Q(a+b). Constants and order of operations are gemmlowp's, or the last bit differs. */
+/* Qm.n below: a fixed-point int32 with m integer and n = 31 - m fractional bits. The product of Qa
+ * and Qb is Q(a+b). Constants and order of operations are gemmlowp's, or the last bit differs. */
 
 #define ACCUMULATOR_INTEGER_BITS 12
 

@@ -1,14 +1,14 @@
-/* Which part of a window lies inside of the input. */
+/* The part of a window inside the input. */
 #ifndef HIL_WINDOW_H
 #define HIL_WINDOW_H
 
 #include <stdint.h>
 
-/* The taps of a window that lie inside of the input, along one axis. */
+/* The taps of a window inside the input, along one axis. */
 typedef struct {
     int32_t first;
     int32_t end;
-    int32_t position; /* of the first, in the input */
+    int32_t position; /* of the first tap, in the input */
 } taps;
 
 static inline taps

@@ -18,7 +18,7 @@ static inline void cmsdk_uart_start(uint32_t base, uint32_t rx_irq, uint32_t clo
 {
     CMSDK_BAUDDIV(base) = clock_hz / 115200u;
     CMSDK_CTRL(base) = CMSDK_TX_ENABLE | CMSDK_RX_ENABLE | CMSDK_RX_INTERRUPT;
-    /* Drops what came before. QEMU, too, begins to look for input only when DATA is read. */
+    /* Discards earlier input. QEMU also starts to poll for input only when DATA is read. */
     (void)CMSDK_DATA(base);
     core_wake_on(rx_irq);
 }
@@ -26,8 +26,8 @@ static inline void cmsdk_uart_start(uint32_t base, uint32_t rx_irq, uint32_t clo
 static inline uint8_t cmsdk_uart_receive(uint32_t base, uint32_t rx_irq)
 {
     for (;;) {
-        /* Clear first, look second: a byte that comes in between is seen, one that comes after
-         * leaves the interrupt pending, and the sleep ends at once. */
+        /* Clear the interrupt first, then check: a byte that arrives between is seen; one that
+         * arrives later leaves the interrupt pending, and the sleep ends at once. */
         CMSDK_INTCLEAR(base) = CMSDK_RX_PENDING;
         core_forget(rx_irq);
         if (CMSDK_STATE(base) & CMSDK_RX_FULL)

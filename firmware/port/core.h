@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#ifndef REGISTER /* a test records what a port writes */
+#ifndef REGISTER /* a test replaces it, to record a port's writes */
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 #endif
 
@@ -29,10 +29,10 @@ static inline void core_sleep(void) { __asm volatile("dsb\n\twfi" ::: "memory");
 
 static inline void core_barrier(void) { __asm volatile("dsb\n\tisb" ::: "memory"); }
 
-/* Lets interrupt `irq` wake the core from sleep. */
+/* Enables interrupt `irq` to wake the core from sleep. */
 static inline void core_wake_on(uint32_t irq) { NVIC_ISER(irq / 32u) = 1u << (irq % 32u); }
 
-/* Forgets that interrupt `irq` came, so that only the next one wakes the core. */
+/* Clears pending interrupt `irq`, so that only the next one wakes the core. */
 static inline void core_forget(uint32_t irq) { NVIC_ICPR(irq / 32u) = 1u << (irq % 32u); }
 
 #endif

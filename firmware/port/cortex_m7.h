@@ -18,9 +18,9 @@ enum { CCR_DC = 1u << 16, CCR_IC = 1u << 17 };
 enum { MPU_ENABLE = 1u << 0, MPU_PRIVDEFENA = 1u << 2 };
 enum { RASR_ENABLE = 1u << 0, RASR_NORMAL_UNCACHED = 1u << 19, RASR_FULL_ACCESS = 3u << 24 };
 
-/* Keeps 2^bits bytes from `start` (aligned to that) out of the data cache: the debug probe writes and
- * reads them, and does so past the cache. Tightly coupled memory is never cached. Code may run there:
- * a probe's flash algorithm does. */
+/* Makes 2^bits bytes from `start` (aligned to that) uncached: the debug probe reads and writes them
+ * and bypasses the cache. Tightly coupled memory is never cached. The region stays executable, for
+ * the probe's flash algorithm. */
 static inline void m7_leave_uncached(uint32_t start, uint32_t bits)
 {
     MPU_RNR = 0;
@@ -30,7 +30,7 @@ static inline void m7_leave_uncached(uint32_t start, uint32_t bits)
     core_barrier();
 }
 
-/* Instruction and data cache on, both emptied before: they hold garbage after a reset. */
+/* Invalidates and enables the instruction and data caches: after a reset they hold garbage. */
 static inline void m7_start_caches(void)
 {
     core_barrier();

@@ -1,6 +1,7 @@
-/* The cycle counter of the Data Watchpoint and Trace unit: Cortex-M3 and up, in silicon only (Armv7-M
- * ARM, DDI 0403, C1.8; Armv8-M ARM, DDI 0553, D1.2.59). It counts clock cycles of the core, also
- * those in which it waits for memory, and wraps after 2^32: 8.9 s at 480 MHz, more elsewhere. */
+/* The cycle counter of the Data Watchpoint and Trace unit: Cortex-M3 and up, in silicon only
+ * (Armv7-M ARM, DDI 0403, C1.8; Armv8-M ARM, DDI 0553, D1.2.59). It counts clock cycles of the
+ * core, including wait states of memory, and wraps after 2^32: 8.9 s at 480 MHz, more at lower
+ * clocks. */
 #include "../cycles.h"
 #include "core.h"
 
@@ -11,13 +12,13 @@
 
 enum { TRCENA = 1u << 24, CYCCNTENA = 1u << 0, NOCYCCNT = 1u << 25, UNLOCK = 0xC5ACCE55 };
 
-/* What a return costs depends on the pipeline: it stays in the overhead. */
+/* The cost of a return depends on the pipeline: it stays in the overhead. */
 const uint32_t counter_of_return = 0;
 
 static uint32_t wraps;
 static uint32_t last;
 
-/* To be called at least once in every 2^32 cycles; every measurement calls it twice. */
+/* Must be called at least once in 2^32 cycles; every measurement calls it twice. */
 struct counts counter_read(void)
 {
     core_barrier();
@@ -32,7 +33,7 @@ struct counts counter_read(void)
 enum counter_kind counter_kind(void)
 {
     DEMCR |= TRCENA;
-    DWT_LAR = UNLOCK; /* the Cortex-M7 locks software out (DDI 0489, 9.1) */
+    DWT_LAR = UNLOCK; /* the Cortex-M7 has a software lock (DDI 0489, 9.1) */
     if (DWT_CTRL & NOCYCCNT)
         return COUNTER_NONE;
     DWT_CTRL |= CYCCNTENA;

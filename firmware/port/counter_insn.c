@@ -1,12 +1,12 @@
-/* The emulator's counts, which firmware/emulator/plugin.c puts in memory: instructions, exactly, and
- * modelled cycles. */
+/* The emulator's counts, which firmware/emulator/plugin.c writes to memory: exact instructions and
+ * modeled cycles. */
 #include "../cycles.h"
 
 const uint32_t counter_of_return = 1;
 
-/* The marker `mov r9, r9` tells the plug-in to replace what the next store stores, and the 8 bytes
- * after it, by the counts. Aligned to its size, so that marker and store are never split between
- * two translated blocks. */
+/* The marker `mov r9, r9` tells the plug-in to replace the bytes of the next store, and the 8 bytes
+ * after them, by the counts. The pair is aligned to its size, so that it is never split between two
+ * translation blocks. */
 __attribute__((noinline, aligned(32))) struct counts counter_read(void)
 {
     static volatile struct counts cell;

@@ -1,6 +1,6 @@
-/* SysTick counting the core's clock: for cores without a cycle counter (Cortex-M0, M0+). It is 24
- * bits wide and counts down (Armv6-M ARM, DDI 0419, B3.3); its interrupt counts the wraps. That is
- * the only interrupt let through, from the first read to the next port_receive, which masks it
+/* SysTick, counting the core's clock on cores without a cycle counter (Cortex-M0, M0+). It is 24
+ * bits wide and counts down (Armv6-M ARM, DDI 0419, B3.3); its interrupt handler counts the wraps.
+ * It is the only unmasked interrupt, from the first read to the next port_receive, which masks it
  * again. It adds some 40 cycles to every 2^24. */
 #include "../cycles.h"
 #include "core.h"
@@ -28,14 +28,14 @@ struct counts counter_read(void)
     uint32_t high, value;
     if (!(SYST_CSR & SYST_ENABLE))
         start();
-    NVIC_ICER(0) = 0xFFFFFFFFu; /* no other interrupt has a handler */
+    NVIC_ICER(0) = 0xFFFFFFFFu; /* the others have no handler */
     core_unmask_interrupts();
     do {
         high = wraps;
         value = SYST_CVR;
-        core_barrier(); /* an interrupt of a wrap just before or in between is taken here */
+        core_barrier(); /* takes the interrupt of a wrap before or during the read */
     } while (high != wraps);
-    /* The interrupt comes with the count of 0, which thus belongs to the next round. */
+    /* The interrupt is raised at the count of 0, which therefore belongs to the next period. */
     return (struct counts){((uint64_t)high << WIDTH) + ((0u - value) & MASK), 0};
 }
 

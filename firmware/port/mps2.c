@@ -1,4 +1,5 @@
-/* UART 0 of the MPS2 FPGA images AN385, AN386 and AN500 (Arm DAI 0385 and 0386: memory map, interrupts). */
+/* UART 0 of the MPS2 FPGA images AN385, AN386 and AN500 (Arm DAI 0385 and 0386: memory map,
+ * interrupts). */
 #include "cmsdk_uart.h"
 #include "port.h"
 

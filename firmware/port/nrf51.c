@@ -33,7 +33,7 @@ void port_start(void)
     INTENSET = RXDRDY_INTERRUPT;
     STARTTX = 1;
     STARTRX = 1;
-    /* QEMU begins to look for input only at its next event, and the start of a timer is one. */
+    /* QEMU polls for input only after its next event; starting a timer is one. */
     SYST_RVR = 0xFFFFu;
     SYST_CSR = SYST_ENABLE_CORE_CLOCK;
     SYST_CSR = 0;
@@ -41,12 +41,12 @@ void port_start(void)
 
 uint8_t port_receive(void)
 {
-    core_mask_interrupts(); /* a counter may have let its own through, and no other */
+    core_mask_interrupts(); /* a counter may have unmasked its own */
     core_wake_on(UART0_IRQ);
     for (;;) {
         core_forget(UART0_IRQ);
         if (RXDRDY) {
-            RXDRDY = 0; /* before RXD is read: that makes the next byte of the FIFO ready */
+            RXDRDY = 0; /* before reading RXD, which makes the FIFO's next byte ready */
             return (uint8_t)RXD;
         }
         core_sleep();

@@ -1,4 +1,4 @@
-/* Vector table, C start-up and the fault handler of every Cortex-M core we run on. */
+/* Vector table, C start-up code and fault handler, for every supported Cortex-M core. */
 #include "../wire.h"
 #include "core.h"
 #include "port.h"
@@ -11,7 +11,7 @@ void reset_handler(void);
 void fault_handler(void);
 void fault_report(const uint32_t *frame);
 
-/* SysTick is the one interrupt that is not always masked: a counter may need to know of its wraps. */
+/* SysTick is the only interrupt that may be unmasked: counter_systick.c counts its wraps. */
 __attribute__((weak, alias("fault_handler"))) void systick_handler(void);
 
 typedef void (*vector)(void);
@@ -47,7 +47,7 @@ void reset_handler(void)
     main();
 }
 
-/* Hands the stacked registers to fault_report, on a fresh stack where the old one has overflowed. */
+/* Passes the stacked registers to fault_report, on a new stack if the old one has overflowed. */
 __attribute__((naked)) void fault_handler(void)
 {
     __asm volatile(".syntax unified\n\t"
@@ -67,7 +67,7 @@ __attribute__((naked)) void fault_handler(void)
                    ".ltorg");
 }
 
-/* Sends a FAULT frame and stops. `frame` is what the core stacked: r0-r3, r12, lr, pc, xPSR. */
+/* Sends a FAULT frame and stops. `frame` is the exception frame: r0-r3, r12, lr, pc, xPSR. */
 __attribute__((noreturn, used)) void fault_report(const uint32_t *frame)
 {
     uint32_t words[7] = {0};

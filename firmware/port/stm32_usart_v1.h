@@ -22,7 +22,7 @@ static inline uint8_t stm32_usart_receive(uint32_t base, uint32_t irq)
 {
     core_wake_on(irq);
     for (;;) {
-        /* Clear first, look second: what comes in between leaves the interrupt pending. */
+        /* Clear the interrupt first, then check: a later byte leaves it pending. */
         core_forget(irq);
         uint32_t status = USART_SR(base);
         if (status & (USART_RXNE | USART_ORE)) {

@@ -24,10 +24,10 @@ static inline void stm32_usart_start(uint32_t base, uint32_t divider)
 
 static inline uint8_t stm32_usart_receive(uint32_t base, uint32_t irq)
 {
-    core_mask_interrupts(); /* a counter may have let its own through, and no other */
+    core_mask_interrupts(); /* a counter may have unmasked its own */
     core_wake_on(irq);
     for (;;) {
-        /* Clear first, look second: what comes in between leaves the interrupt pending. */
+        /* Clear the interrupt first, then check: a later byte leaves it pending. */
         core_forget(irq);
         if (USART_ISR(base) & USART_RXNE)
             return (uint8_t)USART_RDR(base);

@@ -1,5 +1,5 @@
-/* STM32F103 (RM0008): 72 MHz from the 8 MHz that the ST-Link puts on OSC_IN; USART2 on PA2 and PA3.
- * The internal oscillator would reach no more than 64 MHz. */
+/* STM32F103 (RM0008): 72 MHz from the 8 MHz that the ST-Link drives on OSC_IN; USART2 on PA2 and
+ * PA3. The internal oscillator allows at most 64 MHz. */
 #include "port.h"
 #include "stm32_usart_v1.h"
 

@@ -1,6 +1,6 @@
-/* STM32F446 (RM0390) and F405 (RM0090): the PLL from the internal 16 MHz, at the power scale and with
- * the overdrive that the board's settings say; prefetch, instruction and data cache on. USART1 is on
- * PA9 and PA10, USART2 on PA2 and PA3. */
+/* STM32F446 (RM0390) and F405 (RM0090): the PLL from the internal 16 MHz, with the power scale and
+ * overdrive of the board's settings; prefetch, instruction and data cache on. USART1 is on PA9 and
+ * PA10, USART2 on PA2 and PA3. */
 #include "port.h"
 #include "stm32_usart_v1.h"
 
@@ -49,11 +49,11 @@ static bool start_overdrive(void)
     return stm32_reaches(PWR_CSR, ODSWRDY, ODSWRDY);
 }
 
-/* RM0390, 5.1.4: the order of power scale, PLL, overdrive and wait states. */
+/* The order of power scale, PLL, overdrive and wait states: RM0390, 5.1.4. */
 static bool start_clock(void)
 {
     stm32_enable(RCC_APB1ENR, PWREN);
-    stm32_modify(PWR_CR, 0, VOS); /* takes effect when the PLL runs */
+    stm32_modify(PWR_CR, 0, VOS); /* takes effect once the PLL runs */
     REGISTER(RCC_PLLCFGR) = PLL_M | PLL_N << 6 | PLL_P_2 | PLL_Q << 24;
     stm32_modify(RCC_CR, 0, PLLON);
     if (OVERDRIVE && !start_overdrive())

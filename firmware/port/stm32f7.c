@@ -1,6 +1,6 @@
 /* STM32F767 (RM0410): 216 MHz from the internal 16 MHz, at power scale 1 with overdrive. Code and
  * constants are read over the AXI bus at 0x08000000, through instruction and data cache; the ART
- * accelerator serves only the other bus. USART3 on PD8 and PD9, clocked by the internal 16 MHz. */
+ * accelerator is on the other bus (ITCM). USART3 on PD8 and PD9, clocked by the internal 16 MHz. */
 #include "cortex_m7.h"
 #include "port.h"
 #include "stm32_usart_v2.h"
@@ -29,7 +29,7 @@ enum { PLL_N = BOARD_CLOCK_HZ / PLL_INPUT_HZ * 2 };
 enum { TX_PIN = 8, RX_PIN = 9, USART_FUNCTION = 7 }; /* AF7: DS11532, table 13 */
 enum { SRAM = 0x20000000, SRAM_BITS = 19 };          /* DTCM, SRAM1, SRAM2: 512 KB (RM0410, 2.4) */
 
-/* RM0410, 4.1.4: entering overdrive. */
+/* Enters overdrive: RM0410, 4.1.4. */
 static bool start_overdrive(void)
 {
     stm32_modify(PWR_CR1, 0, ODEN);
@@ -42,7 +42,7 @@ static bool start_overdrive(void)
 static bool start_clock(void)
 {
     stm32_enable(RCC_APB1ENR, PWREN);
-    stm32_modify(PWR_CR1, 0, VOS_SCALE_1); /* takes effect when the PLL runs */
+    stm32_modify(PWR_CR1, 0, VOS_SCALE_1); /* takes effect once the PLL runs */
     REGISTER(RCC_PLLCFGR) = PLL_M | PLL_N << 6 | PLL_P_2 | PLL_Q_9 | PLL_R_2;
     stm32_modify(RCC_CR, 0, PLLON);
     if (!start_overdrive())

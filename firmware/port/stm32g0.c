@@ -1,6 +1,6 @@
-/* STM32G071 (RM0444): 64 MHz from the internal 16 MHz through the PLL, at power range 1, which is
- * that of the reset; instruction cache and prefetch on; USART2 on PA2 and PA3, clocked by the
- * internal 16 MHz. Sleep stops neither memory nor debug port here: there is no DBG_SLEEP. */
+/* STM32G071 (RM0444): 64 MHz from the internal 16 MHz through the PLL, at voltage range 1, the
+ * reset default; instruction cache and prefetch on; USART2 on PA2 and PA3, clocked by the internal
+ * 16 MHz. Sleep stops neither memory nor debug port here: there is no DBG_SLEEP. */
 #include "port.h"
 #include "stm32_usart_v2.h"
 
@@ -26,7 +26,7 @@ enum { TX_PIN = 2, RX_PIN = 3, USART_FUNCTION = 1 }; /* AF1: DS12232, table 13 *
 
 static bool start_clock(void)
 {
-    /* The register also holds what lets the debugger in: nothing else in it may change. */
+    /* The register also holds the debugger's access bit: its other bits must not change. */
     stm32_modify(FLASH_ACR, LATENCY, BOARD_FLASH_WAIT_STATES | ICEN | PRFTEN);
     if (!stm32_reaches(FLASH_ACR, LATENCY, BOARD_FLASH_WAIT_STATES))
         return false;

@@ -1,6 +1,6 @@
-/* STM32H743 (RM0433) and H7A3 (RM0455): the PLL from the internal 64 MHz, at the highest power scale
- * that the supply of the board's settings allows; instruction and data cache on. USART3 on PD8 and
- * PD9, clocked by the internal 64 MHz. */
+/* STM32H743 (RM0433) and H7A3 (RM0455): the PLL from the internal 64 MHz, at the highest voltage
+ * scale that the board's supply allows; instruction and data cache on. USART3 on PD8 and PD9,
+ * clocked by the internal 64 MHz. */
 #include "cortex_m7.h"
 #include "port.h"
 #include "stm32_usart_v2.h"
@@ -8,14 +8,14 @@
 enum {
     RCC_CR = 0x58024400, /* RM0433, 8.7; RM0455, 8.7 */
     RCC_CFGR = 0x58024410,
-    RCC_D1CFGR = 0x58024418, /* the H7A3 says CDCFGR1, CDCFGR2 and SRDCFGR */
+    RCC_D1CFGR = 0x58024418, /* CDCFGR1, CDCFGR2 and SRDCFGR on the H7A3 */
     RCC_D2CFGR = 0x5802441C,
     RCC_D3CFGR = 0x58024420,
     RCC_PLLCKSELR = 0x58024428,
     RCC_PLLCFGR = 0x5802442C,
     RCC_PLL1DIVR = 0x58024430,
     RCC_D2CCIP2R = 0x58024454,
-    RCC_AHB4ENR = 0x58024410 + RCC_ENABLES, /* the registers that enable clocks moved */
+    RCC_AHB4ENR = 0x58024410 + RCC_ENABLES, /* another offset on each chip */
     RCC_APB1LENR = 0x58024418 + RCC_ENABLES,
     PWR_CSR1 = 0x58024804, /* RM0433, 6.8; RM0455, 6.8 */
     PWR_CR3 = 0x5802480C,
@@ -40,9 +40,9 @@ enum { PLL_N = BOARD_CLOCK_HZ / PLL_INPUT_HZ * 2, PLL_P = 2, PLL_Q = 8, PLL_R = 
 enum { TX_PIN = 8, RX_PIN = 9, USART_FUNCTION = 7 }; /* AF7: DS12110, table 11; DS13195, table 8 */
 enum { AXI_SRAM = 0x24000000 };
 
-/* The supply has to be confirmed once after power-on, before the voltage may change (RM0433, 6.4.1;
- * RM0455, 6.4.1); later writes do nothing. The H743 has no SMPS, and in its place the bit that tells
- * whether the supply may still be written. */
+/* The supply must be configured once after power-on, before the voltage may change (RM0433, 6.4.1;
+ * RM0455, 6.4.1); later writes have no effect. The H743 has no SMPS; in the place of its bit is the
+ * one that allows writing the supply configuration. */
 static bool start_power(void)
 {
     if (SMPS)

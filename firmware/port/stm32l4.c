@@ -1,6 +1,6 @@
-/* STM32L476 (RM0351) and L4R5 (RM0432): the PLL from the internal 16 MHz, at voltage range 1, which
- * is that of the reset, on the L4R5 in boost mode; instruction and data cache and prefetch on. The
- * UART, clocked by the internal 16 MHz, is USART2 on PA2 and PA3 or LPUART1 on PG7 and PG8. */
+/* STM32L476 (RM0351) and L4R5 (RM0432): the PLL from the internal 16 MHz, at voltage range 1, the
+ * reset default, on the L4R5 in boost mode; instruction and data cache and prefetch on. The UART,
+ * clocked by the internal 16 MHz, is USART2 on PA2 and PA3 or LPUART1 on PG7 and PG8. */
 #include "port.h"
 #include "stm32_usart_v2.h"
 
@@ -28,7 +28,7 @@ enum { USART2SEL_HSI16 = 2 << 2, LPUART1SEL_HSI16 = 2 << 10 };
 enum { IOSV = 1 << 9, R1MODE = 1 << 8, LATENCY = 15, PRFTEN = 1 << 8, ICEN = 1 << 9, DCEN = 1 << 10 };
 enum { HSI_HZ = 16000000, PLL_INPUT_HZ = 8000000, PLL_M = HSI_HZ / PLL_INPUT_HZ };
 enum { PLL_N = BOARD_CLOCK_HZ / PLL_INPUT_HZ * 2, LPUART_CLOCKS_PER_STEP = 256 };
-enum { BOOST_SETTLES_TURNS = 200 }; /* some instructions each: 1 us (RM0432, 5.1.8) and more */
+enum { BOOST_SETTLES_TURNS = 200 }; /* some instructions each: at least 1 us (RM0432, 5.1.8) */
 
 static const struct {
     uint32_t base, irq, gpio, tx_pin, rx_pin, function;
@@ -55,7 +55,7 @@ static bool start_clock(void)
     stm32_modify(RCC_CR, 0, PLLON);
     if (!stm32_reaches(RCC_CR, PLLRDY, PLLRDY))
         return false;
-    /* Above 80 MHz the bus clock has to pass through its half. */
+    /* Above 80 MHz the bus clock must be halved first. */
     stm32_modify(RCC_CFGR, HPRE, HPRE_DIV2);
     stm32_modify(RCC_CFGR, 0, SW_PLL);
     if (!stm32_reaches(RCC_CFGR, SWS, SWS_PLL))

@@ -1,7 +1,7 @@
-/* STM32U575 without TrustZone (RM0456): 160 MHz from the internal 16 MHz, at voltage range 1 with the
- * booster, supplied by the SMPS; instruction cache and prefetch on (the data cache of this chip is
- * for external memory). USART1 on PA9 and PA10, clocked by the internal 16 MHz. Sleep stops neither
- * memory nor debug port here: there is no DBG_SLEEP. */
+/* STM32U575 without TrustZone (RM0456): 160 MHz from the internal 16 MHz, at voltage range 1 with
+ * the booster, supplied by the SMPS; instruction cache and prefetch on (the data cache of this chip
+ * is for external memory). USART1 on PA9 and PA10, clocked by the internal 16 MHz. Sleep stops
+ * neither memory nor debug port here: there is no DBG_SLEEP. */
 #include "port.h"
 #include "stm32_usart_v2.h"
 
@@ -34,7 +34,7 @@ enum { BOOSTRDY = 1 << 14, VOSRDY = 1 << 15, VOS_RANGE_1 = 3 << 16, BOOSTEN = 1 
 enum { LATENCY = 15, PRFTEN = 1 << 8, CACHE_EN = 1 << 0, BUSYF = 1 << 0 };
 enum { HSI_HZ = 16000000, PLL_N = BOARD_CLOCK_HZ / HSI_HZ * 2, PLL_P = 2, PLL_Q = 2, PLL_R = 2 };
 enum { TX_PIN = 9, RX_PIN = 10, USART_FUNCTION = 7 }; /* AF7: DS13737, table 28 */
-enum { BOOST_SETTLES_TURNS = 200 };                   /* some instructions each: 1 us and more */
+enum { BOOST_SETTLES_TURNS = 200 };                   /* some instructions each: at least 1 us */
 
 static bool start_power(void)
 {
@@ -42,7 +42,7 @@ static bool start_power(void)
     stm32_modify(PWR_CR3, 0, REGSEL_SMPS);
     if (!stm32_reaches(PWR_SVMSR, REGS_SMPS, REGS_SMPS))
         return false;
-    /* The booster runs from the PLL's source, which thus has to be chosen first (RM0456, 10.5.4). */
+    /* The booster is clocked by the PLL's source, which must be selected first (RM0456, 10.5.4). */
     stm32_modify(RCC_CR, 0, HSION);
     if (!stm32_reaches(RCC_CR, HSIRDY, HSIRDY))
         return false;
@@ -62,7 +62,7 @@ static bool start_clock(void)
     stm32_modify(RCC_CR, 0, PLL1ON);
     if (!stm32_reaches(RCC_CR, PLL1RDY, PLL1RDY) || !stm32_reaches(PWR_VOSR, BOOSTRDY, BOOSTRDY))
         return false;
-    /* The bus clock passes through its half, so that the load on the regulator grows in two steps. */
+    /* Half the bus clock first, so that the load on the regulator grows in two steps. */
     stm32_modify(RCC_CFGR2, HPRE, HPRE_DIV2);
     stm32_modify(RCC_CFGR1, 0, SW_PLL1);
     if (!stm32_reaches(RCC_CFGR1, SWS, SWS_PLL1))
@@ -73,7 +73,7 @@ static bool start_clock(void)
     return true;
 }
 
-/* The cache empties itself after a reset and may be started when it has. */
+/* Enables the instruction cache, which invalidates itself after a reset and must finish first. */
 static bool start_cache(void)
 {
     if (!stm32_reaches(ICACHE_SR, BUSYF, 0))
