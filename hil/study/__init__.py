@@ -1,1 +1,1 @@
-"""Ways to compress compared over seeds, with statistics: `hil study`."""
+"""`hil study`: compression methods, recipes and searches compared over seeds, with statistics."""

@@ -1,4 +1,4 @@
-"""The arms of a study by name: what they are and of which kind; `hil.study.arms` opens them."""
+"""The names, titles and kinds of the arms of a study; `hil.study.arms` makes the arms."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ NAMES = (*FIXED, *SEARCHES)
 
 
 def title(name: str) -> str:
-    """What an arm is, in words; its name where it is none of ours."""
+    """The arm's title; its name if there is no arm of that name."""
     known = {**{arm: words for arm, (_, words) in FIXED.items()}, **SEARCHES}
     return known.get(name, name)

@@ -1,4 +1,4 @@
-"""One arm of a study on its way: an engine, fed from the store, within its budget."""
+"""The replay of one arm of a study: its engine is told stored trials, within its budget."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from hil.study.arms import Arm
 from hil.study.result import ArmTrace, Ending
 from hil.types import Trial
 
-# What screening a candidate without training counts, of one trained in full: about its time.
+# The time to screen a candidate without training, as a share of full training.
 _SCREENED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ArmBudget:
-    """What every arm may use in each seed: networks trained in full, and epochs of training."""
+    """The limits of every arm in each seed: networks trained in full, and epochs of training."""
 
     measurements: int
     epochs: float
 
 
-class Race:
-    """Asks and tells as far as the answers are known; what is missing is for others to try.
+class ArmReplay:
+    """One arm in one seed: its engine asks, and is told the trials that are known.
 
-    Everything counts in full against the budget, also what another arm has paid for before.
-    `reached` is how far it is: answers, those to an unfinished batch among them, by fidelity.
+    Trials that are not known yet are for the caller to run. Every trial counts in full against the
+    budget, even if another arm had it run before. `told` are the trials of finished batches, `over`
+    is true once the arm has ended, and `reached` is its progress: the sum of the fidelities of all
+    known trials, those of the unfinished batch included (at least 0.05 each).
     """
 
     def __init__(self, arm: Arm, engine: Engine, budget: ArmBudget) -> None:
@@ -41,7 +43,7 @@ class Race:
         self._batch: list[Proposal] = []
 
     def advance(self, find: Callable[[Proposal], Trial | None]) -> list[Proposal]:
-        """Go on until an answer is missing; what is missing of the batch, none when it is over."""
+        """Replay until a trial is missing; return the missing proposals, none at the end."""
         while not self.over:
             if not self._batch:
                 self._batch = self._within_budget(self._engine.ask())
@@ -61,21 +63,24 @@ class Race:
         return []
 
     def trace(self, seed: int) -> ArmTrace:
-        """What it was told so far."""
+        """The trials told so far, and how the arm ended."""
         engine, ended = self._engine, self._used_up or "settings"
         warm = engine.warm if isinstance(engine, WarmStarted) else ()
         return ArmTrace(
-            self.arm.name,
-            self.arm.kind,
-            seed,
-            tuple(self.told),
-            ended if self.over else None,
-            frozenset(genome.key for genome in warm),
-            engine.drawn if isinstance(engine, BeginsAtRandom) else 0,
+            arm=self.arm.name,
+            kind=self.arm.kind,
+            seed=seed,
+            trials=tuple(self.told),
+            ended=ended if self.over else None,
+            warm=frozenset(genome.key for genome in warm),
+            drawn=engine.drawn if isinstance(engine, BeginsAtRandom) else 0,
         )
 
     def _within_budget(self, batch: list[Proposal]) -> list[Proposal]:
-        """As much of the batch as the budget has left, in its order; screening alone is no use."""
+        """The first proposals of the batch that the remaining budget allows.
+
+        None once the measurements are used up: screening alone would lead to nothing.
+        """
         if batch and self._left == 0:
             self._used_up = "measurements"
         if self._used_up:

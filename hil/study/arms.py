@@ -1,8 +1,8 @@
-"""The arms of a study: each method alone, every fixed recipe, and the searches over the space.
+"""The arms of a study: single methods, fixed recipes, and searches over the whole space.
 
-A method alone or a recipe is a family of settings as a person would sweep them: a ratio or a width
-from coarse to fine, 8 or 4 bits, shorter or longer training. The searches' space holds the same
-methods, trained as long, in any order; of ratios those in `compress.space.space.KEEP_RATIOS`, and
+A single method or a recipe is swept over the settings that an engineer would try: ratios or widths,
+8 or 4 bits, shorter or longer training. The searches' space holds the same methods, trained as
+long, in any order, except that its ratios are those in `compress.space.space.KEEP_RATIOS`, and
 no training from scratch.
 """
 
@@ -29,7 +29,7 @@ _RECIPE_RATIOS = (0.75, 0.625, 0.5, 0.375)
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A way to compress; `open` makes its engine for an original network, a goal and a seed."""
+    """One arm of a study; `open` makes its engine from an original network, a goal and a seed."""
 
     name: str
     title: str
@@ -38,7 +38,7 @@ class Arm:
 
 
 class Sweep:
-    """The engine of a fixed arm: each of its settings once, in an order drawn from the seed."""
+    """The engine of a fixed arm: tries each of its settings once, in an order given by the seed."""
 
     def __init__(self, genomes: Iterable[Genome], seed: int, batch: int = 4) -> None:
         spelled = [canonical(genome) for genome in genomes]
@@ -47,23 +47,23 @@ class Sweep:
         self.batch = batch
 
     def ask(self) -> list[Proposal]:
-        """The next few settings."""
+        """The next batch of settings."""
         asked, self.waiting = self.waiting[: self.batch], self.waiting[self.batch :]
         return [Proposal(genome) for genome in asked]
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """A recipe learns nothing."""
+        """Ignore the trials: a fixed arm learns nothing."""
 
 
 def arms() -> tuple[Arm, ...]:
-    """All of them, the fixed ones first: what they find out is there when a search asks for it."""
+    """All arms, the fixed ones first: searches reuse their trials."""
     fixed = [Arm(name, title, kind, _sweep(name)) for name, (kind, title) in FIXED.items()]
     searches = [Arm(name, title, "search", _search(name)) for name, title in SEARCHES.items()]
     return (*fixed, *searches)
 
 
 def settings_of(name: str, epochs: Sequence[float]) -> tuple[Genome, ...]:
-    """The settings of a fixed arm; stages train for the longest two of `epochs`."""
+    """The settings of a fixed arm; stages train for the two largest values of `epochs`."""
     lengths = tuple(sorted(epochs)[-2:])
     families: dict[str, Callable[[Sequence[float]], Iterator[tuple[Stage, ...]]]] = {
         "int8": _int8,
@@ -139,11 +139,11 @@ def _scratch(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
 
 
 def _recipe(order: str, lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
-    """The order's stages at every ratio, with 8 and 4 bits, each with its longest training.
+    """The stages in the given order (letters P, Q, D) at every ratio, with 8 and with 4 bits.
 
-    What follows other training has 0.3 of the learning rate. Where P comes after D, both narrow
-    the network by the root of the ratio. A D that comes after Q learns from the compressed network
-    (arXiv:2403.17447), else from the original.
+    A stage after other training has 0.3 of the learning rate. If P comes after D, each narrows the
+    network by the square root of the ratio. D after Q is taught by the compressed network
+    (arXiv:2403.17447), otherwise by the original.
     """
     for ratio, bits in product(_RECIPE_RATIOS, (8, 4)):
         yield tuple(_stage(order, place, ratio, bits, lengths[-1]) for place in range(len(order)))
@@ -153,13 +153,13 @@ def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> St
     letter, before = order[place], order[:place]
     rate = 0.3 if "P" in before or "D" in before else 1.0
     if letter == "P":
-        # After D has narrowed the network, P takes the rest: together they keep `ratio`.
+        # D narrowed the network by the same factor: together they keep `ratio`.
         keep = ratio**0.5 if "D" in before else ratio
         return Prune((keep,), scope="uniform", epochs=epochs, rate=rate)
     if letter == "D":
         width = ratio**0.5 if "P" in order and "P" not in before else 1.0
         teacher: Teacher = "compressed" if "Q" in before else "original"
-        # A student in another shape trains as long as in every arm.
+        # A student of another shape trains as long as in the other arms.
         length = STUDENT_LENGTH_FACTOR * epochs if width < 1.0 else epochs
         return Distill(teacher=teacher, width=width, epochs=length, rate=rate)
     if bits == 8:

@@ -1,7 +1,7 @@
-"""The smallest costs that each arm of a study reached above an accuracy floor, by seed.
+"""The networks chosen in a study: the smallest of each arm and seed above an accuracy floor.
 
-A floor is in points (percent) below the seed's float network. Networks are chosen on the
-validation split only; their figures on the test split stand beside.
+A floor is given in percentage points of validation accuracy below the seed's float network. The
+choice uses the validation split only; the test split tells how much of it was luck.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Cost = Literal["model flash", "image flash", "RAM", "count", "energy"]
 Aim = Cost | Literal["weighted"]
 COSTS: tuple[Cost, ...] = ("model flash", "image flash", "RAM", "count", "energy")
 WEIGHTED: tuple[Cost, ...] = ("model flash", "RAM", "count", "energy")
-# Accuracies are shares of a few thousand samples: this is far less than one of them.
+# Tolerance for float rounding: far less than one of a few thousand samples.
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The network of `arm` in `seed` with the smallest `aim` among those that keep the floor.
+    """The network of `arm` in `seed` with the smallest `aim` of those above the floor.
 
-    `value` is in bytes, counts or microjoules, `ratio` is its ratio to the seed's int8 network;
-    the weighted aim has no unit, and its value is its ratio. Where nothing kept the floor, `trial`
-    is None and the int8 network stands in: the ratio is 1.
+    `value` is in bytes, counts or microjoules, `ratio` is its ratio to the seed's int8 network. For
+    the weighted mean both are the mean of ratios. If no network is above the floor, `trial` is None
+    and the int8 network takes its place, with ratio 1 (docs/decisions/0023).
     """
 
     arm: str
@@ -48,7 +48,7 @@ class Choice:
 def costs_by_name(measurement: Measurement, board: Board) -> dict[Cost, float]:
     """Flash and RAM in bytes, count in the counter's unit, energy in microjoules if it is known.
 
-    "model flash" are weights and tables, as the linker placed them; "image flash" is everything.
+    "model flash" is weights and tables as the linker placed them, "image flash" the whole image.
     """
     known = costs_of(measurement, board)
     costs: dict[Cost, float] = {
@@ -61,7 +61,7 @@ def costs_by_name(measurement: Measurement, board: Board) -> dict[Cost, float]:
 
 
 def references(result: StudyResult) -> dict[int, Trial]:
-    """By seed the measured int8 network that ratios are taken to; a seed without one is missing."""
+    """The measured int8 network by seed, the denominator of ratios; seeds without are absent."""
     int8 = baseline()
     found: dict[int, Trial] = {}
     for trace in result.traces:
@@ -72,17 +72,20 @@ def references(result: StudyResult) -> dict[int, Trial]:
 
 
 def arm_names(result: StudyResult) -> tuple[str, ...]:
-    """The arms in the order of their first trace."""
+    """The names of the study's arms, in the order of their first trace."""
     return tuple(dict.fromkeys(trace.arm for trace in result.traces))
 
 
 def kinds(result: StudyResult) -> dict[str, str]:
-    """By arm, whether it is a single method, a fixed recipe or a search."""
+    """The kind of each arm: "single", "recipe" or "search"."""
     return {trace.arm: trace.kind for trace in result.traces}
 
 
 def ratios_to(trial: Trial, reference: Trial, board: Board) -> dict[Cost, float]:
-    """Each known cost over the reference's. Raises ValueError for a trial not measured."""
+    """The ratio of each known cost to the reference's.
+
+    Raises ValueError if one of the trials was not measured.
+    """
     if trial.measurement is None or reference.measurement is None:
         raise ValueError(f"trial {trial.number} or {reference.number} was not measured")
     mine = costs_by_name(trial.measurement, board)
@@ -90,15 +93,15 @@ def ratios_to(trial: Trial, reference: Trial, board: Board) -> dict[Cost, float]
     return {name: mine[name] / theirs[name] for name in mine if name in theirs}
 
 
-def weighted(ratios: Mapping[Cost, float]) -> float:
-    """Equal-weight mean of the ratios of model flash, RAM, count and (if known) energy."""
+def weighted_mean(ratios: Mapping[Cost, float]) -> float:
+    """The mean of the ratios of model flash, RAM, count and (if known) energy, equally weighted."""
     return fmean(ratios[name] for name in WEIGHTED if name in ratios)
 
 
-def keepers(trace: ArmTrace, original: float, floor_points: float) -> list[Trial]:
-    """Trials that were measured within the board's limits and keep the floor on validation.
+def trials_above_floor(trace: ArmTrace, original: float, floor_points: float) -> list[Trial]:
+    """The trials measured within the board's limits, with validation accuracy above the floor.
 
-    `original` is the float network's accuracy there, a share of 1.
+    `original` is the validation accuracy of the float network, a share of 1.
     """
     least = original - floor_points / 100 - _ROUNDING
     return [
@@ -109,7 +112,7 @@ def keepers(trace: ArmTrace, original: float, floor_points: float) -> list[Trial
 
 
 def choices(result: StudyResult) -> tuple[Choice, ...]:
-    """Every arm's choice for each floor, aim and seed that has an int8 network."""
+    """The choices of every arm, floor and aim, in the seeds that have an int8 network."""
     int8 = references(result)
     known = _known_aims(int8, result.board)
     return tuple(
@@ -125,14 +128,14 @@ def _choices_of(
     result: StudyResult, trace: ArmTrace, reference: Trial, floor: float, known: tuple[Aim, ...]
 ) -> Iterator[Choice]:
     board = result.board
-    kept = keepers(trace, result.originals[trace.seed]["val"], floor)
+    kept = trials_above_floor(trace, result.originals[trace.seed]["val"], floor)
     ratios = {trial.number: ratios_to(trial, reference, board) for trial in kept}
     whole: dict[Cost, float] = ratios_to(reference, reference, board)
     units = {} if reference.measurement is None else costs_by_name(reference.measurement, board)
     for aim in known:
 
         def ratio(found: Mapping[Cost, float], aim: Aim = aim) -> float:
-            return weighted(found) if aim == "weighted" else found[aim]
+            return weighted_mean(found) if aim == "weighted" else found[aim]
 
         best = min(
             kept, key=lambda trial: (ratio(ratios[trial.number]), trial.number), default=None
@@ -143,7 +146,7 @@ def _choices_of(
 
 
 def aims(result: StudyResult) -> tuple[Aim, ...]:
-    """What is made small on this board: the costs it has figures for, and their weighted mean."""
+    """The quantities to minimize: the costs known on this board, and their weighted mean."""
     return _known_aims(references(result), result.board)
 
 
@@ -153,7 +156,7 @@ def _known_aims(int8: Mapping[int, Trial], board: Board) -> tuple[Aim, ...]:
 
 
 def chosen_numbers(result: StudyResult) -> dict[int, set[int]]:
-    """By seed the numbers of the trials whose figures on the test split the report shows."""
+    """The numbers of the trials, by seed, whose test accuracy the report shows."""
     numbers: dict[int, set[int]] = defaultdict(set)
     for seed, trial in references(result).items():
         numbers[seed].add(trial.number)
@@ -164,9 +167,9 @@ def chosen_numbers(result: StudyResult) -> dict[int, set[int]]:
 
 
 def drop_on_test(result: StudyResult, seed: int, trial: Trial) -> float | None:
-    """Points of test accuracy below the seed's float network, None if it was not tested.
+    """Percentage points of test accuracy lost to the seed's float network; None if not tested.
 
-    Both are the host's figures on the whole test split.
+    Both accuracies are the host's on the whole test split.
     """
     final: Final | None = result.finals.get(seed, {}).get(trial.number)
     return None if final is None else 100 * (result.originals[seed]["test"] - final.accuracy)

@@ -1,4 +1,4 @@
-"""The raw figures of a study, one row for each trial of each trace, as compressed CSV."""
+"""The raw figures of a study as compressed CSV, one row for each trial of each trace."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def write_csv(result: StudyResult, path: Path) -> None:
-    """One row per trial in the order told; accuracies are shares of 1, what is unknown is empty.
+    """Write one row per trial in the order told; accuracies are shares of 1, unknown cells empty.
 
     The same study gives the same bytes.
     """
@@ -54,7 +54,7 @@ def _rows(result: StudyResult, trace: ArmTrace) -> Iterator[dict[str, object]]:
             "float_accuracy": original.get("val"),
             "test_accuracy": final and final.accuracy,
             "float_test_accuracy": original.get("test"),
-            "epochs": float(trial.epochs),  # told back by a store it is one, too
+            "epochs": float(trial.epochs),  # may be an int; from a store it is a float
             "seconds": round(sum(trial.seconds.values()), 3),
             "violation": float(trial.violation),
             "reason": trial.reason,

@@ -1,4 +1,4 @@
-"""What keeps a study from being complete: arms left out, what is not finished or not tested."""
+"""The gaps of an incomplete study: arms left out, unfinished or untested."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hil.study.result import StudyResult
 
 
 def left_out(result: StudyResult) -> list[str]:
-    """The arms, of all there are, that the study does not have."""
+    """The names of the arms that the study does not have."""
     known = arm_names(result)
     return [arm for arm in NAMES if arm not in known]
 
 
 def gaps(result: StudyResult) -> list[str]:
-    """All of it in words; nothing if the study is complete."""
+    """The gaps in words; empty if the study is complete."""
     int8, begun = references(result), {(t.arm, t.seed) for t in result.traces if t.trials}
     missing = left_out(result)
     found = [f"without the arms {', '.join(missing)}"] if missing else []
@@ -37,7 +37,7 @@ def gaps(result: StudyResult) -> list[str]:
 
 
 def partial_arms(result: StudyResult) -> list[str]:
-    """The arms that still have something to try, and the seeds not begun, in words."""
+    """The unfinished arms and the seeds not begun, in words."""
     found = [
         f"{trace.arm}, seed {trace.seed}, is not finished ({trace.measured} measured)"
         for trace in result.traces

@@ -1,4 +1,4 @@
-"""How a study was done and how its tables are to be read: the prose of its report."""
+"""The prose of a study's report: its method, its limits, and how to read the tables."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from hil.study.volume import REPLAYS, WORST_RATIO
 from hil.types import COUNTER_UNITS
 
 ABOUT_USE = (
-    "By seed: the mean, and in brackets the least and the most. A network that was screened got a "
-    "part of its training or none; what several arms trained counts for each.\n"
+    "Per seed: the mean, and in brackets the minimum and maximum. A screened network had a part of "
+    "its training or none. A network that several arms share counts for each of them.\n"
 )
 
 
 def about_warm_start(table: str) -> str:
-    """What the table of `study_tables.warm_table` shows, and the table; nothing without it."""
+    """The paragraph about the warm start with its table (`tables.warm_table`); empty without it."""
     if not table:
         return ""
     return (
         "The adaptive search begins with genomes that it has before it learns anything: known "
         "recipes, and what a quick look at each layer's sensitivity suggests. What these alone "
         f"give, and the whole search, at most {GOAL_FLOOR_POINTS:g} point below float (mean "
-        f"ratios to int8, each cost in the networks smallest in it):\n\n{table}\n"
+        f"ratios to int8, each cost in the networks where it is smallest):\n\n{table}\n"
     )
 
 
 def how_to_read(result: StudyResult) -> str:
-    """What the columns of the floor tables are, and what is missing in them."""
+    """The paragraph that explains the columns of the floor tables, and what is missing in them."""
     text = (
         "Mean ± standard deviation over the seeds, and in brackets the mean ratio to the same "
         "seed's int8 network (everything kept, quantized with min/max ranges). Every cell is a "
@@ -37,18 +37,18 @@ def how_to_read(result: StudyResult) -> str:
         "those that keep the floor on the validation split. “Weighted mean” is the equal-weight "
         "mean of the ratios of model flash, RAM, count and energy, smallest in one network. "
         "“Reached” tells in how many seeds any network kept the floor; in the others the int8 "
-        "network counts, ratio 1. “Test drop” is the mean loss on the test split, in points to "
-        "the float network's there, of all networks in the row, and “kept” how many of them keep "
-        "the floor there, too: choosing on one split flatters, and this says how much. Model "
-        "flash is weights and tables; image flash everything that the linker placed.\n"
+        "network counts, ratio 1. “Test drop” is the mean loss of all networks in the row on the "
+        "test split, in points below the float network, and “kept” is how many of them keep the "
+        "floor there, too: this shows how much the choice on the validation split flattered. Model "
+        "flash is weights and tables; image flash is everything that the linker placed.\n"
     )
     lost = sum(map(len, result.lost.values()))
     if lost:
         text += (
             f"\n{formatting.number_of(lost, 'chosen network')} known from the log alone came out "
-            "differently when made again (as may be on another kind of processor, or with "
-            "another firmware or package), and so cannot be run on the test split: the drops are "
-            "those of the others.\n"
+            "differently when recreated (as can happen on another kind of processor, or with "
+            "another firmware or package) and cannot be run on the test split: the drops are those "
+            "of the others.\n"
         )
     if "energy" not in aims(result):
         text += (
@@ -59,7 +59,7 @@ def how_to_read(result: StudyResult) -> str:
 
 
 def about_p(result: StudyResult) -> str:
-    """What the tests are, and the least p they can give, or why there is none."""
+    """The paragraph about the tests and their smallest possible p, or why there is no test."""
     seeds, arms = len(references(result)), len(arm_names(result))
     if seeds < LEAST_SEEDS:
         return f"No test: {too_few(seeds)}. The tables below have dashes.\n"
@@ -76,7 +76,7 @@ def about_p(result: StudyResult) -> str:
 
 
 def method(result: StudyResult) -> str:
-    """How the study was done, with what its networks were made, and its limits."""
+    """The section about the method: budget, rules, limits, and the versions of all tools."""
     board, trials = result.board, [trial for trace in result.traces for trial in trace.trials]
     lines = [
         "## How it was done\n",
@@ -94,15 +94,14 @@ def method(result: StudyResult) -> str:
         "counts nothing. Bands go from the least to the most.",
         f"- Arms whose trials do not depend on each other (random search, the sweeps of fixed "
         f"arms) are replayed in {REPLAYS} random orders of their log in each seed (random search's "
-        "first, int8, stays first), which has the "
-        "distribution of new runs as far as order goes; the networks are the same ones, so that "
-        "this adds no seeds, and the tests count each seed once. Searches that learn are real "
-        "runs only.",
+        "first, int8, stays first): every order of independent trials was equally likely. The "
+        "networks stay the same, so this adds no seeds, and the tests count each seed once. "
+        "Searches that learn have their real run only.",
         "- “Above all of several searches” holds if each single test holds, which needs no "
         "correction; Holm's is shown beside it.",
         "- Limits: one task and one board; int8 counts as available at every floor, whether it "
-        "keeps it or not; the smallest of many networks on the validation split is chosen "
-        "luckily to some degree, and more so by arms that measure more.",
+        "keeps it or not; the smallest of many networks on the validation split owes "
+        "something to luck, the more the more networks an arm measures.",
     ]
     if trials:
         counters = {trial.measurement.counter for trial in trials if trial.measurement}

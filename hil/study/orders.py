@@ -1,4 +1,4 @@
-"""How often each order of methods won: in the networks that the searches of a study ended with."""
+"""Counts of the orders of stages in the best networks that the searches of a study found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hil.objective import pareto
-from hil.study.choices import FLOORS_POINTS, Choice, keepers, kinds
+from hil.study.choices import FLOORS_POINTS, Choice, kinds, trials_above_floor
 from hil.study.result import StudyResult
 
 
@@ -15,8 +15,9 @@ from hil.study.result import StudyResult
 class Orders:
     """Counts by order of stages (initials, see `Genome.order`) at one floor.
 
-    `won` counts, by arm, the networks of the best weighted mean (one for each seed that reached
-    the floor); `front` the non-dominated networks that keep it, of all search arms and seeds.
+    `won` counts, by arm, the networks with the smallest weighted mean, one for each seed that
+    reached the floor. `front` counts the non-dominated networks above it, over all search arms and
+    seeds.
     """
 
     floor_points: float
@@ -25,12 +26,12 @@ class Orders:
 
     @property
     def all_won(self) -> Counter[str]:
-        """The wins in all arms together."""
+        """The wins of all arms together."""
         return sum(self.won.values(), Counter())
 
 
 def orders_won(result: StudyResult, choices: Sequence[Choice]) -> tuple[Orders, ...]:
-    """By floor, over the search arms."""
+    """The counts at each floor, over the search arms."""
     found = {floor: Orders(floor) for floor in FLOORS_POINTS}
     searches = [arm for arm, kind in kinds(result).items() if kind == "search"]
     for choice in choices:
@@ -41,16 +42,16 @@ def orders_won(result: StudyResult, choices: Sequence[Choice]) -> tuple[Orders, 
         if trace.arm in searches and trace.seed in result.originals:
             original = result.originals[trace.seed]["val"]
             for floor, orders in found.items():
-                best = pareto.front(keepers(trace, original, floor))
+                best = pareto.front(trials_above_floor(trace, original, floor))
                 orders.front.update(trial.genome.order for trial in best)
     return tuple(found.values())
 
 
 def grouped(orders: Sequence[Orders], at_most: int) -> dict[str, list[str]]:
-    """Rows to show: the orders that won most often over all floors, by name; the rest as one.
+    """The rows to show: name, and the orders that the row counts.
 
-    Most wins first, equal ones by name. The last row, as `3 others`, has what is left of those
-    that won or are on a front.
+    Up to `at_most` orders with wins have a row each, most wins first, then by name. All other
+    orders that won or are on a front share the last row, named as in `3 others`.
     """
     wins = sum((one.all_won for one in orders), Counter[str]())
     known = {name for one in orders for name in (*one.all_won, *one.front)}

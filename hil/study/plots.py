@@ -1,4 +1,4 @@
-"""The pictures of a study: hypervolume, smallest costs, orders. The adaptive arm stands out."""
+"""The figures of a study: hypervolume, smallest costs, orders of stages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hil.study.volume import Curves, epoch_grid
 from hil.types import Floats
 
 _INK, _FAINT, _LOUD = "#1f2933", "#8a96a3", "#d55e00"
-# For the other searches; Okabe and Ito's, without the adaptive arm's vermilion.
+# Colors of the other searches: Okabe and Ito's palette without vermilion, the adaptive arm's.
 _QUIET = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195")
 _DASHES = ("--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)), (0, (3, 1)), (0, (1, 1)))
 _FLOOR_LOOKS = (("#0b3954", "o"), ("#3f88c5", "s"), ("#a2c8e8", "^"))
@@ -31,10 +31,10 @@ _FIXED = "best fixed arm"
 
 
 def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Figure:
-    """Mean hypervolume over measurements and over epochs, bands from the least to the most.
+    """Mean hypervolume over measurements and over epochs, with bands from minimum to maximum.
 
-    Each ends, with a dot, where the last seed of its arm did. The fixed arms have no bands, as they
-    are many, and all but the best are faint.
+    A curve ends with a dot where the last seed of its arm ended. Fixed arms have no bands, and all
+    but the best are faint, because there are many.
     """
     with plot_style():
         figure = new_figure(12.5, 5.0)
@@ -49,7 +49,7 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
                 (left, counts, measured, curves[arm].by_count),
                 (right, epoch_grid(result), epochs, curves[arm].by_epochs),
             ):
-                # Up to the first place at or beyond the end, which is drawn at the end.
+                # Up to the first grid point at or beyond the end, which is moved to the end.
                 last = min(int(np.searchsorted(x, end)), len(x) - 1)
                 along = np.minimum(x[: last + 1], end)
                 rows = np.vstack(list(found.values()))[:, : last + 1]
@@ -73,9 +73,9 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
 
 
 def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
-    """The smallest ratios to int8 that every arm reached, by cost and floor; a row for each arm.
+    """The smallest ratios to int8 of every arm, a panel for each cost, a row for each arm.
 
-    Mean and standard deviation over the seeds; hollow where not every seed reached the floor.
+    Mean and standard deviation over the seeds for each floor; hollow if a seed missed the floor.
     """
     panels = [aim for aim in aims(result) if aim != "image flash"]
     arms = sorted(kinds(result), key=lambda arm: _group(result, arm))
@@ -113,9 +113,9 @@ def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
 
 
 def orders_figure(orders: Sequence[Orders]) -> Figure:
-    """How often each order had the best weighted mean, by floor; the adaptive arm's in color.
+    """Bars of how often each order of stages had the best weighted mean, a panel for each floor.
 
-    The rarest share the last row.
+    The wins of the adaptive arm are in color. The rarest orders share the last row.
     """
     rows = grouped([Orders(one.floor_points, one.won) for one in orders], _MOST_ORDERS)
     names = list(rows)[::-1]
@@ -139,13 +139,13 @@ def orders_figure(orders: Sequence[Orders]) -> Figure:
 
 
 def _ends(result: StudyResult, arm: str) -> tuple[float, float]:
-    """Measurements and epochs of the seed in which the arm used most of each."""
+    """The most measurements, and the most epochs, that the arm used in a seed."""
     traces = [trace for trace in result.traces if trace.arm == arm]
     return max(trace.measured for trace in traces), max(trace.epochs for trace in traces)
 
 
 def _best_fixed(result: StudyResult, curves: Mapping[str, Curves]) -> str | None:
-    """The fixed arm that ends with the largest mean hypervolume, None where there is none."""
+    """The fixed arm with the largest mean hypervolume at its end; None without fixed arms."""
     fixed = [arm for arm, kind in kinds(result).items() if kind != "search" and arm in curves]
     ends = {arm: curves[arm].at_count(result.budget_measurements) for arm in fixed}
     return max(fixed, key=lambda arm: fmean(ends[arm].values()), default=None)
@@ -197,12 +197,12 @@ def _dot(axes: Axes, y: float, found: Sequence[Choice], color: str, marker: str)
 
 
 def _group(result: StudyResult, arm: str) -> tuple[bool, int]:
-    """The adaptive arm first, then the other searches, the recipes, the single methods."""
+    """The sort key of rows: the adaptive arm, other searches, recipes, single methods."""
     return arm != ADAPTIVE, ("search", "recipe", "single").index(kinds(result)[arm])
 
 
 def _mark_rows(axes: Axes, result: StudyResult, arms: Sequence[str]) -> None:
-    """A tinted row for the adaptive arm, lines between searches, recipes and single methods."""
+    """Tint the row of the adaptive arm, and draw lines between the kinds of arms."""
     for row, arm in enumerate(arms):
         if arm == ADAPTIVE:
             axes.axhspan(row - 0.5, row + 0.5, color=_LOUD, alpha=0.12, linewidth=0)

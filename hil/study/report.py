@@ -1,4 +1,4 @@
-"""A study as people read it: Markdown with pictures, and the raw figures beside it."""
+"""The report of a study: Markdown with figures and the raw data as CSV, or JSON."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from hil.study.orders import orders_won
 from hil.study.plots import floors_figure, hypervolume_figure, orders_figure
 from hil.study.result import StudyResult
 from hil.study.tables import floor_table, orders_table, p_table, use_table, volume_table, warm_table
-from hil.study.verdicts import ADAPTIVE, Judged, between, judge
+from hil.study.verdicts import ADAPTIVE, GoalVerdict, between, goal_verdicts
 from hil.study.volume import curves
 
 _MOST_GAPS = 6
 
 
 def write_study(result: StudyResult, folder: Path, command: str) -> Path:
-    """Write study-TASK-BOARD.md, its three pictures and its traces into `folder`.
+    """Write study-TASK-BOARD.md, its three figures and its traces into `folder`.
 
-    A study of some arms has their names in its own: it does not replace that of all arms.
-    `command` is what made it, as the reader may type it. A study that is not complete is written
-    as far as it goes and labeled partial. Returns the path of the Markdown.
+    The file names of a study of some arms contain their names, so that it does not replace the
+    study of all arms. `command` is the command line that made the study. An incomplete study is
+    labeled partial. Returns the path of the Markdown file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = _name(result)
@@ -47,7 +47,7 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         f"{' (partial)' if missing else ''}\n",
         f"Made by `{command}`; raw figures: [{name}-traces.csv.gz]({name}-traces.csv.gz).\n",
         _partial(missing),
-        _summary(result, judge(result, chosen, grown)),
+        _summary(result, goal_verdicts(result, chosen, grown)),
         f"![Smallest costs of each arm]({name}-floors.png)\n",
         f"![Hypervolume]({name}-hypervolume.png)\n",
         "## What each arm used\n",
@@ -65,8 +65,8 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         about_p(result),
         f"{p_table(result, chosen)}\n",
         "## Hypervolume\n",
-        "After so many measurements, if any seed of the arm came so far, and where it ended; a "
-        "seed that ended before the others counts as it ended.\n",
+        "After some numbers of measurements, and at the end of each arm. A cell is empty if no "
+        "seed of the arm came so far; a seed that ended earlier counts with its last value.\n",
         f"{volume_table(result, grown)}\n",
         "## Which orders won\n",
         "Initials of prune, sparsify, quantize, distill, in the order applied. “Won” counts the "
@@ -82,10 +82,10 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
 
 
 def study_to_json(result: StudyResult) -> dict[str, Any]:
-    """The same as one JSON object: verdicts, every choice, the volume at the end of the budget.
+    """The study as one JSON object: traces, verdicts, choices, hypervolume at the budget's end.
 
-    Values are in bytes, counts or microjoules; a choice's `number` is null where nothing kept the
-    floor, its `test_drop_points` where it was not tested. `gaps` is empty for a complete study.
+    Values are in bytes, counts or microjoules. A choice's `number` is null if no network was above
+    the floor, its `test_drop_points` if it was not tested. `gaps` is empty for a complete study.
     """
     chosen, grown = choices(result), curves(result)
     return {
@@ -109,7 +109,7 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
             }
             for trace in result.traces
         ],
-        "goals": [asdict(one) for one in judge(result, chosen, grown)],
+        "goals": [asdict(one) for one in goal_verdicts(result, chosen, grown)],
         "choices": [
             {
                 "arm": one.arm,
@@ -146,8 +146,8 @@ def _partial(missing: Sequence[str]) -> str:
     return f"**Partial**: {'; '.join(shown)}. Nothing below is final.\n"
 
 
-def _summary(result: StudyResult, judged: Sequence[Judged]) -> str:
-    lines = [f"- **{one.verdict.capitalize()}**: {one.goal}. {_sentence(one)}" for one in judged]
+def _summary(result: StudyResult, verdicts: Sequence[GoalVerdict]) -> str:
+    lines = [f"- **{one.verdict.capitalize()}**: {one.goal}. {_sentence(one)}" for one in verdicts]
     warm = [trace for trace in result.traces if trace.arm == ADAPTIVE and trace.warm]
     if warm:
         lines.append(
@@ -160,7 +160,10 @@ def _summary(result: StudyResult, judged: Sequence[Judged]) -> str:
 
 
 def _random_starts(result: StudyResult) -> list[str]:
-    """How much of each search is random search: to beat one that is no more is no second win."""
+    """Lines that tell how much of each search was its random start.
+
+    An arm that never got beyond it is random search: to beat it is no second win.
+    """
     lines = []
     for arm in arm_names(result):
         begun = [one for one in result.traces if one.arm == arm and one.drawn and one.trials]
@@ -177,5 +180,5 @@ def _random_starts(result: StudyResult) -> list[str]:
     return lines
 
 
-def _sentence(one: Judged) -> str:
+def _sentence(one: GoalVerdict) -> str:
     return f"{one.numbers[0].upper()}{one.numbers[1:]}."

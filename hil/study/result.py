@@ -1,6 +1,6 @@
-"""What a study has found: for each arm and seed its trials in the order it was told of them.
+"""The result of a study: the trials of each arm and seed, in the order told.
 
-Plain values; `hil.study.choices`, `study_stats` and `study_goals` make statistics of them.
+Plain values; `hil.study.choices`, `hil.study.stats` and `hil.study.verdicts` evaluate them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ Ending = Literal["settings", "epochs", "measurements"]
 
 @dataclass(frozen=True, slots=True)
 class ArmTrace:
-    """One arm with one seed: its trials of all fidelities, in the order told, cut at its budget.
+    """The trials of one arm in one seed, of all fidelities, in the order told, within its budget.
 
-    A "single" arm is one method, a "recipe" a fixed order of methods, a "search" chooses itself.
-    `ended` tells what ended it: all "settings" were tried, or the next one needed more "epochs" or
-    "measurements" than were left; None if there is still something to try. `warm` has the keys of
-    the genomes that a search had before it learned anything, `drawn` is how many networks one
-    draws at random before it uses what it learned.
+    `kind`: "single" is one method, "recipe" a fixed order of methods, "search" an engine. `ended`
+    is the reason for the end: all "settings" were tried, or the next proposal needed more "epochs"
+    or "measurements" than were left; None while the arm is unfinished. `warm` has the keys of the
+    warm start's genomes. `drawn` is the number of random genomes with which the engine begins.
     """
 
     arm: str
@@ -37,51 +36,51 @@ class ArmTrace:
 
     @property
     def finished(self) -> bool:
-        """Whether it used its budget up or had nothing left to try."""
+        """True if the arm used up its budget or had nothing left to try."""
         return self.ended is not None
 
     @property
     def measured(self) -> int:
-        """How many of its networks ran on the board."""
+        """The number of networks that ran on the board."""
         return sum(trial.measurement is not None for trial in self.trials)
 
     @property
     def screened(self) -> int:
-        """How many of its trials were judged by less than their whole training."""
+        """The number of trials with less than full training."""
         return sum(trial.fidelity < 1.0 for trial in self.trials)
 
     @property
     def epochs(self) -> float:
-        """How many it trained, screening included; what other arms trained before it counts."""
+        """The epochs of training, screening included, also those shared with other arms."""
         return sum(trial.epochs for trial in self.trials)
 
     @property
     def warm_measured(self) -> int:
-        """How many of the networks that ran on the board are of its warm start."""
+        """The number of networks of the warm start that ran on the board."""
         return sum(
             trial.measurement is not None and trial.genome.key in self.warm for trial in self.trials
         )
 
     @property
     def drawn_measured(self) -> int:
-        """How many of the networks that ran on the board it drew before it used what it learned."""
+        """The number of networks of the random start that ran on the board."""
         return sum(trial.measurement is not None for trial in self.trials[: self.drawn])
 
     @property
     def is_random_search(self) -> bool:
-        """Whether it ended, or has come, no further than that."""
+        """True if the arm has not come further than its random start."""
         return 0 < len(self.trials) <= self.drawn
 
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """All traces of a study, and what they are compared with.
+    """All traces of a study, and the float networks and test accuracies to compare them with.
 
     Each arm may use `budget_measurements` measurements and `budget_epochs` epochs of training in
-    each seed. `originals` holds by seed the float network's accuracies (shares of 1) by split,
-    "val" and "test"; `finals` by seed and trial number the figures on the test split; `lost` by
-    seed the numbers of networks that a log tells of and that came out differently when made again;
-    `not_begun` are seeds that were asked for, too, and of which there is nothing yet.
+    each seed. `originals` has the float network's accuracy (a share of 1) by seed and split ("val",
+    "test"), `finals` the figures on the test split by seed and trial number. `lost` has, by seed,
+    the numbers of logged networks that came out differently when they were recreated. `not_begun`
+    are the requested seeds without any trial.
     """
 
     task: str
@@ -97,7 +96,8 @@ class StudyResult:
 
     @property
     def most_measured(self) -> int:
-        """Measurements of the arm and seed that has most: fewer than its budget where the training
-        ended it. 1 before anything was measured.
+        """The most measurements of any arm and seed, at least 1.
+
+        Fewer than the budget if every arm used up its epochs before.
         """
         return max((trace.measured for trace in self.traces), default=0) or 1

@@ -1,6 +1,7 @@
-"""Whether one arm is better than another: paired by seed, by rank, corrected for many questions.
+"""Tests between arms: Wilcoxon's signed-rank test, paired by seed, with Holm's correction.
 
-Each seed has an original network of its own, so that only differences within a seed say something
+Each seed has its own original network, and seeds differ more than arms do: only the differences
+within a seed are compared. There are few seeds, hence exact tests on ranks
 (docs/decisions/0023-statistics-of-a-study.md).
 """
 
@@ -14,21 +15,25 @@ from scipy.stats import wilcoxon
 
 from hil.study.choices import Aim, Choice
 
-# Differences that are equal but for rounding are ties.
+# Differences are rounded to so many decimals, so that values equal but for float rounding are ties.
 _DECIMALS = 12
-# With fewer pairs no result whatever could reach p < 0.05: the smallest possible is 2**-pairs.
+# The fewest pairs with which p < 0.05 is possible: 2**-5 = 0.031 (see `smallest_p`).
 LEAST_SEEDS = 5
 
 
 def smallest_p(pairs: int) -> float:
-    """The p that a one-sided signed-rank test gives if all `pairs` agree: it cannot be smaller."""
+    """The smallest possible p of a one-sided signed-rank test, reached if all pairs agree.
+
+    Under the null hypothesis each of the 2**pairs assignments of signs is equally likely.
+    """
     return 2.0**-pairs
 
 
 def p_below(differences: Sequence[float]) -> float | None:
-    """One-sided Wilcoxon signed-rank test: are paired differences below zero? None if too few.
+    """The p-value of a one-sided Wilcoxon signed-rank test that `differences` are below zero.
 
-    Exact up to 50 pairs, with zeros or ties among them up to 13 (scipy's "auto", "wilcox" zeros).
+    None with fewer than `LEAST_SEEDS` differences, 1 if all are zero. scipy's method "auto" is
+    exact up to 50 pairs, or up to 13 with zeros or ties; zeros are dropped ("wilcox").
     """
     if len(differences) < LEAST_SEEDS:
         return None
@@ -39,9 +44,10 @@ def p_below(differences: Sequence[float]) -> float | None:
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Adjusted for asking all these questions at once (Holm 1979); None stays None.
+    """The p-values by name after Holm's step-down correction (Holm 1979); None stays None.
 
-    Sorted upward, the k-th of m is multiplied by m - k + 1; none is smaller than one before it.
+    In ascending order, the k-th of m becomes min(1, (m - k + 1) * p_k), and no adjusted value is
+    smaller than the one before it. It controls the probability of any false rejection.
     """
     known = sorted((p, name) for name, p in p_values.items() if p is not None)
     adjusted: dict[str, float | None] = dict.fromkeys(p_values)
@@ -55,7 +61,7 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
 def by_seed(
     choices: Sequence[Choice], arm: str, floor_points: float, aim: Aim
 ) -> dict[int, Choice]:
-    """The arm's choices for one floor and one aim, by seed."""
+    """The arm's choice of each seed for one floor and one aim."""
     return {
         choice.seed: choice
         for choice in choices
@@ -64,16 +70,19 @@ def by_seed(
 
 
 def p_smaller(mine: Mapping[int, Choice], theirs: Mapping[int, Choice]) -> float | None:
-    """Whether the ratios of one arm are below another's: of log ratios, in the seeds of both."""
+    """The p-value that the ratios of one arm are smaller than another's, over their common seeds.
+
+    Logarithms are compared, as costs differ by factors.
+    """
     seeds = sorted(mine.keys() & theirs.keys())
     return p_below([math.log(mine[s].ratio) - math.log(theirs[s].ratio) for s in seeds])
 
 
 def p_below_int8(mine: Mapping[int, Choice]) -> float | None:
-    """Whether the ratios of one arm are below 1, those of the int8 network itself."""
+    """The p-value that the ratios of one arm are below 1, the ratio of the int8 network itself."""
     return p_below([math.log(mine[seed].ratio) for seed in sorted(mine)])
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and sample standard deviation, which one value alone does not have."""
+    """The mean and the sample standard deviation, None for a single value."""
     return fmean(values), stdev(values) if len(values) > 1 else None

@@ -1,8 +1,9 @@
-"""A study: every arm with every seed over one store per seed, so that nothing is run twice.
+"""The run of a study: every arm with every seed, over one store per seed.
 
-A trial is a pure function of original network and proposal, and an engine of what it is told:
-an arm is replayed from the store up to the first proposal that the store does not have. So a study
-goes on where it ended, however it ended, and what one arm has tried answers the others.
+A trial is a pure function of the original network and the proposal, and an engine's proposals are a
+pure function of the trials it was told. An arm is therefore replayed from the store up to the first
+proposal without a stored trial. So a study resumes where it stopped, and no trial is run twice,
+even if several arms propose it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from hil.objective.goal import Goal
 from hil.search.engine import Proposal
 from hil.store.run_folder import original_path
 from hil.store.store import Final, RunIdentity, Store
-from hil.study.arm_replay import ArmBudget, Race
+from hil.study.arm_replay import ArmBudget, ArmReplay
 from hil.study.arms import Arm
 from hil.study.choices import chosen_numbers
 from hil.study.log import adopt_logged_original, adopt_sensitivity, export_log, import_log
@@ -34,15 +35,16 @@ from hil.trial.pool import LocalPool, Pool
 from hil.trial.start import Start
 from hil.types import Board, Trial
 
-# The loosest floor that is compared, in points below the float network: what searches aim at.
+# The accuracy floor of the searches' goal, in points below the float network: the lowest one of the
+# report.
 FLOOR_POINTS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """What to compare.
+    """The task, board, arms, seeds and budget of a study, and its folders.
 
-    `folder` has a store per seed; `log` the same evaluations as files that are kept.
+    `folder` has a store for each seed, `log` the same trials as files (`hil.study.log`).
     """
 
     task: str
@@ -57,7 +59,7 @@ class StudySettings:
 
 @dataclass(slots=True)
 class Deadline:
-    """When to stop starting trials, on the monotonic clock; `end` also leaves what is running."""
+    """The time limit of a study: no trial starts after it; `end` also abandons running ones."""
 
     minutes: float
     began: float = field(default_factory=time.monotonic)
@@ -68,25 +70,25 @@ class Deadline:
         return self.ended or time.monotonic() - self.began > 60 * self.minutes
 
     def end(self) -> None:
-        """Now. What is there is still replayed, so that it can be reported."""
+        """End now: finished trials are still replayed and reported."""
         self.ended = True
 
 
 class Ended(Exception):
-    """The deadline was ended while something ran: makes a pool leave its work.
+    """`Deadline.end` was called while trials ran; leaving the pool with it abandons them.
 
-    No KeyboardInterrupt: that is the second Ctrl-C, which leaves the study, too.
+    Not a KeyboardInterrupt: that comes from a second Ctrl-C, which ends the study without a report.
     """
 
 
 def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> StudyResult:
-    """Run what is missing of the study, seed after seed; the result may be partial.
+    """Run the missing trials of the study, seed after seed; the result may be partial.
 
-    `show` is told the share done (0..1) and what is being done. Raises BenchError, Mismatch and
-    UserError as a search does, with every finished trial kept.
+    `show` is called with the share done (0 .. 1) and a text. Raises BenchError, Mismatch and
+    UserError as a search does; every finished trial is kept.
     """
     open_folder(settings.log)  # before anything is trained
-    races: dict[int, list[Race]] = {}
+    replays: dict[int, list[ArmReplay]] = {}
     originals: dict[int, Mapping[str, float]] = {}
     finals: dict[int, Mapping[int, Final]] = {}
     lost: dict[int, frozenset[int]] = {}
@@ -113,14 +115,15 @@ def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> St
             import_log(settings.log, store, seed)
             originals[seed] = _float_accuracies(store, original)
             goal = Goal.of(settings.board, originals[seed]["val"] - FLOOR_POINTS / 100)
-            races[seed] = [
-                Race(arm, arm.open(original, goal, seed), settings.budget) for arm in settings.arms
+            replays[seed] = [
+                ArmReplay(arm, arm.open(original, goal, seed), settings.budget)
+                for arm in settings.arms
             ]
             store.begin_session(goal.accuracy, "study", goal.to_json(), settings.processes)
             try:
                 with LocalPool(settings.processes, start.open) as pool:
-                    run_races(races[seed], store, pool, deadline, settings.budget, show_seed)
-                    part = _result(settings, {seed: races[seed]}, originals, finals, {})
+                    run_arms(replays[seed], store, pool, deadline, settings.budget, show_seed)
+                    part = _result(settings, {seed: replays[seed]}, originals, finals, {})
                     numbers = chosen_numbers(part).get(seed, ())
                     chosen = [trial for trial in store.trials() if trial.number in numbers]
                     lost[seed] = measure_finals(
@@ -137,20 +140,20 @@ def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> St
             reason = "minutes" if deadline.over else "exhausted"
             store.end_session("interrupt" if deadline.ended else reason)
             finals[seed] = {final.number: final for final in store.finals()}
-    return _result(settings, races, originals, finals, lost)
+    return _result(settings, replays, originals, finals, lost)
 
 
-def run_races(
-    races: list[Race],
+def run_arms(
+    replays: list[ArmReplay],
     store: Store,
     pool: Pool,
     deadline: Deadline,
     budget: ArmBudget,
     show: ShowProgress,
 ) -> None:
-    """All arms side by side: whatever any of them waits for is tried next, in turn.
+    """Run all arms of a seed side by side: the trials they wait for, in turn.
 
-    Raises Ended where `deadline` was.
+    Raises Ended if `deadline` was ended while trials ran.
     """
     known = {(trial.genome.key, trial.fidelity): trial for trial in store.trials()}
     jobs = Jobs[Proposal, Outcome]()
@@ -160,8 +163,8 @@ def run_races(
         return known.get(proposal.key)
 
     while True:
-        missing = [(race, race.advance(find)) for race in races]
-        missing.sort(key=lambda pair: pair[0].reached)  # so that all arms get on alike
+        missing = [(replay, replay.advance(find)) for replay in replays]
+        missing.sort(key=lambda pair: pair[0].reached)  # the arms that are behind first
         under_way = {proposal.key for proposal in jobs.running}
         for proposal in _in_turn([proposals for _, proposals in missing]):
             if len(jobs) >= pool.count or deadline.over:
@@ -179,11 +182,11 @@ def run_races(
             outcome = result_of(future)
             record_outcome(store, outcome)
             known[proposal.key] = outcome.trial
-        show(*_progress(races, budget))
+        show(*_progress(replays, budget))
 
 
 def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
-    """The float network's accuracy by split, measured once per store."""
+    """The float network's accuracy by split (shares of 1), measured once per store."""
     if "test" not in store.original_accuracies():
         for split in ("val", "test"):
             samples = getattr(original.data, split)
@@ -192,22 +195,26 @@ def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
 
 
 def _in_turn(wanted: list[list[Proposal]]) -> list[Proposal]:
-    """The first that each arm waits for, then the second of each, and so on."""
+    """The first proposal of each arm, then the second of each, and so on."""
     longest = max(map(len, wanted), default=0)
     return [one[place] for place in range(longest) for one in wanted if place < len(one)]
 
 
-def _progress(races: list[Race], budget: ArmBudget) -> tuple[float, str]:
-    """Share done, and the arms that still run with their measurements."""
-    full = {race.arm.name: sum(t.fidelity == 1.0 for t in race.told) for race in races}
-    done = sum(1.0 if race.over else full[race.arm.name] / budget.measurements for race in races)
-    going = [f"{race.arm.name} {full[race.arm.name]}" for race in races if not race.over]
-    return done / len(races), f"{len(races) - len(going)}/{len(races)} arms, {', '.join(going)}"
+def _progress(replays: list[ArmReplay], budget: ArmBudget) -> tuple[float, str]:
+    """The share done, and a text with the unfinished arms and their measurements."""
+    full = {replay.arm.name: sum(t.fidelity == 1.0 for t in replay.told) for replay in replays}
+    done = sum(
+        1.0 if replay.over else full[replay.arm.name] / budget.measurements for replay in replays
+    )
+    going = [f"{replay.arm.name} {full[replay.arm.name]}" for replay in replays if not replay.over]
+    return done / len(
+        replays
+    ), f"{len(replays) - len(going)}/{len(replays)} arms, {', '.join(going)}"
 
 
 def _result(
     settings: StudySettings,
-    races: Mapping[int, list[Race]],
+    replays: Mapping[int, list[ArmReplay]],
     originals: Mapping[int, Mapping[str, float]],
     finals: Mapping[int, Mapping[int, Final]],
     lost: Mapping[int, frozenset[int]],
@@ -217,9 +224,9 @@ def _result(
         board=settings.board,
         budget_measurements=settings.budget.measurements,
         budget_epochs=settings.budget.epochs,
-        seeds=tuple(races),
-        not_begun=tuple(seed for seed in settings.seeds if seed not in races),
-        traces=tuple(race.trace(seed) for seed, some in races.items() for race in some),
+        seeds=tuple(replays),
+        not_begun=tuple(seed for seed in settings.seeds if seed not in replays),
+        traces=tuple(replay.trace(seed) for seed, some in replays.items() for replay in some),
         originals=originals,
         finals=finals,
         lost=lost,

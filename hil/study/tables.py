@@ -50,9 +50,9 @@ def use_table(result: StudyResult) -> str:
 
 
 def warm_table(result: StudyResult, choices: Sequence[Choice], curves: Mapping[str, Curves]) -> str:
-    """What the adaptive arm found at the goal's floor, with its warm start alone and in all.
+    """A row for the adaptive arm's warm start alone and one for the whole search.
 
-    Nothing where no warm start is known, or nothing of it was measured yet.
+    The figures are those at the goal's floor. Empty without a measured warm start.
     """
     alone = warm_start_alone(result)
     first = volumes(alone)
@@ -76,7 +76,7 @@ def warm_table(result: StudyResult, choices: Sequence[Choice], curves: Mapping[s
 
 
 def floor_table(result: StudyResult, choices: Sequence[Choice], floor: float) -> str:
-    """A row for each arm: the smallest costs with their ratios to int8, and the test split."""
+    """A row for each arm: smallest costs, their ratios to int8, and the drop on the test split."""
     shown = aims(result)
     titles = ["arm", "reached", *(f"{aim}{_unit(aim)}" for aim in shown), "test drop", "kept"]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
@@ -93,9 +93,10 @@ def floor_table(result: StudyResult, choices: Sequence[Choice], floor: float) ->
 
 
 def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
-    """One-sided p, raw and after Holm: does the arm beat int8, and the adaptive arm beat the arm?
+    """A row of p-values for each arm: that it beats int8, and that the adaptive arm beats it.
 
-    In the weighted mean at every floor, and in each cost at the goal's.
+    One-sided, raw and after Holm's correction; for the weighted mean at every floor, and for each
+    cost at the goal's floor.
     """
     arms = [arm for arm in kinds(result) if by_seed(choices, arm, GOAL_FLOOR_POINTS, "weighted")]
     asked: list[tuple[float, Aim]] = [(floor, "weighted") for floor in FLOORS_POINTS]
@@ -113,9 +114,10 @@ def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
 
 
 def volume_table(result: StudyResult, curves: Mapping[str, Curves]) -> str:
-    """Hypervolume at parts of the most measured and at each arm's end; is the adaptive arm's above?
+    """A row for each arm: hypervolume after some counts and at its end, and the p-value.
 
-    Nothing stands under a count that no seed of an arm came to.
+    The p-value is that the adaptive arm's hypervolume is larger. A cell is empty if no seed of the
+    arm measured so many networks.
     """
     most = result.most_measured
     counts = sorted({max(1, most // part) for part in (16, 8, 4, 2)})
@@ -138,7 +140,7 @@ def volume_table(result: StudyResult, curves: Mapping[str, Curves]) -> str:
 
 
 def orders_table(orders: Sequence[Orders]) -> str:
-    """Wins by floor: of all searches, of the adaptive arm, and the share of the fronts."""
+    """A row for each order: wins of all searches, of the adaptive arm, and share of the fronts."""
     titles = ["order"]
     for one in orders:
         floor = f"-{one.floor_points:g}"
@@ -164,7 +166,7 @@ def _mean_and_range(values: Sequence[float]) -> str:
 
 
 def _ended(endings: Sequence[Ending | None]) -> str:
-    """As `epochs used up`, or `epochs used up in 2 of 3 seeds, not finished in 1`."""
+    """The endings as text, like `epochs used up in 2 of 3 seeds, not finished in 1`."""
     counts = Counter(endings).most_common()
     if len(counts) == 1:
         return _ENDINGS[endings[0]]
@@ -195,7 +197,7 @@ def _unit(aim: Aim) -> str:
 def _on_test(
     result: StudyResult, found: Iterable[Mapping[int, Choice]], floor: float
 ) -> tuple[str, str]:
-    """Mean drop on the test split of the row's networks, and how many still keep the floor."""
+    """The mean drop of the row's networks on the test split, and how many keep the floor there."""
     networks = {
         (choice.seed, choice.trial.number): choice.trial
         for by_seeds in found
@@ -216,7 +218,7 @@ def _below_int8(choices: Sequence[Choice], arms: Sequence[str]) -> dict[str, str
 
 
 def _pairs(raw: Mapping[str, float | None]) -> dict[str, str]:
-    """As `0.031 (0.094)`: raw, and adjusted."""
+    """The p-values as text, like `0.031 (0.094)`: raw, and after Holm's correction."""
     adjusted = holm(raw)
     return {
         arm: p_text(p) if p is None else f"{p_text(p)} ({p_text(adjusted[arm])})"

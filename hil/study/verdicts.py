@@ -1,4 +1,4 @@
-"""Whether a study reached what it set out for: one verdict with its numbers for each goal."""
+"""The verdicts of a study: for each goal of the adaptive search, was it reached, with numbers."""
 
 from __future__ import annotations
 
@@ -9,70 +9,65 @@ from typing import Literal
 
 from hil import formatting
 from hil.study.arm_names import FIXED
-from hil.study.choices import (
-    Choice,
-    Cost,
-    aims,
-    kinds,
-    ratios_to,
-    references,
-)
+from hil.study.choices import Choice, Cost, aims, kinds, ratios_to, references
 from hil.study.gaps import left_out, partial_arms
 from hil.study.result import StudyResult
 from hil.study.stats import LEAST_SEEDS, by_seed, holm, mean_and_spread, p_below, smallest_p
 from hil.study.volume import Curves
 
 ADAPTIVE = "adaptive"
-# Searches that the adaptive one is to beat: the last without gates, warm start and fidelities.
+# The searches to beat. NSGA-II varies genomes alike, but has no gate, warm start or fidelities.
 RIVALS = ("random", "tpe", "nsga2")
 GOAL_FLOOR_POINTS = 1.0
 GOAL_RATIO = 0.5
 GOAL_MEASUREMENTS = 200
 SIGNIFICANT = 0.05
 _HALVED: tuple[Cost, ...] = ("model flash", "count", "energy")
-# Ratios are quotients of integers: this is rounding.
+# Tolerance for float rounding: ratios closer than this are equal.
 _EQUAL = 1e-9
 Verdict = Literal["reached", "not reached", "not decided"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A goal in words, its verdict, and the numbers behind it."""
+class GoalVerdict:
+    """A goal in words, its verdict, and the numbers that support it."""
 
     goal: str
     verdict: Verdict
     numbers: str
 
 
-def judge(
+def goal_verdicts(
     result: StudyResult, choices: Sequence[Choice], curves: Mapping[str, Curves]
-) -> tuple[Judged, ...]:
-    """All goals: each half, no fixed recipe better in any seed, more volume than other searches.
+) -> tuple[GoalVerdict, ...]:
+    """The verdicts on all goals of the adaptive search.
 
-    Nothing is decided before all arms are finished in all seeds: the numbers are then those so far.
+    The goals: half of int8's cost, for each of three costs; no fixed arm better in any seed; a
+    larger hypervolume than each of `RIVALS`. While an arm is unfinished in any seed, every verdict
+    is "not decided", with the numbers so far.
     """
-    judged = (
+    verdicts = (
         *(_half(result, choices, cost) for cost in _HALVED),
         _no_recipe_better(result, choices),
         _more_volume(result, curves),
     )
     if not partial_arms(result):
-        return judged
-    return tuple(Judged(one.goal, "not decided", f"so far {one.numbers}") for one in judged)
+        return verdicts
+    return tuple(GoalVerdict(one.goal, "not decided", f"so far {one.numbers}") for one in verdicts)
 
 
-def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> Judged:
+def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> GoalVerdict:
     ratio = formatting.ratio(GOAL_RATIO)
     goal = f"{cost} at most {ratio} of int8-only at -{GOAL_FLOOR_POINTS:g} point"
     mine = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, cost)
     if cost not in aims(result):
-        return Judged(goal, "not decided", f"not known on {result.board.name}")
+        return GoalVerdict(goal, "not decided", f"not known on {result.board.name}")
     if not mine:
-        return Judged(goal, "not decided", f"arm {ADAPTIVE} has no trials")
+        return GoalVerdict(goal, "not decided", f"arm {ADAPTIVE} has no trials")
     chosen = [mine[seed] for seed in sorted(mine)]
     ratios = [choice.ratio for choice in chosen]
     whole = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, "weighted").values()
-    numbers = f"in the networks smallest in it {spread(ratios)} (by seed {listed(ratios)})"
+    numbers = f"in the networks where it is smallest {spread(ratios)} (by seed {listed(ratios)})"
     if cost == "model flash":
         numbers += (
             f", their image flash {formatting.ratio(_mean_ratio(result, chosen, 'image flash'))}"
@@ -80,11 +75,14 @@ def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> Judged:
     numbers += (
         f"; in those of the best weighted mean {formatting.ratio(_mean_ratio(result, whole, cost))}"
     )
-    return Judged(goal, _verdict(fmean(ratios) <= GOAL_RATIO), numbers)
+    return GoalVerdict(goal, _verdict(fmean(ratios) <= GOAL_RATIO), numbers)
 
 
 def _mean_ratio(result: StudyResult, chosen: Iterable[Choice], cost: Cost) -> float:
-    """Of any cost of the networks that were chosen for one; 1 where int8 stands in."""
+    """The mean ratio of `cost` over the chosen networks, whatever they were chosen for.
+
+    The int8 network, ratio 1, takes the place of a missing one.
+    """
     int8 = references(result)
     return fmean(
         ratios_to(one.trial, int8[one.seed], result.board)[cost] if one.trial else 1.0
@@ -92,7 +90,7 @@ def _mean_ratio(result: StudyResult, chosen: Iterable[Choice], cost: Cost) -> fl
     )
 
 
-def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
+def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> GoalVerdict:
     goal = (
         f"in every seed at least as good as the best fixed arm at -{GOAL_FLOOR_POINTS:g} point "
         "in the weighted mean"
@@ -109,7 +107,7 @@ def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
         for seed in sorted(mine.keys() & {choice.seed for choice in fixed})
     }
     if not best:
-        return Judged(goal, "not decided", "no seed has both")
+        return GoalVerdict(goal, "not decided", "no seed has both")
     good = [seed for seed, other in best.items() if mine[seed].ratio <= other.ratio + _EQUAL]
     each = ", ".join(
         f"{mine[seed].ratio:.3f} against {other.ratio:.3f} ({other.arm})"
@@ -118,15 +116,15 @@ def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> Judged:
     numbers = f"in {len(good)} of {formatting.number_of(len(best), 'seed')}: {each}"
     missing = [arm for arm in left_out(result) if arm in FIXED]
     if missing:
-        return Judged(goal, "not decided", f"{numbers}; without {', '.join(missing)}")
+        return GoalVerdict(goal, "not decided", f"{numbers}; without {', '.join(missing)}")
     if len(best) < LEAST_SEEDS:
-        return Judged(
+        return GoalVerdict(
             goal, "not decided", f"{numbers}; too few for every seed: at least {LEAST_SEEDS}"
         )
-    return Judged(goal, _verdict(len(good) == len(best)), numbers)
+    return GoalVerdict(goal, _verdict(len(good) == len(best)), numbers)
 
 
-def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
+def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> GoalVerdict:
     count = min(GOAL_MEASUREMENTS, result.budget_measurements)
     goal = (
         f"hypervolume at {count} measurements, or where the training ended before, above "
@@ -134,7 +132,7 @@ def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
     )
     missing = [arm for arm in (ADAPTIVE, *RIVALS) if arm not in curves]
     if missing:
-        return Judged(goal, "not decided", f"no trials of {', '.join(missing)}")
+        return GoalVerdict(goal, "not decided", f"no trials of {', '.join(missing)}")
     mine = curves[ADAPTIVE].at_count(count)
     p_values = p_above(curves, RIVALS, count)
     adjusted = holm(p_values)
@@ -148,20 +146,25 @@ def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> Judged:
     numbers = f"{spread(list(mine.values()), 4)}; to {'; '.join(each)}; measured: {ends}"
     known = [p for p in p_values.values() if p is not None]
     if len(known) < len(RIVALS):
-        return Judged(goal, "not decided", f"{numbers}; {too_few(len(mine))}")
-    # To be above all of them, each test has to be passed: that needs no correction (Berger 1982).
-    return Judged(goal, _verdict(max(known) < SIGNIFICANT), numbers)
+        return GoalVerdict(goal, "not decided", f"{numbers}; {too_few(len(mine))}")
+    # Intersection-union test (Berger 1982): the goal needs every test to pass. If it is false, at
+    # least one null hypothesis holds, and its test alone passes with a probability of at most
+    # 0.05: no correction is needed.
+    return GoalVerdict(goal, _verdict(max(known) < SIGNIFICANT), numbers)
 
 
 def measured(result: StudyResult, arm: str) -> str:
-    """How many networks the arm measured, from the least to the most of all seeds."""
+    """The number of networks that the arm measured in a seed, as a range over the seeds."""
     return between(trace.measured for trace in result.traces if trace.arm == arm)
 
 
 def p_above(
     curves: Mapping[str, Curves], arms: Iterable[str], measurements: int
 ) -> dict[str, float | None]:
-    """By arm, whether the adaptive one's hypervolume is above its own, in the seeds of both."""
+    """The p-value, for each arm, that the adaptive arm's hypervolume is larger.
+
+    Paired over the seeds that both arms have; None with too few of them.
+    """
     mine = curves[ADAPTIVE].at_count(measurements)
     found = {}
     for arm in arms:
@@ -171,25 +174,25 @@ def p_above(
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Mean ± standard deviation, or the one value."""
+    """The text "mean ± standard deviation"; a single value alone."""
     mean, deviation = mean_and_spread(values)
     text = f"{mean:.{digits}f}"
     return text if deviation is None else f"{text} ± {deviation:.{digits}f}"
 
 
 def between(values: Iterable[float]) -> str:
-    """From the least to the most, as `17 to 20`; one number where they are alike."""
+    """The range as text, like `17 to 20`; one number if all are equal."""
     known = sorted(set(values))
     return f"{known[0]:.4g}" if len(known) == 1 else f"{known[0]:.4g} to {known[-1]:.4g}"
 
 
 def listed(values: Iterable[float]) -> str:
-    """As `0.42 0.40 0.45`."""
+    """The values as text, like `0.42 0.40 0.45`."""
     return " ".join(f"{value:.2f}" for value in values)
 
 
 def too_few(seeds: int) -> str:
-    """Why there is no p."""
+    """The reason why there is no p-value with so few seeds."""
     return (
         f"with {formatting.number_of(seeds, 'seed')} the smallest possible p is "
         f"{smallest_p(seeds):.3g}: no test below {LEAST_SEEDS} seeds"
@@ -197,7 +200,7 @@ def too_few(seeds: int) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """Two digits, or a dash where there was no test."""
+    """The p-value as text: three decimals, one digit below 0.001, a dash if there was no test."""
     if p is None:
         return "-"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
@@ -212,10 +215,7 @@ def _verdict(is_reached: bool) -> Verdict:
 
 
 def warm_start_alone(result: StudyResult) -> StudyResult:
-    """The adaptive arm, cut to the genomes that it had before it learned anything.
-
-    The int8 network that ratios are taken to is the first of them. No other arm is in it.
-    """
+    """The study reduced to the adaptive arm's warm start, which includes the int8 network."""
     return replace(
         result,
         traces=tuple(

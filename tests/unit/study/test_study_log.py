@@ -21,7 +21,7 @@ def test_the_logged_original_is_taken_and_another_refused(tmp_path: Path) -> Non
     adopt_logged_original(log, place, 2)
     assert (place / "original.pt").read_bytes() == b"weights"
     (place / "original.pt").write_bytes(b"others")
-    with pytest.raises(UserError, match=r"another network than .*seed-2\.pt.*--results"):
+    with pytest.raises(UserError, match=r"differs from .*seed-2\.pt.*--results"):
         adopt_logged_original(log, place, 2)
 
 

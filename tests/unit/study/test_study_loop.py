@@ -19,10 +19,10 @@ from hil.errors import NoReply
 from hil.loop.finals import measure_finals
 from hil.search.engine import Proposal
 from hil.store.store import RunIdentity, Store
-from hil.study.arm_replay import ArmBudget, Race
+from hil.study.arm_replay import ArmBudget, ArmReplay
 from hil.study.arms import Arm, Sweep
 from hil.study.gaps import gaps
-from hil.study.study import Deadline, Ended, StudySettings, run_races, study
+from hil.study.study import Deadline, Ended, StudySettings, run_arms, study
 from hil.trial.candidate import Outcome
 from hil.trial.start import Start
 from hil.types import Board
@@ -37,10 +37,10 @@ def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path, RunIdentity("digits", "m4", 0, "5e"))
 
 
-def race(name: str, numbers: range, budget: ArmBudget) -> Race:
+def replay(name: str, numbers: range, budget: ArmBudget) -> ArmReplay:
     arm = Arm(name, name, "single", lambda original, goal, seed: engine)
     engine = Sweep(map(genome, numbers), seed=0)
-    return Race(arm, engine, budget)
+    return ArmReplay(arm, engine, budget)
 
 
 def show(share: float, text: str) -> None:
@@ -50,23 +50,23 @@ def show(share: float, text: str) -> None:
 
 def test_what_several_arms_ask_for_is_tried_once_and_told_to_all(store: Store) -> None:
     budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
-    races = [race("a", range(20), budget), race("b", range(10, 30), budget)]
+    replays = [replay("a", range(20), budget), replay("b", range(10, 30), budget)]
     with store:
         store.begin_session(0.9)
-        run_races(races, store, pool, Deadline(60.0), budget, show)
+        run_arms(replays, store, pool, Deadline(60.0), budget, show)
         assert store.count() == 30
     assert set(Counter(pool.tried).values()) == {1}
-    assert [len(one.told) for one in races] == [20, 20]
-    assert all(one.over for one in races)
+    assert [len(one.told) for one in replays] == [20, 20]
+    assert all(one.over for one in replays)
 
 
 def test_arms_get_on_alike(store: Store) -> None:
     budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
-    races = [race("long", range(40), budget), race("other", range(40, 80), budget)]
+    replays = [replay("long", range(40), budget), replay("other", range(40, 80), budget)]
     first = {genome(i).key for i in range(40)}
     with store:
         store.begin_session(0.9)
-        run_races(races, store, pool, Deadline(60.0), budget, show)
+        run_arms(replays, store, pool, Deadline(60.0), budget, show)
     for length in range(4, 80, 4):
         of_first = sum(key in first for key in pool.tried[:length])
         assert abs(of_first - length / 2) <= 4
@@ -78,22 +78,22 @@ def test_nothing_is_started_after_the_deadline_and_the_rest_is_done_next_time(
     budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
     with store:
         store.begin_session(0.9)
-        run_races([race("a", range(9), budget)], store, pool, Deadline(0.0), budget, show)
+        run_arms([replay("a", range(9), budget)], store, pool, Deadline(0.0), budget, show)
         assert pool.tried == []
-        run_races([race("a", range(9), budget)], store, pool, Deadline(60.0), budget, show)
-        again = race("a", range(9), budget)
-        run_races([again], store, pool, Deadline(60.0), budget, show)
+        run_arms([replay("a", range(9), budget)], store, pool, Deadline(60.0), budget, show)
+        again = replay("a", range(9), budget)
+        run_arms([again], store, pool, Deadline(60.0), budget, show)
     assert len(pool.tried) == 9
     assert len(again.told) == 9
 
 
 def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
     budget, pool = ArmBudget(100, 1000.0), AnsweringPool(8, [genome(0)])
-    arms = [race("a", range(4), budget), race("b", range(4, 8), budget)]
+    arms = [replay("a", range(4), budget), replay("b", range(4, 8), budget)]
     with store:
         store.begin_session(0.9)
         with pytest.raises(NoReply):
-            run_races(arms, store, pool, Deadline(60.0), budget, show)
+            run_arms(arms, store, pool, Deadline(60.0), budget, show)
         assert store.count() == len(pool.tried) - 1 >= 4
 
 
@@ -101,13 +101,13 @@ def test_an_ended_study_leaves_what_is_running_and_replays_what_there_is(store: 
     budget, deadline = ArmBudget(100, 1000.0), Deadline(60.0)
     with store:
         store.begin_session(0.9)
-        run_races([race("a", range(3), budget)], store, AnsweringPool(), deadline, budget, show)
-        again = race("a", range(9), budget)
+        run_arms([replay("a", range(3), budget)], store, AnsweringPool(), deadline, budget, show)
+        again = replay("a", range(9), budget)
         pool = Training(lambda: deadline.end())
         with pytest.raises(Ended):  # a training that is under way is not waited for
-            run_races([again], store, pool, deadline, budget, show)
-        other = race("b", range(2), budget)
-        run_races([other], store, pool, deadline, budget, show)
+            run_arms([again], store, pool, deadline, budget, show)
+        other = replay("b", range(2), budget)
+        run_arms([other], store, pool, deadline, budget, show)
     assert len(other.told) == 2
     assert len(pool.tried) == 2
 
@@ -171,7 +171,7 @@ def test_the_second_ctrl_c_leaves_a_study_that_is_ending(
     def again(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hil.study.study.run_races", again)
+    monkeypatch.setattr("hil.study.study.run_arms", again)
     with pytest.raises(KeyboardInterrupt):
         study(ended, deadline, show)
 

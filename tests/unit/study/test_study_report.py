@@ -23,14 +23,14 @@ from hil.study.method import about_p
 from hil.study.orders import orders_won
 from hil.study.report import study_to_json, write_study
 from hil.study.result import ArmTrace, StudyResult
-from hil.study.verdicts import Judged, judge
+from hil.study.verdicts import GoalVerdict, goal_verdicts
 from hil.study.volume import curves
 
 COMMAND = "hil study --task digits --board m4"
 
 
-def judged(result: StudyResult) -> tuple[Judged, ...]:
-    return judge(result, choices(result), curves(result))
+def verdicts_of(result: StudyResult) -> tuple[GoalVerdict, ...]:
+    return goal_verdicts(result, choices(result), curves(result))
 
 
 def rivals(seeds: int, adaptive: float) -> StudyResult:
@@ -54,10 +54,10 @@ def without(result: StudyResult, *arms: str) -> StudyResult:
 
 
 def test_goals_that_are_reached_and_that_are_not() -> None:
-    assert [one.verdict for one in judged(rivals(5, 0.4))] == [
+    assert [one.verdict for one in verdicts_of(rivals(5, 0.4))] == [
         "reached", "reached", "not decided", "reached", "reached",
     ]  # fmt: skip
-    assert [one.verdict for one in judged(rivals(5, 0.9))] == [
+    assert [one.verdict for one in verdicts_of(rivals(5, 0.9))] == [
         "not reached", "not reached", "not decided", "not reached", "not reached",
     ]  # fmt: skip
 
@@ -70,29 +70,29 @@ def test_one_worse_seed_is_enough_to_miss_the_goal_of_every_seed() -> None:
         else one
         for one in result.traces
     ]
-    verdict = judged(replace(result, traces=tuple(traces)))[3]
+    verdict = verdicts_of(replace(result, traces=tuple(traces)))[3]
     assert verdict.verdict == "not reached"
     assert "in 4 of 5 seeds" in verdict.numbers
 
 
 def test_with_few_seeds_it_says_so_instead_of_a_p() -> None:
-    volume = judged(rivals(3, 0.4))[-1]
+    volume = verdicts_of(rivals(3, 0.4))[-1]
     assert volume.verdict == "not decided"
     assert "smallest possible p is 0.125" in volume.numbers
 
 
 def test_the_best_fixed_arm_is_not_known_without_all_of_them() -> None:
-    best = judged(without(rivals(5, 0.4), "PDQ", "scratch"))[3]
+    best = verdicts_of(without(rivals(5, 0.4), "PDQ", "scratch"))[3]
     assert best.verdict == "not decided"
     assert "in 5 of 5 seeds" in best.numbers
     assert "without scratch, PDQ" in best.numbers
     # A search that is left out is no fixed arm: it is missed where searches are compared.
-    without_tpe = judged(without(rivals(5, 0.4), "tpe"))
+    without_tpe = verdicts_of(without(rivals(5, 0.4), "tpe"))
     assert [one.verdict for one in without_tpe[3:]] == ["reached", "not decided"]
 
 
 def test_every_seed_means_enough_of_them() -> None:
-    best = judged(rivals(4, 0.4))[3]
+    best = verdicts_of(rivals(4, 0.4))[3]
     assert best.verdict == "not decided"
     assert "in 4 of 4 seeds" in best.numbers
     assert "every seed: at least 5" in best.numbers
@@ -106,7 +106,7 @@ def test_it_says_how_many_networks_each_search_measured() -> None:
         else one
         for one in result.traces
     ]
-    volume = judged(replace(result, traces=tuple(longer)))[-1]
+    volume = verdicts_of(replace(result, traces=tuple(longer)))[-1]
     assert "at 200 measurements, or where the training ended before" in volume.goal
     assert "measured: adaptive 1, random 1, tpe 1 to 2, nsga2 1" in volume.numbers
 
@@ -209,7 +209,7 @@ def test_a_study_of_fewer_seeds_than_were_asked_for_is_partial(tmp_path: Path) -
     head = text[: text.index("## In short")]
     assert "(partial)" in head
     assert "not begun: seed 7, 8" in head
-    assert {one.verdict for one in judged(result)} == {"not decided"}
+    assert {one.verdict for one in verdicts_of(result)} == {"not decided"}
 
 
 def test_a_study_of_some_arms_tells_at_the_top_what_it_left_out(tmp_path: Path) -> None:
@@ -254,7 +254,9 @@ def test_a_study_without_any_trial_is_written(tmp_path: Path) -> None:
 def test_json_says_the_same() -> None:
     result = rivals(5, 0.4)
     found = json.loads(json.dumps(study_to_json(result)))
-    assert [one["verdict"] for one in found["goals"]] == [one.verdict for one in judged(result)]
+    assert [one["verdict"] for one in found["goals"]] == [
+        one.verdict for one in verdicts_of(result)
+    ]
     (flash,) = [
         one
         for one in found["choices"]

@@ -13,7 +13,14 @@ from scipy.stats import wilcoxon
 from helpers.studies import BOARD, int8, network, study, trace
 from hil.study.choices import Choice
 from hil.study.stats import by_seed, holm, p_below, p_below_int8, p_smaller, smallest_p
-from hil.study.volume import REPLAYS, curves, growing_volume, is_exchangeable, orders, point
+from hil.study.volume import (
+    REPLAYS,
+    cumulative_hypervolume,
+    curves,
+    is_exchangeable,
+    point,
+    replay_orders,
+)
 
 
 def choice(arm: str, seed: int, ratio: float) -> Choice:
@@ -58,7 +65,7 @@ def test_a_point_is_scaled_to_the_unit_box() -> None:
     better = point(network(2, 0.95, 0.5, 0.25, 0.4), int8(), 0.90, BOARD)
     assert better == pytest.approx([0.0, 0.5 / 1.5, 0.25 / 1.5, 0.4 / 1.5])
     as_much_ram = point(network(2, 0.90, 0.5, 1.0, 1.0), int8(), 0.90, BOARD)
-    assert growing_volume(as_much_ram[np.newaxis])[-1] > 0
+    assert cumulative_hypervolume(as_much_ram[np.newaxis])[-1] > 0
     for outside in (network(2, 0.87, 0.5, 0.5, 0.5), network(2, 0.90, 0.5, 1.6, 0.5)):
         assert point(outside, int8(), 0.90, BOARD).tolist() == [1.0] * 4
 
@@ -68,7 +75,7 @@ def test_volumes_of_boxes_by_hand() -> None:
     points = np.array([[1.0] * 4, half, half, [0.75] * 4, [0.25, 0.75, 0.5, 0.5]])
     # The last box, 0.75 * 0.25 * 0.25, overlaps the first in 0.5 * 0.25 * 0.25.
     grown = 1 / 16 + 0.25 * 0.25 * 0.25
-    assert growing_volume(points) == pytest.approx([0, 0, 1 / 16, 1 / 16, 1 / 16, grown])
+    assert cumulative_hypervolume(points) == pytest.approx([0, 0, 1 / 16, 1 / 16, 1 / 16, grown])
 
 
 @given(st.lists(st.lists(st.floats(0, 1.2), min_size=4, max_size=4), max_size=8))
@@ -76,7 +83,7 @@ def test_volumes_of_boxes_by_hand() -> None:
 @settings(deadline=None, max_examples=50)
 def test_volume_is_the_share_of_dominated_places(points: list[list[float]]) -> None:
     places = np.array(points).reshape(-1, 4)
-    volumes = growing_volume(places)
+    volumes = cumulative_hypervolume(places)
     assert (np.diff(volumes) >= 0).all()
     inside = places[(places < 1).all(axis=1)]
     sample = np.random.default_rng(0).random((4_000, 4))
@@ -129,11 +136,11 @@ def test_independent_draws_are_replayed_in_other_orders_after_the_int8_network()
 
 def test_what_random_search_always_tries_first_stays_first() -> None:
     drawn = [network(2 + i, 0.9) for i in range(5)]
-    replayed = orders(trace("random", int8(), *drawn))
+    replayed = replay_orders(trace("random", int8(), *drawn))
     assert {order[0] for order in replayed} == {0}
     assert {order[1] for order in replayed} == set(range(1, 6))
     # A sweep tries its settings in an order that the seed draws, the int8 network among them.
-    swept = orders(trace("int8", int8(), *drawn, kind="single"))
+    swept = replay_orders(trace("int8", int8(), *drawn, kind="single"))
     assert {order[0] for order in swept} == set(range(6))
     assert all(sorted(order) == list(range(6)) for order in (*replayed, *swept))
 
@@ -145,4 +152,4 @@ def test_arms_that_learn_or_screen_are_never_reordered() -> None:
     assert is_exchangeable(trace("P-Q-D", *trials, kind="recipe"))
     assert not is_exchangeable(trace("tpe", *trials))
     assert not is_exchangeable(trace("random", *trials, screened))
-    assert [order.tolist() for order in orders(trace("tpe", *trials))] == [[0, 1]]
+    assert [order.tolist() for order in replay_orders(trace("tpe", *trials))] == [[0, 1]]

@@ -12,7 +12,7 @@ from hil.study.choices import choices
 from hil.study.report import study_to_json, write_study
 from hil.study.result import StudyResult
 from hil.study.tables import use_table, warm_table
-from hil.study.verdicts import judge
+from hil.study.verdicts import goal_verdicts
 from hil.study.volume import curves
 from hil.types import Trial
 
@@ -110,8 +110,8 @@ def test_a_cost_is_that_of_the_network_smallest_in_it_beside_its_image() -> None
     # Smallest in weights: 0.2 of 20,000 bytes in an image of 14,000 of 30,000; best in all: 0.4.
     small, best = network(2, 0.9, 0.2, 1.0, 1.0), network(3, 0.9, 0.4, 0.4, 0.4)
     result = study(trace("int8", int8(), kind="single"), trace("adaptive", small, best))
-    flash, count, *_ = judge(result, choices(result), curves(result))
+    flash, count, *_ = goal_verdicts(result, choices(result), curves(result))
     by_all = f"; in those of the best weighted mean {formatting.ratio(0.4)}"
-    by_flash = "in the networks smallest in it 0.20 (by seed 0.20), their image flash "
+    by_flash = "in the networks where it is smallest 0.20 (by seed 0.20), their image flash "
     assert flash.numbers == f"{by_flash}{formatting.ratio(14 / 30)}{by_all}"
-    assert count.numbers == f"in the networks smallest in it 0.40 (by seed 0.40){by_all}"
+    assert count.numbers == f"in the networks where it is smallest 0.40 (by seed 0.40){by_all}"

@@ -9,7 +9,7 @@ from helpers.search_world import GOAL, SPACE
 from helpers.trials import measured
 from hil.search.adaptive import LadderSearch
 from hil.search.engine import Proposal
-from hil.study.arm_replay import ArmBudget, Race
+from hil.study.arm_replay import ArmBudget, ArmReplay
 from hil.study.arms import Arm, Sweep
 from hil.types import Trial
 
@@ -47,12 +47,12 @@ def answers(up_to: int) -> dict[tuple[str, float], Trial]:
 
 def test_it_goes_on_as_far_as_the_answers_are_known_and_says_what_is_missing() -> None:
     engine, known = Counting(), answers(2)
-    race = Race(ARM, engine, ArmBudget(100, 1000.0))
-    missing = race.advance(lambda p: known.get(p.key))
+    replay = ArmReplay(ARM, engine, ArmBudget(100, 1000.0))
+    missing = replay.advance(lambda p: known.get(p.key))
     assert [p.key for p in missing] == [p.key for p in batch_after(2)]
     assert engine.told == [[0, 1, 2], [3, 4, 5]]
     # Nothing new: the same is missing, nothing is told twice.
-    assert race.advance(lambda p: known.get(p.key)) == missing
+    assert replay.advance(lambda p: known.get(p.key)) == missing
     assert len(engine.told) == 2
 
 
@@ -66,24 +66,24 @@ def batch_after(batch: int) -> list[Proposal]:
 def test_a_partly_known_batch_is_told_only_when_it_is_whole() -> None:
     engine, known = Counting(), answers(1)
     (first, *_) = known.items()
-    race = Race(ARM, engine, ArmBudget(100, 1000.0))
+    replay = ArmReplay(ARM, engine, ArmBudget(100, 1000.0))
     partly = dict([first])
-    missing = race.advance(lambda p: partly.get(p.key))
+    missing = replay.advance(lambda p: partly.get(p.key))
     assert len(missing) == 2
     assert engine.told == []
 
 
 def test_measurements_and_epochs_are_each_a_limit() -> None:
     known = answers(50)
-    race = Race(ARM, Counting(), ArmBudget(5, 1000.0))
-    assert race.advance(lambda p: known.get(p.key)) == []
-    assert race.over
-    assert sum(t.fidelity == 1.0 for t in race.told) == 5
+    replay = ArmReplay(ARM, Counting(), ArmBudget(5, 1000.0))
+    assert replay.advance(lambda p: known.get(p.key)) == []
+    assert replay.over
+    assert sum(t.fidelity == 1.0 for t in replay.told) == 5
     # A batch takes 2 * 0.25 + 2 + 2 = 4.5 epochs: two batches and the first of the third fit in 10.
-    race = Race(ARM, Counting(), ArmBudget(100, 10.0))
-    race.advance(lambda p: known.get(p.key))
-    assert len(race.told) == 7
-    assert sum(t.genome.epochs * t.fidelity for t in race.told) <= 10.0
+    replay = ArmReplay(ARM, Counting(), ArmBudget(100, 10.0))
+    replay.advance(lambda p: known.get(p.key))
+    assert len(replay.told) == 7
+    assert sum(t.genome.epochs * t.fidelity for t in replay.told) <= 10.0
 
 
 def test_it_says_what_ended_it() -> None:
@@ -99,26 +99,26 @@ def test_it_says_what_ended_it() -> None:
         (ArmBudget(100, 10.0), "epochs"),
         (ArmBudget(100, 9.0), "epochs"),
     ):
-        race = Race(ARM, Counting(), budget)
-        race.advance(find)
-        assert race.trace(0).ended == ended
-        assert race.trace(0).finished
+        replay = ArmReplay(ARM, Counting(), budget)
+        replay.advance(find)
+        assert replay.trace(0).ended == ended
+        assert replay.trace(0).finished
     for measurements in (2, 3):  # as many as it has settings, or more
-        swept = Race(ARM, Sweep([genome(1), genome(2)], 0), ArmBudget(measurements, 1000.0))
+        swept = ArmReplay(ARM, Sweep([genome(1), genome(2)], 0), ArmBudget(measurements, 1000.0))
         assert swept.trace(0).ended is None
         swept.advance(lambda p: measured(1, p.genome))
         assert swept.trace(0).ended == "settings"
-    under_way = Race(ARM, Counting(), ArmBudget(1000, 1000.0))
+    under_way = ArmReplay(ARM, Counting(), ArmBudget(1000, 1000.0))
     under_way.advance(find)
     assert under_way.trace(0).ended is None
     assert not under_way.trace(0).finished
 
 
 def test_it_tells_the_warm_start_of_an_engine_that_has_one() -> None:
-    assert Race(ARM, Counting(), ArmBudget(1, 1.0)).trace(0).warm == frozenset()
+    assert ArmReplay(ARM, Counting(), ArmBudget(1, 1.0)).trace(0).warm == frozenset()
     warm = [genome(0), genome(2)]
-    race = Race(ARM, LadderSearch(SPACE, GOAL, 0, warm), ArmBudget(1, 1.0))
-    assert race.trace(0).warm == {genome(0).key, genome(2).key}
+    replay = ArmReplay(ARM, LadderSearch(SPACE, GOAL, 0, warm), ArmBudget(1, 1.0))
+    assert replay.trace(0).warm == {genome(0).key, genome(2).key}
 
 
 def test_a_sweep_has_every_setting_once_in_an_order_of_its_seed() -> None:
