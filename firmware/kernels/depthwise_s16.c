@@ -43,7 +43,7 @@ void depthwise_s16(const cmsis_nn_context *scratch,
             const int8_t *weights = filter + rows.first * filter_row_size + columns.first * outputs;
             int32_t channel = 0;
             /* Four channels at a time: their sums stay in registers. int32 is enough because a
-             * filter has at most 511 taps (hil/codegen/kernels.py). */
+             * filter has at most 511 taps (hil/kernels/convolution.py). */
             for (; p->ch_mult == 1 && channel + 4 <= channels; channel += 4) {
                 int32_t a = 0, b = 0, c = 0, d = 0;
                 const int16_t *row = window + channel;

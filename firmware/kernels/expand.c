@@ -3,7 +3,7 @@
 /* Otherwise GCC recognizes the loop over a block and calls memset. */
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 
-/* A block is the weights of one word of the bitmap: hil/codegen/weight_storage.py. */
+/* A block is the weights of one word of the bitmap: hil/kernels/weight_storage.py. */
 enum { BLOCK = 32, GAP = 48 };
 
 typedef uint32_t word __attribute__((may_alias));

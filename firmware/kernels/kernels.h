@@ -84,7 +84,7 @@ typedef struct {
 } softmax_s8_parameters;
 
 /* Expand `count` weights to int8: packed ones of 4 or 2 bits; sparse ones, a bitmap and the nonzero
- * weights in 8, 4 or 2 bits. Format and size of `weights`: hil/codegen/weight_storage.py. `weights`
+ * weights in 8, 4 or 2 bits. Format and size of `weights`: hil/kernels/weight_storage.py. `weights`
  * is word-aligned. Both return the end of the data read. */
 const uint32_t *
 expand_packed(const uint32_t *stored, int32_t bits, int8_t *weights, int32_t count);

@@ -1,4 +1,4 @@
-"""Measure one int8 network on one board: total and per layer, and how true each number is."""
+"""Measure one int8 network on one board, in total and per layer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from compress.tflite import oracle
 from compress.types import Samples
 from hil.benchmark.models import BenchmarkModel
 from hil.board import without_limits
+from hil.codegen.arena import alignment_bytes, lower_bound_bytes
 from hil.codegen.build import build
-from hil.codegen.kernels import alignment_bytes
-from hil.codegen.plan import lower_bound_bytes, make_plan
+from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
@@ -30,14 +30,15 @@ from hil.types import Board, Image, LayerCount, Measurement, Plan, Provenance, S
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkResult:
-    """One network on one board. `measurement` is of the uninstrumented build, the headline.
+    """The result of one network on one board.
 
-    `counts` holds the median count of each repeat; `layers` comes from a second build that reads
-    the counter between layers, and is empty where that does not fit the board. `ram` splits what
-    `measurement.ram` sums. `oracle` says whether tflite-runtime's reference kernels were asked,
-    too. `accuracy` is None without labels, `energy` where no power of the board is known.
-    `whole_macs` are those before dead channels were eliminated, None where they were not; `macs`
-    and all that is measured is after.
+    `measurement` is that of the build without per-layer counters. `counts` holds the median count
+    of each repeat. `layers` comes from a second build that reads the counter between layers; it is
+    empty if that build does not fit the board. `ram` splits `measurement.ram` by use. `oracle` is
+    true if outputs were compared with tflite-runtime's reference kernels, too. `accuracy` (0..1) is
+    None without labels, `energy` is None if the board's power is unknown. `whole_macs` are the MACs
+    before dead channels were eliminated, None if that was not asked for; `macs` and all
+    measurements are after the elimination.
     """
 
     model: str
@@ -56,13 +57,13 @@ class BenchmarkResult:
 
     @property
     def latency_ms(self) -> float | None:
-        """Time at the board's clock; None where only instructions were counted."""
+        """The time of one inference at the board's clock; None if only instructions are known."""
         cycles = cycles_of(self.measurement)
         return None if cycles is None else 1e3 * cycles / self.board.clock_hz
 
     @property
     def spread(self) -> float:
-        """(largest - smallest) / median of the repeats' counts; 0 on an emulator."""
+        """The relative spread of the repeats' counts: (largest - smallest) / median."""
         return (max(self.counts) - min(self.counts)) / statistics.median(self.counts)
 
 
@@ -76,10 +77,10 @@ def benchmark(
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
-    The first inference after loading warms caches up; the median of the samples is what counts.
-    Raises OverBudget, saying by how much and where, if the network does not fit; Mismatch if the
-    device, the reference and tflite-runtime do not agree bit for bit, the latter on the whole
-    network's .tflite.
+    The count of a repeat is the median over the samples, which excludes the first inference with
+    its cold caches. `labeled` is true if the samples have true labels. Raises OverBudget, with the
+    memory and the excess, if the network does not fit; Mismatch if the outputs of the device, the
+    reference and tflite-runtime are not equal bit for bit.
     """
     check_oracle(model.tflite, samples)
     plan = make_plan(model.graph, board)
@@ -89,8 +90,8 @@ def benchmark(
         runs = [runner.measure(image, plan, samples) for _ in range(repeats)]
         for run in runs:
             excess, _ = over_limits(run, board)
-            if excess:  # the linker knows nothing of the stack
-                raise OverBudget(f"board {board.name}: {excess}, the stack as measured among it")
+            if excess:  # the linker cannot check the stack
+                raise OverBudget(f"board {board.name}: {excess} (RAM with the measured stack)")
         layers = _layer_counts(plan, board, runner, samples, folder / "layers")
     counts = tuple(run.count for run in runs)
     middle = sorted(runs, key=lambda run: run.count)[len(runs) // 2]
@@ -123,7 +124,7 @@ def benchmark(
 def _layer_counts(
     plan: Plan, board: Board, runner: BoardRunner, samples: Samples, folder: Path
 ) -> tuple[LayerCount, ...]:
-    """None where the build that takes them, which is larger, does not fit the board's memories."""
+    """The counts per layer; none if the build with counters, which is larger, does not fit."""
     try:
         profile = build(render(plan, board, profile=True), without_limits(board), folder)
     except OverBudget:
@@ -132,10 +133,11 @@ def _layer_counts(
 
 
 def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:
-    """RAM by what it is for: activations, input and output, kernel scratch, static data, stack.
+    """RAM by use: activations, input and output, scratch buffers, static data, stack; in bytes.
 
-    Input and output lie in the arena and share its bytes with activations where lives allow, so
-    `io` is what they add to the other tensors' peak, and `scratch` what scratch adds to both.
+    Input and output tensors lie in the arena and share bytes with activations whose lifetimes do
+    not overlap. So `arena` is a lower bound for the activations alone, `io` is what input and
+    output add to it, and `scratch` is what scratch buffers add to the peak of all tensors.
     """
     graph = plan.graph
     ends = (plan.tensors[graph.input], plan.tensors[graph.output])

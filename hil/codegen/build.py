@@ -20,9 +20,9 @@ from pathlib import Path
 from compress.cache import content_hash
 from compress.errors import HilError, OverBudget, UserError
 from hil.cache import cached
-from hil.codegen.cmsis_nn import cmsis_nn
 from hil.codegen.elf import read_image
 from hil.files import data_folder
+from hil.kernels.cmsis_nn import cmsis_nn
 from hil.types import Board, Image, Program
 
 FIRMWARE = data_folder("firmware")

@@ -1,23 +1,22 @@
-"""What runs where: a kernel per operator and a place in one static arena per buffer.
+"""Memory plan of a graph: a kernel per operator and a place in one static arena per buffer.
 
-Tensors live from the operator that writes them to the last that reads them, scratch and expanded
-weights for their one operator; buffers whose lives do not meet may share bytes. A Reshape is its
-input under another name, and an element-wise operator writes over an input that nobody reads
-afterwards. Placement is greedy (each buffer at the lowest gap that fits), tried in several orders,
-best kept: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
-arXiv:2001.03288.
+A tensor lives from the operator that writes it to the last that reads it; scratch and expanded
+weights live for their one operator. Buffers that are never alive together may share bytes. A
+Reshape's output shares its input's buffer, and an element-wise operator writes over an input that
+no later operator reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from compress.integer.cost import macs
-from compress.ops import ElementWise, Op, Reshape, inputs_of
+from compress.ops import ElementWise, Reshape, inputs_of
 from compress.types import Graph
-from hil.codegen.kernels import Kernel, alignment_bytes, choose
-from hil.codegen.weight_storage import Weighted, stored_weights
+from hil.codegen.arena import alignment_bytes, end_bytes, place
+from hil.kernels.limits import round_up
+from hil.kernels.registry import choose
 from hil.types import Board, Buffer, Plan, Step
 
 
@@ -29,23 +28,31 @@ def make_plan(graph: Graph, board: Board) -> Plan:
     """
     kernels = [choose(graph, op, board) for op in graph.ops]
     storage = _storage(graph)
-    scratch = [_scratch(index, kernel) for index, kernel in enumerate(kernels)]
-    expanded = [_expanded(graph, index, op) for index, op in enumerate(graph.ops)]
     tensors = [entry.buffer for entry in storage]
+    scratch = [
+        _buffer(f"scratch of {kernel.name}", kernel.scratch_bytes, index)
+        for index, kernel in enumerate(kernels)
+    ]
+    expanded = [
+        _buffer(f"weights of {op.name}", kernel.expanded_bytes, index)
+        for index, (op, kernel) in enumerate(zip(graph.ops, kernels, strict=True))
+    ]
     alignment = alignment_bytes(board)
-
-    others = [buffer for buffer in scratch + expanded if buffer]
-    everything = place(tensors + others, alignment)
+    everything = place([*tensors, *filter(None, scratch + expanded)], alignment)
     placed_tensors, placed = everything[: len(tensors)], iter(everything[len(tensors) :])
-    placed_scratch = [next(placed) if buffer else None for buffer in scratch]
-    placed_expanded = [next(placed) if buffer else None for buffer in expanded]
+    placed_scratch, placed_expanded = _refilled(scratch, placed), _refilled(expanded, placed)
     return Plan(
         graph=graph,
         steps=tuple(
-            Step(index, op, kernel.name, macs(graph, op), *buffers)
-            for index, (op, kernel, *buffers) in enumerate(
-                zip(graph.ops, kernels, placed_scratch, placed_expanded, strict=True)
+            Step(
+                index=index,
+                op=op,
+                kernel=kernels[index].name,
+                macs=macs(graph, op),
+                scratch=placed_scratch[index],
+                expanded=placed_expanded[index],
             )
+            for index, op in enumerate(graph.ops)
         ),
         tensors={
             index: buffer
@@ -53,88 +60,33 @@ def make_plan(graph: Graph, board: Board) -> Plan:
             for index in entry.tensors
         },
         tensors_bytes=min(
-            _round_up(_end(placed_tensors), alignment),
-            _round_up(_end(place(tensors, alignment)), alignment),
+            round_up(end_bytes(placed_tensors), alignment),
+            round_up(end_bytes(place(tensors, alignment)), alignment),
         ),
-        arena_bytes=_round_up(_end(everything), alignment),
+        arena_bytes=round_up(end_bytes(everything), alignment),
     )
 
 
-def lower_bound_bytes(buffers: Sequence[Buffer], alignment: int) -> int:
-    """Most bytes alive at once: no placement can need less."""
-    last = max(buffer.last_op for buffer in buffers)
-    return max(
-        sum(
-            _round_up(buffer.size_bytes, alignment)
-            for buffer in buffers
-            if buffer.first_op <= op <= buffer.last_op
-        )
-        for op in range(last + 1)
-    )
+def _buffer(name: str, size_bytes: int, index: int) -> Buffer | None:
+    """A buffer, not placed yet, that is alive during operator `index` only; None if empty."""
+    return Buffer(name, 0, size_bytes, index, index) if size_bytes else None
 
 
-def place(buffers: Sequence[Buffer], alignment: int) -> list[Buffer]:
-    """`buffers`, in the given order, at aligned offsets such that lives that meet do not overlap.
-
-    Tries several orders, then repeatedly puts first what sticks out, until the peak is the lower
-    bound or no order helps.
-    """
-    bound = lower_bound_bytes(buffers, alignment)
-    indices = range(len(buffers))
-    orders = [sorted(indices, key=lambda i: key(buffers[i])) for key in _sort_keys(buffers)]
-    attempts = [(_place_in(buffers, order, alignment), order) for order in orders]
-    best, order = min(attempts, key=lambda attempt: _end(attempt[0]))
-    latest = best
-    for _ in indices:
-        if _end(best) <= bound:
-            break
-        top = max(indices, key=lambda i: latest[i].offset_bytes + latest[i].size_bytes)
-        order = [top, *(i for i in order if i != top)]
-        latest = _place_in(buffers, order, alignment)
-        best = min(best, latest, key=_end)
-    return best
-
-
-def _place_in(buffers: Sequence[Buffer], order: Sequence[int], alignment: int) -> list[Buffer]:
-    """Greedy: in `order`, each buffer at the lowest offset that is free while it lives."""
-    placed: dict[int, Buffer] = {}
-    for index in order:
-        buffer, offset = buffers[index], 0
-        for other in sorted(placed.values(), key=lambda b: b.offset_bytes):
-            if other.last_op < buffer.first_op or buffer.last_op < other.first_op:
-                continue
-            if offset + buffer.size_bytes <= other.offset_bytes:
-                break
-            offset = max(offset, _round_up(other.offset_bytes + other.size_bytes, alignment))
-        placed[index] = replace(buffer, offset_bytes=offset)
-    return [placed[index] for index in range(len(buffers))]
-
-
-def _sort_keys(buffers: Sequence[Buffer]) -> list[Callable[[Buffer], tuple[int, ...]]]:
-    """Orders worth trying: by size, breadth (bytes alive beside it), area, life, start."""
-    alive = [
-        sum(b.size_bytes for b in buffers if b.first_op <= op <= b.last_op)
-        for op in range(max(b.last_op for b in buffers) + 1)
-    ]
-    return [
-        lambda b: (-b.size_bytes,),
-        lambda b: (-max(alive[b.first_op : b.last_op + 1]), -b.size_bytes),
-        lambda b: (-b.size_bytes * (b.last_op - b.first_op + 1),),
-        lambda b: (b.first_op - b.last_op, -b.size_bytes),
-        lambda b: (b.first_op, -b.size_bytes),
-    ]
+def _refilled(buffers: list[Buffer | None], placed: Iterator[Buffer]) -> list[Buffer | None]:
+    """`buffers` with each that is not None replaced by the next of `placed`."""
+    return [next(placed) if buffer else None for buffer in buffers]
 
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """One buffer and the indices of the tensors that are views of it."""
+    """A buffer and the indices of the tensors that share it."""
 
     tensors: tuple[int, ...]
     buffer: Buffer
 
 
 def _storage(graph: Graph) -> list[_Storage]:
-    """The activations' buffers, unplaced, with Reshapes and in-place operators merged."""
+    """The activations' buffers, not placed yet; Reshapes and in-place operators share one."""
     ops = graph.ops
     last_use = {graph.input: 0}
     for index, op in enumerate(ops):
@@ -175,25 +127,3 @@ def _storage(graph: Graph) -> list[_Storage]:
         )
         for group in groups
     ]
-
-
-def _scratch(index: int, kernel: Kernel) -> Buffer | None:
-    if not kernel.scratch_bytes:
-        return None
-    return Buffer(f"scratch of {kernel.name}", 0, kernel.scratch_bytes, index, index)
-
-
-def _expanded(graph: Graph, index: int, op: Op) -> Buffer | None:
-    """Room for the weights of `op`, where they are stored smaller than int8."""
-    stored = stored_weights(graph, op) if isinstance(op, Weighted) else None
-    if stored is None:
-        return None
-    return Buffer(f"weights of {op.name}", 0, stored.room_bytes, index, index)
-
-
-def _end(buffers: Sequence[Buffer]) -> int:
-    return max(buffer.offset_bytes + buffer.size_bytes for buffer in buffers)
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

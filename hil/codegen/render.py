@@ -12,8 +12,8 @@ from typing import Any
 import jinja2
 
 from hil.codegen.layers import layer_of
-from hil.codegen.template_values import safe
 from hil.files import data_folder
+from hil.kernels.call import safe
 from hil.types import Board, Buffer, Plan, Program
 
 TEMPLATES = data_folder("firmware") / "templates"

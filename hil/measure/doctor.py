@@ -26,8 +26,8 @@ from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from hil import formatting
 from hil.codegen.build import compiler_version
-from hil.codegen.cmsis_nn import VARIABLE, cmsis_nn
 from hil.emulator.plugin import counting_arguments, qemu_version
+from hil.kernels.cmsis_nn import VARIABLE, cmsis_nn
 from hil.measure import smoke
 from hil.target import bench_file
 from hil.target.bench_lock import quarantine_reason, state_folder

@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hil.codegen.build import FLAGS, compiler_version
-from hil.codegen.cmsis_nn import cmsis_nn
 from hil.emulator.plugin import qemu_version
 from hil.files import checkout
+from hil.kernels.cmsis_nn import cmsis_nn
 from hil.types import Board, Provenance
 
 # Fields of /proc/cpuinfo that identify a kind of processor, on x86 and on Arm.

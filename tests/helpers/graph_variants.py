@@ -13,7 +13,7 @@ from compress.tflite.read import read
 from compress.tflite.records import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.tflite.write import write
 from compress.types import DType, Graph, Tensor
-from hil.codegen.weight_storage import Weighted
+from hil.kernels.weight_storage import Weighted
 
 
 def with_weights(graph: Graph, bits: int, zeros: float, dtype: DType = "int8") -> Graph:

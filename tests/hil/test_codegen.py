@@ -22,9 +22,9 @@ from helpers.machine import RUN, RUN_REPLY, Machine
 from helpers.programs import program
 from hil.board import load_board, without_limits
 from hil.codegen.build import build
-from hil.codegen.kernels import choose
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.kernels.registry import choose
 from hil.target.open import open_target
 from hil.target.target import Layout, Target
 from hil.types import Board, Image

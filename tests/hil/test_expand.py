@@ -18,11 +18,11 @@ from helpers.graph_strategies import graphs
 from helpers.graph_variants import with_weights
 from helpers.programs import program
 from hil.board import without_limits
-from hil.codegen import weight_storage
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
-from hil.codegen.weight_storage import Form, Stored, Weighted, encoded, stored_weights
+from hil.kernels import weight_storage
+from hil.kernels.weight_storage import Form, Stored, Weighted, encoded, stored_weights
 from hil.target.target import Layout, Target
 from hil.types import Program
 

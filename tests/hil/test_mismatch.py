@@ -52,7 +52,7 @@ def telling_weight(graph: Graph, op: Conv2D | FullyConnected) -> int:
 def telling_byte(graph: Graph, op: Conv2D | FullyConnected) -> int:
     """Index of a byte of packed int4 weights whose highest bit decides about the output.
 
-    It is the sign of the second of the two values there: see hil/codegen/weight_storage.py.
+    It is the sign of the second of the two values there: see hil/kernels/weight_storage.py.
     """
     weights = graph.tensors[op.weights]
     for index in range(weights.elements // 8 * 4):

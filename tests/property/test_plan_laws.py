@@ -13,7 +13,8 @@ from compress.types import Graph
 from helpers.graph_strategies import graphs
 from helpers.graph_variants import with_weights
 from hil.board import load_board
-from hil.codegen.plan import make_plan, place
+from hil.codegen.arena import place
+from hil.codegen.plan import make_plan
 from hil.types import Buffer, Plan
 
 BOARDS = {name: load_board(name) for name in ("m3", "m4", "m55")}

@@ -25,7 +25,8 @@ ROOMS = {
     ),
     "hil": (
         ("",),
-        ("codegen", "emulator", "energy", "store"),
+        ("emulator", "energy", "kernels", "store"),
+        ("codegen",),
         ("objective", "target"),
         ("measure",),
         ("benchmark", "search"),

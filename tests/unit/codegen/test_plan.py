@@ -12,8 +12,9 @@ from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import every_op
 from hil.board import load_board
-from hil.codegen.kernels import choose
-from hil.codegen.plan import lower_bound_bytes, make_plan, place
+from hil.codegen.arena import lower_bound_bytes, place
+from hil.codegen.plan import make_plan
+from hil.kernels.registry import choose
 from hil.types import Buffer
 
 M3, M4, M55 = load_board("m3"), load_board("m4"), load_board("m55")

@@ -12,10 +12,11 @@ from compress.ops import Padding
 from helpers.graph_builder import GraphBuilder
 from helpers.programs import PARTS, write_pack
 from hil.board import load_board
-from hil.codegen.cmsis_nn import cmsis_nn
-from hil.codegen.kernels import Kernel, choose
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.kernels.cmsis_nn import cmsis_nn
+from hil.kernels.operator_kernels import Kernel
+from hil.kernels.registry import choose
 from hil.measure.provenance import provenance
 from hil.types import Board
 

@@ -1,9 +1,9 @@
-"""How weights lie in flash: in the smallest exact form, to be expanded to int8 where they are used.
+"""Storage of weights in flash: the smallest exact form, expanded to int8 where they are used.
 
 Values of 4 or 2 bits are packed into 32-bit words such that four are expanded at a time: field k
-of byte j of a word is value 4 * k + j. Sparse weights are the count of those that are not zero, a
-bitmap of their positions (the first weight is the highest bit) and their values, packed. Nothing
-but whole words is read and written. `firmware/kernels/expand.c` is the inverse.
+of byte j of a word is value 4 * k + j. The sparse forms hold the count of non-zero weights, a
+bitmap of their positions (the first weight is the highest bit) and their values, packed. Only whole
+words are read and written. `firmware/kernels/expand.c` is the inverse.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ import numpy.typing as npt
 
 from compress.ops import Conv2D, DepthwiseConv2D, FullyConnected
 from compress.types import Array, Graph
+from hil.kernels.limits import round_up
 
 Weighted = Conv2D | DepthwiseConv2D | FullyConnected
 Words = npt.NDArray[np.uint32]
 
-# Rows of a FullyConnected are expanded and used a few at a time, within so many bytes if possible.
+# Rows of a FullyConnected are expanded and used a few at a time, within this size if possible.
 SLICE_BYTES = 4096
 
-_BLOCK = 32  # weights of a word of the bitmap
-_GAP = 48  # expand.c unpacks non-zero values behind the weights: a block and 16 of rounding
+_BLOCK = 32  # weights per word of the bitmap
+_GAP = 48  # expand.c unpacks non-zero values behind the weights: a block and 16 for rounding up
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Values of 8, 4 or 2 bits; of a sparse form those that are not zero, with a bitmap."""
+    """Values of 8, 4 or 2 bits; a sparse form holds the non-zero ones and a bitmap."""
 
     bits: int
     sparse: bool = False
@@ -43,9 +44,10 @@ _FORMS = (Form(4), Form(2), Form(8, sparse=True), Form(4, sparse=True), Form(2, 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """Weights to be expanded: `words` holds slices of `rows` of `all_rows` rows, the last the rest.
+    """Weights that have to be expanded before use, in slices.
 
-    A row is the `columns` weights of an output channel; of a DepthwiseConv2D, all are one row.
+    `words` holds slices of `rows` rows until `all_rows` are reached; the last may have fewer. A row
+    is the `columns` weights of an output channel; a DepthwiseConv2D has a single row.
     """
 
     form: Form
@@ -59,21 +61,26 @@ class Stored:
         return 4 * len(self.words)
 
     @property
+    def sliced(self) -> bool:
+        """True if there is more than one slice."""
+        return self.rows < self.all_rows
+
+    @property
     def room_bytes(self) -> int:
-        """What expanding a slice writes to, at most: in whole words and blocks."""
+        """Size of the buffer that a slice is expanded into, in whole words and blocks."""
         count = self.rows * self.columns
         if not self.form.sparse:
-            return _round_up(count, 32 // self.form.bits)
+            return round_up(count, 32 // self.form.bits)
         if self.form.bits == 8:
-            return _round_up(count, _BLOCK)
-        return _round_up(count, 16) + _GAP
+            return round_up(count, _BLOCK)
+        return round_up(count, 16) + _GAP
 
 
 def stored_weights(graph: Graph, op: Weighted) -> Stored | None:
-    """The smallest form of the weights of `op`, or None where they stay int8 as they are.
+    """The smallest form of the weights of `op`, or None if they are stored as plain int8.
 
-    int8 weights do unless that saves a quarter of their bytes: a kernel then reads them from
-    flash, without RAM and time to expand them. int4 weights are always packed.
+    int8 weights are stored plainly unless another form saves a quarter of their bytes: kernels read
+    them from flash, without RAM and time to expand them. int4 weights are always packed.
     """
     tensor = graph.tensors[op.weights]
     if tensor.data is None:
@@ -95,7 +102,7 @@ def _by_row(op: Weighted, data: Array) -> Array:
 
 
 def _slice_rows(op: Weighted, rows: int, columns: int) -> int:
-    """Rows to be expanded at once: about equally many each time."""
+    """Rows per slice: all of them, or for a FullyConnected equal shares within SLICE_BYTES."""
     if not isinstance(op, FullyConnected):
         return rows
     slices = -(-rows // max(1, SLICE_BYTES // columns))
@@ -112,10 +119,10 @@ def _slices(values: Array, rows: int, form: Form) -> Words:
 
 
 def encoded(values: Array, form: Form) -> Words:
-    """int8 (N,) in `form`, which must hold them."""
+    """int8 values (N,) encoded in `form`, whose range must hold them, as uint32 words."""
     if not form.sparse:
         return _packed(values, form.bits)
-    taken = np.zeros(_round_up(len(values), _BLOCK), bool)
+    taken = np.zeros(round_up(len(values), _BLOCK), bool)
     taken[: len(values)] = values != 0
     bitmap = np.packbits(taken).view(">u4").astype(np.uint32)
     nonzero = values[values != 0]
@@ -124,13 +131,9 @@ def encoded(values: Array, form: Form) -> Words:
 
 
 def _packed(values: Array, bits: int) -> Words:
-    """int8 (N,) in ceil(N * bits / 32) words."""
-    fields = np.zeros(_round_up(len(values), 32 // bits), np.uint32)
+    """int8 values (N,) packed into ceil(N * bits / 32) words."""
+    fields = np.zeros(round_up(len(values), 32 // bits), np.uint32)
     fields[: len(values)] = values.astype(np.int64) & (1 << bits) - 1
     shifts = bits * np.arange(8 // bits)[:, None] + 8 * np.arange(4)
     words: Words = (fields.reshape(-1, 8 // bits, 4) << shifts.astype(np.uint32)).sum((1, 2))
     return words.astype(np.uint32)
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

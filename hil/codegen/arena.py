@@ -1,0 +1,88 @@
+"""Placement of buffers in the arena, by the operators during which they are alive.
+
+Greedy (each buffer at the lowest gap that fits), tried in several orders, the best kept: Pisarchyk
+and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001.03288.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hil.kernels.limits import round_up
+from hil.types import Board, Buffer
+
+
+def alignment_bytes(board: Board) -> int:
+    """Alignment of buffers: scratch holds words, MVE loads whole registers."""
+    return 16 if "mve" in board.features else 4
+
+
+def end_bytes(buffers: Sequence[Buffer]) -> int:
+    """Bytes of arena up to the end of the topmost buffer."""
+    return max(buffer.offset_bytes + buffer.size_bytes for buffer in buffers)
+
+
+def lower_bound_bytes(buffers: Sequence[Buffer], alignment: int) -> int:
+    """Most bytes alive at once, each buffer rounded up: no placement can need less."""
+    last = max(buffer.last_op for buffer in buffers)
+    return max(
+        sum(
+            round_up(buffer.size_bytes, alignment)
+            for buffer in buffers
+            if buffer.first_op <= op <= buffer.last_op
+        )
+        for op in range(last + 1)
+    )
+
+
+def place(buffers: Sequence[Buffer], alignment: int) -> list[Buffer]:
+    """Place `buffers` at aligned offsets so that those alive at the same time do not overlap.
+
+    Returns them in the given order. Tries several orders of placing, then repeatedly puts the
+    topmost buffer first, until the peak is the lower bound or as often as there are buffers.
+    """
+    bound = lower_bound_bytes(buffers, alignment)
+    indices = range(len(buffers))
+    orders = [sorted(indices, key=lambda i: key(buffers[i])) for key in _sort_keys(buffers)]
+    attempts = [(_place_in(buffers, order, alignment), order) for order in orders]
+    best, order = min(attempts, key=lambda attempt: end_bytes(attempt[0]))
+    latest = best
+    for _ in indices:
+        if end_bytes(best) <= bound:
+            break
+        top = max(indices, key=lambda i: latest[i].offset_bytes + latest[i].size_bytes)
+        order = [top, *(i for i in order if i != top)]
+        latest = _place_in(buffers, order, alignment)
+        best = min(best, latest, key=end_bytes)
+    return best
+
+
+def _place_in(buffers: Sequence[Buffer], order: Sequence[int], alignment: int) -> list[Buffer]:
+    """Place each buffer, in `order`, at the lowest offset that is free while it is alive."""
+    placed: dict[int, Buffer] = {}
+    for index in order:
+        buffer, offset = buffers[index], 0
+        for other in sorted(placed.values(), key=lambda b: b.offset_bytes):
+            if other.last_op < buffer.first_op or buffer.last_op < other.first_op:
+                continue
+            if offset + buffer.size_bytes <= other.offset_bytes:
+                break
+            offset = max(offset, round_up(other.offset_bytes + other.size_bytes, alignment))
+        placed[index] = replace(buffer, offset_bytes=offset)
+    return [placed[index] for index in range(len(buffers))]
+
+
+def _sort_keys(buffers: Sequence[Buffer]) -> list[Callable[[Buffer], tuple[int, ...]]]:
+    """Orders to try: by size, breadth (most bytes alive at a time), area, lifetime, start."""
+    alive = [
+        sum(b.size_bytes for b in buffers if b.first_op <= op <= b.last_op)
+        for op in range(max(b.last_op for b in buffers) + 1)
+    ]
+    return [
+        lambda b: (-b.size_bytes,),
+        lambda b: (-max(alive[b.first_op : b.last_op + 1]), -b.size_bytes),
+        lambda b: (-b.size_bytes * (b.last_op - b.first_op + 1),),
+        lambda b: (b.first_op - b.last_op, -b.size_bytes),
+        lambda b: (b.first_op, -b.size_bytes),
+    ]

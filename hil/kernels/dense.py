@@ -1,0 +1,71 @@
+"""FullyConnected: CMSIS-NN's kernels on int8, ours on int16."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from compress.integer.fixedpoint import conv_multipliers
+from compress.ops import FullyConnected
+from compress.types import Graph
+from hil.kernels.call import Call, Dims
+from hil.kernels.cmsis_nn import cmsis_nn
+from hil.kernels.operator_kernels import Kernel, OperatorKernels
+from hil.kernels.weight_storage import stored_weights
+from hil.kernels.weights import check_weights, expanded_bytes, weight_bytes, weighted_call
+from hil.types import Board, Step
+
+
+def _kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[Kernel]:
+    """Two functions; the second runs the layer as a 1x1 convolution of a single pixel.
+
+    The first takes one scale for all units only. From CMSIS-NN 7.0.0 on, with MVE, it also wants
+    the weights summed beforehand.
+    """
+    room = expanded_bytes(graph, op)
+    one_scale = len(graph.tensors[op.weights].scales) == 1
+    if one_scale and not (cmsis_nn().since_7 and "mve" in board.features):
+        yield Kernel("arm_fully_connected_s8", 0, room)
+    yield Kernel("arm_convolve_1x1_s8_fast", 0, room)
+
+
+def _int16_kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[Kernel]:
+    yield Kernel("convolve_s16", 0, expanded_bytes(graph, op))
+
+
+def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
+    """Weights that are expanded in slices get the output's dims of each slice in the macro."""
+    units, depth = graph.tensors[op.weights].shape
+    stored = stored_weights(graph, op)
+    output_dims = None if stored is not None and stored.sliced else Dims(1, 1, 1, units)
+    one_scale = step.kernel == "arm_fully_connected_s8"
+    values: dict[str, Any]
+    if one_scale:
+        filter_dims = Dims(depth, 1, 1, units)
+        values = {"scale": conv_multipliers(graph, op)[0]}
+    else:
+        filter_dims = Dims(units, 1, 1, depth)
+        values = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    return weighted_call(
+        graph,
+        step,
+        op,
+        macro="fully_connected" if one_scale else "conv",
+        values=values,
+        dims=(Dims(1, 1, 1, depth), filter_dims, output_dims),
+        stored=stored,
+        per_channel=not one_scale,
+    )
+
+
+OPERATORS = (
+    OperatorKernels(
+        op=FullyConnected,
+        check=check_weights,
+        kernels=_kernels,
+        int16_kernels=_int16_kernels,
+        call=_call,
+        weight_bytes=weight_bytes,
+        any_extent=True,
+    ),
+)

@@ -1,0 +1,113 @@
+"""Add, Mul, Requantize and Lookup: our own kernels, which may write over their input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from compress.integer.lookup import lookup_table
+from compress.integer.parameters import add_parameters, mul_parameters, requantize_parameters
+from compress.ops import Add, Lookup, Mul, Requantize
+from compress.types import Graph
+from hil.kernels.call import Call, constant, factor
+from hil.kernels.limits import activation_types, check_constant, no_int16_kernel
+from hil.kernels.operator_kernels import Kernel, OperatorKernels, always
+from hil.types import Board, Step
+
+
+def _check_operand(graph: Graph, op: Add | Mul) -> None:
+    if op.constant:
+        check_constant(graph, op, op.right, "int8", any_zero_point=True)
+
+
+def _add_int16_kernels(graph: Graph, op: Add, board: Board) -> Iterator[Kernel]:
+    if op.constant:
+        raise no_int16_kernel(op)
+    yield Kernel("add_s16")
+
+
+def _add_call(graph: Graph, step: Step, op: Add) -> Call:
+    a = add_parameters(graph, op)
+    values = {
+        "left_shift": a.left_shift,
+        "left": (a.input1_offset, a.input1_multiplier, -a.input1_shift),
+        "right": (a.input2_offset, a.input2_multiplier, -a.input2_shift),
+        "sum": (a.output_offset, a.output_multiplier, -a.output_shift),
+        "range": (a.lo, a.hi),
+    }
+    return _binary_call(graph, step, op, "add", values)
+
+
+def _mul_call(graph: Graph, step: Step, op: Mul) -> Call:
+    m = mul_parameters(graph, op)
+    values = {
+        "left_offset": m.input1_offset,
+        "right_offset": m.input2_offset,
+        "output_offset": m.output_offset,
+        **factor(m.multiplier, m.shift),
+        "range": (m.lo, m.hi),
+    }
+    return _binary_call(graph, step, op, "mul", values)
+
+
+def _binary_call(
+    graph: Graph, step: Step, op: Add | Mul, macro: str, values: Mapping[str, Any]
+) -> Call:
+    """The right operand is in the arena or, as a constant, in flash."""
+    right = graph.tensors[op.right]
+    repeats = graph.tensors[op.output].elements // right.elements
+    values = {**values, "repeats": repeats, "elements": right.elements, "operand": None}
+    if not op.constant:
+        return Call(macro, values)
+    if right.data is None:
+        raise ValueError(f"{op.name}: {right.name} has no data")
+    operand = constant(step, "operand", "int8_t", right.data)
+    return Call(macro, {**values, "operand": operand.name}, constants=(operand,))
+
+
+def _requantize_int16_kernels(graph: Graph, op: Requantize, board: Board) -> Iterator[Kernel]:
+    source, out = activation_types(graph, op)
+    names = {
+        ("int16", "int16"): "requantize_s16",
+        ("int8", "int16"): "requantize_s8_s16",
+        ("int16", "int8"): "requantize_s16_s8",
+    }
+    yield Kernel(names[source, out])
+
+
+def _requantize_call(graph: Graph, step: Step, op: Requantize) -> Call:
+    r = requantize_parameters(graph, op)
+    values = {
+        "input_offset": r.input_offset,
+        "output_offset": r.output_offset,
+        **factor(r.multiplier, r.shift),
+        "range": (r.lo, r.hi),
+        "elements": graph.tensors[op.output].elements,
+    }
+    return Call("requantize", values)
+
+
+def _lookup_call(graph: Graph, step: Step, op: Lookup) -> Call:
+    table = constant(step, "table", "int8_t", lookup_table(graph, op))
+    values = {"table": table.name, "elements": graph.tensors[op.output].elements}
+    return Call("lookup", values, constants=(table,))
+
+
+OPERATORS = (
+    OperatorKernels(
+        op=Add,
+        check=_check_operand,
+        kernels=always("add_s8"),
+        int16_kernels=_add_int16_kernels,
+        call=_add_call,
+    ),
+    OperatorKernels(op=Mul, check=_check_operand, kernels=always("mul_s8"), call=_mul_call),
+    OperatorKernels(
+        op=Requantize,
+        kernels=always("requantize_s8"),
+        int16_kernels=_requantize_int16_kernels,
+        call=_requantize_call,
+        mixed_types=True,
+    ),
+    OperatorKernels(op=Lookup, kernels=always("lookup_s8"), call=_lookup_call),
+)

@@ -1,0 +1,49 @@
+"""The operator families, and the kernels that run an operator on a board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from compress.ops import Op
+from compress.types import Graph
+from hil.kernels import convolution, dense, elementwise, pooling, reduction, shape, softmax
+from hil.kernels.limits import activation_types, check_activations, no_int16_kernel
+from hil.kernels.operator_kernels import Kernel, OperatorKernels
+from hil.types import Board
+
+FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
+    convolution.OPERATORS,
+    dense.OPERATORS,
+    pooling.OPERATORS,
+    elementwise.OPERATORS,
+    softmax.OPERATORS,
+    reduction.OPERATORS,
+    shape.OPERATORS,
+)
+_BY_TYPE = {operator.op: operator for family in FAMILIES for operator in family}
+
+
+def kernels_of(op: Op) -> OperatorKernels[Any]:
+    """The record of the operator's type."""
+    return _BY_TYPE[type(op)]
+
+
+def candidates(graph: Graph, op: Op, board: Board) -> Iterable[Kernel]:
+    """The kernels that compute `op` on `board` bit-equal to the reference, best first.
+
+    Raises UnsupportedLayer, naming the layer, if there are none.
+    """
+    known = kernels_of(op)
+    check_activations(graph, op, mixed_types=known.mixed_types, any_extent=known.any_extent)
+    known.check(graph, op)
+    if "int16" not in activation_types(graph, op):
+        return known.kernels(graph, op, board)
+    if known.int16_kernels is None:
+        raise no_int16_kernel(op)
+    return known.int16_kernels(graph, op, board)
+
+
+def choose(graph: Graph, op: Op, board: Board) -> Kernel:
+    """The first of the candidates for `op`. Raises UnsupportedLayer if there are none."""
+    return next(iter(candidates(graph, op, board)))

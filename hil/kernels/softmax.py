@@ -1,0 +1,42 @@
+"""Softmax: our own kernel on int8."""
+
+from __future__ import annotations
+
+from compress.errors import UnsupportedLayer
+from compress.integer.parameters import softmax_parameters
+from compress.ops import Softmax
+from compress.types import Graph
+from hil.kernels.call import Call
+from hil.kernels.operator_kernels import OperatorKernels, always
+from hil.types import Step
+
+# From 512 equal entries on, TFLite's softmax shifts an int32 by more than 31 bits.
+MOST_COLUMNS = 511
+
+
+def _check(graph: Graph, op: Softmax) -> None:
+    out = graph.tensors[op.output]
+    if (out.scales, out.zero_point) != ((1 / 256,), -128):
+        raise UnsupportedLayer(f"{op.name}: output must have scale 1/256, zero point -128")
+    if out.shape[-1] > MOST_COLUMNS:
+        raise UnsupportedLayer(
+            f"{op.name}: softmax over {out.shape[-1]} values, at most "
+            f"{MOST_COLUMNS} stay within int32"
+        )
+
+
+def _call(graph: Graph, step: Step, op: Softmax) -> Call:
+    s = softmax_parameters(graph, op)
+    out = graph.tensors[op.output]
+    columns = out.shape[-1]
+    values = {
+        "multiplier": s.multiplier,
+        "left_shift": s.left_shift,
+        "diff_min": s.diff_min,
+        "rows": out.elements // columns,
+        "columns": columns,
+    }
+    return Call("softmax", values)
+
+
+OPERATORS = (OperatorKernels(op=Softmax, check=_check, kernels=always("softmax_s8"), call=_call),)
