@@ -1,1 +1,1 @@
-"""A torch.nn.Module becomes a list of float layers, which can also be executed one by one."""
+"""Conversion of a torch.nn.Module to a list of float layers, and execution of single layers."""

@@ -1,7 +1,7 @@
-"""Read an ordinary `torch.nn.Module` into a list of float `Layer`s, by tracing it with torch.fx.
+"""Conversion of a `torch.nn.Module` to a list of float `Layer`s, by tracing it with torch.fx.
 
-What has no integer kernel is refused by name (`UnsupportedLayer`), never approximated. Layouts
-change here from torch's NCHW to the integer side's NHWC, weights and flattened vectors included.
+A layer without an integer kernel is refused (`UnsupportedLayer`), never approximated. Layouts
+change here from torch's NCHW to NHWC, including weights and flattened vectors.
 """
 
 import operator
@@ -30,11 +30,10 @@ _MEAN_CALLS = (torch.mean, "mean")
 
 
 def trace_module(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
-    """The module (evaluation mode) as a torch.fx graph with shapes; shares its parameters.
+    """The module as a torch.fx graph with shapes, which shares its parameters.
 
-    `input_shape` is (C, H, W).
-
-    Raises UnsupportedLayer where the module's Python code depends on tensor values.
+    `input_shape` is (C, H, W). Sets the module to evaluation mode. Raises UnsupportedLayer for a
+    module whose Python code depends on tensor values.
     """
     module.eval()
     try:
@@ -50,9 +49,9 @@ def trace_module(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphMod
 
 
 def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], str, str]:
-    """Layers in execution order, and the names of the input and output values.
+    """The layers in execution order, and the names of the input and output values.
 
-    Raises UnsupportedLayer naming the layer and what is allowed.
+    Raises UnsupportedLayer, naming the layer and what is allowed.
     """
     reader = _Reader(traced)
     for node in traced.graph.nodes:
@@ -61,7 +60,7 @@ def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], str, str]:
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
-    """NHWC shape of a traced value."""
+    """The NHWC shape of a traced value; other ranks than 4 are unchanged."""
     shape = tuple(node.meta["tensor_meta"].shape)
     return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 else shape
 
@@ -76,17 +75,22 @@ def _array(value: torch.Tensor) -> Array:
 
 @dataclass
 class _Reader:
-    """Walks the traced operations once; `alias` follows values that only changed their name."""
+    """Converts traced operations to layers, one by one.
+
+    `alias` maps the output of an operation without effect, as dropout, to its input.
+    `channel_first` maps a vector flattened from a map, which is still in torch's channel-first
+    order, to the shape (C, H, W) of the map.
+    """
 
     traced: fx.GraphModule
     layers: list[Layer] = field(default_factory=list)
     alias: dict[str, str] = field(default_factory=dict)
-    # values flattened from a map, still in torch's channel-first order: (C, H, W)
     channel_first: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     input: str = ""
     output: str = ""
 
     def read(self, node: fx.Node) -> None:
+        """Append the layers of one traced operation. Raises UnsupportedLayer."""
         if node.op == "placeholder":
             if self.input:
                 raise UnsupportedLayer("a network with several inputs; one is supported")
@@ -106,7 +110,7 @@ class _Reader:
             raise UnsupportedLayer("a network with several outputs; one is supported")
         self.output = self._name(value)
         if self.output in self.channel_first:
-            raise UnsupportedLayer(f"{value.name}: a flattened map as output; end in Linear")
+            raise UnsupportedLayer(f"{value.name}: a flattened map as output; end with Linear")
 
     def _name(self, node: fx.Node) -> str:
         return self.alias.get(node.name, node.name)
@@ -150,10 +154,14 @@ class _Reader:
             self._add_layer(node, "activation", activation=Activation.RELU6)
         elif call in _ADD_CALLS:
             if len(node.all_input_nodes) != 2 or node.kwargs.get("alpha", 1) != 1:
-                raise UnsupportedLayer(f"{node.name}: addition takes two values of the network")
+                raise UnsupportedLayer(
+                    f"{node.name}: addition must be of two values of the network, without alpha"
+                )
             left, right = (_shape(value) for value in node.all_input_nodes)
             if left != right:
-                raise UnsupportedLayer(f"{node.name}: addition of shapes {left} and {right}")
+                raise UnsupportedLayer(
+                    f"{node.name}: addition of shapes {left} and {right}; must be equal"
+                )
             self._add_layer(node, "add")
         elif call in _RESHAPES:
             self._reshape(node)
@@ -183,7 +191,7 @@ class _Reader:
             if value in self.channel_first and kind in ("activation",):
                 self.channel_first[node.name] = self.channel_first[value]
             elif value in self.channel_first and kind != "linear":
-                raise UnsupportedLayer(f"{node.name}: {kind} of a flattened map; only Linear may")
+                raise UnsupportedLayer(f"{node.name}: {kind} of a flattened map; allowed is Linear")
         if kind == "add" and len(inputs) == 1:
             inputs *= 2  # x + x
         name = str(node.target) if node.op == "call_module" else node.name
@@ -251,19 +259,21 @@ class _Reader:
         )
 
     def _softmax(self, node: fx.Node, axis: Any) -> None:
-        """Over classes or channels, which the integer kernel has last; axis None means these."""
+        """Softmax over channels or classes: axis 1 in torch (also for None), the last in NHWC."""
         rank = len(node.meta["tensor_meta"].shape)
         if axis is not None and axis % rank != 1:
-            raise UnsupportedLayer(f"{node.name}: softmax over axis {axis}; only over axis 1")
+            raise UnsupportedLayer(f"{node.name}: softmax over axis {axis}; allowed is axis 1")
         self._add_layer(node, "softmax")
 
     def _global_pool(self, node: fx.Node, whole_map: bool) -> None:
         if not whole_map:
-            raise UnsupportedLayer(f"{node.target}: only pooling of the whole map to 1x1")
+            raise UnsupportedLayer(
+                f"{node.target}: pools to another size than 1x1; only the whole map can be pooled"
+            )
         _, height, width, _ = _shape(node.all_input_nodes[0])
         size = (height, width)
         self._add_layer(node, "average_pool", filter=size, stride=size)
-        if len(_shape(node)) == 2:  # mean without keepdim: a reshape follows, under the same name
+        if len(_shape(node)) == 2:  # a mean without keepdim is a pooling and a reshape
             pooled = self.layers.pop()
             inner = f"{node.name}_map"
             shape = (1, 1, 1, pooled.shape[1])
@@ -277,7 +287,9 @@ class _Reader:
         source = node.all_input_nodes[0]
         before, after = _shape(source), _shape(node)
         if len(after) != 2 or after[0] != before[0]:
-            raise UnsupportedLayer(f"{node.name}: reshape {before} to {after}; only flattening is")
+            raise UnsupportedLayer(
+                f"{node.name}: reshape of {before} to {after}; only flattening is supported"
+            )
         if len(before) == 4 and before[1] * before[2] > 1:
             self._add_layer(node, "reshape")
             self.channel_first[node.name] = (before[3], before[1], before[2])
@@ -288,13 +300,15 @@ class _Reader:
 
     def _pad(self, node: fx.Node, widths: tuple[int, ...]) -> None:
         if len(widths) not in (2, 4) or min(widths) < 0:
-            raise UnsupportedLayer(f"{node.name}: padding {widths}; height and width may be padded")
+            raise UnsupportedLayer(
+                f"{node.name}: padding {widths}; only height and width, not negative"
+            )
         left, right, top, bottom = (*widths, 0, 0)[:4]
         self._add_layer(node, "pad", padding=Padding(top, bottom, left, right))
 
 
 def _conv_padding(conv: nn.Conv2d) -> Padding:
-    """Explicit padding of a convolution; 'same' puts the odd element at the end, as torch does."""
+    """The explicit padding of a convolution; for 'same' the odd element is last, as in torch."""
     if conv.padding == "valid":
         return Padding()
     if conv.padding == "same":

@@ -1,7 +1,7 @@
-"""Run single float `Layer`s in torch: inputs and outputs (N, C, H, W) or (N, K).
+"""Execution of single float `Layer`s in torch; inputs and outputs are (N, C, H, W) or (N, K).
 
-What works layer by layer (`compress.quantization.refine`) needs each layer's inputs in two versions
-at once, which a whole network does not give.
+Bias correction and AdaRound (`compress.quantization.refine`) work layer by layer: they need the
+inputs of each layer in two versions, float and quantized.
 """
 
 import numpy as np
@@ -13,24 +13,24 @@ from compress.frontend.layers import Layer, LayerKind
 from compress.ops import Activation
 from compress.types import Array
 
-# Where torch has the axes of a weight: (outputs, inputs per group, height, width).
+# Axes of a layer's weight in torch's order: (outputs, inputs per group, height, width).
 _TO_TORCH: dict[LayerKind, tuple[int, ...]] = {"conv": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2)}
 
 
 def to_torch(weight: Array, kind: LayerKind) -> Values:
-    """A layer's weight in torch's order of axes."""
+    """A layer's weight with its axes in torch's order."""
     axes = _TO_TORCH.get(kind, (0, 1))
     return torch.from_numpy(np.ascontiguousarray(weight.transpose(axes), np.float32))
 
 
 def from_torch(weight: Values, kind: LayerKind) -> Array:
-    """Inverse of `to_torch`."""
+    """A weight of torch with its axes in the order of `Layer.weight`; inverse of `to_torch`."""
     axes = np.argsort(_TO_TORCH.get(kind, (0, 1)))
     return np.ascontiguousarray(weight.numpy().transpose(axes))
 
 
 def weighted_sum(layer: Layer, x: Values, weight: Array, bias: Array) -> Values:
-    """A conv, depthwise or linear layer's output before its activation, with these constants."""
+    """The output of a conv, depthwise or linear layer with these constants, before activation."""
     shift = torch.from_numpy(bias.astype(np.float32))
     if layer.kind == "linear":
         return functional.linear(x, to_torch(weight, "linear"), shift)
@@ -46,12 +46,13 @@ def weighted_sum(layer: Layer, x: Values, weight: Array, bias: Array) -> Values:
 
 
 def padded(layer: Layer, x: Values, value: float = 0.0) -> Values:
+    """`x` (N, C, H, W) with the explicit padding of `layer`, filled with `value`."""
     p = layer.padding
     return functional.pad(x, (p.left, p.right, p.top, p.bottom), value=value)
 
 
 def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
-    """The output of a layer without constants, activation included."""
+    """The output of a layer without constants, after its activation."""
     x = inputs[0]
     match layer.kind:
         case "add":
@@ -59,11 +60,11 @@ def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
         case "activation":
             return activated(x, layer.activation)
         case "average_pool":
-            # In-bounds elements only: the mean of what is there.
-            there = functional.avg_pool2d(
+            # The mean is over the elements inside the map only: divide by their share.
+            inside = functional.avg_pool2d(
                 padded(layer, torch.ones_like(x[:1, :1])), layer.filter, layer.stride
             )
-            return functional.avg_pool2d(padded(layer, x), layer.filter, layer.stride) / there
+            return functional.avg_pool2d(padded(layer, x), layer.filter, layer.stride) / inside
         case "max_pool":
             lowest = padded(layer, x, -torch.inf)
             return functional.max_pool2d(lowest, layer.filter, layer.stride)
@@ -72,11 +73,11 @@ def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
         case "softmax":
             return torch.softmax(x, -1)
         case _:
-            raise TypeError(f"{layer.name}: {layer.kind} has constants or was to be fused")
+            raise TypeError(f"{layer.name}: {layer.kind} has constants or should have been fused")
 
 
 def activated(x: Values, activation: Activation) -> Values:
-    """Raises KeyError for activations that no float network of ours has."""
+    """`x` after the activation. Raises KeyError for one that float layers cannot have."""
     low, high = {
         Activation.NONE: (-torch.inf, torch.inf),
         Activation.RELU: (0.0, torch.inf),
@@ -88,10 +89,10 @@ def activated(x: Values, activation: Activation) -> Values:
 def windows(
     layer: Layer, x: Values, count: int, generator: torch.Generator
 ) -> tuple[Values, Values]:
-    """What the weights of a conv or depthwise layer see at `count` random positions a sample.
+    """Input windows (im2col rows) of a conv or depthwise layer at `count` positions per sample.
 
-    Returns rows (N * count, C * taps), channels first, and the positions (N, count) among the
-    output's H' * W'.
+    Returns the rows (N * count, C * taps), channels first, and the random positions (N, count) as
+    indices into the output's H' * W' positions.
     """
     height, width = layer.shape[1:3]
     positions = torch.randint(height * width, (len(x), count), generator=generator)

@@ -1,7 +1,7 @@
-"""Shorten a list of float layers: fold padding and batch-norm, fuse activations.
+"""Fusion of float layers: padding and batch-norm are folded, activations fused.
 
-Each rule joins a layer into the one before it, and only where nothing else reads the value in
-between; the joined layer makes the later value, so ranges recorded for it stay right.
+Each rule merges two consecutive layers if no other layer reads the value between them. The merged
+layer keeps the output name of the second one, so that ranges recorded for that value stay valid.
 """
 
 from dataclasses import replace
@@ -17,10 +17,11 @@ _FUSES_ACTIVATION = (*_WEIGHTED, "add")
 
 
 def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
-    """The same function with no `batch_norm` or `pad` left; activations only where not fusable.
+    """Layers of the same function without `batch_norm` and `pad`, and with activations fused.
 
-    `output` is the value the network returns. Raises UnsupportedLayer for a batch-norm that does
-    not follow a convolution or Linear, and for padding that no convolution takes up.
+    An activation that cannot be fused stays a layer. `output` is the value that the network
+    returns. Raises UnsupportedLayer for a batch-norm that does not follow a convolution or Linear,
+    and for padding that does not precede a convolution.
     """
     fused: list[Layer] = []
     readers = _readers(layers, output)
@@ -59,6 +60,7 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
 
 
 def _readers(layers: tuple[Layer, ...], output: str) -> dict[str, int]:
+    """The number of readers of each value, the network's result included."""
     counts = {layer.output: 0 for layer in layers}
     for value in [value for layer in layers for value in layer.inputs] + [output]:
         counts[value] = counts.get(value, 0) + 1
@@ -66,6 +68,7 @@ def _readers(layers: tuple[Layer, ...], output: str) -> dict[str, int]:
 
 
 def _active(layer: Layer) -> bool:
+    """True if an activation is fused into the layer."""
     return layer.activation is not Activation.NONE
 
 
@@ -78,7 +81,10 @@ def _sum(a: Padding, b: Padding) -> Padding:
 
 
 def _fold_batch_norm(layer: Layer, norm: Layer) -> Layer:
-    """weight * scale and bias * scale + shift, per output channel (arXiv:1712.05877, eq. 14)."""
+    """`layer` with weight * scale and bias * scale + shift, per output channel.
+
+    See arXiv:1712.05877, eq. 14.
+    """
     if layer.weight is None or norm.weight is None or norm.bias is None:
         raise TypeError(f"{layer.name}: not a weighted layer followed by a batch-norm")
     scale, shift = norm.weight, norm.bias

@@ -1,7 +1,7 @@
-"""The float network between torch and integers: a list of layers in NHWC, NumPy only.
+"""The float network between torch and the integer graph: a list of NHWC layers in NumPy.
 
-`compress.frontend.capture` writes it one layer per traced operation, `compress.frontend.fuse`
-shortens it, `compress.quantization.fake_quantize` turns it into the integer `Graph`.
+`compress.frontend.capture` makes it with one layer per traced operation, `compress.frontend.fuse`
+merges layers, `compress.quantization.lower` converts it to the integer `Graph`.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ LayerKind = Literal[
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One layer: reads the values named `inputs`, makes the value named `output`.
+    """One layer, which reads the values named `inputs` and writes the value named `output`.
 
-    Values are named after the traced operation that made them, so that a range recorded while
-    running the traced network belongs to exactly one value here. `shape` is the output's: (1, H,
-    W, C) or (1, K). `weight`: conv (Cout, kh, kw, Cin), depthwise (1, kh, kw, Cout), linear
-    (N, K); batch_norm keeps its scale in `weight` (C,) and its shift in `bias` (C,).
+    A value has the name of the traced operation that computes it, so that a range recorded in the
+    traced network belongs to exactly one value here. `shape` is that of the output, (1, H, W, C) or
+    (1, K). The shape of `weight` is (Cout, kh, kw, Cin) for conv, (1, kh, kw, Cout) for depthwise,
+    (N, K) for linear; batch_norm has its scale in `weight` (C,) and its shift in `bias` (C,).
     """
 
     name: str

@@ -1,9 +1,9 @@
-"""Arrays that take minutes to make, kept in ~/.cache/hil-compress/data (or XDG_CACHE_HOME).
+"""A disk cache of arrays that take minutes to make, in ~/.cache/hil-compress/data.
 
-An entry's name holds a hash of everything it depends on, so a changed parameter or source is
-another entry. Entries are written aside and renamed into place: a reader never sees half a file,
-and two processes that make the same entry write the same bytes, one after the other. An entry
-that cannot be read back (zip's CRC-32 covers every byte of the arrays) is made anew.
+XDG_CACHE_HOME is respected. The name of an entry holds a hash of everything it depends on, so a
+changed parameter or source gives another entry. Entries are written atomically; two processes that
+make the same entry write the same bytes. An entry that cannot be read (the CRC-32 of the zip format
+covers every byte of the arrays) is made again.
 """
 
 import io
@@ -23,12 +23,12 @@ Arrays = dict[str, Array]
 
 
 def data_folder() -> Path:
-    """Where the entries are."""
+    """The folder of the entries."""
     return cache_folder() / "data"
 
 
 def cached(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
-    """The arrays of entry `name`-`key`; `make` is called if there is none that is intact.
+    """The arrays of entry `name`-`key`; calls `make` if the entry is missing or damaged.
 
     Raises UserError if the folder cannot be written.
     """
@@ -42,17 +42,18 @@ def cached(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
 
 
 def _read(path: Path) -> Arrays | None:
+    """The arrays in the file; None if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile):
-        return None  # damaged: cut short, overwritten or not ours (np.load may then give no zip)
+        return None  # damaged, or another format (np.load may then return no zip archive)
 
 
 def _check_writable(folder: Path) -> None:
-    """Complain before minutes of work, not after."""
+    """Check the folder before minutes of work. Raises UserError if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

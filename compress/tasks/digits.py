@@ -1,7 +1,7 @@
 """Task `digits`: scikit-learn's 1,797 handwritten digits, 8x8 pixels, 10 classes.
 
 Source of the images: the UCI "Optical Recognition of Handwritten Digits" test set, shipped inside
-scikit-learn. Small enough that a whole search takes minutes.
+scikit-learn. It is so small that a whole search takes minutes.
 """
 
 from collections import OrderedDict
@@ -16,7 +16,7 @@ from compress.types import Array, Dataset, Recipe, Split, Task
 
 
 def net() -> nn.Module:
-    """A plain CNN: three 3x3 convolutions and a Linear, 7,376 weights, 0.24 million MACs."""
+    """A CNN of three 3x3 convolutions and a Linear: 7,376 weights, 0.24 million MACs."""
     return nn.Sequential(
         OrderedDict(
             conv1=_block(1, 16),
@@ -42,7 +42,7 @@ def _block(inputs: int, outputs: int) -> nn.Module:
 
 @cache
 def load() -> Dataset:
-    """Stratified 60/20/20 split with a fixed seed; pixels 0..16 scaled to -1..1."""
+    """The data in a stratified 60/20/20 split with a fixed seed; pixels 0..16 scaled to -1..1."""
     images, labels = load_digits(return_X_y=True)
     x = (images.reshape(-1, 1, 8, 8) / 8.0 - 1.0).astype(np.float32)
     y = labels.astype(np.int64)

@@ -1,8 +1,8 @@
-"""The keyword-spotting data: who says what, in which split; synthesis and rendering in parallel.
+"""The keyword-spotting data: voices and words of each split, parallel synthesis and rendering.
 
-A speaker (family of voice variants) is in one split only, and so is every background. Equal clips
-(some accents and variants say a word alike) are removed across all splits. This module does not
-import torch, so that its worker processes start quickly.
+A speaker (family of voice variants) is in one split only, and so is every background. Some accents
+and variants give equal clips of a word; duplicates are removed across all splits. This module does
+not import torch, so that its worker processes start quickly.
 """
 
 import hashlib
@@ -30,22 +30,22 @@ UNKNOWN_WORDS = (
     *("tree", "two", "visual", "wow", "zero"),
 )
 
-Name = Literal["train", "val", "test"]
-NAMES: tuple[Name, ...] = ("train", "val", "test")
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 _PITCHES, _RATES = (15, 85), (110, 230)
 _CHUNK = 100
 
 T = TypeVar("T")
-Recording = tuple[int, Clip]  # label, what was said
+Recording = tuple[int, Clip]  # label, clip of the spoken word
 
 
 @dataclass(frozen=True, slots=True)
-class SplitPlan:
-    """One split: its share of the speakers, words said per class, and how they are rendered.
+class SplitSpec:
+    """Parameters of one split: its share of the speakers, its words per class, their rendering.
 
-    Each word is rendered `renderings` times, under other conditions each time; silence is drawn
-    so that it is as frequent as any other class. Each chunk of 100 renderings has
-    `backgrounds_per_chunk` backgrounds of its own.
+    Each word is rendered `renderings` times, each time under new random `conditions`. There is as
+    much silence as there is of each other class. Each chunk of 100 renderings has its own
+    `backgrounds_per_chunk` backgrounds.
     """
 
     share: float
@@ -56,20 +56,21 @@ class SplitPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything the data depend on, besides the sources."""
+class DataSpec:
+    """Parameters of the data set: the seed and the three splits."""
 
     seed: int
-    train: SplitPlan
-    val: SplitPlan
-    test: SplitPlan
+    train: SplitSpec
+    val: SplitSpec
+    test: SplitSpec
 
-    def split(self, name: Name) -> SplitPlan:
+    def split(self, name: SplitName) -> SplitSpec:
+        """The parameters of the split called `name`."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     @property
     def key(self) -> str:
-        """Content hash of the plan, the sources, the synthesizer and numpy's version."""
+        """Content hash of the parameters, the sources, and the versions of espeak-ng and NumPy."""
         sources = [Path(str(module.__file__)) for module in (mfcc, mixing, speech)]
         return content_hash(
             [repr((self, speech.version(), np.__version__))], [*sources, Path(__file__)]
@@ -78,7 +79,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Renderings made with one random generator."""
+    """Renderings that share a random generator and backgrounds; one job of a worker."""
 
     clips: tuple[Clip | None, ...]
     conditions: Conditions
@@ -89,67 +90,67 @@ class _Chunk:
         return len(self.clips)
 
 
-def make(plan: Plan) -> Arrays:
-    """x_<split> float32 (N, 49, 10), normalized by the training split's mean and standard
-    deviation per coefficient, and y_<split> int64 (N,): the index in CLASSES.
+def make(spec: DataSpec) -> Arrays:
+    """Arrays x_<split> float32 (N, 49, 10) and y_<split> int64 (N,), the index in CLASSES.
 
-    Takes minutes; shows progress on stderr.
+    Each coefficient is normalized by its mean and standard deviation in the training split. Takes
+    minutes; shows progress on stderr.
     """
     arrays: Arrays = {}
-    with workers() as crew:
-        recordings = recordings_of(plan, crew)
-        for name in NAMES:
-            x, y = render_split(plan, name, recordings[name], crew)
+    with workers() as pool:
+        recordings = recordings_of(spec, pool)
+        for name in SPLITS:
+            x, y = render_split(spec, name, recordings[name], pool)
             arrays[f"x_{name}"], arrays[f"y_{name}"] = x, y
     mean, deviation = (f(arrays["x_train"], axis=(0, 1)) for f in (np.mean, np.std))
-    for name in NAMES:
+    for name in SPLITS:
         arrays[f"x_{name}"] = ((arrays[f"x_{name}"] - mean) / deviation).astype(np.float32)
     return arrays
 
 
-def recordings_of(plan: Plan, crew: Workers) -> dict[Name, list[Recording]]:
-    """The dry clips of each split, without those that are equal to an earlier one of any split."""
-    script = [(name, label, said) for name in NAMES for label, said in utterances(plan, name)]
-    parts = crew.map("speaking", speech.speak, _chunks([said for _, _, said in script]))
-    first = _first_of_their_kind(clip for part in parts for clip in part)
-    recordings: dict[Name, list[Recording]] = {name: [] for name in NAMES}
-    for (name, label, _), clip in zip(script, first, strict=True):
+def recordings_of(spec: DataSpec, pool: Workers) -> dict[SplitName, list[Recording]]:
+    """The dry clips of each split, without duplicates of an earlier clip of any split."""
+    script = [(name, label, said) for name in SPLITS for label, said in utterances(spec, name)]
+    parts = pool.map("speaking", speech.speak, _chunks([said for _, _, said in script]))
+    unique = _without_duplicates(clip for part in parts for clip in part)
+    recordings: dict[SplitName, list[Recording]] = {name: [] for name in SPLITS}
+    for (name, label, _), clip in zip(script, unique, strict=True):
         if clip is not None:
             recordings[name].append((label, clip))
     return recordings
 
 
 def render_split(
-    plan: Plan, name: Name, recordings: Sequence[Recording], crew: Workers
+    spec: DataSpec, name: SplitName, recordings: Sequence[Recording], pool: Workers
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Features float32 (N, 49, 10) and labels int64 (N,) of a split, in random order."""
-    chunks, labels = _schedule(plan, name, recordings)
-    return np.concatenate(crew.map(f"rendering {name}", _render, chunks)), labels
+    """Features float32 (N, 49, 10), not normalized, and labels int64 (N,), in random order."""
+    chunks, labels = _shuffled_chunks(spec, name, recordings)
+    return np.concatenate(pool.map(f"rendering {name}", _render, chunks)), labels
 
 
-def cast(plan: Plan) -> dict[Name, tuple[str, ...]]:
-    """The voice variants of each split; a family is in one split only."""
+def voices_by_split(spec: DataSpec) -> dict[SplitName, tuple[str, ...]]:
+    """The voice variants of each split; all variants of a family are in the same split."""
     families: dict[str, list[str]] = {}
     for variant in speech.variants():
         families.setdefault(speech.family(variant), []).append(variant)
-    order = np.random.default_rng([plan.seed, 0]).permutation(sorted(families))
-    chosen: dict[Name, tuple[str, ...]] = dict.fromkeys(NAMES, ())
+    order = np.random.default_rng([spec.seed, 0]).permutation(sorted(families))
+    chosen: dict[SplitName, tuple[str, ...]] = dict.fromkeys(SPLITS, ())
     for family in order:
-        # the split that lacks most of its share, relative to it
-        name = min(NAMES, key=lambda name: len(chosen[name]) / plan.split(name).share)
+        # The split with the fewest voices relative to its share is next.
+        name = min(SPLITS, key=lambda name: len(chosen[name]) / spec.split(name).share)
         chosen[name] += tuple(families[family])
     return chosen
 
 
-def utterances(plan: Plan, name: Name) -> list[tuple[int, Utterance]]:
-    """What is said in a split, with labels: every voice in turn, the rest drawn."""
-    rng = np.random.default_rng([plan.seed, 1, NAMES.index(name)])
-    voices = cast(plan)[name]
+def utterances(spec: DataSpec, name: SplitName) -> list[tuple[int, Utterance]]:
+    """Labels and utterances of a split: voices take turns, the other parameters are random."""
+    rng = np.random.default_rng([spec.seed, 1, SPLITS.index(name)])
+    voices = voices_by_split(spec)[name]
     said: list[tuple[int, Utterance]] = []
     for label, word in enumerate(CLASSES):
         if word == "silence":
             continue
-        for i in range(plan.split(name).words_per_class):
+        for i in range(spec.split(name).words_per_class):
             utterance = Utterance(
                 word=str(rng.choice(UNKNOWN_WORDS)) if word == "unknown" else word,
                 variant=voices[i % len(voices)],
@@ -161,8 +162,8 @@ def utterances(plan: Plan, name: Name) -> list[tuple[int, Utterance]]:
     return said
 
 
-def _first_of_their_kind(clips: Iterable[Clip]) -> Iterator[Clip | None]:
-    """The clips, with None for those that are equal to an earlier one."""
+def _without_duplicates(clips: Iterable[Clip]) -> Iterator[Clip | None]:
+    """The clips, with None for each that equals an earlier one."""
     seen: set[bytes] = set()
     for clip in clips:
         digest = hashlib.sha256(clip.tobytes()).digest()
@@ -170,22 +171,22 @@ def _first_of_their_kind(clips: Iterable[Clip]) -> Iterator[Clip | None]:
         seen.add(digest)
 
 
-def _schedule(
-    plan: Plan, name: Name, recordings: Sequence[Recording]
+def _shuffled_chunks(
+    spec: DataSpec, name: SplitName, recordings: Sequence[Recording]
 ) -> tuple[list[_Chunk], npt.NDArray[np.int64]]:
-    """Chunks of renderings in random order, and their labels."""
-    split, index = plan.split(name), NAMES.index(name)
+    """Renderings in random order, in chunks, and their labels int64 (N,)."""
+    split, index = spec.split(name), SPLITS.index(name)
     silences = len(recordings) * split.renderings // (len(CLASSES) - 1)
     items: list[tuple[int, Clip | None]] = [*recordings] * split.renderings
     items += [(CLASSES.index("silence"), None)] * silences
-    order = np.random.default_rng([plan.seed, 2, index]).permutation(len(items))
+    order = np.random.default_rng([spec.seed, 2, index]).permutation(len(items))
     shuffled = [items[i] for i in order]
     chunks = [
         _Chunk(
             tuple(clip for _, clip in part),
             split.conditions,
             split.backgrounds_per_chunk,
-            (plan.seed, 3, index, number),
+            (spec.seed, 3, index, number),
         )
         for number, part in enumerate(_chunks(shuffled))
     ]

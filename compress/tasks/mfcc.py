@@ -25,13 +25,13 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def mel(frequency_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """HTK mel scale."""
+    """Frequencies on the HTK mel scale."""
     scaled: npt.NDArray[np.float64] = 1127.0 * np.log1p(frequency_hz / 700.0)
     return scaled
 
 
 def mel_filters() -> FloatArray:
-    """Weights (257 DFT bins, 40 filters): triangles of height 1, equally spaced in mel."""
+    """Filter weights (257 DFT bins, 40 filters): triangles of height 1, equally spaced in mel."""
     bins = mel(np.arange(_DFT_POINTS // 2 + 1) * SAMPLE_RATE_HZ / _DFT_POINTS)[:, np.newaxis]
     lowest, highest = mel(np.array([_LOWEST_HZ, _HIGHEST_HZ]))
     edges = np.linspace(lowest, highest, _FILTERS + 2)
@@ -45,13 +45,14 @@ def mel_filters() -> FloatArray:
 
 
 def _window() -> FloatArray:
+    """The periodic Hann window (480,)."""
     phase = 2 * np.pi * np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES
     window: FloatArray = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
     return window
 
 
 def _dct() -> FloatArray:
-    """DCT-II as a matrix (40 filters, 10 coefficients)."""
+    """The DCT-II as a matrix (40 filters, 10 coefficients)."""
     order = np.arange(COEFFICIENTS)[np.newaxis, :]
     center = np.arange(_FILTERS)[:, np.newaxis] + 0.5
     cosines = np.cos(np.pi * order * center / _FILTERS)

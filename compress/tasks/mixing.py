@@ -1,6 +1,6 @@
-"""From dry words to what a microphone might hear: room, distance, background noise, level.
+"""Simulation of a microphone signal from dry words: voice, room, background noise, level.
 
-Everything random is drawn from the generator that is passed in, afresh for every rendering.
+All randomness comes from the generator that is passed in; each rendering draws new values.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,17 +15,18 @@ from compress.types import Array
 _BACKGROUND_SAMPLES = 2 * SAMPLE_RATE_HZ
 _BINS = _BACKGROUND_SAMPLES // 2 + 1
 _FREQUENCY_HZ = np.fft.rfftfreq(_BACKGROUND_SAMPLES, 1 / SAMPLE_RATE_HZ)
-_FREQUENCY_HZ[0] = _FREQUENCY_HZ[1]  # keeps 1/f finite
+_FREQUENCY_HZ[0] = _FREQUENCY_HZ[1]  # 1/f must stay finite
 _LONGEST_SHIFT_S = 0.1
 _SOFTEST_DB = -20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """How hard a split is: the range the signal-to-noise ratio is drawn from, in dB.
+    """Ranges of the random conditions of a split.
 
-    `stretch` resamples words by up to that share, up or down: pitch and formants of a longer or
-    shorter throat, to make more speakers of few (for training only).
+    `snr_db` is the range of the signal-to-noise ratio. Words are resampled by up to the share
+    `stretch` in either direction, which scales pitch and formants like a longer or shorter vocal
+    tract: an augmentation by more speakers, for training only.
     """
 
     snr_db: tuple[float, float]
@@ -38,12 +39,12 @@ def render(
     conditions: Conditions,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Audio float32 (N, 16000) in -1..1 of dry clips (None: background only)."""
+    """Audio float32 (N, 16000) in -1..1 of dry clips; None is background without a word."""
     return np.stack([_render_one(clip, backgrounds, conditions, rng) for clip in clips])
 
 
 def draw_backgrounds(count: int, words: Sequence[Clip], rng: np.random.Generator) -> FloatArray:
-    """Noises float32 (count, 32000) of unit power, of all kinds in turn; babble is of `words`."""
+    """Noises float32 (count, 32000) of unit power, of each kind in turn; babble mixes `words`."""
     kinds: tuple[Callable[[], FloatArray], ...] = (
         lambda: _colored(rng, rng.uniform(0.0, 2.0)),
         lambda: _band(rng),
@@ -59,6 +60,7 @@ def draw_backgrounds(count: int, words: Sequence[Clip], rng: np.random.Generator
 def _render_one(
     clip: Clip | None, backgrounds: FloatArray, conditions: Conditions, rng: np.random.Generator
 ) -> FloatArray:
+    """Audio float32 (16000,): the word at a random SNR in noise of one or two backgrounds."""
     noise = _crop(backgrounds, rng)
     if rng.random() < 0.3:
         noise = noise + _crop(backgrounds, rng)
@@ -74,13 +76,14 @@ def _render_one(
 
 
 def _crop(backgrounds: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A random second (16000,) of a random background."""
     start = rng.integers(_BACKGROUND_SAMPLES - CLIP_SAMPLES)
     noise: FloatArray = backgrounds[rng.integers(len(backgrounds)), start : start + CLIP_SAMPLES]
     return noise
 
 
 def _color(word: FloatArray, stretch: float, rng: np.random.Generator) -> FloatArray:
-    """The word in another throat, room and microphone."""
+    """The word with another vocal tract (resampling), room (reverberation), microphone (tilt)."""
     if stretch:
         length = int(len(word) * rng.uniform(1 - stretch, 1 + stretch))
         positions = np.linspace(0, len(word) - 1, min(length, CLIP_SAMPLES))
@@ -94,6 +97,7 @@ def _color(word: FloatArray, stretch: float, rng: np.random.Generator) -> FloatA
 
 
 def _convolve(signal: FloatArray, response: FloatArray) -> FloatArray:
+    """Full linear convolution, by FFT."""
     length = len(signal) + len(response) - 1
     points = 1 << (length - 1).bit_length()
     product = np.fft.rfft(signal, points) * np.fft.rfft(response, points)
@@ -105,7 +109,7 @@ def _float32(values: Array) -> FloatArray:
 
 
 def _room(rng: np.random.Generator) -> FloatArray:
-    """Impulse response: the direct sound, then noise that falls by 60 dB in 30..250 ms."""
+    """A room impulse response: the direct sound, then noise that falls by 60 dB in 30..250 ms."""
     length = int(rng.uniform(0.03, 0.25) * SAMPLE_RATE_HZ)
     decay = np.exp(-np.log(1000) * np.arange(length) / length)
     response = rng.standard_normal(length) * decay * rng.uniform(0.05, 0.35)
@@ -114,7 +118,7 @@ def _room(rng: np.random.Generator) -> FloatArray:
 
 
 def _place(word: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """The word in one second of nothing: centered, give or take; at most a sixth is cut off."""
+    """The word in a second of silence, near the center; at most a sixth of it is cut off."""
     shift = int(rng.uniform(-_LONGEST_SHIFT_S, _LONGEST_SHIFT_S) * SAMPLE_RATE_HZ)
     start = (CLIP_SAMPLES - len(word)) // 2 + shift
     start = max(-len(word) // 6, min(start, CLIP_SAMPLES - len(word) * 5 // 6))
@@ -125,19 +129,19 @@ def _place(word: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def _shaped(rng: np.random.Generator, amplitude: FloatArray) -> FloatArray:
-    """Noise with the given amplitude (16001 bins of 0.5 Hz)."""
+    """Noise (32000,) of unit power with the given amplitude spectrum (16001 bins of 0.5 Hz)."""
     phases = rng.standard_normal(_BINS) + 1j * rng.standard_normal(_BINS)
     noise = np.fft.irfft(phases * amplitude, _BACKGROUND_SAMPLES)
     return _float32(noise / noise.std())
 
 
 def _colored(rng: np.random.Generator, exponent: float) -> FloatArray:
-    """Power falls as 1 / f**exponent: 0 is white, 1 pink, 2 brown."""
+    """Noise whose power falls as 1 / f**exponent: 0 is white, 1 pink, 2 brown."""
     return _shaped(rng, _FREQUENCY_HZ ** (-exponent / 2))
 
 
 def _band(rng: np.random.Generator) -> FloatArray:
-    """A hiss or rush around one frequency, over a quiet floor."""
+    """Band noise around one frequency, over a quiet floor."""
     center_octave = np.log2(rng.uniform(100.0, 4000.0))
     octaves = rng.uniform(0.2, 1.5)
     bell = np.exp(-0.5 * ((np.log2(_FREQUENCY_HZ) - center_octave) / octaves) ** 2)
@@ -145,7 +149,7 @@ def _band(rng: np.random.Generator) -> FloatArray:
 
 
 def _hum(rng: np.random.Generator) -> FloatArray:
-    """Mains or motor: harmonics of 45..200 Hz over pink noise."""
+    """The hum of mains or a motor: harmonics of 45..200 Hz over pink noise."""
     fundamental = rng.uniform(45.0, 200.0) * _BACKGROUND_SAMPLES / SAMPLE_RATE_HZ
     order = np.arange(1, 20)
     spectrum = np.zeros(_BINS, np.complex128)
@@ -157,7 +161,7 @@ def _hum(rng: np.random.Generator) -> FloatArray:
 
 
 def _swelling(rng: np.random.Generator) -> FloatArray:
-    """Colored noise that comes and goes: wind, traffic, water."""
+    """Colored noise with a periodic envelope: wind, traffic, water."""
     time_s = np.arange(_BACKGROUND_SAMPLES) / SAMPLE_RATE_HZ
     swell = np.sin(2 * np.pi * (rng.uniform(0.3, 8.0) * time_s + rng.random()))
     envelope = 1.0 + rng.uniform(0.3, 0.95) * swell
@@ -165,7 +169,7 @@ def _swelling(rng: np.random.Generator) -> FloatArray:
 
 
 def _clicks(rng: np.random.Generator) -> FloatArray:
-    """Keys, dishes, footsteps: short decaying bursts, 2..30 a second, over quiet pink noise."""
+    """Keys, dishes, footsteps: decaying bursts, 2..30 per second, over quiet pink noise."""
     hits = (rng.random(_BACKGROUND_SAMPLES) < rng.uniform(2, 30) / SAMPLE_RATE_HZ).astype(float)
     hits *= rng.standard_normal(_BACKGROUND_SAMPLES)
     length = int(rng.integers(100, 1500))
@@ -176,7 +180,7 @@ def _clicks(rng: np.random.Generator) -> FloatArray:
 
 
 def _babble(words: Sequence[Clip], rng: np.random.Generator) -> FloatArray:
-    """A crowd: words played backwards, so that none can be understood, over each other."""
+    """A crowd: overlapping words, reversed in time so that none is a keyword."""
     crowd = np.zeros(_BACKGROUND_SAMPLES)
     for _ in range(rng.integers(12, 40)):
         word = words[rng.integers(len(words))][::-1]

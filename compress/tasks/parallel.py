@@ -1,4 +1,4 @@
-"""Map over chunks of work in two worker processes, with a progress bar on stderr."""
+"""A parallel map over chunks of work in two processes, with a progress bar on stderr."""
 
 import multiprocessing
 import signal
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Worker processes and the progress bars of what they do."""
+    """Worker processes, with a progress bar for each map."""
 
     pool: ProcessPoolExecutor
     progress: Progress
@@ -36,7 +36,7 @@ class Workers:
     def map(
         self, description: str, function: Callable[[Chunk], Result], chunks: Sequence[Chunk]
     ) -> list[Result]:
-        """`function` of every chunk, in order. Progress counts the chunks' elements."""
+        """The results of `function` for all chunks, in order; progress counts their elements."""
         bar = self.progress.add_task(description, total=sum(len(chunk) for chunk in chunks))
         results: list[Result] = []
         for chunk, result in zip(chunks, self.pool.map(function, chunks), strict=True):
@@ -47,7 +47,7 @@ class Workers:
 
 @contextmanager
 def workers() -> Iterator[Workers]:
-    """Two processes, freshly started: a fork would inherit torch's threads in unknown states."""
+    """Two spawned worker processes: a fork would inherit torch's threads in unknown states."""
     context = multiprocessing.get_context("spawn")
     progress = Progress(
         TextColumn("{task.description}"),
@@ -66,7 +66,7 @@ def _leave_interrupts_to_parent() -> None:
 
 
 class _RateColumn(ProgressColumn):
-    """Elements per second."""
+    """The rate in elements per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed

@@ -1,8 +1,8 @@
-"""Spoken words from espeak-ng, as the wheel `espeakng-loader` pins it.
+"""Speech synthesis by espeak-ng, of the version in the wheel `espeakng-loader`.
 
-espeak-ng carries state from one utterance to the next (the phase of the voice's flutter, random
-numbers). A `speak` therefore begins with a library loaded afresh: its clips are a function of its
-utterances alone, whatever the process said before.
+espeak-ng keeps state from one utterance to the next (the phase of the voice's flutter, random
+numbers). `speak` therefore loads the library anew: its clips are a function of its utterances, not
+of earlier calls in the process.
 """
 
 import _ctypes
@@ -36,7 +36,7 @@ _RATE, _PITCH = 1, 3
 _CHARS_UTF8 = 1
 _NATIVE_RATE_HZ = 22_050
 
-_TRIM_LEVEL = 0.01  # of the peak: silence before and after the word is cut below it
+_TRIM_LEVEL = 0.01  # share of the peak below which the start and end of a word are trimmed
 _LONGEST_SAMPLES = 15_200
 _PEAK = 20_000
 
@@ -47,9 +47,9 @@ Clip = npt.NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A word as one voice says it: `variant` and `accent` are espeak-ng's names.
+    """A word spoken by one voice; `variant` and `accent` are names of espeak-ng.
 
-    `pitch` 0..99 (50 is the voice's own), `rate` in words per minute.
+    `pitch` is 0..99 (50 is the voice's own), `rate` in words per minute.
     """
 
     word: str
@@ -60,13 +60,13 @@ class Utterance:
 
 
 def version() -> str:
-    """Of the wheel that holds the synthesizer and its voices."""
+    """The version of the wheel with the synthesizer and its voices."""
     return version_of("espeakng-loader")
 
 
 def variants() -> tuple[str, ...]:
-    """Names of the voice variants that come with espeak-ng, sorted."""
-    # `fast` is the default voice at another rate, which every utterance sets for itself.
+    """Sorted names of the voice variants that come with espeak-ng."""
+    # `fast` is the default voice at another rate, and every utterance sets its own rate.
     names = {file.name for file in (_data_folder() / "voices" / "!v").iterdir()}
     return tuple(sorted(names - {"fast"}))
 
@@ -76,7 +76,7 @@ def _data_folder() -> Path:
 
 
 def family(variant: str) -> str:
-    """Name shared by the variants of one speaker: steph, steph2 and steph3 are one; f1, f2 two."""
+    """The name of a variant's speaker: steph, steph2 and steph3 are one speaker, f1 and f2 two."""
     name = variant.lower()
     if re.fullmatch(r"[fm]\d", name):
         return name
@@ -84,9 +84,9 @@ def family(variant: str) -> str:
 
 
 def speak(utterances: Sequence[Utterance]) -> list[Clip]:
-    """Each utterance as int16 at 16 kHz, trimmed, at most 0.95 s, its peak at 20,000.
+    """A clip int16 at 16 kHz for each utterance: trimmed, at most 0.95 s, with a peak of 20,000.
 
-    Raises RuntimeError where espeak-ng refuses, which it does not for its own voices.
+    Raises RuntimeError for an utterance that espeak-ng refuses, as of an unknown voice.
     """
     with _library() as library:
         return [_trim(_resample(_say(library, utterance))) for utterance in utterances]
@@ -94,7 +94,7 @@ def speak(utterances: Sequence[Utterance]) -> list[Clip]:
 
 @contextmanager
 def _library() -> Iterator[ctypes.CDLL]:
-    """espeak-ng with all its state as new."""
+    """The espeak-ng library, loaded with its initial state and unloaded at the end."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())  # type: ignore[no-untyped-call]
     try:
         data = str(_data_folder()).encode()
@@ -110,7 +110,7 @@ def _library() -> Iterator[ctypes.CDLL]:
 
 
 def _say(library: ctypes.CDLL, utterance: Utterance) -> Clip:
-    """Samples at 22,050 Hz."""
+    """The utterance as samples int16 at 22,050 Hz."""
     parts: list[bytes] = []
 
     def keep(samples: int | None, count: int, _events: int | None) -> int:
@@ -121,7 +121,7 @@ def _say(library: ctypes.CDLL, utterance: Utterance) -> Clip:
     callback = _Callback(keep)
     library.espeak_SetSynthCallback(callback)
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))
-    _LIBC.srand(1)  # the Klatt voices draw from it
+    _LIBC.srand(1)  # the Klatt voices use rand() of libc
     text = utterance.word.encode() + b"\0"
     length = ctypes.c_size_t(len(text))
     statuses = (
@@ -136,13 +136,14 @@ def _say(library: ctypes.CDLL, utterance: Utterance) -> Clip:
 
 
 def _resample(native: Clip) -> npt.NDArray[np.float64]:
-    """22,050 Hz to 16 kHz, by leaving out the spectrum above 8 kHz."""
+    """The samples at 16 kHz instead of 22,050 Hz, without the spectrum above 8 kHz."""
     blocks = -(-len(native) // 441)  # 441 samples become 320
     spectrum = np.fft.rfft(native, blocks * 441)[: blocks * 160 + 1]
     return np.fft.irfft(spectrum, blocks * 320)
 
 
 def _trim(audio: npt.NDArray[np.float64]) -> Clip:
+    """The clip without silence at both ends, cut to the longest length and scaled to the peak."""
     loudness = np.abs(audio)
     loud = np.flatnonzero(loudness > _TRIM_LEVEL * loudness.max())
     word = audio[loud[0] : loud[-1] + 1][:_LONGEST_SAMPLES]

@@ -1,4 +1,4 @@
-"""Any genome that the space can produce compresses, or is refused with a reason."""
+"""Every genome of the search space compresses or is refused with a reason."""
 
 from dataclasses import replace
 from random import Random
@@ -22,7 +22,7 @@ from helpers.networks import NETWORKS, original
 
 
 def _quick(genome: Genome) -> Genome:
-    """Rounding to nearest: AdaRound is tested where it is made and takes seconds."""
+    """The genome with rounding to nearest: AdaRound takes seconds and has tests of its own."""
     return Genome(
         tuple(
             replace(stage, rounding="nearest") if isinstance(stage, Quantize) else stage
@@ -65,7 +65,7 @@ def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=12, deadline=None)
 def test_costs_are_known_before_training(name: str, seed: int) -> None:
-    """But for what training decides: a global ranking, zeros, channels that die."""
+    """Costs are exact except where training decides: global ranking, zeros, dead channels."""
     start, rng = original(name), Random(seed)
     genome = _quick(random_genome(rng, space_of(start)))
     decided_later = [getattr(stage, "scope", "") == "global" for stage in genome.stages]

@@ -1,4 +1,4 @@
-"""Genomes: every one the space can make is well-formed, and travels through JSON unchanged."""
+"""Every genome of the search space is well-formed and unchanged by a JSON round trip."""
 
 import json
 from random import Random
@@ -50,7 +50,7 @@ def test_random_genomes_and_their_offspring_are_well_formed(seed: int) -> None:
 @settings(deadline=None)
 @given(seeds, st.integers(0, 2))
 def test_a_network_without_groups_has_a_space_too(seed: int, blocks: int) -> None:
-    """A single convolution, or blocks that can only go as a whole."""
+    """A single convolution, or blocks that can only be removed as a whole."""
     rng, space = Random(seed), Space(groups=0, layers=1, epochs=(1, 2), blocks=blocks)
     first, second = random_genome(rng, space), random_genome(rng, space)
     walked = [first, second, *crossover(rng, first, second)]

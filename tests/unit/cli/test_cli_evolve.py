@@ -67,3 +67,15 @@ def test_patience_is_the_trials_without_improvement_that_end_a_search(
 ) -> None:
     assert asked(monkeypatch, tmp_path).patience_trials == 60
     assert asked(monkeypatch, tmp_path, "--patience", "200").patience_trials == 200
+
+
+def test_a_task_file_names_its_run_by_its_stem_and_is_kept_by_its_absolute_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Workers in another folder load the task by the string in the settings."""
+    (tmp_path / "mine.py").write_text("from compress.tasks.digits import TASK\n")
+    settings = asked(monkeypatch, tmp_path, "--task", "mine.py", "--board", "m4")
+    assert settings.task == str(tmp_path / "mine.py")
+    assert settings.folder.name == "mine-m4"
+    with pytest.raises(UserError, match=r"cannot read task file .*missing\.py"):
+        app(["evolve", "--task", "missing.py"], standalone_mode=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import platform
 import socket
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 
 from compress.errors import HilError, UserError
 from compress.genome import Genome, Quantize
+from compress.tasks import get_task
 from helpers.trials import PROVENANCE
 from hil.board import load_board
 from hil.errors import NoReply
@@ -85,3 +87,19 @@ def test_code_is_also_python_and_the_oracle(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(source_fingerprint, "version", none)
     assert source_fingerprint.code_id() != here
     assert "no tflite-runtime" in source_fingerprint.code_id()
+
+
+def test_a_worker_refuses_another_task_file_than_that_of_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("from compress.tasks.digits import TASK\n")
+    start = replace(START, task=str(path))
+    source = get_task(str(path)).source
+    original = SimpleNamespace(task=get_task(str(path)))
+    monkeypatch.setattr(Start, "original", lambda self: original)
+    ticket = replace(TICKET, start=start, code=source_fingerprint.code_id(), task_source=source)
+    path.write_text("from compress.tasks.digits import TASK  # edited\n")
+    original.task = get_task(str(path))
+    with pytest.raises(UserError, match=r"mine\.py is not the file of the search: copy it"):
+        worker._open(ticket)

@@ -1,4 +1,4 @@
-"""Layers run one by one compute what the torch module does as a whole."""
+"""Layers executed one by one give the output of the whole torch module."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from compress.frontend.execute import (
     windows,
 )
 from compress.frontend.fuse import fuse
-from compress.frontend.layers import Kind
+from compress.frontend.layers import LayerKind
 
 SHAPE = (2, 9, 11)
 
@@ -87,6 +87,6 @@ def test_windows_times_weights_are_the_output_at_their_positions(name: str) -> N
 @pytest.mark.parametrize(
     ("kind", "shape"), [("conv", (5, 2, 3, 4)), ("depthwise", (1, 2, 3, 6)), ("linear", (4, 7))]
 )
-def test_axes_come_back_as_they_were(kind: Kind, shape: tuple[int, ...]) -> None:
+def test_axes_come_back_as_they_were(kind: LayerKind, shape: tuple[int, ...]) -> None:
     weight = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     np.testing.assert_array_equal(from_torch(to_torch(weight, kind), kind), weight)

@@ -1,4 +1,4 @@
-"""Trained prefixes: what comes from the cache is what training would have made."""
+"""A network from the prefix cache equals one that is trained again."""
 
 import multiprocessing
 import os

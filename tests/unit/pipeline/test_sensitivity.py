@@ -1,4 +1,4 @@
-"""`hil sensitivity`: every cell is a candidate like any other."""
+"""`hil sensitivity`: each cell of a table is the accuracy of a candidate."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Stages are pure; what they cannot do is repaired by name or refused with a reason."""
+"""Stages are pure functions; one that cannot be applied is adapted or refused with a reason."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The data cache: complete entries only, damaged ones made anew, safe between processes."""
+"""The data cache holds complete entries, makes damaged ones again, and is safe for processes."""
 
 import subprocess
 import sys

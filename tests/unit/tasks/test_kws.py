@@ -1,4 +1,4 @@
-"""Keyword spotting: speakers and sounds kept apart, every rendering its own, always the same."""
+"""The keyword-spotting data: splits without common speakers and sounds, reproducible renderings."""
 
 import hashlib
 from collections import Counter
@@ -15,26 +15,26 @@ from compress.genome import Quantize
 from compress.integer.cost import total_macs
 from compress.quantization.lower import lower
 from compress.tasks import kws, kws_data, mfcc, mixing, speech
-from compress.tasks.kws import PLAN, TASK
-from compress.tasks.kws_data import CLASSES, NAMES, Plan
+from compress.tasks.kws import DATA_SPEC, TASK
+from compress.tasks.kws_data import CLASSES, SPLITS, DataSpec
 from compress.tasks.mixing import Conditions
 from compress.tasks.speech import Utterance
 
 
 class Inline:
-    """Stands in for the worker processes."""
+    """Replaces the worker processes by the test's own."""
 
     def map(self, _: str, function: Callable[[Any], Any], chunks: Sequence[Any]) -> list[Any]:
         return [function(chunk) for chunk in chunks]
 
 
-def tiny(plan: Plan = PLAN) -> Plan:
-    """A plan of a few dozen clips."""
+def tiny(spec: DataSpec = DATA_SPEC) -> DataSpec:
+    """A spec of a few dozen clips."""
     splits = {
-        name: replace(plan.split(name), words_per_class=3, renderings=1, backgrounds_per_chunk=6)
-        for name in NAMES
+        name: replace(spec.split(name), words_per_class=3, renderings=1, backgrounds_per_chunk=6)
+        for name in SPLITS
     }
-    return replace(plan, **splits)
+    return replace(spec, **splits)
 
 
 def random_clips(count: int, seed: int = 0) -> list[speech.Clip]:
@@ -80,7 +80,7 @@ def test_rate_and_pitch_are_heard() -> None:
 
 
 def pitch_hz(clip: speech.Clip) -> float:
-    """From the peak of the autocorrelation below 1.5 kHz, 50..350 Hz."""
+    """The pitch in Hz, 50..350, by the peak of the autocorrelation below 1.5 kHz."""
     power = np.abs(np.fft.rfft(clip * np.hanning(len(clip)), 65536)) ** 2
     power[1500 * 65536 // 16000 :] = 0.0
     correlation = np.fft.irfft(power)
@@ -89,7 +89,7 @@ def pitch_hz(clip: speech.Clip) -> float:
 
 
 def test_no_two_voices_are_the_same_voice() -> None:
-    """Aliases in two splits would let the network hear its examiner beforehand."""
+    """Aliases of a voice in two splits would put test speakers into the training data."""
     heard: dict[str, str] = {}
     for variant in speech.variants():
         (clip,) = speech.speak([Utterance("stop", variant, "en", 50, 170)])
@@ -119,39 +119,39 @@ def test_families(one: str, other: str, same: bool) -> None:
 
 
 def test_a_speaker_is_in_one_split_only() -> None:
-    cast = kws_data.cast(PLAN)
-    assert sorted(v for name in NAMES for v in cast[name]) == sorted(speech.variants())
-    families = [{speech.family(v) for v in cast[name]} for name in NAMES]
+    cast = kws_data.voices_by_split(DATA_SPEC)
+    assert sorted(v for name in SPLITS for v in cast[name]) == sorted(speech.variants())
+    families = [{speech.family(v) for v in cast[name]} for name in SPLITS]
     assert sum(len(f) for f in families) == len(set.union(*families))
-    for name in NAMES:
+    for name in SPLITS:
         share = len(cast[name]) / len(speech.variants())
-        assert share == pytest.approx(PLAN.split(name).share, abs=0.05)
+        assert share == pytest.approx(DATA_SPEC.split(name).share, abs=0.05)
 
 
 def test_every_voice_says_every_word() -> None:
-    cast = kws_data.cast(PLAN)
-    for name in NAMES:
-        said = kws_data.utterances(PLAN, name)
+    cast = kws_data.voices_by_split(DATA_SPEC)
+    for name in SPLITS:
+        said = kws_data.utterances(DATA_SPEC, name)
         assert {u.variant for _, u in said} == set(cast[name])
         counts = Counter(label for label, _ in said)
         assert set(counts) == set(range(12)) - {CLASSES.index("silence")}
-        assert set(counts.values()) == {PLAN.split(name).words_per_class}
+        assert set(counts.values()) == {DATA_SPEC.split(name).words_per_class}
         for label, utterance in said:
             unknown = CLASSES[label] == "unknown"
             assert (utterance.word not in CLASSES) if unknown else utterance.word == CLASSES[label]
 
 
 def test_equal_clips_are_in_one_split_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here every voice sounds alike, so that a word is the same clip wherever it is said."""
+    """Here all voices sound alike, so that a word is the same clip in every split."""
 
     def speak(utterances: Sequence[Utterance]) -> list[speech.Clip]:
         return [np.frombuffer(u.word.encode().ljust(16), np.int16) for u in utterances]
 
     monkeypatch.setattr(speech, "speak", speak)
     recordings = kws_data.recordings_of(tiny(), Inline())  # type: ignore[arg-type]
-    words = [clip.tobytes() for name in NAMES for _, clip in recordings[name]]
+    words = [clip.tobytes() for name in SPLITS for _, clip in recordings[name]]
     assert len(words) == len(set(words))
-    said = {u.word for name in NAMES for _, u in kws_data.utterances(tiny(), name)}
+    said = {u.word for name in SPLITS for _, u in kws_data.utterances(tiny(), name)}
     assert {word.decode().strip() for word in words} == said
     assert {label for label, _ in recordings["test"]} <= {CLASSES.index("unknown")}
 
@@ -160,9 +160,9 @@ def test_equal_clips_are_in_one_split_only(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_rendering_is_its_own() -> None:
-    plan = replace(tiny(), train=replace(tiny().train, renderings=3))
+    spec = replace(tiny(), train=replace(tiny().train, renderings=3))
     recordings = [(i % 10, clip) for i, clip in enumerate(random_clips(22))]
-    x, y = kws_data.render_split(plan, "train", recordings, Inline())  # type: ignore[arg-type]
+    x, y = kws_data.render_split(spec, "train", recordings, Inline())  # type: ignore[arg-type]
     assert x.shape == (72, 49, 10)
     assert len({row.tobytes() for row in x}) == 72
     assert (y == CLASSES.index("silence")).sum() == 6  # as many as of an average class: 66 / 11
@@ -170,9 +170,9 @@ def test_every_rendering_is_its_own() -> None:
 
 def test_splits_draw_other_noise() -> None:
     recordings = [(0, clip) for clip in random_clips(22)]
-    plan = replace(tiny(), test=tiny().val)
-    val, _ = kws_data.render_split(plan, "val", recordings, Inline())  # type: ignore[arg-type]
-    test, _ = kws_data.render_split(plan, "test", recordings, Inline())  # type: ignore[arg-type]
+    spec = replace(tiny(), test=tiny().val)
+    val, _ = kws_data.render_split(spec, "val", recordings, Inline())  # type: ignore[arg-type]
+    test, _ = kws_data.render_split(spec, "test", recordings, Inline())  # type: ignore[arg-type]
     assert not {row.tobytes() for row in val} & {row.tobytes() for row in test}
 
 
@@ -186,10 +186,12 @@ def test_there_are_hundreds_of_backgrounds_per_split(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(mixing, "draw_backgrounds", draw)
     monkeypatch.setattr(mixing, "render", lambda clips, *_: np.zeros((len(clips), 1)))
     monkeypatch.setattr(mfcc, "mfcc", lambda audio: audio)
-    for name in NAMES:
+    for name in SPLITS:
         drawn.clear()
-        recordings = [(label, np.ones(9, np.int16)) for label, _ in kws_data.utterances(PLAN, name)]
-        kws_data.render_split(PLAN, name, recordings, Inline())  # type: ignore[arg-type]
+        recordings = [
+            (label, np.ones(9, np.int16)) for label, _ in kws_data.utterances(DATA_SPEC, name)
+        ]
+        kws_data.render_split(DATA_SPEC, name, recordings, Inline())  # type: ignore[arg-type]
         assert sum(drawn) >= 300
 
 
@@ -203,7 +205,7 @@ def test_backgrounds_differ_and_have_unit_power() -> None:
 
 @pytest.mark.parametrize("snr_db", [5.0, 25.0])
 def test_the_noise_is_as_loud_as_asked(snr_db: float) -> None:
-    """A tone of one second in white noise: all that is not at 1 kHz is noise."""
+    """The word is a tone in white noise: everything that is not at 1 kHz is noise."""
     tone = (20000 * np.sin(2 * np.pi * 1000 * np.arange(15000) / 16000)).astype(np.int16)
     rng = np.random.default_rng(4)
     white = rng.standard_normal((1, 32000)).astype(np.float32)
@@ -226,7 +228,7 @@ def test_silence_is_background_only() -> None:
 
 
 def test_the_whole_data_are_the_same_every_time() -> None:
-    """Through the real workers; normalized by the training split."""
+    """The data are made by real worker processes and normalized by the training split."""
     first, second = kws_data.make(tiny()), kws_data.make(tiny())
     for name, array in first.items():
         assert array.tobytes() == second[name].tobytes()
@@ -240,12 +242,12 @@ def test_the_whole_data_are_the_same_every_time() -> None:
 
 def test_loading_reads_the_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    made: list[Plan] = []
+    made: list[DataSpec] = []
 
-    def make(plan: Plan) -> dict[str, np.ndarray]:
-        made.append(plan)
+    def make(spec: DataSpec) -> dict[str, np.ndarray]:
+        made.append(spec)
         return {f"{part}_{name}": np.arange(490.0).reshape(1, 49, 10) if part == "x" else
-                np.zeros(1, np.int64) for part in "xy" for name in NAMES}  # fmt: skip
+                np.zeros(1, np.int64) for part in "xy" for name in SPLITS}  # fmt: skip
 
     monkeypatch.setattr(kws_data, "make", make)
     try:
@@ -263,7 +265,7 @@ def test_loading_reads_the_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_network_is_the_reference_one() -> None:
-    """MACs of MLPerf Tiny's DS-CNN, summed by hand; 22,604 weights and biases when folded."""
+    """The MACs of MLPerf Tiny's DS-CNN, computed by hand; 22,604 folded weights and biases."""
     torch.manual_seed(0)
     x = np.random.default_rng(0).standard_normal((8, *TASK.input_shape)).astype(np.float32)
     graph = lower(TASK.net(), Quantize(), x, "kws")

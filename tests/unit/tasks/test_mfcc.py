@@ -1,4 +1,4 @@
-"""MFCC against a slow computation written from the definitions: DFT sums, triangles one by one."""
+"""MFCC features equal a slow computation from the definitions: DFT sums, single triangles."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Training that is cut off anywhere ends with the weights it would have had."""
+"""Training that is killed and continued ends with the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GENOMES = (
 
 
 class Cut(Exception):
-    """Stands for a kill."""
+    """Simulates a kill."""
 
 
 class Counting(PrefixCache):
@@ -43,15 +43,15 @@ class Counting(PrefixCache):
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counting:
-    cache, note = Counting(tmp_path / "prefixes", "test"), Checkpoint.note
+    cache, save_if_due = Counting(tmp_path / "prefixes", "test"), Checkpoint.save_if_due
 
     def noted(checkpoint: Checkpoint, steps: int, *state: object) -> None:
-        note(checkpoint, steps, *state)  # type: ignore[arg-type]
+        save_if_due(checkpoint, steps, *state)  # type: ignore[arg-type]
         cache.batches += 1
         if cache.batches == cache.dies_after:
             raise Cut
 
-    monkeypatch.setattr(Checkpoint, "note", noted)
+    monkeypatch.setattr(Checkpoint, "save_if_due", noted)
     return cache
 
 
@@ -111,7 +111,7 @@ def test_a_damaged_checkpoint_is_done_without(cache: Counting, damage: bytes | N
 def test_a_checkpoint_is_written_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches half a second apart: every fourth is written, two seconds after the one before."""
+    """With a batch each half second, the state is written at every fourth, two seconds apart."""
     steps = 0
     monkeypatch.setattr("compress.training.checkpoint.time.monotonic", lambda: steps / 2)
     written: list[Path] = []

@@ -1,4 +1,4 @@
-"""A task may be the user's own: what does not fit is told in a line, before anything is trained."""
+"""Wrong data or networks of a task are refused with a reason before training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Y = np.arange(6) % 2
 
 
 def data(x: Array = X, y: Array = Y) -> Dataset:
-    """Sound data but for the validation split, which is (x, y)."""
+    """Valid data, except for the validation split, which is (x, y)."""
     return Dataset(Split(X, Y), Split(x, y), Split(X, Y))
 
 
