@@ -90,10 +90,10 @@ def lower_network(network: Network, original: Original) -> Graph:
         network.module,
         spec,
         original.calibration,
-        original.task.name,
-        original.layers,
-        network.learned,
-        original.seed,
+        name=original.task.name,
+        layers=original.layers,
+        learned=network.learned,
+        seed=original.seed,
     )
 
 

@@ -122,5 +122,6 @@ def measure_sensitivity(
 def _grid(
     title: str, rows: Sequence[str], columns: Sequence[R], value: Callable[[int, R], float]
 ) -> Table:
+    """The table of `value` (of the row's index and the column) for all rows and columns."""
     values = tuple(tuple(value(i, column) for column in columns) for i in range(len(rows)))
     return Table(title, tuple(rows), tuple(map(str, columns)), values)

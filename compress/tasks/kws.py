@@ -27,9 +27,14 @@ _SNR_DB = (10.0, 40.0)
 # per word a fine-tuning epoch stays short.
 DATA_SPEC = DataSpec(
     seed=1,
-    train=SplitSpec(0.70, 700, 2, Conditions(_SNR_DB, stretch=0.1)),
-    val=SplitSpec(0.12, 120, 1, Conditions(_SNR_DB)),
-    test=SplitSpec(0.18, 180, 1, Conditions(_SNR_DB)),
+    train=SplitSpec(
+        share=0.70,
+        words_per_class=700,
+        renderings=2,
+        conditions=Conditions(_SNR_DB, stretch=0.1),
+    ),
+    val=SplitSpec(share=0.12, words_per_class=120, renderings=1, conditions=Conditions(_SNR_DB)),
+    test=SplitSpec(share=0.18, words_per_class=180, renderings=1, conditions=Conditions(_SNR_DB)),
 )
 
 

@@ -80,12 +80,12 @@ class Checkpoint:
         if time.monotonic() - self._written < self.interval_s:
             return
         state = TrainingState(
-            steps,
-            module.state_dict(),
-            tuple(parameter.detach() for parameter in extra),
-            optimizer.state_dict(),
-            cycle.state_dict(),
-            torch.get_rng_state(),
+            steps=steps,
+            module=module.state_dict(),
+            extra=tuple(parameter.detach() for parameter in extra),
+            optimizer=optimizer.state_dict(),
+            cycle=cycle.state_dict(),
+            random=torch.get_rng_state(),
         )
         write_object(self.path, state)
         self._written = time.monotonic()
