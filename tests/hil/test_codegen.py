@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from compress.integer import reference
 from compress.integer.accumulate import accumulators
-from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Padding
+from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Op, Padding
 from compress.types import Graph, Int8Array
 from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, random_inputs
 from helpers.graph_examples import ds_cnn, every_op, mixed, residual, squeeze_excite, tiny_conv
@@ -24,7 +24,8 @@ from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
-from hil.kernels.registry import choose
+from hil.kernels.operator_kernels import Kernel
+from hil.kernels.registry import candidates, choose
 from hil.target.open import open_target
 from hil.target.target import Layout, Target
 from hil.types import Board, Image
@@ -189,6 +190,23 @@ def test_every_layer_is_bit_equal_where_it_ends(target: Target, tmp_path: Path) 
         "softmax_s8",
     }
     assert ("arm_depthwise_conv_s8_opt" in kernels) == ("dsp" in target.board.features)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_kernels_that_were_not_chosen_are_bit_equal_too(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    """Each layer on its candidate of this rank or, where it has fewer, on its last."""
+
+    def later(graph: Graph, op: Op, board: Board) -> Kernel:
+        kernels = list(candidates(graph, op, board))
+        return kernels[min(rank, len(kernels) - 1)]
+
+    monkeypatch.setattr("hil.codegen.plan.choose", later)
+    kernels = assert_every_layer_is_bit_equal(target, awkward(), tmp_path)
+    assert "arm_convolve_1x1_s8" not in kernels
+    assert kernels >= {"arm_convolve_s8", "arm_convolve_1x1_s8_fast", "arm_max_pool_s8"}
+    assert "arm_depthwise_conv_3x3_s8" not in kernels
 
 
 def test_copies_broadcasts_and_means_are_bit_equal(target: Target, tmp_path: Path) -> None:

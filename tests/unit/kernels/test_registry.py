@@ -1,0 +1,59 @@
+"""The registry of operator families knows every operator and only macros that exist."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from compress.ops import Op
+from helpers.graph_builder import GraphBuilder
+from helpers.graph_examples import every_op, mixed
+from hil.board import load_board
+from hil.codegen.layers import layer_of
+from hil.codegen.plan import make_plan
+from hil.codegen.render import TEMPLATES
+from hil.kernels.operator_kernels import NO_KERNEL
+from hil.kernels.registry import FAMILIES, candidates, choose
+
+M4 = load_board("m4")
+
+
+def test_every_operator_is_in_exactly_one_family() -> None:
+    registered = Counter(operator.op for family in FAMILIES for operator in family)
+    assert registered == Counter(get_args(Op))
+
+
+def test_every_call_names_a_macro_of_the_templates() -> None:
+    macros = set(re.findall(r"{% macro (\w+)\(", (TEMPLATES / "layers.c.j2").read_text()))
+    plan = make_plan(every_op(), M4)
+    kinds = {type(step.op): layer_of(plan, step).kind for step in plan.steps}
+    assert set(kinds) == set(get_args(Op))
+    assert set(kinds.values()) <= macros | {"view"}
+
+
+@pytest.mark.parametrize("name", ["m0", "m3", "m4", "m33", "m55"])
+def test_the_chosen_kernel_is_the_first_of_the_candidates(name: str) -> None:
+    board = load_board(name)
+    for graph in (every_op(), mixed()):
+        for op in graph.ops:
+            kernels = list(candidates(graph, op, board))
+            assert choose(graph, op, board) == kernels[0]
+            names = [kernel.name for kernel in kernels]
+            assert len(set(names)) == len(names)
+            assert NO_KERNEL not in names or names == [NO_KERNEL]
+
+
+def test_candidates_fall_back_on_the_general_functions() -> None:
+    b = GraphBuilder()
+    x = b.conv(b.input((5, 5, 3)), 6, (1, 1))
+    b.fully_connected(b.depthwise(x, 1, (3, 3)), 4)
+    graph = b.finish(len(b.tensors) - 1)
+    names = [[kernel.name for kernel in candidates(graph, op, M4)] for op in graph.ops]
+    assert names == [
+        ["arm_convolve_1x1_s8_fast", "arm_convolve_s8"],
+        ["arm_depthwise_conv_3x3_s8", "arm_depthwise_conv_s8_opt", "depthwise_s8"],
+        ["arm_fully_connected_s8", "arm_convolve_1x1_s8_fast"],
+    ]
