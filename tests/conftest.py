@@ -1,4 +1,4 @@
-"""What tests on a board share: the board is chosen by `--board`, emulated or real."""
+"""Fixtures of tests on a board, which `--board` selects, emulated or real."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def board(request: pytest.FixtureRequest) -> Board:
 
 @pytest.fixture(scope="session")
 def image(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """A program of two layers: input + 2."""
+    """The image of a program of two layers that computes input + 2."""
     return build(program(board, PLUS_TWO), board, tmp_path_factory.mktemp("plus_two"))
 
 
 @pytest.fixture(scope="module")
 def target(board: Board) -> Iterator[Target]:
-    """One target for a module's tests; each loads what it needs."""
+    """The target shared by a module's tests; each loads its own image."""
     opened = open_target(board)
     yield opened
     opened.close()
@@ -42,14 +42,14 @@ def target(board: Board) -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def emulated(board: Board) -> None:
-    """Skip what only an emulated board can be put through."""
+    """Skip tests that need an emulated board."""
     if board.backend != "qemu":
         pytest.skip(f"board {board.name} is not emulated")
 
 
 @pytest.fixture
 def watchdog() -> Iterator[None]:
-    """A wait without a limit ends the test run."""
+    """End the test run if a test waits longer than WATCHDOG_S."""
     faulthandler.dump_traceback_later(WATCHDOG_S, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()

@@ -1,1 +1,1 @@
-"""Builders, fakes and made-up data that several tests share."""
+"""Builders, fakes and synthetic data that several tests share."""

@@ -1,4 +1,4 @@
-"""A target in memory: computes what a right device would, fails as told. For unit tests."""
+"""A target in memory for unit tests: computes what a device would, and fails on demand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hil.types import Board, Image, Plan, Program, RunReply, Sizes
 
 
 class Failure(Enum):
-    """What may happen to a load or a run, instead of success or (`WRONG`) beside it."""
+    """A failure of a load or a run. With `WRONG` the run succeeds."""
 
     NONE = "none"
     DIE = "the probe is gone, and stays gone"
@@ -30,11 +30,11 @@ class Failure(Enum):
 
 
 class FakeTarget:
-    """Implements `hil.target.target.Target` with the reference on the plan's graph; never waits.
+    """A `Target` that runs the integer reference on the plan's graph and never waits.
 
-    The n-th load fails as the n-th of `load_failures` says, the n-th run as that of
-    `run_failures`; beyond their ends all goes well. To get a layer wrong, plan another graph
-    here than the one under test. Every sample counts `count` and `model_cycles`.
+    The n-th load fails with the n-th of `load_failures`, the n-th run with the n-th of
+    `run_failures`; later ones succeed. For a wrong layer, pass the plan of another graph than the
+    one under test. Every sample has the counts `count` and `model_cycles`.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class FakeTarget:
             raise FlashFailed("the image reads back different")
 
     def _loaded_image(self) -> Image:
-        self._fail(Failure.NONE)  # what lasts
+        self._fail(Failure.NONE)  # raises a lasting failure
         if self._image is None:
             raise NoReply("no image is loaded")
         return self._image
@@ -162,7 +162,7 @@ class FakeTarget:
 
 
 def image_in_memory(board: Board, layers: int) -> Image:
-    """An image that nobody has built, as far as measuring on a fake target looks at it."""
+    """An image without an ELF file, sufficient for measuring on a fake target."""
     assert board.staging is not None
     return Image(
         elf=Path("model.elf"),

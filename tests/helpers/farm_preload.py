@@ -1,4 +1,4 @@
-"""What tests put into the workers of a farm: a log of measurements, and a death at a given moment.
+"""Preload of farm workers under test: logs measurements, kills the worker at a given moment.
 
 Dask loads this file in each worker process that has it in DASK_DISTRIBUTED__WORKER__PRELOAD.
 FARM_LOG is appended a line per finished measurement; FARM_DIES is "", "measuring" (die once, in the
@@ -49,7 +49,7 @@ def dask_setup(worker: Worker) -> None:
 
 
 def die(mark: Path, after: Path | None = None) -> Any:
-    """At once, or when the other has died: else one bench might get all jobs."""
+    """Kill this process, once `after` exists: otherwise one bench might get all jobs."""
     until = time.monotonic() + 60.0
     while after is not None and not after.exists() and time.monotonic() < until:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Farms of real processes, for tests."""
+"""Farms of real processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMIT_S = 120.0
 
 @dataclass
 class Farm:
-    """Processes started by the command, all with one cache of their own.
+    """A farm of processes started by `hil farm`, all with one private cache.
 
     `errors` is where the next ones write theirs, instead of to ours.
     """
@@ -67,7 +67,7 @@ class Farm:
         return self.run("worker", self.address, *arguments, dies=dies, first=first)
 
     def log(self) -> list[tuple[tuple[str, float], str]]:
-        """What was measured, by which kind of worker."""
+        """(genome key, fidelity) and worker kind of each measurement."""
         lines = (self.folder / "log").read_text().splitlines()
         parts = [line.split() for line in lines]
         return [((key, float(fidelity)), worker) for key, fidelity, worker in parts]
@@ -75,7 +75,7 @@ class Farm:
 
 @contextmanager
 def farm_of_one_worker(folder: Path) -> Iterator[Farm]:
-    """A scheduler and a worker that trains; all that was started is killed at the end."""
+    """A farm of a scheduler and a training worker; at the end every process is killed."""
     farm = Farm(folder)
     try:
         farm.run("scheduler", "--port", "0")
@@ -87,7 +87,7 @@ def farm_of_one_worker(folder: Path) -> Iterator[Farm]:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL to a worker and its processes."""
+    """Send SIGKILL to a worker and its child processes."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(LIMIT_S)
@@ -96,5 +96,5 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def deaths_by_job(dask_scheduler: distributed.Scheduler) -> dict[str, int]:
-    """How many workers have died of each job; runs in the scheduler."""
+    """The number of workers that died while running each job; runs in the scheduler."""
     return {str(key): task.suspicious for key, task in dask_scheduler.tasks.items()}

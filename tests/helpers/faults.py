@@ -1,4 +1,4 @@
-"""Faults made on purpose: a serial line that changes frames, a process that stops."""
+"""Fault injection: a serial line that changes frames, a process that stops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def untouched(frame: bytes) -> bytes:
 
 
 class BadLine:
-    """A serial line that does something to each frame, in either direction."""
+    """A serial port that applies `to_host` and `to_firmware` to each frame."""
 
     def __init__(self, port: Port) -> None:
         self.to_host: Frames = untouched
@@ -56,6 +56,6 @@ class BadLine:
 
 
 def stop(pid: int) -> None:
-    """Stop a child of this process; returns when it has stopped."""
+    """Stop a child of this process and wait until it has stopped."""
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED)

@@ -1,4 +1,4 @@
-"""Builds valid integer graphs for tests.
+"""A builder of valid integer graphs.
 
 Every graph keeps to what TFLite and CMSIS-NN define: accumulators and shifted products stay inside
 int32, average pooling keeps its scale, windows never lie wholly in the padding.
@@ -40,24 +40,24 @@ RELU_N1_TO_1 = Activation.RELU_N1_TO_1
 
 
 def float32(value: float) -> float:
-    """`value` rounded to single precision: scales are stored so."""
+    """`value` rounded to single precision, in which scales are stored."""
     return float(np.float32(value))
 
 
 def output_size(size: int, window: int, stride: int, dilation: int, before: int, after: int) -> int:
-    """Extent of a convolution's or pool's output; below 1 where the window does not fit."""
+    """Output extent of a convolution or pool; below 1 if the window does not fit."""
     return (size + before + after - (window - 1) * dilation - 1) // stride + 1
 
 
 def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
-    """TFLite's SAME padding (before, after)."""
+    """TFLite's SAME padding: (before, after)."""
     extent = (window - 1) * dilation + 1
     total = max(0, (-(-size // stride) - 1) * stride + extent - size)
     return total // 2, total - total // 2
 
 
 def random_inputs(graph: Graph, samples: int, seed: int = 0) -> Int8Array:
-    """Uniform int8 inputs (samples, *input shape without batch)."""
+    """Uniform random inputs: int8 (samples, *input shape without batch)."""
     rng = np.random.default_rng(seed)
     shape = (samples, *graph.input_tensor.shape[1:])
     return rng.integers(-128, 128, shape, dtype=np.int8)
@@ -65,7 +65,7 @@ def random_inputs(graph: Graph, samples: int, seed: int = 0) -> Int8Array:
 
 @dataclass
 class GraphBuilder:
-    """Appends operators; each method returns the index of the tensor it made.
+    """A graph under construction; each method appends an operator and returns its output's index.
 
     Output scales are chosen from the accumulators' standard deviation, so that outputs neither
     vanish nor saturate; `gain` widens (> 1) or narrows them.
@@ -267,7 +267,7 @@ class GraphBuilder:
         activation: Activation = NONE,
         dtype: DType | None = None,
     ) -> int:
-        """To the same type where `dtype` is None."""
+        """Requantize to `dtype`; None: to the same type."""
         x = self.tensors[source]
         wanted = x.scale * 0.7 if scale is None else scale
         out = self._activation(
@@ -277,14 +277,14 @@ class GraphBuilder:
         return out
 
     def widen(self, source: int, places: int = 7) -> int:
-        """From int8 to int16 without loss: 2**places steps for one, fewer for a tiny scale."""
+        """Requantize int8 to int16 without loss, to 2**places steps each, fewer for a tiny scale."""
         scale = self.tensors[source].scale
         while places and scale / 2**places < SMALLEST_SCALE:
             places -= 1
         return self.requantize(source, scale / 2**places, dtype="int16")
 
     def narrow(self, source: int, ratio: float = 256.0, zero_point: int = -6) -> int:
-        """From int16 to int8; an int8 tensor stays as it is."""
+        """Requantize int16 to int8; returns an int8 tensor unchanged."""
         x = self.tensors[source]
         if x.dtype == "int8":
             return source
@@ -298,7 +298,7 @@ class GraphBuilder:
         zero_point: int = 5,
         alpha: float = 0.0,
     ) -> int:
-        """LOGISTIC and TANH have the one output scale and zero point that TFLite takes."""
+        """A lookup table; TFLite fixes the output scale and zero point of LOGISTIC and TANH."""
         x = self.tensors[source]
         fixed = {Function.LOGISTIC: (1 / 256, -128), Function.TANH: (1 / 128, 0)}
         wanted = fixed.get(function, (x.scale if scale is None else scale, zero_point))
@@ -325,7 +325,7 @@ class GraphBuilder:
     def pad(
         self, source: int, before: tuple[int, ...], after: tuple[int, ...], value: int | None = None
     ) -> int:
-        """`value` None is the zero point."""
+        """Pad with `value`; None: with the zero point."""
         x = self.tensors[source]
         shape = tuple(map(sum, zip(before, x.shape, after, strict=True)))
         out = self._activation(self._name("pad"), shape, x.scale, x.zero_point, x.dtype)

@@ -46,7 +46,7 @@ def residual() -> Graph:
 
 
 def every_op() -> Graph:
-    """A graph in which each operator of the union occurs."""
+    """A graph that contains every kind of operator."""
     b = GraphBuilder(seed=4)
     x = b.conv(b.input((12, 10, 2)), 6, (3, 5), padding=Padding(1, 1, 2, 2), activation=RELU6)
     x = b.depthwise(x, 2, padding=Padding(0, 1, 1, 0), stride=(2, 2), activation=RELU)
@@ -79,7 +79,7 @@ def squeeze_excite() -> Graph:
 
 
 def mixed() -> Graph:
-    """int4 and int8 weights, int8 and int16 activations: every operator that takes int16."""
+    """A graph of int4 and int8 weights, int8 and int16 activations, and every int16 operator."""
     b = GraphBuilder(seed=7)
     x = b.conv(b.input((9, 8, 3)), 6, padding=Padding(1, 1, 1, 1), activation=RELU, weight_bits=4)
     y = x = b.widen(x)

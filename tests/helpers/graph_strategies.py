@@ -1,4 +1,4 @@
-"""Hypothesis strategies that draw valid integer graphs: of one operator, or chains."""
+"""Hypothesis strategies that draw valid integer graphs of one operator or of a chain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OP_KINDS = (
     "pad",
     "concatenate",
 )
-# What takes int16, too; "requantize" there goes from and to any type.
+# Operators that also take int16; "requantize" is then drawn from and to any type.
 INT16_KINDS = (
     "conv",
     "depthwise",
@@ -40,7 +40,7 @@ INT16_KINDS = (
     "reshape",
     "requantize",
 )
-# Products of products of larger ones would leave single precision.
+# Products of products of larger scales would overflow single precision.
 LARGEST_SCALE = 1e15
 
 activations = st.sampled_from(list(Activation))
@@ -92,7 +92,7 @@ def builders(draw: st.DrawFn) -> GraphBuilder:
 
 
 def draw_right_operand(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
-    """Of the shape of `source`, or repeating over it; computed from it or a constant."""
+    """A second operand for `source`, of its shape or broadcast to it; computed or constant."""
     x = b.tensors[source]
     scale, zero_point = x.scale * draw(st.floats(0.01, 100)), draw(zero_points)
     shapes = [x.shape, x.shape[-1:], (1, 1, 1, x.shape[-1]), (1, 1, *x.shape[2:]), (), (1,)]
@@ -108,7 +108,7 @@ def draw_right_operand(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
 
 
 def draw_concatenation(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
-    """`source` and one to three paddings of it, or itself again, along any axis."""
+    """Concatenate `source` and one to three paddings or repetitions of it along any axis."""
     axis = draw(st.integers(1, 3))
     sources = [source]
     for extent in draw(st.lists(st.integers(0, 5), min_size=1, max_size=3)):
@@ -212,9 +212,9 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
 
 @st.composite
 def single_op_graphs(draw: st.DrawFn, kind: str | None = None) -> Graph:
-    """One operator of `kind` (any of OP_KINDS where None) on a random input.
+    """A graph of one operator of `kind` (None: any of OP_KINDS) on a random input.
 
-    An operator of several operands comes with those that give it the others.
+    Operators that compute further operands are part of the graph.
     """
     b = draw(builders())
     chosen = draw(st.sampled_from(OP_KINDS)) if kind is None else kind
@@ -223,7 +223,7 @@ def single_op_graphs(draw: st.DrawFn, kind: str | None = None) -> Graph:
 
 @st.composite
 def single_int16_op_graphs(draw: st.DrawFn, kind: str) -> Graph:
-    """One operator of `kind` (of INT16_KINDS) on int16 values of any size."""
+    """A graph of one operator of `kind` (of INT16_KINDS) on int16 values of any range."""
     b = draw(builders())
     # Widened values are multiples; a convolution makes any of them.
     x = b.conv(b.widen(0, draw(st.integers(0, 7))), draw(st.integers(1, 9)), (1, 1))
@@ -245,9 +245,9 @@ def _some_softmax(b: GraphBuilder, source: int) -> int:
 
 @st.composite
 def chain_graphs(draw: st.DrawFn) -> Graph:
-    """Two to five spatial operators, sometimes with a residual Add, sometimes a classifier.
+    """A chain of two to five spatial operators, possibly with a residual Add or a classifier.
 
-    Some are on int16, with conversions between them where needed and where not.
+    Some operators are on int16, with necessary and unnecessary conversions between them.
     """
     b = draw(builders())
     classifiers = ("fully_connected", "reshape", "softmax", "mean")
@@ -275,5 +275,5 @@ def chain_graphs(draw: st.DrawFn) -> Graph:
 
 
 def graphs() -> st.SearchStrategy[Graph]:
-    """Any graph: one operator or a chain."""
+    """A graph of one operator or of a chain."""
     return single_op_graphs() | chain_graphs()

@@ -1,4 +1,4 @@
-"""Variants of graphs and of exported .tflite files: other weights, other converters, damage."""
+"""Variants of graphs and exported .tflite files: other weights, other converters, damaged files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hil.kernels.weight_storage import Weighted
 
 
 def with_weights(graph: Graph, bits: int, zeros: float, dtype: DType = "int8") -> Graph:
-    """`graph` with weights of `bits` bits, a share `zeros` of them zero; as large in reality."""
+    """`graph` with `bits`-bit weights of the same real range, a share `zeros` of them zero."""
     rng = np.random.default_rng(0)
     tensors, highest = list(graph.tensors), 1 << bits - 1
     for op in graph.ops:
@@ -65,12 +65,12 @@ def with_tensor(index: int, **changes: Any) -> Callable[[File], File]:
 
 
 def nameless(file: File) -> File:
-    """No operator has a name."""
+    """`file` without operator names."""
     return replace(file, operators=tuple(replace(o, name="") for o in file.operators))
 
 
 def with_edges(graph: Graph, type_: int) -> bytes:
-    """The exported file with input and output of FLOAT32 or UINT8, converted at the edges."""
+    """The exported file with FLOAT32 or UINT8 input and output, converted to and from int8."""
     file = nameless(read(export_tflite(graph)))
     count = len(file.tensors)
     tensors = (*file.tensors, _edge(graph.input_tensor, type_), _edge(graph.output_tensor, type_))
@@ -83,7 +83,7 @@ def with_edges(graph: Graph, type_: int) -> bytes:
 
 
 def _edge(tensor: Tensor, type_: int) -> FileTensor:
-    """The real values of `tensor`: as uint8, zero points move by 128."""
+    """A tensor of the same real values: float32, or uint8 with the zero point moved by 128."""
     if type_ == TensorType.FLOAT32:
         return FileTensor(f"{tensor.name}_float", tensor.shape, type_)
     zero_points = (tensor.zero_point + 128,)

@@ -1,4 +1,4 @@
-"""A QEMU of our own for tests of the firmware: no pyOCD, no `wire`, nothing shared with hil.
+"""An independent QEMU client for firmware tests: no pyOCD, no code shared with hil.
 
 QEMU loads the ELF itself; frames are made with PyPI's cobs and zlib; memory goes through QMP.
 """
@@ -48,7 +48,7 @@ def parse(frame: bytes) -> Frame:
 
 
 class Machine:
-    """QEMU running an image; `memory` is put in place before the first instruction."""
+    """QEMU running an image; `memory` is written before the first instruction."""
 
     def __init__(
         self,
@@ -128,12 +128,12 @@ class Machine:
         return file.read_bytes()
 
     def cpu_ticks(self) -> int:
-        """CPU time QEMU has used, in ticks of 10 ms (proc(5): utime + stime)."""
+        """CPU time that QEMU has used, in ticks of 10 ms (proc(5): utime + stime)."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
     def _greet(self) -> None:
-        """Say HELLO until it is answered: a UART may lose what comes before it is enabled."""
+        """Send HELLO until it is answered: a UART may lose bytes before it is enabled."""
         deadline = time.monotonic() + TIMEOUT_S
         for sequence in itertools.count():
             self.send(body(HELLO, sequence))

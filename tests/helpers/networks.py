@@ -1,4 +1,4 @@
-"""Small float networks with the traps of pruning, and tasks of random samples around them."""
+"""Small float networks that are difficult to prune, and tasks of random samples for them."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,7 +12,7 @@ from compress.types import Dataset, Recipe, Split, Task
 
 
 class Skip(nn.Module):
-    """A skip ties stem and reduce; the depthwise follows expand; the map is flattened."""
+    """A network whose skip ties stem and reduce, with a depthwise layer and a flattened map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Skip(nn.Module):
 
 
 class Unit(nn.Module):
-    """relu(x + branch(x)): the addition is inside, so that the unit can go as a whole."""
+    """A residual unit relu(x + branch(x)) that can be removed as a whole."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Unit(nn.Module):
 
 
 class Resnet(nn.Module):
-    """Two residual units, one whose addition is outside of any module, a projection."""
+    """Two residual units, a residual addition outside of any module, and a projection."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Mobile(nn.Sequential):
 
 
 class Perceptron(nn.Sequential):
-    """Linear layers only, with batch-norm; widths that are no multiples of four."""
+    """Linear layers with batch norm, of widths that are not multiples of four."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -106,7 +106,7 @@ class Perceptron(nn.Sequential):
 
 
 def probe(input_shape: tuple[int, int, int], classes: int, samples: int = 96) -> Split:
-    """Random samples with random labels, the same ones each time."""
+    """Random samples with random labels, from a fixed seed."""
     rng = np.random.default_rng(7)
     x = rng.normal(size=(samples, *input_shape)).astype(np.float32)
     return Split(x, rng.integers(0, classes, samples))
@@ -122,7 +122,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int]] =
 
 @cache
 def original(name: str) -> Original:
-    """The network called `name`, untrained, with a task of 48 random samples around it."""
+    """The untrained network called `name`, in a task of 48 random samples."""
     make, shape, classes = NETWORKS[name]
     split = probe(shape, classes, 48)
     data = Dataset(split, split, split)

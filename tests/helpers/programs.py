@@ -1,4 +1,4 @@
-"""Tiny hand-written programs and a tiny CMSIS-NN, for tests of the firmware and the build."""
+"""Hand-written programs and a fake CMSIS-NN, for tests of the firmware and the build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hil.target.target import Layout, Target
 from hil.types import Board, Image, Program, RunReply
 
 TEMPLATES = ROOT / "firmware" / "templates"
-# Four int8 inputs at the arena's start; plus 1 in its middle ("layer 0"), plus 1 again at its end.
+# Adds 1 to four int8 inputs at the arena's start (layer 0, to its middle) and 1 again (to its end).
 PLUS_TWO = """\
     for (int i = 0; i < 4; i++)
         model_arena[4 + i] = (int8_t)(model_arena[i] + 1);
@@ -79,7 +79,7 @@ void model_run(void)
 
 
 def run_once(target: Target, image: Image, timeout_s: float = 20.0) -> RunReply:
-    """Load a program and run one sample of whatever its memory holds."""
+    """Load a program and run one sample of arbitrary data."""
     target.load(image)
     return target.run(Layout.within(image.staging, 1, 4, 4).request, timeout_s)
 
@@ -93,7 +93,7 @@ PARTS = (
 
 
 def write_pack(folder: Path, *, revision: str = "V.18.0.0", release: str = "7.0.0") -> Path:
-    """Fill `folder` and return it; a `release` of 0.0.0 makes it look like a checkout."""
+    """Write a fake CMSIS-NN, one useless function per part; `release` 0.0.0 is a git checkout's."""
     (folder / "Include" / "Internal").mkdir(parents=True)
     (folder / "Include" / "Internal" / "arm_nn_compiler.h").write_text("#define ONE 1\n")
     (folder / "Include" / "arm_nnfunctions.h").write_text(

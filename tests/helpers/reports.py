@@ -1,4 +1,4 @@
-"""A small run, its summary, and what a reader sees of it: for tests of the report."""
+"""A small run, its summary, and readers of the report's page and text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make(
 
 
 def many(number: int) -> tuple[Trial, ...]:
-    """A search that gets smaller and less accurate, in several orders, with a few failures."""
+    """Trials of a search: sizes and accuracies fall together; several orders, a few failures."""
     chance = np.random.default_rng(3)
     stages = (Prune((0.5,)), Quantize(99.9), Distill())
     trials = [BASE]
@@ -75,7 +75,7 @@ def plain(text: str) -> str:
 
 
 class Page(HTMLParser):
-    """Collects what a browser would fetch, and whether every element that opens also closes."""
+    """A parsed HTML page: its links, ids and text. Asserts that every element is closed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A made-up search space whose best genomes are known: no training, no board."""
+"""A synthetic objective for searches, without training or board; its best genomes are known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GOAL = Goal(load_board("m4"), accuracy=0.9, flash_bytes=60_000, ram_bytes=20_000
 
 
 def world(number: int, genome: Genome) -> Trial:
-    """Sizes and count follow the channels kept; accuracy falls once less than half is kept."""
+    """A measured trial: sizes and count follow the kept channels; accuracy falls below half."""
     keep = [r for s in genome.stages if isinstance(s, Prune) for r in s.keep] or [1.0]
     mean = sum(keep) / len(keep)
     return measured(

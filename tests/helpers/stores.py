@@ -1,4 +1,4 @@
-"""Small stores of one made-up run, and their tables."""
+"""Small stores of one synthetic run, and their tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up studies for tests: traces whose truth is known."""
+"""Synthetic studies, whose correct results are known."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ def network(
     genome: Genome | None = None,
     **changes: Any,
 ) -> Trial:
-    """A measured network with these ratios to the int8 one: 20,000 bytes of weights in an image
-    of 30,000, 10,000 bytes of RAM, a million instructions."""
+    """A measured network with the given ratios to the int8 baseline.
+
+    The baseline has 20,000 bytes of weights in an image of 30,000 bytes, 10,000 bytes of RAM and a
+    count of a million instructions.
+    """
     trial = measured(
         number,
         Genome((Prune((number / 1e6,)), Quantize())) if genome is None else genome,
@@ -45,14 +48,14 @@ def network(
 
 
 def int8(number: int = 1, accuracy: float = 0.90) -> Trial:
-    """The network that ratios are taken to."""
+    """The int8 baseline, the reference of all ratios."""
     return network(number, accuracy, genome=BASELINE)
 
 
 def study(
     *traces: ArmTrace, measurements: int = 200, epochs: float = 1e9, **changes: Any
 ) -> StudyResult:
-    """A study of these traces; each float network has 90 % on both splits."""
+    """A study of these traces; each original has an accuracy of 90 % on both splits."""
     seeds = tuple(sorted({trace.seed for trace in traces}))
     originals = {seed: {"val": 0.90, "test": 0.90} for seed in seeds}
     result = StudyResult(
@@ -72,7 +75,7 @@ def trace(
 
 
 def large_study(seeds: int = 6, steps: int = 60) -> StudyResult:
-    """All arms, of which the adaptive one is the best: something to look at."""
+    """A study of all arms, of which the adaptive one is the best."""
     bests = {"adaptive": 0.30, "nsga2": 0.45, "tpe": 0.42, "bohb": 0.38, "random": 0.55}
     fixed: dict[str, float] = {"recipe": 0.55, "single": 0.7}
     arms: dict[str, tuple[ArmKind, float]] = {

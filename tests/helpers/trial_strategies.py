@@ -74,7 +74,7 @@ measurements = st.builds(
 
 
 def _coherent(trial: Trial) -> Trial:
-    """What has no accuracy, or was measured without a measurement, cannot be but infeasible."""
+    """The trial, made infeasible if it lacks an accuracy or its measurement."""
     incomplete = trial.accuracy is None or (trial.state == "measured" and trial.measurement is None)
     return replace(trial, state="infeasible") if incomplete else trial
 

@@ -1,4 +1,4 @@
-"""Made-up trials, and a pool without processes that answers with them."""
+"""Synthetic trials, and a pool without processes that returns them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def measured(
     count: int = 1_000_000,
     **changes: Any,
 ) -> Trial:
-    """A measured trial with these totals, split over the parts that a linker reports."""
+    """A measured trial with these totals, split into the parts that the linker reports."""
     measurement = Measurement(
         counter="insn",
         count=count,
@@ -99,7 +99,7 @@ def screened(
     arena_bytes: int = 7_000,
     **changes: Any,
 ) -> Trial:
-    """A trial that the host judged at a fidelity below 1; nothing ran on a board."""
+    """A trial that was screened on the host at a fidelity below 1."""
     return replace(
         measured(number, genome, accuracy=accuracy),
         **{
@@ -114,7 +114,7 @@ def screened(
 
 
 class AnsweringPool:
-    """A pool that answers at once, and remembers what it was asked.
+    """A pool whose futures are done at once; records the requests.
 
     Trials whose genomes are `fatal` raise NoReply instead.
     """

@@ -1,4 +1,4 @@
-"""`hil bench` on a real emulator: the parts add up, the numbers repeat, comparisons are strict."""
+"""`hil bench` on an emulator: parts add up, numbers are reproducible, comparison is exact."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def result(board: Board, model: BenchmarkModel) -> BenchmarkResult:
 
 
 def test_layers_add_up_to_the_network(result: BenchmarkResult) -> None:
-    """Between the layers' sum and the whole lie a call, a return and kept registers: no more."""
+    """The total exceeds the layers' sum only by a call, a return and saved registers."""
     layers = sum(layer.count for layer in result.layers)
     assert layers == pytest.approx(result.measurement.count, rel=0.02)
     assert sum(layer.macs for layer in result.layers) == result.macs
@@ -67,7 +67,7 @@ def test_ram_parts_are_the_measured_total(result: BenchmarkResult) -> None:
 def test_a_stack_that_is_over_the_limit_counts(
     board: Board, model: BenchmarkModel, result: BenchmarkResult
 ) -> None:
-    """The linker has placed all but the stack: what it lets pass may still not fit."""
+    """The linker does not place the stack: an image that links may still not fit."""
     for spare_bytes, fits in ((0, True), (-1, False)):
         tight = replace(board, ram_limit_bytes=result.measurement.ram.total + spare_bytes)
         refused: AbstractContextManager[Any] = nullcontext()
@@ -81,7 +81,7 @@ def test_a_stack_that_is_over_the_limit_counts(
 def test_a_network_that_just_fits_has_no_counts_per_layer(
     board: Board, model: BenchmarkModel, result: BenchmarkResult
 ) -> None:
-    """Readings between layers take memory that the network as shipped does not need."""
+    """A profile build needs memory for its readings, which the plain build does not need."""
     placed = sum(result.measurement.ram.parts[part] for part in ("static", "arena"))
     length_bytes = placed + 16 + board.stack_bytes
     full = replace(board, ram=replace(board.ram, length_bytes=length_bytes))
@@ -112,7 +112,7 @@ def test_json_has_the_promised_keys(result: BenchmarkResult) -> None:
 def test_a_modelled_time_is_called_so(
     result: BenchmarkResult, error: float | None, words: str
 ) -> None:
-    """Also where no silicon tells how far off it is."""
+    """Latency is estimated also for cores whose model error is unknown."""
     console = Console(width=120, record=True, file=io.StringIO())
     told = replace(result.measurement, model_cycles=25_000, model_error=error)
     print_result(replace(result, measurement=told), console)

@@ -1,4 +1,4 @@
-"""Generated programs on emulated cores against the NumPy reference: bit for bit, layer by layer."""
+"""Generated programs on emulated cores equal the integer reference bit for bit, layer by layer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def target(board: Board) -> Iterator[Target]:
 
 
 def staged(target: Target, image: Image, graph: Graph, inputs: Int8Array) -> Layout:
-    """Load the image and put the inputs in place."""
+    """Load the image and write the inputs."""
     target.load(image)
     sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
     layout = Layout.within(image.staging, len(inputs), *sizes)
@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("random")
 
 
-# Each attempt is a build: a counterexample is told as it was found.
+# No shrinking: each attempt is a build.
 AS_FOUND = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
@@ -90,7 +90,7 @@ def test_random_graph_is_bit_equal(target: Target, folder: Path, graph: Graph) -
 
 
 def awkward() -> Graph:
-    """Each kernel at least once, with odd channels, odd windows and lopsided padding."""
+    """Each kernel at least once, with odd channels, odd windows and asymmetric padding."""
     b = GraphBuilder(seed=5)
     fine = {"weight_scale": 0.002, "gain": 0.4}
     x = b.input((11, 9, 3), 0.02, zero_point=-128)
@@ -135,7 +135,7 @@ def awkward_copies() -> Graph:
 
 
 def awkward_int16() -> Graph:
-    """Each kernel on int16, with odd channels, odd windows, lopsided padding and many products."""
+    """Each int16 kernel, with odd channels, odd windows, asymmetric padding and many products."""
     b = GraphBuilder(seed=9)
     x = b.widen(b.input((11, 9, 7), 0.02, zero_point=-20))
     x = b.conv(x, 7, (3, 2), dilation=(2, 2), padding=Padding(3, 1, 1, 1), activation=RELU)
@@ -153,7 +153,7 @@ def awkward_int16() -> Graph:
 
 
 def assert_every_layer_is_bit_equal(target: Target, graph: Graph, tmp_path: Path) -> set[str]:
-    """Also that no layer is saturated; returns the kernels' names."""
+    """Compare all layers and check that none is saturated; returns the kernels' names."""
     inputs = random_inputs(graph, 1)
     plan = make_plan(graph, target.board)
     image = build(render(plan, target.board), target.board, tmp_path)
@@ -251,7 +251,7 @@ def test_sums_on_int16_may_leave_int32(target: Target, tmp_path: Path, sign: int
     assert outputs == reference.run(graph, largest).tobytes()
 
 
-# What CMSIS-NN itself says, compiled for the core, of the kernels that use scratch.
+# CMSIS-NN's own functions for scratch sizes, compiled for the core.
 BUFFER_SIZES = {
     "arm_convolve_s8": "arm_convolve_s8_get_buffer_size(&input, &filter)",
     "arm_convolve_1_x_n_s8": "arm_convolve_1_x_n_s8_get_buffer_size(&input, &filter)",

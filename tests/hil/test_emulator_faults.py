@@ -1,6 +1,6 @@
-"""An emulator killed in the middle: the measurement starts anew, and gives up in the end.
+"""An emulator killed during a measurement: it is retried, and given up after the last attempt.
 
-What QEMU itself may do is in test_target_qemu.py.
+Faults of QEMU alone are tested in test_target_qemu.py.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def test_a_bench_whose_emulator_is_killed_measures_the_same_with_a_new_one(
     opened: list[QemuTarget] = []
 
     def open_doomed(board: Board) -> QemuTarget:
-        """The first emulator dies, sooner or later."""
+        """Kill the first emulator, sooner or later."""
         target = QemuTarget(board)
         opened.append(target)
         if len(opened) == 1:
@@ -64,7 +64,7 @@ def test_a_bench_whose_emulator_is_killed_measures_the_same_with_a_new_one(
 
     with BoardRunner(board, open_doomed) as runner:
         first = runner.measure(image, plan, samples)
-        while len(opened) == 1:  # it was measured before the blow fell
+        while len(opened) == 1:  # measured before the kill
             again = runner.measure(image, plan, samples)
             assert again == first
         assert runner.measure(image, plan, samples) == first
@@ -85,7 +85,7 @@ def test_a_bench_gives_up_after_three_emulators_with_the_last_transcript(
     opened = []
 
     def open_mute(board: Board) -> QemuTarget:
-        """An emulator on a line that swallows every RUN."""
+        """A target on a line that loses every RUN."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
                 "hil.target.target_pyocd.open_port", lambda url: swallow_runs(open_port(url))

@@ -1,4 +1,4 @@
-"""Weights stored in every form, expanded on the device: bit for bit, and nothing beside them."""
+"""Weights in every storage form, expanded on the device: bit-exact, without writes elsewhere."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def outputs_of(target: Target, made: Program, folder: Path, inputs: Array, size:
 
 
 def some_weights(form: Form, count: int) -> Array:
-    """The extremes among them, and dense enough to fill what is kept for them."""
+    """Weights that include the extremes and fill the area of their storage form."""
     rng = np.random.default_rng(count)
     highest = 1 << form.bits - 1
     values = rng.integers(-highest, highest, count).astype(np.int8)
@@ -68,7 +68,7 @@ def test_expanded_are_the_weights_and_nothing_else_is_written(
         room = -(-stored.room_bytes // 4) * 4 + 8
         expected += values.tobytes() + bytes(room - count)
         offset += room
-        # What lies behind the weights, but within the room, may be anything.
+        # The rest of the area behind the weights may have any content.
         behind = f"model_arena + {offset - room + count}, 0, {stored.room_bytes - count}"
         body.append(f"memset({behind});")
     declarations.append("#include <string.h>")
@@ -98,7 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stored")
 
 
-# Not shrunk: each attempt is a build.
+# No shrinking: each attempt is a build.
 @settings(
     max_examples=15,
     deadline=None,

@@ -1,4 +1,4 @@
-"""The firmware on every emulated core, seen from the wire: hand-written models, no pyOCD."""
+"""The firmware on every emulated core, tested over its UART: hand-written models, no pyOCD."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run_counts(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[
 
 
 def run_both(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[int, ...]:
-    """Instructions and modelled cycles of each sample, by turns."""
+    """Instructions and modeled cycles of each sample, alternating."""
     inputs, _, outputs, counts = places(image)
     with Machine(image, folder, {}, arguments) as machine:
         reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts)
@@ -186,12 +186,12 @@ def test_a_write_behind_the_arena_is_told_at_the_first_sample(
     memory = {inputs: b"".join(bytes([sample] * 4) for sample in range(SAMPLES))}
     with Machine(image, tmp_path, memory, counting_arguments()) as machine:
         reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts)
-        again = machine.ask(RUN, 2, inputs, 0, outputs, counts)  # neither of them is guilty
+        again = machine.ask(RUN, 2, inputs, 0, outputs, counts)  # neither of them overruns
         written = machine.read(outputs, 4 * SAMPLES)
     assert (reply.type, reply.words[0]) == (RUN_REPLY, ARENA_OVERRUN)
     assert (again.type, again.words[0]) == (RUN_REPLY, 0)
     assert written[:12] == memory[inputs][:12]
-    assert written[12:] == bytes(8)  # nothing ran after the guilty sample
+    assert written[12:] == bytes(8)  # nothing ran after the sample that overran
 
 
 def test_a_fault_names_the_instruction(board: Board, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_fault_names_the_instruction(board: Board, tmp_path: Path) -> None:
 
 def test_a_fault_tells_the_address(tmp_path: Path) -> None:
     board = load_board("m4")
-    code = "*(volatile uint32_t *)0xA0000000u = 1;"  # nothing is there
+    code = "*(volatile uint32_t *)0xA0000000u = 1;"  # nothing is mapped there
     reply = run_once(made(board, tmp_path, code), tmp_path)
     _, _, _, cfsr, _, _, bfar = reply.words
     assert cfsr & 1 << 15  # BFARVALID

@@ -1,6 +1,6 @@
-"""A firmware that is mute, faults, overruns or is made for another board: the right error for each.
+"""A firmware that is silent, faults, overruns or is for another board: the right error for each.
 
-What a board should do is in test_target.py.
+Correct behavior is tested in test_target.py.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def test_a_write_behind_the_arena_is_ours(qemu: QemuTarget, board: Board, tmp_pa
 def test_a_stack_that_grows_into_the_next_region_is_noticed_at_the_first_sample(
     qemu: QemuTarget, board: Board, tmp_path: Path
 ) -> None:
-    """100 samples, each of which overflows: one is enough."""
+    """100 samples, each of which overflows: the run stops at the first."""
     body = f"""\
     volatile char local[{board.stack_bytes + 64}];
     for (unsigned i = 0; i < sizeof local; i++)

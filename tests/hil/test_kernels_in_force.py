@@ -1,6 +1,6 @@
-"""Shapes at which CMSIS-NN's versions part ways, bit for bit, with the version in force.
+"""Shapes at which versions of CMSIS-NN differ, bit for bit with the version in use.
 
-That is the wheel's, or the one that CMSIS_NN names; so are the kernels in all tests of this folder.
+It is the wheel's, or the one that CMSIS_NN names; all tests of this folder use it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a line may do between host and a real firmware.
+"""Faults of the serial line between host and a real firmware.
 
 Each fault ends in the right error within its time limit with the transcript kept, or in the right
-answer; never in a wrong one. The link alone is tested in tests/unit/test_wire.py.
+answer; never in a wrong one. The link alone is tested in tests/unit/target/test_wire.py.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Bed:
         return self.target.run(self.layout.request, timeout_s)
 
     def repair(self) -> None:
-        """Nothing is the matter with the line any more; what was half-sent is over."""
+        """Stop injecting faults; nothing half-sent remains."""
         self.line.to_host = self.line.to_firmware = untouched
         self.target.load(self.image)
         assert self.run(RUN_TIMEOUT_S) == self.right
@@ -85,7 +85,7 @@ HARMLESS: dict[str, Frames] = {
     "the reply twice": lambda frame: frame + frame,
     "delimiters doubled": lambda frame: b"\0\0" + frame + b"\0",
 }
-# what happens to the reply, and what is said
+# the damage to the reply, and the expected message
 HARMFUL: dict[str, tuple[Frames, str]] = {
     "garbage instead": (lambda frame: GARBAGE + b"\0", "only 1 garbled blocks"),
     "garbage without end": (lambda frame: GARBAGE * 1000, "no reply to RUN"),
@@ -125,7 +125,7 @@ def test_a_damaged_reply_is_no_reply_with_a_transcript(bed: Bed, fault: str) -> 
 def test_one_byte_dropped_or_doubled_anywhere_never_gives_a_wrong_reply(
     bed: Bed, change: str
 ) -> None:
-    """Of the reply; doubling its delimiter leaves it whole."""
+    """Every byte of the reply but its delimiter, which may be doubled."""
     length = 0
 
     def damage(frame: bytes) -> bytes:
@@ -151,7 +151,7 @@ def test_one_byte_dropped_or_doubled_anywhere_never_gives_a_wrong_reply(
 
 def test_one_byte_of_the_request_dropped_never_gives_a_wrong_reply(bed: Bed) -> None:
     """The firmware answers with an error or nothing, and hears the next whole request."""
-    for at in (1, 2, 3, 7, 20, -1):  # 0 is the delimiter before it, -1 the one behind it
+    for at in (1, 2, 3, 7, 20, -1):  # 0 is the delimiter before the frame, -1 the one after it
         bed.line.to_firmware = without_byte(at)
         with pytest.raises(NoReply) as caught:
             bed.run(SHORT_S)
@@ -178,4 +178,4 @@ def test_a_line_that_eats_every_hello_ends_the_load(
     bed.line.to_firmware = lambda frame: b""
     with pytest.raises(NoReply, match=r"no reply to HELLO within 1 s") as caught:
         bed.target.load(bed.image)
-    assert caught.value.transcript.count("[HELLO]") > 1  # it asks again and again
+    assert caught.value.transcript.count("[HELLO]") > 1  # HELLO is repeated

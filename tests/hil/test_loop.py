@@ -1,4 +1,4 @@
-"""The loop keeps a board computing with a network that every board has room for."""
+"""Continuous inference runs on every board, with a network that fits all of them."""
 
 from __future__ import annotations
 

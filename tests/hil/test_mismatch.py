@@ -1,4 +1,4 @@
-"""A device that computes something else is found out, and the layer is named."""
+"""A device that computes a wrong value is detected, and the layer is named."""
 
 import pickle
 from dataclasses import replace
@@ -25,7 +25,7 @@ from hil.types import Board, Image, Plan
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    """Without its softmax, which saturates and would hide what a single weight does."""
+    """The graph without its softmax, which saturates and would hide a single weight's effect."""
     whole = residual()
     return replace(whole, ops=whole.ops[:-1], output=whole.ops[-2].output)
 
@@ -41,7 +41,7 @@ def right(plan: Plan, board: Board, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def telling_weight(graph: Graph, op: Conv2D | FullyConnected) -> int:
-    """Index of a weight of `op` whose sign bit decides about the network's output."""
+    """The index of a weight of `op` whose sign bit changes the network's output."""
     weights = graph.tensors[op.weights]
     for index in range(weights.elements):
         if tells(graph, op, index, 0x80):
@@ -50,9 +50,9 @@ def telling_weight(graph: Graph, op: Conv2D | FullyConnected) -> int:
 
 
 def telling_byte(graph: Graph, op: Conv2D | FullyConnected) -> int:
-    """Index of a byte of packed int4 weights whose highest bit decides about the output.
+    """The index of a byte of packed int4 weights whose highest bit changes the output.
 
-    It is the sign of the second of the two values there: see hil/kernels/weight_storage.py.
+    That bit is the sign of the second value of the byte: see hil/codegen/weight_storage.py.
     """
     weights = graph.tensors[op.weights]
     for index in range(weights.elements // 8 * 4):
@@ -62,7 +62,7 @@ def telling_byte(graph: Graph, op: Conv2D | FullyConnected) -> int:
 
 
 def tells(graph: Graph, op: Conv2D | FullyConnected, index: int, flip: int) -> bool:
-    """Whether flipping these bits of a weight (int8) changes the network's output."""
+    """True if flipping these bits of an int8 weight changes the network's output."""
     samples = samples_of(graph)
     tensors = list(graph.tensors)
     data = tensors[op.weights].data
@@ -111,9 +111,7 @@ def test_one_flipped_weight_is_found_in_its_layer(
         assert caught.value.layer == op.name
         assert caught.value.expected != caught.value.got
         assert op.name in str(caught.value)
-    assert (
-        measure(target, right, plan, samples_of(graph)).total == 12
-    )  # the board is none the worse
+    assert measure(target, right, plan, samples_of(graph)).total == 12  # the board still works
 
 
 def test_one_flipped_bit_of_packed_weights_is_found_in_its_layer(

@@ -1,4 +1,4 @@
-"""The four MLPerf Tiny reference models on five emulated cores, bit for bit.
+"""The four MLPerf Tiny reference models on five emulated cores are bit-exact.
 
 The boards' limits stand for real parts; here they are lifted, so that every model runs on every
 core. The device must equal the reference, and the reference tflite-runtime on the original file.
@@ -47,9 +47,9 @@ def graph_of(model: str) -> Graph:
 
 
 def inputs_for(graph: Graph) -> Int8Array:
-    """Noise, silence (the zero point), a ramp, and a smooth pattern with a little noise.
+    """Inputs: noise, the zero point, a ramp, and a smooth pattern with a little noise.
 
-    Noise alone would saturate most layers and hide much.
+    Noise alone would saturate most layers and hide errors.
     """
     rng = np.random.default_rng(0)
     tensor = graph.input_tensor
@@ -69,7 +69,7 @@ def expected_of(model: str) -> Int8Array:
 
 @functools.cache
 def board_of(name: str) -> Board:
-    """The board with all the memory that the emulated machine has."""
+    """The board with the whole memory of the emulated machine as its limits."""
     board = load_board(name)
     flash_bytes, ram_bytes = board.flash.length_bytes, board.ram.length_bytes
     return replace(board, flash_limit_bytes=flash_bytes, ram_limit_bytes=ram_bytes)
@@ -91,7 +91,7 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
 def test_reference_equals_the_oracle(model: str) -> None:
     expected = oracle.interpret(file_of(model), inputs_for(graph_of(model)))
     np.testing.assert_array_equal(expected_of(model), expected)
-    assert len(np.unique(expected, axis=0)) > 2  # the inputs tell something
+    assert len(np.unique(expected, axis=0)) > 2  # the inputs make a difference
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -1,7 +1,7 @@
-"""Modelled cycles in the emulator: loops counted by hand, on every core, and what they leave alone.
+"""Modeled cycles in the emulator: loops counted by hand, on every core; counts stay the same.
 
-Each figure is the difference between two runs that differ in how often a loop turns, so that what
-stands around the loop does not matter.
+Each figure is the difference of two runs with different numbers of iterations, so that the code
+around the loop does not matter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hil.types import Image
 BOARDS = ("m0", "m3", "m4", "m7", "m33")
 SIMPLE = "1: subs r0, #1; bne 1b"
 USE_A_LOAD = "1: ldr r1, [r2]; adds r3, r1; subs r0, #1; bne 1b"
-# Five turns inside: what the predictor of a Cortex-M7 gets wrong once, at its end.
+# Five inner iterations, whose end a Cortex-M7 mispredicts once.
 NESTED = "1: movs r1, #5; 2: subs r1, #1; bne 2b; subs r0, #1; bne 1b"
 # BEQ is never taken, B always.
 UNTAKEN = "1: cmp r0, #0; beq 3f; b 2f; nop; 2: subs r0, #1; bne 1b; 3:"
@@ -30,7 +30,7 @@ UNTAKEN = "1: cmp r0, #0; beq 3f; b 2f; nop; 2: subs r0, #1; bne 1b; 3:"
 
 def image_of(board_name: str, text: str, turns: int, folder: Path) -> Image:
     start = f"mov r2, sp; movs r0, #{turns}; .balign 8, 0; .inst.n 0xbf00; .inst.n 0xbf00"
-    if board_name == "m0":  # has only another NOP
+    if board_name == "m0":  # has only the 16-bit NOP
         start = f"mov r2, sp; movs r0, #{turns}; .balign 4; nop; nop"
     clobbers = '"r0", "r1", "r2", "r3", "cc", "memory"'
     code = f'__asm volatile(".syntax unified; {start}; {text}" ::: {clobbers});'
@@ -38,7 +38,7 @@ def image_of(board_name: str, text: str, turns: int, folder: Path) -> Image:
 
 
 def counted(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[int, int]:
-    """Instructions and modelled cycles of the third inference."""
+    """Instructions and modeled cycles of the third inference."""
     start = image.staging.origin
     with Machine(image, folder, {}, arguments) as machine:
         machine.ask(RUN, 3, start, 0, start + 32, start + 64)
@@ -102,7 +102,7 @@ def test_modelling_changes_no_instruction_count(board_name: str, tmp_path: Path)
 
 
 def waited(words: int, wait_cycles: int, data_lines: int, folder: Path) -> int:
-    """Cycles that reading `words` words from a flash of 16 bytes a line takes longer."""
+    """The additional cycles of reading `words` words from a flash with lines of 16 bytes."""
     board = load_board("m4")
     code = (
         '__asm volatile(".syntax unified; mov r0, %0; movs r1, %1; .balign 4; '
@@ -120,7 +120,7 @@ def waited(words: int, wait_cycles: int, data_lines: int, folder: Path) -> int:
 
 def test_flash_wait_states_delay_each_new_line(tmp_path: Path) -> None:
     assert waited(64, wait_cycles=0, data_lines=4, folder=tmp_path) == 0
-    # A cache of 4 lines forgets the table from one inference to the next; 64 lines keep it.
+    # A cache of 4 lines loses the table between two inferences; 64 lines keep it.
     assert waited(64, wait_cycles=5, data_lines=64, folder=tmp_path) == 0
     for data_lines, each in ((4, 5 * 32 // 4), (0, 5 * 32)):
         long, short = (waited(words, 5, data_lines, tmp_path) for words in (64, 32))

@@ -1,7 +1,7 @@
-"""The STM32 ports without their chips: what they write is recorded in QEMU and decoded here.
+"""The STM32 ports without their chips: their register writes are recorded in QEMU and decoded.
 
 The decoding follows the register descriptions of the reference manuals, from the fields back to
-frequencies; the ports go the other way. One port runs as it is, on the emulated STM32F405.
+frequencies; the ports go the other way. One port runs unmodified, on the emulated STM32F405.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CELLS = 64
 F1_HSE, HSI_16, HSI_64 = 8 * MHZ, 16 * MHZ, 64 * MHZ
 PRESCALER = {0: 1, 4: 2, 5: 4, 6: 8, 7: 16}
 
-# Registers become cells of a table: the address as the key, the value as last written.
+# Registers become entries of a table: address and last written value.
 RECORDER = """
 #include <stddef.h>
 static struct {{ uint32_t address, value; }} cells[{cells}] = {{ {initial} }};
@@ -61,7 +61,7 @@ Registers = Mapping[int, int]
 
 @dataclass(frozen=True)
 class Clocks:
-    """What the registers say: Hz of the core, of the PLL's input and VCO, of buses and UART."""
+    """Frequencies in Hz decoded from the registers: core, PLL input and VCO, buses, UART."""
 
     core: float
     pll_input: float
@@ -201,7 +201,7 @@ RESET_VALUES = {"nucleo-g071rb": {0x40022000: 0x0004_0600}}
 
 
 def recorded(board: Board, folder: Path) -> Registers:
-    """What is in the registers after the board's port_start, run on an emulated Cortex-M4."""
+    """The register values after the board's port_start, run on an emulated Cortex-M4."""
     core = load_board("m4")
     settings = {
         "BOARD_CLOCK_HZ": board.clock_hz,
@@ -263,18 +263,18 @@ def test_a_clock_that_does_not_start_is_a_fault_and_not_a_measurement(tmp_path: 
 
 
 def counts_of(image: Image, folder: Path, *arguments: str) -> tuple[int, int]:
-    """Which counter HELLO tells, and what it counted in one run."""
+    """The counter kind in HELLO, and the counts of one run."""
     layout = Layout.within(image.staging, 1, 4, 4)
     with Machine(image, folder, {}, arguments) as machine:
         kind = machine.ask(HELLO).words[5]
         reply = machine.ask(RUN, *struct.unpack("<5I", layout.request.pack()))
         assert (reply.type, reply.words[0]) == (RUN_REPLY, 0)
-        assert machine.ask(HELLO).words[5] == kind  # still receives after SysTick was let through
+        assert machine.ask(HELLO).words[5] == kind  # still receives after SysTick was unmasked
         return kind, int.from_bytes(machine.read(layout.counts.origin, 8), "little")
 
 
 def loop(turns: int) -> str:
-    """A program of 2 * turns instructions, some more around them."""
+    """A program of 2 * turns instructions and a few more."""
     return f"""\
     uint32_t left = {turns};
     __asm volatile(".syntax unified; 1: subs %0, #1; bne 1b" : "+l"(left) :: "cc");
@@ -286,7 +286,7 @@ def test_systick_counts_on_through_its_wraps(tmp_path: Path) -> None:
     ticks = []
     for turns in (1_000_000, 20_000_000):
         image = build(program(board, loop(turns)), board, tmp_path)
-        # 64 ns an instruction, 62.5 ns a tick; the 40 million of them wrap twice
+        # 64 ns per instruction, 62.5 ns per tick; 40 million ticks wrap twice
         kind, count = counts_of(image, tmp_path, "-icount", "shift=6")
         assert kind == 3
         assert count == pytest.approx(2 * turns * 64 / 62.5, rel=0.001)

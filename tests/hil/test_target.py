@@ -1,4 +1,4 @@
-"""A target does what the protocol says, on whatever board `--board` names."""
+"""A target follows its protocol, on the board of `--board`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def layout_of(image: Image, samples: int) -> Layout:
 
 
 def fill(target: Target, image: Image, samples: int, seed: int = 0) -> tuple[Layout, bytes]:
-    """Random inputs and labels in place; returns the outputs to expect of the plus-two program."""
+    """Write random inputs and labels; returns the expected outputs of the plus-two program."""
     rng = np.random.default_rng(seed)
     inputs = rng.integers(-128, 128, (samples, 4), dtype=np.int8)
     layout = layout_of(image, samples)
@@ -35,7 +35,7 @@ def fill(target: Target, image: Image, samples: int, seed: int = 0) -> tuple[Lay
 
 
 def changed(image: Image, folder: Path, **edits: bytes) -> Image:
-    """The image with the bytes of some of its ELF's parts replaced: `at_<file offset>`."""
+    """The image with bytes of its ELF file replaced: `at_<file offset>`."""
     data = bytearray(image.elf.read_bytes())
     for name, value in edits.items():
         offset = int(name.removeprefix("at_"))
@@ -173,7 +173,7 @@ def test_another_program_than_the_image_says_is_refused(target: Target, image: I
 def test_an_image_outside_the_memory_is_refused(
     target: Target, image: Image, tmp_path: Path
 ) -> None:
-    """pyOCD only logs a segment that lies in no memory region: reading back has to find it."""
+    """pyOCD only logs a segment outside of all memory regions: the read-back must detect it."""
     header, _ = program_header(image.elf)
     elsewhere = struct.pack("<I", 0x9000_0000)
     moved = changed(image, tmp_path, **{f"at_{header + 12}": elsewhere})  # p_paddr

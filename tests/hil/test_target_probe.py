@@ -1,4 +1,4 @@
-"""A real board's target, with an emulator in the board's place: locks, failures, remoteness."""
+"""A real board's target on an emulator: locks, failures, remote probes and ports."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def board() -> Board:
-    """The emulated board, connected to as real ones are."""
+    """The emulated board, with the backend of real boards."""
     facts = dataclasses.replace(load_board("m3"), connect_mode="under-reset")
     register_board(facts)
     return facts
@@ -67,13 +67,13 @@ def chip(board: Board) -> Iterator[Emulator]:
 
 @pytest.fixture
 def here(board: Board, chip: Emulator) -> Bench:
-    """Where the chip is."""
+    """The bench of the chip."""
     port = f"socket://127.0.0.1:{chip.uart_port}"
     return Bench(board.name, f"qemu:127.0.0.1:{chip.gdb_port}", port)
 
 
 def works(target: ProbeTarget, image: Image) -> bool:
-    """Load, run one sample of the program that adds 2."""
+    """Load and run one sample of the program that adds 2."""
     target.load(image)
     layout = Layout.within(image.staging, 1, 4, 4)
     target.write(layout.inputs.origin, bytes([1, 2, 3, 4]))
@@ -117,7 +117,7 @@ def test_a_bench_lets_go_of_a_real_board_after_each_job(board: Board) -> None:
     with BoardRunner(dataclasses.replace(board, backend="pyocd"), open_one) as runner:
         assert runner.run(lambda target: 1) + runner.run(lambda target: 2) == 3
         assert [target.closed for target in opened] == [True, True]
-    with BoardRunner(board, open_one) as runner:  # an emulator is nobody else's
+    with BoardRunner(board, open_one) as runner:  # an emulator has no other user
         assert runner.run(lambda target: 1) + runner.run(lambda target: 2) == 3
         assert len(opened) == 3
         assert not opened[2].closed
@@ -178,12 +178,12 @@ def test_another_chip_on_the_probe_is_the_users_and_no_failure(board: Board, her
 
 @pytest.fixture
 def server(here: Bench) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`pyocd server` for the chip's probe, and its address."""
+    """A `pyocd server` process for the chip's probe, and its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "pyocd", "server", "--no-config", "-u", here.probe_id]
     with subprocess.Popen([*command, "-p", str(port)], stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None:  # the watchdog is watching
+        while process.poll() is None:  # bounded by the watchdog
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
@@ -231,7 +231,7 @@ def test_a_remote_server_that_dies_or_hangs_is_a_lost_probe(
     process, address = server
     target = ProbeTarget(board, [dataclasses.replace(here, probe_id=address)])
     process.send_signal(what)
-    # Signals take their time: go on when it has died or stopped.
+    # Signals are asynchronous: continue when it has died or stopped.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
     for _ in range(2):
         with pytest.raises(ProbeLost, match=words):
@@ -249,7 +249,7 @@ def test_a_remote_server_that_is_not_there_is_a_lost_probe(board: Board, here: B
 
 @pytest.fixture
 def rfc2217_url(chip: Emulator) -> Iterator[str]:
-    """A server as pyserial's example has it, in front of the chip's UART."""
+    """An RFC 2217 server as in pyserial's example, in front of the chip's UART."""
     line: Any = serial.serial_for_url(f"socket://127.0.0.1:{chip.uart_port}", timeout=0.02)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener, line), daemon=True)
@@ -304,7 +304,7 @@ def test_a_device_that_is_no_serial_port_is_a_lost_probe(board: Board, here: Ben
 
 
 def test_a_terminal_on_the_port_keeps_nobody_waiting(board: Board, here: Bench) -> None:
-    """A pty stands for /dev/ttyACM0: the second one to open it is told, at once."""
+    """A pty stands for /dev/ttyACM0: opening it twice fails at once."""
     master, slave = os.openpty()
     name = os.ttyname(slave)
     first: Any = serial.Serial(name, exclusive=True)

@@ -1,6 +1,6 @@
-"""QEMU dies, hangs and is abandoned: the right error, nothing left behind, nothing waits for ever.
+"""QEMU dies, hangs or is abandoned: the right error, no process left, no unbounded wait.
 
-A wait without a limit would make these tests hang; a watchdog ends the test run instead.
+If a test hangs, a watchdog ends the test run.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def nowhere(image: Image) -> int:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """True if a process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int) -> None:
-    while alive(pid):  # the watchdog is watching
+    while alive(pid):  # bounded by the watchdog
         time.sleep(0.01)
 
 
@@ -220,7 +220,7 @@ def test_a_missing_emulator_is_the_users(board: Board, monkeypatch: pytest.Monke
 
 
 def test_a_locked_up_core_is_our_fault(qemu: QemuTarget, image: Image, tmp_path: Path) -> None:
-    """No vector table: the first fault cannot be handled, and QEMU gives up."""
+    """No vector table: the first fault cannot be handled, and QEMU reports a lockup."""
     data = image.elf.read_bytes()
     vectors = board_memory(qemu, image)[:64]
     assert data.count(vectors) == 1
@@ -251,7 +251,7 @@ def test_a_write_that_does_not_stick_is_found_on_reading_back(
 
 
 class WordwiseProbe(QemuProbe):
-    """Without the accelerated interface pyOCD goes through CSW, TAR and DRW."""
+    """Without the accelerated interface pyOCD uses CSW, TAR and DRW."""
 
     def get_memory_interface_for_ap(self, ap_address: object) -> None:
         return None

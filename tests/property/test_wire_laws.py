@@ -1,4 +1,4 @@
-"""Laws of the serial protocol: nothing is lost, nothing damaged is believed."""
+"""Properties of the serial protocol: frames survive encoding, damaged ones are rejected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_decode_undoes_encode(frame: Frame) -> None:
 
 @given(frames, st.data())
 def test_a_damaged_frame_is_never_believed(frame: Frame, data: st.DataObject) -> None:
-    """A burst of up to 32 bits in the body: what a CRC-32 is sure to find."""
+    """A burst of up to 32 bits in the body, which a CRC-32 always detects."""
     block = bytearray(wire.encode(frame)[:-1])
     at = data.draw(st.integers(0, len(block) - 1))
     block[at] ^= data.draw(st.integers(1, 0xFF))

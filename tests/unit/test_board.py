@@ -1,4 +1,4 @@
-"""Board files: those we ship agree with the tools; bad ones are refused by file and key."""
+"""Board files: the shipped ones agree with the tools; wrong ones are rejected with file and key."""
 
 from __future__ import annotations
 

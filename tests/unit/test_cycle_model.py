@@ -1,4 +1,4 @@
-"""The stated errors of modelled cycles: where there are any, and that the document agrees."""
+"""The stated errors of modeled cycles: for which cores, and equal to the document's."""
 
 from __future__ import annotations
 

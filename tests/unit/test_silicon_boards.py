@@ -1,4 +1,4 @@
-"""The real boards, as far as one gets without them: files, images, and pyOCD's memory maps."""
+"""Real boards, tested without hardware: board files, images, and pyOCD's memory maps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from pyocd.target import TARGET
 
 from helpers.graph_examples import every_op
 from helpers.programs import program
-from hil.board import FOLDER, board_names, load_board
+from hil.board import board_names, load_board
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.files import data_folder
 from hil.types import Board, Image, Region
 
 NUCLEOS = (
@@ -77,7 +78,7 @@ def test_a_real_board_is_complete(name: str) -> None:
         board.ram.length_bytes,
     )
     assert re.sub("[^a-z0-9]", "", name.removeprefix("nucleo"))[:6] in board.title.lower()
-    text = (FOLDER / f"{name}.toml").read_text()
+    text = (data_folder("boards") / f"{name}.toml").read_text()
     assert re.search(r"\bRM\d{4}\b", text), "no reference manual is cited"
     assert re.search(r"\bDS\d{4,5}\b", text), "no data sheet is cited"
 
@@ -125,7 +126,7 @@ def test_a_network_builds_and_fits(board: Board, tmp_path: Path) -> None:
 
 
 def covered(region: Region, memory: MemoryMap, kind: MemoryType) -> bool:
-    """Whether the map has memory of this kind without a gap from the region's start to its end."""
+    """True if the map has memory of this kind over the whole region, without a gap."""
     address = region.origin
     while address < region.end:
         found = memory.get_region_for_address(address)

@@ -1,4 +1,4 @@
-"""The emulator's version and the plug-in's build, with programs of our own on PATH."""
+"""QEMU's version and the plug-in's build, with fake programs on PATH."""
 
 from __future__ import annotations
 

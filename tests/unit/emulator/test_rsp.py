@@ -1,4 +1,4 @@
-"""The gdb client against a stub of our own that speaks, misbehaves and falls silent."""
+"""The gdb client against a fake gdbstub that answers, misbehaves or falls silent."""
 
 from __future__ import annotations
 

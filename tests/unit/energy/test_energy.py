@@ -1,4 +1,4 @@
-"""Energy is power times time with an error bar, or nothing; a calibration is kept and checked."""
+"""Energy is power times time with an error bar, or None; calibrations are stored and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces of several analyzers give the energy that their signal was made with."""
+"""Traces in several analyzers' formats yield the energy of the synthetic signal."""
 
 from __future__ import annotations
 
@@ -138,7 +138,9 @@ def test_power_that_ripples_across_the_threshold_is_no_inference() -> None:
     """Two inferences of 20 samples, of which every other pair is below the threshold."""
     high = HIGH & ~((TIMES_S > 0.035) & (TIMES_S < 0.065))
     rippling = pulsed(high=high & (np.arange(100) // 2 % 2 == 1), D0=high)
-    with pytest.raises(UserError, match=r"11 times, 2 to 42 ms apart: the power crosses it .*--trigger"):
+    with pytest.raises(
+        UserError, match=r"11 times, 2 to 42 ms apart: the power crosses it .*--trigger"
+    ):
         windows(rippling, threshold_w=0.05)
     assert [(w.first, w.end) for w in windows(rippling, "D0")] == [PULSES[0], PULSES[2]]
 

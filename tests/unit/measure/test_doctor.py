@@ -1,4 +1,4 @@
-"""The doctor finds what is missing, says how to mend it, and never stumbles over it."""
+"""The doctor reports what is missing and the command that fixes it, and never crashes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bench with the real board, found where HERE says, that passes its smoke test."""
+    """A bench of a real board at HERE that passes its smoke test."""
     monkeypatch.setattr(bench_file, "find_benches", lambda board: (HERE,))
     monkeypatch.setattr(doctor, "inaccessible_probes", lambda: [])
     monkeypatch.setattr(doctor, "_smoke", lambda board: "passed")

@@ -1,4 +1,4 @@
-"""What a measurement is refused for, on a board in memory."""
+"""Measurements that are rejected, on a fake target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def made(graph: Graph) -> tuple[Plan, Image]:
 
 
 class _Still(FakeTarget):
-    """A board whose counter stands still, as its firmware says."""
+    """A target whose firmware reports that its counter does not run."""
 
     def load(self, image: Image) -> HelloReply:
         return replace(super().load(image), counter=None)
@@ -43,7 +43,7 @@ def test_a_counter_that_does_not_run_is_no_measurement() -> None:
 
 
 def test_a_profile_build_that_is_wrong_says_where() -> None:
-    """It has no places to stop at between its layers: the output is named."""
+    """A profile build has no layer ends for breakpoints: the output is named."""
     graph = tiny_conv()
     plan, image = made(graph)
     target = FakeTarget(BOARD, plan, run_failures=[Failure.WRONG])

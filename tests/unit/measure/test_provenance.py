@@ -1,4 +1,4 @@
-"""Where a number comes from: the processor, as Linux describes it, and what older trials lack."""
+"""Provenance: the processor as Linux describes it, and older trials without one."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -19,6 +19,7 @@ from helpers.trials import BASELINE, measured
 from hil import board
 from hil.cli import main
 from hil.energy import calibration
+from hil.files import data_folder
 from hil.report import report, time_profile
 from hil.store.store import STORE_FILE, Store
 
@@ -80,8 +81,9 @@ def test_a_report_is_shown_where_it_may_not_be_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where the other user may read them, whoever owns the project's folder.
-    monkeypatch.setattr(board, "FOLDER", shutil.copytree(board.FOLDER, folder.parent / "boards"))
-    monkeypatch.setattr(calibration, "ROOT", folder.parent)
+    boards = shutil.copytree(data_folder("boards"), folder.parent / "boards")
+    monkeypatch.setattr(board, "data_folder", lambda name: boards)
+    monkeypatch.setattr(calibration, "settings_folder", lambda: folder.parent)
     with Store.open(folder, IDENTITY) as store:
         store.begin_session(0.9)
         store.add(measured(1, BASELINE))

@@ -1,4 +1,4 @@
-"""Which probe and port a board has, who may use it, and when nobody may any more."""
+"""Benches: assignment of probes and ports, locks, quarantine."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def places(
     return [(p.probe_id, p.port_url) for p in match_benches(board, entries, probes, PORTS)]
 
 
-# ---- where a board is
+# ---- assignment of probes and ports
 
 
 def test_a_probe_is_known_by_its_board_and_the_port_by_its_number() -> None:
@@ -162,7 +162,7 @@ def test_a_wrong_bench_toml_is_named(tmp_path: Path, text: str, words: str) -> N
     assert str(path) in str(caught.value)
 
 
-# ---- who has it
+# ---- locks
 
 HERE = Bench(BOARD, "066BFF525071", "/dev/ttyACM1")
 THERE = Bench(BOARD, "066BFF999999", "/dev/ttyACM2")
@@ -183,7 +183,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def holder() -> Iterator[subprocess.Popen[str]]:
-    """Another process that has the probe of HERE."""
+    """Another process that holds the lock of HERE."""
     command = [sys.executable, "-c", HOLD]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -209,7 +209,7 @@ def test_the_free_one_of_two_is_taken(holder: subprocess.Popen[str]) -> None:
 
 def test_a_killed_process_holds_nothing(holder: subprocess.Popen[str]) -> None:
     holder.kill()
-    taken = claim([HERE], wait_s=20)  # waits for the kernel to have let go
+    taken = claim([HERE], wait_s=20)  # until the kernel has released the lock
     assert taken.bench == HERE
     taken.release()
 
@@ -232,7 +232,7 @@ def test_a_state_folder_that_cannot_be_made_is_the_users(
         claim([HERE], 0)
 
 
-# ---- when nobody may any more
+# ---- quarantine
 
 
 def fail(bench: Bench, times: int) -> list[bool]:
@@ -292,7 +292,7 @@ def test_a_board_that_fails_while_another_process_waits_for_it_is_not_opened() -
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.3)  # it has seen the board fit for use
+    time.sleep(0.3)  # it has seen the board usable
     fail(HERE, QUARANTINE_FAILURES)
     held.release()
     waiting.join()

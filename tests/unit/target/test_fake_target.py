@@ -1,4 +1,4 @@
-"""The fake target answers as the reference does, and fails as it is told."""
+"""The fake target returns the reference's outputs, and fails on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run's data lie: inside the staging memory, apart, aligned as the firmware demands."""
+"""The memory layout of a run: inside the staging memory, disjoint, aligned for the firmware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames against bytes made by hand, and a link against a port that misbehaves."""
+"""Frames against hand-made bytes, and the link against a faulty port."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def packed(kind: int, sequence: int, payload: bytes = b"", version: int = 1) -> 
 
 
 class Device:
-    """A port with a firmware behind it: `answer` maps a request to the bytes that come back."""
+    """A fake port with firmware: `answer` maps a request to the bytes of its reply."""
 
     def __init__(self, answer: Callable[[Frame], bytes], chunk_bytes: int = 1000) -> None:
         self.timeout: float | None = None
