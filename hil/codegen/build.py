@@ -1,6 +1,7 @@
-"""Program -> Image: compile with arm-none-eabi-gcc, link, hold the result to the limits.
+"""Build of a program: compile with arm-none-eabi-gcc, link, check the board's limits.
 
-What does not depend on the model (kernel archive, most of the harness) is compiled once and cached.
+Objects that do not depend on the model (kernel archive, most of the harness) are compiled once and
+cached.
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ _DEBIAN = "on Debian: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 
 
 class BuildFailed(HilError):
-    """Our C does not compile or link: a bug of ours, never the candidate's fault."""
+    """Our C does not compile or link: a bug of hil-compress, never the candidate's fault."""
 
     exit_code = 4
 
 
 def compiler_version() -> str:
-    """The cross compiler's own words, e.g. "arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 20221205".
+    """First line that the cross compiler prints about its version.
+
+    For example "arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 20221205".
 
     Raises UserError if it is missing.
     """
@@ -65,7 +68,7 @@ def _version_of(path: str) -> str:
 
 
 def check_compiler(board: Board) -> None:
-    """Raises UserError if the compiler is missing or refuses the board's `compiler_flags`."""
+    """Raise UserError if the compiler is missing or refuses the board's `compiler_flags`."""
     compiler_version()
     _check_flags(board.name, board.compiler_flags)
 
@@ -76,16 +79,16 @@ def _check_flags(name: str, flags: tuple[str, ...]) -> None:
         _run([_GCC, *flags, "-xc", "-fsyntax-only", os.devnull], Path.cwd())
     except BuildFailed as error:
         _, _, said = str(error).partition("\n")
-        if not said:  # it did not end
+        if not said:  # the compiler hung: no line of its own to show
             raise
         first = said.splitlines()[0]
         raise UserError(f"board {name}: compiler_flags = {list(flags)}: {first}") from None
 
 
 def build(program: Program, board: Board, folder: Path) -> Image:
-    """Compiles and links `program` for `board`; sources and `model.elf` end up in `folder`.
+    """Compile and link `program` for `board`; sources and `model.elf` end up in `folder`.
 
-    Raises OverBudget if it does not fit the board's memory or limits, UserError if a tool or the
+    Raises OverBudget if the image exceeds the board's memory or limits, UserError if a tool or the
     board's port is missing or its compiler flags are wrong, BuildFailed if our C is wrong.
     """
     check_compiler(board)
@@ -110,7 +113,7 @@ def build(program: Program, board: Board, folder: Path) -> Image:
 
 
 def _harness(board: Board) -> Path:
-    """Folder with the harness's objects that know no model."""
+    """The folder with those objects of the harness that do not depend on the model; cached."""
     names = ("wire", "port/startup", f"port/{board.port}", f"port/counter_{board.counter}")
     sources = [FIRMWARE / f"{name}.c" for name in names]
     for source in sources:
@@ -125,7 +128,7 @@ def _harness(board: Board) -> Path:
 
 
 def _board_macros(board: Board) -> list[str]:
-    """What a port may know of its board, as compiler options."""
+    """Compiler options that pass the board's clock, wait states and settings to its port."""
     values = {
         "BOARD_CLOCK_HZ": board.clock_hz,
         "BOARD_FLASH_WAIT_STATES": board.flash_wait_states,
@@ -135,7 +138,7 @@ def _board_macros(board: Board) -> list[str]:
 
 
 def kernel_archive(board: Board) -> Path:
-    """libkernels.a, cached: CMSIS-NN and our own kernels for the board's core."""
+    """Path of libkernels.a: CMSIS-NN and our own kernels for the board's core; cached."""
     ours = sorted((FIRMWARE / "kernels").glob("*.c"))
     theirs = cmsis_nn()
     includes = [FIRMWARE / "kernels", *theirs.includes]
@@ -158,7 +161,7 @@ def _compile(
     includes: Iterable[Path],
     options: Sequence[str],
 ) -> None:
-    """Compiles each source to <stem>.o in `work`."""
+    """Compile each source to <stem>.o in `work`, in parallel."""
     common = [_GCC, *FLAGS, *board.compiler_flags, *options, *(f"-I{path}" for path in includes)]
     commands = [
         [*common, "-c", os.path.relpath(source, work), "-o", f"{source.stem}.o"]
@@ -208,7 +211,10 @@ def _check_limits(image: Image) -> None:
 
 
 def _run(command: Sequence[str], folder: Path) -> str:
-    """Standard output of a tool run in `folder`."""
+    """Run a tool in `folder` and return its standard output.
+
+    Raises UserError if the tool, newlib or disk space is missing, BuildFailed if it fails or hangs.
+    """
     try:
         done = subprocess.run(
             list(command), cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S

@@ -1,4 +1,4 @@
-"""What a linked ELF says: bytes by part, and the addresses that the bench needs.
+"""Reader of linked ELF files: bytes by part, and the addresses that measuring needs.
 
 The output sections are those of firmware/templates/link.ld.j2, one or more per part.
 """
@@ -67,10 +67,10 @@ def read_image(elf: Path, program: Program, board: Board) -> Image:
 
 
 def _flash_sizes(sections: Sequence[_Section], data_load: int, board: Board) -> Sizes:
-    """Bytes of flash by part; the padding before a section counts as the section's."""
+    """Bytes of flash by part; padding before a section belongs to the section's part."""
     parts = dict.fromkeys(("weights", "model", "kernels", "harness", "libc"), 0)
     end = board.flash.origin
-    for section in sections:  # in the order of addresses, as in link.ld
+    for section in sections:  # in order of address, as in link.ld
         if section.name not in FLASH_PARTS and section.name not in RAM_PARTS:
             raise HilError(f"link.ld.j2 has no place for section {section.name}")
         if section.name in FLASH_PARTS:
@@ -89,7 +89,7 @@ def _ram_sizes(sections: Sequence[_Section]) -> Sizes:
 
 
 def _layer_ends(symbols: Mapping[str, int]) -> tuple[int, ...]:
-    """Addresses of model_layer_end_0, _1, ...: as many as there are."""
+    """Addresses of the symbols model_layer_end_0, _1, ... of all layers."""
     names = itertools.takewhile(
         symbols.__contains__, (f"model_layer_end_{index}" for index in itertools.count())
     )

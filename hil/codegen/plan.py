@@ -91,7 +91,7 @@ def _storage(graph: Graph) -> list[_Storage]:
     last_use = {graph.input: 0}
     for index, op in enumerate(ops):
         last_use.update(dict.fromkeys((*inputs_of(op), op.output), index))
-    # The output is read after the last operator: no operator may write over it.
+    # The output is read after the last operator: no operator may overwrite it.
     last_use[graph.output] = len(ops)
 
     groups = [[graph.input]]

@@ -1,4 +1,4 @@
-"""Plan -> C text. Templates hold the C words; numbers are worked out here and in `layers`.
+"""Rendering of a plan as C text: templates hold the C, `hil.kernels` computes the numbers.
 
 The same plan and board give the same bytes: no date, no path, no host name.
 """
@@ -20,10 +20,10 @@ TEMPLATES = data_folder("firmware") / "templates"
 
 
 def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:
-    """model.c, model.h, weights.c and link.ld of `plan` on `board`.
+    """Render model.c, model.h, weights.c and link.ld of `plan` for `board`.
 
     With `profile`, `model_run` reads the counter after every layer (see `hil.measure.profile`).
-    `sha256` is over the files with model id 0; the id is its first 4 bytes. Raises
+    `sha256` is taken over the files with model id 0; the id is its first 4 bytes. Raises
     UnsupportedLayer for a layer without a fixed-point form.
     """
     context = {**_context(plan, board), "profile": profile}
@@ -71,7 +71,7 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
 
 
 def _buffers(plan: Plan) -> list[dict[str, Any]]:
-    """The arena's contents in order of time: each buffer once, however many tensors share it."""
+    """The arena's buffers in order of lifetime, each once, even if several tensors share it."""
     shared: dict[int, Buffer] = {id(buffer): buffer for buffer in plan.tensors.values()}
     others = [buffer for step in plan.steps for buffer in (step.scratch, step.expanded) if buffer]
     return [

@@ -1,9 +1,9 @@
-"""Where CMSIS-NN comes from: the 4.0.0 subset in the bakenn wheel, or a folder of the user's.
+"""Sources of CMSIS-NN: the 4.0.0 subset in the bakenn wheel, or a folder chosen by the user.
 
 The environment variable CMSIS_NN names that folder: an unpacked ARM::CMSIS-NN pack or a checkout
-of github.com/ARM-software/CMSIS-NN, which look alike (Include/, Source/). The revision written in
-Include/arm_nnfunctions.h tells what can be called: it counts changes of the interface, and a
-checkout has no other version. Packs also say which release they are.
+of github.com/ARM-software/CMSIS-NN; both have Include/ and Source/. The revision in
+Include/arm_nnfunctions.h decides which functions can be called: it counts changes of the interface,
+and a checkout has no other version. Packs also state their release.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VARIABLE = "CMSIS_NN"
 SUPPORTED = (18, 19)
 _SUPPORTED_TEXT = "V.18 and V.19 are supported (CMSIS-NN 7.0.0 and its successors)"
 
-# What our programs call, and what that calls.
+# Folders of the functions that generated programs call, and of those that these call in turn.
 _PARTS = (
     "ConvolutionFunctions",
     "FullyConnectedFunctions",
@@ -38,7 +38,7 @@ _HEADER = "Include/arm_nnfunctions.h"
 
 @dataclass(frozen=True, slots=True)
 class CmsisNn:
-    """CMSIS-NN as it is compiled. `since_7`: the kernels and interfaces of 7.0.0, not of 4.0.0."""
+    """A CMSIS-NN to compile; `since_7` if it has the kernels and interfaces of 7.0.0, not 4.0.0."""
 
     version: str
     origin: str
@@ -48,7 +48,7 @@ class CmsisNn:
 
     @property
     def headers(self) -> tuple[Path, ...]:
-        """Everything that a source may include."""
+        """All headers that a source may include."""
         return tuple(path for folder in self.includes for path in sorted(folder.rglob("*.h")))
 
     def __str__(self) -> str:
@@ -58,8 +58,7 @@ class CmsisNn:
 def cmsis_nn() -> CmsisNn:
     """The CMSIS-NN that this process compiles.
 
-    Raises UserError, naming the folder, where CMSIS_NN is set to one that does not hold a supported
-    CMSIS-NN.
+    Raises UserError, naming the folder, if CMSIS_NN is set to one without a supported CMSIS-NN.
     """
     folder = os.environ.get(VARIABLE)
     return _in_folder(Path(folder).expanduser().resolve()) if folder else _in_wheel()
@@ -67,7 +66,7 @@ def cmsis_nn() -> CmsisNn:
 
 @functools.cache
 def _in_wheel() -> CmsisNn:
-    """The subset that bakenn carries, with the two headers of CMSIS-Core that 4.0.0 needs."""
+    """The subset in the bakenn package, with the two headers of CMSIS-Core that 4.0.0 needs."""
     vendor = Path(str(resources.files("bakenn") / "backend" / "cmsis_nn" / "vendor"))
     root = vendor / "cmsis_nn"
     record = (root / "BAKENN_PROVENANCE.md").read_text(encoding="utf-8")
@@ -83,7 +82,7 @@ def _in_wheel() -> CmsisNn:
 
 @functools.cache
 def _in_folder(root: Path) -> CmsisNn:
-    """A whole CMSIS-NN. Since 4.1.0 it has its own compiler header instead of CMSIS-Core's."""
+    """The CMSIS-NN in `root`; since 4.1.0 it has a compiler header of its own, not CMSIS-Core's."""
     header = root / _HEADER
     if not header.is_file():
         raise UserError(
@@ -113,7 +112,7 @@ def _in_folder(root: Path) -> CmsisNn:
 
 
 def _integer_sources(folder: Path) -> list[Path]:
-    """Without the floating point of later releases, which only compiles where it is asked for."""
+    """Sources of `folder` without later releases' floating point, which needs other flags."""
     return [path for path in sorted(folder.glob("*.c")) if not path.stem.endswith(("_f16", "_f32"))]
 
 
@@ -125,14 +124,14 @@ def _contents(folder: Path) -> str:
 
 
 def _revision(header: Path) -> str:
-    """The header's own revision, such as "V.18.0.0"; empty where it states none."""
+    """The revision that the header states, such as "V.18.0.0"; empty if it states none."""
     text = header.read_text(encoding="utf-8", errors="replace")
     found = re.search(r"\$Revision:\s*(V\.[\d.]+)", text)
     return found.group(1) if found else ""
 
 
 def _release(root: Path) -> str:
-    """The newest release that a pack's description lists; empty for a checkout (it says 0.0.0)."""
+    """The newest release in a pack's description; empty for a checkout, which lists 0.0.0."""
     for description in sorted(root.glob("*.pdsc")):
         text = description.read_text(encoding="utf-8", errors="replace")
         found = re.search(r'<release\s[^>]*version="([^"]+)"', text)
