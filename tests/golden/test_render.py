@@ -1,6 +1,6 @@
-"""The C text of small fixed graphs, per board, against files in the repository.
+"""The C text of small fixed graphs, per board, compared with files in the repository.
 
-After a wanted change: `HIL_UPDATE_GOLDEN=1 pytest tests/golden`, then read the diff.
+After an intended change: `HIL_UPDATE_GOLDEN=1 pytest tests/golden`, then read the diff.
 """
 
 from __future__ import annotations

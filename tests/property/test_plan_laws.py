@@ -1,4 +1,4 @@
-"""No plan lets two live buffers meet, whatever the graph: lives are worked out anew here."""
+"""No plan lets two live buffers overlap, on random graphs; lifetimes are computed anew here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def meet(a: range, b: range) -> bool:
 
 
 def same_value(graph: Graph, a: int, b: int) -> bool:
-    """Whether two tensors are one, by Reshapes between them."""
+    """True if only Reshapes lie between two tensors."""
     source = {op.output: op.input for op in graph.ops if isinstance(op, Reshape)}
 
     def origin(tensor: int) -> int:

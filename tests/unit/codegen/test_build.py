@@ -1,4 +1,4 @@
-"""Building: sizes against objcopy, budgets to the byte, errors by culprit, the cache."""
+"""Building: sizes checked against objcopy, limits to the byte, errors by culprit, the cache."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def symbols(image: Image) -> dict[str, int]:
 
 
 def flash_bytes(image: Image) -> int:
-    """What a programmer would write, as objcopy lays it out."""
+    """Bytes that a programmer writes to flash, from the binary that objcopy makes."""
     binary = image.elf.with_suffix(".bin")
     subprocess.run(
         ["arm-none-eabi-objcopy", "-O", "binary", str(image.elf), str(binary)], check=True
@@ -213,7 +213,7 @@ def test_a_board_whose_port_is_not_written_is_refused(board: Board, tmp_path: Pa
 
 @pytest.fixture
 def few_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, one kernel of ours and a tiny CMSIS-NN, so that archives are quick."""
+    """An empty cache, one kernel of ours and a tiny CMSIS-NN, so that archives build fast."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     firmware = tmp_path / "firmware"
     shutil.copytree(hil.codegen.build.FIRMWARE, firmware, ignore=shutil.ignore_patterns("kernels"))

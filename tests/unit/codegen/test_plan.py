@@ -1,4 +1,4 @@
-"""Plans small enough to work out by hand."""
+"""Memory plans that are small enough to work out by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def chain() -> Graph:
     return b.finish(x)
 
 
-def test_buffers_whose_lives_do_not_meet_share_bytes() -> None:
+def test_buffers_that_are_never_alive_together_share_bytes() -> None:
     plan = make_plan(chain(), M3)
     # 64 and 16 live together for the second layer; nothing else needs more than those 80 bytes.
     assert plan.arena_bytes == plan.tensors_bytes == 80
@@ -32,7 +32,7 @@ def test_buffers_whose_lives_do_not_meet_share_bytes() -> None:
     assert (by_name["conv_2"].first_op, by_name["conv_2"].last_op) == (2, 2)
 
 
-def test_reshape_is_its_input_under_another_name() -> None:
+def test_reshape_shares_the_buffer_of_its_input() -> None:
     b = GraphBuilder()
     x = b.input((2, 2, 3))
     y = b.reshape(x, (12,))
@@ -45,7 +45,7 @@ def test_reshape_is_its_input_under_another_name() -> None:
     assert plan.arena_bytes == 12 + 8  # 5 outputs, rounded up to words
 
 
-def test_element_wise_operator_writes_over_an_input_nobody_reads_again() -> None:
+def test_element_wise_operator_writes_over_an_input_that_is_not_read_again() -> None:
     b = GraphBuilder()
     x = b.input((1, 1, 16))
     left, right = b.conv(x, 16, (1, 1)), b.conv(x, 16, (1, 1))
@@ -64,7 +64,7 @@ def test_element_wise_operator_spares_an_input_that_is_read_again() -> None:
     z = b.add(x, y)
     plan = make_plan(b.finish(z), M3)
     assert plan.tensors[y] is not plan.tensors[x]
-    assert plan.tensors[z] is plan.tensors[x]  # now nobody reads x any more
+    assert plan.tensors[z] is plan.tensors[x]  # x is not read any more
     assert plan.arena_bytes == 32
 
 
@@ -112,8 +112,8 @@ def test_buffers_are_aligned_to_words_and_to_registers_with_mve() -> None:
         assert plan.arena_bytes % alignment == 0
 
 
-def test_placement_needs_no_more_than_the_bound_where_sizes_in_order_would_fragment() -> None:
-    """First come, first served leaves a hole of 10 and 10 where 20 are needed."""
+def test_placement_reaches_the_lower_bound() -> None:
+    """Five buffers of which at most 80 bytes are alive at a time."""
     lives = [(40, 0, 1), (20, 0, 3), (20, 1, 2), (40, 2, 4), (20, 3, 4)]
     buffers = [Buffer(f"b{i}", 0, size, a, z) for i, (size, a, z) in enumerate(lives)]
     placed = place(buffers, 4)

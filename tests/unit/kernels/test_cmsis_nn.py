@@ -1,4 +1,4 @@
-"""Which CMSIS-NN is compiled: the wheel's, a folder's, and what is refused by what it holds."""
+"""Choice of the CMSIS-NN to compile: the wheel's or a folder's; folders that are refused."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_scratch_and_kernels_of_7_are_counted_by_hand(pack: Path) -> None:
 def test_programs_are_written_for_the_interface_of_the_folder(
     pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From 7.0.0 on arm_convolve_s8 takes a pointer more, after the bias: `upscale_dims`."""
+    """From 7.0.0 on, arm_convolve_s8 takes one more pointer, `upscale_dims`, after the bias."""
     b = GraphBuilder()
     b.conv(b.input((8, 8, 3)), 4, (3, 3))
     graph, board = b.finish(0), load_board("m4")

@@ -1,4 +1,4 @@
-"""The form in which weights are stored: sizes worked out by hand, values decoded bit by bit."""
+"""Storage forms of weights: sizes worked out by hand, values decoded bit by bit."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_expanded_weights_live_for_their_operator_only() -> None:
 
 
 def decoded(stored: Stored) -> list[int]:
-    """Bit by bit, from what the module's docstring says."""
+    """The weights, decoded bit by bit from the format in the module's docstring."""
     words = [int(word) for word in stored.words]
     bits = stored.form.bits
     values: list[int] = []
