@@ -1,1 +1,1 @@
-"""One network measured in full and per layer: `hil bench`."""
+"""The full measurement of one network, in total and per layer: `hil bench`."""

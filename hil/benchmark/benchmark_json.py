@@ -1,4 +1,4 @@
-"""A bench result as JSON, and the comparison of two: keys are only added, never renamed."""
+"""JSON of benchmark results, and the comparison of two. Keys are only added, never renamed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hil.types import Sizes
 
 
 def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
-    """What `hil bench --json` prints. Counts that were not taken are null."""
+    """The JSON object of `hil bench --json`. Counts that the board does not have are null."""
     measured = result.measurement
     silicon = measured.counter in ("dwt", "systick")
     return {
@@ -19,7 +19,7 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "board": result.board.name,
         "core": result.board.core,
         "clock_hz": result.board.clock_hz,
-        "bit_exact": True,  # a difference is a Mismatch: there is no result then
+        "bit_exact": True,  # a difference raises Mismatch, so there is no result
         "compared": result.compared,
         "oracle": result.oracle,
         "counter": measured.counter,
@@ -46,7 +46,7 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One cost in two results; `worse` if it grew by more than the tolerance."""
+    """The change of one cost; `worse` is true if it grew by more than the tolerance."""
 
     name: str
     old: float
@@ -55,7 +55,7 @@ class Change:
 
     @property
     def change(self) -> float:
-        """Relative growth; 0 where there was nothing and is nothing."""
+        """The relative growth; 0 if both are 0, 1 if only the old one is 0."""
         if self.old == 0:
             return 0.0 if self.new == 0 else 1.0
         return self.new / self.old - 1.0
@@ -64,15 +64,15 @@ class Change:
         return {**asdict(self), "change": self.change}
 
 
-def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[Change]:
-    """Every cost that both results have, compared; `tolerance` is a share of 1.
+def compare_results(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[Change]:
+    """The change of every cost that both results have; `tolerance` is relative (0.01 is 1 %).
 
-    Raises UserError for results of different boards or counters: they do not compare.
+    Raises UserError for results of different boards or counters, which are not comparable.
     """
     for key in ("board", "counter"):
         if old.get(key) != new.get(key):
             raise UserError(
-                f"results of different {key}s do not compare: {old.get(key)}, {new.get(key)}"
+                f"results of different {key}s are not comparable: {old.get(key)}, {new.get(key)}"
             )
     counted = ("insn", "model_cycles", "dwt_cycles", "energy_uj")
     pairs = [(name, old.get(name), new.get(name)) for name in counted]

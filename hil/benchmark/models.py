@@ -1,4 +1,4 @@
-"""What `hil bench` can be pointed at: a .tflite file, a task's network, a trial of a run."""
+"""The models that `hil bench` measures: a .tflite file, a task's network, a trial of a run."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchmarkModel:
-    """A network to measure: its graph, the .tflite it is, its name, its task if known.
+    """A network to measure: its name, .tflite, graph, and its task if known.
 
-    `whole` is the graph of the .tflite where `graph` is what is left without dead channels.
+    After the elimination of dead channels, `graph` is the reduced graph and `whole` that of the
+    .tflite; otherwise `whole` is None.
     """
 
     name: str
@@ -39,10 +40,10 @@ class BenchmarkModel:
 
 
 def load_model(text: str, runs: Path) -> BenchmarkModel:
-    """The network `text` names. Raises UserError, saying what is allowed, where there is none.
+    """The model that `text` names. Raises UserError, with the allowed forms, for any other text.
 
-    FILE.tflite; a task's name or file (its network, trained and quantized to int8); RUN:NUMBER, a
-    trial of a run in the folder `runs`, or of the run in the folder RUN.
+    `text` is FILE.tflite; a task's name or file (its int8 baseline, trained if necessary); or
+    RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path.
     """
     trial = _TRIAL.fullmatch(text)
     if text in TASK_NAMES or is_task_file(text):
@@ -60,14 +61,15 @@ def load_model(text: str, runs: Path) -> BenchmarkModel:
 
 
 def without_dead_channels(model: BenchmarkModel) -> BenchmarkModel:
-    """The same network, which answers the same, without channels that do not matter."""
+    """The model without channels that cannot change its outputs (`compress.integer.eliminate`)."""
     return replace(model, graph=eliminate(model.graph), whole=model.graph)
 
 
 def random_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
-    """Inputs without a data set, half noise and half smooth waves, labeled as the reference says.
+    """Samples with random inputs, labeled by the reference's outputs.
 
-    Uniform noise saturates most networks; waves of random frequency and phase do not.
+    Every second input is uniform noise, which saturates most networks; the others are waves of
+    random frequency and phase, which do not.
     """
     rng = np.random.default_rng(seed)
     shape = (count, *graph.input_tensor.shape[1:])
@@ -109,7 +111,7 @@ def task_samples(graph: Graph, task: str, count: int) -> Samples:
 
 
 def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:
-    """Inputs with the reference's answers; without labels, the answers' argmax is the label."""
+    """Samples with the reference's outputs for `inputs`; without labels, their argmax is used."""
     outputs = reference.run(graph, inputs).reshape(len(inputs), -1)
     return Samples(inputs, outputs.argmax(1) if labels is None else labels, outputs)
 
@@ -123,10 +125,10 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
     path, trial = network_path(run, number), trials[number]
     if not path.is_file():
         why = {
-            "screened": "it was screened only",
+            "screened": "it was screened only, not trained in full",
             "infeasible": f"it was infeasible: {trial.reason}",
-            "measured": f"{path.name} is missing, as in a run that was imported from a table until "
-            "a search goes on there, which makes the networks of the front again (hil evolve)",
+            "measured": f"{path.name} is missing, as in a run imported from a table; continuing "
+            "the search there (hil evolve) trains the networks of the front again",
         }[trial.state]
         raise UserError(f"no network of trial {number} in {run}: {why}")
     return _model(text, _read(path), task)
@@ -147,7 +149,7 @@ def _read(path: Path) -> bytes:
 
 
 def _task_network(name: str) -> bytes:
-    """The int8 baseline of a task, seed 0; trained once and kept in the cache."""
+    """The .tflite of a task's int8 baseline with seed 0; trained once, then read from the cache."""
     from compress.pipeline.network import train_original  # torch: only where it is needed
     from compress.pipeline.pipeline import compress
     from compress.space.recipes import baseline

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from compress.errors import UserError
 from hil import formatting
-from hil.board import board_names, load_board, without_limits
+from hil.board import load_board, without_limits
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
-from hil.cli.options import JsonFlag, finite
+from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.types import Board
 
 if TYPE_CHECKING:
@@ -24,63 +24,95 @@ if TYPE_CHECKING:
 
 
 class Limits(StrEnum):
-    """Which limits hold a network: those of the part the board stands for, or its memories'."""
+    """The limits of flash and RAM: those of the board file, or none but the memories' sizes."""
 
     BOARD = "board"
     NONE = "none"
 
 
 LimitsOption = Annotated[
-    Limits, typer.Option(help="'none' lifts the stand-in limits of an emulated board.")
+    Limits,
+    typer.Option(
+        help="Limits of flash and RAM: 'board' for those of the board file, in which an emulated "
+        "board stands for a real part; 'none' for the sizes of the memories only."
+    ),
 ]
 
 
 def register(app: typer.Typer, runs: Path) -> None:
-    """Add the command to `app`; trials are looked for in `runs`."""
+    """Add the command to `app`; runs are folders in `runs`."""
 
     @app.command()
     def bench(
         model: Annotated[
             str | None,
-            typer.Argument(help="FILE.tflite, a task, or RUN:NUMBER for a trial of a run."),
+            typer.Argument(
+                help="A FILE.tflite (int8), a task (its int8 baseline), or RUN:NUMBER for a trial "
+                "of a run."
+            ),
         ] = None,
-        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
-        samples: Annotated[int, typer.Option(min=1, help="Inputs to compare bit for bit.")] = 4,
-        repeat: Annotated[int, typer.Option(min=1, help="Measure so often; show the spread.")] = 1,
+        board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
+        samples: Annotated[
+            int,
+            typer.Option(
+                min=1, help="Number of inputs that run on the board and are compared bit for bit."
+            ),
+        ] = 4,
+        repeat: Annotated[
+            int,
+            typer.Option(min=1, help="Number of measurements; the median and spread are shown."),
+        ] = 1,
         data: Annotated[
-            Path | None, typer.Option(help="Inputs and labels, .npz: x int8, y; gives accuracy.")
+            Path | None,
+            typer.Option(
+                help="Inputs and labels for the accuracy: an .npz file with x (int8) and y.",
+                show_default="the task's, else random inputs",
+            ),
         ] = None,
         limits: LimitsOption = Limits.BOARD,
         eliminate: Annotated[
-            bool, typer.Option("--eliminate", help="Leave out dead channels: the same bits, less.")
+            bool,
+            typer.Option(
+                "--eliminate",
+                help="Remove channels that cannot change the output; outputs stay the same.",
+            ),
         ] = False,
         trace: Annotated[
-            Path | None, typer.Option(help="A power analyzer's CSV: its energy, not the model's.")
+            Path | None,
+            typer.Option(
+                help="Take the energy from a power analyzer's CSV file, not from the power model.",
+            ),
         ] = None,
         supply_v: Supply = None,
         threshold_mw: Threshold = None,
         trigger: Trigger = None,
         inferences: Annotated[
-            int, typer.Option(min=1, help="How many each window of the trace holds.")
+            int, typer.Option(min=1, help="Number of inferences in each window of the trace.")
         ] = 1,
         compare: Annotated[
             tuple[Path, Path] | None,
-            typer.Option(metavar="OLD NEW", help="Compare two results of --json; exit 1 if worse."),
+            typer.Option(
+                metavar="OLD NEW",
+                help="Compare two result files of --json instead of measuring; exit code 1 if a "
+                "cost grew.",
+            ),
         ] = None,
         tolerance: Annotated[
             float,
-            typer.Option(min=0.0, callback=finite, help="What --compare lets grow, in percent."),
+            typer.Option(
+                min=0.0, callback=finite, help="Growth that --compare accepts, in percent."
+            ),
         ] = 0.0,
         as_json: JsonFlag = False,
     ) -> None:
-        """Measure MODEL on BOARD: total and per layer, flash, RAM, bit-equality."""
+        """Measure MODEL on BOARD: time in total and per layer, flash, RAM, bit-exactness."""
         if compare is not None:
             show_comparison(*compare, tolerance, as_json)
             return
         if model is None:
-            raise UserError("what to measure is missing: hil bench MODEL, or --compare OLD NEW")
+            raise UserError("MODEL is missing: hil bench MODEL, or hil bench --compare OLD NEW")
         facts = load_board(board)
-        # What measures takes a second to import: only once the options are known to be good.
+        # These imports take a second: the options are checked before.
         from hil.benchmark.benchmark import benchmark
         from hil.benchmark.benchmark_json import benchmark_to_json
         from hil.benchmark.models import (
@@ -97,18 +129,18 @@ def register(app: typer.Typer, runs: Path) -> None:
         check_trace_options(supply_v, threshold_mw, trigger)
         check_reachable(facts)
         if data is not None and not data.is_file():
-            raise UserError(f"--data {data}: there is no such file")
+            raise UserError(f"--data {data}: no such file")
         seen = None
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
-        network = load_model(model, runs)  # of a task: trained now, if it never was
+        network = load_model(model, runs)  # trains a task's network if the cache has none
         if data is not None:
             chosen = file_samples(network.graph, data, samples)
         elif network.task is not None:
             chosen = task_samples(network.graph, network.task, samples)
         else:
             chosen = random_samples(network.graph, samples)
-        if eliminate:  # after the samples were answered: by the whole network
+        if eliminate:  # after the whole network gave the expected outputs of the samples
             network = without_dead_channels(network)
         labeled = data is not None or network.task is not None
         written = power_trace_of(facts)
@@ -127,7 +159,7 @@ def register(app: typer.Typer, runs: Path) -> None:
 
 
 def power_trace_of(board: Board) -> Path | None:
-    """Where the bench's power analyzer wrote what `board` just drew, if bench.toml names a file."""
+    """The file that the bench's power analyzer writes, if bench.toml names one for `board`."""
     if board.backend != "pyocd":
         return None
     from hil.target.bench_file import find_benches
@@ -136,16 +168,16 @@ def power_trace_of(board: Board) -> Path | None:
 
 
 def check_is_new(trace: Path, before: tuple[int, int] | None) -> None:
-    """Raises UserError for a trace that is still as it was `before`: of another network, then."""
+    """Raise UserError if the trace was not written since `before`: it is of another network."""
     if before is not None and _state(trace) == before:
         raise UserError(
-            f"{trace} was not written while the board computed: is the power analyzer running? "
-            "bench.toml names this file"
+            f"{trace} was not written while the board computed, although bench.toml names it: "
+            "start the recording of the power analyzer"
         )
 
 
 def _state(file: Path | None) -> tuple[int, int] | None:
-    """When it was written (ns since 1970), and its bytes; None where there is none."""
+    """The file's modification time (ns since 1970) and size; None if there is no file."""
     try:
         status = None if file is None else file.stat()
     except OSError:
@@ -154,7 +186,7 @@ def _state(file: Path | None) -> tuple[int, int] | None:
 
 
 def print_result(result: BenchmarkResult, console: Console) -> None:
-    """Headline, layers, where the bytes are, and what the numbers are."""
+    """Print a headline, the layers, flash and RAM by part, and notes on the numbers."""
     measured = result.measurement
     counted = formatting.COUNT_NOUNS[measured.counter]
     console.print(
@@ -172,7 +204,7 @@ def print_result(result: BenchmarkResult, console: Console) -> None:
 
 def _time(result: BenchmarkResult) -> str:
     if result.latency_ms is None:
-        return "no time known (instructions are not time)"
+        return "time unknown (only instructions are counted)"
     time = f"{result.latency_ms:.3g} ms at {result.board.clock_hz / 1e6:g} MHz"
     if result.measurement.counter in ("dwt", "systick"):
         return time
@@ -233,23 +265,27 @@ def _bytes(result: BenchmarkResult) -> Table:
 
 def _notes(result: BenchmarkResult) -> list[str]:
     measured, source = result.measurement, result.provenance
-    judges = "the integer reference"
-    judges += " and tflite-runtime's reference kernels" if result.oracle else ""
+    references = "the integer reference"
+    references += " and tflite-runtime's reference kernels" if result.oracle else ""
     cycles = "" if measured.model_cycles is None else "; cycles are modelled, not measured"
     lines = [
-        f"bit-equal on {formatting.number_of(result.compared, 'input')} to {judges}",
+        f"bit-equal on {formatting.number_of(result.compared, 'input')} to {references}",
         f"whole network: median of {len(result.counts)} x {result.compared} inferences, "
         f"{measured.count_min:,} to {measured.count_max:,}, in a build without per-layer "
-        f"readings{cycles}",
+        f"counters{cycles}",
         f"{source.compiler}; {source.kernels}; {source.flags}",
         f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
         + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
     ]
     if not result.layers:
-        lines.append("no counts per layer: the build that takes them does not fit the board")
+        lines.append(
+            "no counts per layer: the build with per-layer counters does not fit the board"
+        )
     if result.whole_macs is not None:
         gone, whole = result.whole_macs - result.macs, result.whole_macs
-        lines.insert(0, f"without dead channels: {gone:,} of {whole:,} MACs went, no bit changed")
+        lines.insert(
+            0, f"without dead channels: {gone:,} of {whole:,} MACs removed, outputs unchanged"
+        )
     if result.energy is not None:
         energy = result.energy
         lines.append(
@@ -264,10 +300,10 @@ def _notes(result: BenchmarkResult) -> list[str]:
 
 
 def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> None:
-    """Print what changed from `old` to `new`; exit 1 if a cost grew by more than `tolerance` %."""
-    from hil.benchmark.benchmark_json import regressions
+    """Print the changes from `old` to `new`; exit 1 if a cost grew by more than `tolerance` %."""
+    from hil.benchmark.benchmark_json import compare_results
 
-    rows = regressions(_load(old), _load(new), tolerance / 100.0)
+    rows = compare_results(_load(old), _load(new), tolerance / 100.0)
     worse = [row for row in rows if row.worse]
     if as_json:
         print(json.dumps({"changes": [row.to_json() for row in rows], "worse": len(worse)}))
@@ -287,7 +323,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"--compare {path}: a result of hil bench --json: {error}") from error
+        raise UserError(
+            f"--compare {path}: cannot be read as a result of hil bench --json: {error}"
+        ) from error
     if not isinstance(loaded, dict) or "flash_bytes" not in loaded:
         raise UserError(f"--compare {path}: not a result of hil bench --json")
     return loaded

@@ -1,4 +1,4 @@
-"""`hil boards`: the boards there are, and what can be told of each."""
+"""`hil boards`: a table of all boards with core, clock, limits, and known costs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     def boards(
         as_json: JsonFlag = False,
     ) -> None:
-        """List the boards: core, clock, memory limits, and whether cycles and power are known."""
+        """List the boards with core, clock, memory limits, and known cycles and power."""
         facts, wrong = _boards()
         if as_json:
             print(json.dumps({"boards": [_to_json(board) for board in facts]}))
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _boards() -> tuple[list[Board], list[str]]:
-    """The boards, and what is wrong with the files that tell none: one hides no other."""
+    """The readable boards, and the errors of the other files: a bad file hides no other board."""
     facts: list[Board] = []
     wrong: list[str] = []
     for name in board_names():
@@ -65,7 +65,7 @@ def _table(boards: Sequence[Board]) -> Table:
     for name in ("board", "core", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
         right = name in ("MHz", "flash KB", "RAM KB", "mW")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    table.add_column("what it is")
+    table.add_column("description")
     for board in boards:
         table.add_row(
             board.name,

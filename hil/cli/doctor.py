@@ -1,4 +1,4 @@
-"""`hil doctor`: is everything here that measuring needs, and how to mend what is not."""
+"""`hil doctor`: a check of everything that a measurement needs, with a remedy for each failure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
-from hil.board import board_names, load_board
-from hil.cli.options import JsonFlag
+from hil.board import load_board
+from hil.cli.options import BOARD_HELP, JsonFlag
 
 if TYPE_CHECKING:
     from hil.measure.doctor import Check
@@ -26,33 +26,39 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def doctor(
         board: Annotated[
-            str | None, typer.Option(help=f"One of: {', '.join(board_names())}.")
+            str | None,
+            typer.Option(
+                help=f"Check this board, too, and run a test program on it. {BOARD_HELP}",
+                show_default="none",
+            ),
         ] = None,
         release: Annotated[
-            bool, typer.Option("--release", help="Take BOARD out of quarantine, then look.")
+            bool,
+            typer.Option("--release", help="Take BOARD out of quarantine before the check."),
         ] = False,
         as_json: JsonFlag = False,
     ) -> None:
-        """Check tools, probe, port and permissions; with BOARD, run a test program on it.
+        """Check tools, probes, serial ports and permissions; with --board, run a test program.
 
-        A real BOARD's flash is written. Exit code 2 if something needed is missing.
+        The test program is written to the flash of a real board. The exit code is 2 if something
+        that is needed is missing.
         """
-        # pyOCD takes a second to import.
+        # Importing pyOCD takes a second.
         from hil.measure.doctor import examine
         from hil.target.bench_lock import release_quarantine
 
         facts = None if board is None else load_board(board)
         if release and facts is None:
-            raise UserError("--release: which board? hil doctor --board NAME --release")
+            raise UserError("--release needs a board: hil doctor --board NAME --release")
         released = release_quarantine(facts.name) if release and facts else []
         errors = Console(stderr=True)
         for probe_id in released:
             errors.print(f"released: {board} on probe {probe_id}", markup=False, highlight=False)
         checks: list[Check] = []
-        with errors.status("looking") as status:
+        with errors.status("checking") as status:
             for check in examine(facts):
                 checks.append(check)
-                status.update(f"looked at {check.name}")
+                status.update(f"checked {check.name}")
         if as_json:
             print(json.dumps(checks_to_json(checks)))
         else:
@@ -62,17 +68,17 @@ def register(app: typer.Typer) -> None:
 
 
 def healthy(checks: Sequence[Check]) -> bool:
-    """Whether all that is needed is there."""
+    """True if all needed checks are ok."""
     return all(check.ok for check in checks if check.needed)
 
 
 def checks_to_json(checks: Sequence[Check]) -> dict[str, object]:
-    """The checks as plain values."""
+    """The JSON object of `hil doctor --json`. Keys are only added."""
     return {"ok": healthy(checks), "checks": [asdict(check) for check in checks]}
 
 
 def print_checks(checks: Sequence[Check], console: Console) -> None:
-    """A line per check, then the commands that mend what is not ok, unbroken for copying."""
+    """Print a line per check, then the remedies, whose commands are not wrapped, for copying."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)

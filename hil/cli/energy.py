@@ -12,19 +12,32 @@ import typer
 from rich.console import Console
 
 from compress.errors import UserError
-from hil.board import board_names, load_board
-from hil.cli.options import JsonFlag, finite
+from hil.board import load_board
+from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.energy.energy import Energy
 from hil.types import Board, PowerFigure
 
 Supply = Annotated[
-    float | None, typer.Option(callback=finite, help="Voltage the current is drawn at.")
+    float | None,
+    typer.Option(
+        callback=finite,
+        help="Supply voltage in V; needed for a trace of current without power.",
+    ),
 ]
 Threshold = Annotated[
-    float | None, typer.Option(callback=finite, help="Above this power, mW, the board computes.")
+    float | None,
+    typer.Option(
+        callback=finite,
+        help="Power in mW above which the board computes, for a trace without a trigger channel.",
+        show_default="a trigger channel",
+    ),
 ]
 Trigger = Annotated[
-    str | None, typer.Option(help="Digital channel that is high while the board computes.")
+    str | None,
+    typer.Option(
+        help="Digital channel of the trace that is high while the board computes.",
+        show_default="the only channel that changes",
+    ),
 ]
 
 
@@ -33,39 +46,48 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def calibrate(
-        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")],
-        supply_v: Annotated[float, typer.Option(help="Voltage the current is drawn at.")],
+        board: Annotated[str, typer.Option(help=BOARD_HELP)],
+        supply_v: Annotated[float, typer.Option(help="Supply voltage in V.")],
         current_ma: Annotated[
-            float | None, typer.Option(help="Read while it computes (see --loop-s).")
+            float | None,
+            typer.Option(help="Current in mA, read while the board computes (see --loop-s)."),
         ] = None,
-        idle_ma: Annotated[float | None, typer.Option(help="Read while it waits.")] = None,
+        idle_ma: Annotated[
+            float | None, typer.Option(help="Current in mA, read while the board is idle.")
+        ] = None,
         trace: Annotated[
-            Path | None, typer.Option(help="A power analyzer's CSV, instead of readings.")
+            Path | None,
+            typer.Option(help="A power analyzer's CSV file, instead of --current-ma."),
         ] = None,
         threshold_mw: Threshold = None,
         trigger: Trigger = None,
         loop_s: Annotated[
             float,
             typer.Option(
-                min=0, callback=finite, help="Let the board compute so long first, to be read."
+                min=0,
+                callback=finite,
+                help="Let the board compute for this many seconds first, to read the meter; then "
+                "ask for the current.",
             ),
         ] = 0.0,
         as_json: JsonFlag = False,
     ) -> None:
-        """Keep what BOARD draws in calibration.toml: energies are then within 5 %, not 20 %."""
+        """Save the measured power of BOARD in calibration.toml: energies are then within 5 %."""
         from hil.energy.calibration import check_measurable, save_calibration
 
         facts = load_board(board)
         check_measurable(facts)
         check_trace_options(supply_v, threshold_mw, trigger)
         if current_ma is not None and trace is not None:
-            raise UserError("--current-ma or --trace, not both")
+            raise UserError("give --current-ma or --trace, not both")
         if idle_ma is not None and trace is not None:
-            raise UserError("--idle-ma or --trace, not both: a trace shows what it draws idle")
+            raise UserError("give --idle-ma or --trace, not both: a trace has the idle power")
         if trace is None and (threshold_mw is not None or trigger is not None):
             raise UserError("--threshold-mw and --trigger are for a --trace: give one")
         if current_ma is None and trace is None and not loop_s:
-            raise UserError("give --current-ma, or --trace, or --loop-s to be asked")
+            raise UserError(
+                "the current is missing: give --current-ma, --trace, or --loop-s to be asked"
+            )
         if loop_s:
             _compute(facts, loop_s)
         if trace is not None:
@@ -82,16 +104,19 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def energy(
-        trace: Annotated[Path, typer.Argument(help="A power analyzer's CSV.")],
+        trace: Annotated[Path, typer.Argument(help="A power analyzer's CSV file.")],
         supply_v: Supply = None,
         threshold_mw: Threshold = None,
         trigger: Trigger = None,
         inferences: Annotated[
-            int, typer.Option(min=1, help="How many of them each window holds.")
+            int, typer.Option(min=1, help="Number of inferences in each window of the trace.")
         ] = 1,
         as_json: JsonFlag = False,
     ) -> None:
-        """Energy per inference in TRACE: while a channel is high, or above a threshold."""
+        """Compute the energy per inference from TRACE, a recording of power or current.
+
+        An inference lasts while a digital channel is high, or while the power is above a threshold.
+        """
         found = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         if as_json:
             print(json.dumps(asdict(found)))
@@ -124,9 +149,11 @@ def energy_in(
 def check_trace_options(
     supply_v: float | None, threshold_mw: float | None, trigger: str | None
 ) -> None:
-    """Raises UserError for options that contradict each other or cannot be."""
+    """Raise UserError for options that contradict each other or are out of range."""
     if threshold_mw is not None and trigger is not None:
-        raise UserError("--threshold-mw or --trigger, not both: each tells when the board computes")
+        raise UserError(
+            "give --threshold-mw or --trigger, not both: each tells when the board computes"
+        )
     if supply_v is not None and not 0 < supply_v < math.inf:
         raise UserError(f"--supply-v {supply_v:g}: must be above 0")
 
@@ -145,7 +172,7 @@ def _from_trace(
 
 
 def _compute(board: Board, seconds: float) -> None:
-    """Keep the board busy, for a meter to be read."""
+    """Keep the board computing for `seconds`, so that the user can read a meter."""
     from hil.measure.continuous import loop_graph, loop_inferences
 
     console = Console(stderr=True)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from compress.errors import UserError
 from compress.tasks import get_task, task_label
-from hil.board import board_names, board_path, load_board, without_limits
+from hil.board import board_path, load_board, without_limits
 from hil.cli.bench import Limits, LimitsOption
 from hil.cli.goal_options import (
     EnergyBudgetOption,
@@ -25,7 +25,7 @@ from hil.cli.goal_options import (
     energy_budget_of,
     goal_of,
 )
-from hil.cli.options import JsonFlag, Minutes, SeedOption, TaskOption
+from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption, TaskOption
 from hil.energy.calibration import calibrated
 from hil.report.summary import summarize, summary_to_json
 from hil.search.registry import ENGINE_NAMES
@@ -37,24 +37,39 @@ def register(app: typer.Typer, runs: Path) -> None:
 
     @app.command()
     def evolve(
-        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m3",
+        board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
         task: TaskOption = "digits",
         accuracy: Annotated[
             float | None,
-            typer.Option(help="Accuracy to keep, a share of 1.", show_default="the task's"),
+            typer.Option(
+                help="Accuracy that the chosen network must reach on the validation split, "
+                "between 0 and 1.",
+                show_default="the task's",
+            ),
         ] = None,
         minutes: Minutes = 8.0,
-        trials: Annotated[int, typer.Option(help="Budget of candidates.")] = 150,
+        trials: Annotated[
+            int,
+            typer.Option(
+                help="Budget of trials, candidates trained in full and measured, over all calls; "
+                "raise it to continue."
+            ),
+        ] = 150,
         patience: Annotated[
             int,
             typer.Option(
-                min=1, help="Trials without improvement that end the search once the goal is met."
+                min=1,
+                help="Number of trials without improvement that end the search once the goal is "
+                "met.",
             ),
         ] = 60,
         seed: SeedOption = 0,
         run: Annotated[
             str | None,
-            typer.Option(help="Name of the run's folder in runs/.", show_default="TASK-BOARD"),
+            typer.Option(
+                help="Name of the run, its folder in runs/; an existing run is continued.",
+                show_default="TASK-BOARD",
+            ),
         ] = None,
         max_flash: MaxFlash = None,
         max_ram: MaxRam = None,
@@ -65,13 +80,24 @@ def register(app: typer.Typer, runs: Path) -> None:
         engine: EngineOption = ENGINE_NAMES[0],
         farm: Annotated[
             str | None,
-            typer.Option(help="Address of a farm's scheduler (hil farm), as tcp://host:8786."),
+            typer.Option(
+                help="Address of a farm's scheduler (hil farm), such as tcp://host:8786; its "
+                "workers then run the trials.",
+                show_default="this machine",
+            ),
         ] = None,
-        processes: Annotated[int, typer.Option(min=1, help="Candidates at a time, here.")] = 2,
+        processes: Annotated[
+            int,
+            typer.Option(min=1, help="Number of worker processes on this machine, without --farm."),
+        ] = 2,
         limits: LimitsOption = Limits.BOARD,
         as_json: JsonFlag = False,
     ) -> None:
-        """Search for the best compression of TASK on BOARD; go on where an earlier run stopped."""
+        """Search for the best compression of TASK on BOARD; continue an earlier search of the run.
+
+        Every candidate is measured on the board. The best network is exported to runs/RUN/chosen,
+        and the report is written to runs/RUN/report.html.
+        """
         check_positive("--trials", trials)
         check_positive("--minutes", minutes)
         facts, wanted = calibrated(load_board(board)), get_task(task)
@@ -79,12 +105,19 @@ def register(app: typer.Typer, runs: Path) -> None:
         if accuracy is not None:
             check_accuracy(accuracy)
         floor = wanted.accuracy_floor if accuracy is None else accuracy
-        asked = (max_flash, max_ram, max_latency, max_energy, weights)
-        goal = goal_of(facts if limits is Limits.BOARD else without_limits(facts), floor, *asked)
+        goal = goal_of(
+            facts if limits is Limits.BOARD else without_limits(facts),
+            floor,
+            max_flash=max_flash,
+            max_ram=max_ram,
+            max_latency=max_latency,
+            max_energy=max_energy,
+            weights=weights,
+        )
         if engine not in ENGINE_NAMES:
             raise UserError(f"--engine {engine!r}: allowed are {', '.join(ENGINE_NAMES)}")
         energy = energy_budget_of(energy_budget)
-        # torch takes seconds to import: only once the options are known to be good.
+        # Importing torch takes seconds: the options are checked before.
         from hil.loop.evolve import Settings
         from hil.loop.evolve import evolve as search
         from hil.report.export import export_chosen
@@ -117,23 +150,23 @@ def register(app: typer.Typer, runs: Path) -> None:
 
 
 def check_accuracy(value: float) -> None:
-    """Raises UserError for what is not a share of 1."""
+    """Raise UserError unless 0 < `value` < 1."""
     if not 0.0 < value < 1.0:
         hint = f"; did you mean {value / 100:g}?" if 1.0 < value < 100.0 else ""
-        raise UserError(f"--accuracy {value:g}: a share of 1, 0 < accuracy < 1{hint}")
+        raise UserError(f"--accuracy {value:g}: must be a share of 1, 0 < accuracy < 1{hint}")
 
 
 def check_positive(option: str, value: float) -> None:
-    """Raises UserError for a budget that allows nothing."""
+    """Raise UserError unless `value` > 0."""
     if not value > 0:
         raise UserError(f"{option} {value}: must be more than 0")
 
 
 def check_name(name: str) -> str:
-    """Raises UserError for a run name that would leave the runs folder."""
+    """Return a run's name, checked to be a folder in runs/. Raises UserError."""
     if not name or name != Path(name).name or name.startswith("."):
         raise UserError(
-            f"--run {name!r}: a plain folder name, without / and not beginning with a dot, as the "
-            "kws-m4 in runs/kws-m4"
+            f"--run {name!r}: must be a plain folder name, without / and not beginning with a dot, "
+            "such as kws-m4 for runs/kws-m4"
         )
     return name

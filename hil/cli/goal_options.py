@@ -1,4 +1,4 @@
-"""The options of `hil evolve` that say what is wanted, and what they mean on a board."""
+"""The options of `hil evolve` that set the goal, and their conversion to a `Goal`."""
 
 from __future__ import annotations
 
@@ -21,40 +21,59 @@ from hil.types import Board
 _BOARD = "the board's"
 
 MaxFlash = Annotated[
-    str | None, typer.Option(metavar="BYTES", help="Flash limit: 64K.", show_default=_BOARD)
+    str | None,
+    typer.Option(
+        metavar="BYTES", help="Limit of the image's flash, such as 64K.", show_default=_BOARD
+    ),
 ]
 MaxRam = Annotated[
-    str | None, typer.Option(metavar="BYTES", help="RAM limit: 20K.", show_default=_BOARD)
+    str | None,
+    typer.Option(
+        metavar="BYTES",
+        help="Limit of RAM (arena, static data, stack), such as 20K.",
+        show_default=_BOARD,
+    ),
 ]
 MaxLatency = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Limit of one inference: 50ms.", show_default="none"),
+    typer.Option(
+        metavar="TIME",
+        help="Limit of the time of one inference, such as 50ms.",
+        show_default="none",
+    ),
 ]
 MaxEnergy = Annotated[
     str | None,
-    typer.Option(metavar="ENERGY", help="Limit of one inference: 1mJ.", show_default="none"),
+    typer.Option(
+        metavar="ENERGY",
+        help="Limit of the energy of one inference, such as 1mJ.",
+        show_default="none",
+    ),
 ]
 WeightsOption = Annotated[
     str | None,
     typer.Option(
         "--weights",
         metavar="NAME=NUMBER,...",
-        help="Weigh costs instead of seeking the whole front: flash=1,ram=0.5,latency=2.",
+        help="Minimize the weighted mean of the costs instead of searching the whole front, "
+        "such as flash=1,ram=0.5,latency=2.",
         show_default="none",
     ),
 ]
 EnergyBudgetOption = Annotated[
     str | None,
     typer.Option(
-        metavar="ENERGY", help="What this machine may draw: 20kJ.", show_default="no limit"
+        metavar="ENERGY",
+        help="Budget of the energy that this machine draws while it searches, such as 20kJ.",
+        show_default="no limit",
     ),
 ]
 EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
-        help=f"How to search: {', '.join(ENGINE_NAMES)}. What --weights asks for is sought by "
-        "adaptive and weighted; the others seek the whole front.",
+        help=f"Search algorithm, one of: {', '.join(ENGINE_NAMES)}. Only adaptive and weighted use "
+        "--weights; the others search the whole front.",
     ),
 ]
 
@@ -68,20 +87,22 @@ def goal_of(
     max_energy: str | None,
     weights: str | None,
 ) -> Goal:
-    """What these options ask of `board`. Raises UserError for what makes no sense there."""
+    """The goal that these options set for `board`. Raises UserError for impossible values."""
     return make_goal(
         board,
         accuracy,
-        None if max_flash is None else bytes_in("--max-flash", max_flash),
-        None if max_ram is None else bytes_in("--max-ram", max_ram),
-        None if max_latency is None else milliseconds_in("--max-latency", max_latency),
-        None if max_energy is None else microjoules_in("--max-energy", max_energy),
-        None if weights is None else weights_in("--weights", weights),
+        max_flash=None if max_flash is None else bytes_in("--max-flash", max_flash),
+        max_ram=None if max_ram is None else bytes_in("--max-ram", max_ram),
+        max_latency=(
+            None if max_latency is None else milliseconds_in("--max-latency", max_latency)
+        ),
+        max_energy=None if max_energy is None else microjoules_in("--max-energy", max_energy),
+        weights=None if weights is None else weights_in("--weights", weights),
     )
 
 
 def energy_budget_of(text: str | None) -> EnergyBudget | None:
-    """The budget, with a meter that runs from now on. Raises UserError where none can."""
+    """The energy budget, with a meter that starts now. Raises UserError without energy counters."""
     return (
         None if text is None else EnergyBudget(joules_in("--energy-budget", text), MachineMeter())
     )

@@ -1,4 +1,4 @@
-"""The command `hil`: options in, one job done, the result shown; errors become one line."""
+"""Entry point of the command `hil`; every error becomes one line and an exit code."""
 
 import errno
 import shutil
@@ -27,7 +27,7 @@ from hil.cli import (
 from hil.cli.usage import usage_line
 
 app = typer.Typer(
-    help="Compress neural networks for Cortex-M boards; measure every candidate on the board.",
+    help="Compress neural networks for Cortex-M boards and measure every candidate on the board.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -48,14 +48,14 @@ study.register(app, RUNS)
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Run the command line and exit."""
     with errors_as_lines():
         sys.exit(app(standalone_mode=False))
 
 
 @contextmanager
 def errors_as_lines() -> Iterator[None]:
-    """Turn errors, typer's too, into one line on stderr and the culprit's exit code."""
+    """Turn errors, also typer's, into one line on stderr and the exit code of the error's class."""
     try:
         yield
     except HilError as error:
@@ -66,18 +66,20 @@ def errors_as_lines() -> Iterator[None]:
             sys.exit(UserError.exit_code)
         fail(UserError(line))
     except typer.Abort as error:
-        if error.__cause__ is not None:  # typer takes every EOFError for the end of answers
+        if error.__cause__ is not None:  # typer turns every EOFError into Abort, also ours
             raise error.__cause__ from None
-        fail(UserError("ended before the question was answered: nothing was changed"))
+        fail(UserError("input ended before the question was answered; nothing was changed"))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        fail(UserError(f"disk full{where}: free some space; finished trials are kept, run again"))
+        fail(
+            UserError(f"disk full{where}: free some space and run again; finished trials are kept")
+        )
 
 
 def fail(error: HilError) -> NoReturn:
-    """Print the error and leave with its exit code."""
+    """Print the error on stderr and exit with its code."""
     kind = "error" if isinstance(error, UserError) else type(error).__name__
     width = shutil.get_terminal_size().columns
     Console(stderr=True, width=max(width, 200), highlight=False).print(

@@ -1,4 +1,4 @@
-"""Options that several commands have, with the bounds that hold wherever they occur."""
+"""Options that several commands share, with their bounds."""
 
 from __future__ import annotations
 
@@ -8,26 +8,37 @@ from typing import Annotated
 import typer
 
 from compress.tasks import TASK_NAMES, full_task_name
+from hil.board import board_names
 
-# The largest that every library takes which is given one.
+# The largest seed that all libraries accept.
 MOST_SEED = 2**31 - 1
 MOST_MINUTES = 525_600.0  # a year
 
 
 def finite(value: float | None) -> float | None:
-    """A callback of options, which themselves let nan and inf pass. Raises BadParameter."""
+    """Refuse nan and inf, which typer accepts: an option's callback. Raises BadParameter."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value}: must be a finite number")
     return value
 
 
+BOARD_HELP = f"One of: {', '.join(board_names())}; or the path of a board file (.toml)."
+
 SeedOption = Annotated[
-    int, typer.Option(min=0, max=MOST_SEED, help="Of the original's training and the search.")
+    int,
+    typer.Option(
+        min=0,
+        max=MOST_SEED,
+        help="Seed of all random numbers: training of the original network, and the search.",
+    ),
 ]
 Minutes = Annotated[
     float,
     typer.Option(
-        min=0.0, max=MOST_MINUTES, callback=finite, help="Time budget; the same call goes on."
+        min=0.0,
+        max=MOST_MINUTES,
+        callback=finite,
+        help="Time budget of the run in minutes, over all calls; raise it to continue.",
     ),
 ]
 TaskOption = Annotated[
@@ -37,4 +48,6 @@ TaskOption = Annotated[
         help=f"One of: {', '.join(TASK_NAMES)}; or the path of a Python file that defines TASK.",
     ),
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")
+]

@@ -1,4 +1,4 @@
-"""`hil report`: what a run has found so far."""
+"""`hil report`: the results of a run so far."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ def register(app: typer.Typer, runs: Path) -> None:
     @app.command()
     def report(
         run: Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")],
-        profile: Annotated[bool, typer.Option(help="Show where the time went.")] = False,
+        profile: Annotated[
+            bool, typer.Option(help="Show the time by step instead of the results.")
+        ] = False,
         as_json: JsonFlag = False,
     ) -> None:
-        """Show what a run has found so far; write its report.html anew."""
+        """Show the results of a run so far and write its report.html."""
         from hil.report import time_profile
         from hil.report.report import print_profile, print_summary, print_table, write_report
 

@@ -1,4 +1,4 @@
-"""`hil sensitivity`: what each layer of a task's network bears, as tables and a heat map."""
+"""`hil sensitivity`: the accuracy after compressing each layer alone, as tables and a heat map."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FILE_STEM = "sensitivity"
 
 
 def register(app: typer.Typer, runs: Path) -> None:
-    """Add the command to `app`; what it finds goes to a folder in `runs`."""
+    """Add the command to `app`; results are written to a folder in `runs`."""
 
     @app.command()
     def sensitivity(
@@ -36,18 +36,26 @@ def register(app: typer.Typer, runs: Path) -> None:
         seed: SeedOption = 0,
         samples: Annotated[
             int | None,
-            typer.Option(min=1, help="Of the validation split.", show_default="all"),
+            typer.Option(
+                min=1, help="Number of validation samples to evaluate on.", show_default="all"
+            ),
         ] = None,
         epochs: Annotated[
             int | None,
-            typer.Option(min=0, help="Fine-tuning after pruning.", show_default="the task's"),
+            typer.Option(
+                min=0, help="Epochs of fine-tuning after pruning.", show_default="the task's"
+            ),
         ] = None,
         as_json: JsonFlag = False,
     ) -> None:
-        """Accuracy of TASK's network by layer against keep ratio and bits; SQNR by pruning kind."""
+        """Measure how sensitive each layer of TASK's network is to pruning and quantization.
+
+        It shows the accuracy by layer for keep ratios and weight bits, and the SQNR by kind of
+        pruning.
+        """
         wanted = get_task(task)
         folder = runs / f"sensitivity-{task_label(task)}-{seed}"
-        # torch takes seconds to import: only once the options are known to be good.
+        # Importing torch takes seconds: the options are checked before.
         from compress.pipeline.network import train_original
         from compress.pipeline.pipeline import prefix_cache
         from compress.pipeline.sensitivity import measure_sensitivity
@@ -76,7 +84,7 @@ def register(app: typer.Typer, runs: Path) -> None:
 
 
 def write(found: Sensitivity, folder: Path) -> None:
-    """sensitivity.json and sensitivity.png. Raises UserError if they cannot be written."""
+    """Write sensitivity.json and sensitivity.png. Raises UserError if that fails."""
     from hil.report.heat_map import Panel, heat_map
     from hil.report.plots import write_png
 
@@ -93,7 +101,7 @@ def write(found: Sensitivity, folder: Path) -> None:
 
 
 def show(found: Sensitivity, folder: Path, console: Console) -> None:
-    """All tables, what the numbers are, and where the picture is."""
+    """Print all tables, a legend, and the path of the heat map."""
     console.print(Text(_headline(found), style="bold"))
     for table in (found.keep, found.bits, found.pruned):
         console.print(_shown(table, lambda value: f"{100 * value:.2f}"))
@@ -101,9 +109,9 @@ def show(found: Sensitivity, folder: Path, console: Console) -> None:
         console.print(_shown(table, lambda value: f"{value:.1f}"))
     console.print(
         Text(
-            "accuracies in percent, by the integer reference; groups narrowed without training, "
-            "batch-norm statistics measured anew; one layer's weights on fewer bits, the others "
-            "on 8; pruning kinds after the same fine-tuning",
+            "accuracies in percent, by the integer reference; groups are narrowed without "
+            "training, with batch-norm statistics recomputed; one layer has weights of fewer bits, "
+            "the others have 8; kinds of pruning after the same fine-tuning",
             style="dim",
         )
     )

@@ -1,4 +1,4 @@
-"""`hil merge`, `hil export`, `hil import`: runs brought together, written to tables, read back."""
+"""`hil merge`, `hil export` and `hil import`: merge runs, write a run to a table, read it back."""
 
 from __future__ import annotations
 
@@ -21,21 +21,29 @@ from hil.store.store import STORE_FILE, RunIdentity, Store, check_same_run
 from hil.store.table import IMPORT_ELSEWHERE, export_store, import_table, read_run_table
 from hil.store.table_file import SUFFIXES, check_suffix
 
-TableFile = Annotated[Path, typer.Argument(help=f"A table: {', '.join(SUFFIXES)}.")]
+TableFile = Annotated[
+    Path, typer.Argument(help=f"Table file; the suffix is one of: {', '.join(SUFFIXES)}.")
+]
+_RunOrPath = Annotated[str, typer.Argument(help="Name of a run in runs/, or the path of one.")]
+_NewRun = Annotated[
+    str, typer.Argument(help="Name of a run in runs/, or the path of one; created if missing.")
+]
 
 _ANY = "the table's"
 
 
 def register(app: typer.Typer, runs: Path) -> None:
-    """Add the commands to `app`; runs that are named are looked for in `runs`."""
+    """Add the commands to `app`; runs are folders in `runs`."""
 
     @app.command("merge")
     def merge_runs(
-        into: Annotated[str, typer.Argument(help="Name of a run in runs/; a new one is made.")],
-        sources: Annotated[list[str], typer.Argument(metavar="FROM...", help="Runs to add.")],
+        into: _NewRun,
+        sources: Annotated[
+            list[str], typer.Argument(metavar="FROM...", help="Runs whose trials are added.")
+        ],
         as_json: JsonFlag = False,
     ) -> None:
-        """Add the trials of runs of the same task, board and seed to the run INTO."""
+        """Add the trials of other runs to the run INTO; all have the same task, board and seed."""
         folders = [_folder(name, runs) for name in sources]
         target = _folder(into, runs)
         identities = [_identity(folder) for folder in folders]
@@ -58,11 +66,11 @@ def register(app: typer.Typer, runs: Path) -> None:
 
     @app.command("export")
     def export_run(
-        run: Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")],
+        run: _RunOrPath,
         file: TableFile,
         as_json: JsonFlag = False,
     ) -> None:
-        """Write a run to a table, one row per trial, from which it can be imported again."""
+        """Write a run to a table with one row per trial, for hil import and for other programs."""
         check_suffix(file)
         with Store.read(_folder(run, runs)) as store:
             trials = export_store(store, file)
@@ -73,29 +81,37 @@ def register(app: typer.Typer, runs: Path) -> None:
 
     @app.command("import")
     def import_run(
-        run: Annotated[str, typer.Argument(help="Name of a run in runs/; a new one is made.")],
+        run: _NewRun,
         file: TableFile,
-        task: Annotated[str | None, typer.Option(help="Refuse another.", show_default=_ANY)] = None,
-        board: Annotated[
-            str | None, typer.Option(help="Refuse another.", show_default=_ANY)
+        task: Annotated[
+            str | None,
+            typer.Option(help="Refuse a table of another task.", show_default=_ANY),
         ] = None,
-        seed: Annotated[int | None, typer.Option(help="Refuse another.", show_default=_ANY)] = None,
+        board: Annotated[
+            str | None,
+            typer.Option(help="Refuse a table of another board.", show_default=_ANY),
+        ] = None,
+        seed: Annotated[
+            int | None,
+            typer.Option(help="Refuse a table of another seed.", show_default=_ANY),
+        ] = None,
         original: Annotated[
             Path | None,
             typer.Option(
-                help="The network that the trials started from, to search on: a run's original.pt.",
-                show_default="FILE's name with .pt, if there is one",
+                help="The original network of the trials, a run's original.pt; hil evolve needs it "
+                "to continue the run.",
+                show_default="FILE's name with .pt, if that exists",
             ),
         ] = None,
         as_json: JsonFlag = False,
     ) -> None:
-        """Add the trials of an exported table to a run; what is there stays as it is."""
+        """Add the trials of an exported table to a run; trials that it has stay as they are."""
         check_suffix(file)
         if not file.is_file():
-            raise UserError(f"no file {file}")
+            raise UserError(f"{file}: no such file")
         table = read_run_table(file)
         if table.identity is None:
-            raise UserError(f"{file} has no trials: there is nothing to import")
+            raise UserError(f"{file} has no trials, so there is nothing to import")
         full_name = None if task is None else full_task_name(task)
         for name, wanted in (("task", full_name), ("board", board), ("seed", seed)):
             found = getattr(table.identity, name)
@@ -118,7 +134,7 @@ def register(app: typer.Typer, runs: Path) -> None:
 
 
 def _folder(run: str, runs: Path) -> Path:
-    """A path to a run as it is; a plain name in `runs`."""
+    """The folder of a run: a path as given, a plain name in `runs`."""
     return Path(run) if Path(run).is_dir() or Path(run).name != run else runs / run
 
 
@@ -128,22 +144,22 @@ def _identity(folder: Path) -> RunIdentity:
 
 
 def _network(named: Path | None, table: Path) -> Path | None:
-    """The original network that comes along: the one that was named, or lies beside the table."""
+    """The file of the original network: the `named` one, or the one beside the table, if any."""
     beside = table.with_name(table.name.removesuffix(check_suffix(table)) + ".pt")
     network = named or (beside if beside.is_file() else None)
     if network is not None and not zipfile.is_zipfile(network):  # as torch writes them
-        raise UserError(f"{network} is missing or no network: the original.pt of a run is one")
+        raise UserError(f"{network} is missing or not a network: give the original.pt of a run")
     return network
 
 
 def _show(name: str, merged: MergeResult) -> None:
     console = Console()
-    console.print(Text(f"{name}: {merged.added} trials added, {merged.known} were known"))
+    console.print(Text(f"{name}: {merged.added} trials added, {merged.known} were already there"))
     for one in merged.conflicting:
         console.print(
             Text(
                 f"  trial {one.number} ({one.their_number} there): "
-                f"{one.quantity} stays {one.ours}, there it is {one.theirs}"
+                f"{one.quantity} stays {one.ours}, although it is {one.theirs} there"
             ),
             soft_wrap=True,
         )

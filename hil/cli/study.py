@@ -1,4 +1,4 @@
-"""`hil study`: methods alone, fixed recipes and searches compared, with statistics."""
+"""`hil study`: a statistical comparison of single methods, fixed recipes and search engines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hil.cli.options import JsonFlag, Minutes, TaskOption, finite
 from hil.study.arm_names import NAMES
 
 RESULTS = Path("docs/results")
-# 0 and 1 were looked at while the engines were made: they are no evidence for any of them.
+# Seeds 0 and 1 were used to develop the engines, so they are no evidence for any of them.
 _FIRST_SEED = 2
 
 
@@ -33,32 +33,43 @@ def register(app: typer.Typer, runs: Path) -> None:
         task: TaskOption = "digits",
         board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m4",
         seeds: Annotated[
-            int, typer.Option(min=1, max=1000, help="Each with a network of its own, from 2 on.")
+            int,
+            typer.Option(
+                min=1,
+                max=1000,
+                help="Number of seeds, from 2 on, each with an original network of its own.",
+            ),
         ] = 5,
         measurements: Annotated[
-            int, typer.Option(min=1, help="Networks that an arm may train in full, per seed.")
+            int,
+            typer.Option(
+                min=1, help="Budget of networks that an arm (a method) trains in full, per seed."
+            ),
         ] = 200,
         epochs: Annotated[
             float,
             typer.Option(
                 min=0.0,
                 callback=finite,
-                help="Training that an arm may use per seed, in fine-tunings.",
+                help="Budget of training of an arm, per seed, in units of the task's fine-tuning.",
             ),
         ] = 120.0,
         minutes: Minutes = 360.0,
         arms: Annotated[
             str | None,
-            typer.Option(help="Some of them, by comma; a report of its own.", show_default="all"),
+            typer.Option(
+                help=f"Arms to compare, separated by commas: {', '.join(NAMES)}.",
+                show_default="all",
+            ),
         ] = None,
         results: Annotated[
-            Path, typer.Option(help="Where the report and the log of evaluations go.")
+            Path, typer.Option(help="Folder for the report and the log of all trials.")
         ] = RESULTS,
         as_json: JsonFlag = False,
     ) -> None:
-        """Compare all ways to compress TASK on BOARD; go on where an earlier call stopped."""
+        """Compare all ways to compress TASK on BOARD; continue where an earlier call stopped."""
         wanted, facts, names = get_task(task), load_board(board), chosen_arms(arms)
-        # torch takes seconds to import: only once the options are known to be good.
+        # Importing torch takes seconds: the options are checked before.
         from hil.study.arm_replay import ArmBudget
         from hil.study.arms import arms as all_arms
         from hil.study.report import study_to_json, write_study
@@ -87,7 +98,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         try:
             with ended_by_signals(deadline.end):
                 result = run(settings, deadline, line.show)
-            line.show(1.0, "drawing the pictures, writing the report")
+            line.show(1.0, "drawing the plots, writing the report")
             page = write_study(result, results, command)
         finally:
             line.close()
@@ -98,9 +109,9 @@ def register(app: typer.Typer, runs: Path) -> None:
 
 
 def chosen_arms(wanted: str | None) -> tuple[str, ...]:
-    """The arms named in `wanted`, by comma, in the order of all; all where it is None.
+    """The arms named in `wanted`, separated by commas, in the order of `NAMES`; all if None.
 
-    Raises UserError for one that there is not.
+    Raises UserError for an unknown arm.
     """
     if wanted is None:
         return NAMES
@@ -113,13 +124,15 @@ def chosen_arms(wanted: str | None) -> tuple[str, ...]:
 
 @contextmanager
 def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """Call `end` at the first Ctrl-C or polite kill; the second interrupts as usual."""
+    """Call `end` at the first SIGINT or SIGTERM; the second one raises KeyboardInterrupt."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def leave(_: int, frame: FrameType | None) -> None:
         for number in numbers:
             signal.signal(number, signal.default_int_handler)
-        Console(stderr=True).print("ending with what is there; Ctrl-C again: at once, no report")
+        Console(stderr=True).print(
+            "ending with the trials so far and a report; press Ctrl-C again to stop at once"
+        )
         end()
 
     before = [signal.signal(number, leave) for number in numbers]

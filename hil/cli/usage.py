@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in one line: typer's own way takes a box of five."""
+"""Errors of the command line in one line; typer itself prints a box of five."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import typer
 
 
 def usage_line(error: typer.TyperException) -> str:
-    """The option, the value, what is allowed, and where to read on.
+    """The error in one line: option, value, allowed values, and the command with the help.
 
-    "" for a command without arguments, whose help typer has already shown.
+    "" for a command group without a command, whose help typer has already printed.
     """
     text = " ".join(error.format_message().split())
     if not text:
         return ""
-    # typer chains pydantic's error, and that one has the value.
+    # The value is only in pydantic's error, the cause of typer's.
     parsed = getattr(error.__cause__, "errors", None)
     if parsed is not None:
         text = text.replace("Invalid value", f"Invalid value {parsed()[0]['input']!r}", 1)

@@ -18,7 +18,7 @@ from compress.tflite.exporter import export_tflite
 from helpers.graph_examples import residual
 from helpers.trials import BASELINE, measured
 from hil.benchmark.benchmark import BenchmarkResult, benchmark
-from hil.benchmark.benchmark_json import benchmark_to_json, regressions
+from hil.benchmark.benchmark_json import benchmark_to_json, compare_results
 from hil.benchmark.models import BenchmarkModel, load_model, random_samples
 from hil.board import load_board
 from hil.cli.bench import power_trace_of, print_result
@@ -123,13 +123,13 @@ def test_a_modelled_time_is_called_so(
 def test_comparison_finds_what_grew(result: BenchmarkResult) -> None:
     old = benchmark_to_json(result)
     new = {**old, "insn": 1.04 * old["insn"], "flash_bytes": {"total": 1}}
-    worse = {row.name for row in regressions(old, new, 0.03) if row.worse}
+    worse = {row.name for row in compare_results(old, new, 0.03) if row.worse}
     assert worse == {"insn"}
-    assert not [row for row in regressions(old, new, 0.05) if row.worse]
+    assert not [row for row in compare_results(old, new, 0.05) if row.worse]
     slower = [{**old, "model_cycles": cycles} for cycles in (1000, 1030)]
-    assert [row.name for row in regressions(*slower, 0.02) if row.worse] == ["model_cycles"]
+    assert [row.name for row in compare_results(*slower, 0.02) if row.worse] == ["model_cycles"]
     with pytest.raises(UserError, match="different boards"):
-        regressions(old, {**old, "board": "other"}, 0.0)
+        compare_results(old, {**old, "board": "other"}, 0.0)
 
 
 def _invoke(*arguments: str) -> Any:

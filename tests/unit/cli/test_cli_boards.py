@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from compress.errors import UserError
 from hil import board
 from hil.cli.boards import register
+from hil.files import data_folder
 
 
 def boards(*arguments: str) -> Result:
@@ -47,8 +48,8 @@ def test_boards_tell_which_limits_they_can_be_held_to() -> None:
 def test_a_broken_file_hides_no_other_board(
     option: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Path(shutil.copytree(board.BOARDS, tmp_path / "boards"))
-    monkeypatch.setattr(board, "BOARDS", folder)
+    folder = Path(shutil.copytree(data_folder("boards"), tmp_path / "boards"))
+    monkeypatch.setattr(board, "data_folder", lambda name: folder)
     (folder / "mine.toml").write_text('core = "cortex-m4"\n')
     (folder / "other.toml").write_text("core =\n")
     done = boards(*option)

@@ -81,7 +81,7 @@ def test_a_loop_asks_for_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "give --current-ma, or --trace"),
+        ([], "give --current-ma, --trace"),
         (["--current-ma", "1", "--trace", "x.csv"], "not both"),
         (["--current-ma", "-1"], "must be above 0"),
         (["--current-ma", "1", "--supply-v", "-3"], "--supply-v -3: must be above 0"),

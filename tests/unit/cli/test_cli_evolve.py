@@ -46,7 +46,7 @@ def test_a_calibrated_board_can_be_held_to_an_energy(
     options = ("--board", board.name, "--max-energy", "1mJ")
     with pytest.raises(UserError, match=r"no power figure is known.*hil calibrate"):
         app(["evolve", *options], standalone_mode=False)
-    save_calibration(board, 80.0, 3.3, None, "read")
+    save_calibration(board, 80.0, 3.3, idle_mw=None, how="read")
     goal = asked(monkeypatch, tmp_path, *options).goal
     trial = measured(1, BASELINE)
     assert trial.measurement is not None

@@ -128,7 +128,7 @@ def test_import_takes_the_original_along(commands: typer.Typer) -> None:
     Path("a/seed-1.pt").write_bytes(two)
     call(commands, "import", "beside", str(table))
     assert Path("runs/beside/original.pt").read_bytes() == two
-    with pytest.raises(UserError, match=r"runs/named/original\.pt is another network"):
+    with pytest.raises(UserError, match=r"runs/named/original\.pt differs from"):
         call(commands, "import", "named", str(table))
     Path("three.pt").write_text("notes")
     for wrong in ("three.pt", "four.pt"):

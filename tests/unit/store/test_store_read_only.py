@@ -90,7 +90,7 @@ def test_a_report_is_shown_where_it_may_not_be_written(
     before = files(folder)
     told = told_by_reader(folder, show)
     assert isinstance(told, str)
-    assert "Nothing smaller than the int8 baseline" in told
+    assert "No network smaller than the int8 baseline" in told
     assert "report.html" not in told
     assert files(folder) == before
 
