@@ -111,7 +111,7 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
         model_cycles += [cycles for _, cycles in pairs]
         correct += reply.correct
         stack_bytes = max(stack_bytes, reply.stack_peak_bytes)
-    modelled = max(model_cycles) > 0
+    modeled = max(model_cycles) > 0
     return Measurement(
         counter=image.board.counter,
         count=int(np.median(counts)),
@@ -122,8 +122,8 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
         correct=correct,
         total=total,
         outputs_sha256=digest.hexdigest(),
-        model_cycles=int(np.median(model_cycles)) if modelled else None,
-        model_error=stated_error(image.board.core) if modelled else None,
+        model_cycles=int(np.median(model_cycles)) if modeled else None,
+        model_error=stated_error(image.board.core) if modeled else None,
     )
 
 

@@ -83,12 +83,13 @@ class Layout:
 
     @property
     def request(self) -> RunRequest:
+        """The RUN request for this layout."""
         return RunRequest(
-            self.samples,
-            self.inputs.origin,
-            self.labels.origin,
-            self.outputs.origin,
-            self.counts.origin,
+            samples=self.samples,
+            inputs_address=self.inputs.origin,
+            labels_address=self.labels.origin,
+            outputs_address=self.outputs.origin,
+            counts_address=self.counts.origin,
         )
 
 

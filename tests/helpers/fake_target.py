@@ -67,12 +67,12 @@ class FakeTarget:
         self._image = image
         graph, staging = self._plan.graph, image.staging
         return HelloReply(
-            image.program.id,
-            graph.input_tensor.size_bytes,
-            graph.output_tensor.size_bytes,
-            staging.origin,
-            staging.length_bytes,
-            self.board.counter,
+            model_id=image.program.id,
+            input_bytes=graph.input_tensor.size_bytes,
+            output_bytes=graph.output_tensor.size_bytes,
+            staging_address=staging.origin,
+            staging_bytes=staging.length_bytes,
+            counter=self.board.counter,
         )
 
     def write(self, address: int, data: bytes) -> None:

@@ -277,7 +277,7 @@ class GraphBuilder:
         return out
 
     def widen(self, source: int, places: int = 7) -> int:
-        """Requantize int8 to int16 without loss, to 2**places steps each, fewer for a tiny scale."""
+        """Requantize int8 to int16 exactly: 2**places steps per step, fewer for a tiny scale."""
         scale = self.tensors[source].scale
         while places and scale / 2**places < SMALLEST_SCALE:
             places -= 1

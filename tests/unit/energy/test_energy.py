@@ -66,9 +66,9 @@ def test_a_period_shorter_than_the_inference_is_the_users() -> None:
 def test_a_calibration_is_kept_per_board(tmp_path: Path) -> None:
     other = replace(BOARD, name="nucleo-h7a3zi-q")
     assert read_calibration(BOARD, tmp_path) is None
-    save_calibration(other, 120.0, 3.3, None, "read by hand", tmp_path)
-    save_calibration(BOARD, 70.0, 3.0, 1.0, "first", tmp_path)
-    kept = save_calibration(BOARD, 80.5, 3.0, 1.5, 'a "second" look', tmp_path)
+    save_calibration(other, 120.0, 3.3, idle_mw=None, how="read by hand", folder=tmp_path)
+    save_calibration(BOARD, 70.0, 3.0, idle_mw=1.0, how="first", folder=tmp_path)
+    kept = save_calibration(BOARD, 80.5, 3.0, idle_mw=1.5, how='a "second" look', folder=tmp_path)
     assert read_calibration(BOARD, tmp_path) == kept
     assert (kept.active_mw, kept.idle_mw, kept.supply_v, kept.clock_hz) == (80.5, 1.5, 3.0, 25e6)
     assert kept.source.startswith("calibrated 2")
@@ -82,7 +82,7 @@ def test_a_calibrated_board_compares_with_its_former_self(tmp_path: Path) -> Non
     unknown = replace(BOARD, energy=None)
     assert calibrated(unknown, tmp_path) == unknown
     assert calibrated(BOARD, tmp_path) == BOARD
-    kept = save_calibration(BOARD, 80.0, 3.0, None, "read", tmp_path)
+    kept = save_calibration(BOARD, 80.0, 3.0, idle_mw=None, how="read", folder=tmp_path)
     for board in (unknown, BOARD):
         assert calibrated(board, tmp_path).energy == kept
         assert board_sha256(calibrated(board, tmp_path)) == board_sha256(BOARD)
@@ -91,7 +91,7 @@ def test_a_calibrated_board_compares_with_its_former_self(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["trace 😀.csv", "a\x7fb\tc\n", "half \ud83d", 'q"\\'])
 def test_any_name_of_a_trace_is_read_back(tmp_path: Path, name: str) -> None:
-    kept = save_calibration(BOARD, 80.0, 3.0, None, f"trace {name}", tmp_path)
+    kept = save_calibration(BOARD, 80.0, 3.0, idle_mw=None, how=f"trace {name}", folder=tmp_path)
     seen = read_calibration(BOARD, tmp_path)
     assert seen is not None
     assert seen == replace(kept, source=seen.source)
@@ -103,12 +103,14 @@ def test_what_cannot_be_written_back_is_named_and_kept(tmp_path: Path, foreign: 
     path = tmp_path / CALIBRATION_FILE
     path.write_text(f"{foreign}\n")
     with pytest.raises(UserError, match=r"calibration\.toml: .*hil calibrate.*remove"):
-        save_calibration(replace(BOARD, name="other"), 80.0, 3.0, None, "read", tmp_path)
+        save_calibration(
+            replace(BOARD, name="other"), 80.0, 3.0, idle_mw=None, how="read", folder=tmp_path
+        )
     assert path.read_text() == f"{foreign}\n"
 
 
 def test_a_calibration_at_another_clock_does_not_count(tmp_path: Path) -> None:
-    save_calibration(BOARD, 80.0, 3.0, None, "read", tmp_path)
+    save_calibration(BOARD, 80.0, 3.0, idle_mw=None, how="read", folder=tmp_path)
     with pytest.raises(UserError, match="calibrated at 25000000 Hz, runs at 80000000 Hz now"):
         read_calibration(replace(BOARD, clock_hz=80_000_000), tmp_path)
 
@@ -127,13 +129,13 @@ def test_impossible_readings_are_refused_and_not_kept(
     tmp_path: Path, active_mw: float, supply_v: float, idle_mw: float | None, words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        save_calibration(BOARD, active_mw, supply_v, idle_mw, "read", tmp_path)
+        save_calibration(BOARD, active_mw, supply_v, idle_mw=idle_mw, how="read", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_emulated_board_cannot_be_calibrated(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="m4 is emulated"):
-        save_calibration(load_board("m4"), 80.0, 3.0, None, "read", tmp_path)
+        save_calibration(load_board("m4"), 80.0, 3.0, idle_mw=None, how="read", folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_an_emulated_board_cannot_be_calibrated(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, old: str, new: str) -> None:
-    save_calibration(BOARD, 80.0, 3.0, None, "read", tmp_path)
+    save_calibration(BOARD, 80.0, 3.0, idle_mw=None, how="read", folder=tmp_path)
     path = tmp_path / CALIBRATION_FILE
     text = path.read_text()
     assert old in text

@@ -235,4 +235,4 @@ def test_the_command_exits_2_and_prints_one_json_object(tmp_path: Path) -> None:
 def test_release_needs_a_board(tmp_path: Path) -> None:
     done = command("doctor", "--release")
     assert done.returncode == 2
-    assert "which board" in done.stderr
+    assert "--release needs a board" in done.stderr

@@ -44,7 +44,9 @@ def write_a_blob(path: Path, size: int) -> None:
 
 
 def calibrate_a_board(path: Path, size: int) -> None:
-    save_calibration(load_board("nucleo-f446re"), 161.0, 3.3, None, "x" * size, path.parent)
+    save_calibration(
+        load_board("nucleo-f446re"), 161.0, 3.3, idle_mw=None, how="x" * size, folder=path.parent
+    )
 
 
 @pytest.mark.parametrize(
