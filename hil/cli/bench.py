@@ -146,7 +146,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = _state(written)
         with BoardRunner(facts, open_target) as opened:
-            result = benchmark(network, facts, opened, chosen, repeat, labeled)
+            result = benchmark(network, facts, opened, chosen, repeats=repeat, labeled=labeled)
         if seen is None and written is not None:
             check_is_new(written, before)
             seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)

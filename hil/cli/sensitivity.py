@@ -71,10 +71,10 @@ def register(app: typer.Typer, runs: Path) -> None:
         with training_progress(f"sensitivity of {wanted.name}") as tick:
             found = measure_sensitivity(
                 original,
-                len(data.val) if samples is None else samples,
-                wanted.fine_tune.epochs if epochs is None else epochs,
-                prefix_cache(original),
-                tick,
+                samples=len(data.val) if samples is None else samples,
+                epochs=wanted.fine_tune.epochs if epochs is None else epochs,
+                cache=prefix_cache(original),
+                tick=tick,
             )
         write(found, folder)
         if as_json:

@@ -189,10 +189,10 @@ def _open(ticket: Ticket) -> Context:
             "create them again with the same versions of all packages (constraints.txt)"
         )
     return Context(
-        original,
-        start.board,
-        BoardRunner(start.board, open_target),
-        _folder(ticket),
-        replace(ticket.provenance, processor=processor()),
-        prefix_cache(original),
+        original=original,
+        board=start.board,
+        runner=BoardRunner(start.board, open_target),
+        folder=_folder(ticket),
+        provenance=replace(ticket.provenance, processor=processor()),
+        cache=prefix_cache(original),
     )

@@ -131,7 +131,7 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
         estimated = estimate(model.graph, context.board)
     except Infeasible as error:
         return Prepared(replace(trial, reason=str(error), violation=1.0), None)
-    judged = replace(
+    evaluated = replace(
         trial,
         accuracy=model.accuracy,
         epochs=model.epochs,
@@ -139,14 +139,14 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
         estimate=estimated,
     )
     if fidelity < 1.0:
-        return Prepared(replace(judged, state="screened"), None)
+        return Prepared(replace(evaluated, state="screened"), None)
     try:
         tflite = export_tflite(model.graph)
     except Infeasible as error:
-        return Prepared(replace(judged, reason=str(error), violation=1.0), None)
+        return Prepared(replace(evaluated, reason=str(error), violation=1.0), None)
     with clock.step("oracle"):
         check_oracle(tflite, model.samples)
-    return Prepared(judged, model, tflite)
+    return Prepared(evaluated, model, tflite)
 
 
 def measure_prepared(context: Context, prepared: Prepared) -> Outcome:

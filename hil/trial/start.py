@@ -59,12 +59,12 @@ class Start:
         """The context of this process. The board is opened when it is first needed."""
         original = self.original()
         return Context(
-            original,
-            self.board,
-            BoardRunner(self.board, open_target),
-            self.folder,
-            provenance(self.board, self.seed),
-            prefix_cache(original),
+            original=original,
+            board=self.board,
+            runner=BoardRunner(self.board, open_target),
+            folder=self.folder,
+            provenance=provenance(self.board, self.seed),
+            cache=prefix_cache(original),
         )
 
 
