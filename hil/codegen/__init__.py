@@ -1,1 +1,1 @@
-"""From the integer graph to an ELF: memory plan, kernel choice, C text, build."""
+"""From the integer graph to an ELF: memory plan, C text, build, sizes and addresses."""

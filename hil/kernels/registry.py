@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from compress.errors import UnsupportedLayer
 from compress.ops import Op
 from compress.types import Graph
 from hil.kernels import convolution, dense, elementwise, pooling, reduction, shape, softmax
@@ -32,7 +33,7 @@ def kernels_of(op: Op) -> OperatorKernels[Any]:
 def candidates(graph: Graph, op: Op, board: Board) -> Iterable[Kernel]:
     """The kernels that compute `op` on `board` bit-equal to the reference, best first.
 
-    Raises UnsupportedLayer, naming the layer, if there are none.
+    Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
     check_activations(graph, op, mixed_types=known.mixed_types, any_extent=known.any_extent)
@@ -46,4 +47,6 @@ def candidates(graph: Graph, op: Op, board: Board) -> Iterable[Kernel]:
 
 def choose(graph: Graph, op: Op, board: Board) -> Kernel:
     """The first of the candidates for `op`. Raises UnsupportedLayer if there are none."""
-    return next(iter(candidates(graph, op, board)))
+    for kernel in candidates(graph, op, board):
+        return kernel
+    raise UnsupportedLayer(f"{op.name}: no kernel for {type(op).__name__} on {board.core}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
+from compress.errors import UnsupportedLayer
 from compress.ops import Op
 from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import every_op, mixed
@@ -15,8 +17,9 @@ from hil.board import load_board
 from hil.codegen.layers import layer_of
 from hil.codegen.plan import make_plan
 from hil.codegen.render import TEMPLATES
+from hil.kernels import registry
 from hil.kernels.operator_kernels import NO_KERNEL
-from hil.kernels.registry import FAMILIES, candidates, choose
+from hil.kernels.registry import FAMILIES, candidates, choose, kernels_of
 
 M4 = load_board("m4")
 
@@ -57,3 +60,12 @@ def test_candidates_fall_back_on_the_general_functions() -> None:
         ["arm_depthwise_conv_3x3_s8", "arm_depthwise_conv_s8_opt", "depthwise_s8"],
         ["arm_fully_connected_s8", "arm_convolve_1x1_s8_fast"],
     ]
+
+
+def test_a_layer_without_any_candidate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = every_op()
+    op = graph.ops[-1]
+    without = replace(kernels_of(op), kernels=lambda graph, op, board: ())
+    monkeypatch.setitem(registry._BY_TYPE, type(op), without)
+    with pytest.raises(UnsupportedLayer, match=f"^{op.name}: no kernel for Softmax on cortex-m4$"):
+        choose(graph, op, M4)
