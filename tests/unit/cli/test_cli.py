@@ -1,4 +1,4 @@
-"""Bad input ends in one clear line on stderr and exit 2, before anything is written."""
+"""Bad input gives one line on stderr and exit code 2, before anything is written."""
 
 import io
 import os
@@ -230,7 +230,7 @@ def test_help_names_every_option(tmp_path: Path) -> None:
 def test_only_an_unanswered_question_is_told_as_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Typer makes the same of both: a prompt at the end of its input, and any EOFError."""
+    """Typer raises Abort for both: a prompt at the end of the input, and any EOFError."""
     app = typer.Typer()
     app.command("ask")(lambda: typer.prompt("current", err=True))
 

@@ -1,4 +1,4 @@
-"""`hil boards`: what can be told of each board, and a broken file that hides no other."""
+"""`hil boards`: the figures of each board; a broken file hides no other board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hil calibrate` keeps what it was told or what a trace shows; `hil energy` reads a trace."""
+"""`hil calibrate` saves a reading or the power in a trace; `hil energy` reads a trace."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ BOARD = load_board("nucleo-f446re")
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """calibration.toml in a folder of the test's own."""
+    """The path of calibration.toml in a folder of the test."""
     monkeypatch.setattr(calibration, "settings_folder", lambda: tmp_path)
 
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    """Two windows of 10 ms at 50 mA, 1 mA before, between and behind."""
+    """A trace with two windows of 10 ms at 50 mA, and 1 mA before, between and after them."""
     rows = [f"{ms},{50_000 if 10 <= ms % 30 < 20 else 1000}" for ms in range(60)]
     path = tmp_path / "trace.csv"
     path.write_text("Timestamp(ms),Current(uA)\n" + "\n".join(rows) + "\n")

@@ -1,4 +1,4 @@
-"""What the options of `hil evolve` ask of a search."""
+"""The options of `hil evolve` and the settings they give."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hil.store.store import RunIdentity, Store
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> Settings:
-    """What a search would be told."""
+    """The settings that a search gets."""
     told: list[Settings] = []
 
     def search(settings: Settings) -> str:
@@ -39,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> Set
 def test_a_calibrated_board_can_be_held_to_an_energy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One whose file cites no power; the report knows it, too."""
+    """A board whose file has no power figure; the report uses the calibration, too."""
     board = load_board("nucleo-f103rb")
     assert board.energy is None
     monkeypatch.setattr("hil.energy.calibration.settings_folder", lambda: tmp_path)

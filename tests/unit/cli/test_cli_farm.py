@@ -1,4 +1,4 @@
-"""`hil farm`: what is wrong with an address is told in a line."""
+"""`hil farm`: one error line for each kind of bad address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hil.cli.farm import register
 
 @pytest.fixture
 def taken() -> Iterator[str]:
-    """A port that somebody has."""
+    """A port that is in use."""
     with socket.socket() as somebody:
         somebody.bind(("127.0.0.1", 0))
         somebody.listen()
@@ -60,12 +60,12 @@ def test_one_that_answers_nothing_is_given_up(taken: str, monkeypatch: pytest.Mo
 
 
 def cut_short(*_: object, **__: object) -> None:
-    """What Dask raises when its last try had no time left, whatever the others were told."""
+    """Dask's error if its last attempt had no time left, whatever the former ones got."""
     raise OSError("Timed out trying to connect") from TimeoutError()
 
 
 def no_time(*_: object, **__: object) -> None:
-    """What it raises when it had no time for any try."""
+    """Dask's error if it had no time for any attempt."""
     raise OSError("Timed out trying to connect")
 
 

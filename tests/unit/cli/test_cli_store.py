@@ -1,4 +1,4 @@
-"""`hil export`, `import` and `merge`, as they are typed."""
+"""The commands `hil export`, `hil import` and `hil merge`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    """The commands, in an empty folder."""
+    """The commands, run in an empty folder."""
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     cli_store.register(app, Path("runs"))

@@ -1,4 +1,4 @@
-"""`hil study` names what it ran: all arms or some, with the command that makes it again."""
+"""`hil study` reports the arms that it ran, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hil.study.study import StudySettings
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[StudySettings]:
-    """The settings that studies are run with, in which every arm finds two networks at once."""
+    """The settings of studies that the command runs; every arm finds two networks at once."""
     settings: list[StudySettings] = []
 
     def run(wanted: StudySettings, deadline: object, show: object) -> StudyResult:

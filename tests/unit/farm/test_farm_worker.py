@@ -31,7 +31,7 @@ HOST = socket.gethostname()
 
 
 def trained(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The answer to a training that raises `error`, on a machine whose cache is `folder`."""
+    """The result of a training that raises `error`, on a machine whose cache is `folder`."""
 
     def fail(*_: object) -> None:
         raise error
@@ -43,7 +43,7 @@ def trained(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def told(answer: Failed) -> str:
-    """The search's error for a worker's answer."""
+    """The text of the error that the search raises for a worker's result."""
     pool: Any = None
     future: Any = SimpleNamespace(result=lambda timeout: answer)
     with pytest.raises(HilError) as caught:

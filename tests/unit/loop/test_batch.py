@@ -1,4 +1,4 @@
-"""A batch: in which order its proposals start, what a budget cuts off, what is not run again."""
+"""A batch: the order of its proposals, the cut by the budget, and proposals already stored."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_longest_start_first_after_what_needs_no_training(store: Store) -> N
 
 
 def test_of_equal_epochs_the_costlier_start_first(store: Store) -> None:
-    """Training that feels rounding, and lessons of features or of a compressed teacher."""
+    """Fake quantization, feature distillation and compressed teachers make epochs longer."""
     genomes = [
         trained(2),
         Genome((Quantize(epochs=2),)),
@@ -81,7 +81,7 @@ def test_a_budget_cuts_off_what_is_wanted_least_not_what_is_short(store: Store) 
 
 
 def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
-    """In sets of eight futures that end at once, in whatever order a set has."""
+    """Eight futures, one of them failed, end at once, in the arbitrary order of a set."""
     genomes = [trained(epochs) for epochs in range(1, 9)]
     with store:
         store.begin_session(0.9)

@@ -1,4 +1,4 @@
-"""How a search ends: the reason is that of the loop, whatever its last figures take."""
+"""The end of a search: its reason is that of the loop, whatever the final figures take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The progress line: what it says, when it says it, and that stdout stays empty."""
+"""The progress line: its text, its interval, and that stdout stays empty."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Clock:
 
 
 class Screen:
-    """A console that is a terminal or not, and what was written to it."""
+    """A console, a terminal or not, and the text written to it."""
 
     def __init__(self, terminal: bool) -> None:
         self.file = io.StringIO()

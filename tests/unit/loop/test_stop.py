@@ -1,4 +1,4 @@
-"""What ends a search: the goal met and nothing gained, or a budget, the machine's energy too."""
+"""Stop rules: the goal met without improvement, or a budget (also of energy) used up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chosen/` holds the network that is chosen now, in full, or is not there."""
+"""The folder `chosen/` holds the present chosen network in full, or does not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says follows from the trials."""
+"""The texts and tables of a report follow from the trials."""
 
 from __future__ import annotations
 

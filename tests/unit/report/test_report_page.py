@@ -1,4 +1,4 @@
-"""The report's page stands alone, whatever is in it, and its pictures show every trial."""
+"""report.html needs no other file, whatever its content, and its plots show every trial."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_progress_line_is_the_best_so_far(tmp_path: Path) -> None:
 
 
 def test_progress_is_told_against_the_baseline_that_weights_make(tmp_path: Path) -> None:
-    """Where they ask for accuracy alone, the baseline has lost nothing: its score is 0."""
+    """With a weight for accuracy only, the baseline's score is 0, since it loses nothing."""
     goal = make_goal(load_board("m4"), 0.9, weights=ObjectiveWeights(1.0, 0.0, 0.0, 0.0, 0.0))
     figure = progress_figure(make(tmp_path, (BASE, SMALL), goal=goal))
     assert figure is not None

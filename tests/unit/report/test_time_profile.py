@@ -1,4 +1,4 @@
-"""Every second of a run is in one step or in everything else, and rates follow from counts."""
+"""The time profile: every second is in one step or in the overhead; rates follow from counts."""
 
 from __future__ import annotations
 

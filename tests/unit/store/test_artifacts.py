@@ -1,4 +1,4 @@
-"""Files that cannot be written: the former stays whole, nothing half is left, the user is told."""
+"""Failed writes: the former file stays whole, no partial file is left, the user gets an error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORK = multiprocessing.get_context("fork")
 
 @contextmanager
 def files_of_at_most(size_bytes: int) -> Iterator[None]:
-    """The kernel refuses whatever a file would hold beyond that, as a full disk does."""
+    """Limit the size of written files; the kernel refuses more, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:

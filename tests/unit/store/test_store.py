@@ -1,4 +1,4 @@
-"""The store keeps what was committed, refuses what is not its own, and says what to do."""
+"""The store keeps committed trials, refuses foreign files, and its errors say what to do."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
 def test_a_failed_write_is_a_full_disk_where_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, words: str
 ) -> None:
-    """SQLite says "disk I/O error", too, when there is no room for the index of its log."""
+    """SQLite reports a full disk as "disk I/O error" if the WAL index does not fit."""
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free_bytes))
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE

@@ -1,4 +1,4 @@
-"""What a store knows beside its trials, all or nothing of a group, and whose limits differ."""
+"""Sessions, accuracies and transactions of a store, and errors for different limits."""
 
 from __future__ import annotations
 

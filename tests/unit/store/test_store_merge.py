@@ -1,4 +1,4 @@
-"""Runs merged: nothing lost, nothing replaced, differences told."""
+"""Merging runs: nothing is lost or replaced, and differences are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores of versions 1 and 2, made by the SQL of their time, come out as today's trials."""
+"""Migration of stores of versions 1 and 2, created with the SQL of those versions."""
 
 from __future__ import annotations
 

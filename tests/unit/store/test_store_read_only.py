@@ -1,4 +1,4 @@
-"""A folder in which nothing may be written: its run is read, and what cannot be is told."""
+"""Reading a run in a folder that is not writable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOADED = (report, time_profile)  # now, as the other user may not read our Pytho
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Where another user gets to, other than in pytest's own folders."""
+    """A folder that another user can reach, unlike pytest's own folders."""
     place = Path(tempfile.mkdtemp())
     place.chmod(0o755)
     yield place / "run"
@@ -56,7 +56,7 @@ def show(folder: Path, told: Connection) -> None:
 
 
 def told_by_reader(folder: Path, reading: Callable[[Path, Connection], None] = read) -> object:
-    """What someone reads who may not write there."""
+    """The result of `reading` for a user who may not write there."""
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)

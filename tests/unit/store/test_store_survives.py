@@ -1,4 +1,4 @@
-"""Killed at any moment, read while it is written, cut, its header damaged: never a wrong answer.
+"""Stores that were killed, read during a write, cut or damaged never give a wrong answer.
 
 A byte that is flipped within a row's text is another matter: SQLite keeps no checksums of pages.
 """
@@ -39,7 +39,7 @@ def write_for_ever(folder: Path, committed: Connection) -> None:
 
 
 def received(committed: Connection) -> int:
-    """The last number that was committed, 0 if there is none."""
+    """The last committed number, 0 if there is none."""
     last = 0
     try:
         while committed.poll():
@@ -119,7 +119,7 @@ def spoiled(folder: Path, content: bytes) -> None:
 
 
 def refused_or_whole(folder: Path, stored: tuple[Trial, ...]) -> bool:
-    """Whether it is refused by name; else every trial has to be there."""
+    """True if the store is refused by name; otherwise check that it has every trial."""
     refused = []
     for opening in (lambda: Store.read(folder), lambda: Store.open(folder, IDENTITY)):
         message = ""

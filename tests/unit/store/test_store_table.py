@@ -1,4 +1,4 @@
-"""Runs as tables: nothing lost, nothing replaced."""
+"""Export and import of runs as tables: nothing is lost or replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose fault it is: a board too small, a layer without a kernel, a candidate over the limits."""
+"""Failures by culprit: a board too small, an unsupported layer, a candidate over the limits."""
 
 from collections import OrderedDict
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What every process of a search starts from: there, whole, and on the disk."""
+"""The original network of a search: present, whole, and synced to disk."""
 
 from __future__ import annotations
 

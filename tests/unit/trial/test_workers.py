@@ -1,4 +1,4 @@
-"""Worker processes: a context each, errors come back, a death is told and nothing hangs."""
+"""Worker processes: one context each, errors are returned, a death is reported, nothing hangs."""
 
 import os
 import signal

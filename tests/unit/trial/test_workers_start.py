@@ -1,4 +1,4 @@
-"""Workers that are still starting when their parent is killed or interrupted leave nothing behind.
+"""Workers that still start when their parent is killed or interrupted leave no process behind.
 
 A program of its own makes the worker; what happens to it, the worker does while it imports the
 program's module: that is after it was handed its work, and before it can have looked for its
@@ -47,7 +47,7 @@ if __name__ == "__main__":
 
 
 def run(folder: Path, how: str, ballast: int) -> tuple[int, str, str]:
-    """Exit code, output and errors, once the program and everything it has started have ended."""
+    """Exit code, stdout and stderr, once the program and all its processes have ended."""
     program = folder / "program.py"
     program.write_text(_PROGRAM)
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A run that came from a table goes on: its networks are made again, or told to be missing."""
+"""Continuing an imported run: its networks are trained again, or reported as missing."""
 
 from __future__ import annotations
 
