@@ -35,12 +35,13 @@ class ObjectiveWeights:
 
         `work` is the ratio of cycles or instructions. It is weighed by latency and energy together:
         on one board energy is proportional to time (docs/decisions/0022). `lost_points` is in
-        percentage points. The divisor is the sum of the cost factors, without that of accuracy.
+        percentage points. The divisor is the sum of the cost factors, without that of accuracy, or
+        1 if that sum is 0.
         """
         pairs = ((self.flash, flash), (self.ram, ram), (self.latency + self.energy, work))
         total = sum(weight for weight, _ in pairs)
-        weighed = sum(weight * ratio for weight, ratio in pairs)
-        return (weighed + self.accuracy * lost_points) / (total or 1.0)
+        weighted = sum(weight * ratio for weight, ratio in pairs)
+        return (weighted + self.accuracy * lost_points) / (total or 1.0)
 
 
 @dataclass(frozen=True, slots=True)

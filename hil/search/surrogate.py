@@ -106,9 +106,9 @@ class Surrogate:
         self, rows: Sequence[tuple[float, ...]], accuracies: Sequence[float], floor: float
     ):
         points = np.array(rows, np.float64)
+        wanted = np.maximum(accuracies, floor - _BELOW)
         # Ridge regression with slopes >= 0: NNLS of the centered trend features, with one row
         # _RIDGE * e_i and target 0 appended for each slope.
-        wanted = np.maximum(accuracies, floor - _BELOW)
         self._center, self._mean = points[:, :_TRENDED].mean(axis=0), float(wanted.mean())
         penalty = _RIDGE * np.eye(_TRENDED)
         self._slopes, _ = nnls(
@@ -132,13 +132,14 @@ class Surrogate:
     def predict(self, rows: Sequence[tuple[float, ...]]) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the full accuracy: two float64 (rows,), shares of 1.
 
-        The variance is the mean of the trees' variance, which grows away from the trials, and the
-        out-of-bag error squared, which is the same for all rows and includes the noise of training.
+        The variance is the average of two terms: the variance over the trees, which is larger far
+        from the trials, and the squared out-of-bag error, which is the same for all rows and
+        includes the noise of training.
         """
         points = np.array(rows, np.float64)
         single = points.astype(np.float32)
+        # (trees, rows). Converted to scikit-learn's float32 once, not again by every tree.
         each = np.array([tree.predict(single) for tree in self._trees.estimators_])
-        # `each` is (trees, rows). The trees take float32 as scikit-learn does internally.
         spread = np.sqrt(each.var(axis=0) / 2 + self._error**2 / 2)
         return self._trend(points) + each.mean(axis=0), spread
 

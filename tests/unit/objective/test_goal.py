@@ -1,4 +1,4 @@
-"""Limits and weights: what a board can be held to, what keeps them, what is best under them."""
+"""Limits and objective weights: which a board supports, violations, and the best trial."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_best_keeps_every_limit() -> None:
     assert make_goal(M4, 0.955, max_latency=30.0).best(trials, BASE) is None
 
 
-def test_weights_choose() -> None:
+def test_the_best_trial_depends_on_the_weights() -> None:
     trials = (BASE, SMALL, QUICK)
     flash, latency = ObjectiveWeights(0, 1, 0, 0, 0), ObjectiveWeights(0, 0, 0, 1, 0)
     assert make_goal(M4, 0.9, weights=flash).best(trials, BASE) == SMALL
@@ -110,7 +110,7 @@ def test_what_is_chosen_has_the_best_score(weights: ObjectiveWeights | None) -> 
 
 
 @pytest.mark.parametrize("limit", [{"max_latency": 1e6}, {"max_energy": 1e9}])
-def test_what_is_not_known_keeps_no_limit(limit: dict[str, float]) -> None:
+def test_an_unknown_cost_violates_its_limit(limit: dict[str, float]) -> None:
     goal, untimed = make_goal(M4, 0.9, None, None, **limit), measured(9, pruned(0.9))
     assert untimed.measurement is not None
     assert costs_of(untimed.measurement, M4).latency_ms is None

@@ -1,4 +1,4 @@
-"""What users write is read as they mean it, and what they cannot mean is refused."""
+"""Quantities and weights in option texts: accepted forms, values, and refused texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def test_units(read: Callable[[str, str], float], text: str, value: float) -> No
 
 @pytest.mark.parametrize("read", [bytes_in, milliseconds_in, microjoules_in, joules_in])
 @pytest.mark.parametrize("text", ["", "K", "0", "-1", "1e9999", "1 2", "1,5", "5 apples", "nan"])
-def test_what_is_no_quantity(read: Callable[[str, str], float], text: str) -> None:
+def test_a_text_that_is_no_quantity_is_refused(
+    read: Callable[[str, str], float], text: str
+) -> None:
     with pytest.raises(UserError) as caught:
         read("--max-x", text)
     assert f"--max-x {text!r}" in str(caught.value)
@@ -66,7 +68,7 @@ def test_bytes_read_back(size: int) -> None:
     assert bytes_in("--x", f"{size}K") == 1024 * size
 
 
-def test_weights_not_named_weigh_nothing() -> None:
+def test_weights_not_named_are_0() -> None:
     assert weights_in(
         "--weights", "flash=1, ram=0.5,latency=2,energy=0,accuracy=0.1"
     ) == ObjectiveWeights(accuracy=0.1, flash=1.0, ram=0.5, latency=2.0, energy=0.0)
@@ -77,7 +79,7 @@ def test_weights_not_named_weigh_nothing() -> None:
     "text",
     ["", "flash", "flash=", "flash=-1", "size=1", "flash=0,ram=0", "flash=1,flash=2", "ram=nan"],
 )
-def test_weights_that_mean_nothing(text: str) -> None:
+def test_malformed_weights_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="of accuracy, flash, ram, latency, energy") as caught:
         weights_in("--weights", text)
     assert f"--weights {text!r}" in str(caught.value)

@@ -1,4 +1,4 @@
-"""The adaptive engine on a made-up world: no training, no board, the answers known."""
+"""The adaptive engine on a synthetic problem: no training, no board, known results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SMALL = Ladder((0.0, 1.0), (24, 6))
 
 
 def answer(number: int, proposal: Proposal) -> Trial:
-    """Screening is a tenth too low and knows the costs but for constants."""
+    """A trial whose screened accuracy is 0.1 too low, its estimate a constant below the costs."""
     trial = world(number, proposal.genome)
     m = trial.measurement
     assert m is not None
@@ -67,7 +67,7 @@ def test_the_baseline_and_the_warm_start_are_trained_first() -> None:
     assert [t.genome for t in trials if t.fidelity == 1.0][:2] == warm
 
 
-def test_it_finds_small_networks_in_fewer_trials_than_it_takes_to_draw_them() -> None:
+def test_it_finds_small_networks_in_few_trials() -> None:
     trials = search(LadderSearch(SPACE, GOAL, 1, ladder=SMALL), 12)
     full = [t for t in trials if t.fidelity == 1.0]
     assert len(full) == 36
@@ -90,7 +90,7 @@ def test_a_search_told_the_same_asks_the_same() -> None:
     assert [t.genome for t in first] != [t.genome for t in other]
 
 
-def test_it_goes_on_where_nothing_can_be_built() -> None:
+def test_it_goes_on_while_every_candidate_is_infeasible() -> None:
     """An empty batch would end the search."""
     engine = LadderSearch(SPACE, GOAL, 0, ladder=SMALL)
     for _ in range(4):
@@ -110,8 +110,8 @@ def test_it_ends_where_analysis_proves_that_nothing_fits() -> None:
     assert number > 240
 
 
-def test_where_the_gate_lets_nothing_pass_the_nearest_are_built() -> None:
-    """A limit that no network keeps, but that analysis cannot rule out."""
+def test_if_the_gate_rejects_all_candidates_those_nearest_to_the_limits_are_tried() -> None:
+    """The limit is one that no network keeps, but that the lower bounds do not prove."""
     goal = replace(GOAL, flash_bytes=20_000)
     trials = search(LadderSearch(SPACE, goal, 0, ladder=SMALL), 12)
     full = [t for t in trials if t.fidelity == 1.0]
@@ -124,10 +124,10 @@ def test_where_the_gate_lets_nothing_pass_the_nearest_are_built() -> None:
     assert flash(full[6:]) < flash(full[:6]) - 2_000
 
 
-def test_the_gate_is_put_to_the_test_by_what_it_turns_away() -> None:
+def test_some_candidates_that_the_gate_rejects_are_tried_at_random() -> None:
     goal = replace(GOAL, flash_bytes=36_000)
     engine = LadderSearch(SPACE, goal, 0, ladder=Ladder((0.0, 1.0), (24, 10)))
-    turned_away = 0
+    rejected = 0
     told: list[Trial] = []
     for _ in range(12):
         batch = engine.ask()
@@ -135,16 +135,16 @@ def test_the_gate_is_put_to_the_test_by_what_it_turns_away() -> None:
         estimates = {t.genome: t.estimate for t in told}
         for one in batch:
             if one.fidelity == 1.0 and (known := estimates[one.genome]):
-                turned_away += bool(gate.rejects(known, one.genome))
+                rejected += bool(gate.rejects(known, one.genome))
         trials = [answer(len(told) + i, one) for i, one in enumerate(batch)]
         engine.tell(trials)
         told += trials
     full = sum(t.fidelity == 1.0 for t in told)
-    assert 0 < turned_away < full / 2
+    assert 0 < rejected < full / 2
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3])
-def test_what_was_cut_off_does_not_confuse_it(cut: int) -> None:
+def test_proposals_that_were_cut_off_are_not_asked_for_again(cut: int) -> None:
     def run() -> list[Trial]:
         engine, trials = LadderSearch(SPACE, GOAL, 2, ladder=SMALL), list[Trial]()
         for batch in range(8):
@@ -170,7 +170,7 @@ def test_a_short_rung_takes_the_best_of_the_rung_below() -> None:
     assert {t.genome for t in trials if t.fidelity == 1.0} <= short
 
 
-def test_a_weighted_gain_is_what_undercuts_the_best() -> None:
+def test_weighted_improvement_is_the_distance_below_the_best_mean() -> None:
     mean = WeightedMeanMerit(
         ObjectiveWeights(accuracy=0.1, flash=1, ram=1, latency=2), error=0.05, most_error=0.1
     )
@@ -183,7 +183,7 @@ def test_a_weighted_gain_is_what_undercuts_the_best() -> None:
     assert better.with_point(np.array([0.05, 1.0, 1.0, 1.0])).best == better.best
 
 
-def test_gain_is_the_volume_that_only_the_new_point_covers() -> None:
+def test_hypervolume_improvement_is_the_volume_that_only_the_new_point_dominates() -> None:
     volume = HypervolumeMerit(np.array([[0.05, 0.6, 0.6, 0.6]]), most_error=0.1)
     inside = np.array([0.06, 0.7, 0.7, 0.7])
     assert volume.improvement(inside) == pytest.approx(0.0, abs=1e-15)
@@ -194,7 +194,7 @@ def test_gain_is_the_volume_that_only_the_new_point_covers() -> None:
     assert empty.improvement(cheaper) == pytest.approx(0.05 * 0.5 * 0.5 * 0.75)
 
 
-def test_the_lazy_choice_is_the_greedy_one() -> None:
+def test_the_lazy_greedy_batch_is_the_greedy_batch() -> None:
     rng = np.random.default_rng(0)
     accuracies, spreads = rng.uniform(0.88, 0.99, 15), rng.uniform(0.001, 0.03, 15)
     costs = rng.uniform(0.2, 1.2, (15, 3))
@@ -212,7 +212,7 @@ def test_the_lazy_choice_is_the_greedy_one() -> None:
     assert choose_candidates(volume, accuracies, spreads, costs, 6) == greedy
 
 
-def test_the_surrogate_ranks_by_what_it_was_fitted_to() -> None:
+def test_the_surrogate_ranks_held_out_networks() -> None:
     trials = search(LadderSearch(SPACE, GOAL, 0, ladder=Ladder((0.0, 1.0), (60, 60))), 2)
     full = [t for t in trials if t.fidelity == 1.0]
 
@@ -228,7 +228,7 @@ def test_the_surrogate_ranks_by_what_it_was_fitted_to() -> None:
     assert means[truth > 0.96].mean() > means[truth < 0.9].mean() + 0.02
 
 
-def test_the_guess_goes_on_falling_below_the_smallest_network_tried() -> None:
+def test_the_surrogate_extrapolates_below_the_smallest_network_tried() -> None:
     def row(size: float, epochs: float) -> tuple[float, ...]:
         genome = Genome((Prune((0.5,), scope="uniform", epochs=epochs), Quantize()))
         macs, weights = round(1e6 * size), round(20_000 * size)

@@ -1,4 +1,4 @@
-"""Every engine on a made-up world: no training, no board, the answers known."""
+"""Every engine on a synthetic problem: no training, no board, known results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ def opened(name: str, seed: int = 0) -> Engine:
 
 
 def world(number: int, proposal: Proposal) -> Trial:
-    """What pruning and narrow weights save and cost; blocks cannot be dropped."""
+    """A trial of the synthetic problem; genomes that drop blocks are infeasible."""
     genome, fidelity = proposal.genome, proposal.fidelity
     if any(isinstance(stage, Prune) and stage.drop for stage in genome.stages):
         return infeasible(number, genome, fidelity=fidelity)
@@ -80,7 +80,7 @@ def world(number: int, proposal: Proposal) -> Trial:
 
 
 def searched(name: str, seed: int, least: int, cut: int | None = None) -> list[Trial]:
-    """At least so many trials; from the `cut`-th batch only the first half is told."""
+    """At least `least` trials of an engine; of batch `cut` only the first half is told."""
     engine, trials, batches = opened(name, seed), list[Trial](), 0
     while len(trials) < least:
         asked = engine.ask()
@@ -97,12 +97,12 @@ def tried(trials: list[Trial]) -> list[tuple[str, float]]:
 
 
 def best(trials: list[Trial]) -> float:
-    """The smallest weighted sum of ratios to the baseline that keeps every limit."""
+    """The smallest weighted mean of ratios to the baseline over the feasible trials."""
     return min(GOAL.weighted_mean(t, trials[0]) for t in trials if GOAL.violation(t) == 0.0)
 
 
 def volume(trials: list[Trial]) -> float:
-    """Hypervolume of what keeps every limit, in shares of an error of 0.1 and of the limits."""
+    """The hypervolume of the feasible trials, scaled by an error of 0.1 and the limits."""
     corner = np.array([0.1, GOAL.flash_bytes, GOAL.ram_bytes, 1e6])
     points = [objectives(t) for t in trials if GOAL.violation(t) == 0.0]
     return float(moocore.hypervolume(np.array(points) / corner, ref=np.ones(4)))
@@ -124,7 +124,9 @@ def test_the_baseline_comes_first_and_nothing_is_asked_for_twice(name: str) -> N
 
 @pytest.mark.parametrize("name", MINE)
 @pytest.mark.parametrize("cut", [None, 0, 2])
-def test_told_the_same_it_asks_the_same_whatever_was_cut_off(name: str, cut: int | None) -> None:
+def test_the_same_trials_give_the_same_proposals_whatever_was_cut_off(
+    name: str, cut: int | None
+) -> None:
     trials = searched(name, 5, 32, cut)
     assert tried(trials) == tried(searched(name, 5, 32, cut))
     assert tried(trials) != tried(searched(name, 6, 32, cut))
@@ -132,7 +134,7 @@ def test_told_the_same_it_asks_the_same_whatever_was_cut_off(name: str, cut: int
 
 
 @pytest.mark.parametrize("name", MINE)
-def test_nothing_told_does_not_stop_it(name: str) -> None:
+def test_it_goes_on_after_being_told_no_trials(name: str) -> None:
     engine = opened(name)
     asked = [p.key for _ in range(4) for p in (engine.ask(), engine.tell([]))[0]]
     assert len(set(asked)) == len(asked) > 4
@@ -140,14 +142,14 @@ def test_nothing_told_does_not_stop_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nsga2", "weighted"])
 def test_evolution_finds_a_better_network_than_chance(name: str) -> None:
-    """With as many trials, in the mean of the same seeds; ten generations are too few for that."""
+    """With as many trials as random search, in the mean over the same seeds."""
     learned = fmean(best(searched(name, seed, 800)) for seed in range(6))
     drawn = fmean(best(searched("random", seed, 800)) for seed in range(6))
     assert learned < drawn - 0.02
 
 
 def test_with_weights_the_adaptive_engine_seeks_the_weighted_mean() -> None:
-    """In fewer trials than on its way to the whole front."""
+    """It needs fewer trials than without weights."""
     flash_only = replace(
         GOAL, weights=ObjectiveWeights(accuracy=0.0, flash=1.0, ram=0.0, latency=0.0)
     )
@@ -165,7 +167,7 @@ def test_with_weights_the_adaptive_engine_seeks_the_weighted_mean() -> None:
     assert fmean(found(flash_only, s) for s in seeds) < fmean(found(GOAL, s) for s in seeds) - 0.01
 
 
-def test_tpe_learns_what_can_be_built_and_keeps_the_limits() -> None:
+def test_tpe_learns_what_is_feasible() -> None:
     def late(name: str) -> list[Trial]:
         return [trial for seed in range(3) for trial in searched(name, seed, 160)[80:]]
 
@@ -190,7 +192,7 @@ def test_tpe_asks_for_four_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2", "optuna-nsga2"])
-def test_what_comes_of_its_random_start_changes_nothing_in_it(name: str) -> None:
+def test_results_do_not_change_the_random_start(name: str) -> None:
     def asked(reach: Sequence[float]) -> list[str]:
         engine, keys = opened(name), list[str]()
         while len(keys) < 40:
@@ -239,7 +241,7 @@ def test_the_weighted_sum_follows_the_users_weights() -> None:
     assert count < more_count
 
 
-def test_the_weighted_sum_puts_what_keeps_the_limits_first() -> None:
+def test_the_weighted_sum_ranks_feasible_trials_first() -> None:
     reference = measured(0, baseline())
 
     def one(accuracy: float, flash: int) -> Any:
@@ -294,7 +296,7 @@ def dropped(proposal: Proposal) -> bool:
     return any(isinstance(s, Prune) and s.drop for s in proposal.genome.stages)
 
 
-def test_bohb_promotes_the_best_of_a_rung_and_never_what_was_not_judged() -> None:
+def test_bohb_promotes_the_best_of_a_rung_and_never_an_infeasible_one() -> None:
     engine = Bohb(SPACE, GOAL, 0)
     _, *asked = engine.ask()
     told = [
@@ -315,7 +317,7 @@ def test_bohb_goes_on_when_there_is_nothing_to_promote() -> None:
     assert [p.fidelity for p in engine.ask()] == [1 / 3] * 5
 
 
-def test_estimates_are_weighed_against_the_limits() -> None:
+def test_estimates_are_compared_with_the_limits() -> None:
     trial = screened(0, baseline(), 1 / 3, 0.81, weight_bytes=90_000, arena_bytes=25_000)
     assert estimated_violation(trial, GOAL) == pytest.approx(0.85 / 1.85)
     lean = screened(1, baseline(), 1 / 3, 0.95, weight_bytes=10_000, arena_bytes=5_000)

@@ -1,4 +1,4 @@
-"""The gate against worlds whose coefficients are known."""
+"""The cost gate, fitted to synthetic networks whose cost coefficients are known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def estimate(macs: int, weights: int, arena: int, layers: int) -> Estimate:
 
 
 def built(number: int, known: Estimate, accuracy: float = 0.95, noise: float = 1.0) -> Trial:
-    """12,000 bytes and 300 a layer of code; 2,500 of stack and state; 3 instructions a MAC."""
+    """A measured trial: code 12,000 bytes plus 300 a layer, RAM 2,500 plus arena, 3 insn a MAC."""
     count = round(noise * (3 * known.macs + 2 * known.weight_bytes + 500 * known.layers + 4_000))
     trial = measured(
         number,
@@ -56,7 +56,7 @@ VARIED = [
 ]
 
 
-def test_calibration_recovers_what_things_cost() -> None:
+def test_calibration_recovers_the_coefficients() -> None:
     gate = Gate.calibrated(GOAL, [built(i + 1, one) for i, one in enumerate(VARIED)])
     weight, layer, expands, eight, sixteen, always = gate.flash.coefficients
     assert (weight, layer, expands, sixteen) == pytest.approx((1.0, 300.0, 0.0, 0.0), rel=1e-3)
@@ -76,7 +76,7 @@ def test_calibration_recovers_what_things_cost() -> None:
     assert told.cycles == pytest.approx(truth.model_cycles, rel=1e-2)
 
 
-def test_before_anything_is_built_only_what_analysis_proves_is_turned_away() -> None:
+def test_with_few_networks_only_proven_bounds_reject() -> None:
     few = [built(i + 1, one) for i, one in enumerate(VARIED[: FEWEST - 1])]
     for gate in (Gate(GOAL), Gate.calibrated(GOAL, few)):
         assert gate.rejects(estimate(10**9, 59_000, 19_000, 10), pruned(0.5)) == ""
@@ -94,7 +94,7 @@ def test_a_latency_limit_counts_predicted_cycles() -> None:
     assert gate.excess(estimate(most // 2, 5_000, 2_000, 5), pruned(0.5)) == 0.0
 
 
-def test_what_is_unlike_all_that_was_built_is_turned_away_by_proof_only() -> None:
+def test_candidates_outside_the_fitted_range_are_rejected_by_proven_bounds_only() -> None:
     told = [built(i + 1, one) for i, one in enumerate(VARIED)]
     gate = Gate.calibrated(GOAL, told)
     most = round(0.1 * BOARD.clock_hz / CYCLES_PER_COUNT / 3)
@@ -109,7 +109,7 @@ def test_what_is_unlike_all_that_was_built_is_turned_away_by_proof_only() -> Non
 
 
 def test_kernels_for_16_bits_may_be_smaller_than_those_for_8() -> None:
-    """As CMSIS-NN's are: a term for 16 bits alone could only add to the constant."""
+    """CMSIS-NN's are: with a term for 16-bit kernels alone, coefficients >= 0 could not fit."""
     wide = Genome((Quantize(activation_bits=(16,)),))
     told = [built(i + 1, one) for i, one in enumerate(VARIED)]
 
@@ -133,10 +133,10 @@ def test_kernels_for_16_bits_may_be_smaller_than_those_for_8() -> None:
     accuracies=st.lists(st.floats(0.85, 0.99), min_size=16, max_size=16),
 )
 @settings(deadline=None, max_examples=60)
-def test_nothing_feasible_that_was_built_is_ever_turned_away(
+def test_no_measured_feasible_network_is_ever_rejected(
     known: list[Estimate], noise: list[float], accuracies: list[float]
 ) -> None:
-    """Whatever the fit is like, its margin covers what it was fitted to."""
+    """The margin covers all networks that the models were fitted to."""
     told = [built(i + 1, one, accuracies[i], noise[i]) for i, one in enumerate(known)]
     gate = Gate.calibrated(GOAL, told)
     for trial in told:
@@ -151,7 +151,7 @@ def test_nothing_feasible_that_was_built_is_ever_turned_away(
             assert gate.rejects(trial.estimate, trial.genome) == ""
 
 
-def test_the_last_scheme_says_how_many_layers_are_wide() -> None:
+def test_wide_share_is_that_of_the_last_quantization() -> None:
     assert wide_share(pruned(0.5)) == 0.0
     assert wide_share(Genome((Quantize(activation_bits=(16,)),))) == 1.0
     twice = Genome((Quantize(activation_bits=(16,)), Prune((0.5,)), Quantize((4,), (8, 16, 8, 8))))

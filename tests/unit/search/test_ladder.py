@@ -1,4 +1,4 @@
-"""The fidelity ladder, and the rank correlations that it is judged by."""
+"""The fidelity ladder, and the rank correlations by which its rungs are dropped."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_partial_correlation_is_that_of_residual_ranks() -> None:
     assert partial_spearman([1, 2, 3], [1, 2, 3], [1, 2, 3]) == 0.0
 
 
-def test_only_genomes_that_have_both_count() -> None:
+def test_only_genomes_with_both_accuracies_count() -> None:
     trials = [t for i in range(5) for t in pair(i + 1, 0.1 * i, 0.9 + 0.01 * i, 0.0, 5 - i)]
     trials += pair(9, 0.9, 0.1, 0.0)[:1] + pair(10, 0.9, 0.1, 0.25)[:1]
     first, second = correlations(trials)
@@ -67,7 +67,7 @@ def test_only_genomes_that_have_both_count() -> None:
     assert correlations([]) == ()
 
 
-def test_a_rung_that_ranks_badly_is_left_out_once_that_is_known() -> None:
+def test_a_rung_with_a_low_rank_correlation_is_dropped() -> None:
     ladder = Ladder((0.0, 0.25, 1.0), (40, 20, 8), trusted=0.6, fewest=10)
     whole = ((0.0, 40), (0.25, 20), (1.0, 8))
     good = [t for i in range(12) for t in pair(i + 1, 0.1 + 0.01 * i, 0.01 * i, 0.25)]

@@ -42,7 +42,7 @@ def test_a_search_told_the_same_asks_the_same() -> None:
     assert [t.genome for t in first] != [t.genome for t in search(6, 6)[1]]
 
 
-def test_selection_keeps_the_feasible_before_the_violating() -> None:
+def test_selection_prefers_feasible_trials() -> None:
     engine, _ = search(1, 10)
     violations = [individual.fitness.violation for individual in engine.population]
     assert violations.count(0.0) == len(violations)
@@ -70,7 +70,7 @@ def test_violation_adds_relative_excesses() -> None:
     assert GOAL.violation(trial) == pytest.approx(0.85 / 1.85)
 
 
-def test_what_could_not_be_built_is_further_off_than_anything_that_was() -> None:
+def test_an_infeasible_trial_violates_more_than_any_measured_one() -> None:
     huge = measured(0, baseline(), accuracy=0.01, flash=10**9, ram=10**9, count=1)
     assert 0.99 < GOAL.violation(huge) < 1.0 < GOAL.violation(infeasible(1, baseline()))
 

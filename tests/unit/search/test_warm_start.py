@@ -1,4 +1,4 @@
-"""The warm start: what sensitivity suggests, from losses that are known and from a network."""
+"""The warm start, guided by given losses and by the sensitivity of a network."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from helpers.networks import original
 from hil.board import load_board
 from hil.objective.goal import Goal
 from hil.search.adaptive import Adaptive
+from hil.search.registry import open_engine
 from hil.search.warm_start import (
     QuickSensitivity,
     cached_sensitivity,
@@ -46,7 +47,7 @@ def test_the_more_sensitive_keep_no_less(losses: list[float], level: float) -> N
         assert keep == (level,)
 
 
-def test_layers_that_hardly_notice_get_two_bits() -> None:
+def test_insensitive_layers_get_two_bits() -> None:
     assert guided_bits((0.0, 0.3, -0.01, 0.021)) == (2, 4, 2, 4)
 
 
@@ -63,8 +64,8 @@ def test_the_baseline_comes_first_and_the_recipes_are_among_it() -> None:
     )  # type: ignore[union-attr]
 
 
-def test_what_is_likeliest_comes_first_and_students_train_longest() -> None:
-    """Two widths in turn, each by every means, before the other two."""
+def test_the_most_promising_genomes_come_first_and_students_train_longest() -> None:
+    """Two widths alternate, each in all variants, before the other two."""
     warm = warm_start(QuickSensitivity((0.1, 0.0, 0.3), (0.0, 0.2)), 2)
     students = [g.stages[0] for g in warm[2:6] if isinstance(g.stages[0], Distill)]
     assert [student.width for student in students] == [0.625, 0.5, 0.625, 0.5]
@@ -81,7 +82,7 @@ def test_a_network_that_cannot_get_narrower_gets_no_ratios() -> None:
     assert not any(isinstance(stage, Prune) for genome in guided for stage in genome.stages)
 
 
-def test_a_network_says_what_it_loses_and_says_the_same_again() -> None:
+def test_sensitivity_is_the_loss_of_accuracy_and_is_reproducible() -> None:
     start = original("mobile")
     found = quick_sensitivity(start, samples=60)
     assert len(found.groups) == len(start.groups)
@@ -97,7 +98,7 @@ def test_a_network_says_what_it_loses_and_says_the_same_again() -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 7])
-def test_it_is_judged_on_few_samples(samples: int) -> None:
+def test_sensitivity_uses_so_many_samples(samples: int) -> None:
     losses = quick_sensitivity(original("mobile"), samples).groups
     assert all(math.isclose(loss * samples, round(loss * samples), abs_tol=1e-9) for loss in losses)
 
@@ -108,11 +109,13 @@ def test_the_adaptive_engine_starts_from_it() -> None:
     warm = warm_start(quick_sensitivity(start), space_of(start).epochs[-1])
     assert [one.genome for one in first[: len(warm)]] == list(warm)
     assert {one.fidelity for one in first} == {0.0}
-    again = Adaptive(start, Goal.of(board, 0.5), seed=3).ask()
+    again = open_engine("adaptive", start, Goal.of(board, 0.5), 3).ask()
     assert first == again
 
 
-def test_a_network_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sensitivity_is_measured_once_and_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     start = original("mobile")
     first = cached_sensitivity(start)

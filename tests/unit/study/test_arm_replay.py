@@ -1,4 +1,4 @@
-"""An arm of a study: fed from what is known, held to its budget, replayed to the same."""
+"""The replay of an arm: told known trials, kept within its budget, deterministic."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def answers(up_to: int) -> dict[tuple[str, float], Trial]:
     return {p.key: measured(i, p.genome, fidelity=p.fidelity) for i, p in enumerate(proposals)}
 
 
-def test_it_goes_on_as_far_as_the_answers_are_known_and_says_what_is_missing() -> None:
+def test_it_replays_known_trials_and_returns_the_missing_proposals() -> None:
     engine, known = Counting(), answers(2)
     replay = ArmReplay(ARM, engine, ArmBudget(100, 1000.0))
     missing = replay.advance(lambda p: known.get(p.key))
@@ -63,7 +63,7 @@ def batch_after(batch: int) -> list[Proposal]:
     return engine.ask()
 
 
-def test_a_partly_known_batch_is_told_only_when_it_is_whole() -> None:
+def test_a_batch_is_told_only_when_all_its_trials_are_known() -> None:
     engine, known = Counting(), answers(1)
     (first, *_) = known.items()
     replay = ArmReplay(ARM, engine, ArmBudget(100, 1000.0))
@@ -86,7 +86,7 @@ def test_measurements_and_epochs_are_each_a_limit() -> None:
     assert sum(t.genome.epochs * t.fidelity for t in replay.told) <= 10.0
 
 
-def test_it_says_what_ended_it() -> None:
+def test_the_trace_has_the_reason_for_the_end() -> None:
     known = answers(50)
 
     def find(proposal: Proposal) -> Trial | None:
@@ -114,14 +114,14 @@ def test_it_says_what_ended_it() -> None:
     assert not under_way.trace(0).finished
 
 
-def test_it_tells_the_warm_start_of_an_engine_that_has_one() -> None:
+def test_the_trace_has_the_warm_start_of_the_engine() -> None:
     assert ArmReplay(ARM, Counting(), ArmBudget(1, 1.0)).trace(0).warm == frozenset()
     warm = [genome(0), genome(2)]
     replay = ArmReplay(ARM, LadderSearch(SPACE, GOAL, 0, warm), ArmBudget(1, 1.0))
     assert replay.trace(0).warm == {genome(0).key, genome(2).key}
 
 
-def test_a_sweep_has_every_setting_once_in_an_order_of_its_seed() -> None:
+def test_a_sweep_tries_every_setting_once_in_an_order_given_by_the_seed() -> None:
     settings = [genome(i) for i in range(9)]
     orders = []
     for seed in (0, 0, 1):

@@ -1,4 +1,4 @@
-"""The smallest costs of made-up arms, counted by hand."""
+"""The smallest costs of synthetic arms, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def chosen(result: StudyResult, arm: str, floor: float, aim: Aim, seed: int = 0)
     return found
 
 
-def test_the_smallest_of_those_that_keep_the_floor() -> None:
+def test_the_smallest_network_above_the_floor_is_chosen() -> None:
     result = study(trace("int8", BASE, kind="single"), trace("adaptive", NEAR, EDGE, FAR))
     assert chosen(result, "adaptive", 0.5, "model flash").trial == NEAR
     flash = chosen(result, "adaptive", 1.0, "model flash")
@@ -63,13 +63,13 @@ def test_a_floor_is_reached_exactly_in_spite_of_rounding() -> None:
         assert chosen(result, "adaptive", 0.5, "model flash").trial is None
 
 
-def test_where_nothing_was_reached_int8_counts() -> None:
+def test_int8_takes_the_place_of_a_missing_choice() -> None:
     result = study(trace("int8", BASE, kind="single"), trace("adaptive", FAR))
     none = chosen(result, "adaptive", 1.0, "RAM")
     assert (none.trial, none.value, none.ratio) == (None, 10_000, 1.0)
 
 
-def test_what_was_only_screened_or_does_not_fit_is_not_chosen() -> None:
+def test_screened_and_violating_trials_are_not_chosen() -> None:
     tiny = network(5, 0.9, weights=0.1, ram=0.1, count=0.1)
     result = study(
         trace("int8", BASE, kind="single"),

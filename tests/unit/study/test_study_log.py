@@ -1,4 +1,4 @@
-"""A study goes on from its log with the network that the logged trials started from, or not."""
+"""The log of a study: it continues only with the original network of the logged trials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_logged_original_is_taken_and_another_refused(tmp_path: Path) -> Non
         adopt_logged_original(log, place, 2)
 
 
-def test_a_log_without_its_original_starts_no_other(tmp_path: Path) -> None:
+def test_a_log_without_its_original_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "seed-2.csv.gz").touch()
     with pytest.raises(UserError, match=r"seed-2\.pt is missing"):
         adopt_logged_original(tmp_path, tmp_path, 2)

@@ -1,4 +1,4 @@
-"""Arms side by side over one store: shared answers, equal progress, an end when time is up."""
+"""Arms side by side over one store: shared trials, equal progress, the deadline."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def show(share: float, text: str) -> None:
     assert text
 
 
-def test_what_several_arms_ask_for_is_tried_once_and_told_to_all(store: Store) -> None:
+def test_a_proposal_of_several_arms_is_tried_once_and_told_to_all(store: Store) -> None:
     budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
     replays = [replay("a", range(20), budget), replay("b", range(10, 30), budget)]
     with store:
@@ -60,7 +60,7 @@ def test_what_several_arms_ask_for_is_tried_once_and_told_to_all(store: Store) -
     assert all(one.over for one in replays)
 
 
-def test_arms_get_on_alike(store: Store) -> None:
+def test_arms_progress_at_the_same_rate(store: Store) -> None:
     budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
     replays = [replay("long", range(40), budget), replay("other", range(40, 80), budget)]
     first = {genome(i).key for i in range(40)}
@@ -87,7 +87,7 @@ def test_nothing_is_started_after_the_deadline_and_the_rest_is_done_next_time(
     assert len(again.told) == 9
 
 
-def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
+def test_trials_that_ended_beside_a_failure_are_kept(store: Store) -> None:
     budget, pool = ArmBudget(100, 1000.0), AnsweringPool(8, [genome(0)])
     arms = [replay("a", range(4), budget), replay("b", range(4, 8), budget)]
     with store:
@@ -97,7 +97,7 @@ def test_what_ended_beside_a_failure_is_kept(store: Store) -> None:
         assert store.count() == len(pool.tried) - 1 >= 4
 
 
-def test_an_ended_study_leaves_what_is_running_and_replays_what_there_is(store: Store) -> None:
+def test_an_ended_study_abandons_running_trials_and_replays_finished_ones(store: Store) -> None:
     budget, deadline = ArmBudget(100, 1000.0), Deadline(60.0)
     with store:
         store.begin_session(0.9)

@@ -1,4 +1,4 @@
-"""The pictures of a study show what there is: no curve beyond its arm's end, one scale, no cut."""
+"""The figures of a study: curves end where their arms do, panels share one scale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hil.study.volume import curves
 
 
 def of_lengths(**lengths: tuple[int, int]) -> StudyResult:
-    """Arms with so many networks in seeds 0 and 1: half an epoch each, ever smaller."""
+    """Arms with these numbers of networks in seeds 0 and 1, half an epoch each, ever smaller."""
     traces = []
     for seed in (0, 1):
         base = int8(accuracy=0.89)
@@ -32,7 +32,7 @@ def of_lengths(**lengths: tuple[int, int]) -> StudyResult:
 
 
 def end_of(axes: Axes, label: str) -> tuple[float, float]:
-    """Where the arm's line ends, and how high."""
+    """The end point of the arm's line."""
     (line,) = (line for line in axes.get_lines() if str(line.get_label()).startswith(label))
     x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
     return float(x[-1]), float(y[-1])

@@ -1,4 +1,4 @@
-"""What a study says of itself follows from its traces, whole or partial."""
+"""The report of a study, complete or partial, and its verdicts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def verdicts_of(result: StudyResult) -> tuple[GoalVerdict, ...]:
 
 
 def rivals(seeds: int, adaptive: float) -> StudyResult:
-    """All arms with one network each besides int8: theirs above 0.6, the adaptive one's as told."""
+    """A study with one network per arm besides int8: ratios above 0.6, the adaptive arm's given."""
     traces: list[ArmTrace] = []
     for seed in range(seeds):
         traces.append(trace("int8", int8(), seed=seed, kind="single"))
@@ -53,7 +53,7 @@ def without(result: StudyResult, *arms: str) -> StudyResult:
     return replace(result, traces=tuple(one for one in result.traces if one.arm not in arms))
 
 
-def test_goals_that_are_reached_and_that_are_not() -> None:
+def test_goals_reached_and_not_reached() -> None:
     assert [one.verdict for one in verdicts_of(rivals(5, 0.4))] == [
         "reached", "reached", "not decided", "reached", "reached",
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def test_one_worse_seed_is_enough_to_miss_the_goal_of_every_seed() -> None:
     assert "in 4 of 5 seeds" in verdict.numbers
 
 
-def test_with_few_seeds_it_says_so_instead_of_a_p() -> None:
+def test_with_few_seeds_there_is_no_p_value() -> None:
     volume = verdicts_of(rivals(3, 0.4))[-1]
     assert volume.verdict == "not decided"
     assert "smallest possible p is 0.125" in volume.numbers
@@ -91,14 +91,14 @@ def test_the_best_fixed_arm_is_not_known_without_all_of_them() -> None:
     assert [one.verdict for one in without_tpe[3:]] == ["reached", "not decided"]
 
 
-def test_every_seed_means_enough_of_them() -> None:
+def test_the_goal_of_every_seed_needs_enough_seeds() -> None:
     best = verdicts_of(rivals(4, 0.4))[3]
     assert best.verdict == "not decided"
     assert "in 4 of 4 seeds" in best.numbers
     assert "every seed: at least 5" in best.numbers
 
 
-def test_it_says_how_many_networks_each_search_measured() -> None:
+def test_the_verdict_has_the_measurements_of_each_search() -> None:
     result = replace(rivals(5, 0.4), budget_measurements=200)
     longer = [
         replace(one, trials=(*one.trials, network(100, 0.5)))
@@ -167,8 +167,8 @@ def test_the_traces_are_all_in_the_raw_figures(written: Path) -> None:
     assert first["energy_uj"] == ""
 
 
-def test_what_has_just_run_is_written_as_what_a_store_tells(tmp_path: Path) -> None:
-    """A candidate may count its epochs in whole numbers; a store tells them as fractions."""
+def test_a_fresh_trial_and_a_stored_one_are_written_alike(tmp_path: Path) -> None:
+    """A fresh trial may have an int for its epochs, a stored one has a float."""
     result = large_study(seeds=1, steps=3)
     told = []
     for kind in (int, float):
@@ -201,7 +201,7 @@ def test_a_partial_study_is_written_and_labeled(tmp_path: Path) -> None:
 
 
 def test_a_study_of_fewer_seeds_than_were_asked_for_is_partial(tmp_path: Path) -> None:
-    """Ended between two seeds, it has all of those that it has begun."""
+    """It ended between two seeds: those begun are complete."""
     whole = large_study(seeds=5, steps=12)
     assert not gaps(whole)
     result = replace(whole, not_begun=(7, 8))
@@ -212,7 +212,7 @@ def test_a_study_of_fewer_seeds_than_were_asked_for_is_partial(tmp_path: Path) -
     assert {one.verdict for one in verdicts_of(result)} == {"not decided"}
 
 
-def test_a_study_of_some_arms_tells_at_the_top_what_it_left_out(tmp_path: Path) -> None:
+def test_a_study_of_some_arms_lists_the_missing_arms_at_the_top(tmp_path: Path) -> None:
     result = without(large_study(seeds=5, steps=12), "bohb", "QDP")
     text = write_study(result, tmp_path, COMMAND).read_text("utf-8")
     head = text[: text.index("## In short")]
@@ -220,7 +220,7 @@ def test_a_study_of_some_arms_tells_at_the_top_what_it_left_out(tmp_path: Path) 
     assert "without the arms QDP, bohb" in head
 
 
-def test_a_network_that_cannot_be_made_again_is_no_gap_but_told(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_recreated_is_no_gap_but_reported(tmp_path: Path) -> None:
     alone = replace(study(trace("int8", int8(), kind="single")), finals={})
     assert any("test split" in gap for gap in gaps(alone))
     numbers = chosen_numbers(alone)[0]
@@ -239,7 +239,7 @@ def test_an_arm_that_had_infeasible_candidates_is_finished_all_the_same() -> Non
     assert not [gap for gap in gaps(result) if "finished" in gap]
 
 
-def test_one_arm_alone_has_nothing_to_be_tested_against() -> None:
+def test_one_arm_alone_has_no_test() -> None:
     whole = rivals(5, 0.4)
     assert "the first of 17 arms" in about_p(whole)
     alone = without(whole, *(set(NAMES) - {"int8"}))
@@ -251,7 +251,7 @@ def test_a_study_without_any_trial_is_written(tmp_path: Path) -> None:
     assert "(partial)" in write_study(result, tmp_path, COMMAND).read_text("utf-8")
 
 
-def test_json_says_the_same() -> None:
+def test_json_has_the_same_figures() -> None:
     result = rivals(5, 0.4)
     found = json.loads(json.dumps(study_to_json(result)))
     assert [one["verdict"] for one in found["goals"]] == [

@@ -38,7 +38,7 @@ def test_p_is_that_of_scipy_on_log_ratios() -> None:
     assert p_below_int8(by_seed(made, "a", 1.0, "RAM")) == smallest_p(6) == 1 / 64
 
 
-def test_p_counts_signs_by_hand() -> None:
+def test_p_values_computed_by_hand() -> None:
     assert p_below([-1, -2, -3, -4, -5]) == 1 / 32
     # Only the smallest of five is on the wrong side: two of 32 sign patterns are as extreme.
     assert p_below([1, -2, -3, -4, -5]) == 2 / 32
@@ -110,7 +110,7 @@ def test_curves_count_measurements_and_epochs() -> None:
 
 
 def test_a_budget_that_nobody_used_up_takes_no_memory() -> None:
-    """As a number of measurements is that is to be no limit."""
+    """A huge number of measurements stands for no limit."""
     drawn = [network(2 + i, 0.9, 0.5) for i in range(3)]
     result = study(trace("random", int8(), *drawn), measurements=10**12)
     found = curves(result)["random"]
@@ -118,7 +118,7 @@ def test_a_budget_that_nobody_used_up_takes_no_memory() -> None:
     assert found.at_count(10**12) == pytest.approx(found.at_count(4))
 
 
-def test_independent_draws_are_replayed_in_other_orders_after_the_int8_network() -> None:
+def test_independent_draws_are_replayed_in_random_orders_after_the_int8_network() -> None:
     base = int8(accuracy=0.87)  # beyond the frame: it adds nothing to what is drawn
     drawn = [network(2 + i, 0.9, 0.9 - 0.1 * i, 0.5, 0.5) for i in range(6)]
     traces = trace("int8", base, kind="single"), trace("random", base, *drawn)
@@ -134,7 +134,7 @@ def test_independent_draws_are_replayed_in_other_orders_after_the_int8_network()
     assert rows[:, 2].mean() == pytest.approx(np.mean(single), abs=4 * deviation)
 
 
-def test_what_random_search_always_tries_first_stays_first() -> None:
+def test_the_int8_network_stays_first_in_replays_of_random_search() -> None:
     drawn = [network(2 + i, 0.9) for i in range(5)]
     replayed = replay_orders(trace("random", int8(), *drawn))
     assert {order[0] for order in replayed} == {0}

@@ -1,4 +1,4 @@
-"""What a report says of budgets: what each arm used of them, and what a warm start gave alone."""
+"""The report on budgets: their use by each arm, and the results of the warm start alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hil.types import Trial
 
 
 def trained(number: int, epochs: float, **changes: Any) -> Trial:
-    """A network that trained so long."""
+    """A network with so many epochs of training."""
     return replace(network(number, 0.9), epochs=epochs, **changes)
 
 
@@ -26,7 +26,7 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
 
 
-def test_each_arm_tells_what_it_used_and_what_ended_it() -> None:
+def test_the_table_has_the_budget_used_by_each_arm_and_its_end() -> None:
     untrained = replace(int8(), epochs=0.0)
     looked_at = trained(2, 2.0, fidelity=0.25, state="screened", measurement=None)
     too_large = trained(3, 2.0, state="infeasible", measurement=None)
@@ -48,7 +48,7 @@ def test_each_arm_tells_what_it_used_and_what_ended_it() -> None:
 
 
 def warm_started() -> StudyResult:
-    """The warm start has half of int8's costs, what was found later a quarter."""
+    """The warm start reaches half of int8's costs, the whole search a quarter."""
     base, warm = int8(), network(2, 0.9, 0.5, 0.5, 0.5)
     later, other = network(3, 0.9, 0.25, 0.25, 0.25), network(4, 0.7)
     known = frozenset({base.genome.key, warm.genome.key, "never tried"})
@@ -59,7 +59,7 @@ def warm_started() -> StudyResult:
     )
 
 
-def test_the_warm_start_is_told_from_the_whole_search() -> None:
+def test_the_warm_start_and_the_whole_search_are_separate_rows() -> None:
     result = warm_started()
     grown = curves(result)
     alone, whole = rows(warm_table(result, choices(result), grown))
@@ -100,13 +100,13 @@ def test_the_report_says_where_a_search_was_no_more_than_random(tmp_path: Path) 
     assert told == [0, 0, 2, 2, 1, 0]
 
 
-def test_without_a_known_warm_start_nothing_is_said_of_one(tmp_path: Path) -> None:
+def test_without_a_warm_start_the_report_does_not_mention_one(tmp_path: Path) -> None:
     result = study(trace("int8", int8(), kind="single"), trace("adaptive", network(2, 0.9)))
     assert warm_table(result, choices(result), curves(result)) == ""
     assert "warm start" not in write_study(result, tmp_path, "hil study").read_text("utf-8")
 
 
-def test_a_cost_is_that_of_the_network_smallest_in_it_beside_its_image() -> None:
+def test_a_cost_is_that_of_the_network_where_it_is_smallest() -> None:
     # Smallest in weights: 0.2 of 20,000 bytes in an image of 14,000 of 30,000; best in all: 0.4.
     small, best = network(2, 0.9, 0.2, 1.0, 1.0), network(3, 0.9, 0.4, 0.4, 0.4)
     result = study(trace("int8", int8(), kind="single"), trace("adaptive", small, best))
