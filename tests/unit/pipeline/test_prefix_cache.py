@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,8 @@ def test_other_originals_sources_and_seeds_are_other_entries(tmp_path: Path) -> 
     one.keep((PRUNE,), _snapshot(4))
     assert other.find((PRUNE,)) is None
     assert prefix_cache(start).identity == prefix_cache(start).identity
+    edited = replace(start, task=replace(start.task, source="hash of a task file"))
+    assert prefix_cache(edited).identity != prefix_cache(start).identity
 
 
 def _hammer(folder: Path, seed: int) -> None:
