@@ -28,9 +28,10 @@ _REFERENCE_RATIO = 1.1
 
 
 class Merit(Protocol):
-    """What is to be improved. A point is float64 (4,): error, and ratios of flash, RAM and count.
+    """A figure of merit of the points measured so far, to be increased by new ones.
 
-    `improvement` is what a point would add, `with_point` the merit once the point is measured.
+    A point is float64 (4,): error, and ratios of flash, RAM and count, all minimized. `improvement`
+    is the amount that a new point would add, `with_point` the merit after adding the point.
     """
 
     def improvement(self, point: Floats) -> float: ...
@@ -79,7 +80,7 @@ class WeightedMeanMerit:
     best: float = _REFERENCE_RATIO
 
     def improvement(self, point: Floats) -> float:
-        """How far the mean at `point` is below the best; 0 if it is not, or the error too large."""
+        """The distance of the point's mean below the best; 0 above it or if the error is too large."""
         return max(0.0, self.best - self._mean(point)) if point[0] < self.most_error else 0.0
 
     def with_point(self, point: Floats) -> Self:
