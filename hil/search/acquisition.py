@@ -80,7 +80,7 @@ class WeightedMeanMerit:
     best: float = _REFERENCE_RATIO
 
     def improvement(self, point: Floats) -> float:
-        """The distance of the point's mean below the best; 0 above it or if the error is too large."""
+        """The distance of the point's mean below the best; 0 above it or below the floor."""
         return max(0.0, self.best - self._mean(point)) if point[0] < self.most_error else 0.0
 
     def with_point(self, point: Floats) -> Self:
