@@ -31,7 +31,7 @@ from hil.emulator.pyocd_targets import register_board
 from hil.errors import BenchError, NoReply, ProbeLost
 from hil.measure.measure import BoardRunner
 from hil.target.bench_file import Bench
-from hil.target.bench_lock import BenchBusy, Quarantined, failures, release
+from hil.target.bench_lock import BenchBusy, Quarantined, recorded_failures, release_quarantine
 from hil.target.target import Layout
 from hil.target.target_probe import ProbeTarget
 from hil.types import Board, Image
@@ -91,7 +91,7 @@ def test_a_board_is_ours_alone_until_it_is_closed(board: Board, here: Bench, ima
     assert works(target, image)
     target.close()
     target.close()
-    assert failures(here) == []
+    assert recorded_failures(here) == []
 
 
 def test_a_board_that_cannot_be_opened_is_not_kept(board: Board, here: Bench) -> None:
@@ -126,7 +126,7 @@ def test_a_bench_lets_go_of_a_real_board_after_each_job(board: Board) -> None:
 # ---- failures
 
 
-def test_three_failures_are_a_quarantine_until_release(
+def test_three_failures_are_a_quarantine_until_release_quarantine(
     board: Board, here: Bench, chip: Emulator, image: Image
 ) -> None:
     target = ProbeTarget(board, [here])
@@ -139,10 +139,10 @@ def test_three_failures_are_a_quarantine_until_release(
         assert ("quarantined" in str(caught.value)) == (attempt == 2)
     os.kill(chip.pid, signal.SIGCONT)
     target.close()
-    assert ["[RUN]" in failure["transcript"] for failure in failures(here)] == [True] * 3
+    assert ["[RUN]" in failure["transcript"] for failure in recorded_failures(here)] == [True] * 3
     with pytest.raises(Quarantined, match="failed 3 times in a row"):
         ProbeTarget(board, [here])
-    assert release(board.name) == [here.probe_id]
+    assert release_quarantine(board.name) == [here.probe_id]
     target = ProbeTarget(board, [here])
     assert works(target, image)
     target.close()
@@ -158,10 +158,10 @@ def test_a_run_that_succeeds_ends_a_row_of_failures(
         stop(chip.pid)
         with pytest.raises(NoReply, match=r"within 0\.05 s$"):
             target.run(layout.request, 0.05)
-        assert len(failures(here)) == 1
+        assert len(recorded_failures(here)) == 1
         os.kill(chip.pid, signal.SIGCONT)
         assert works(target, image)
-        assert failures(here) == []
+        assert recorded_failures(here) == []
     target.close()
 
 
@@ -169,7 +169,7 @@ def test_another_chip_on_the_probe_is_the_users_and_no_failure(board: Board, her
     m4 = dataclasses.replace(board, core="cortex-m4")
     with pytest.raises(UserError, match="on a chip with cortex-m3, board m3 has cortex-m4"):
         ProbeTarget(m4, [here])
-    assert failures(here) == []
+    assert recorded_failures(here) == []
     ProbeTarget(board, [here], wait_s=0).close()  # the lock is free again
 
 
@@ -300,7 +300,7 @@ def test_a_device_that_is_no_serial_port_is_a_lost_probe(board: Board, here: Ben
     for url in ("/dev/null", "/dev/no-such-port", "gopher://lab"):
         with pytest.raises(BenchError, match="opening serial port"):
             ProbeTarget(board, [dataclasses.replace(here, port_url=url)])
-        release(board.name)
+        release_quarantine(board.name)
 
 
 def test_a_terminal_on_the_port_keeps_nobody_waiting(board: Board, here: Bench) -> None:

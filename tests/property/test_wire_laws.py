@@ -82,7 +82,7 @@ def test_the_reply_is_found_behind_any_noise_in_any_pieces(
 ) -> None:
     words = b"".join(word.to_bytes(4, "little") for word in (0, *payload))
     stream = b"".join(block + b"\0" for block in noise)
-    stream += wire.encode(Frame(wire.Kind.RUN_REPLY, 1, words))
+    stream += wire.encode(Frame(wire.FrameKind.RUN_REPLY, 1, words))
     edges = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
     pieces = [stream[a:b] for a, b in pairwise(edges) if a < b]
     link = Link(Scripted(pieces))
