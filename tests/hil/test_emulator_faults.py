@@ -103,6 +103,6 @@ def test_a_bench_gives_up_after_three_emulators_with_the_last_transcript(
 def swallow_runs(port: Port) -> BadLine:
     line = BadLine(port)
     line.to_firmware = lambda frame: (
-        b"" if wire.decode(frame.strip(b"\0")).kind == wire.Kind.RUN else frame
+        b"" if wire.decode(frame.strip(b"\0")).kind == wire.FrameKind.RUN else frame
     )
     return line

@@ -126,7 +126,7 @@ def test_a_bench_lets_go_of_a_real_board_after_each_job(board: Board) -> None:
 # ---- failures
 
 
-def test_three_failures_are_a_quarantine_until_release_quarantine(
+def test_three_failures_are_a_quarantine_until_release(
     board: Board, here: Bench, chip: Emulator, image: Image
 ) -> None:
     target = ProbeTarget(board, [here])
