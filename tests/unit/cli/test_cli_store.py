@@ -132,6 +132,6 @@ def test_import_takes_the_original_along(commands: typer.Typer) -> None:
         call(commands, "import", "named", str(table))
     Path("three.pt").write_text("notes")
     for wrong in ("three.pt", "four.pt"):
-        with pytest.raises(UserError, match=f"{wrong} is missing or no network"):
+        with pytest.raises(UserError, match=f"{wrong} is missing or not a network"):
             call(commands, "import", "new", str(table), "--original", wrong)
     assert not Path("runs/new").exists()
