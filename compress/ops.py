@@ -1,13 +1,14 @@
-"""The closed union of integer operators: what a `Graph` may hold.
+"""The integer operators that a `Graph` may hold: a closed union of dataclasses.
 
 Semantics are those of the TensorFlow Lite int8 quantization specification
 (https://ai.google.dev/edge/litert/models/quantization_spec); layouts are NHWC with batch 1. Tensors
-are referred to by their index in `Graph.tensors`. `compress.integer.reference` executes each
-operator, and its `match` on `Op` ends in `assert_never`; `hil.kernels.registry` maps it to C, and a
-test asserts that every operator is registered there.
+are referred to by their index in `Graph.tensors`. `compress.operators` has the check, reference,
+TFLite import and export of each operator, `hil.kernels` its C kernels; a test of either registry
+asserts that every operator is in it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -21,7 +22,7 @@ class Activation(Enum):
 
 
 class Function(Enum):
-    """Element-wise functions without fixed-point form of their own: tables of 256 values."""
+    """Element-wise functions that run as a table of 256 values."""
 
     LEAKY_RELU = "leaky_relu"
     HARD_SWISH = "hard_swish"
@@ -88,8 +89,9 @@ class FullyConnected:
 class Add:
     """Element-wise sum or, with `subtract`, left - right; each tensor has its own scale.
 
-    left and output have one shape. right has it, too, or repeats: without leading ones its shape
-    is how left's ends, (1,1,1,C) or a single element, say. With `constant`, right is a constant.
+    left and output have one shape. right has the same shape or is repeated: without leading ones
+    its shape is a suffix of left's, for example (1,1,1,C) or a single element. With `constant`,
+    right is a constant.
     """
 
     name: str
@@ -103,7 +105,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Mul:
-    """Element-wise product; shapes and `constant` as those of `Add`."""
+    """Element-wise product; shapes and `constant` as in `Add`."""
 
     name: str
     left: int
@@ -141,7 +143,7 @@ class MaxPool2D:
 
 @dataclass(frozen=True, slots=True)
 class Reshape:
-    """Same elements, same order, another shape: costs nothing on the device."""
+    """The same elements in the same order with another shape; costs nothing on the device."""
 
     name: str
     input: int
@@ -159,7 +161,7 @@ class Softmax:
 
 @dataclass(frozen=True, slots=True)
 class Requantize:
-    """Change scale and zero point, then clamp: TFLite's QUANTIZE, RELU, ... by `activation`."""
+    """Change of scale, zero point or type, then a clamp: TFLite's QUANTIZE, RELU, RELU6, ..."""
 
     name: str
     input: int
@@ -169,7 +171,7 @@ class Requantize:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """output = function(input), element by element; `alpha` is LEAKY_RELU's slope below zero."""
+    """output = function(input), element-wise; `alpha` is the slope of LEAKY_RELU below zero."""
 
     name: str
     input: int
@@ -180,7 +182,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Mean over consecutive axes, which the output may keep with extent 1 or drop."""
+    """Mean over consecutive axes; the output keeps them with extent 1 or drops them."""
 
     name: str
     input: int
@@ -192,7 +194,7 @@ class Mean:
 class Pad:
     """The input with before[i] and after[i] elements of `value` around it along each axis i.
 
-    Only for padding that no convolution or pool could take over.
+    Used only for padding that no convolution or pool can do itself.
     """
 
     name: str
@@ -205,7 +207,7 @@ class Pad:
 
 @dataclass(frozen=True, slots=True)
 class Concatenate:
-    """The inputs one after the other along `axis`; all have the output's scale and zero point."""
+    """Concatenation along `axis`; inputs and output share scale and zero point."""
 
     name: str
     inputs: tuple[int, ...]
@@ -230,21 +232,36 @@ Op = (
     | Concatenate
 )
 
-# These may write their output over an input of the same size that nobody reads afterwards.
+# Operators that multiply by constant weights.
+Weighted = Conv2D | DepthwiseConv2D | FullyConnected
+# Operators that may write their output over an input of the same size with no later reader.
 ElementWise = Add | Mul | Softmax | Requantize | Lookup
 
 
 def inputs_of(op: Op) -> tuple[int, ...]:
-    """Indices of the activation tensors `op` reads (constants not among them)."""
+    """Indices of the activation tensors that `op` reads, without its constants."""
     if isinstance(op, Add | Mul):
         return (op.left,) if op.constant else (op.left, op.right)
     return op.inputs if isinstance(op, Concatenate) else (op.input,)
 
 
 def constants_of(op: Op) -> tuple[int, ...]:
-    """Indices of the constant tensors `op` reads."""
-    if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected):
+    """Indices of the constant tensors that `op` reads."""
+    if isinstance(op, Weighted):
         return (op.weights, op.bias)
     if isinstance(op, Add | Mul) and op.constant:
         return (op.right,)
     return ()
+
+
+def renumbered(op: Op, index: Mapping[int, int]) -> Op:
+    """`op` with each tensor index replaced by its entry in `index`."""
+    out = index[op.output]
+    if isinstance(op, Weighted):
+        x, weights, bias = index[op.input], index[op.weights], index[op.bias]
+        return replace(op, input=x, weights=weights, bias=bias, output=out)
+    if isinstance(op, Add | Mul):
+        return replace(op, left=index[op.left], right=index[op.right], output=out)
+    if isinstance(op, Concatenate):
+        return replace(op, inputs=tuple(index[i] for i in op.inputs), output=out)
+    return replace(op, input=index[op.input], output=out)

@@ -1,1 +1,1 @@
-"""The integer graph: its exact reference, validity, cost, and dead-channel elimination."""
+"""Walks over the integer graph: reference, validity, cost, elimination of dead channels."""

@@ -1,27 +1,20 @@
-"""What a graph costs, by analysis alone: gates before anything is trained, built or run.
+"""Analytic cost of a graph: MACs, bit operations, bytes of weights and of live activations.
 
-These are bounds, not measurements: flash and RAM as used are what the linker and the memory plan
-say. MACs are counted as TFLite and MLPerf Tiny do: multiplications of weights with inputs,
-padding included. Bit operations are MACs times the bits of both factors: the multiplications of
-Baskin et al., arXiv:1804.10969, without the additions; zeros count, too.
+The bytes are lower bounds, not measurements: flash and RAM come from the linker and the memory
+plan. MACs are counted as TFLite and MLPerf Tiny do: multiplications of weights with inputs,
+padding included. Bit operations are MACs times the bits of both factors, which are the
+multiplications of Baskin et al., arXiv:1804.10969, without the additions; zeros count, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from compress.ops import (
-    Conv2D,
-    DepthwiseConv2D,
-    ElementWise,
-    FullyConnected,
-    Op,
-    Reshape,
-    constants_of,
-    inputs_of,
-)
+from compress.operators.registry import operator_of
+from compress.ops import ElementWise, Op, Reshape, constants_of, inputs_of
 from compress.types import Graph, Tensor
 
 
@@ -40,24 +33,24 @@ class Cost:
 
 
 def cost(graph: Graph) -> Cost:
-    """All of it at once."""
+    """All costs of `graph`."""
     return Cost(
-        total_macs(graph),
-        weight_bytes(graph),
-        peak_activation_bytes(graph),
-        bops(graph),
-        zero_share(graph),
+        macs=total_macs(graph),
+        weight_bytes=weight_bytes(graph),
+        peak_activation_bytes=peak_activation_bytes(graph),
+        bops=bops(graph),
+        zero_share=zero_share(graph),
     )
 
 
 def macs(graph: Graph, op: Op) -> int:
     """Multiply-accumulates of `op`; 0 for an operator without weights."""
-    if isinstance(op, FullyConnected):
-        return graph.tensors[op.weights].elements
-    if isinstance(op, Conv2D | DepthwiseConv2D):
-        weights, out = graph.tensors[op.weights], graph.tensors[op.output]
-        return out.elements * (weights.elements // out.shape[3])
-    return 0
+    return sum(_macs_by_weights(graph, op).values())
+
+
+def _macs_by_weights(graph: Graph, op: Op) -> Mapping[int, int]:
+    """Multiply-accumulates of `op` by the index of the weight tensor."""
+    return operator_of(op).macs(graph, op)
 
 
 def total_macs(graph: Graph) -> int:
@@ -67,12 +60,14 @@ def total_macs(graph: Graph) -> int:
 def bops(graph: Graph) -> int:
     """Bit operations: MACs * `weight_bits` * bits of the input, summed over the operators."""
     return sum(
-        macs(graph, op)
-        * weight_bits(graph.tensors[op.weights])
-        * (16 if graph.tensors[op.input].dtype == "int16" else 8)
+        count * weight_bits(graph.tensors[weights]) * _input_bits(graph, op)
         for op in graph.ops
-        if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected)
+        for weights, count in _macs_by_weights(graph, op).items()
     )
+
+
+def _input_bits(graph: Graph, op: Op) -> int:
+    return 16 if graph.tensors[inputs_of(op)[0]].dtype == "int16" else 8
 
 
 def weight_bits(tensor: Tensor) -> int:
@@ -89,9 +84,9 @@ def weight_bits(tensor: Tensor) -> int:
 
 
 def zero_share(graph: Graph) -> float:
-    """Share of all weights, biases not among them, that are zero; 0 where there are none."""
-    weighted = [op for op in graph.ops if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected)]
-    data = [graph.tensors[index].data for index in {op.weights for op in weighted}]
+    """Share of zeros among all weights, without biases; 0 for a graph without weights."""
+    indices = {index for op in graph.ops for index in _macs_by_weights(graph, op)}
+    data = [graph.tensors[index].data for index in indices]
     values = [array for array in data if array is not None]
     elements = sum(array.size for array in values)
     nonzero = sum(int(np.count_nonzero(array)) for array in values)
@@ -105,11 +100,11 @@ def weight_bytes(graph: Graph) -> int:
 
 
 def peak_activation_bytes(graph: Graph) -> int:
-    """Most bytes of activations alive during any one operator: no plan of ours needs less.
+    """Largest sum of the bytes of live activations over the operators: a plan's lower bound.
 
-    A tensor lives from the operator that writes it to the last that reads it, the input from the
+    A tensor is live from the operator that writes it to the last that reads it, the input from the
     start and the output to the end. A Reshape shares its input's bytes, an element-wise operator
-    those of an input that it is the last to read. Kernel scratch and alignment come on top.
+    those of an input that it is the last to read. Scratch buffers and alignment come on top.
     """
     owner = {graph.input: graph.input}
     first, last = {graph.input: 0}, {graph.input: 0}

@@ -1,8 +1,9 @@
-"""Lossless elimination of channels: those that are always the same, and those nobody reads.
+"""Lossless elimination of dead channels: constant ones, and those that nothing reads.
 
-A channel is always the same where its kernel is all zeros, where every sum saturates, or where it
-is computed from such channels. What it adds to the sums of the operators that read it then goes
-into their bias, and it is cut out. All is decided by exact integers: the output keeps every bit.
+A channel is constant where its kernel is all zeros, where every sum saturates, or where it is
+computed from constant channels. Its contribution to the sums of the operators that read it is
+added to their bias, and the channel is cut out. All arithmetic is in exact integers: the output
+keeps every bit.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from compress.arithmetic.fixedpoint import Int64Array
+from compress.arithmetic.intervals import Bounds
+from compress.arithmetic.windows import pad, taps
 from compress.errors import UserError
-from compress.integer.bounds import Bounds, bounds
-from compress.integer.fixedpoint import Int64Array
-from compress.integer.tied_channels import FIXED, Classes, cut, tied_channels
-from compress.integer.windows import pad, taps
+from compress.integer.bounds import bounds
+from compress.integer.tied_channels import Classes, cut, tied_channels
+from compress.operators.channels import FIXED
 from compress.ops import Conv2D, FullyConnected, Op
 from compress.types import Array, Graph
 
@@ -24,12 +27,13 @@ _LARGEST_BIAS = 2**31 - 1
 def eliminate(graph: Graph, multiple: int = 1) -> Graph:
     """`graph` without its dead channels: equal outputs, bit for bit, for every input.
 
-    A channel goes, with all that are tied to it, if no operator needs it any more: each that
-    reads it has only zero weights for it, or gets the same from it at every position of its
-    output, border pixels included, which then is in its bias. Every activation keeps one channel
-    at least; input and output keep all. With a `multiple`, dead channels stay where a width would
-    not be one. It does not pay: MLPerf Tiny's visual wake words takes 16,368,706 instructions on
-    m4 with 1 and 16,381,745 with 4, which keeps 1,540 bytes more in flash (decision 0013).
+    A channel is removed, with all that are tied to it, if no operator needs it: each reader has
+    only zero weights for it, or gets the same contribution from it at every position of its
+    output, border pixels included, which then is added to its bias. Every activation keeps at
+    least one channel; input and output keep all. With a `multiple`, dead channels are kept where
+    their removal would leave a width that is not a multiple of it. It does not pay: MLPerf Tiny's
+    visual wake words takes 16,368,706 instructions on m4 with 1 and 16,381,745 with 4, which
+    keeps 1,540 bytes more in flash (decision 0013).
 
     `graph` must have passed `check_graph`; the result passes it, too. Raises UnsupportedLayer as
     `compress.integer.reference` does.
@@ -40,7 +44,10 @@ def eliminate(graph: Graph, multiple: int = 1) -> Graph:
 
 
 def _narrowed(graph: Graph, multiple: int) -> Graph | None:
-    """One round; None where nothing can go. The next may find more, further up."""
+    """`graph` after one round, None if no channel can be removed.
+
+    The next round may find more dead channels, in earlier layers.
+    """
     found, classes = bounds(graph), tied_channels(graph)
     needed = {FIXED}
     shares: dict[int, Int64Array] = {}
@@ -66,11 +73,12 @@ def _narrowed(graph: Graph, multiple: int) -> Graph | None:
 def _shares(
     graph: Graph, op: Conv2D | FullyConnected, x: Bounds
 ) -> tuple[npt.NDArray[np.bool_], Int64Array]:
-    """What each channel of x always adds to the sums of `op`: int64 (channels, outputs).
+    """(constant, share): the constant contributions of the channels of x to the sums of `op`.
 
-    With it, bool (channels,): whether that is the same for every input and at every position. In
-    the padding x has its zero point, so a channel that has another value does not add the same at
-    the border, unless the weights that make the difference are zeros.
+    `constant`, bool (channels,), is True for a channel whose contribution is the same for every
+    input and at every position; its row of `share`, int64 (channels, outputs), has it.
+    In the padding x has its zero point, so a channel that has another value contributes
+    differently at the border, unless the weights that make the difference are zeros.
     """
     channels = graph.tensors[op.input].shape[-1]
     weights = _data(graph, op.weights)
@@ -87,15 +95,15 @@ def _shares(
         if not changing.any() and (sums == sums[:, :1]).all():
             same[channel], shares[channel] = True, sums[:, 0]
     bias = np.abs(_data(graph, op.bias).astype(np.int64))
-    # Accumulators of int8 keep within their int32; on int16, where they have 64 bits, a bias of
-    # 32 may not hold what it is to take up.
+    # Accumulators of int8 stay within int32. On int16 they have 64 bits, and the int32 bias may
+    # be too small for the contributions.
     if (bias + np.abs(shares).sum(axis=0) > _LARGEST_BIAS).any():
         same &= ~shares.any(axis=1)
     return same, shares
 
 
 def _seen(graph: Graph, op: Conv2D | FullyConnected, channel: Array) -> Array:
-    """What each tap of the window meets at each position: (taps, positions), 0 in the padding."""
+    """The values that each tap of the window reads: (taps, positions), 0 in the padding."""
     if isinstance(op, FullyConnected):
         return channel.reshape(-1, 1)
     padded = pad(channel, op.padding, 0)
@@ -105,13 +113,13 @@ def _seen(graph: Graph, op: Conv2D | FullyConnected, channel: Array) -> Array:
 
 
 def _folded(graph: Graph, op: Conv2D | FullyConnected, shares: Int64Array) -> Array:
-    """The bias with what channels that go add to the sums, `shares` (channels, outputs)."""
+    """The bias plus the contributions `shares` (channels, outputs) of the removed channels."""
     folded: Array = _data(graph, op.bias) + shares.sum(axis=0)
     return folded.astype(np.int32)
 
 
 def _too_many(graph: Graph, classes: Classes, gone: set[int], multiple: int) -> set[int]:
-    """Those of the classes in `gone` that stay, for the sake of the widths they leave."""
+    """The classes in `gone` that must be kept for the widths that their activations need."""
     fewest = {op.output: _fewest(graph, op) for op in graph.ops}
     stay: set[int] = set()
     changed = True
@@ -129,10 +137,10 @@ def _too_many(graph: Graph, classes: Classes, gone: set[int], multiple: int) -> 
 
 
 def _fewest(graph: Graph, op: Op) -> int:
-    """Channels that the output of `op` keeps at least.
+    """The smallest number of channels of the output of `op`.
 
-    With a single scale, the multiplier of a FullyConnected has another precision than with one
-    for each unit (`conv_multipliers`): of those, two units stay.
+    A FullyConnected with a scale per unit keeps two: with a single scale its multiplier would be
+    computed in another precision (`conv_multipliers`).
     """
     return 2 if isinstance(op, FullyConnected) and len(graph.tensors[op.weights].scales) > 1 else 1
 

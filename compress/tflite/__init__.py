@@ -1,1 +1,1 @@
-"""The integer graph as a .tflite file: export, import, tflite-runtime as an independent judge."""
+"""The integer graph as a .tflite file: export, import, and tflite-runtime as the oracle."""

@@ -1,8 +1,8 @@
-"""Conversions by way of float32: at a model's edges, and from int8 to int16 inside of it.
+"""Removal of conversions to and from float32: at a model's edges, and between int8 and int16.
 
 Converters put a QUANTIZE after the input and a DEQUANTIZE (or a QUANTIZE to uint8) before the
-output unless told otherwise; on a microcontroller the samples are int8 to begin with. From int8 to
-int16 release 2.14 has no QUANTIZE, but a DEQUANTIZE and a QUANTIZE in turn.
+output by default; on a microcontroller the samples are int8 to begin with. From int8 to int16
+release 2.14 has no QUANTIZE of its own, only a DEQUANTIZE followed by a QUANTIZE.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.tflite.records import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.types import Array, Int8Array
 
 _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 
 
 def int8_core(file: File) -> File:
-    """The file without conversions at its edges; the same object where there is none.
+    """The file without conversions at its edges; the same object if it has none.
 
-    Its input is the first QUANTIZE's output, its output what the last DEQUANTIZE reads.
+    Its input is the first QUANTIZE's output, its output the last DEQUANTIZE's input.
     """
     return _without_last(_without_first(file))
 
@@ -60,7 +60,7 @@ def _without_last(file: File) -> File:
 
 
 def without_floats(file: File) -> File:
-    """The file with a QUANTIZE from int8 to int16 for each DEQUANTIZE and QUANTIZE in turn."""
+    """The file with one QUANTIZE from int8 to int16 for each DEQUANTIZE followed by a QUANTIZE."""
     sources = {
         operator.outputs[0]: operator.inputs[0]
         for operator in file.operators
@@ -80,14 +80,14 @@ def without_floats(file: File) -> File:
 
 
 def _types_of(file: File, operator: FileOperator) -> tuple[int, ...]:
-    """Of the one input and the one output; else empty."""
+    """Types of the one input and the one output; empty for another number of either."""
     indices = (*operator.inputs, *operator.outputs)
     single = len(operator.inputs) == len(operator.outputs) == 1 and min(indices) >= 0
     return tuple(file.tensors[index].type for index in indices) if single else ()
 
 
 def to_outer(inputs: Int8Array, file: File, core: File) -> Array:
-    """Inputs of `core` as the file itself takes them: of its type, of the same real values."""
+    """Inputs of `core` converted to the type of the file's own input, with equal real values."""
     (outer,), (inner,) = file.inputs, core.inputs
     match file.tensors[outer].type:
         case TensorType.FLOAT32:
@@ -101,7 +101,7 @@ def to_outer(inputs: Int8Array, file: File, core: File) -> Array:
 
 
 def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
-    """Whether every int8 value of `inner` has one in `outer`, so that nothing is lost with it."""
+    """True if every int8 value of `inner` has an equal one in `outer`: no information is lost."""
     if inner.type != TensorType.INT8 or len(inner.scales) != 1 or len(inner.zero_points) != 1:
         return False
     if outer.type == TensorType.UINT8:

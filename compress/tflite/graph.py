@@ -1,14 +1,11 @@
-"""A graph made ready for a .tflite file: without what is unused, with weights TFLite can read."""
+"""Graphs and operator lists without what nothing reads."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from collections.abc import Sequence
 
-from compress.ops import Conv2D, DepthwiseConv2D, FullyConnected, Op, constants_of, inputs_of
+from compress.ops import Op, Pad, constants_of, inputs_of, renumbered
 from compress.types import Graph
-
-_INDEX_FIELDS = frozenset(("input", "inputs", "left", "right", "weights", "bias", "output"))
 
 
 def referenced_only(graph: Graph) -> Graph:
@@ -18,30 +15,21 @@ def referenced_only(graph: Graph) -> Graph:
         used.update(inputs_of(op), constants_of(op), (op.output,))
     ordered = sorted(used)
     index = {old: new for new, old in enumerate(ordered)}
-    ops = []
-    for op in graph.ops:
-        fields = [f.name for f in dataclasses.fields(op) if f.name in _INDEX_FIELDS]
-        changes: dict[str, Any] = {}
-        for name in fields:
-            old = getattr(op, name)
-            changes[name] = tuple(index[i] for i in old) if name == "inputs" else index[old]
-        ops.append(dataclasses.replace(op, **changes))
-    tensors = tuple(graph.tensors[i] for i in ordered)
-    return Graph(graph.name, tensors, tuple(ops), index[graph.input], index[graph.output])
+    return Graph(
+        name=graph.name,
+        tensors=tuple(graph.tensors[i] for i in ordered),
+        ops=tuple(renumbered(op, index) for op in graph.ops),
+        input=index[graph.input],
+        output=index[graph.output],
+    )
 
 
-def with_known_weights(graph: Graph) -> Graph:
-    """int4 weights as int8 where an operator that reads them has no kernel for int4: on int16
-    (release 2.14 would take the packed bytes for int8), a FULLY_CONNECTED with a scale per unit."""
-    tensors = list(graph.tensors)
-    for op in graph.ops:
-        if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected):
-            per_unit = isinstance(op, FullyConnected) and len(tensors[op.weights].scales) > 1
-            if tensors[op.weights].dtype == "int4" and (per_unit or on_int16(graph, op)):
-                tensors[op.weights] = dataclasses.replace(tensors[op.weights], dtype="int8")
-    return dataclasses.replace(graph, tensors=tuple(tensors))
-
-
-def on_int16(graph: Graph, op: Op) -> bool:
-    """Whether the operator reads int16 activations."""
-    return graph.tensors[inputs_of(op)[0]].dtype == "int16"
+def without_unread_pads(ops: Sequence[Op], output: int) -> list[Op]:
+    """`ops` without each Pad whose readers all do the padding themselves."""
+    kept: list[Op] = []
+    read = {output}
+    for op in reversed(ops):
+        if not isinstance(op, Pad) or op.output in read:
+            kept.append(op)
+            read.update(inputs_of(op))
+    return kept[::-1]

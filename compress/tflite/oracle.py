@@ -1,4 +1,4 @@
-"""The independent judge of the integer semantics: tflite-runtime's reference kernels.
+"""The oracle, an independent check of the integer semantics: tflite-runtime's reference kernels.
 
 Only `OpResolverType.BUILTIN_REF` of tflite-runtime 2.14 rounds as the specification (twice); its
 optimized kernels and later runtimes differ by one unit in places.
@@ -19,15 +19,15 @@ from compress.types import Int8Array
 
 
 def available() -> bool:
-    """Whether tflite-runtime is installed; it has no wheels for Python 3.12 and later."""
+    """True if tflite-runtime is installed; it has no wheels for Python 3.12 and later."""
     return importlib.util.find_spec("tflite_runtime") is not None
 
 
 def interpret(tflite: bytes, inputs: Int8Array) -> Int8Array:
     """Outputs int8 (N, *output shape[1:]) of a single-input .tflite for N inputs, one by one.
 
-    Of a model that converts from and to other types at its edges, they are those of the int8 core,
-    while the model is run as a whole.
+    A model that converts from and to other types at its edges is run as a whole; the outputs are
+    those of its int8 core.
 
     Raises UserError where tflite-runtime is missing or does not accept the model.
     """

@@ -1,4 +1,4 @@
-"""Reads a .tflite flatbuffer into records, and survives any damage to it."""
+"""Reads a .tflite flatbuffer into records; a damaged one is a UserError."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import tflite
 
 from compress.errors import UserError
-from compress.tflite.records import (
+from compress.operators.registry import BUILTINS
+from compress.tflite_records.file import (
     IDENTIFIER,
     KIND_NAMES,
     OPERATOR_NAMES_KEY,
-    SCHEMAS,
     File,
     FileOperator,
     FileTensor,
@@ -26,7 +26,10 @@ _tables: Any = tflite  # generated code without types
 
 
 def read(data: bytes) -> File:
-    """Parse a .tflite. Raises UserError for what is not one, is damaged or has control flow."""
+    """The records of a .tflite file.
+
+    Raises UserError for data that is not one, is damaged, or has several subgraphs.
+    """
     if data[4:8] != IDENTIFIER:
         raise UserError("not a .tflite file: it lacks the identifier TFL3 at byte 4")
     try:
@@ -62,7 +65,7 @@ def _read(data: bytes) -> File:
 
 
 def _operator_names(model: Any, buffers: list[Any], count: int) -> list[str]:
-    """What we wrote as metadata, or empty names."""
+    """The operators' names from the metadata that `write` adds, or empty names."""
     for entry in _items(model.MetadataLength(), model.Metadata):
         if _text(entry.Name()) == OPERATOR_NAMES_KEY:
             content = buffers[entry.Buffer()]
@@ -92,34 +95,34 @@ def _read_tensor(tensor: Any, buffers: list[Any]) -> FileTensor:
         zero_points = _ints(quantization.ZeroPointAsNumpy()) or (0,)
     content = buffers[tensor.Buffer()]
     return FileTensor(
-        _text(tensor.Name()),
-        _ints(tensor.ShapeAsNumpy()),
-        tensor.Type(),
-        scales,
-        zero_points,
-        axis,
-        content if isinstance(content, np.ndarray) and content.size else None,
+        name=_text(tensor.Name()),
+        shape=_ints(tensor.ShapeAsNumpy()),
+        type=tensor.Type(),
+        scales=scales,
+        zero_points=zero_points,
+        axis=axis,
+        data=content if isinstance(content, np.ndarray) and content.size else None,
     )
 
 
 def _read_options(operator: Any, code: int) -> dict[str, Any]:
-    schema = SCHEMAS.get(code)
+    builtin = BUILTINS.get(code)
     table = operator.BuiltinOptions()
-    if schema is None or not schema.table or table is None:
+    if builtin is None or not builtin.table or table is None:
         return {}
-    if operator.BuiltinOptionsType() != getattr(_tables.BuiltinOptions, schema.table):
+    if operator.BuiltinOptionsType() != getattr(_tables.BuiltinOptions, builtin.table):
         raise UserError(f"the .tflite file is damaged: {KIND_NAMES[code]} has other options")
-    options = getattr(_tables, schema.table)()
+    options = getattr(_tables, builtin.table)()
     options.Init(table.Bytes, table.Pos)
-    return {name: getattr(options, name)() for name in schema.fields}
+    return {name: getattr(options, name)() for name in builtin.fields}
 
 
 def _ints(values: Any) -> tuple[int, ...]:
-    """A vector of the file; the accessors answer 0 for an absent one."""
+    """A vector of the file, empty if it is absent: the accessors return 0 for it."""
     return tuple(map(int, values)) if isinstance(values, np.ndarray) else ()
 
 
 def _text(name: bytes | None) -> str:
-    """A name of the file, fit to be shown on one line."""
+    """A name of the file; characters that cannot be printed become "?"."""
     text = (name or b"").decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "?" for c in text)

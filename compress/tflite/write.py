@@ -8,10 +8,10 @@ import flatbuffers
 import numpy as np
 import tflite
 
-from compress.tflite.records import (
+from compress.operators.registry import BUILTINS
+from compress.tflite_records.file import (
     IDENTIFIER,
     OPERATOR_NAMES_KEY,
-    SCHEMAS,
     File,
     FileOperator,
     FileTensor,
@@ -24,7 +24,7 @@ _tables: Any = tflite
 
 
 def write(file: File) -> bytes:
-    """Serialize; equal records give equal bytes."""
+    """The .tflite file of these records."""
     b = _builders.Builder(1 << 16)
     contents: list[Array | None] = [None]  # buffer 0 is empty by definition
     indices = []
@@ -62,7 +62,7 @@ def write(file: File) -> bytes:
             "OperatorCode",
             DeprecatedBuiltinCode=min(code, 127),
             BuiltinCode=code,
-            Version=SCHEMAS[code].version,
+            Version=BUILTINS[code].version,
         )
         for code in codes
     ]
@@ -111,11 +111,11 @@ def _write_tensor(b: Any, tensor: FileTensor, buffer: int) -> int:
 
 
 def _write_operator(b: Any, operator: FileOperator, code_index: int) -> int:
-    schema, options = SCHEMAS[operator.code], {}
-    if schema.table:
+    builtin, options = BUILTINS[operator.code], {}
+    if builtin.table:
         options = {
-            "BuiltinOptionsType": getattr(_tables.BuiltinOptions, schema.table),
-            "BuiltinOptions": _table(b, schema.table, **operator.options),
+            "BuiltinOptionsType": getattr(_tables.BuiltinOptions, builtin.table),
+            "BuiltinOptions": _table(b, builtin.table, **operator.options),
         }
     return _table(
         b,
@@ -128,7 +128,7 @@ def _write_operator(b: Any, operator: FileOperator, code_index: int) -> int:
 
 
 def _table(b: Any, table: str, **fields: Any) -> int:
-    """Write a table; its children are already written, as flatbuffers demands."""
+    """Write a table, after its children: flatbuffers demands that order."""
     getattr(_tables, f"{table}Start")(b)
     for name, value in fields.items():
         getattr(_tables, f"{table}Add{name}")(b, value)

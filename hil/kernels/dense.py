@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from compress.integer.fixedpoint import conv_multipliers
+from compress.arithmetic.fixedpoint import conv_multipliers
 from compress.ops import FullyConnected
 from compress.types import Graph
 from hil.kernels.call import Call, Dims

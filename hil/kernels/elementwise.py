@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compress.integer.lookup import lookup_table
-from compress.integer.parameters import add_parameters, mul_parameters, requantize_parameters
+from compress.operators.elementwise import add_parameters, mul_parameters
+from compress.operators.lookup import lookup_table
+from compress.operators.requantize import requantize_parameters
 from compress.ops import Add, Lookup, Mul, Requantize
 from compress.types import Graph
 from hil.kernels.call import Call, constant, factor

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compress.arithmetic.fixedpoint import clamp_range
 from compress.errors import UnsupportedLayer
-from compress.integer.fixedpoint import clamp_range
 from compress.ops import AveragePool2D, MaxPool2D
 from compress.types import Graph
 from hil.kernels.call import Call, Dims, size_text, stride_text

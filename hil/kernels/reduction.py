@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from compress.integer.parameters import mean_parameters
+from compress.operators.reduction import mean_parameters
 from compress.ops import Mean
 from compress.types import Graph
 from hil.kernels.call import Call, factor

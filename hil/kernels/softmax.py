@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.errors import UnsupportedLayer
-from compress.integer.parameters import softmax_parameters
+from compress.operators.softmax import softmax_parameters
 from compress.ops import Softmax
 from compress.types import Graph
 from hil.kernels.call import Call

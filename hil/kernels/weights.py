@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.integer.fixedpoint import clamp_range, conv_multipliers, reduced_multipliers
+from compress.arithmetic.fixedpoint import clamp_range, conv_multipliers, reduced_multipliers
 from compress.types import Graph
 from hil.kernels.call import Call, Constant, Dims, constant, size_text, symbol
 from hil.kernels.cmsis_nn import cmsis_nn

@@ -10,8 +10,8 @@ import numpy as np
 
 from compress.tflite.exporter import export_tflite
 from compress.tflite.read import read
-from compress.tflite.records import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.tflite.write import write
+from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.types import DType, Graph, Tensor
 from hil.kernels.weight_storage import Weighted
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from compress.arithmetic.accumulate import accumulators
 from compress.integer import reference
-from compress.integer.accumulate import accumulators
 from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Op, Padding
 from compress.types import Graph, Int8Array
 from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, random_inputs

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compress.arithmetic.accumulate import accumulator_reach, accumulators
+from compress.arithmetic.fixedpoint import INT8_MAX, INT8_MIN, clamp_range
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer import reference
-from compress.integer.accumulate import accumulator_reach, accumulators
 from compress.integer.check import check_graph
-from compress.integer.fixedpoint import INT8_MAX, INT8_MIN, clamp_range
 from compress.ops import (
     Activation,
     AveragePool2D,

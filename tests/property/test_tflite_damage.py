@@ -16,8 +16,8 @@ from compress.integer.check import check_graph
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.tflite.read import read
-from compress.tflite.records import TensorType
 from compress.tflite.write import write
+from compress.tflite_records.file import TensorType
 from compress.types import Graph
 from helpers.graph_builder import random_inputs
 from helpers.graph_examples import EXAMPLES

@@ -18,8 +18,11 @@ PACKAGES = ("compress", "hil")
 ROOMS = {
     "compress": (
         ("",),
-        ("frontend", "integer", "space", "tasks", "training"),
-        ("pruning", "quantization", "tflite"),
+        ("arithmetic", "frontend", "space", "tasks", "training"),
+        ("pruning", "tflite_records"),
+        ("operators",),
+        ("integer",),
+        ("quantization", "tflite"),
         ("distillation",),
         ("pipeline",),
     ),

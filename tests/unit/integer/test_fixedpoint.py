@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from compress.errors import UnsupportedLayer
-from compress.integer.fixedpoint import (
+from compress.arithmetic.fixedpoint import (
     clamp_range,
     conv_multipliers,
     multiply_by_quantized_multiplier,
@@ -17,7 +16,10 @@ from compress.integer.fixedpoint import (
     quantize_multiplier,
     reduced_multiplier,
 )
-from compress.integer.parameters import add_parameters, requantize_parameters, softmax_parameters
+from compress.errors import UnsupportedLayer
+from compress.operators.elementwise import add_parameters
+from compress.operators.requantize import requantize_parameters
+from compress.operators.softmax import softmax_parameters
 from compress.types import Tensor
 from helpers.graph_builder import NONE, RELU, RELU6, GraphBuilder
 

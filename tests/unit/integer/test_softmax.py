@@ -5,7 +5,7 @@ An int8 result shows only 8 of their 31 bits, so they are looked at by themselve
 
 import numpy as np
 
-from compress.integer.softmax import _exp_on_negative_values, _one_over_one_plus, _reciprocal
+from compress.operators.softmax import _exp_on_negative_values, _one_over_one_plus, _reciprocal
 
 ONE = 2.0**31
 

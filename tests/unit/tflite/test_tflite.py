@@ -16,14 +16,14 @@ from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.tflite.read import read
-from compress.tflite.records import (
+from compress.tflite.write import write
+from compress.tflite_records.file import (
     KIND_NAMES,
     BuiltinOperator,
     File,
     FileOperator,
     TensorType,
 )
-from compress.tflite.write import write
 from compress.types import Graph
 from helpers.checkout import MLPERF_TINY
 from helpers.graph_builder import GraphBuilder, random_inputs, same_padding

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from compress.errors import UnsupportedLayer, UserError
+from compress.operators.operator import Builtin
+from compress.operators.registry import BUILTINS
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.tflite.read import read
-from compress.tflite.records import (
-    SCHEMAS,
+from compress.tflite.write import write
+from compress.tflite_records.file import (
     BuiltinOperator,
     File,
-    Schema,
     TensorType,
 )
-from compress.tflite.write import write
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import residual
@@ -91,7 +91,7 @@ def test_a_conversion_inside_of_the_model_is_unsupported() -> None:
 
 
 def test_an_operator_outside_of_the_union_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SCHEMAS, BuiltinOperator.GATHER, Schema(1))
+    monkeypatch.setitem(BUILTINS, BuiltinOperator.GATHER, Builtin(BuiltinOperator.GATHER, 1, None))
     data = edited(residual(), with_operator(9, code=BuiltinOperator.GATHER))
     with pytest.raises(UnsupportedLayer, match="softmax_8: there is no integer kernel for GATHER"):
         import_tflite(data, "model")

@@ -1,18 +1,30 @@
-"""Fixed-point softmax over int8 rows, bit-exact to TFLite's reference kernel.
+"""Softmax, bit-exact to TFLite's reference kernel in fixed point.
 
-Sources: tensorflow/lite/kernels/internal/reference/softmax.h (rows), internal/common.h
-(GetReciprocal) and gemmlowp/fixedpoint/fixedpoint.h (exponential and division) in the double
-rounding build. Fixed-point values are int32 in int64 arrays; Qm.n names integer and fraction bits.
+Sources, of TensorFlow Lite release 2.14: tensorflow/lite/kernels/activations.cc and
+internal/quantization_util.cc (parameters), internal/reference/softmax.h (rows), internal/common.h
+(GetReciprocal) and gemmlowp/fixedpoint/fixedpoint.h (exponential and division) in the
+double-rounding build. Fixed-point values are int32 in int64 arrays; Qm.n has m integer and n
+fraction bits.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from compress.integer.fixedpoint import Int64Array
-from compress.integer.parameters import SoftmaxParameters
-from compress.types import Int8Array
+from compress.arithmetic.fixedpoint import Int64Array, named_multiplier
+from compress.arithmetic.tables import Kernel
+from compress.errors import UnsupportedLayer
+from compress.operators.checks import check_same_shape
+from compress.operators.operator import Builtin, Family, Operator
+from compress.ops import Softmax
+from compress.tflite_records.export_context import ExportContext
+from compress.tflite_records.file import BuiltinOperator
+from compress.tflite_records.import_node import ImportNode
+from compress.types import Graph, Int8Array
 
+SOFTMAX_INTEGER_BITS = 5
 _ACCUMULATION_BITS = 12
 _INT32_MAX, _INT32_MIN = 2**31 - 1, -(2**31)
 # exp(-2**k) for k = -2 .. 4 in Q0.31, each with the bit of a Q5.26 exponent that calls for it.
@@ -31,8 +43,44 @@ _48_OVER_17 = 1515870810  # Q2.29
 _MINUS_32_OVER_17 = -1010580540  # Q2.29
 
 
+@dataclass(frozen=True, slots=True)
+class SoftmaxParameters:
+    """Differences to the row's maximum, times multiplier * 2**left_shift, are Q5.26 exponents.
+
+    Differences below `diff_min` contribute nothing and give -128.
+    """
+
+    multiplier: int
+    left_shift: int
+    diff_min: int
+
+
+def softmax_parameters(graph: Graph, op: Softmax) -> SoftmaxParameters:
+    """Parameters of TFLite's int8 SOFTMAX (beta 1). Raises UnsupportedLayer below scale 2**-26."""
+    scale = graph.tensors[op.input].scale
+    real = min(scale * 2 ** (31 - SOFTMAX_INTEGER_BITS), 2**31 - 1.0)
+    if real <= 1:
+        raise UnsupportedLayer(f"{op.name}: input scale {scale:g} is not above 2**-26")
+    multiplier, shift = named_multiplier(op.name, real)
+    radius = (2**SOFTMAX_INTEGER_BITS - 1) * 2 ** (31 - SOFTMAX_INTEGER_BITS) >> shift
+    return SoftmaxParameters(multiplier, shift, -radius)
+
+
+def _check(graph: Graph, op: Softmax) -> None:
+    x, out = graph.tensors[op.input], graph.tensors[op.output]
+    check_same_shape(op.name, x, out)
+    if out.zero_point != -128 or abs(out.scale * 256 - 1) > 1e-3:
+        raise UnsupportedLayer(f"{op.name}: output must have scale 1/256, zero point -128")
+    softmax_parameters(graph, op)
+
+
+def _kernel(graph: Graph, op: Softmax) -> Kernel:
+    parameters = softmax_parameters(graph, op)
+    return lambda x: softmax_rows(x.reshape(-1, x.shape[-1]), parameters).reshape(x.shape)
+
+
 def softmax_rows(x: Int8Array, parameters: SoftmaxParameters) -> Int8Array:
-    """Softmax of each row of x int8 (rows, classes), as int8 with scale 1/256, zero point -128."""
+    """Softmax of each row of x int8 (rows, classes): int8 with scale 1/256, zero point -128."""
     exponentials = _exponentials(parameters)
     below_max = x.max(axis=1, keepdims=True).astype(np.int64) - x
     terms = exponentials[below_max]
@@ -104,3 +152,20 @@ def _one_over_one_plus(a: Int64Array) -> Int64Array:
         error = (1 << 29) - _multiply(half_denominator, x)
         x = x + _saturating_left_shift(_multiply(x, error), 2)
     return _saturating_left_shift(x, 1)
+
+
+def _import(node: ImportNode) -> Softmax:
+    beta = node.stored.options.get("Beta", 1.0)
+    if beta != 1.0:
+        raise UnsupportedLayer(f"{node.label}: beta {beta}, must be 1")
+    return Softmax(node.label, node.input, node.output)
+
+
+def _export(context: ExportContext, op: Softmax) -> None:
+    context.add(BuiltinOperator.SOFTMAX, (op.input,), op.output, {"Beta": 1.0})
+
+
+FAMILY = Family(
+    operators=(Operator(op=Softmax, check=_check, kernel=_kernel, export=_export),),
+    builtins=(Builtin(BuiltinOperator.SOFTMAX, 2, _import, "SoftmaxOptions", ("Beta",)),),
+)

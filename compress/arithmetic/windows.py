@@ -1,4 +1,4 @@
-"""Geometry of sliding windows: output extents, padding, and the view that each tap has."""
+"""Geometry of sliding windows: output extents, padding, and the elements that each tap reads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from compress.ops import Padding
 from compress.types import Array, IntArray
+
+LARGEST_WINDOW = 1024  # larger windows, strides, dilations or paddings mean a damaged file
 
 
 def output_size(size: int, window: int, stride: int, dilation: int, padding: int) -> int:
@@ -52,7 +54,7 @@ def taps(
     dilation: tuple[int, int],
     output: tuple[int, ...],
 ) -> Iterator[Array]:
-    """Per element of the window, in row-major order: the view (N, H', W', C) of what it meets.
+    """For each element of the window, in row-major order, a view (N, H', W', C) of its inputs.
 
     `output` is the output's shape (1, H', W', C).
     """

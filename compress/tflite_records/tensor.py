@@ -1,4 +1,4 @@
-"""Tensors as the graph has them and as a .tflite file stores them."""
+"""Conversion between tensors of the graph and tensors of a .tflite file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from compress.errors import UnsupportedLayer, UserError
-from compress.tflite.records import FileTensor, TensorType
+from compress.tflite_records.file import FileTensor, TensorType
 from compress.types import Array, DType, Int8Array, Tensor
 
 FILE_TYPES: Mapping[DType, int] = {
@@ -30,7 +30,7 @@ def type_name(code: int) -> str:
 
 
 def to_file(tensor: Tensor) -> FileTensor:
-    """Raises UnsupportedLayer for a type that is not in FILE_TYPES."""
+    """The stored form of `tensor`. Raises UnsupportedLayer for a type not in FILE_TYPES."""
     if tensor.dtype not in FILE_TYPES:
         raise UnsupportedLayer(f"{tensor.name}: {tensor.dtype} is not exported")
     return FileTensor(
@@ -39,7 +39,7 @@ def to_file(tensor: Tensor) -> FileTensor:
         FILE_TYPES[tensor.dtype],
         tensor.scales,
         (tensor.zero_point,) * len(tensor.scales),
-        # With one scale the axis says nothing; it must not make equal tensors differ.
+        # With one scale the axis has no meaning; 0 keeps equal tensors equal.
         tensor.axis or 0 if len(tensor.scales) > 1 else 0,
         None if tensor.data is None else _stored(tensor.data, tensor.dtype),
     )
@@ -70,12 +70,13 @@ def raw_bytes(values: Array) -> Array:
 
 
 def from_file(stored: FileTensor) -> Tensor:
-    """Raises UnsupportedLayer for another type, UserError where data and shape disagree.
+    """The graph's form of a stored tensor.
 
-    int64, the type of biases on int16, becomes int32 where the values allow it.
+    int64, the type of biases on int16, becomes int32. A tensor without quantization gets scale 1:
+    only constants that are plain numbers (shapes, paddings) have none.
 
-    A tensor without quantization gets scale 1: of the operators' constants, only those that are
-    plain numbers (shapes, paddings) have none.
+    Raises UnsupportedLayer for another type, several zero points, or int64 values beyond int32;
+    UserError where data and shape disagree.
     """
     if stored.type == TensorType.INT64:
         stored = _narrowed(stored)

@@ -1,10 +1,10 @@
 """Fixed-point arithmetic of the integer network, as TensorFlow Lite and CMSIS-NN define it.
 
-`compress.integer.reference` and the code generator both derive from scales by what is here and in
-`compress.integer.parameters`, so they cannot disagree. Sources, of release 2.14:
+The reference and the generated C both take their multipliers from here and from the families in
+`compress.operators`, so they cannot disagree. Sources, of TensorFlow Lite release 2.14:
 tensorflow/lite/kernels/internal/quantization_util.cc (multipliers), internal/common.cc
-(double-rounding multiply, multiply of 64 bits) and kernels/kernel_util.cc (clamps, convolution
-scales).
+(double-rounding multiplication, multiplication of 64 bits) and kernels/kernel_util.cc (clamps,
+convolution scales).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.errors import UnsupportedLayer
-from compress.ops import Activation, Conv2D, DepthwiseConv2D, FullyConnected
+from compress.ops import Activation, FullyConnected, Weighted
 from compress.types import DType, Graph, Tensor
 
 Int64Array = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ Int64Array = npt.NDArray[np.int64]
 INT8_MIN, INT8_MAX = -128, 127
 INT4_MIN, INT4_MAX = -8, 7
 INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
-REDUCED_LARGEST_SHIFT = 7  # what TFLite asserts of a multiplier of 64-bit accumulators
+REDUCED_LARGEST_SHIFT = 7  # TFLite asserts it for multipliers of 64-bit accumulators
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -70,7 +70,7 @@ def multiply_by_quantized_multiplier(
     high >>= 31
     if not right.any():
         return high
-    # Of a negative tie only the sign bit tells: -1 where the shift is not zero.
+    # Ties round away from zero: subtract 1 from negative values before adding half and shifting.
     nudge: Int64Array = high >> 63
     if not right.all():
         nudge &= -(right > 0).astype(np.int64)
@@ -81,10 +81,10 @@ def multiply_by_quantized_multiplier(
 
 
 def reduced_multiplier(multiplier: int, shift: int) -> tuple[int, int]:
-    """What scales a 64-bit accumulator instead of `quantize_multiplier`'s (mantissa, shift).
+    """(reduced, right): the 16-bit multiplier of a 64-bit accumulator, and its right shift.
 
-    (reduced, right) with 0 <= reduced < 2**15 and 8 <= right <= 46: the mantissa rounded to 15
-    bits, ties upwards, and the one shift that is left to do. Raises ValueError for a shift above
+    It replaces `quantize_multiplier`'s (mantissa, shift). 0 <= reduced < 2**15 is the mantissa
+    rounded to 15 bits, ties upwards; 8 <= right <= 46. Raises ValueError for a shift above
     REDUCED_LARGEST_SHIFT.
     """
     if shift > REDUCED_LARGEST_SHIFT:
@@ -98,8 +98,8 @@ def multiply_by_reduced_multiplier(
     """(x * reduced + 2**(right - 1)) >> right in 64 bits: rounded once, ties upwards.
 
     TFLite's MultiplyByQuantizedMultiplier of an int64, for int16 activations. The shift is
-    arithmetic; x of 47 bits and a sign keeps the sum inside of int64. TFLite then cuts the result
-    to int32: `compress.integer.accumulate` refuses operators for which that would change it.
+    arithmetic; for x of 48 bits, sign included, the sum stays within int64. TFLite then truncates
+    the result to int32: `accumulator_offset` refuses operators for which that would change it.
     """
     places = np.asarray(right, np.int64)
     rounded: Int64Array = x * np.asarray(reduced, np.int64) + (np.int64(1) << (places - 1))
@@ -139,13 +139,11 @@ def clamp_range(tensor: Tensor, activation: Activation) -> tuple[int, int]:
             assert_never(activation)
 
 
-def conv_multipliers(
-    graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected
-) -> tuple[tuple[int, int], ...]:
+def conv_multipliers(graph: Graph, op: Weighted) -> tuple[tuple[int, int], ...]:
     """(mantissa, shift) of input scale * weight scale / output scale.
 
-    One per output channel (double precision), but a single one for a FullyConnected whose
-    weights have one scale; TFLite multiplies it in single precision. Raises UnsupportedLayer
+    One per output channel, computed in double precision. A FullyConnected whose weights have one
+    scale has a single one, which TFLite computes in single precision. Raises UnsupportedLayer
     where the ratio has no multiplier.
     """
     weights = graph.tensors[op.weights]
@@ -158,14 +156,12 @@ def conv_multipliers(
     return tuple(named_multiplier(op.name, scale_in * scale / scale_out) for scale in scales)
 
 
-def reduced_multipliers(
-    graph: Graph, op: Conv2D | DepthwiseConv2D | FullyConnected
-) -> tuple[tuple[int, int], ...]:
-    """`reduced_multiplier` of each of `conv_multipliers`: for an operator on int16.
+def reduced_multipliers(graph: Graph, op: Weighted) -> tuple[tuple[int, int], ...]:
+    """`reduced_multiplier` of each of `conv_multipliers`, for an operator on int16.
 
-    Per output channel or, as there, a single one: with acc = bias + sum of input * weight, all in
-    64 bits, output = clamp((acc * reduced + (1 << (right - 1))) >> right). There are no zero
-    points. Raises UnsupportedLayer where a ratio of scales has no such multiplier.
+    With acc = bias + sum of input * weight, in 64 bits and without zero points,
+    output = clamp((acc * reduced + (1 << (right - 1))) >> right). Raises UnsupportedLayer where a
+    ratio of scales has no such multiplier.
     """
     try:
         return tuple(reduced_multiplier(*pair) for pair in conv_multipliers(graph, op))
@@ -174,7 +170,7 @@ def reduced_multipliers(
 
 
 def named_multiplier(name: str, real: float) -> tuple[int, int]:
-    """`quantize_multiplier` of an operator's ratio. Raises UnsupportedLayer, naming it."""
+    """`quantize_multiplier`, raising UnsupportedLayer with the operator's name."""
     try:
         return quantize_multiplier(real)
     except ValueError as error:

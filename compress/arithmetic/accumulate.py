@@ -1,4 +1,4 @@
-"""Exact sums of products: what a weighted operator accumulates before it is scaled down.
+"""Exact accumulators of convolutions and fully connected layers, and their rescaling.
 
 Sums run in float32 or float64 through BLAS, but only where every partial sum is an exactly
 representable integer: the result depends neither on the order of summation nor on the library.
@@ -16,27 +16,33 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from compress.arithmetic.fixedpoint import (
+    Int64Array,
+    clamp_range,
+    conv_multipliers,
+    multiply_by_quantized_multiplier,
+    multiply_by_reduced_multiplier,
+    reduced_multipliers,
+    value_range,
+)
+from compress.arithmetic.windows import pad, taps
 from compress.errors import UnsupportedLayer, UserError
-from compress.integer.fixedpoint import Int64Array, reduced_multipliers, value_range
-from compress.integer.windows import pad, taps
-from compress.ops import Conv2D, DepthwiseConv2D, FullyConnected
+from compress.ops import DepthwiseConv2D, FullyConnected, Weighted
 from compress.types import Array, Graph, IntArray
-
-Weighted = Conv2D | DepthwiseConv2D | FullyConnected
 
 
 def accumulators(graph: Graph, op: Weighted, x: IntArray) -> Int64Array:
-    """What `op` sums up, bias included: int64 (N, *output shape[1:]) for x (N, ...)."""
+    """Accumulators of `op`, bias included: int64 (N, *output shape[1:]) for x (N, ...)."""
     sums: Int64Array = accumulator(graph, op)(x).astype(np.int64)
     return sums + accumulator_offset(graph, op)
 
 
 def accumulator_offset(graph: Graph, op: Weighted) -> Int64Array:
-    """bias - input zero point * sum of weights, per channel: lets sums run over raw inputs.
+    """bias - input zero point * sum of weights, int64 per channel: lets sums run over raw inputs.
 
-    Raises UnsupportedLayer where an accumulator could leave int32, which is undefined in C: of an
-    operator on int16, whose accumulators have 64 bits, where one could leave 48 bits or, once it
-    is scaled but not yet clamped, int32.
+    Raises UnsupportedLayer where an accumulator could leave int32, which is undefined in C. On
+    int16, where accumulators have 64 bits, it raises where one could leave 48 bits or where a
+    scaled accumulator could leave int32 before it is clamped.
     """
     reach = accumulator_reach(graph, op)
     wide = graph.tensors[op.input].dtype == "int16"
@@ -56,9 +62,9 @@ def accumulator_offset(graph: Graph, op: Weighted) -> Int64Array:
 
 
 def accumulator_reach(graph: Graph, op: Weighted) -> tuple[int, ...]:
-    """Per channel, what no partial sum of `op` exceeds in magnitude, in whatever order.
+    """Largest magnitude of any partial sum of `op`, per channel, in any order of summation.
 
-    Of products of raw inputs, with `accumulator_offset` (of int16 the bias) anywhere in the sum.
+    The sum is over products of raw inputs, with `accumulator_offset` added at any point of it.
     """
     reach = _product_reach(graph, op) + np.abs(_offset(graph, op))
     return tuple(int(n) for n in reach)
@@ -79,12 +85,15 @@ def _product_reach(graph: Graph, op: Weighted) -> Int64Array:
 
 
 def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
-    """Sum of raw input * weight, without offset, as an exact number of any type."""
+    """The function from x (N, ...) to sums of raw input * weight, without `accumulator_offset`.
+
+    The sums are integers (N, *output shape[1:]) held exactly in an integer or float type.
+    """
     weights, out = _constant(graph, op.weights), graph.tensors[op.output]
     if isinstance(op, DepthwiseConv2D):
         return _depthwise_accumulator(graph, op)
     by_channel = _by_channel(graph, op)
-    # No partial sum exceeds the reach, so every one is an exact integer of this type.
+    # No partial sum exceeds the reach, so each is an integer that this type holds exactly.
     exact: npt.DTypeLike = np.float32 if _product_reach(graph, op).max() < 2**24 else np.float64
     matrix: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(by_channel.T.astype(exact))
     if isinstance(op, FullyConnected):
@@ -117,12 +126,56 @@ def _depthwise_accumulator(graph: Graph, op: DepthwiseConv2D) -> Callable[[IntAr
         product = np.empty_like(sums)
         views = taps(padded, weights.shape[:2], op.stride, op.dilation, out.shape)
         for tap, weight in zip(views, weights.reshape(-1, out.shape[3]), strict=True):
-            # One factor per position, too: long inner loops are what NumPy is fast at.
+            # Repeated over a row's positions: NumPy is fast at long inner loops.
             np.multiply(tap, np.broadcast_to(weight, tap.shape[2:]).copy(), out=product)
             sums += product
         return sums
 
     return run_op
+
+
+def weighted_kernel(graph: Graph, op: Weighted) -> Callable[[IntArray], IntArray]:
+    """The function from x (N, *input shape[1:]) to the output of `op`, int8 or int16."""
+    accumulate, rescale = accumulator(graph, op), rescaling(graph, op)
+    offset = _over_positions(graph, op, accumulator_offset(graph, op))
+
+    def run_op(x: IntArray) -> IntArray:
+        sums = accumulate(x).reshape(len(x), -1).astype(np.int64)
+        sums += offset
+        return rescale(sums)
+
+    return run_op
+
+
+def rescaling(graph: Graph, op: Weighted) -> Callable[[Int64Array], IntArray]:
+    """The function from accumulators int64 (N, ...) to outputs: clamp(zero point + M_c(sum)).
+
+    M_c is the multiplication by channel c's multiplier; on int16 it is that of
+    `reduced_multipliers`, and the zero point is 0.
+    """
+    out = graph.tensors[op.output]
+    wide = out.dtype == "int16"
+    multiply = multiply_by_reduced_multiplier if wide else multiply_by_quantized_multiplier
+    pairs = np.array((reduced_multipliers if wide else conv_multipliers)(graph, op), np.int64)
+    multiplier, shift = (_over_positions(graph, op, values) for values in pairs.T)
+    lo_hi = clamp_range(out, op.activation)
+
+    def rescale(sums: Int64Array) -> IntArray:
+        sums = multiply(sums.reshape(len(sums), -1), multiplier, shift)
+        sums += out.zero_point
+        return np.clip(sums, *lo_hi, out=sums).astype(out.item).reshape(len(sums), *out.shape[1:])
+
+    return rescale
+
+
+def _over_positions(graph: Graph, op: Weighted, values: Int64Array) -> Int64Array:
+    """One value per channel, or one for all, repeated over all positions of a sample.
+
+    NumPy is fast at long inner loops.
+    """
+    out = graph.tensors[op.output]
+    channels = out.shape[-1]
+    return np.tile(np.broadcast_to(values, channels), out.elements // channels)
 
 
 def _constant(graph: Graph, index: int) -> Array:

@@ -1,0 +1,1 @@
+"""Operator families: for each operator its check, reference, TFLite import and export, bounds."""

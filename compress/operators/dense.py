@@ -1,0 +1,87 @@
+"""FullyConnected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from compress.arithmetic.accumulate import weighted_kernel
+from compress.arithmetic.fixedpoint import conv_multipliers
+from compress.errors import UnsupportedLayer
+from compress.operators.channels import Channels, CutConstants, Kept, Tie
+from compress.operators.checks import require
+from compress.operators.operator import Builtin, Family, Operator
+from compress.operators.weighted import (
+    check_constants,
+    cut_inputs_and_outputs,
+    export_bias,
+    export_weights,
+    import_constants,
+    weighted_bounds,
+    weighted_macs,
+)
+from compress.ops import FullyConnected
+from compress.tflite_records.export_context import ExportContext
+from compress.tflite_records.file import BuiltinOperator
+from compress.tflite_records.import_node import ImportNode
+from compress.tflite_records.options import activation_option
+from compress.types import Graph
+
+
+def _check(graph: Graph, op: FullyConnected) -> None:
+    x, out, weights = (graph.tensors[index] for index in (op.input, op.output, op.weights))
+    require(len(out.shape) == 2, op.name, f"output shape {out.shape}, must be (1, N)")
+    check_constants(graph, op, out.shape[-1], axis=0)
+    require(weights.shape == (out.shape[1], x.elements), op.name, "weights' shape")
+    conv_multipliers(graph, op)
+
+
+def _no_ties(graph: Graph, op: FullyConnected, channels: Channels) -> Iterator[Tie]:
+    """Every unit reads every input: none is tied to another."""
+    return iter(())
+
+
+def _cut(graph: Graph, op: FullyConnected, kept: Kept, constants: CutConstants) -> FullyConnected:
+    weights, bias = cut_inputs_and_outputs(graph, op, kept, constants)
+    return replace(op, weights=weights, bias=bias)
+
+
+def _import(node: ImportNode) -> FullyConnected:
+    weights, bias = import_constants(node)
+    if node.stored.options.get("WeightsFormat", 0) != 0:
+        raise UnsupportedLayer(f"{node.label}: shuffled weights")
+    return FullyConnected(node.label, node.input, weights, bias, node.output, node.activation())
+
+
+def _export(context: ExportContext, op: FullyConnected) -> None:
+    # Release 2.14 has no kernel for int4 weights with a scale per unit.
+    one_scale = len(context.graph.tensors[op.weights].scales) == 1
+    inputs = (op.input, export_weights(context, op, int4=one_scale), export_bias(context, op))
+    options = {**activation_option(op.activation), "WeightsFormat": 0}
+    context.add(BuiltinOperator.FULLY_CONNECTED, inputs, op.output, options)
+
+
+FAMILY = Family(
+    operators=(
+        Operator(
+            op=FullyConnected,
+            check=_check,
+            kernel=weighted_kernel,
+            export=_export,
+            macs=weighted_macs,
+            bounds=weighted_bounds,
+            ties=_no_ties,
+            cut=_cut,
+            on_int16=True,
+        ),
+    ),
+    builtins=(
+        Builtin(
+            BuiltinOperator.FULLY_CONNECTED,
+            4,
+            _import,
+            "FullyConnectedOptions",
+            ("FusedActivationFunction", "WeightsFormat"),
+        ),
+    ),
+)

@@ -1,0 +1,48 @@
+"""The table of all operators, by type, and of all builtin operators, by code.
+
+A new family is a module of this room and an entry of `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compress.operators import (
+    convolution,
+    dense,
+    elementwise,
+    lookup,
+    padding,
+    pooling,
+    reduction,
+    requantize,
+    shape,
+    softmax,
+)
+from compress.operators.operator import Builtin, Family, Operator
+from compress.ops import Op
+
+FAMILIES: tuple[Family, ...] = (
+    convolution.FAMILY,
+    dense.FAMILY,
+    elementwise.FAMILY,
+    pooling.FAMILY,
+    reduction.FAMILY,
+    shape.FAMILY,
+    padding.FAMILY,
+    softmax.FAMILY,
+    requantize.FAMILY,
+    lookup.FAMILY,
+)
+OPERATORS: Mapping[type[Op], Operator[Any]] = {
+    operator.op: operator for family in FAMILIES for operator in family.operators
+}
+BUILTINS: Mapping[int, Builtin] = {
+    builtin.code: builtin for family in FAMILIES for builtin in family.builtins
+}
+
+
+def operator_of(op: Op) -> Operator[Any]:
+    """The functions of the operator's type."""
+    return OPERATORS[type(op)]

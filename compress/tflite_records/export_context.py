@@ -1,0 +1,50 @@
+"""The records of one .tflite file while a graph is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compress.ops import Op, inputs_of
+from compress.tflite_records.file import FileOperator, FileTensor, TensorType
+from compress.tflite_records.tensor import raw_bytes, to_file
+from compress.types import Array, Graph
+
+
+class ExportContext:
+    """Collects the records of one file: the graph's tensors first, then those that are added.
+
+    `tensors` begins with the graph's own, by the graph's indices; an export may replace them.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.tensors = [to_file(tensor) for tensor in graph.tensors]
+        self.operators: list[FileOperator] = []
+
+    def add(
+        self,
+        code: int,
+        inputs: tuple[int, ...],
+        output: int,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append an operator of builtin operator `code`, without a name."""
+        self.operators.append(FileOperator(code, inputs, (output,), options or {}))
+
+    def add_tensor(self, tensor: FileTensor) -> int:
+        """Append a tensor; returns its index."""
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def add_constant(self, name: str, values: Array) -> int:
+        """Append an int32 constant without quantization; returns its index."""
+        data = raw_bytes(values)
+        return self.add_tensor(FileTensor(name, values.shape, TensorType.INT32, data=data))
+
+    def output_name(self, op: Op) -> str:
+        return self.tensors[op.output].name
+
+    def reads_int16(self, op: Op) -> bool:
+        """True if the operator reads int16 activations."""
+        return self.graph.tensors[inputs_of(op)[0]].dtype == "int16"
