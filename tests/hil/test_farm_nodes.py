@@ -15,7 +15,7 @@ import pytest
 
 from helpers.farms import LIMIT_S, Farm, deaths_by_job, farm_of_one_worker
 from hil.farm.nodes import TRAIN, resource_name
-from hil.farm.pool import connect
+from hil.farm.pool import connect_farm
 from hil.farm.source_fingerprint import code_id
 
 TRAINERS = 4  # one more than the deaths that a job is forgiven
@@ -42,7 +42,7 @@ def test_a_farm_of_one_machine_listens_to_that_machine_only(farm: Farm) -> None:
 
 def test_a_worker_that_leaves_gives_its_jobs_back_without_a_traceback(farm: Farm) -> None:
     """Ctrl-C in its terminal, which all its processes get, with a job in each of them."""
-    with (farm.folder / "errors").open("w+") as errors, closing(connect(farm.address)) as client:
+    with (farm.folder / "errors").open("w+") as errors, closing(connect_farm(farm.address)) as client:
         farm.errors = errors
         worker = farm.work("--trainers", str(TRAINERS))
         needs = {resource_name(TRAIN, code_id()): 1}
