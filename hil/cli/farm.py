@@ -103,16 +103,18 @@ def register(app: typer.Typer) -> None:
 
 
 def check_boards(names: list[str]) -> list[str]:
-    """The boards of a worker without repetition, checked to be reachable.
+    """Names of a worker's boards without repetition, checked to be reachable.
 
-    Raises UserError or ProbeLost.
+    Board files, given by their path, are named as a search names their boards. Raises UserError or
+    ProbeLost.
     """
-    boards = list(dict.fromkeys(name for name in names if name != NO_BOARD))
+    wanted = [load_board(name) for name in names if name != NO_BOARD]
+    boards = {facts.name: facts for facts in wanted}
     if NO_BOARD in names and boards:
-        raise UserError(f"--board {NO_BOARD} and --board {boards[0]}: give only one of them")
-    for facts in [load_board(name) for name in boards]:
+        raise UserError(f"--board {NO_BOARD} and --board {min(boards)}: give only one of them")
+    for facts in boards.values():
         # Importing pyOCD takes a second.
         from hil.target.open import check_reachable
 
         check_reachable(facts)
-    return boards
+    return list(boards)

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from compress.errors import UserError
 from compress.tasks import get_task, task_label
-from hil.board import board_names, load_board
-from hil.cli.options import JsonFlag, Minutes, TaskOption, finite
+from hil.board import load_board
+from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, TaskOption, finite
 from hil.study.arm_names import NAMES
 
 RESULTS = Path("docs/results")
@@ -31,7 +31,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     @app.command()
     def study(
         task: TaskOption = "digits",
-        board: Annotated[str, typer.Option(help=f"One of: {', '.join(board_names())}.")] = "m4",
+        board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m4",
         seeds: Annotated[
             int,
             typer.Option(
@@ -82,8 +82,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         settings = StudySettings(
             task=task,
             board=facts,
-            folder=runs / f"study-{task_label(task)}-{board}",
-            log=results / f"study-{task_label(task)}-{board}",
+            folder=runs / f"study-{task_label(task)}-{facts.name}",
+            log=results / f"study-{task_label(task)}-{facts.name}",
             seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
             arms=tuple(arm for arm in all_arms() if arm.name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
