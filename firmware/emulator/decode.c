@@ -26,6 +26,12 @@ bool decode_loads(enum kind kind)
     return kind == KIND_LOAD || kind == KIND_LOAD_MULTIPLE || kind == KIND_LOAD_DOUBLE;
 }
 
+bool decode_accesses(enum kind kind)
+{
+    return decode_loads(kind) || kind == KIND_STORE || kind == KIND_STORE_MULTIPLE ||
+           kind == KIND_STORE_DOUBLE;
+}
+
 static void set(struct instruction *out, enum kind kind, uint16_t writes, uint16_t reads)
 {
     out->kind = kind;
@@ -446,6 +452,10 @@ static void decode_float(struct instruction *out, uint32_t first, uint32_t secon
         out->access_bytes = 4;
         out->address = out->reads = BIT(n) & (uint16_t)~BIT(PC);
         out->writes = out->updates = !one && bits(first, 5, 5) ? BIT(n) : NO_REGISTERS;
+    } else if (bits(first, 11, 9) == 6) { /* VMOV of two core registers */
+        uint16_t both = BIT(n) | BIT(bits(second, 15, 12));
+        out->kind = KIND_FLOAT_PAIR;
+        *(load ? &out->writes : &out->reads) = both;
     } else if (bits(first, 11, 8) == 14 && bits(second, 4, 4)) { /* VMOV, VMRS, VMSR */
         uint32_t t = bits(second, 15, 12);
         if (t != PC)

@@ -33,6 +33,7 @@ enum kind {
     KIND_BARRIER,
     KIND_SYSTEM,          /* special registers and the like */
     KIND_FLOAT,           /* floating point, one cycle on Cortex-M4 */
+    KIND_FLOAT_PAIR,      /* moves between two core and one or two floating-point registers */
     KIND_FLOAT_MAC,
     KIND_FLOAT_DIVIDE,    /* and square root */
     KINDS
@@ -65,6 +66,9 @@ struct instruction decode(const uint8_t *code);
 
 /* Whether instructions of this class read memory. */
 bool decode_loads(enum kind kind);
+
+/* Whether they read or write it. */
+bool decode_accesses(enum kind kind);
 
 /* Whether the instruction that starts with this half-word has another one. */
 bool decode_is_wide(uint16_t half);

@@ -9,12 +9,15 @@
  *                 Straight-line code is timed when it is translated; whether a conditional branch
  *                 was taken is seen from what is executed next.
  *
- *   qemu-system-arm ... -plugin plugin.so[,core=cortex-m4[,flash=ORIGIN:LENGTH:LINE:WAIT:I:D]]
+ *   qemu-system-arm ... -plugin plugin.so[,core=cortex-m4[,flash=ORIGIN:LENGTH:LINE:WAIT:I:D]
+ *                                                         [,ram=ORIGIN:LENGTH]]
  *
  * `flash` adds the wait states of a memory that yields LINE bytes at a time, each time WAIT cycles
  * late, behind caches of I lines for instructions and D for data (numbers as C writes them). It
  * looks at every load and makes the emulator about four times slower; without it only blocks
- * around conditional branches are looked at while the guest runs.
+ * around conditional branches are looked at while the guest runs. `ram` is a part of the RAM that
+ * delays each first access by a cycle (struct pipeline, timing.h), as do all but the first of the
+ * RAMs on the bus of an STM32L4R5 or STM32F2.
  *
  * Only one CPU is counted. Nothing the guest can see changes but the markers' cells. Writing guest
  * memory is not part of the plug-in interface; QEMU 7 and 8 export the two functions it takes, and
@@ -64,6 +67,13 @@ struct place {
 static const struct core *core;
 static struct flash flash;
 static bool has_flash;
+
+/* The RAM that delays first accesses; without one its length is 0. */
+static struct {
+    uint64_t origin;
+    uint64_t length_bytes;
+    bool asked; /* whether the next transfer is such an access's first */
+} ram;
 
 static struct counts entered; /* of all blocks entered so far, all branches taken as told below */
 static struct counts marked;  /* up to and with the last marker */
@@ -161,6 +171,23 @@ static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address,
     entered.model_cycles += flash_read(&flash, address);
 }
 
+static void on_first_access(unsigned vcpu, void *data)
+{
+    (void)vcpu;
+    (void)data;
+    ram.asked = true;
+}
+
+static void on_transfer(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    (void)vcpu;
+    (void)info;
+    (void)data;
+    if (ram.asked && address - ram.origin < ram.length_bytes)
+        entered.model_cycles++;
+    ram.asked = false;
+}
+
 static void on_marker(unsigned vcpu, void *data)
 {
     (void)vcpu;
@@ -221,6 +248,12 @@ static void time_block(struct qemu_plugin_tb *translated, uint32_t *cycles_after
         if (has_flash && decode_loads(in.kind)) /* QEMU 7.2 takes "reads" alone for writes */
             qemu_plugin_register_vcpu_mem_cb(insn, on_load, QEMU_PLUGIN_CB_NO_REGS,
                                              QEMU_PLUGIN_MEM_RW, NULL);
+        if (ram.length_bytes && pipeline.waits) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_first_access, QEMU_PLUGIN_CB_NO_REGS,
+                                                   NULL);
+            qemu_plugin_register_vcpu_mem_cb(insn, on_transfer, QEMU_PLUGIN_CB_NO_REGS,
+                                             QEMU_PLUGIN_MEM_RW, NULL);
+        }
     }
     block.last = block.next - 1;
     uint32_t total = pipeline.now + end_block(&block, &in);
@@ -260,16 +293,34 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 
 /* ---- arguments */
 
-static bool use_flash(const char *text)
+/* `count` numbers with colons between them. */
+static bool read_numbers(const char *text, uint32_t *values, size_t count)
 {
-    uint32_t values[6];
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < count; i++) {
         char *end;
         values[i] = (uint32_t)strtoul(text, &end, 0);
-        if (end == text || *end != (i < 5 ? ':' : '\0'))
+        if (end == text || *end != (i + 1 < count ? ':' : '\0'))
             return false;
         text = end + 1;
     }
+    return true;
+}
+
+static bool use_ram(const char *text)
+{
+    uint32_t values[2];
+    if (!read_numbers(text, values, 2))
+        return false;
+    ram.origin = values[0];
+    ram.length_bytes = values[1];
+    return true;
+}
+
+static bool use_flash(const char *text)
+{
+    uint32_t values[6];
+    if (!read_numbers(text, values, 6))
+        return false;
     flash.origin = values[0];
     flash.length_bytes = values[1];
     flash.line_bytes = values[2];
@@ -284,6 +335,8 @@ static bool use_argument(const char *argument)
         core = core_find(argument + 5);
         return core != NULL;
     }
+    if (strncmp(argument, "ram=", 4) == 0)
+        return use_ram(argument + 4);
     return strncmp(argument, "flash=", 6) == 0 && use_flash(argument + 6);
 }
 

@@ -19,7 +19,8 @@ struct core {
     uint8_t refill_load;      /* ... to one loaded from memory */
     uint8_t mispredicted;     /* what is added when the branch predictor is wrong */
     bool predicts;            /* conditional branches have a predictor */
-    bool overlaps_accesses;   /* the second of two accesses in a row overlaps the first */
+    bool overlaps_accesses;   /* the second of two accesses in a row overlaps the first... */
+    bool indexed_apart;       /* ... unless it writes its base register back */
     bool splits_wide_targets; /* one more cycle for a 32-bit target that straddles two words */
     bool shifts_left_fast;    /* only operands shifted to the left come without latency */
     bool dual_issue;
@@ -35,6 +36,10 @@ struct pipeline {
     uint32_t issued;     /* cycle in which `last` started */
     uint8_t in_group;    /* instructions started in that cycle */
     uint8_t guarded;     /* instructions still to come in an IT block */
+    bool last_is_first;  /* `last` is a store that is the first access, see below */
+    bool waits;          /* `last` waits for a memory that delays each first access: one that does
+                            not follow right behind another, so that the bus was idle. A store's
+                            delay is felt by the access behind it, if there is one. */
     struct instruction last;
 };
 

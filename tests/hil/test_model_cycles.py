@@ -48,7 +48,10 @@ def counted(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[int
 
 
 def cycles_per_turn(board_name: str, text: str, folder: Path) -> int:
-    arguments = counting_arguments(load_board(board_name).core)
+    return per_turn(board_name, text, folder, counting_arguments(load_board(board_name).core))
+
+
+def per_turn(board_name: str, text: str, folder: Path, arguments: tuple[str, ...]) -> int:
     few, many = (
         counted(image_of(board_name, text, turns, folder), folder, arguments)[1]
         for turns in (50, 150)
@@ -125,6 +128,30 @@ def test_flash_wait_states_delay_each_new_line(tmp_path: Path) -> None:
     for data_lines, each in ((4, 5 * 32 // 4), (0, 5 * 32)):
         long, short = (waited(words, 5, data_lines, tmp_path) for words in (64, 32))
         assert long - short == each
+
+
+# What stands at SP, in a RAM that delays each first access by a cycle: turns of a loop around it.
+DELAYED = [
+    ("ldr r1, [r2]", 2 + 1),
+    ("ldr r1, [r2]; ldr r3, [r2]", 3 + 1),  # the second follows right behind
+    ("ldm r2, {r1, r3}", 3 + 1),
+    ("ldr r1, [r2]; nop; ldr r3, [r2]", 2 + 1 + 1 + 2 + 1),
+    ("str r1, [r2]", 1),  # nobody waits
+    ("str r1, [r2]; str r1, [r2]", 2 + 1),  # the second waits for the first
+    ("str r1, [r2]; ldr r1, [r2]", 2 + 2 + 1),
+]
+
+
+@pytest.mark.parametrize(("text", "cycles"), DELAYED)
+def test_a_ram_that_delays_first_accesses(text: str, cycles: int, tmp_path: Path) -> None:
+    board = load_board("m4")
+    loop = f"1: {text}; subs r0, #1; bne 1b"
+    plugin, counting = counting_arguments(board.core)
+    ram = f"ram={board.ram.origin}:{board.ram.length_bytes}"
+    nowhere = f"ram={board.flash.origin}:16"
+    assert per_turn("m4", loop, tmp_path, (plugin, f"{counting},{ram}")) == cycles + 1 + 2
+    unhurried = (plugin, f"{counting},{nowhere}")
+    assert per_turn("m4", loop, tmp_path, unhurried) == cycles_per_turn("m4", loop, tmp_path)
 
 
 def test_a_core_without_a_model_has_no_modelled_cycles(tmp_path: Path) -> None:
