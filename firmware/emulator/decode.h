@@ -48,6 +48,8 @@ struct instruction {
     uint8_t access_bytes; /* of one transfer: 1, 2 or 4 */
     uint8_t guarded;      /* IT: how many instructions it makes conditional */
     bool conditional;     /* may do nothing */
+    bool paired;          /* set by timing_issue: issued with the instruction before it, ... */
+    bool after_access;    /* ... which reads or writes memory */
     bool sets_pc;
     bool left_shift;      /* the shift, if any, is to the left */
     bool offset_register; /* the address is the sum of two registers */

@@ -12,7 +12,8 @@
  *   M7   DDI 0489F, Cortex-M7 TRM: no timing; two pipes, their units and latencies: the scheduling
  *        model that Arm contributed to LLVM, llvm/lib/Target/ARM/ARMScheduleM7.td
  *   M33  100230, Cortex-M33 TRM: no timing; the cycles measured on an RP2350 for the SLOTHY
- *        project, slothy/targets/arm_v7m/cortex_m33.py
+ *        project, slothy/targets/arm_v7m/cortex_m33.py, and what goes together there, by
+ *        doc/cortex_m33.md beside cortex_m3m4.md
  * Memory without wait states throughout, but for `waits` of struct pipeline. Where the manual gives a range, the comment says which
  * value stands here and why.
  */
@@ -93,6 +94,7 @@ static const struct core cores[] = {
         .refill_register = 2,
         .refill_load = 2,
         .shifts_left_fast = true,
+        .pairs_narrow = true,
     },
 };
 
@@ -180,6 +182,20 @@ static uint32_t cost_of(const struct core *core, const struct pipeline *pipeline
         break;
     }
     return 1u + core->extra[in->kind];
+}
+
+/* Cortex-M33: "only two 16-bit instructions can dual issue", and the second of them is an IT, a NOP
+ * or a branch. */
+static bool pairs(const struct core *core, const struct pipeline *pipeline,
+                  const struct instruction *in)
+{
+    const struct instruction *last = &pipeline->last;
+    if (!core->pairs_narrow || in->size_bytes != 2 || last->size_bytes != 2 || last->paired ||
+        last->sets_pc)
+        return false;
+    bool compares = in->kind == KIND_JUMP && in->reads; /* CBZ: nothing is told about it */
+    return in->kind == KIND_IT || in->kind == KIND_NOP || in->kind == KIND_JUMP_REGISTER ||
+           (in->kind == KIND_JUMP && !compares);
 }
 
 /* First cycle in which all operands are there. */
@@ -279,6 +295,10 @@ void timing_issue(const struct core *core, struct pipeline *pipeline,
     uint32_t cost = cost_of(core, pipeline, in) + store_wait(core, pipeline, in);
     if (in->conditional && in->sets_pc)
         cost = 1;
+    in->paired = pairs(core, pipeline, in);
+    in->after_access = in->paired && decode_accesses(pipeline->last.kind);
+    if (in->paired)
+        cost = 0;
     bool joins = core->dual_issue && pipeline->in_group == 1 && ready <= pipeline->issued &&
                  issue_together(&pipeline->last, in);
     uint32_t start = joins ? pipeline->issued : MAXIMUM(pipeline->now, ready);
@@ -308,7 +328,7 @@ uint32_t timing_refill(const struct core *core, const struct instruction *branch
         return core->refill_load + more;
     case KIND_JUMP_REGISTER:
         return core->refill_register;
-    default:
-        return core->refill_jump + split;
+    default: /* "effectively executing in 1 cycle" behind one that sets no flags */
+        return core->refill_jump + split - branch->after_access;
     }
 }

@@ -24,6 +24,7 @@ struct core {
     bool splits_wide_targets; /* one more cycle for a 32-bit target that straddles two words */
     bool shifts_left_fast;    /* only operands shifted to the left come without latency */
     bool dual_issue;
+    bool pairs_narrow;        /* a 16-bit branch, IT or NOP goes with a 16-bit one before it */
 };
 
 /* The core called `name` ("cortex-m4"), or NULL if its timing is not known. */
@@ -43,7 +44,7 @@ struct pipeline {
     struct instruction last;
 };
 
-/* Take the next instruction in; sets its `conditional` in an IT block. A branch is taken to be
+/* Take the next instruction in; sets its `conditional` in an IT block, `paired` and `after_access`. A branch is taken to be
  * not taken; what it costs more if it is taken is `timing_refill`. */
 void timing_issue(const struct core *core, struct pipeline *pipeline,
                   struct instruction *instruction);

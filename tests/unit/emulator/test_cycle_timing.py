@@ -139,6 +139,13 @@ SEQUENCES: list[tuple[Iterable[str], str, int]] = [
     (("cortex-m33",), "add r0, r1, r2, lsl #2; adds r3, r0", 2),  # only LSL is free
     (("cortex-m33",), "add r0, r1, r2, lsr #2; adds r3, r0", 3),
     (("cortex-m33",), "ldrd r0, r1, [r2]; ldm r3!, {r4-r6}", 5),
+    # measured on an RP2350 (doc/cortex_m33.md of jnk0le/random): two of 16 bits may go together
+    (("cortex-m33",), "subs r7, #1; bne .+8", 1),
+    (("cortex-m33",), "sub.w r7, #1; bne .+8", 2),
+    (("cortex-m33",), "subs r7, #1; bne.w .+8", 2),
+    (("cortex-m33",), "adds r0, r1; adds r2, r3", 2),
+    (("cortex-m33",), "cmp r0, #0; it eq; moveq r0, #1", 2),
+    (("cortex-m33",), "ldr r0, [r1]; nop; nop", 2),
     # LLVM's ARMScheduleM7.td: two ALUs, one multiplier, one shifter, loads of both banks
     (("cortex-m7",), "adds r0, r1; adds r2, r3; adds r4, r5; adds r6, r7", 2),
     (("cortex-m7",), "adds r0, r1; adds r2, r0", 2),  # depends
@@ -201,6 +208,21 @@ def test_taken_branches(
 ) -> None:
     (line,) = timed(driver, core, assembled(core, text, tmp_path))
     assert (line.cycles + line.refill, line.cycles + line.refill_split) == (cycles, split)
+
+
+@pytest.mark.parametrize(
+    ("text", "cycles"),
+    [
+        ("subs r7, #1; bne .+8", 1 + 2),
+        ("sub.w r7, #1; bne .+8", 1 + 3),
+        ("ldmia r6!, {r0-r3}; bne .+8", 4 + 1),  # sets no flags: "1 cycle taken"
+    ],
+)
+def test_taken_branches_in_pairs_on_m33(
+    driver: Path, tmp_path: Path, text: str, cycles: int
+) -> None:
+    lines = timed(driver, "cortex-m33", assembled("cortex-m33", text.replace(";", "\n"), tmp_path))
+    assert lines[-1].cycles + lines[-1].refill == cycles
 
 
 def test_an_it_block_makes_branches_conditional(driver: Path, tmp_path: Path) -> None:
