@@ -10,7 +10,9 @@
  *        on an STM32F103 and an STM32F407: Jan Oleksiewicz, "pipeline cycle test",
  *        doc/cortex_m3m4.md (github.com/jnk0le/random)
  *   M7   DDI 0489F, Cortex-M7 TRM: no timing; two pipes, their units and latencies: the scheduling
- *        model that Arm contributed to LLVM, llvm/lib/Target/ARM/ARMScheduleM7.td
+ *        model that Arm contributed to LLVM, llvm/lib/Target/ARM/ARMScheduleM7.td, which
+ *        simplifies shifts: those as measured on an STM32H743, doc/cortex_m7.md beside
+ *        cortex_m3m4.md
  *   M33  100230, Cortex-M33 TRM: no timing; the cycles measured on an RP2350 for the SLOTHY
  *        project, slothy/targets/arm_v7m/cortex_m33.py, and what goes together there, by
  *        doc/cortex_m33.md beside cortex_m3m4.md
@@ -198,6 +200,14 @@ static bool pairs(const struct core *core, const struct pipeline *pipeline,
            (in->kind == KIND_JUMP && !compares);
 }
 
+/* Registers whose new value an address or a shifted operand need not wait for: bases written back
+ * ("bypassable out of EX1", LLVM) and shifts by themselves, which "can enter the early ALU"
+ * (measured, doc/cortex_m7.md). */
+static uint16_t early_results(const struct instruction *in)
+{
+    return in->kind == KIND_SHIFT ? in->writes : in->updates;
+}
+
 /* First cycle in which all operands are there. */
 static uint32_t operands_ready(const struct core *core, const struct pipeline *pipeline,
                                const struct instruction *in)
@@ -209,7 +219,7 @@ static uint32_t operands_ready(const struct core *core, const struct pipeline *p
         uint32_t at = pipeline->ready[i];
         if (core->dual_issue) {
             if ((in->address | in->early) >> i & 1)
-                at += at > 0;
+                at += at > 0 && !(pipeline->early >> i & 1);
             else if (in->late >> i & 1)
                 at -= at > 0;
         } else if (in->late >> i & 1) {
@@ -253,10 +263,19 @@ static bool first_slot_only(enum kind kind)
     return kind == KIND_EXTEND || kind == KIND_BITS || kind == KIND_SIMD || kind == KIND_SATURATE;
 }
 
-static bool uses_shifter(enum kind kind)
+static bool needs_first_shifter(enum kind kind)
 {
-    return kind == KIND_SHIFT || kind == KIND_SHIFTED || kind == KIND_BITS ||
-           kind == KIND_SATURATE;
+    return kind == KIND_SHIFTED || kind == KIND_BITS || kind == KIND_SATURATE;
+}
+
+/* "There are shifters in both EX1 and EX2, and some instructions can be flexibly allocated between
+ * them" (LLVM): shifts by themselves. Measured (doc/cortex_m7.md beside cortex_m3m4.md): a shift
+ * goes with a shift and behind a shifted operand, not before one. */
+static bool shifters_collide(enum kind first, enum kind second)
+{
+    if (first == KIND_SHIFT)
+        return second == KIND_SHIFTED;
+    return needs_first_shifter(first) && needs_first_shifter(second);
 }
 
 /* Two loads go together if they are to different words of a double word: of those with the same
@@ -274,7 +293,7 @@ static bool issue_together(const struct instruction *first, const struct instruc
         return false;
     if (is_multiplication(a) && is_multiplication(b))
         return false;
-    if (uses_shifter(a) && uses_shifter(b))
+    if (shifters_collide(a, b))
         return false;
     if (a >= KIND_FLOAT && b >= KIND_FLOAT)
         return false;
@@ -309,6 +328,7 @@ void timing_issue(const struct core *core, struct pipeline *pipeline,
     for (int i = 0; i < 16; i++)
         if (in->writes >> i & 1)
             pipeline->ready[i] = in->updates >> i & 1 ? start + 1 : result;
+    pipeline->early = (uint16_t)((pipeline->early & ~in->writes) | early_results(in));
     pipeline->guarded = in->kind == KIND_IT ? in->guarded : pipeline->guarded;
     note_access(pipeline, in);
     pipeline->last = *in;

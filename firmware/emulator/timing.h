@@ -34,6 +34,7 @@ const struct core *core_find(const char *name);
 struct pipeline {
     uint32_t now;        /* cycle from which the next instruction may start */
     uint32_t ready[16];  /* cycle from which a register's value may be used */
+    uint16_t early;      /* registers whose value left the first stage of Cortex-M7's two */
     uint32_t issued;     /* cycle in which `last` started */
     uint8_t in_group;    /* instructions started in that cycle */
     uint8_t guarded;     /* instructions still to come in an IT block */
