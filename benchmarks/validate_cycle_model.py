@@ -1,10 +1,11 @@
-"""The emulator's modelled cycles beside published silicon: prints, or writes, docs/cycle-model.md.
+"""The emulator's modeled cycles beside published silicon: prints, or writes, docs/cycle-model.md.
 
     python benchmarks/validate_cycle_model.py [--models FOLDER] [--write docs/cycle-model.md]
 
 FOLDER holds the four int8 .tflite files of the MLPerf Tiny benchmark. What silicon took is in
 silicon.csv: latency (1000 / median throughput) and clock from the result repositories of MLPerf
-Tiny v0.5 to v1.3. Ends with status 1 if hil/cycle_model.py states other errors than are found here.
+Tiny v0.5 to v1.3. The comparison with the same code is read from same_code_silicon.csv. Ends with
+status 1 if hil/cycle_model.py states other errors than are found here.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import os
 import statistics
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import typer
+from same_code import Figure, by_core, by_family, farthest, read_figures, summary
 from silicon import (
     Compared,
     Cycles,
@@ -34,7 +35,7 @@ from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
-from hil.cycle_model import STATED_ERRORS, FlashTiming
+from hil.cycle_model import SAME_CODE_ERRORS, STATED_ERRORS, FlashTiming
 from hil.measure.measure import BoardRunner, measure
 from hil.target.target import Target
 from hil.target.target_qemu import QemuTarget
@@ -68,7 +69,7 @@ def prepare(graph: Graph, board: Board, folder: Path) -> tuple[Plan, Image]:
 
 
 def model_cycles(board: Board, graph: Graph, samples: Samples, flash: FlashTiming | None) -> int:
-    """Modelled cycles of one inference, its outputs bit-equal to the reference."""
+    """Modeled cycles of one inference, its outputs bit-equal to the reference."""
     with (
         tempfile.TemporaryDirectory(prefix="hil-") as folder,
         BoardRunner(board, lambda opened: QemuTarget(opened, flash)) as runner,
@@ -80,7 +81,9 @@ def model_cycles(board: Board, graph: Graph, samples: Samples, flash: FlashTimin
     return cycles
 
 
-def busy_s(board: Board, graph: Graph, flash: FlashTiming | None) -> float:
+def busy_s(
+    board: Board, graph: Graph, flash: FlashTiming | None = None, modeled: bool = True
+) -> float:
     """The emulator's CPU time for COST_RUNS times the same inferences, the least of three."""
     samples = random_samples(graph, 8)
 
@@ -96,7 +99,7 @@ def busy_s(board: Board, graph: Graph, flash: FlashTiming | None) -> float:
 
     with (
         tempfile.TemporaryDirectory(prefix="hil-") as folder,
-        BoardRunner(board, lambda opened: QemuTarget(opened, flash)) as runner,
+        BoardRunner(board, lambda opened: QemuTarget(opened, flash, modeled)) as runner,
     ):
         plan, image = prepare(graph, board, Path(folder))
         return runner.run(job)
@@ -125,15 +128,15 @@ def percent(share: float) -> str:
 
 
 def comparison(compared: dict[str, Compared], more: dict[str, dict[str, Compared]]) -> str:
-    head = ["model", "modelled, M", "silicon, M", "error"]
-    head += [f"{name}: modelled, M | error" for name in more]
+    head = ["model", "modeled, M", "silicon, M", "error"]
+    head += [f"{name}: modeled, M | error" for name in more]
     rows = []
     for model, one in compared.items():
-        row = [model, mega(one.modelled)]
+        row = [model, mega(one.modeled)]
         row.append(f"{mega(one.silicon)} ({mega(one.low)} to {mega(one.high)})")
         row.append(percent(one.error))
         for other in more.values():
-            row += [mega(other[model].modelled), percent(other[model].error)]
+            row += [mega(other[model].modeled), percent(other[model].error)]
         rows.append(row)
     last = ["median error", "", "", f"**{100 * median_error(compared):.0f} %**"]
     for other in more.values():
@@ -142,25 +145,39 @@ def comparison(compared: dict[str, Compared], more: dict[str, dict[str, Compared
     return table(head, [*rows, last])
 
 
-def per_entry(modelled: Cycles, entries: list[Entry]) -> str:
+def per_entry(modeled: Cycles, entries: list[Entry]) -> str:
     rows = []
     for entry in entries:
         errors = [
             f"{mega(entry.cycles[model])} ({percent(cycles / entry.cycles[model] - 1)})"
-            for model, cycles in modelled.items()
+            for model, cycles in modeled.items()
         ]
         rows.append([entry.name, *errors])
-    return table(["entry: silicon, M (model's error)", *modelled], rows)
+    return table(["entry: silicon, M (model's error)", *modeled], rows)
+
+
+def same_code_parts(figures: list[Figure]) -> dict[str, str]:
+    """What the template says about the same code, by name."""
+    head = ["core", "figures", "how many", "seen", "held out", "memory that never waits", "before"]
+    parts = {
+        "same_summary": table(head, by_core(figures)),
+        "same_families": table(["chip", "programs", "figures", "error"], by_family(figures)),
+        "same_farthest": table(["core", "program", "error"], farthest(figures, 6)),
+    }
+    for core, found in summary(figures).items():
+        parts[f"same_{core.removeprefix('cortex-')}"] = f"{100 * found.median:.1f}"
+    return parts
 
 
 def document(
-    modelled: dict[str, Cycles],
+    modeled: dict[str, Cycles],
     waiting: dict[str, Cycles],
     entries: list[Entry],
+    figures: list[Figure],
     cost: list[float],
 ) -> tuple[str, dict[str, float]]:
     """The text, and the errors it finds by core."""
-    m4, m7, m33 = (modelled[core] for core in ("cortex-m4", "cortex-m7", "cortex-m33"))
+    m4, m7, m33 = (modeled[core] for core in ("cortex-m4", "cortex-m7", "cortex-m33"))
     kernels = [entry for entry in entries if entry.kernels == "CMSIS-NN"]
     on_m4 = [entry for entry in kernels if entry.core == "cortex-m4"]
     on_m33 = [entry for entry in kernels if entry.core == "cortex-m33"]
@@ -209,13 +226,14 @@ def document(
         ],
     )
     everywhere = table(
-        ["modelled cycles, M", *MODELS],
-        [[core, *(mega(cycles[m]) for m in MODELS)] for core, cycles in modelled.items()],
+        ["modeled cycles, M", *MODELS],
+        [[core, *(mega(cycles[m]) for m in MODELS)] for core, cycles in modeled.items()],
     )
     spread = statistics.median(one.spread for one in compared["cortex-m4"].values())
     text = (HERE / "cycle-model.template.md").read_text(encoding="utf-8")
     return (
         text.format(
+            **same_code_parts(figures),
             everywhere=everywhere,
             m4=comparison(compared["cortex-m4"], {"with L4R5 flash": flash["cortex-m4"]}),
             m4_entries=per_entry(with_flash, on_m4),
@@ -249,7 +267,7 @@ def main(
     if missing:
         print(f"nothing to compare: {models} lacks {', '.join(missing)} (see --models)")
         raise typer.Exit(2)
-    modelled: dict[str, Cycles] = {core: {} for core in BOARDS}
+    modeled: dict[str, Cycles] = {core: {} for core in BOARDS}
     waiting: dict[str, Cycles] = {core: {} for core in FLASHES}
     for model, file in MODELS.items():
         graph = load_model(str(models / f"{file}.tflite"), Path()).graph
@@ -257,23 +275,29 @@ def main(
         for core, name in BOARDS.items():
             print(f"{model} on {name}", file=sys.stderr)
             board = without_limits(load_board(name))
-            modelled[core][model] = model_cycles(board, graph, samples, None)
+            modeled[core][model] = model_cycles(board, graph, samples, None)
             if core in FLASHES:
                 flash = FlashTiming(board.flash.origin, board.flash.length_bytes, *FLASHES[core])
                 waiting[core][model] = model_cycles(board, graph, samples, flash)
     board = load_board("m4")
     flash = FlashTiming(board.flash.origin, board.flash.length_bytes, *L4R5)
     graph = load_model(str(models / f"{MODELS['kws']}.tflite"), Path()).graph
-    counting = replace(board, core="")  # no core: instructions only
-    cost = [busy_s(b, graph, f) for b, f in ((counting, None), (board, None), (board, flash))]
-    text, errors = document(modelled, waiting, read_silicon(HERE / "silicon.csv"), cost)
+    cost = [
+        busy_s(board, graph, modeled=False),
+        busy_s(board, graph),
+        busy_s(board, graph, flash),
+    ]
+    figures = read_figures(HERE / "same_code_silicon.csv")
+    text, errors = document(modeled, waiting, read_silicon(HERE / "silicon.csv"), figures, cost)
     if write:
         write.write_text(text, encoding="utf-8")
     else:
         print(text)
     stated = {core: round(error, 2) for core, error in errors.items()}
-    if stated != STATED_ERRORS:
+    same = summary(figures)
+    if (stated, same) != (STATED_ERRORS, SAME_CODE_ERRORS):
         print(f"hil/cycle_model.py states {STATED_ERRORS}, found is {stated}", file=sys.stderr)
+        print(f"... and {SAME_CODE_ERRORS}, found is {same}", file=sys.stderr)
         raise typer.Exit(1)
 
 

@@ -1,7 +1,8 @@
 """The cores whose cycles the emulator models, and the error of the modeled cycles.
 
 The model is firmware/emulator/timing.c. `benchmarks/validate_cycle_model.py` compares it with
-published silicon results and prints docs/cycle-model.md, which STATED_ERRORS summarizes.
+published silicon results and prints docs/cycle-model.md, which STATED_ERRORS and SAME_CODE_ERRORS
+summarize.
 """
 
 from __future__ import annotations
@@ -22,7 +23,28 @@ MODELED_CORES = (
 STATED_ERRORS = {
     "cortex-m4": 0.20,  # median of 4 systems with CMSIS-NN: microTVM, ONNC (MLPerf Tiny v1.0, v1.1)
     "cortex-m7": 0.21,  # the same systems, scaled by the speed-up of other engines on Cortex-M7
-    "cortex-m33": 0.14,  # median of 2 systems: microTVM on nRF5340, Renesas on RA6M4 (v0.7 to v1.1)
+    "cortex-m33": 0.17,  # median of 2 systems: microTVM on nRF5340, Renesas on RA6M4 (v0.7 to v1.1)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SameCode:
+    """|modeled / silicon - 1| for the same source: median and maximum of this number of figures."""
+
+    median: float
+    largest: float
+    figures: int
+
+
+# The error of the model itself: programs with public source, on chips without wait states, with the
+# delays of the chip's RAM if it has any. STATED_ERRORS also contains the differences of kernels.
+SAME_CODE_ERRORS = {
+    "cortex-m0": SameCode(0.002, 0.005, 14),
+    "cortex-m0plus": SameCode(0.007, 0.007, 1),
+    "cortex-m3": SameCode(0.008, 0.019, 51),
+    "cortex-m4": SameCode(0.005, 0.101, 139),
+    "cortex-m7": SameCode(0.024, 0.122, 10),
+    "cortex-m33": SameCode(0.023, 0.024, 8),
 }
 
 
@@ -45,3 +67,8 @@ class FlashTiming:
 def stated_error(core: str) -> float | None:
     """The stated relative error of modeled cycles of `core`; None without results of silicon."""
     return STATED_ERRORS.get(core)
+
+
+def same_code_error(core: str) -> SameCode | None:
+    """What the model of `core` is off for the very code that silicon ran; None where not known."""
+    return SAME_CODE_ERRORS.get(core)

@@ -20,12 +20,15 @@ class QemuTarget(PyocdTarget):
 
     QEMU also ends with the thread that made the target. If QEMU dies or hangs earlier, the
     operation in progress raises ProbeLost (with the end of QEMU's stderr) or NoReply in time.
-    Cycles are modeled for memory without wait states, or for `flash` (slower to emulate).
+    Cycles are modeled for memory without wait states, or for `flash` (slower to emulate); without
+    `modeled` only instructions are counted.
     """
 
-    def __init__(self, board: Board, flash: FlashTiming | None = None) -> None:
+    def __init__(
+        self, board: Board, flash: FlashTiming | None = None, modeled: bool = True
+    ) -> None:
         register_board(board)
-        core = board.core if board.core in MODELED_CORES else ""
+        core = board.core if modeled and board.core in MODELED_CORES else ""
         arguments = counting_arguments(core, flash) if board.counter == "insn" else ()
         self.emulator = Emulator(board, arguments)
         try:
