@@ -1,4 +1,4 @@
-"""What silicon took for the MLPerf Tiny networks, as published, and how modelled cycles compare."""
+"""What silicon took for the MLPerf Tiny networks, as published, and how modeled cycles compare."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Entry:
 class Compared:
     """A model's cycles and those of silicon: the median, and the lowest and highest."""
 
-    modelled: float
+    modeled: float
     silicon: float
     low: float
     high: float
 
     @property
     def error(self) -> float:
-        return self.modelled / self.silicon - 1
+        return self.modeled / self.silicon - 1
 
     @property
     def spread(self) -> float:
@@ -66,22 +66,22 @@ def read_silicon(path: Path) -> list[Entry]:
     ]
 
 
-def against(modelled: Cycles, entries: list[Entry]) -> dict[str, Compared]:
+def against(modeled: Cycles, entries: list[Entry]) -> dict[str, Compared]:
     """Each model's cycles beside the entries'."""
     compared = {}
-    for model, cycles in modelled.items():
+    for model, cycles in modeled.items():
         values = [entry.cycles[model] for entry in entries]
         compared[model] = Compared(cycles, statistics.median(values), min(values), max(values))
     return compared
 
 
 def projected(
-    modelled: Cycles, slower: dict[str, Compared], ratios: dict[str, list[float]]
+    modeled: Cycles, slower: dict[str, Compared], ratios: dict[str, list[float]]
 ) -> dict[str, Compared]:
     """Against silicon of a slower core, divided by how much faster this one is (sorted ratios)."""
     return {
         model: Compared(
-            modelled[model],
+            modeled[model],
             one.silicon / statistics.median(ratios[model]),
             one.low / ratios[model][-1],
             one.high / ratios[model][0],
