@@ -141,7 +141,7 @@ def test_a_run_can_be_halted_at_a_layer_and_resumed(target: Target, image: Image
 def test_halting_where_the_run_never_passes_is_no_reply(target: Target, image: Image) -> None:
     target.load(image)
     nowhere = symbol(image.elf, "main")  # passed once, at the start
-    with pytest.raises(NoReply, match="without passing"):
+    with pytest.raises(NoReply, match="without reaching"):
         target.run_until(layout_of(image, 1).request, nowhere, TIMEOUT_S)
     target.load(image)
     assert target.run(layout_of(image, 1).request, TIMEOUT_S)
