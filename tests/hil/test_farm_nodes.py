@@ -42,7 +42,10 @@ def test_a_farm_of_one_machine_listens_to_that_machine_only(farm: Farm) -> None:
 
 def test_a_worker_that_leaves_gives_its_jobs_back_without_a_traceback(farm: Farm) -> None:
     """Ctrl-C in its terminal, which all its processes get, with a job in each of them."""
-    with (farm.folder / "errors").open("w+") as errors, closing(connect_farm(farm.address)) as client:
+    with (
+        (farm.folder / "errors").open("w+") as errors,
+        closing(connect_farm(farm.address)) as client,
+    ):
         farm.errors = errors
         worker = farm.work("--trainers", str(TRAINERS))
         needs = {resource_name(TRAIN, code_id()): 1}
