@@ -1,4 +1,4 @@
-"""Sources of CMSIS-NN: the 4.0.0 subset in the bakenn wheel, or a folder chosen by the user.
+"""Sources of CMSIS-NN: the 4.0.0 subset in firmware/third_party, or a folder chosen by the user.
 
 The environment variable CMSIS_NN names that folder: an unpacked ARM::CMSIS-NN pack or a checkout
 of github.com/ARM-software/CMSIS-NN; both have Include/ and Source/. The revision in
@@ -12,12 +12,11 @@ import functools
 import os
 import re
 from dataclasses import dataclass, replace
-from importlib import resources
-from importlib.metadata import version
 from pathlib import Path
 
 from compress.cache import content_hash
 from compress.errors import UserError
+from hil.files import data_folder
 
 VARIABLE = "CMSIS_NN"
 
@@ -61,22 +60,21 @@ def cmsis_nn() -> CmsisNn:
     Raises UserError, naming the folder, if CMSIS_NN is set to one without a supported CMSIS-NN.
     """
     folder = os.environ.get(VARIABLE)
-    return _in_folder(Path(folder).expanduser().resolve()) if folder else _in_wheel()
+    return _in_folder(Path(folder).expanduser().resolve()) if folder else _bundled()
 
 
 @functools.cache
-def _in_wheel() -> CmsisNn:
-    """The subset in the bakenn package, with the two headers of CMSIS-Core that 4.0.0 needs."""
-    vendor = Path(str(resources.files("bakenn") / "backend" / "cmsis_nn" / "vendor"))
-    root = vendor / "cmsis_nn"
-    record = (root / "BAKENN_PROVENANCE.md").read_text(encoding="utf-8")
-    release = re.search(r"Release version: (\S+)", record)
+def _bundled() -> CmsisNn:
+    """The subset in firmware/third_party, with the two headers of CMSIS-Core that 4.0.0 needs."""
+    folder = data_folder("firmware") / "third_party"
+    record = (folder / "PROVENANCE.md").read_text(encoding="utf-8")
+    release = re.search(r"release version: (\S+),", record)
     return CmsisNn(
         version=release.group(1) if release else "of unknown version",
-        origin=f"bakenn {version('bakenn')}",
+        origin="firmware/third_party",
         since_7=False,
-        sources=tuple(sorted((root / "Source").rglob("*.c"))),
-        includes=(root / "Include", vendor / "cmsis_core" / "Include"),
+        sources=tuple(sorted((folder / "cmsis_nn" / "Source").rglob("*.c"))),
+        includes=(folder / "cmsis_nn" / "Include", folder / "cmsis_core" / "Include"),
     )
 
 
@@ -94,7 +92,7 @@ def _in_folder(root: Path) -> CmsisNn:
     if major is None or int(major.group(1)) not in SUPPORTED:
         raise UserError(
             f"{VARIABLE}={root}: {_HEADER} has revision {revision or 'unknown'}; "
-            f"{_SUPPORTED_TEXT}; without {VARIABLE} {_in_wheel().version} is used"
+            f"{_SUPPORTED_TEXT}; without {VARIABLE} {_bundled().version} is used"
         )
     sources = {part: _integer_sources(root / "Source" / part) for part in _PARTS}
     missing = [part for part, files in sources.items() if not files]

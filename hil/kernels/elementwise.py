@@ -1,4 +1,4 @@
-"""Add, Mul, Requantize and Lookup: our own kernels, which may write over their input."""
+"""Add and Mul: our own kernels, which may write over an input."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from compress.operators.elementwise import add_parameters, mul_parameters
-from compress.operators.lookup import lookup_table
-from compress.operators.requantize import requantize_parameters
-from compress.ops import Add, Lookup, Mul, Requantize
+from compress.ops import Add, Mul
 from compress.types import Graph
 from hil.kernels.call import Call, constant, factor
-from hil.kernels.limits import activation_types, check_constant, no_int16_kernel
+from hil.kernels.limits import check_constant, no_int16_kernel
 from hil.kernels.operator_kernels import Kernel, OperatorKernels, always
 from hil.types import Board, Step
 
@@ -66,34 +64,6 @@ def _binary_call(
     return Call(macro, {**values, "operand": operand.name}, constants=(operand,))
 
 
-def _requantize_int16_kernels(graph: Graph, op: Requantize, board: Board) -> Iterator[Kernel]:
-    source, out = activation_types(graph, op)
-    names = {
-        ("int16", "int16"): "requantize_s16",
-        ("int8", "int16"): "requantize_s8_s16",
-        ("int16", "int8"): "requantize_s16_s8",
-    }
-    yield Kernel(names[source, out])
-
-
-def _requantize_call(graph: Graph, step: Step, op: Requantize) -> Call:
-    r = requantize_parameters(graph, op)
-    values = {
-        "input_offset": r.input_offset,
-        "output_offset": r.output_offset,
-        **factor(r.multiplier, r.shift),
-        "range": (r.lo, r.hi),
-        "elements": graph.tensors[op.output].elements,
-    }
-    return Call("requantize", values)
-
-
-def _lookup_call(graph: Graph, step: Step, op: Lookup) -> Call:
-    table = constant(step, "table", "int8_t", lookup_table(graph, op))
-    values = {"table": table.name, "elements": graph.tensors[op.output].elements}
-    return Call("lookup", values, constants=(table,))
-
-
 OPERATORS = (
     OperatorKernels(
         op=Add,
@@ -103,12 +73,4 @@ OPERATORS = (
         call=_add_call,
     ),
     OperatorKernels(op=Mul, check=_check_operand, kernels=always("mul_s8"), call=_mul_call),
-    OperatorKernels(
-        op=Requantize,
-        kernels=always("requantize_s8"),
-        int16_kernels=_requantize_int16_kernels,
-        call=_requantize_call,
-        mixed_types=True,
-    ),
-    OperatorKernels(op=Lookup, kernels=always("lookup_s8"), call=_lookup_call),
 )

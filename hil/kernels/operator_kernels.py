@@ -38,7 +38,7 @@ def _no_weights(graph: Graph, op: Op) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorKernels(Generic[T]):
     """The kernels of one operator type and how they are called.
 
@@ -46,7 +46,7 @@ class OperatorKernels(Generic[T]):
     reference. `int16_kernels` does so where an activation is int16; None if there are none.
     `check` raises UnsupportedLayer, naming the layer, for what no candidate computes as the
     reference does; types and extents of activations are checked before (`limits.py`), where
-    `mixed_types` allows int8 and int16 in one operator and `any_extent` long tensors.
+    `any_extent` allows tensors of any length.
     `call` returns the values for the templates; it raises UnsupportedLayer if the operator has no
     fixed-point form. `weight_bytes` counts weights, biases and scales as stored in flash.
     """
@@ -57,7 +57,6 @@ class OperatorKernels(Generic[T]):
     int16_kernels: Callable[[Graph, T, Board], Iterable[Kernel]] | None = None
     check: Callable[[Graph, T], None] = _unlimited
     weight_bytes: Callable[[Graph, T], int] = _no_weights
-    mixed_types: bool = False
     any_extent: bool = False
 
 

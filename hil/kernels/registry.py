@@ -1,4 +1,7 @@
-"""The operator families, and the kernels that run an operator on a board."""
+"""The operator families, and the kernels that run an operator on a board.
+
+Families have the same names as those in `compress.operators`, which defines what they compute.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from compress.errors import UnsupportedLayer
+from compress.operators.registry import operator_of
 from compress.ops import Op
 from compress.types import Graph
-from hil.kernels import convolution, dense, elementwise, pooling, reduction, shape, softmax
+from hil.kernels import (
+    convolution,
+    dense,
+    elementwise,
+    lookup,
+    padding,
+    pooling,
+    reduction,
+    requantize,
+    shape,
+    softmax,
+)
 from hil.kernels.limits import activation_types, check_activations, no_int16_kernel
 from hil.kernels.operator_kernels import Kernel, OperatorKernels
 from hil.types import Board
@@ -16,11 +31,14 @@ from hil.types import Board
 FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     convolution.OPERATORS,
     dense.OPERATORS,
-    pooling.OPERATORS,
     elementwise.OPERATORS,
-    softmax.OPERATORS,
+    pooling.OPERATORS,
     reduction.OPERATORS,
     shape.OPERATORS,
+    padding.OPERATORS,
+    softmax.OPERATORS,
+    requantize.OPERATORS,
+    lookup.OPERATORS,
 )
 _BY_TYPE = {operator.op: operator for family in FAMILIES for operator in family}
 
@@ -36,7 +54,7 @@ def candidates(graph: Graph, op: Op, board: Board) -> Iterable[Kernel]:
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
-    check_activations(graph, op, mixed_types=known.mixed_types, any_extent=known.any_extent)
+    check_activations(graph, op, mixed_types=operator_of(op).converts, any_extent=known.any_extent)
     known.check(graph, op)
     if "int16" not in activation_types(graph, op):
         return known.kernels(graph, op, board)

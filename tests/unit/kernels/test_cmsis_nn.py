@@ -1,7 +1,9 @@
-"""Choice of the CMSIS-NN to compile: the wheel's or a folder's; folders that are refused."""
+"""Choice of the CMSIS-NN to compile: the bundled one or a folder's; folders that are refused."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from compress.errors import UserError
 from compress.ops import Padding
+from helpers.checkout import ROOT
 from helpers.graph_builder import GraphBuilder
 from helpers.programs import PARTS, write_pack
 from hil.board import load_board
@@ -34,14 +37,14 @@ def refusal() -> str:
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_a_folder_it_is_the_wheels(
+def test_without_a_folder_it_is_the_bundled_one(
     value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CMSIS_NN", "")
     if value is None:
         monkeypatch.delenv("CMSIS_NN")
     found = cmsis_nn()
-    assert str(found) == "CMSIS-NN 4.0.0 (bakenn 1.0.0)"
+    assert str(found) == "CMSIS-NN 4.0.0 (firmware/third_party)"
     assert not found.since_7
     assert "arm_convolve_s8.c" in {path.name for path in found.sources}
     assert {"arm_nnfunctions.h", "cmsis_gcc.h"} <= {path.name for path in found.headers}
@@ -136,7 +139,7 @@ def test_the_provenance_names_it(pack: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert own == str(cmsis_nn())
     assert own.startswith("CMSIS-NN 7.0.0 (CMSIS_NN, hash ")
     monkeypatch.delenv("CMSIS_NN")
-    assert provenance(board, 0).kernels == "CMSIS-NN 4.0.0 (bakenn 1.0.0)"
+    assert provenance(board, 0).kernels == "CMSIS-NN 4.0.0 (firmware/third_party)"
 
 
 def conv_and_fully_connected(board: Board) -> dict[str, Kernel]:
@@ -177,3 +180,16 @@ def test_programs_are_written_for_the_interface_of_the_folder(
     older = render(make_plan(graph, board), board).files["model.c"]
     assert "layer0_bias, NULL,\n" in newer
     assert "layer0_bias,\n" in older
+
+
+def test_the_bundled_files_are_those_of_their_record() -> None:
+    """PROVENANCE.md lists every file with its hash, so that a change of one is seen."""
+    folder = ROOT / "firmware" / "third_party"
+    record = (folder / "PROVENANCE.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| (cmsis\S+) \| ([0-9a-f]{64}) \|", record, re.MULTILINE))
+    files = [path for path in folder.rglob("*") if path.suffix in (".c", ".h")]
+    assert listed == {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+    assert len(listed) == 27

@@ -71,7 +71,7 @@ def test_without_tools_each_is_named_with_its_package(monkeypatch: pytest.Monkey
 
 def test_a_cmsis_nn_that_is_not_there_is_mended_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CMSIS_NN", raising=False)
-    assert by_name(None)["kernels"].found == "CMSIS-NN 4.0.0 (bakenn 1.0.0)"
+    assert by_name(None)["kernels"].found == "CMSIS-NN 4.0.0 (firmware/third_party)"
     monkeypatch.setenv("CMSIS_NN", "/nonexistent")
     checks = by_name(load_board("m3"))
     assert checks["kernels"].found.startswith("CMSIS_NN=/nonexistent: no Include/")
