@@ -78,7 +78,7 @@ def _shares(
     `constant`, bool (channels,), is True for a channel whose contribution is the same for every
     input and at every position; its row of `share`, int64 (channels, outputs), has it.
     In the padding x has its zero point, so a channel that has another value contributes
-    differently at the border, unless the weights that make the difference are zeros.
+    differently at the border, unless the weights in question are zeros.
     """
     channels = graph.tensors[op.input].shape[-1]
     weights = _data(graph, op.weights)

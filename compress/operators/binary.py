@@ -1,4 +1,4 @@
-"""What element-wise operators of two operands share; the second may be repeated or constant."""
+"""Element-wise operators of two operands, of which the second may be repeated or constant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of an operator family: what `compress` must know of an operator type.
+"""The interface of an operator family: the functions that `compress` needs of an operator type.
 
 `check`, `kernel` and `export` are required. The rest has defaults that are valid for any operator:
 no multiplications, bounds of the whole type and fixed channels for the elimination of channels.
@@ -36,7 +36,8 @@ class Operator(Generic[OpT]):
     `export` adds the operator's record to the context, last, after those that it needs.
     `macs` has the multiply-accumulates of one inference by the index of the weight tensor.
     `bounds` has bounds of the output from those of the inputs.
-    `ties` yields the channels that must be kept or removed together.
+    `ties` yields the channels that must be kept or removed together. Only `Conv2D` and
+    `FullyConnected` may leave input channels untied: `compress.integer.eliminate` decides on those.
     `cut` returns the operator with its constants, and extents of its own, cut to the kept channels.
     `on_int16` is True if inputs and output may be int16; `converts` if their types may differ.
     """

@@ -27,7 +27,7 @@ from compress.types import Graph, Int8Array
 SOFTMAX_INTEGER_BITS = 5
 _ACCUMULATION_BITS = 12
 _INT32_MAX, _INT32_MIN = 2**31 - 1, -(2**31)
-# exp(-2**k) for k = -2 .. 4 in Q0.31, each with the bit of a Q5.26 exponent that calls for it.
+# exp(-2**k) for k = -2 .. 4 in Q0.31, each with the bit of a Q5.26 exponent that selects it.
 _EXP_FACTORS = (
     (24, 1672461947),
     (25, 1302514674),

@@ -1,4 +1,4 @@
-"""What convolutions and fully connected layers share: constants, bounds, import and export."""
+"""Operators with constant weights: checks, bounds, import and export of weights and bias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs and operator lists without what nothing reads."""
+"""Removal of tensors and PADs that nothing reads."""
 
 from __future__ import annotations
 

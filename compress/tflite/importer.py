@@ -41,7 +41,7 @@ def import_tflite(data: bytes, name: str) -> Graph:
 
 
 def _graph(file: File, name: str) -> Graph:
-    """The operators over the file's own tensor indices, then without what is not used."""
+    """The graph of one file: imported with the file's tensor indices, then renumbered."""
     if len(file.inputs) != 1 or len(file.outputs) != 1:
         counts = f"{len(file.inputs)} inputs and {len(file.outputs)} outputs"
         raise UnsupportedLayer(f"{name}: {counts}, must be one each")

@@ -58,7 +58,7 @@ def inputs_for(graph: Graph, seed: int) -> Int8Array:
 
 
 def check(graph: Graph, inputs: Int8Array, multiple: int) -> Graph:
-    """What holds of any elimination."""
+    """Assert the invariants of every elimination."""
     smaller = eliminate(graph, multiple)
     check_graph(smaller)
     np.testing.assert_array_equal(reference.run(smaller, inputs), reference.run(graph, inputs))

@@ -1,4 +1,4 @@
-"""What the integer graph takes of int16 activations, and what it refuses by name."""
+"""Validity of int16 activations in the integer graph: accepted operators, and refusals by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from helpers.graph_examples import mixed
 
 
 def on_int16(make: Callable[[GraphBuilder, int], int], channels: int = 4) -> Graph:
-    """What `make` appends to an int16 tensor (1, 6, 5, channels), int8 again at the end."""
+    """A graph of what `make` appends to an int16 tensor (1, 6, 5, channels), then int8 again."""
     b = GraphBuilder()
     return b.finish(b.narrow(make(b, b.widen(b.input((6, 5, channels))))))
 

@@ -1,4 +1,4 @@
-"""What an import of .tflite refuses: operators without integer kernels, and damage."""
+"""Refusals of the .tflite import: operators without integer kernels, and damage."""
 
 from collections.abc import Callable
 from dataclasses import replace
