@@ -10,13 +10,13 @@ from compress.types import DType, Graph
 LONGEST_EXTENT = 2**15 - 1
 
 
-def check_activations(graph: Graph, op: Op, *, mixed_types: bool, any_extent: bool) -> None:
+def check_activations(graph: Graph, op: Op, *, converts: bool, any_extent: bool) -> None:
     """Raise UnsupportedLayer for inputs and outputs that no kernel takes.
 
-    Allowed are int8 throughout, int16 throughout or, with `mixed_types`, both; extents up to
+    Allowed are int8 throughout, int16 throughout or, with `converts`, both; extents up to
     LONGEST_EXTENT unless `any_extent`; batch 1.
     """
-    one_type = len(set(activation_types(graph, op))) == 1 or mixed_types
+    one_type = len(set(activation_types(graph, op))) == 1 or converts
     for index in (*inputs_of(op), op.output):
         tensor = graph.tensors[index]
         if tensor.dtype != "int8" and not (tensor.dtype == "int16" and one_type):

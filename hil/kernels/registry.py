@@ -54,7 +54,7 @@ def candidates(graph: Graph, op: Op, board: Board) -> Iterable[Kernel]:
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
-    check_activations(graph, op, mixed_types=operator_of(op).converts, any_extent=known.any_extent)
+    check_activations(graph, op, converts=operator_of(op).converts, any_extent=known.any_extent)
     known.check(graph, op)
     if "int16" not in activation_types(graph, op):
         return known.kernels(graph, op, board)
