@@ -16,10 +16,10 @@ from hil.kernels.limits import check_scale_kept, touches
 from hil.kernels.operator_kernels import Kernel, OperatorKernels, always
 from hil.types import Board, Step
 
-Pool = AveragePool2D | MaxPool2D
+_Pool = AveragePool2D | MaxPool2D
 
 
-def _check(graph: Graph, op: Pool) -> None:
+def _check(graph: Graph, op: _Pool) -> None:
     check_scale_kept(graph, op)
     _, height, width, _ = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
@@ -38,7 +38,7 @@ def _average_kernels(graph: Graph, op: AveragePool2D, board: Board) -> Iterator[
     yield Kernel("arm_avgpool_s8", channels * 4 if sums else 0)
 
 
-def _call(graph: Graph, step: Step, op: Pool) -> Call:
+def _call(graph: Graph, step: Step, op: _Pool) -> Call:
     source, out = graph.tensors[op.input], graph.tensors[op.output]
     return Call(
         macro="pool",

@@ -96,11 +96,11 @@ class Prediction:
 
 
 def flash_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
-    """Terms of flash: bytes of stored weights, layers, the kernels linked (see `kernels_of`), 1.
+    """Terms of flash: bytes of stored weights, layers, the kernels linked (see `linked_kernels`), 1.
 
     The coefficients are code bytes: for each layer, for each kind of kernel, and for the harness.
     """
-    kernels = map(float, kernels_of(genome))
+    kernels = map(float, linked_kernels(genome))
     return estimate.weight_bytes, estimate.layers, *kernels, 1.0
 
 
@@ -120,7 +120,7 @@ def count_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
     return *work, estimate.layers, 1.0
 
 
-def kernels_of(genome: Genome) -> tuple[bool, bool, bool]:
+def linked_kernels(genome: Genome) -> tuple[bool, bool, bool]:
     """The code linked: expansion of packed weights, 8-bit kernels, 16-bit kernels."""
     spec = _scheme(genome)
     return min(spec.weight_bits) < 8, 8 in spec.activation_bits, 16 in spec.activation_bits
@@ -190,7 +190,7 @@ class Gate:
             ram=ram or _ARENA_ONLY,
             count=count,
             cycles=cycles,
-            kernels=frozenset(kernels_of(genome) for _, genome, _ in pairs),
+            kernels=frozenset(linked_kernels(genome) for _, genome, _ in pairs),
             layers=(min(depths), max(depths)),
             smallest=(min(e.macs for e, _, _ in pairs), min(e.weight_bytes for e, _, _ in pairs)),
         )
@@ -233,7 +233,7 @@ class Gate:
         """
         fewest, most = self.layers
         macs, weight_bytes = self.smallest
-        inside = kernels_of(genome) in self.kernels and fewest <= estimate.layers <= most
+        inside = linked_kernels(genome) in self.kernels and fewest <= estimate.layers <= most
         if inside and estimate.macs >= macs and estimate.weight_bytes >= weight_bytes:
             return self.predict(estimate, genome).optimistic
         return Prediction(

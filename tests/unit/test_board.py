@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UserError
-from hil.board import board_names, board_sha256, load_board, read_board, without_limits
+from hil.board import board_names, board_path, board_sha256, load_board, read_board, without_limits
 from hil.types import PowerFigure, Region
 
 GOOD = """
@@ -141,7 +141,31 @@ def test_limits_default_to_what_the_file_says_and_can_be_lifted() -> None:
     assert (free.flash_limit_bytes, free.ram_limit_bytes) == (4 << 20, 4 << 20)
 
 
-@pytest.mark.parametrize("name", ["m5", "", "../boards/m3", "M3", "m3.toml"])
+def test_a_board_may_be_a_file_anywhere(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    assert load_board(str(path)) == read_board(path)
+    assert board_path(str(path)) == path
+    with pytest.raises(UserError, match=r"none\.toml: No such file"):
+        load_board(str(tmp_path / "none.toml"))
+
+
+def test_boards_of_the_users_own_lie_beside_the_work_and_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = load_board("m4")
+    monkeypatch.chdir(tmp_path)
+    assert load_board("m4") == shipped
+    folder = tmp_path / "boards"
+    folder.mkdir()
+    write(folder, GOOD)
+    (folder / "m4.toml").write_text(GOOD)
+    assert "mine" in board_names()
+    assert load_board("mine").title == load_board("m4").title == "a board"
+    assert board_path("mine") == Path("boards/mine.toml")
+    assert board_path("m3") is None
+
+
+@pytest.mark.parametrize("name", ["m5", "", "../boards/m3", "M3"])
 def test_an_unknown_board_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(UserError) as caught:
         load_board(name)
