@@ -19,7 +19,7 @@ from compress.arithmetic.tables import Kernel
 from compress.ops import Op
 from compress.types import Graph, IntArray, Tensor
 
-OpT = TypeVar("OpT", bound=Op)
+_OpT = TypeVar("_OpT", bound=Op)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +50,11 @@ def full_range_of_output(graph: Graph, op: Op, operands: Sequence[Bounds]) -> Bo
 
 
 def rising(
-    kernel_of: Callable[[Graph, OpT], Kernel],
-) -> Callable[[Graph, OpT, Sequence[Bounds]], Bounds]:
+    kernel_of: Callable[[Graph, _OpT], Kernel],
+) -> Callable[[Graph, _OpT, Sequence[Bounds]], Bounds]:
     """Bounds of an operator whose output never falls when an operand rises."""
 
-    def bounds(graph: Graph, op: OpT, operands: Sequence[Bounds]) -> Bounds:
+    def bounds(graph: Graph, op: _OpT, operands: Sequence[Bounds]) -> Bounds:
         kernel = kernel_of(graph, op)
         lowest, highest = (x.lowest for x in operands), (x.highest for x in operands)
         return Bounds(kernel(*lowest), kernel(*highest))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from compress.ops import Op, Weighted, inputs_of
 from compress.types import Array, Graph, Tensor
 
-OpT = TypeVar("OpT", bound=Op)
+_OpT = TypeVar("_OpT", bound=Op)
 
 FIXED = 0
 Channels = Mapping[int, npt.NDArray[np.int64]]  # numbers of an activation's channels, by its index
@@ -67,7 +67,7 @@ class CutConstants:
         return index
 
 
-def uncut(graph: Graph, op: OpT, kept: Kept, constants: CutConstants) -> OpT:
+def uncut(graph: Graph, op: _OpT, kept: Kept, constants: CutConstants) -> _OpT:
     """`op` itself, for an operator without constants or extents along the channels."""
     return op
 

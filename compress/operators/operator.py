@@ -18,7 +18,7 @@ from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.import_node import ImportNode
 from compress.types import Graph
 
-OpT = TypeVar("OpT", bound=Op)
+_OpT = TypeVar("_OpT", bound=Op)
 
 
 def no_macs(graph: Graph, op: Op) -> Mapping[int, int]:
@@ -27,7 +27,7 @@ def no_macs(graph: Graph, op: Op) -> Mapping[int, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operator(Generic[OpT]):
+class Operator(Generic[_OpT]):
     """The functions of one operator type; each takes the graph and the operator.
 
     `check` raises UserError for an inconsistent operator and UnsupportedLayer for one without a
@@ -42,14 +42,14 @@ class Operator(Generic[OpT]):
     `on_int16` is True if inputs and output may be int16; `converts` if their types may differ.
     """
 
-    op: type[OpT]
-    check: Callable[[Graph, OpT], None]
-    kernel: Callable[[Graph, OpT], Kernel]
-    export: Callable[[ExportContext, OpT], None]
-    macs: Callable[[Graph, OpT], Mapping[int, int]] = no_macs
-    bounds: Callable[[Graph, OpT, Sequence[Bounds]], Bounds] = full_range_of_output
-    ties: Callable[[Graph, OpT, Channels], Iterator[Tie]] = all_fixed
-    cut: Callable[[Graph, OpT, Kept, CutConstants], OpT] = uncut
+    op: type[_OpT]
+    check: Callable[[Graph, _OpT], None]
+    kernel: Callable[[Graph, _OpT], Kernel]
+    export: Callable[[ExportContext, _OpT], None]
+    macs: Callable[[Graph, _OpT], Mapping[int, int]] = no_macs
+    bounds: Callable[[Graph, _OpT, Sequence[Bounds]], Bounds] = full_range_of_output
+    ties: Callable[[Graph, _OpT, Channels], Iterator[Tie]] = all_fixed
+    cut: Callable[[Graph, _OpT, Kept, CutConstants], _OpT] = uncut
     on_int16: bool = False
     converts: bool = False
 

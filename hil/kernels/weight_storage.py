@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compress.ops import Conv2D, DepthwiseConv2D, FullyConnected
+from compress.ops import DepthwiseConv2D, FullyConnected, Weighted
 from compress.types import Array, Graph
 from hil.kernels.limits import round_up
 
-Weighted = Conv2D | DepthwiseConv2D | FullyConnected
 Words = npt.NDArray[np.uint32]
 
 # Rows of a FullyConnected are expanded and used a few at a time, within this size if possible.

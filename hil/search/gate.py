@@ -96,7 +96,7 @@ class Prediction:
 
 
 def flash_terms(estimate: Estimate, genome: Genome) -> tuple[float, ...]:
-    """Terms of flash: bytes of stored weights, layers, the kernels linked (see `linked_kernels`), 1.
+    """Terms of flash: bytes of stored weights, layers, the `linked_kernels`, 1.
 
     The coefficients are code bytes: for each layer, for each kind of kernel, and for the harness.
     """

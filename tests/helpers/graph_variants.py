@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from compress.ops import Weighted
 from compress.tflite.exporter import export_tflite
 from compress.tflite.read import read
 from compress.tflite.write import write
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.types import DType, Graph, Tensor
-from hil.kernels.weight_storage import Weighted
 
 
 def with_weights(graph: Graph, bits: int, zeros: float, dtype: DType = "int8") -> Graph:

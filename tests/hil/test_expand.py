@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from compress.errors import UnsupportedLayer
 from compress.integer import reference
 from compress.integer.check import check_graph
+from compress.ops import Weighted
 from compress.types import Array, Graph
 from helpers.graph_builder import GraphBuilder, random_inputs
 from helpers.graph_strategies import graphs
@@ -22,7 +23,7 @@ from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.kernels import weight_storage
-from hil.kernels.weight_storage import Form, Stored, Weighted, encoded, stored_weights
+from hil.kernels.weight_storage import Form, Stored, encoded, stored_weights
 from hil.target.target import Layout, Target
 from hil.types import Program
 

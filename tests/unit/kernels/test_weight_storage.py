@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compress.ops import Weighted
 from compress.types import Array, DType, Graph
 from helpers.graph_builder import GraphBuilder
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.kernels import weight_storage
-from hil.kernels.weight_storage import Form, Stored, Weighted, stored_weights
+from hil.kernels.weight_storage import Form, Stored, stored_weights
 
 
 def dense(values: Array, dtype: DType = "int8") -> tuple[Graph, Weighted]:
