@@ -1,11 +1,10 @@
-"""The search space: random genomes, mutation and cross-over.
+"""The search space: what genomes may hold, and random ones (`variation` changes genomes).
 
 All randomness comes from the `random.Random` passed in, so that a seed determines a search. Every
 genome made here is in canonical form (`compress.space.canonical`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any, get_args
 
@@ -25,7 +24,12 @@ STUDENT_LENGTH_FACTOR = 4
 _RATES = (0.1, 0.3, 1.0)
 _KINDS: tuple[type[Stage], ...] = (Prune, Sparsify, Quantize, Distill)
 # Probability of each stage in a random genome, and its weight in the choice of one to insert.
-_PRESENCE: dict[type[Stage], float] = {Prune: 0.7, Sparsify: 0.15, Quantize: 1.0, Distill: 0.6}
+STAGE_PROBABILITY: dict[type[Stage], float] = {
+    Prune: 0.7,
+    Sparsify: 0.15,
+    Quantize: 1.0,
+    Distill: 0.6,
+}
 
 # Choices are drawn uniformly; a repeated one is drawn more often, one that rarely helps less often.
 _CHOICES: dict[type[Stage], dict[str, tuple[Any, ...]]] = {
@@ -92,36 +96,10 @@ def stage_kinds(space: Space) -> tuple[type[Stage], ...]:
 
 def random_genome(rng: Random, space: Space) -> Genome:
     """A random subset of the stages in random order, each with random parameters."""
-    kinds = [kind for kind in stage_kinds(space) if rng.random() < _PRESENCE[kind]]
-    stages = [_random_stage(rng, space, kind) for kind in kinds]
+    kinds = [kind for kind in stage_kinds(space) if rng.random() < STAGE_PROBABILITY[kind]]
+    stages = [random_stage(rng, space, kind) for kind in kinds]
     rng.shuffle(stages)
     return canonical(Genome(tuple(stages)))
-
-
-def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
-    """Mutation: vary one stage, insert one (its kind may be present), delete one, or swap two."""
-    stages = list(genome.stages)
-    ways = ["vary"] * 5 + ["insert"] * (len(stages) < MAX_STAGES)
-    ways += ["delete", "swap"] if len(stages) > 1 else []
-    match rng.choice(ways):
-        case "vary":
-            index = rng.randrange(len(stages))
-            stages[index] = _vary(rng, space, stages[index])
-        case "insert":
-            kinds = stage_kinds(space)
-            (kind,) = rng.choices(kinds, [_PRESENCE[kind] for kind in kinds])
-            stages.insert(rng.randint(0, len(stages)), _random_stage(rng, space, kind))
-        case "delete":
-            del stages[rng.randrange(len(stages))]
-        case "swap":
-            i, j = rng.sample(range(len(stages)), 2)
-            stages[i], stages[j] = stages[j], stages[i]
-    return canonical(Genome(tuple(stages)))
-
-
-def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genome]:
-    """Cross-over: each child has one parent's order; stages of the same kind mix their genes."""
-    return _mix(rng, first, second), _mix(rng, second, first)
 
 
 def gene_choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
@@ -144,14 +122,12 @@ def gene_choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
     return choices
 
 
-def _random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:
+def random_stage(rng: Random, space: Space, kind: type[Stage]) -> Stage:
     genes = {name: rng.choice(values) for name, values in gene_choices(space, kind).items()}
     if kind is Prune:
         # Ratios near a common one: with independent ratios all genomes would be of medium size.
         center = rng.randrange(len(KEEP_RATIOS))
-        near = [
-            KEEP_RATIOS[_clamp(center + rng.choice((-1, 0, 0, 1)))] for _ in range(space.groups)
-        ]
+        near = [keep_ratio_near(center + rng.choice((-1, 0, 0, 1))) for _ in range(space.groups)]
         genes["keep"] = tuple(near) if genes["scope"] == "group" else (KEEP_RATIOS[center],)
         if space.groups == 0:
             genes["keep"] = (1.0,)
@@ -175,76 +151,11 @@ def _random_bits(rng: Random, space: Space) -> tuple[int, ...]:
     return tuple(rng.choice((8, 4, 4, 2)) for _ in range(space.layers))
 
 
-def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
-    """The stage with one gene changed; `keep` and bit widths mostly move by one step."""
-    if isinstance(stage, Prune) and space.groups and rng.random() < 0.6:
-        return _step_keep(rng, space, stage)
-    if isinstance(stage, Prune) and space.blocks and rng.random() < 0.3:
-        return replace(stage, drop=_toggled(rng, space, stage.drop))
-    if isinstance(stage, Quantize) and rng.random() < 0.3:
-        return replace(stage, weight_bits=_step_bits(rng, space, stage.weight_bits))
-    choices = gene_choices(space, type(stage))
-    name = rng.choice(sorted(choices))
-    others = [value for value in choices[name] if value != getattr(stage, name)]
-    varied = replace(stage, **{name: rng.choice(others)}) if others else stage
-    if isinstance(varied, Prune) and varied.scope == "group" and len(varied.keep) == 1:
-        return replace(varied, keep=varied.keep * space.groups)
-    return varied
-
-
-def _step_keep(rng: Random, space: Space, stage: Prune) -> Prune:
-    """The stage with one or all ratios moved a step; a uniform one may become one per group."""
-    keep, scope = stage.keep, stage.scope
-    if scope == "uniform" and rng.random() < 0.5:
-        keep, scope = keep * space.groups, "group"
-    chosen = range(len(keep)) if rng.random() < 0.3 else (rng.randrange(len(keep)),)
-    step = rng.choice((-1, 1))
-    moved = tuple(
-        KEEP_RATIOS[_clamp(nearest_keep_index(ratio) + step)] if i in chosen else ratio
-        for i, ratio in enumerate(keep)
-    )
-    return replace(stage, keep=moved, scope=scope)
-
-
-def _toggled(rng: Random, space: Space, drop: Sequence[int]) -> tuple[int, ...]:
-    return tuple(sorted(set(drop) ^ {rng.randrange(space.blocks)}))
-
-
-def _step_bits(rng: Random, space: Space, bits: tuple[int, ...]) -> tuple[int, ...]:
-    """One width for all layers, or the same widths with a new one for a single layer."""
-    if rng.random() < 0.4:
-        return (rng.choice(UNIFORM_BITS),)
-    each = list(bits) if len(bits) == space.layers else [bits[0]] * space.layers
-    each[rng.randrange(space.layers)] = rng.choice(LAYER_BITS)
-    return tuple(each)
-
-
-def _mix(rng: Random, order: Genome, other: Genome) -> Genome:
-    stages: list[Stage] = []
-    for stage in order.stages:
-        mates = [mate for mate in other.stages if type(mate) is type(stage)]
-        stages.append(_crossed(rng, stage, rng.choice(mates)) if mates else stage)
-    return canonical(Genome(tuple(stages)))
-
-
-def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
-    """Uniform cross-over of two stages: `keep` is mixed element by element and keeps its scope."""
-    genes = {
-        gene.name: getattr(rng.choice((stage, mate)), gene.name)
-        for gene in fields(stage)
-        if gene.name not in ("keep", "scope")
-    }
-    if isinstance(stage, Prune) and isinstance(mate, Prune):
-        genes |= {"keep": stage.keep, "scope": stage.scope}
-        if len(stage.keep) == len(mate.keep) > 1:
-            genes["keep"] = tuple(map(rng.choice, zip(stage.keep, mate.keep, strict=True)))
-    return replace(stage, **genes)
-
-
 def nearest_keep_index(ratio: float) -> int:
     """Index of the ratio in `KEEP_RATIOS` that is nearest to `ratio`."""
     return min(range(len(KEEP_RATIOS)), key=lambda i: abs(KEEP_RATIOS[i] - ratio))
 
 
-def _clamp(index: int) -> int:
-    return min(max(index, 0), len(KEEP_RATIOS) - 1)
+def keep_ratio_near(index: int) -> float:
+    """The ratio at `index` of `KEEP_RATIOS`; beyond its ends the first or the last."""
+    return KEEP_RATIOS[min(max(index, 0), len(KEEP_RATIOS) - 1)]

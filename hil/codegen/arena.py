@@ -1,5 +1,7 @@
 """Placement of buffers in the arena, by the operators during which they are alive.
 
+`hil.codegen.plan` decides what the buffers are and which of them share memory, and calls this.
+
 Greedy (each buffer at the lowest gap that fits), tried in several orders, the best kept: Pisarchyk
 and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001.03288.
 """

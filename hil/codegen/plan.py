@@ -15,8 +15,8 @@ from compress.integer.cost import macs
 from compress.ops import ElementWise, Reshape, inputs_of
 from compress.types import Graph
 from hil.codegen.arena import alignment_bytes, end_bytes, place
+from hil.kernels.choice import choose
 from hil.kernels.limits import round_up
-from hil.kernels.registry import choose
 from hil.types import Board, Buffer, Plan, Step
 
 

@@ -1,11 +1,12 @@
-"""Variation without repeats: random genomes, mutations, and children of two parents."""
+"""Variation without repeats: random genomes, and children by `compress.space.variation`."""
 
 from __future__ import annotations
 
 from random import Random
 
 from compress.genome import Genome
-from compress.space.space import Space, crossover, mutate, random_genome
+from compress.space.space import Space, random_genome
+from compress.space.variation import crossover, mutate
 
 _CROSSOVER_PROBABILITY = 0.6
 # Mutations in a row that may give a known genome, before a random genome is drawn instead.

@@ -24,8 +24,8 @@ from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.kernels.choice import candidates, choose
 from hil.kernels.operator_kernels import Kernel
-from hil.kernels.registry import candidates, choose
 from hil.target.open import open_target
 from hil.target.target import Layout, Target
 from hil.types import Board, Image

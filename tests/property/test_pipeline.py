@@ -14,7 +14,8 @@ from compress.integer.check import check_graph
 from compress.integer.cost import cost
 from compress.pipeline.network import Original, space_of
 from compress.pipeline.pipeline import compress, preview
-from compress.space.space import mutate, random_genome
+from compress.space.space import random_genome
+from compress.space.variation import mutate
 from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.types import QuantizedModel

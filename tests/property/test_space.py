@@ -11,7 +11,8 @@ from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
-from compress.space.space import MAX_STAGES, Space, crossover, mutate, random_genome
+from compress.space.space import MAX_STAGES, Space, random_genome
+from compress.space.variation import crossover, mutate
 
 SPACE = Space(groups=3, layers=4, epochs=(1, 2), blocks=2)
 seeds = st.integers(0, 2**32)

@@ -12,7 +12,7 @@ from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from hil.board import load_board
 from hil.codegen.plan import make_plan
-from hil.kernels.registry import choose
+from hil.kernels.choice import choose
 
 M3 = load_board("m3")
 

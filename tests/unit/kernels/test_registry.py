@@ -18,8 +18,9 @@ from hil.codegen.layers import layer_of
 from hil.codegen.plan import make_plan
 from hil.codegen.render import TEMPLATES
 from hil.kernels import registry
+from hil.kernels.choice import candidates, choose
 from hil.kernels.operator_kernels import NO_KERNEL
-from hil.kernels.registry import FAMILIES, candidates, choose, kernels_of
+from hil.kernels.registry import FAMILIES, kernels_of
 
 M4 = load_board("m4")
 

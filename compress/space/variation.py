@@ -1,0 +1,115 @@
+"""Variation of genomes: mutation and cross-over.
+
+All randomness comes from the `random.Random` passed in. Results are in canonical form.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from random import Random
+
+from compress.genome import Genome, Prune, Quantize, Stage
+from compress.space.canonical import canonical
+from compress.space.space import (
+    LAYER_BITS,
+    MAX_STAGES,
+    STAGE_PROBABILITY,
+    UNIFORM_BITS,
+    Space,
+    gene_choices,
+    keep_ratio_near,
+    nearest_keep_index,
+    random_stage,
+    stage_kinds,
+)
+
+
+def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
+    """Mutation: vary one stage, insert one (its kind may be present), delete one, or swap two."""
+    stages = list(genome.stages)
+    ways = ["vary"] * 5 + ["insert"] * (len(stages) < MAX_STAGES)
+    ways += ["delete", "swap"] if len(stages) > 1 else []
+    match rng.choice(ways):
+        case "vary":
+            index = rng.randrange(len(stages))
+            stages[index] = _vary(rng, space, stages[index])
+        case "insert":
+            kinds = stage_kinds(space)
+            (kind,) = rng.choices(kinds, [STAGE_PROBABILITY[kind] for kind in kinds])
+            stages.insert(rng.randint(0, len(stages)), random_stage(rng, space, kind))
+        case "delete":
+            del stages[rng.randrange(len(stages))]
+        case "swap":
+            i, j = rng.sample(range(len(stages)), 2)
+            stages[i], stages[j] = stages[j], stages[i]
+    return canonical(Genome(tuple(stages)))
+
+
+def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genome]:
+    """Cross-over: each child has one parent's order; stages of the same kind mix their genes."""
+    return _mix(rng, first, second), _mix(rng, second, first)
+
+
+def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
+    """The stage with one gene changed; `keep` and bit widths mostly move by one step."""
+    if isinstance(stage, Prune) and space.groups and rng.random() < 0.6:
+        return _step_keep(rng, space, stage)
+    if isinstance(stage, Prune) and space.blocks and rng.random() < 0.3:
+        return replace(stage, drop=_toggled(rng, space, stage.drop))
+    if isinstance(stage, Quantize) and rng.random() < 0.3:
+        return replace(stage, weight_bits=_step_bits(rng, space, stage.weight_bits))
+    choices = gene_choices(space, type(stage))
+    name = rng.choice(sorted(choices))
+    others = [value for value in choices[name] if value != getattr(stage, name)]
+    varied = replace(stage, **{name: rng.choice(others)}) if others else stage
+    if isinstance(varied, Prune) and varied.scope == "group" and len(varied.keep) == 1:
+        return replace(varied, keep=varied.keep * space.groups)
+    return varied
+
+
+def _step_keep(rng: Random, space: Space, stage: Prune) -> Prune:
+    """The stage with one or all ratios moved a step; a uniform one may become one per group."""
+    keep, scope = stage.keep, stage.scope
+    if scope == "uniform" and rng.random() < 0.5:
+        keep, scope = keep * space.groups, "group"
+    chosen = range(len(keep)) if rng.random() < 0.3 else (rng.randrange(len(keep)),)
+    step = rng.choice((-1, 1))
+    moved = tuple(
+        keep_ratio_near(nearest_keep_index(ratio) + step) if i in chosen else ratio
+        for i, ratio in enumerate(keep)
+    )
+    return replace(stage, keep=moved, scope=scope)
+
+
+def _toggled(rng: Random, space: Space, drop: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(drop) ^ {rng.randrange(space.blocks)}))
+
+
+def _step_bits(rng: Random, space: Space, bits: tuple[int, ...]) -> tuple[int, ...]:
+    """One width for all layers, or the same widths with a new one for a single layer."""
+    if rng.random() < 0.4:
+        return (rng.choice(UNIFORM_BITS),)
+    each = list(bits) if len(bits) == space.layers else [bits[0]] * space.layers
+    each[rng.randrange(space.layers)] = rng.choice(LAYER_BITS)
+    return tuple(each)
+
+
+def _mix(rng: Random, order: Genome, other: Genome) -> Genome:
+    stages: list[Stage] = []
+    for stage in order.stages:
+        mates = [mate for mate in other.stages if type(mate) is type(stage)]
+        stages.append(_crossed(rng, stage, rng.choice(mates)) if mates else stage)
+    return canonical(Genome(tuple(stages)))
+
+
+def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
+    """Uniform cross-over of two stages: `keep` is mixed element by element and keeps its scope."""
+    genes = {
+        gene.name: getattr(rng.choice((stage, mate)), gene.name)
+        for gene in fields(stage)
+        if gene.name not in ("keep", "scope")
+    }
+    if isinstance(stage, Prune) and isinstance(mate, Prune):
+        genes |= {"keep": stage.keep, "scope": stage.scope}
+        if len(stage.keep) == len(mate.keep) > 1:
+            genes["keep"] = tuple(map(rng.choice, zip(stage.keep, mate.keep, strict=True)))
+    return replace(stage, **genes)
