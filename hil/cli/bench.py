@@ -33,8 +33,8 @@ class Limits(StrEnum):
 LimitsOption = Annotated[
     Limits,
     typer.Option(
-        help="Limits of flash and RAM: 'board' for those of the board file, in which an emulated "
-        "board stands for a real part; 'none' for the sizes of the memories only."
+        help="'board': flash and RAM of the board file, for an emulated board those of the real "
+        "part it stands for; 'none': all memory that the board has."
     ),
 ]
 
@@ -55,12 +55,15 @@ def register(app: typer.Typer, runs: Path) -> None:
         samples: Annotated[
             int,
             typer.Option(
-                min=1, help="Number of inputs that run on the board and are compared bit for bit."
+                min=1,
+                help="Number of inputs that run on the board; accuracy is counted over these.",
             ),
         ] = 4,
         repeat: Annotated[
             int,
-            typer.Option(min=1, help="Number of measurements; the median and spread are shown."),
+            typer.Option(
+                min=1, help="Repeat the measurement so often; median and spread are shown."
+            ),
         ] = 1,
         data: Annotated[
             Path | None,

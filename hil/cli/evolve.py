@@ -51,23 +51,23 @@ def register(app: typer.Typer, runs: Path) -> None:
         trials: Annotated[
             int,
             typer.Option(
-                help="Budget of trials, candidates trained in full and measured, over all calls; "
-                "raise it to continue."
+                help="Stop after this many candidates trained in full, earlier calls included; a "
+                "larger number continues."
             ),
         ] = 150,
         patience: Annotated[
             int,
             typer.Option(
                 min=1,
-                help="Number of trials without improvement that end the search once the goal is "
-                "met.",
+                help="Once the goal is met, stop after this many trials in a row without a better "
+                "network.",
             ),
         ] = 60,
         seed: SeedOption = 0,
         run: Annotated[
             str | None,
             typer.Option(
-                help="Name of the run, its folder in runs/; an existing run is continued.",
+                help="Name of the run and of its folder in runs/.",
                 show_default="TASK-BOARD",
             ),
         ] = None,
@@ -93,10 +93,10 @@ def register(app: typer.Typer, runs: Path) -> None:
         limits: LimitsOption = Limits.BOARD,
         as_json: JsonFlag = False,
     ) -> None:
-        """Search for the best compression of TASK on BOARD; continue an earlier search of the run.
+        """Search for the best compression of TASK on BOARD; an existing run is continued.
 
-        Every candidate is measured on the board. The best network is exported to runs/RUN/chosen,
-        and the report is written to runs/RUN/report.html.
+        Every candidate that is trained in full is measured on the board. The chosen network goes to
+        runs/RUN/chosen, the report to runs/RUN/report.html.
         """
         check_positive("--trials", trials)
         check_positive("--minutes", minutes)

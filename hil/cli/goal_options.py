@@ -38,7 +38,7 @@ MaxLatency = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Limit of the time of one inference, such as 50ms.",
+        help="Limit of the time of one inference, such as 50ms; for boards with known cycles.",
         show_default="none",
     ),
 ]
@@ -46,7 +46,7 @@ MaxEnergy = Annotated[
     str | None,
     typer.Option(
         metavar="ENERGY",
-        help="Limit of the energy of one inference, such as 1mJ.",
+        help="Limit of the energy of one inference, such as 1mJ; for boards with known power.",
         show_default="none",
     ),
 ]
@@ -55,8 +55,8 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME=NUMBER,...",
-        help="Minimize the weighted mean of the costs instead of searching the whole front, "
-        "such as flash=1,ram=0.5,latency=2.",
+        help="Minimize the weighted mean of accuracy, flash, ram, latency, energy instead of "
+        "searching the whole Pareto front, such as flash=1,ram=0.5,latency=2.",
         show_default="none",
     ),
 ]
@@ -64,7 +64,7 @@ EnergyBudgetOption = Annotated[
     str | None,
     typer.Option(
         metavar="ENERGY",
-        help="Budget of the energy that this machine draws while it searches, such as 20kJ.",
+        help="Stop after this computer has drawn so much energy, such as 20kJ.",
         show_default="no limit",
     ),
 ]

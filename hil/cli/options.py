@@ -38,7 +38,7 @@ Minutes = Annotated[
         min=0.0,
         max=MOST_MINUTES,
         callback=finite,
-        help="Time budget of the run in minutes, over all calls; raise it to continue.",
+        help="Stop after this many minutes, earlier calls included; a larger number continues.",
     ),
 ]
 TaskOption = Annotated[
