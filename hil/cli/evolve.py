@@ -95,8 +95,9 @@ def register(app: typer.Typer, runs: Path) -> None:
     ) -> None:
         """Search for the best compression of TASK on BOARD; an existing run is continued.
 
-        Every candidate that is trained in full is measured on the board. The chosen network goes to
-        runs/RUN/chosen, the report to runs/RUN/report.html.
+        Every candidate that is trained in full is measured on the board.
+
+        The chosen network goes to runs/RUN/chosen, the report to runs/RUN/report.html.
         """
         check_positive("--trials", trials)
         check_positive("--minutes", minutes)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from compress.tasks import TASK_NAMES, full_task_name
-from hil.board import board_names
 
 # The largest seed that all libraries accept.
 MOST_SEED = 2**31 - 1
@@ -22,7 +21,7 @@ def finite(value: float | None) -> float | None:
     return value
 
 
-BOARD_HELP = f"One of: {', '.join(board_names())}; or the path of a board file (.toml)."
+BOARD_HELP = "A board that `hil boards` lists, or the path of a board file (.toml)."
 
 SeedOption = Annotated[
     int,
