@@ -72,7 +72,7 @@ def register(app: typer.Typer) -> None:
         ] = 0.0,
         as_json: JsonFlag = False,
     ) -> None:
-        """Save the measured power of BOARD in calibration.toml: energies are then within 5 %."""
+        """Save the measured power of BOARD in calibration.toml, for energies of this very board."""
         from hil.energy.calibration import check_measurable, save_calibration
 
         facts = load_board(board)

@@ -43,7 +43,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         ],
         as_json: JsonFlag = False,
     ) -> None:
-        """Add the trials of other runs to the run INTO; all have the same task, board and seed."""
+        """Add the trials of other runs to the run INTO; all must have one task, board and seed."""
         folders = [_folder(name, runs) for name in sources]
         target = _folder(into, runs)
         identities = [_identity(folder) for folder in folders]
@@ -105,7 +105,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         ] = None,
         as_json: JsonFlag = False,
     ) -> None:
-        """Add the trials of an exported table to a run; trials that it has stay as they are."""
+        """Add the trials of an exported table to a run; its own trials are kept unchanged."""
         check_suffix(file)
         if not file.is_file():
             raise UserError(f"{file}: no such file")

@@ -67,7 +67,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         ] = RESULTS,
         as_json: JsonFlag = False,
     ) -> None:
-        """Compare all ways to compress TASK on BOARD; continue where an earlier call stopped."""
+        """Compare methods, recipes and searches for TASK on BOARD; an earlier study goes on."""
         wanted, facts, names = get_task(task), load_board(board), chosen_arms(arms)
         # Importing torch takes seconds: the options are checked before.
         from hil.study.arm_replay import ArmBudget
