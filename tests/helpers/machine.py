@@ -23,6 +23,7 @@ from hil.types import Image
 
 TIMEOUT_S = 20.0
 GREETING_S = 0.2
+TURN_S = 0.002
 HELLO, RUN = 0x01, 0x02
 HELLO_REPLY, RUN_REPLY, ERROR, FAULT = 0x81, 0x82, 0xFE, 0xFF
 
@@ -48,7 +49,13 @@ def parse(frame: bytes) -> Frame:
 
 
 class Machine:
-    """QEMU running an image; `memory` is written before the first instruction."""
+    """QEMU running an image; `memory` is written before the first instruction.
+
+    `serial_line` is the number that QEMU gives the UART on which the firmware listens: 0 for the
+    machine's first one. `turn_main_loop` asks QEMU's monitor again and again while a reply is
+    awaited: the UART of QEMU's STM32L4x5 never says that it can take another byte (its RDR read
+    lacks qemu_chr_fe_accept_input), so that it gets one byte for each turn of QEMU's main loop.
+    """
 
     def __init__(
         self,
@@ -56,7 +63,10 @@ class Machine:
         folder: Path,
         memory: Mapping[int, bytes] | None = None,
         arguments: tuple[str, ...] = (),
+        serial_line: int = 0,
+        turn_main_loop: bool = False,
     ) -> None:
+        self._turn_main_loop = turn_main_loop
         self.folder = folder
         self._pending = b""
         loaders: list[str] = []
@@ -69,6 +79,7 @@ class Machine:
                 [
                     *("qemu-system-arm", "-machine", image.board.machine),
                     *("-nodefaults", "-display", "none", "-kernel", str(image.elf)),
+                    *("-serial", "null") * serial_line,
                     *("-serial", f"tcp:127.0.0.1:{uart.getsockname()[1]},nodelay=on"),
                     *("-qmp", f"tcp:127.0.0.1:{qmp.getsockname()[1]}"),
                     *loaders,
@@ -111,12 +122,28 @@ class Machine:
 
     def receive(self) -> Frame:
         while b"\0" not in (pending := self._pending.lstrip(b"\0")):
-            content = self._uart.recv(4096)
+            content = self._receive_turning() if self._turn_main_loop else self._uart.recv(4096)
             assert content, "QEMU closed the UART"
             self._pending = pending + content
         self._pending = pending
         frame, self._pending = self._pending.split(b"\0", 1)
         return parse(frame)
+
+    def _receive_turning(self) -> bytes:
+        limit_s = self._uart.gettimeout()
+        assert limit_s is not None
+        deadline = time.monotonic() + limit_s
+        self._uart.settimeout(TURN_S)
+        try:
+            while True:
+                self._command("query-status")
+                try:
+                    return self._uart.recv(4096)
+                except TimeoutError:
+                    if time.monotonic() >= deadline:
+                        raise
+        finally:
+            self._uart.settimeout(limit_s)
 
     def ask(self, kind: int, *words: int, sequence: int = 7) -> Frame:
         self.send(body(kind, sequence, *words))
