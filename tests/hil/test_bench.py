@@ -203,10 +203,10 @@ def test_an_analyzer_that_wrote_nothing_tells_of_another_network(
     trace.write_text("\n".join(["Timestamp(ms),Power(W)", *rows]))
     monkeypatch.setattr("hil.cli.bench.power_trace_of", lambda board: trace)
 
-    def measure(*arguments: Any) -> BenchmarkResult:
+    def measure(*arguments: Any, **options: Any) -> BenchmarkResult:
         if running:
             trace.write_text(trace.read_text() + "\n30,0")
-        return benchmark(*arguments)
+        return benchmark(*arguments, **options)
 
     monkeypatch.setattr("hil.benchmark.benchmark.benchmark", measure)
     options = ("--samples", "1", "--threshold-mw", "500", "--json")

@@ -59,7 +59,7 @@ def opened(board: Board) -> Iterator[tuple[QemuTarget, BadLine]]:
         patch.setattr("hil.target.target_pyocd.open_port", open_bad)
         target = QemuTarget(board)
         patch.setattr(
-            "hil.target.target_qemu._DYING_S", 0.01
+            "hil.target.target_qemu._EXIT_WAIT_S", 0.01
         )  # it never dies here: do not wait for it
         yield target, lines[0]
     target.close()

@@ -251,16 +251,19 @@ def test_a_remote_server_that_is_not_there_is_a_lost_probe(board: Board, here: B
 def rfc2217_url(chip: Emulator) -> Iterator[str]:
     """An RFC 2217 server as in pyserial's example, in front of the chip's UART."""
     line: Any = serial.serial_for_url(f"socket://127.0.0.1:{chip.uart_port}", timeout=0.02)
+    ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener, line), daemon=True)
+        thread = threading.Thread(target=serve, args=(listener, line, ended), daemon=True)
         thread.start()
         yield f"rfc2217://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()  # a test that failed may have left its client open
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
     line.close()
 
 
-def serve(listener: socket.socket, line: Any) -> None:
+def serve(listener: socket.socket, line: Any, ended: threading.Event) -> None:
+    """Bridge one client after the other to `line` until `ended` is set."""
     while True:
         try:
             client, _ = listener.accept()
@@ -269,7 +272,7 @@ def serve(listener: socket.socket, line: Any) -> None:
         with client, client.makefile("wb", buffering=0) as out:
             manager: Any = rfc2217.PortManager(line, out)
             client.settimeout(0.005)
-            while True:
+            while not ended.is_set():
                 try:
                     data = client.recv(4096)
                     if not data:
