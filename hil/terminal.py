@@ -40,6 +40,10 @@ class ProgressLine:
             self._printed_at = self._now()
             self._console.print(Text(text), soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """Print a line that stays, above the bar."""
+        self._console.print(Text(text), soft_wrap=True)
+
     def close(self) -> None:
         """Remove the bar from the terminal."""
         if self._progress is not None:

@@ -20,6 +20,8 @@ from compress.types import Graph, StageCost
 
 Floats = npt.NDArray[np.float64]
 
+NO_ORACLE = "none"  # OracleCheck.text and Provenance.oracles of a network that none judged
+
 CounterKind = Literal["insn", "dwt", "systick"]
 COUNTER_UNITS: dict[str, str] = {
     "insn": "instructions (emulator, exact)",
@@ -232,11 +234,29 @@ class LayerCount:
 
 
 @dataclass(frozen=True, slots=True)
+class OracleCheck:
+    """The names, with versions, of the oracles that judged a network.
+
+    Every value that they computed was equal: a difference raises Mismatch. `remarks` say why other
+    oracles did not judge it, and what one computes by another formula.
+    """
+
+    oracles: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The names, or "none"."""
+        return ", ".join(self.oracles) or NO_ORACLE
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """The origin of a measurement, enough to reproduce it.
 
-    `processor` is the one that trained the network, since another may round floats otherwise; it
-    is empty for trials of versions that did not record it.
+    `processor` is the one that trained the network, since another may round floats otherwise.
+    `oracles` names those that the reference was compared with on this network, or is "none". Both
+    are empty for trials of versions that did not record them, `oracles` for unmeasured trials too.
     """
 
     git_sha: str  # the commit of the checkout, or "v" and the version of an installed wheel
@@ -252,6 +272,7 @@ class Provenance:
     torch: str
     seed: int
     processor: str = ""
+    oracles: str = ""
 
 
 @dataclass(frozen=True, slots=True)

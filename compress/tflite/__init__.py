@@ -1,1 +1,1 @@
-"""The integer graph as a .tflite file: export, import, and tflite-runtime as the oracle."""
+"""The integer graph as a .tflite file: export, import, and other implementations as oracles."""

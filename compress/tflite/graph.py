@@ -8,12 +8,17 @@ from compress.ops import Op, Pad, constants_of, inputs_of, renumbered
 from compress.types import Graph
 
 
-def referenced_only(graph: Graph) -> Graph:
-    """The same graph without the tensors that no operator refers to; order is kept."""
+def referenced(graph: Graph) -> list[int]:
+    """Indices of the tensors that operators refer to, and of input and output, in order."""
     used = {graph.input, graph.output}
     for op in graph.ops:
         used.update(inputs_of(op), constants_of(op), (op.output,))
-    ordered = sorted(used)
+    return sorted(used)
+
+
+def referenced_only(graph: Graph) -> Graph:
+    """The same graph without the tensors that no operator refers to; order is kept."""
+    ordered = referenced(graph)
     index = {old: new for new, old in enumerate(ordered)}
     return Graph(
         name=graph.name,

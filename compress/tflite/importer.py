@@ -14,7 +14,7 @@ from compress.integer.check import check_graph
 from compress.operators.registry import BUILTINS
 from compress.ops import Op
 from compress.tflite.edges import int8_core, without_floats
-from compress.tflite.graph import referenced_only, without_unread_pads
+from compress.tflite.graph import referenced, referenced_only, without_unread_pads
 from compress.tflite.read import read
 from compress.tflite_records.file import KIND_NAMES, File, TensorType
 from compress.tflite_records.import_node import ImportNode, Padded
@@ -35,13 +35,22 @@ def import_tflite(data: bytes, name: str) -> Graph:
     Raises UserError for a file that is damaged or inconsistent, UnsupportedLayer for an operator,
     type or parameter that the operators of `compress.ops` do not have.
     """
+    return import_with_indices(data, name)[0]
+
+
+def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]:
+    """As `import_tflite`; beside the graph, for each of its tensors the index in the file.
+
+    Every activation of the graph is a tensor of the file. The converse does not hold: a fused PAD
+    and conversions have outputs of their own. A bias that the file lacks has an index beyond it.
+    """
     file = read(data)
     core = int8_core(file)
     return _graph(without_floats(core), name if core is file else f"{name} (int8 core)")
 
 
-def _graph(file: File, name: str) -> Graph:
-    """The graph of one file: imported with the file's tensor indices, then renumbered."""
+def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
+    """The graph of one file, imported with the file's tensor indices, then renumbered."""
     if len(file.inputs) != 1 or len(file.outputs) != 1:
         counts = f"{len(file.inputs)} inputs and {len(file.outputs)} outputs"
         raise UnsupportedLayer(f"{name}: {counts}, must be one each")
@@ -62,9 +71,10 @@ def _graph(file: File, name: str) -> Graph:
         input=file.inputs[0],
         output=file.outputs[0],
     )
+    indices = tuple(referenced(graph))
     graph = referenced_only(graph)
     check_graph(graph)
-    return graph
+    return graph, indices
 
 
 def _checked(file: File, position: int) -> tuple[str, Callable[[ImportNode], Op]]:

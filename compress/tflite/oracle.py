@@ -1,56 +1,257 @@
-"""The oracle, an independent check of the integer semantics: tflite-runtime's reference kernels.
+"""The oracles: other implementations of TensorFlow Lite that check the integer semantics.
 
-Only `OpResolverType.BUILTIN_REF` of tflite-runtime 2.14 rounds as the specification (twice); its
-optimized kernels and later runtimes differ by one unit in places.
+- tflite-micro, TensorFlow Lite for Microcontrollers on the host, with its reference kernels.
+- tflite-runtime 2.14 (Python 3.11 and NumPy 1 only). Only `OpResolverType.BUILTIN_REF` rounds as
+  the specification (twice); its optimized kernels and later runtimes differ by one unit in places.
+  It computes some operators in place, even when told to preserve tensors, so that only outputs can
+  be compared; tflite-micro keeps the values of every layer.
+
+Both are run where both are installed. tflite-micro differs from the specification in the following
+operators. No difference is excused: `Oracle.open` refuses models in which one may change a value,
+or `Oracle.as_computed` describes the difference to the reference, which must then be equal.
+
+- FULLY_CONNECTED with one scale for all weights: the product of the scales of input and weights is
+  one of double precision, not of single (`as_computed`; refused where there is one unit only).
+- RELU that stands alone: so is the ratio of the scales (`as_computed`).
+- RELU_N1_TO_1 does not exist.
+- RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
+- LOGISTIC and TANH are computed in fixed point, where TensorFlow Lite has tables made in float32.
+  The two may round apart where the real function is a tie (4 of 1,000 random LOGISTICs had such an
+  entry, at most 0.00002 from it). Inputs are Q4.27, cut off at 15 / 2^ceil(log2 scale) steps of the
+  input: that is too early for LOGISTIC from a scale of 2 and for TANH from 8.
+
+It has no uint8 at a model's output, either, and says so itself.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from compress.errors import UserError
+from compress.ops import Activation, FullyConnected, Op, Requantize
 from compress.tflite.edges import int8_core, to_outer
 from compress.tflite.read import read
-from compress.types import Int8Array
+from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, FileTensor
+from compress.types import Array, Graph, Int8Array, IntArray
+
+# (sample (1, ...), indices of tensors) -> values of these tensors after an inference.
+_Infer = Callable[[Array, Sequence[int]], list[Array]]
+
+_TIE_WIDTH = 2.0**-14  # of an output unit; float32 and fixed point were within 0.00002 of a tie
+# Output units per one of LOGISTIC and TANH, and the first input scale that is cut off too early.
+_FIXED_POINT = {BuiltinOperator.LOGISTIC: (256.0, 2.0), BuiltinOperator.TANH: (128.0, 8.0)}
+_ARENA_PER_TENSOR_BYTES = 4 << 10  # records, alignment, working memory of operators
+_LARGEST_ARENA_BYTES = 1 << 30
 
 
-def available() -> bool:
-    """True if tflite-runtime is installed; it has no wheels for Python 3.12 and later."""
-    return importlib.util.find_spec("tflite_runtime") is not None
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """One model in an oracle. A model that converts at its edges is run as a whole."""
+
+    file: File
+    core: File
+    infer: _Infer
+
+    def trace(self, inputs: Int8Array, tensors: Sequence[int]) -> dict[int, IntArray]:
+        """Values (N, ...) of tensors of the file, by index, for N inputs of the int8 core."""
+        rows = [
+            self.infer(sample[np.newaxis], tensors)
+            for sample in to_outer(inputs, self.file, self.core)
+        ]
+        columns = zip(*rows, strict=True)
+        return {
+            tensor: np.concatenate(column) for tensor, column in zip(tensors, columns, strict=True)
+        }
 
 
-def interpret(tflite: bytes, inputs: Int8Array) -> Int8Array:
-    """Outputs int8 (N, *output shape[1:]) of a single-input .tflite for N inputs, one by one.
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """An implementation: its `package` on PyPI and the `module` that this provides.
 
-    A model that converts from and to other types at its edges is run as a whole; the outputs are
-    those of its int8 core.
-
-    Raises UserError where tflite-runtime is missing or does not accept the model.
+    `keeps_layers` is true if every activation can be read after an inference, not only outputs.
+    `as_computed` makes a graph for which the reference computes what the oracle computes for the
+    given one; tensors of the given one keep their indices.
     """
-    if not available():
-        raise UserError("tflite-runtime is not installed (it needs Python 3.11): no oracle")
-    runtime: Any = importlib.import_module("tflite_runtime.interpreter")
-    file = read(tflite)
-    core = int8_core(file)
-    if len(file.inputs) != 1 or len(file.outputs) != 1:
-        raise UserError("the model has several inputs or outputs: no oracle")
 
+    package: str
+    module: str
+    start: Callable[[bytes, File], _Infer]
+    keeps_layers: bool
+    as_computed: Callable[[Graph], Graph]
+
+    @property
+    def installed(self) -> bool:
+        """True if the package is there, be it usable or not."""
+        return importlib.util.find_spec(self.module) is not None
+
+    @property
+    def name(self) -> str:
+        """The package and its version, as in "tflite-runtime 2.14.0"."""
+        try:
+            return f"{self.package} {version(self.package)}"
+        except PackageNotFoundError:  # a module without the package's metadata
+            return f"{self.package} of unknown version"
+
+    def open(self, tflite: bytes) -> Interpretation:
+        """The model, ready to run.
+
+        Raises UserError, with the reason, where the oracle is not installed or cannot judge the
+        model.
+        """
+        if not self.installed:
+            raise UserError(f"{self.package} is not installed")
+        file = read(tflite)
+        if len(file.inputs) != 1 or len(file.outputs) != 1:
+            raise UserError(f"{self.package}: the model has several inputs or outputs")
+        try:
+            infer = self.start(tflite, file)
+        except ImportError as error:
+            raise UserError(f"{self.package} cannot be imported: {error}") from None
+        return Interpretation(file, int8_core(file), infer)
+
+    def interpret(self, tflite: bytes, inputs: Int8Array) -> Int8Array:
+        """Outputs int8 (N, *output shape[1:]) of the int8 core for N inputs. Raises as `open`."""
+        model = self.open(tflite)
+        (output,) = model.core.outputs
+        return model.trace(inputs, (output,))[output]
+
+
+def installed() -> tuple[Oracle, ...]:
+    """The oracles that are installed, the first one first."""
+    return tuple(oracle for oracle in ORACLES if oracle.installed)
+
+
+def _start_micro(tflite: bytes, file: File) -> _Infer:
+    for operator in file.operators:
+        if reason := _unlike_in_micro(file, operator):
+            label = f" ({operator.name})" if operator.name else ""
+            raise UserError(f"tflite-micro: {KIND_NAMES[operator.code]}{label} {reason}")
+    runtime: Any = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
+    try:
+        interpreter = runtime.Interpreter.from_bytes(
+            tflite,
+            arena_size=_arena_bytes(len(tflite), file),
+            intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"tflite-micro does not accept the model: {error}") from None
+
+    def infer(sample: Array, tensors: Sequence[int]) -> list[Array]:
+        interpreter.set_input(sample, 0)
+        interpreter.invoke()
+        return [interpreter.GetTensor(tensor, 0)["tensor_data"] for tensor in tensors]
+
+    return infer
+
+
+def _arena_bytes(model_bytes: int, file: File) -> int:
+    """Memory for a model of which no tensor gives way to another.
+
+    Every tensor of activations has its own place; int4 weights are unpacked, to twice their bytes;
+    each channel of weights has a multiplier and a shift.
+
+    Raises UserError for a model that needs more than a GiB: none for a microcontroller does.
+    """
+    elements = sum(math.prod(tensor.shape) for tensor in file.tensors if tensor.data is None)
+    bytes_ = 4 * elements + 4 * model_bytes + _ARENA_PER_TENSOR_BYTES * (1 + len(file.tensors))
+    if bytes_ > _LARGEST_ARENA_BYTES:
+        raise UserError(
+            f"tflite-micro: the model's tensors take {bytes_ >> 20} MiB, at most "
+            f"{_LARGEST_ARENA_BYTES >> 20}"
+        )
+    return bytes_
+
+
+def _unlike_in_micro(file: File, operator: FileOperator) -> str:
+    """What makes an operator incomparable in tflite-micro, see the module's head; '' if nothing."""
+    if operator.code == BuiltinOperator.RELU_N1_TO_1:
+        return "does not exist there"
+    if operator.code == BuiltinOperator.RELU6:
+        source, out = file.tensors[operator.inputs[0]], file.tensors[operator.outputs[0]]
+        changes = (source.scales, source.zero_points) != (out.scales, out.zero_points)
+        return "changes scale or zero point, which it ignores" if changes else ""
+    if operator.code == BuiltinOperator.FULLY_CONNECTED:
+        return _one_unit_in_double(file, operator)
+    if operator.code in _FIXED_POINT:
+        return _apart_in_fixed_point(operator.code, file.tensors[operator.inputs[0]])
+    return ""
+
+
+def _one_unit_in_double(file: File, operator: FileOperator) -> str:
+    """Why a FULLY_CONNECTED of one unit may differ; '' for several, see `_in_double_precision`."""
+    source, weights = (file.tensors[index] for index in operator.inputs[:2])
+    if file.tensors[operator.outputs[0]].shape[-1:] != (1,) or len(weights.scales) != 1:
+        return ""
+    scale, factor = source.scales[0], weights.scales[0]
+    exact = float(np.float32(scale) * np.float32(factor)) == scale * factor
+    return "" if exact else "has one unit, whose scale it computes in double precision"
+
+
+def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
+    """Why fixed point and a float32 table of LOGISTIC or TANH may differ; '' if they cannot."""
+    units, first_cut = _FIXED_POINT[code]
+    if len(source.scales) != 1 or len(source.zero_points) != 1:
+        return "has an input without one scale"
+    if source.scales[0] >= first_cut:
+        return f"has an input scale of {source.scales[0]:g}, it needs one below {first_cut:g}"
+    x = source.scales[0] * (np.arange(-128, 128, dtype=np.float64) - source.zero_points[0])
+    real = np.tanh(x) if code == BuiltinOperator.TANH else 0.5 + 0.5 * np.tanh(0.5 * x)
+    distances = np.abs(np.abs(units * real) % 1.0 - 0.5)
+    return "has a value next to a tie" if distances.min() < _TIE_WIDTH else ""
+
+
+def _in_double_precision(graph: Graph) -> Graph:
+    """The graph with scales of FullyConnected and RELU that the reference combines in double.
+
+    It does so where weights have a scale per unit, and in changes of scale without activation.
+    """
+    tensors, ops = list(graph.tensors), list[Op]()
+    for op in graph.ops:
+        out = tensors[op.output]
+        if isinstance(op, FullyConnected):
+            weights, units = tensors[op.weights], out.shape[-1]
+            if len(weights.scales) == 1 and units > 1:
+                tensors.append(replace(weights, scales=weights.scales * units, axis=0))
+                op = replace(op, weights=len(tensors) - 1)
+        elif isinstance(op, Requantize) and op.activation is Activation.RELU:
+            tensors.append(out)
+            ops.append(replace(op, output=len(tensors) - 1, activation=Activation.NONE))
+            op = replace(op, input=len(tensors) - 1)
+        ops.append(op)
+    return replace(graph, tensors=tuple(tensors), ops=tuple(ops))
+
+
+def _start_runtime(tflite: bytes, file: File) -> _Infer:
+    if int(np.__version__.split(".")[0]) > 1:
+        raise UserError(f"tflite-runtime is built for NumPy 1, here is {np.__version__}")
+    runtime: Any = importlib.import_module("tflite_runtime.interpreter")
     try:
         interpreter = runtime.Interpreter(
             model_content=tflite,
             experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=core is not file,
+            experimental_preserve_all_tensors=int8_core(file) is not file,
         )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UserError(f"tflite-runtime does not accept the model: {error}") from None
-    outputs = []
-    for sample in to_outer(inputs, file, core):
-        interpreter.set_tensor(file.inputs[0], sample[np.newaxis])
+    (source,) = file.inputs
+
+    def infer(sample: Array, tensors: Sequence[int]) -> list[Array]:
+        interpreter.set_tensor(source, sample)
         interpreter.invoke()
-        outputs.append(interpreter.get_tensor(core.outputs[0])[0])
-    return np.stack(outputs)
+        return [interpreter.get_tensor(tensor) for tensor in tensors]
+
+    return infer
+
+
+MICRO = Oracle("tflite-micro", "tflite_micro", _start_micro, True, _in_double_precision)
+RUNTIME = Oracle("tflite-runtime", "tflite_runtime", _start_runtime, False, lambda graph: graph)
+ORACLES = (MICRO, RUNTIME)

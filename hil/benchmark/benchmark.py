@@ -11,7 +11,6 @@ import numpy as np
 
 from compress.errors import OverBudget
 from compress.integer.cost import total_macs
-from compress.tflite import oracle
 from compress.types import Samples
 from hil.benchmark.models import BenchmarkModel
 from hil.board import without_limits
@@ -21,11 +20,21 @@ from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
-from hil.measure.measure import BoardRunner, check_oracle, over_limits
+from hil.measure.measure import BoardRunner, over_limits
+from hil.measure.oracle_check import check_oracle
 from hil.measure.profile import measure_layers
 from hil.measure.provenance import provenance
 from hil.objective.costs import cycles_of
-from hil.types import Board, Image, LayerCount, Measurement, Plan, Provenance, Sizes
+from hil.types import (
+    Board,
+    Image,
+    LayerCount,
+    Measurement,
+    OracleCheck,
+    Plan,
+    Provenance,
+    Sizes,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,11 @@ class BenchmarkResult:
 
     `measurement` is that of the build without per-layer counters. `counts` holds the median count
     of each repeat. `layers` comes from a second build that reads the counter between layers; it is
-    empty if that build does not fit the board. `ram` splits `measurement.ram` by use. `oracle` is
-    true if outputs were compared with tflite-runtime's reference kernels, too. `accuracy` (0..1) is
-    None without labels, `energy` is None if the board's power is unknown. `whole_macs` are the MACs
-    before dead channels were eliminated, None if that was not asked for; `macs` and all
-    measurements are after the elimination.
+    empty if that build does not fit the board. `ram` splits `measurement.ram` by use. `oracle` says
+    which oracles the reference was compared with, too. `accuracy` (0..1) is None without labels,
+    `energy` is None if the board's power is unknown. `whole_macs` are the MACs before dead channels
+    were eliminated, None if that was not asked for; `macs` and all measurements are after the
+    elimination.
     """
 
     model: str
@@ -49,7 +58,7 @@ class BenchmarkResult:
     macs: int
     ram: Sizes
     compared: int
-    oracle: bool
+    oracle: OracleCheck
     accuracy: float | None
     energy: Energy | None
     provenance: Provenance
@@ -79,10 +88,10 @@ def benchmark(
 
     The count of a repeat is the median over the samples, which excludes the first inference with
     its cold caches. `labeled` is true if the samples have true labels. Raises OverBudget, with the
-    memory and the excess, if the network does not fit; Mismatch if the outputs of the device, the
-    reference and tflite-runtime are not equal bit for bit.
+    memory and the excess, if the network does not fit; Mismatch if the values of the device, the
+    reference and the oracles are not equal bit for bit.
     """
-    check_oracle(model.tflite, samples)
+    judged = check_oracle(model.tflite, samples)
     plan = make_plan(model.graph, board)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary)
@@ -109,14 +118,14 @@ def benchmark(
         macs=sum(step.macs for step in plan.steps),
         ram=ram_split(image, plan, middle),
         compared=len(samples.labels),
-        oracle=oracle.available(),
+        oracle=judged,
         accuracy=float(right) if labeled else None,
         energy=inference_energy(
             calibrated(board),
             cycles_of(middle),
             cycles_error=middle.model_error or 0.0,
         ),
-        provenance=provenance(board, 0),
+        provenance=replace(provenance(board, 0), oracles=judged.text),
         whole_macs=None if model.whole is None else total_macs(model.whole),
     )
 

@@ -21,7 +21,9 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "clock_hz": result.board.clock_hz,
         "bit_exact": True,  # a difference raises Mismatch, so there is no result
         "compared": result.compared,
-        "oracle": result.oracle,
+        "oracle": bool(result.oracle.oracles),
+        "oracles": list(result.oracle.oracles),
+        "oracle_remarks": list(result.oracle.remarks),  # why others did not judge, and more
         "counter": measured.counter,
         "insn": measured.count if measured.counter == "insn" else None,
         "model_cycles": measured.model_cycles,

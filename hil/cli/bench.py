@@ -155,6 +155,12 @@ def register(app: typer.Typer, runs: Path) -> None:
             seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)
         if seen is not None:
             result = replace(result, energy=seen)
+        if not result.oracle.oracles:
+            Console(stderr=True, highlight=False).print(
+                f"no oracle judged {result.model}: {'; '.join(result.oracle.remarks)}",
+                markup=False,
+                soft_wrap=True,
+            )
         if as_json:
             print(json.dumps(benchmark_to_json(result)))
         else:
@@ -267,9 +273,12 @@ def _bytes(result: BenchmarkResult) -> Table:
 
 
 def _notes(result: BenchmarkResult) -> list[str]:
-    measured, source = result.measurement, result.provenance
-    references = "the integer reference"
-    references += " and tflite-runtime's reference kernels" if result.oracle else ""
+    measured, source, judges = result.measurement, result.provenance, result.oracle.oracles
+    references = " and ".join(
+        ", ".join(names)
+        for names in (("the integer reference", *judges[:-1]), judges[-1:])
+        if names
+    )
     cycles = "" if measured.model_cycles is None else "; cycles are modelled, not measured"
     lines = [
         f"bit-equal on {formatting.number_of(result.compared, 'input')} to {references}",
@@ -280,6 +289,8 @@ def _notes(result: BenchmarkResult) -> list[str]:
         f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
         + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
     ]
+    if result.oracle.oracles:  # otherwise stderr says it
+        lines[1:1] = [f"oracles: {remark}" for remark in result.oracle.remarks]
     if not result.layers:
         lines.append(
             "no counts per layer: the build with per-layer counters does not fit the board"

@@ -7,18 +7,27 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from compress.cache import content_hash, source_files
+from compress.tflite.oracle import ORACLES
 from hil.files import PACKAGE, data_folder
 
 
 def code_id() -> str:
-    """Versions of hil-compress (with a hash of its sources), torch, Python and tflite-runtime."""
+    """Versions of hil-compress (with a hash of its sources), torch, Python, NumPy and the oracles.
+
+    NumPy's major version counts, since tflite-runtime works with NumPy 1 only.
+    """
     python = ".".join(map(str, sys.version_info[:2]))
-    try:
-        oracle = f"tflite-runtime {version('tflite-runtime')}"
-    except PackageNotFoundError:
-        oracle = "no tflite-runtime"
     ours = f"hil-compress {version('hil-compress')} ({_sources()})"
-    return f"{ours}, torch {version('torch')}, Python {python}, {oracle}"
+    numpy = f"NumPy {version('numpy').split('.')[0]}"
+    judges = ", ".join(_oracle(oracle.package) for oracle in ORACLES)
+    return f"{ours}, torch {version('torch')}, Python {python}, {numpy}, {judges}"
+
+
+def _oracle(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"
 
 
 @functools.cache

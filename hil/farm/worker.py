@@ -103,14 +103,15 @@ def final_job(ticket: Ticket, number: int, tflite: bytes) -> Final | Failed:
 def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
     """Measure and add the outcome to the journal. Raises as `measure_prepared`.
 
-    The trial's provenance becomes that of the bench; only `processor` stays that of the machine
-    that trained.
+    The trial's provenance becomes that of the bench; only `processor` and `oracles` stay those of
+    the machine that trained.
     """
     if prepared.model is None:
         return Outcome(prepared.trial)
     here = _provenance(context.board, ticket.start.seed)
-    trained_on = prepared.trial.provenance.processor
-    trial = replace(prepared.trial, provenance=replace(here, processor=trained_on))
+    trained = prepared.trial.provenance
+    origin = replace(here, processor=trained.processor, oracles=trained.oracles)
+    trial = replace(prepared.trial, provenance=origin)
     network = hashlib.sha256(prepared.tflite).hexdigest()
     key = content_hash([ticket.session, trial.genome.key, repr(trial.fidelity), network])
     if known := _journal().find(key):

@@ -45,7 +45,9 @@ def run_batch(
             break
         ended = jobs.collect()
         for _, future in ended:
-            record_outcome(store, result_of(future))
+            outcome = result_of(future)
+            record_outcome(store, outcome)
+            progress.note_unjudged(outcome.trial)
         if ended:
             rule.note_energy(store)
         progress.update(store)

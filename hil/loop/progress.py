@@ -15,7 +15,7 @@ from hil.objective import pareto
 from hil.objective.goal import Goal
 from hil.store.store import Store
 from hil.terminal import ProgressLine
-from hil.types import Trial
+from hil.types import NO_ORACLE, Trial
 
 
 class SearchProgress:
@@ -42,6 +42,7 @@ class SearchProgress:
         self._known = 1
         self._screened = 0
         self._best: Trial | None = None
+        self._said_unjudged = False
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +82,15 @@ class SearchProgress:
     def _best_of(self, trials: Sequence[Trial]) -> Trial | None:
         plain = (t for t in trials if t.genome == baseline() and t.measurement is not None)
         return self._goal.best(trials, next(plain, None))
+
+    def note_unjudged(self, trial: Trial) -> None:
+        """Say, for the first of them, that no oracle judged a trial's network."""
+        if trial.provenance.oracles == NO_ORACLE and not self._said_unjudged:
+            self._said_unjudged = True
+            self._line.note(
+                f"trial {trial.number}: no oracle judged its network, hil doctor and hil bench say "
+                "why (said for the first one only; each trial's provenance names its oracles)"
+            )
 
     def show(self, share: float, text: str) -> None:
         """Show another activity of which `share` (0..1) is done."""

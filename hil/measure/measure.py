@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from compress.errors import OverBudget
 from compress.integer import reference
-from compress.tflite import oracle
 from compress.types import Int8Array, IntArray, Samples
 from hil.cycle_model import stated_error
 from hil.errors import BenchError, Mismatch, NoReply
@@ -230,14 +229,3 @@ def _layout(image: Image, plan: Plan, samples: int) -> Layout:
 def _timeout_s(plan: Plan, samples: int) -> float:
     macs = sum(step.macs for step in plan.steps)
     return _START_S + samples * max(0.01, macs / 1e6 * _SECONDS_PER_MILLION_MACS)
-
-
-def check_oracle(tflite: bytes, samples: Samples) -> None:
-    """Raises Mismatch if tflite-runtime, where installed, computes other outputs than `samples`."""
-    if not oracle.available():
-        return
-    outputs = oracle.interpret(tflite, samples.inputs).reshape(samples.outputs.shape)
-    if not np.array_equal(outputs, samples.outputs):
-        sample, index = (int(i) for i in np.argwhere(outputs != samples.outputs)[0])
-        expected, got = int(outputs[sample, index]), int(samples.outputs[sample, index])
-        raise Mismatch("output", sample, index, expected, got, ("tflite-runtime", "reference"))

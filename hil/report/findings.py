@@ -242,11 +242,14 @@ def _estimates(summary: Summary) -> dict[str, str]:
 def provenance_rows(summary: Summary) -> dict[str, str]:
     """Every field of the provenance; all values, if those of the trials differ."""
     return {
-        field.name.replace("_", " "): ", ".join(
-            dict.fromkeys(str(getattr(trial.provenance, field.name)) for trial in summary.trials)
-        )
+        field.name.replace("_", " "): "; ".join(filter(None, _values(summary, field.name)))
         for field in fields(Provenance)
     }
+
+
+def _values(summary: Summary, name: str) -> list[str]:
+    """The values of a field of the provenance, in the order of the trials, each once."""
+    return list(dict.fromkeys(str(getattr(t.provenance, name)) for t in summary.trials))
 
 
 def memory_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:

@@ -34,7 +34,8 @@ from hil.codegen.estimate import estimate
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.errors import BenchError, FirmwareFault, Mismatch
-from hil.measure.measure import BoardRunner, check_oracle, over_limits
+from hil.measure.measure import BoardRunner, over_limits
+from hil.measure.oracle_check import check_oracle
 from hil.search.engine import Proposal
 from hil.store.run_folder import save_failure
 from hil.store.store import Final
@@ -105,7 +106,7 @@ def try_proposal(context: Context, number: int, proposal: Proposal) -> Outcome:
 
 
 def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
-    """Train, lower to integers and check against the oracle: the half that needs no board.
+    """Train, lower to integers and check against the oracles: the half that needs no board.
 
     Below fidelity 1 the trial ends here, screened by its accuracy on the host.
     """
@@ -145,8 +146,9 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
     except Infeasible as error:
         return Prepared(replace(evaluated, reason=str(error), violation=1.0), None)
     with clock.step("oracle"):
-        check_oracle(tflite, model.samples)
-    return Prepared(evaluated, model, tflite)
+        judged = check_oracle(tflite, model.samples)
+    origin = replace(evaluated.provenance, oracles=judged.text)
+    return Prepared(replace(evaluated, provenance=origin), model, tflite)
 
 
 def measure_prepared(context: Context, prepared: Prepared) -> Outcome:

@@ -10,15 +10,19 @@ from elftools.elf.elffile import ELFFile
 
 from compress.integer import reference
 from compress.ops import Conv2D, FullyConnected
+from compress.tflite.exporter import export_tflite
+from compress.tflite.oracle import installed
 from compress.types import Graph, Samples
 from helpers.graph_examples import residual
 from helpers.graph_variants import with_weights
+from helpers.oracles import needs_oracle
 from hil.benchmark.models import random_samples
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.errors import Mismatch
-from hil.measure.measure import check_oracle, measure
+from hil.measure.measure import measure
+from hil.measure.oracle_check import check_oracle
 from hil.target.target import Target
 from hil.types import Board, Image, Plan
 
@@ -130,12 +134,8 @@ def test_one_flipped_bit_of_packed_weights_is_found_in_its_layer(
             assert caught.value.layer == step.op.name
 
 
+@needs_oracle
 def test_an_oracle_that_disagrees_stops_the_run(graph: Graph) -> None:
-    from compress.tflite import oracle
-    from compress.tflite.exporter import export_tflite
-
-    if not oracle.available():
-        pytest.skip("tflite-runtime has no wheel for this Python")
     samples = samples_of(graph)
     check_oracle(export_tflite(graph), samples)
     wrong = samples.outputs.copy()
@@ -144,4 +144,5 @@ def test_an_oracle_that_disagrees_stops_the_run(graph: Graph) -> None:
     with pytest.raises(Mismatch, match="sample 2, element 1: reference computed") as caught:
         check_oracle(export_tflite(graph), replace(samples, outputs=np.asarray(wrong)))
     for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
-        assert str(error).endswith(f"reference computed {told[1]}, tflite-runtime {told[0]}")
+        words = f"reference computed {told[1]}, {installed()[0].package} {told[0]}"
+        assert str(error).endswith(words)

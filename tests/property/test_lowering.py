@@ -15,9 +15,9 @@ from compress.integer import reference
 from compress.integer.check import check_graph
 from compress.quantization.fake_quantize import FakeQuantized, weighted_layers
 from compress.quantization.lower import lower, quantize_input
-from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.types import Array, Graph
+from helpers.oracles import assert_oracles_compute, needs_oracle
 
 torch.set_num_threads(1)  # two wait for each other where a core is shared
 
@@ -136,18 +136,17 @@ def test_integers_compute_what_fake_quantization_predicts(case: tuple[nn.Module,
     assert np.quantile(steps, 0.9) < 4
 
 
-@pytest.mark.skipif(not oracle.available(), reason="tflite-runtime has no wheel for this Python")
+@needs_oracle
 @settings(max_examples=25, deadline=None)
 @given(cases())
 def test_integers_are_those_of_the_oracle(case: tuple[nn.Module, Quantize]) -> None:
     module, spec = case
     graph = lower(module, spec, X, "test")
     inputs = quantize_input(graph, X[:8])
-    expected = oracle.interpret(export_tflite(graph), inputs)
-    np.testing.assert_array_equal(reference.run(graph, inputs).reshape(expected.shape), expected)
+    assert_oracles_compute(export_tflite(graph), graph, inputs)
 
 
-@pytest.mark.skipif(not oracle.available(), reason="tflite-runtime has no wheel for this Python")
+@needs_oracle
 @pytest.mark.parametrize("net", sorted(NETS))
 def test_learned_rounding_is_as_valid(net: str) -> None:
     module = NETS[net]
@@ -161,5 +160,4 @@ def test_learned_rounding_is_as_valid(net: str) -> None:
     graph = lower(module, spec, X, "test")
     check_graph(graph)
     inputs = quantize_input(graph, X[:8])
-    expected = oracle.interpret(export_tflite(graph), inputs)
-    np.testing.assert_array_equal(reference.run(graph, inputs).reshape(expected.shape), expected)
+    assert_oracles_compute(export_tflite(graph), graph, inputs)

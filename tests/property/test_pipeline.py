@@ -3,7 +3,6 @@
 from dataclasses import replace
 from random import Random
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,10 +15,11 @@ from compress.pipeline.network import Original, space_of
 from compress.pipeline.pipeline import compress, preview
 from compress.space.space import random_genome
 from compress.space.variation import mutate
-from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.types import QuantizedModel
 from helpers.networks import NETWORKS, original
+from helpers.oracles import assert_oracles_compute
+from hil.measure.oracle_check import check_oracle
 
 
 def _quick(genome: Genome) -> Genome:
@@ -57,9 +57,9 @@ def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
     assert model.samples.outputs.shape == (8, len(start.task.classes))
     trained = [stage.epochs for stage in genome.stages]
     assert [entry.epochs for entry in model.costs] == [*trained, 0]
-    if oracle.available():
-        expected = oracle.interpret(export_tflite(model.graph), model.samples.inputs)
-        np.testing.assert_array_equal(expected.reshape(8, -1), model.samples.outputs)
+    tflite, samples = export_tflite(model.graph), model.samples
+    assert_oracles_compute(tflite, model.graph, samples.inputs)
+    check_oracle(tflite, samples)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,4 +1,4 @@
-"""The NumPy reference against tflite-runtime's kernels and against plain Python integers."""
+"""The NumPy reference against the oracles, layer by layer, and against plain Python integers."""
 
 import itertools
 from collections.abc import Callable
@@ -24,11 +24,10 @@ from compress.ops import (
     MaxPool2D,
     Padding,
 )
-from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.tflite.read import read
 from compress.tflite.write import write
-from compress.types import Array, Graph, IntArray
+from compress.types import Array, Graph, IntArray, Samples
 from helpers.graph_builder import NONE, GraphBuilder, random_inputs
 from helpers.graph_examples import EXAMPLES, ds_cnn, every_op, mixed, residual, tiny_conv
 from helpers.graph_strategies import (
@@ -38,18 +37,19 @@ from helpers.graph_strategies import (
     single_int16_op_graphs,
     single_op_graphs,
 )
+from helpers.oracles import assert_oracles_compute, needs_oracle
+from hil.measure.oracle_check import check_oracle
 
-needs_oracle = pytest.mark.skipif(
-    not oracle.available(), reason="tflite-runtime has no wheel for this Python"
-)
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def assert_equals_oracle(graph: Graph, seed: int) -> None:
     check_graph(graph)
     inputs = random_inputs(graph, 4, seed)
-    expected = oracle.interpret(export_tflite(graph), inputs)
-    np.testing.assert_array_equal(reference.run(graph, inputs), expected)
+    outputs = reference.run(graph, inputs)
+    assert_oracles_compute(export_tflite(graph), graph, inputs)
+    samples = Samples(inputs, np.zeros(4, np.int64), outputs.reshape(4, -1))
+    check_oracle(export_tflite(graph), samples)  # raises where any layer differs
 
 
 @needs_oracle
@@ -77,7 +77,7 @@ def test_every_operator_on_int16_equals_the_oracle(kind: str) -> None:
         file = read(export_tflite(graph))
         last = file.operators[-1]
         wide = replace(file, operators=file.operators[:-1], outputs=last.inputs)
-        np.testing.assert_array_equal(found, oracle.interpret(write(wide), inputs))
+        assert_oracles_compute(write(wide), graph, inputs, graph.ops[-2].output)
 
     check()
 
@@ -281,8 +281,7 @@ def test_rescaling_at_ties_has_the_precision_of_the_oracle(activation: Activatio
         x = b.input((256,), rng.uniform(0.01, 1))
         ratio = (rng.integers(1, 100) + 0.5) / rng.integers(1, 128)
         graph = b.finish(b.requantize(x, b.tensors[x].scale / ratio, -128, activation))
-        expected = oracle.interpret(export_tflite(graph), every)
-        np.testing.assert_array_equal(reference.run(graph, every), expected)
+        assert_oracles_compute(export_tflite(graph), graph, every)
 
 
 @needs_oracle
@@ -299,8 +298,7 @@ def test_every_pair_of_values_equals_the_oracle(kind: str) -> None:
         out = b.mul(x, y, gain=gain) if kind == "mul" else b.add(x, y, NONE, 0, gain, kind != "add")
         graph = b.finish(out)
         shifted = np.stack([np.roll(every, shift) for shift in range(256)])
-        expected = oracle.interpret(export_tflite(graph), shifted)
-        np.testing.assert_array_equal(reference.run(graph, shifted), expected)
+        assert_oracles_compute(export_tflite(graph), graph, shifted)
 
 
 @needs_oracle
@@ -313,8 +311,7 @@ def test_every_entry_of_a_table_equals_the_oracle(function: Function) -> None:
         x = b.input((256,), 10 ** rng.uniform(-3, 1), int(rng.integers(-128, 128)))
         scale, zero_point = b.tensors[x].scale * 10 ** rng.uniform(-1.9, 1), rng.integers(-128, 128)
         graph = b.finish(b.lookup(x, function, scale, int(zero_point), rng.uniform(0, 1.5)))
-        expected = oracle.interpret(export_tflite(graph), every)
-        np.testing.assert_array_equal(reference.run(graph, every), expected)
+        assert_oracles_compute(export_tflite(graph), graph, every)
 
 
 @needs_oracle
@@ -329,8 +326,7 @@ def test_a_mean_over_many_elements_equals_the_oracle() -> None:
         inputs = random_inputs(graph, 4, seed)
         inputs[:2] = inputs[:2] > rng.integers(-128, 128, (2, 1, 1, 5))
         inputs[1] *= 77
-        expected = oracle.interpret(export_tflite(graph), inputs)
-        np.testing.assert_array_equal(reference.run(graph, inputs), expected)
+        assert_oracles_compute(export_tflite(graph), graph, inputs)
 
 
 @pytest.mark.parametrize("scale", [0.003, 0.02, 0.1])

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from compress.tflite.oracle import MICRO, installed
+from helpers.oracles import needs_oracle
 from hil.board import load_board
 from hil.cli.doctor import checks_to_json, healthy, print_checks
 from hil.errors import NoReply, ProbeLost
@@ -162,11 +164,19 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_oracle_is_no_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compress.tflite.oracle.available", lambda: False)
+    monkeypatch.setattr("compress.tflite.oracle.ORACLES", ())
     check = doctor._oracle()
     assert (check.ok, check.needed) == (False, False)
-    assert "python3.11" in check.mend
+    assert "neither tflite-micro nor tflite-runtime is installed" in check.found
+    assert "install 'tflite-micro==0.dev" in check.mend
     assert healthy([check])
+
+
+@needs_oracle
+def test_the_oracles_that_agree_are_named() -> None:
+    check = doctor._oracle()
+    assert check.ok
+    assert all(oracle.name in check.found for oracle in installed() if oracle is MICRO)
 
 
 def test_debug_probes_that_may_not_be_opened(tmp_path: Path) -> None:

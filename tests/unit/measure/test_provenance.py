@@ -72,8 +72,8 @@ def test_a_trial_from_before_processors_were_noted_is_read() -> None:
     trial = measured(1, BASELINE, provenance=replace(PROVENANCE, processor="some"))
     fields = trial_to_json(trial)
     assert trial_from_json(fields) == trial
-    del fields["provenance"]["processor"]
-    assert trial_from_json(fields).provenance == replace(PROVENANCE, processor="")
+    del fields["provenance"]["processor"], fields["provenance"]["oracles"]
+    assert trial_from_json(fields).provenance == replace(PROVENANCE, processor="", oracles="")
 
 
 def test_on_a_farm_the_compiler_is_the_benchs_and_the_processor_the_trainers(
@@ -84,10 +84,11 @@ def test_on_a_farm_the_compiler_is_the_benchs_and_the_processor_the_trainers(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(worker, "measure_prepared", answer)
-    made = replace(PROVENANCE, processor="elsewhere")
+    made = replace(PROVENANCE, processor="elsewhere", oracles="an oracle")
     model: Any = object()
     context: Any = SimpleNamespace(board=load_board("m3"))
     ticket: Any = SimpleNamespace(session="one", start=SimpleNamespace(seed=0))
     prepared = Prepared(measured(1, BASELINE, provenance=made), model)
     told = worker._measure(context, ticket, prepared).trial.provenance
-    assert (told.processor, told.compiler) == ("elsewhere", compiler_version())
+    assert (told.processor, told.oracles) == ("elsewhere", "an oracle")
+    assert told.compiler == compiler_version()

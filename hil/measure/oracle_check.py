@@ -1,0 +1,78 @@
+"""Comparison of the integer reference with every installed oracle, layer by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compress.errors import UserError
+from compress.integer import reference
+from compress.tflite.importer import import_with_indices
+from compress.tflite.oracle import ORACLES, Interpretation, Oracle, installed
+from compress.types import IntArray, Samples
+from hil.errors import Mismatch
+from hil.types import OracleCheck
+
+_BLOCK = 16  # samples whose activations are held at the same time
+
+
+def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
+    """Compare `samples.outputs`, and the layers where they can be read, with every oracle.
+
+    Returns which oracles judged and why others did not. Raises Mismatch, naming the first layer
+    that differs, if an oracle computes other values.
+    """
+    judges: list[tuple[Oracle, Interpretation]] = []
+    remarks = []
+    for oracle in installed():
+        try:
+            judges.append((oracle, oracle.open(tflite)))
+        except UserError as error:
+            remarks.append(str(error))
+    if not judges and not remarks:
+        remarks.append(f"neither {' nor '.join(oracle.package for oracle in ORACLES)} is installed")
+    for oracle, model in judges:
+        remarks += _compare_with(oracle, model, tflite, samples)
+    return OracleCheck(tuple(oracle.name for oracle, _ in judges), tuple(remarks))
+
+
+def _compare_with(
+    oracle: Oracle, model: Interpretation, tflite: bytes, samples: Samples
+) -> list[str]:
+    """Compare with one oracle; returns a remark if it rounds outputs of samples otherwise."""
+    graph, indices = import_with_indices(tflite, "model")
+    as_computed = oracle.as_computed(graph)
+    read = {op.output: op.name for op in graph.ops} if oracle.keeps_layers else {}
+    output, who, apart = indices[graph.output], (oracle.package, "reference"), 0
+    for start in range(0, len(samples.inputs), _BLOCK):
+        inputs = samples.inputs[start : start + _BLOCK]
+        claimed = samples.outputs[start : start + _BLOCK]
+        found = model.trace(inputs, [*(indices[tensor] for tensor in read), output])
+        if read:
+            computed = reference.trace(as_computed, inputs)
+            for tensor, name in read.items():
+                _compare(name, start, found[indices[tensor]], computed[tensor], who)
+        # `claimed` may stem from another graph than the file's, made by elimination.
+        expected = found[output].reshape(claimed.shape)
+        if as_computed is not graph and not np.array_equal(expected, claimed):
+            plain = reference.run(graph, inputs).reshape(claimed.shape)
+            set_aside = (plain != expected).any(1, keepdims=True)
+            apart += int(set_aside.sum())
+            expected = np.where(set_aside, plain, expected)
+        _compare("output", start, expected, claimed, who)
+    if apart == 0:
+        return []
+    return [
+        f"{oracle.package}: it combines scales of the model otherwise, which changes outputs of "
+        f"{apart} of {len(samples.inputs)} samples: there it was compared with these scales"
+    ]
+
+
+def _compare(
+    layer: str, start: int, found: IntArray, computed: IntArray, who: tuple[str, str]
+) -> None:
+    """Raise Mismatch where the oracle found other values than the reference computed."""
+    found, computed = found.reshape(len(found), -1), computed.reshape(len(computed), -1)
+    if not np.array_equal(found, computed):
+        sample, index = (int(i) for i in np.argwhere(found != computed)[0])
+        values = int(found[sample, index]), int(computed[sample, index])
+        raise Mismatch(layer, start + sample, index, *values, who)

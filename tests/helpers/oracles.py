@@ -1,0 +1,46 @@
+"""The installed oracles as judges of files in tests."""
+
+import re
+
+import numpy as np
+import pytest
+
+from compress.errors import UserError
+from compress.integer import reference
+from compress.tflite.oracle import installed
+from compress.types import Graph, Int8Array
+
+needs_oracle = pytest.mark.skipif(not installed(), reason="no oracle is installed")
+
+# What `compress.tflite.oracle` says that an oracle cannot judge; everything else must be equal.
+_KNOWN = re.compile(
+    r"RELU_N1_TO_1 .*does not exist|RELU6 .*changes scale|(LOGISTIC|TANH) .*(tie|needs one below)"
+    r"|FULLY_CONNECTED .*has one unit|tflite-runtime is built for NumPy 1"
+)
+
+
+def oracle_outputs(tflite: bytes, inputs: Int8Array) -> dict[str, Int8Array]:
+    """The outputs of every oracle that can judge the file. Fails for an unknown refusal."""
+    outputs = {}
+    for oracle in installed():
+        try:
+            outputs[oracle.package] = oracle.interpret(tflite, inputs)
+        except UserError as error:
+            if not _KNOWN.search(str(error)):
+                raise
+    return outputs
+
+
+def assert_oracles_compute(
+    tflite: bytes, graph: Graph, inputs: Int8Array, tensor: int | None = None
+) -> None:
+    """Every oracle that can judge the file computes what the reference does for `graph`.
+
+    Compared is the file's output with the graph's, or with that `tensor` of the graph.
+    """
+    for oracle in installed():
+        found = oracle_outputs(tflite, inputs).get(oracle.package)
+        if found is not None:
+            values = reference.trace(oracle.as_computed(graph), inputs)
+            expected = values[graph.output if tensor is None else tensor]
+            np.testing.assert_array_equal(found, expected.reshape(found.shape), oracle.package)
