@@ -57,12 +57,18 @@ setup: tools  ## only set up; TORCH_INDEX=URL takes torch from another index (CP
 	$$PYTHON -m venv .venv
 	if [ -t 1 ]; then quiet=; else quiet=-q; fi
 	pip() { .venv/bin/python -m pip "$$@"; }
-	echo "setup: torch$${TORCH_INDEX:+ from $$TORCH_INDEX} (the largest download)"
+	pip install -q -c constraints.txt pip  # this one looks ahead without downloading
+	ahead() { pip install -q --dry-run --report - -c constraints.txt torch 2>/dev/null || true; }
+	size="the largest download"
+	if [ -z "$${TORCH_INDEX:-}" ] && ahead | grep -q '"name": "nvidia-'; then
+	  size="about 3 GB, CUDA libraries; make setup TORCH_INDEX=URL takes CPU-only wheels"
+	fi
+	echo "setup: torch$${TORCH_INDEX:+ from $$TORCH_INDEX} ($$size)"
 	pip install $$quiet -c constraints.txt $${TORCH_INDEX:+--no-deps --index-url "$$TORCH_INDEX"} torch
 	echo "setup: the other packages"
 	pip install -q -c constraints.txt -e '.[dev]'
-	$$PYTHON -c 'import sys; sys.exit(sys.version_info >= (3, 12))' ||
-	  echo "setup: no tflite-runtime for this Python (3.11 has it): everything works but that cross-check"
+	.venv/bin/python -c 'import tflite_micro' 2>/dev/null ||
+	  echo "setup: no tflite-micro here (wheels: Linux on x86-64, Python to 3.14): all works but that cross-check"
 	echo "$$made_from" >$$stamp
 	echo "setup: done"
 

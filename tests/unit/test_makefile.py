@@ -22,8 +22,9 @@ PACKAGES = {
     "python3": "python3",
     "cc": "gcc",
 }
-# A Python that makes a virtual environment of stubs; pip fails while there is a file `offline`.
-# A stub's Python is the one that made it.
+# A Python that makes a virtual environment of stubs; pip fails while there is a file `offline`, and
+# reports the content of a file `plan` as what it would install. tflite-micro is there unless there
+# is a file `no-oracle`. A stub's Python is the one that made it.
 PYTHON = f"""\
 echo "python3 $*" >>calls
 case "$*" in
@@ -32,9 +33,11 @@ case "$*" in
     for name in python hil; do
       echo '#!/bin/sh
         case "$*" in
+          *tflite_micro*) test ! -e no-oracle; exit ;;
           "-c "*) exec {sys.executable} "$@" ;;
         esac
         printf "%s" "'$name'" >>calls; printf " <%s>" "$@" >>calls; echo >>calls
+        case "$*" in *--dry-run*) cat plan 2>/dev/null ;; esac
         case "$*" in *"pip install"*) test ! -e offline ;; esac' >.venv/bin/$name
       chmod +x .venv/bin/$name
     done ;;
@@ -117,7 +120,9 @@ def test_the_default_target_lists_targets_and_boards(machine: Machine) -> None:
 
 def test_set_up_installs_once_with_the_pinned_versions(machine: Machine) -> None:
     assert machine.make("setup").returncode == 0
-    torch, rest = machine.calls("<install>")
+    pip, ahead, torch, rest = machine.calls("<install>")
+    assert pip.endswith("<-c> <constraints.txt> <pip>")
+    assert "<--dry-run>" in ahead
     assert "<-c> <constraints.txt>" in torch
     assert torch.endswith("<torch>")
     assert "<-c> <constraints.txt>" in rest
@@ -144,7 +149,7 @@ def test_changed_dependencies_are_brought_in(machine: Machine, name: str) -> Non
         file.write("# changed\n")
     machine.calls("")
     assert machine.make("setup").returncode == 0
-    assert len(machine.calls("<install>")) == 2
+    assert len(machine.calls("<install>")) == 4
     assert (machine.checkout / ".venv" / "kept").exists()
 
 
@@ -165,7 +170,7 @@ def test_an_environment_of_our_python_is_kept_and_one_of_another_is_not(machine:
 
 def test_another_index_is_for_torch_only(machine: Machine) -> None:
     machine.make("setup", "TORCH_INDEX=https://example.org/cpu")
-    torch, rest = machine.calls("<install>")
+    _, torch, rest = machine.calls("<install>")
     assert "<--no-deps> <--index-url> <https://example.org/cpu> <torch>" in torch
     assert "example.org" not in rest
 
@@ -228,15 +233,31 @@ def test_without_root_and_sudo_nothing_is_installed(machine: Machine) -> None:
     assert machine.calls("apt-get") == []
 
 
-@pytest.mark.parametrize(
-    ("version", "too_old", "lacks_oracle"),
-    [("3, 10, 9", True, False), ("3, 11, 0", False, False), ("3, 12, 0", False, True)],
-)
-def test_what_this_python_cannot_do_is_said(
-    machine: Machine, version: str, too_old: bool, lacks_oracle: bool
-) -> None:
+@pytest.mark.parametrize(("version", "too_old"), [("3, 10, 9", True), ("3, 11, 0", False)])
+def test_a_python_that_is_too_old_is_said(machine: Machine, version: str, too_old: bool) -> None:
     machine.install("python3", PRETEND.format(version) + PYTHON)
     done = machine.make("setup")
     assert done.returncode == (2 if too_old else 0)
     assert ("is too old, 3.11 is needed" in done.stderr) == too_old
-    assert ("no tflite-runtime for this Python" in done.stdout) == lacks_oracle
+
+
+@pytest.mark.parametrize("lacks_oracle", [True, False])
+def test_a_missing_oracle_is_said(machine: Machine, lacks_oracle: bool) -> None:
+    if lacks_oracle:
+        (machine.checkout / "no-oracle").touch()
+    assert ("no tflite-micro here" in machine.make("setup").stdout) == lacks_oracle
+
+
+def test_cuda_libraries_are_said_before_they_are_downloaded(machine: Machine) -> None:
+    plan = machine.checkout / "plan"
+    plan.write_text('{"install": [{"metadata": {"name": "torch"}}]}')
+    assert "setup: torch (the largest download)\n" in machine.make("setup").stdout
+    (machine.checkout / "constraints.txt").open("a").write("# changed\n")
+    plan.write_text('{"install": [{"metadata": {"name": "nvidia-cublas"}}]}')
+    words = "about 3 GB, CUDA libraries; make setup TORCH_INDEX=URL takes CPU-only wheels"
+    assert f"setup: torch ({words})\n" in machine.make("setup").stdout
+    (machine.checkout / "constraints.txt").open("a").write("# changed again\n")
+    machine.calls("")
+    done = machine.make("setup", "TORCH_INDEX=https://example.org/cpu")
+    assert "setup: torch from https://example.org/cpu (the largest download)\n" in done.stdout
+    assert machine.calls("--dry-run") == []
