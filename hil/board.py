@@ -12,14 +12,19 @@ These may be left out, and none else is allowed:
 
     connect_mode flash_wait_states limits_stand_for pack [port_settings]
     [staging] origin length_bytes  [energy] active_mw idle_mw supply_v clock_hz source
+    [stands_for] part clock_hz
+    [stands_for.flash_timing] line_bytes wait_cycles instruction_lines data_lines source
+    [stands_for.delayed_ram] origin length_bytes source
 
 `port` names firmware/port/<port>.c, `counter` firmware/port/counter_<counter>.c; `machine` is
 QEMU's name of the board ("" for a real one). `port_settings` are whole numbers for the port's C,
 which gets them as macros. `connect_mode` is pyOCD's; `pack` is the part to name to
 `pyocd pack install` where pyOCD itself does not know the target. `limits_stand_for` names the part
-whose memories the limits are. `energy` is a cited figure at the
-board's clock, or at that of the part which an emulated board stands for and which it has to tell;
-where none is known there is no such table.
+whose memories the limits are. For an emulated board `stands_for` names it instead, with the core
+clock at which cycles become time and energy, and the wait states of its memories where the cycle
+model describes them truly (`hil.cycle_model.MemoryTiming`). `energy` is a cited figure at the
+board's clock, for an emulated board at that of the part; where none is known there is no such
+table.
 """
 
 from __future__ import annotations
@@ -30,13 +35,14 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from compress.errors import UserError
+from hil.cycle_model import NO_WAITS, DelayedRam, FlashTiming, MemoryTiming
 from hil.files import data_folder
-from hil.types import Board, CounterKind, PowerFigure, Region
+from hil.types import Board, CounterKind, Part, PowerFigure, Region
 
 USER_BOARDS = Path("boards")  # in the current folder
 BACKENDS = ("qemu", "pyocd")
@@ -55,6 +61,9 @@ MAX_FLASH_WAIT_STATES = 15
 _MACRO = re.compile("[A-Z][A-Z0-9_]*")
 _REGION = ("origin", "length_bytes")
 _ENERGY = ("active_mw", "supply_v", "source")
+_FLASH_TIMING = ("line_bytes", "wait_cycles", "instruction_lines", "data_lines")
+MAX_LINE_BYTES = 1024
+MAX_CACHE_LINES = 4096  # of the plug-in's caches: firmware/emulator/flash.c
 _KEYS = (
     "title",
     "core",
@@ -78,7 +87,7 @@ _DEFAULTS: dict[str, object] = {
     "pack": "",
     "port_settings": {},
 }
-_OPTIONAL = (*_DEFAULTS, "staging", "energy")
+_OPTIONAL = (*_DEFAULTS, "staging", "energy", "stands_for")
 
 
 def board_names() -> tuple[str, ...]:
@@ -132,6 +141,11 @@ def read_board(path: Path) -> Board:
     table = _Table(path, "", values, _KEYS, optional=_OPTIONAL)
     flash, ram = table.region("flash"), table.region("ram")
     limits = table.table("limits", ("flash_bytes", "ram_bytes"))
+    part, memory = table.part("stands_for", flash) if "stands_for" in values else (None, NO_WAITS)
+    energy = table.energy("energy", part) if "energy" in values else None
+    limits_stand_for = table.text("limits_stand_for", empty=True)
+    if part is None and energy is not None and values["backend"] == "qemu":
+        part = Part(limits_stand_for or "its part", energy.clock_hz)
     board = Board(
         name=path.stem,
         title=table.text("title"),
@@ -150,12 +164,14 @@ def read_board(path: Path) -> Board:
         features=frozenset(table.texts("features", FEATURES)),
         port=table.text("port"),
         counter=table.counter("counter"),
-        energy=table.energy("energy") if "energy" in values else None,
+        energy=energy,
         connect_mode=table.choice("connect_mode", CONNECT_MODES),
         pack=table.text("pack", empty=True),
         flash_wait_states=table.whole("flash_wait_states", 0, MAX_FLASH_WAIT_STATES),
-        limits_stand_for=table.text("limits_stand_for", empty=True),
+        limits_stand_for=limits_stand_for or ("" if part is None else part.name),
         port_settings=table.settings("port_settings"),
+        part=part,
+        memory=memory,
     )
     if board.stack_bytes % 8:
         raise UserError(f"{path}: stack_bytes = {board.stack_bytes}: must be a multiple of 8")
@@ -169,14 +185,22 @@ def without_limits(board: Board) -> Board:
     )
 
 
-def board_sha256(board: Board) -> str:
-    """Hash of all that the board's file says but for `energy`, with the limits that hold.
+def without_waits(board: Board) -> Board:
+    """The same board with memory that never waits."""
+    return replace(board, memory=NO_WAITS)
 
-    Most of it is what counts depend on. Its texts are in it, too, as they are in the hashes that
-    runs and tables have kept: to change one is to make another board.
+
+def board_sha256(board: Board) -> str:
+    """Hash of all that the board's file says but for energy, clock and memories of the part.
+
+    The limits are those that hold. Most of it is what counts depend on. Its texts are in it, too,
+    as they are in the hashes that runs and tables have kept: to change one is to make another
+    board. Time and energy are computed from counts whenever they are shown; measurements keep the
+    memories whose wait states they include (docs/decisions/0027).
     """
     facts = {**asdict(board), "features": sorted(board.features)}
-    del facts["energy"]
+    for shown_only in ("energy", "part", "memory"):
+        del facts[shown_only]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -272,16 +296,46 @@ class _Table:
             raise self.bad(key, "a table")
         return _Table(self.path, f"{self.prefix}{key}.", value, keys, optional)
 
-    def energy(self, key: str) -> PowerFigure:
-        emulated = self.values["backend"] == "qemu"
-        keys = (*_ENERGY, "clock_hz") if emulated else _ENERGY
+    def part(self, key: str, flash: Region) -> tuple[Part, MemoryTiming]:
+        """The part that an emulated board stands for, and the wait states of its memories."""
+        if self.values["backend"] != "qemu":
+            raise self.bad(key, "left out of a real board's file: it stands for itself")
+        if self.values["limits_stand_for"]:
+            raise self.bad("limits_stand_for", f"left out where there is a table {key}")
+        table = self.table(key, ("part", "clock_hz"), ("flash_timing", "delayed_ram"))
+        memory = NO_WAITS
+        if "flash_timing" in table.values:
+            timing = table.table("flash_timing", (*_FLASH_TIMING, "source"))
+            memory = MemoryTiming(timing.flash_timing(flash), None, timing.text("source"))
+        if "delayed_ram" in table.values:
+            delayed = table.table("delayed_ram", (*_REGION, "source"))
+            sources = [text for text in (memory.source, delayed.text("source")) if text]
+            ram = DelayedRam(*astuple(delayed.region_here()))
+            memory = MemoryTiming(memory.flash, ram, "; ".join(sources))
+        return Part(table.text("part"), table.positive("clock_hz")), memory
+
+    def flash_timing(self, flash: Region) -> FlashTiming:
+        return FlashTiming(
+            origin=flash.origin,
+            length_bytes=flash.length_bytes,
+            line_bytes=self.whole("line_bytes", 1, MAX_LINE_BYTES),
+            wait_cycles=self.whole("wait_cycles", 1, MAX_FLASH_WAIT_STATES),
+            instruction_lines=self.whole("instruction_lines", 0, MAX_CACHE_LINES),
+            data_lines=self.whole("data_lines", 0, MAX_CACHE_LINES),
+        )
+
+    def energy(self, key: str, part: Part | None) -> PowerFigure:
+        clock_needed = self.values["backend"] == "qemu" and part is None
+        keys = (*_ENERGY, "clock_hz") if clock_needed else _ENERGY
         table = self.table(key, keys, optional=("idle_mw", "clock_hz"))
         clock = table if "clock_hz" in table.values else self
+        if part is not None and table.values.get("clock_hz", part.clock_hz) != part.clock_hz:
+            raise table.bad("clock_hz", f"that of stands_for, {part.clock_hz}, or left out")
         return PowerFigure(
             active_mw=table.above_zero("active_mw"),
             idle_mw=table.above_zero("idle_mw") if "idle_mw" in table.values else None,
             supply_v=table.above_zero("supply_v"),
-            clock_hz=clock.positive("clock_hz"),
+            clock_hz=clock.positive("clock_hz") if part is None else part.clock_hz,
             source=table.text("source"),
         )
 
@@ -293,6 +347,8 @@ class _Table:
         return tuple((name, table.whole(name, 0, 0xFFFF_FFFF)) for name in sorted(values))
 
     def region(self, key: str) -> Region:
-        table = self.table(key, _REGION)
-        origin = table.whole("origin", 0, 0xFFFF_FFFF)
-        return Region(origin, table.positive("length_bytes", at_most=(1 << 32) - origin))
+        return self.table(key, _REGION).region_here()
+
+    def region_here(self) -> Region:
+        origin = self.whole("origin", 0, 0xFFFF_FFFF)
+        return Region(origin, self.positive("length_bytes", at_most=(1 << 32) - origin))

@@ -7,7 +7,7 @@ summarize.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 MODELED_CORES = (
     "cortex-m0",
@@ -62,6 +62,50 @@ class FlashTiming:
     wait_cycles: int
     instruction_lines: int
     data_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedRam:
+    """A RAM that delays each first access by a cycle: one that follows no other access directly.
+
+    All RAMs but the first of an STM32L4R5 and of an STM32F2 do so: docs/cycle-model.md.
+    """
+
+    origin: int
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTiming:
+    """The memories in front of which the modeled core waits; None: memory without wait states.
+
+    `source` cites the manual.
+    """
+
+    flash: FlashTiming | None = None
+    ram: DelayedRam | None = None
+    source: str = ""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The plug-in's options, such as `flash=0:4194304:16:5:64:8`; none without wait states."""
+        pairs = (("flash", self.flash), ("ram", self.ram))
+        return tuple(
+            f"{name}={':'.join(map(str, astuple(timing)))}" for name, timing in pairs if timing
+        )
+
+    @property
+    def key(self) -> str:
+        """All parameters as one text, "" without wait states; measurements keep it."""
+        return ",".join(self.options)
+
+    @property
+    def waits(self) -> bool:
+        """True if any memory has wait states."""
+        return self.flash is not None or self.ram is not None
+
+
+NO_WAITS = MemoryTiming()
 
 
 def stated_error(core: str) -> float | None:

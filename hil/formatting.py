@@ -6,7 +6,8 @@ import math
 from dataclasses import fields
 
 from compress.genome import Genome, Stage
-from hil.types import CounterKind
+from hil.cycle_model import MemoryTiming
+from hil.types import Board, CounterKind
 
 COUNT_NOUNS: dict[CounterKind, str] = {
     "insn": "instructions",
@@ -51,6 +52,27 @@ def plus_minus(error: float) -> str:
 def ratio(value: float) -> str:
     """A ratio to the baseline, `0.52x` with a multiplication sign."""
     return f"{value:.2f}\N{MULTIPLICATION SIGN}"
+
+
+def time_clock(board: Board) -> str:
+    """The clock that times hold for, and whose: `180 MHz`, `180 MHz of the STM32F446RE`."""
+    clock = f"{board.time_clock_hz / 1e6:g}{_GAP}MHz"
+    return clock if board.part is None else f"{clock} of the {board.part.name}"
+
+
+def memory_timing(memory: MemoryTiming) -> str:
+    """The wait states of modeled cycles in words, with their source."""
+    flash, words = memory.flash, []
+    if flash is not None:
+        words.append(
+            f"flash of {flash.line_bytes} bytes a read with {flash.wait_cycles} wait states, "
+            f"{flash.instruction_lines} reads of instructions and {flash.data_lines} of data cached"
+        )
+    if memory.ram is not None:
+        end = memory.ram.origin + memory.ram.length_bytes
+        words.append(f"RAM from {memory.ram.origin:#x} to {end:#x} that delays first accesses")
+    source = f" ({memory.source})" if memory.source else ""
+    return f"{', '.join(words)}{source}" if words else "memory without wait states"
 
 
 def number_of(number: int, noun: str) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from compress.genome import Genome
 from compress.ops import Op
 from compress.types import Graph, StageCost
+from hil.cycle_model import NO_WAITS, MemoryTiming
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,6 +61,14 @@ class PowerFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The part that an emulated board stands for, and its core clock."""
+
+    name: str
+    clock_hz: int
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """Facts about one board, read from `boards/<name>.toml`.
 
@@ -67,7 +76,9 @@ class Board:
     the limits of a candidate (an emulated core that stands for a real part has small limits in
     large memories). `staging` is the region of test inputs and outputs; None: the RAM between the
     image and the stack. `energy` is None if no figure is published. The port configures the flash
-    for `flash_wait_states`; `port_settings` become macros for the port's C code.
+    for `flash_wait_states`; `port_settings` become macros for the port's C code. `part` is None for
+    a real board and for an emulated one that stands for nothing else; `memory` are the wait states
+    of the part's memories, as the cycle model takes them.
     """
 
     name: str
@@ -93,6 +104,13 @@ class Board:
     flash_wait_states: int = 0
     limits_stand_for: str = ""
     port_settings: tuple[tuple[str, int], ...] = ()
+    part: Part | None = None
+    memory: MemoryTiming = NO_WAITS
+
+    @property
+    def time_clock_hz(self) -> int:
+        """The clock that turns cycles into time: the part's, or the board's own without a part."""
+        return self.clock_hz if self.part is None else self.part.clock_hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +213,10 @@ class Measurement:
 
     `count` is the median over the `total` samples of the counter's value for one inference.
     `ram` parts: arena, static, stack (high-water mark). The firmware counts `correct`.
-    `model_cycles` is the median of the emulator's modeled cycles, None if they are not modeled;
-    `model_error` is their stated relative error (hil/cycle_model.py), None if it is unknown.
+    `model_cycles` is the median of the emulator's modeled cycles with memory that never waits, None
+    if they are not modeled; `model_error` is their stated relative error (hil/cycle_model.py), None
+    if it is unknown. `wait_cycles` is the median of the cycles that the wait states of the memories
+    `memory_timing` (`MemoryTiming.key`) add, None if these were not modeled.
     """
 
     counter: CounterKind
@@ -210,6 +230,8 @@ class Measurement:
     outputs_sha256: str
     model_cycles: int | None = None
     model_error: float | None = None
+    wait_cycles: int | None = None
+    memory_timing: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -221,7 +243,8 @@ class Measurement:
 class LayerCount:
     """The count of one layer in one inference of a profile build, without the readings' cost.
 
-    `count` is in the unit of the board's counter; `model_cycles` is None if cycles are not modeled.
+    `count` is in the unit of the board's counter; `model_cycles` (memory that never waits) and
+    `wait_cycles` (what the part's memories add) are None if they are not modeled.
     """
 
     index: int
@@ -231,6 +254,7 @@ class LayerCount:
     macs: int
     count: int
     model_cycles: int | None
+    wait_cycles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

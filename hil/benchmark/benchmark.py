@@ -24,7 +24,7 @@ from hil.measure.measure import BoardRunner, over_limits
 from hil.measure.oracle_check import check_oracle
 from hil.measure.profile import measure_layers
 from hil.measure.provenance import provenance
-from hil.objective.costs import cycles_of
+from hil.objective.costs import cycles_of, latency_ms
 from hil.types import (
     Board,
     Image,
@@ -66,9 +66,13 @@ class BenchmarkResult:
 
     @property
     def latency_ms(self) -> float | None:
-        """The time of one inference at the board's clock; None if only instructions are known."""
-        cycles = cycles_of(self.measurement)
-        return None if cycles is None else 1e3 * cycles / self.board.clock_hz
+        """The time of one inference at `board.time_clock_hz`; None without cycles."""
+        return latency_ms(self.cycles, self.board)
+
+    @property
+    def cycles(self) -> int | None:
+        """Core cycles of one inference, modeled ones with wait states; None if unknown."""
+        return cycles_of(self.measurement, self.board)
 
     @property
     def spread(self) -> float:
@@ -122,7 +126,7 @@ def benchmark(
         accuracy=float(right) if labeled else None,
         energy=inference_energy(
             calibrated(board),
-            cycles_of(middle),
+            cycles_of(middle, board),
             cycles_error=middle.model_error or 0.0,
         ),
         provenance=replace(provenance(board, 0), oracles=judged.text),
@@ -138,7 +142,20 @@ def _layer_counts(
         profile = build(render(plan, board, profile=True), without_limits(board), folder)
     except OverBudget:
         return ()
-    return runner.run(lambda target: measure_layers(target, profile, plan, samples))
+
+    def layers(waiting: bool, inferences: int) -> tuple[LayerCount, ...]:
+        return runner.run(
+            lambda target: measure_layers(target, profile, plan, samples, inferences), waiting
+        )
+
+    plain = layers(waiting=False, inferences=1)
+    if not runner.models_waits:
+        return plain
+    waiting = layers(waiting=True, inferences=2)  # the second has warm caches
+    return tuple(
+        replace(one, wait_cycles=(slow.model_cycles or 0) - (one.model_cycles or 0))
+        for one, slow in zip(plain, waiting, strict=True)
+    )
 
 
 def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:

@@ -7,18 +7,26 @@ from typing import Any
 
 from compress.errors import UserError
 from hil.benchmark.benchmark import BenchmarkResult
+from hil.cycle_model import NO_WAITS
 from hil.types import Sizes
 
 
 def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
-    """The JSON object of `hil bench --json`. Counts that the board does not have are null."""
+    """The JSON object of `hil bench --json`. Counts that the board does not have are null.
+
+    `latency_ms` is (`model_cycles` + `wait_cycles`) or `dwt_cycles` at `clock_hz`, the clock of
+    `part` where an emulated board stands for one. `image_clock_hz` is that of the emulated image.
+    """
     measured = result.measurement
     silicon = measured.counter in ("dwt", "systick")
+    memory = result.board.memory if measured.wait_cycles is not None else NO_WAITS
     return {
         "model": result.model,
         "board": result.board.name,
         "core": result.board.core,
-        "clock_hz": result.board.clock_hz,
+        "part": None if result.board.part is None else result.board.part.name,
+        "clock_hz": result.board.time_clock_hz,
+        "image_clock_hz": result.board.clock_hz,
         "bit_exact": True,  # a difference raises Mismatch, so there is no result
         "compared": result.compared,
         "oracle": bool(result.oracle.oracles),
@@ -28,6 +36,10 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "insn": measured.count if measured.counter == "insn" else None,
         "model_cycles": measured.model_cycles,
         "model_error": measured.model_error,
+        "wait_cycles": measured.wait_cycles,
+        "flash_timing": memory.flash and asdict(memory.flash),
+        "delayed_ram": memory.ram and asdict(memory.ram),
+        "memory_timing_source": memory.source or None,
         "dwt_cycles": measured.count if silicon else None,
         "count_min": measured.count_min,
         "count_max": measured.count_max,
@@ -44,6 +56,9 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in result.layers],
         "provenance": asdict(result.provenance),
     }
+
+
+_TIMED_BY = ("part", "clock_hz", "flash_timing", "delayed_ram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,8 @@ class Change:
 def compare_results(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[Change]:
     """The change of every cost that both results have; `tolerance` is relative (0.01 is 1 %).
 
+    Wait states and energies compare only if both are of the same part and memories.
+
     Raises UserError for results of different boards or counters, which are not comparable.
     """
     for key in ("board", "counter"):
@@ -76,7 +93,9 @@ def compare_results(old: dict[str, Any], new: dict[str, Any], tolerance: float) 
             raise UserError(
                 f"results of different {key}s are not comparable: {old.get(key)}, {new.get(key)}"
             )
-    counted = ("insn", "model_cycles", "dwt_cycles", "energy_uj")
+    counted = ["insn", "model_cycles", "dwt_cycles"]
+    if all(old.get(key) == new.get(key) for key in _TIMED_BY):
+        counted += ["wait_cycles", "energy_uj"]
     pairs = [(name, old.get(name), new.get(name)) for name in counted]
     sizes = ("flash_bytes", "ram_bytes")
     pairs += [(part, old[part]["total"], new[part]["total"]) for part in sizes]

@@ -16,8 +16,10 @@ from compress.errors import UserError
 from hil import formatting
 from hil.board import load_board, without_limits
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
+from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
-from hil.types import Board
+from hil.cycle_model import NO_WAITS
+from hil.types import Board, LayerCount, Measurement
 
 if TYPE_CHECKING:
     from hil.benchmark.benchmark import BenchmarkResult
@@ -106,6 +108,8 @@ def register(app: typer.Typer, runs: Path) -> None:
                 min=0.0, callback=finite, help="Growth that --compare accepts, in percent."
             ),
         ] = 0.0,
+        flash_timing: FlashTimingOption = OF_PART,
+        delayed_ram: DelayedRamOption = OF_PART,
         as_json: JsonFlag = False,
     ) -> None:
         """Measure MODEL on BOARD: time in total and per layer, flash, RAM, bit-exactness."""
@@ -114,7 +118,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             return
         if model is None:
             raise UserError("MODEL is missing: hil bench MODEL, or hil bench --compare OLD NEW")
-        facts = load_board(board)
+        facts = with_memory(load_board(board), flash_timing, delayed_ram)
         # These imports take a second: the options are checked before.
         from hil.benchmark.benchmark import benchmark
         from hil.benchmark.benchmark_json import benchmark_to_json
@@ -126,7 +130,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             without_dead_channels,
         )
         from hil.measure.measure import BoardRunner
-        from hil.target.open import check_reachable, open_target
+        from hil.target.open import check_reachable, open_target, open_waiting_target
 
         facts = facts if limits is Limits.BOARD else without_limits(facts)
         check_trace_options(supply_v, threshold_mw, trigger)
@@ -148,7 +152,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         labeled = data is not None or network.task is not None
         written = power_trace_of(facts)
         before = _state(written)
-        with BoardRunner(facts, open_target) as opened:
+        with BoardRunner(facts, open_target, open_waiting_target) as opened:
             result = benchmark(network, facts, opened, chosen, repeats=repeat, labeled=labeled)
         if seen is None and written is not None:
             check_is_new(written, before)
@@ -214,7 +218,7 @@ def print_result(result: BenchmarkResult, console: Console) -> None:
 def _time(result: BenchmarkResult) -> str:
     if result.latency_ms is None:
         return "time unknown (only instructions are counted)"
-    time = f"{result.latency_ms:.3g} ms at {result.board.clock_hz / 1e6:g} MHz"
+    time = f"{result.latency_ms:.3g} ms at {formatting.time_clock(result.board)}"
     if result.measurement.counter in ("dwt", "systick"):
         return time
     error = result.measurement.model_error
@@ -240,21 +244,27 @@ def _layers(result: BenchmarkResult, counted: str, wide: bool) -> Table:
             f"{layer.macs:,}" if layer.macs else "",
             f"{layer.count:,}",
             f"{layer.count / layer.macs:.2f}" if layer.macs else "",
-            "" if layer.model_cycles is None else f"{layer.model_cycles:,}",
+            _cycles(layer),
             f"{100 * share:.1f} %",
         ]
         extra = ([layer.kernel], ["█" * round(24 * share)]) if wide else ([], [])
         table.add_row(str(layer.index), layer.name, *extra[0], *cells, *extra[1])
-    count, cycles = result.measurement.count, result.measurement.model_cycles
+    count = result.measurement.count
     whole = [
         f"{result.macs:,}",
         f"{count:,}",
         f"{count / result.macs:.2f}" if result.macs else "",
-        "" if cycles is None else f"{cycles:,}",
+        _cycles(result.measurement),
     ]
     table.add_section()
     table.add_row("", "whole network", *([""] if wide else []), *whole)
     return table
+
+
+def _cycles(counted: LayerCount | Measurement) -> str:
+    """Modeled cycles with the wait states that were modeled."""
+    cycles = counted.model_cycles
+    return "" if cycles is None else f"{cycles + (counted.wait_cycles or 0):,}"
 
 
 def _bytes(result: BenchmarkResult) -> Table:
@@ -279,15 +289,13 @@ def _notes(result: BenchmarkResult) -> list[str]:
         for names in (("the integer reference", *judges[:-1]), judges[-1:])
         if names
     )
-    cycles = "" if measured.model_cycles is None else "; cycles are modelled, not measured"
     lines = [
         f"bit-equal on {formatting.number_of(result.compared, 'input')} to {references}",
         f"whole network: median of {len(result.counts)} x {result.compared} inferences, "
-        f"{measured.count_min:,} to {measured.count_max:,}, in a build without per-layer "
-        f"counters{cycles}",
+        f"{measured.count_min:,} to {measured.count_max:,}, in a build without per-layer counters",
         f"{source.compiler}; {source.kernels}; {source.flags}",
-        f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}; caches: "
-        + ("not modelled" if result.board.backend == "qemu" else "as the port sets them"),
+        f"{source.probe}{f'; QEMU {source.emulator}' if source.emulator else ''}",
+        *_cycles_note(result),
     ]
     if result.oracle.oracles:  # otherwise stderr says it
         lines[1:1] = [f"oracles: {remark}" for remark in result.oracle.remarks]
@@ -303,14 +311,29 @@ def _notes(result: BenchmarkResult) -> list[str]:
     if result.energy is not None:
         energy = result.energy
         lines.append(
-            f"energy {energy.microjoules:.4g} µJ per inference ({energy.low:.4g} to "
-            f"{energy.high:.4g}): {energy.source}"
+            f"energy {formatting.three_digits(energy.microjoules)} µJ per inference "
+            f"({formatting.three_digits(energy.low)} to {formatting.three_digits(energy.high)}): "
+            f"{energy.source}"
         )
     if result.accuracy is not None:
         lines.insert(
             1, f"accuracy {formatting.percent(result.accuracy)} on these {result.compared} samples"
         )
     return lines
+
+
+def _cycles_note(result: BenchmarkResult) -> list[str]:
+    """Whose cycles they are, and with which memory."""
+    measured, core = result.measurement, result.board.core
+    if result.board.backend != "qemu":
+        return ["caches: as the port sets them"]
+    if measured.model_cycles is None:
+        return []
+    memory = result.board.memory if measured.wait_cycles is not None else NO_WAITS
+    waits = f", {measured.wait_cycles:,} of them waiting" if measured.wait_cycles else ""
+    return [
+        f"cycles: modelled, not measured, for a {core}{waits}: {formatting.memory_timing(memory)}"
+    ]
 
 
 def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> None:

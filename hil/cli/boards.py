@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import typer
 from rich.console import Console
@@ -50,7 +51,11 @@ def _to_json(board: Board) -> dict[str, object]:
         "name": board.name,
         "title": board.title,
         "core": board.core,
-        "clock_hz": board.clock_hz,
+        "part": board.limits_stand_for or None,
+        "clock_hz": board.time_clock_hz,
+        "image_clock_hz": board.clock_hz,
+        "flash_timing": board.memory.flash and asdict(board.memory.flash),
+        "delayed_ram": board.memory.ram and asdict(board.memory.ram),
         "backend": board.backend,
         "flash_limit_bytes": board.flash_limit_bytes,
         "ram_limit_bytes": board.ram_limit_bytes,
@@ -62,7 +67,7 @@ def _to_json(board: Board) -> dict[str, object]:
 
 def _table(boards: Sequence[Board]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("board", "core", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
+    for name in ("board", "core", "part", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
         right = name in ("MHz", "flash KB", "RAM KB", "mW")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     table.add_column("description")
@@ -70,7 +75,8 @@ def _table(boards: Sequence[Board]) -> Table:
         table.add_row(
             board.name,
             board.core.removeprefix("cortex-"),
-            f"{board.clock_hz / 1e6:g}",
+            board.limits_stand_for.split(",")[0],
+            f"{board.time_clock_hz / 1e6:g}",
             str(board.flash_limit_bytes // 1024),
             str(board.ram_limit_bytes // 1024),
             cycles_known(board),

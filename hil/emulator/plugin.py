@@ -9,13 +9,12 @@ import functools
 import re
 import shutil
 import subprocess
-from dataclasses import astuple
 from pathlib import Path
 
 from compress.cache import content_hash
 from compress.errors import HilError, UserError
 from hil.cache import cached
-from hil.cycle_model import FlashTiming
+from hil.cycle_model import DelayedRam, FlashTiming, MemoryTiming
 from hil.files import data_folder
 
 QEMU = "qemu-system-arm"
@@ -37,11 +36,13 @@ def qemu_version() -> str:
     return found[1]
 
 
-def counting_arguments(core: str = "", flash: FlashTiming | None = None) -> tuple[str, ...]:
+def counting_arguments(
+    core: str = "", flash: FlashTiming | None = None, ram: DelayedRam | None = None
+) -> tuple[str, ...]:
     """QEMU arguments that load the plug-in, which is built if the cache lacks it.
 
     The plug-in counts instructions. With `core` ("cortex-m4") it also models cycles, for memory
-    without wait states or (emulation is four times slower) with the wait states of `flash`.
+    without wait states or (emulation is four times slower) with those of `flash` and `ram`.
     Raises UserError if QEMU or the host's C compiler is missing, or QEMU is not of `PLUGIN_MAJORS`.
     """
     version = qemu_version()
@@ -53,8 +54,7 @@ def counting_arguments(core: str = "", flash: FlashTiming | None = None) -> tupl
     options = [str(_plugin())]
     if core:
         options.append(f"core={core}")
-    if core and flash:
-        options.append("flash=" + ":".join(map(str, astuple(flash))))
+        options += MemoryTiming(flash, ram).options
     return ("-plugin", ",".join(options))
 
 

@@ -2,6 +2,10 @@
 
 E = P_active * cycles / clock + P_idle * (period - cycles / clock)
 
+Its relative error is sqrt(error of the power ^ 2 + error of the cycles ^ 2): the two have nothing
+to do with each other, one is of a supply current, the other of a model of the core. Counted cycles
+have no error, modeled ones that of `hil.cycle_model.stated_error`.
+
 The power of a Cortex-M that computes at a given clock, regulator and supply hardly depends on the
 network (MLPerf Tiny v0.5 to v1.3, one board over the benchmark's tasks: within 5 % in most
 submissions), so one reading during continuous inference calibrates a board. A published figure,
@@ -11,10 +15,11 @@ submitters with the same regulator and supply differ by some 14 %).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from compress.errors import UserError
-from hil.types import Board
+from hil.types import Board, PowerFigure
 
 CALIBRATED_ERROR = 0.05
 _MICROJOULES_PER_MILLIJOULE = 1e3
@@ -47,9 +52,9 @@ def inference_energy(
 ) -> Energy | None:
     """Energy of an inference of `cycles` core cycles; None if the power or the cycles are unknown.
 
-    `cycles_error` is the relative error of the cycles (modeled ones have one); it is added to the
-    power figure's. With `period_s`, the time between two inferences is spent asleep and counts,
-    too. Raises UserError for a period shorter than the inference.
+    `cycles_error` is the relative error of the cycles (modeled ones have one). With `period_s`, the
+    time between two inferences is spent asleep and counts, too. Raises UserError for a period
+    shorter than the inference.
     """
     figure = board.energy
     if figure is None or cycles is None:
@@ -66,5 +71,10 @@ def inference_energy(
             return None
         millijoules += figure.idle_mw * (period_s - active_s)
         source += f"; one inference per {period_s:g} s"
-    error = figure.error + cycles_error
+    error = energy_error(figure, cycles_error)
     return Energy.with_error(_MICROJOULES_PER_MILLIJOULE * millijoules, error, source)
+
+
+def energy_error(figure: PowerFigure, cycles_error: float) -> float:
+    """The relative error of power times time, from the errors of the power and of the cycles."""
+    return math.hypot(figure.error, cycles_error)

@@ -30,7 +30,7 @@ from hil.search.engine import Proposal
 from hil.store.run_folder import failure_folder
 from hil.store.store import Final
 from hil.store.trial_json import trial_from_json, trial_to_json
-from hil.target.open import open_target
+from hil.target.open import open_target, open_waiting_target
 from hil.trial.candidate import Context, Outcome, Prepared, measure_final, measure_prepared, prepare
 from hil.trial.start import Start
 from hil.types import Provenance
@@ -192,7 +192,7 @@ def _open(ticket: Ticket) -> Context:
     return Context(
         original=original,
         board=start.board,
-        runner=BoardRunner(start.board, open_target),
+        runner=BoardRunner(start.board, open_target, open_waiting_target),
         folder=_folder(ticket),
         provenance=replace(ticket.provenance, processor=processor()),
         cache=prefix_cache(original),

@@ -7,7 +7,7 @@ candidate's way to a trial is `hil.trial.candidate.try_proposal`:
            -> image -> measurement on the board -> trial in the run's store
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compress.space.recipes import baseline
@@ -19,6 +19,7 @@ from hil.loop.finals import measure_finals
 from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule, feasible_front
 from hil.measure.provenance import provenance
+from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
 from hil.search.registry import open_engine
 from hil.store.run_folder import copy_board_file, network_path
@@ -69,6 +70,8 @@ def evolve(settings: Settings) -> str:
         if settings.board_file is not None:
             copy_board_file(settings.board_file, settings.folder)
         check_has_original(store)
+        goal = replace(goal, board=as_measured(board, store.trials()))
+        settings = replace(settings, goal=goal)
         if not feasible_front(store.trials(fidelity=1.0), goal):
             check_feasible(get_task(settings.task), goal)
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)

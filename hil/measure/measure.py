@@ -4,6 +4,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from compress.errors import OverBudget
 from compress.integer import reference
 from compress.types import Int8Array, IntArray, Samples
-from hil.cycle_model import stated_error
+from hil.cycle_model import MODELED_CORES, stated_error
 from hil.errors import BenchError, Mismatch, NoReply
 from hil.target.target import Layout, Target, staging_capacity
 from hil.target.wire import HelloReply
@@ -25,15 +26,30 @@ _ATTEMPTS = 3
 # Time limit of a run: generous for a Cortex-M at 25 MHz or an emulator on a busy host.
 _START_S = 10.0
 _SECONDS_PER_MILLION_MACS = 2.0
+# Inferences with wait states, which are slow to emulate. The first has cold caches; the median of
+# three leaves it out.
+_WAITING_INFERENCES = 3
 
 
 class BoardRunner:
-    """Opens a board's target when first needed; opens it again and retries after a BenchError."""
+    """Opens a board's target when first needed; opens it again and retries after a BenchError.
 
-    def __init__(self, board: Board, open_target: Callable[[Board], Target]) -> None:
+    `open_waiting` opens an emulated board's second target, which models the wait states of the
+    part's memories; without it, or for a board without such memories, they are not modeled.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        open_target: Callable[[Board], Target],
+        open_waiting: Callable[[Board], Target] | None = None,
+    ) -> None:
         self.board = board
-        self._open = open_target
-        self._target: Target | None = None
+        self.models_waits = (
+            open_waiting is not None and board.memory.waits and board.core in MODELED_CORES
+        )
+        self._open = {False: open_target, True: open_waiting or open_target}
+        self._targets: dict[bool, Target] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -47,41 +63,70 @@ class BoardRunner:
         self.close()
 
     def close(self) -> None:
-        if self._target is not None:
-            self._target.close()
-            self._target = None
+        for waiting in [*self._targets]:
+            self._close(waiting)
 
     def measure(self, image: Image, plan: Plan, samples: Samples) -> Measurement:
-        """Measure `image` on `samples`: counts, sizes and accuracy.
+        """Measure `image` on `samples`: counts, sizes and accuracy, and wait states where modeled.
 
-        Raises Mismatch, naming the layer, if an output differs from the reference, and BenchError
-        as `run` does.
+        Wait states are modeled in three inferences only; `wait_cycles` is the median of what they
+        add to the same inferences without them. Raises Mismatch, naming the layer, if an output
+        differs from the reference, and BenchError as `run` does.
         """
-        return self.run(lambda target: measure(target, image, plan, samples))
+        plain = self.run(lambda target: _count(target, image, plan, samples))
+        measurement = _measurement(image, plain)
+        if not self.models_waits:
+            return measurement
+        few = np.arange(_WAITING_INFERENCES) % len(samples.labels)
+        waiting = self.run(
+            lambda target: _count(target, image, plan, subset(samples, few)), waiting=True
+        )
+        waits = np.array(waiting.model_cycles) - np.array(plain.model_cycles)[few]
+        return replace(
+            measurement,
+            wait_cycles=int(np.median(waits)),
+            memory_timing=self.board.memory.key,
+        )
 
-    def run(self, job: Callable[[Target], _T]) -> _T:
+    def run(self, job: Callable[[Target], _T], waiting: bool = False) -> _T:
         """Do `job`, again on a freshly opened target where the bench fails.
 
-        A real board is let go of afterwards: other processes may be waiting for it. Raises the last
-        BenchError after three attempts.
+        With `waiting`, on the target that models wait states. A real board is let go of afterwards:
+        other processes may be waiting for it. Raises the last BenchError after three attempts.
         """
         try:
-            return self._attempt(job)
+            return self._attempt(job, waiting)
         finally:
             if self.board.backend != "qemu":
                 self.close()
 
-    def _attempt(self, job: Callable[[Target], _T]) -> _T:
+    def _attempt(self, job: Callable[[Target], _T], waiting: bool) -> _T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                if self._target is None:
-                    self._target = self._open(self.board)
-                return job(self._target)
+                if waiting not in self._targets:
+                    self._targets[waiting] = self._open[waiting](self.board)
+                return job(self._targets[waiting])
             except BenchError:
-                self.close()
+                self._close(waiting)
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def _close(self, waiting: bool) -> None:
+        target = self._targets.pop(waiting, None)
+        if target is not None:
+            target.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The counts and modeled cycles of each sample, and what the firmware said of all of them."""
+
+    counts: tuple[int, ...]
+    model_cycles: tuple[int, ...]
+    correct: int
+    stack_bytes: int
+    outputs_sha256: str
 
 
 def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measurement:
@@ -90,6 +135,11 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
     Raises Mismatch if an output differs from the reference, and BenchError, also if the board's
     counter does not run: every count would be 0.
     """
+    return _measurement(image, _count(target, image, plan, samples))
+
+
+def _count(target: Target, image: Image, plan: Plan, samples: Samples) -> _Counted:
+    """Load `image` and run all samples, with the errors of `measure`."""
     _check_counter(target.load(image), image.board)
     total = len(samples.labels)
     room = _capacity(image, plan)
@@ -110,18 +160,22 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
         model_cycles += [cycles for _, cycles in pairs]
         correct += reply.correct
         stack_bytes = max(stack_bytes, reply.stack_peak_bytes)
-    modeled = max(model_cycles) > 0
+    return _Counted(tuple(counts), tuple(model_cycles), correct, stack_bytes, digest.hexdigest())
+
+
+def _measurement(image: Image, counted: _Counted) -> Measurement:
+    modeled = max(counted.model_cycles) > 0
     return Measurement(
         counter=image.board.counter,
-        count=int(np.median(counts)),
-        count_min=min(counts),
-        count_max=max(counts),
+        count=int(np.median(counted.counts)),
+        count_min=min(counted.counts),
+        count_max=max(counted.counts),
         flash=image.flash,
-        ram=Sizes({**image.ram.parts, "stack": stack_bytes}),
-        correct=correct,
-        total=total,
-        outputs_sha256=digest.hexdigest(),
-        model_cycles=int(np.median(model_cycles)) if modeled else None,
+        ram=Sizes({**image.ram.parts, "stack": counted.stack_bytes}),
+        correct=counted.correct,
+        total=len(counted.counts),
+        outputs_sha256=counted.outputs_sha256,
+        model_cycles=int(np.median(counted.model_cycles)) if modeled else None,
         model_error=stated_error(image.board.core) if modeled else None,
     )
 
@@ -205,8 +259,8 @@ def _label_words(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
     return labels.astype("<u2")
 
 
-def subset(samples: Samples, chosen: slice) -> Samples:
-    """The samples of a slice."""
+def subset(samples: Samples, chosen: slice | npt.NDArray[np.intp]) -> Samples:
+    """The samples of a slice, or those with these indices."""
     return Samples(samples.inputs[chosen], samples.labels[chosen], samples.outputs[chosen])
 
 

@@ -13,9 +13,11 @@ _READING = np.dtype([("count", "<u8"), ("model_cycles", "<u8")])
 
 
 def measure_layers(
-    target: Target, image: Image, plan: Plan, samples: Samples
+    target: Target, image: Image, plan: Plan, samples: Samples, inferences: int = 1
 ) -> tuple[LayerCount, ...]:
     """Run the first sample on the profile build `image`; a count is the difference of two readings.
+
+    The readings are those of the last of its `inferences`.
 
     Nothing runs between the first two readings, nor between those around a Reshape: the smallest
     difference is the cost of a reading, and is subtracted. Raises Mismatch and BenchError as
@@ -23,7 +25,7 @@ def measure_layers(
     """
     if image.layer_counts_address is None:
         raise ValueError(f"{image.elf} is not a profile build")
-    total = measure(target, image, plan, subset(samples, slice(0, 1)))
+    total = measure(target, image, plan, subset(samples, np.zeros(inferences, np.intp)))
     readings = 2 + len(plan.steps)
     data = target.read(image.layer_counts_address, readings * _READING.itemsize)
     read = np.frombuffer(data, _READING)

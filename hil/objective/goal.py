@@ -92,7 +92,7 @@ class Goal:
         return (self.weights or ObjectiveWeights()).mean(
             flash=mine.flash.total / theirs.flash.total,
             ram=mine.ram.total / theirs.ram.total,
-            work=_work(mine) / _work(theirs),
+            work=_work_ratio(mine, theirs, self.board),
             lost_points=100 * ((baseline.accuracy or 0.0) - (trial.accuracy or 0.0)),
         )
 
@@ -190,7 +190,9 @@ def _within(memory: str, wanted: int | None, limit: int, board: Board) -> int:
     return limit if wanted is None else wanted
 
 
-def _work(measurement: Measurement) -> int:
-    """Cycles of one inference, or instructions if the cycles are unknown."""
-    cycles = cycles_of(measurement)
-    return measurement.count if cycles is None else cycles
+def _work_ratio(mine: Measurement, theirs: Measurement, board: Board) -> float:
+    """The ratio of cycles of one inference, or of instructions if either's cycles are unknown."""
+    pair = cycles_of(mine, board), cycles_of(theirs, board)
+    if pair[0] is None or pair[1] is None:
+        return mine.count / theirs.count
+    return pair[0] / pair[1]

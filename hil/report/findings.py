@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 from hil import formatting
+from hil.energy.energy import energy_error
 from hil.objective import pareto
 from hil.objective.costs import costs_of, knows_cycles
 from hil.report.summary import Summary
@@ -228,11 +229,15 @@ def _estimates(summary: Summary) -> dict[str, str]:
         f", {formatting.plus_minus(error)}" if error else ", of unknown error" if modelled else ""
     )
     if any(cost.latency_ms is not None for cost in costs):
-        made = "modelled cycles, not measured" if modelled else "counted cycles"
-        notes["latency"] = f"one inference at {board.clock_hz / 1e6:g} MHz: {made}{stated}"
+        made = "counted cycles"
+        if modelled:
+            waits = formatting.memory_timing(board.memory)
+            made = f"modelled cycles of a {board.core}, not measured, {waits}"
+        notes["latency"] = f"one inference at {formatting.time_clock(board)}: {made}{stated}"
     if board.energy is not None and any(cost.energy_uj is not None for cost in costs):
         notes["energy"] = (
-            f"estimate of one inference, {formatting.plus_minus(board.energy.error + error)}: "
+            f"estimate of one inference, "
+            f"{formatting.plus_minus(energy_error(board.energy, error))}: "
             f"{board.energy.active_mw:g} mW at {board.energy.clock_hz / 1e6:g} MHz, "
             f"{board.energy.source}"
         )

@@ -11,6 +11,7 @@ from compress.tasks import get_task
 from hil.board import without_limits
 from hil.energy.calibration import calibrated
 from hil.objective import pareto
+from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of
 from hil.store import sqlite
@@ -91,7 +92,7 @@ def summarize(store: Store) -> Summary:
     identity, sessions, everything = store.identity, store.sessions(), store.trials()
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     front, lone = pareto.front(trials), _baseline(trials)
-    board = calibrated(board_of(store.folder, identity.board))
+    board = as_measured(calibrated(board_of(store.folder, identity.board)), everything)
     if sessions:
         goal = _goal(board, sessions[-1], store.path)
     else:  # an imported table has no goal

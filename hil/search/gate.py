@@ -24,7 +24,7 @@ from scipy.optimize import nnls  # type: ignore[attr-defined]
 
 from compress.genome import Genome, Quantize
 from hil.energy.energy import inference_energy
-from hil.objective.costs import cycles_of
+from hil.objective.costs import cycles_of, latency_ms
 from hil.objective.goal import Goal
 from hil.types import Estimate, Measurement, Trial
 
@@ -182,7 +182,7 @@ class Gate:
         flash = fit(flash_terms, lambda m: m.flash.total)
         ram = fit(ram_terms, lambda m: m.ram.total)
         count = fit(count_terms, lambda m: m.count)
-        cycles = fit(count_terms, cycles_of)
+        cycles = fit(count_terms, lambda m: cycles_of(m, goal.board))
         depths = [e.layers for e, _, _ in pairs]
         return cls(
             goal=goal,
@@ -246,11 +246,10 @@ class Gate:
     def _limited(self, costs: Prediction) -> Iterator[tuple[str, float, float]]:
         """(unit, cost, limit) of every cost that has a limit and a prediction."""
         energy = inference_energy(self.goal.board, costs.cycles)
-        latency_ms = None if costs.cycles is None else 1e3 * costs.cycles / self.goal.board.clock_hz
         used: tuple[tuple[str, float | None, float | None], ...] = (
             ("bytes of flash", costs.flash_bytes, self.goal.flash_bytes),
             ("bytes of RAM", costs.ram_bytes, self.goal.ram_bytes),
-            ("ms", latency_ms, self.goal.latency_ms),
+            ("ms", latency_ms(costs.cycles, self.goal.board), self.goal.latency_ms),
             ("uJ", energy.microjoules if energy else None, self.goal.energy_uj),
         )
         for unit, value, most in used:

@@ -13,7 +13,10 @@ from compress.errors import UserError
 
 _SHOWN = 60  # characters of a bad cell
 _MOST = 2**63 - 1  # SQLite's largest whole number
-_TEXTS = {"measurement": ("counter", "outputs_sha256"), "costs": ("stage",)}  # values with text
+_TEXTS = {  # values with text
+    "measurement": ("counter", "outputs_sha256", "memory_timing"),
+    "costs": ("stage",),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,13 @@ def measurement_to_json(measurement: Measurement) -> Json:
         "outputs_sha256": measurement.outputs_sha256,
         "model_cycles": measurement.model_cycles,
         "model_error": measurement.model_error,
+        "wait_cycles": measurement.wait_cycles,
+        "memory_timing": measurement.memory_timing,
     }
 
 
 def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
-    """The inverse of `measurement_to_json`; older measurements have no modelled cycles.
+    """The inverse of `measurement_to_json`; older ones have no modelled cycles or wait states.
 
     Raises KeyError for any other missing field.
     """
@@ -63,6 +65,8 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
         outputs_sha256=fields["outputs_sha256"],
         model_cycles=fields.get("model_cycles"),
         model_error=fields.get("model_error"),
+        wait_cycles=fields.get("wait_cycles"),
+        memory_timing=fields.get("memory_timing", ""),
     )
 
 

@@ -122,5 +122,6 @@ def method(result: StudyResult) -> str:
         lines.append(f"- `{board.name}`: {board.title}, {board.core}. Count: {counted}.")
         lines.append(f"- {'; '.join(texts)}.")
     if board.energy is not None:
-        lines.append(f"- Energy is an estimate, power times time: {board.energy.source}")
+        cycles = "" if board.counter != "insn" else " (modelled cycles, memory that never waits)"
+        lines.append(f"- Energy is an estimate, power times time{cycles}: {board.energy.source}")
     return "\n".join(lines) + "\n"

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compress.pipeline.network import Original
 from compress.training.train import accuracy
-from hil.board import board_sha256
+from hil.board import board_sha256, without_waits
 from hil.files import open_folder
 from hil.loop.batch import record_outcome
 from hil.loop.finals import measure_finals
@@ -85,8 +85,10 @@ def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> St
     """Run the missing trials of the study, seed after seed; the result may be partial.
 
     `show` is called with the share done (0 .. 1) and a text. Raises BenchError, Mismatch and
-    UserError as a search does; every finished trial is kept.
+    UserError as a search does; every finished trial is kept. Wait states are not modeled: the logs
+    that studies grow from have none.
     """
+    settings = replace(settings, board=without_waits(settings.board))
     open_folder(settings.log)  # before anything is trained
     replays: dict[int, list[ArmReplay]] = {}
     originals: dict[int, Mapping[str, float]] = {}

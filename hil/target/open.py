@@ -22,6 +22,16 @@ def open_target(board: Board) -> Target:
     return QemuTarget(board)
 
 
+def open_waiting_target(board: Board) -> Target:
+    """Open an emulated board's target that models the wait states of the part's memories.
+
+    It is several times slower than `open_target`'s. Raises as `open_target`.
+    """
+    from hil.target.target_qemu import QemuTarget
+
+    return QemuTarget(board, board.memory.flash, ram=board.memory.ram)
+
+
 def check_reachable(board: Board) -> None:
     """Check that the tools and, for a real board, a bench are present. Raises as `open_target`.
 

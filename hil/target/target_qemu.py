@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hil.cycle_model import MODELED_CORES, FlashTiming
+from hil.cycle_model import MODELED_CORES, DelayedRam, FlashTiming
 from hil.emulator.plugin import counting_arguments
 from hil.emulator.process import Emulator
 from hil.emulator.pyocd_targets import register_board
@@ -20,16 +20,20 @@ class QemuTarget(PyocdTarget):
 
     QEMU also ends with the thread that made the target. If QEMU dies or hangs earlier, the
     operation in progress raises ProbeLost (with the end of QEMU's stderr) or NoReply in time.
-    Cycles are modeled for memory without wait states, or for `flash` (slower to emulate); without
-    `modeled` only instructions are counted.
+    Cycles are modeled for memory without wait states, or with those of `flash` and `ram` (slower to
+    emulate); without `modeled` only instructions are counted.
     """
 
     def __init__(
-        self, board: Board, flash: FlashTiming | None = None, modeled: bool = True
+        self,
+        board: Board,
+        flash: FlashTiming | None = None,
+        modeled: bool = True,
+        ram: DelayedRam | None = None,
     ) -> None:
         register_board(board)
         core = board.core if modeled and board.core in MODELED_CORES else ""
-        arguments = counting_arguments(core, flash) if board.counter == "insn" else ()
+        arguments = counting_arguments(core, flash, ram) if board.counter == "insn" else ()
         self.emulator = Emulator(board, arguments)
         try:
             super().__init__(

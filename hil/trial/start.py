@@ -17,7 +17,7 @@ from hil.measure.provenance import provenance
 from hil.objective.goal import Goal
 from hil.store.run_folder import original_path
 from hil.store.store import Store
-from hil.target.open import open_target
+from hil.target.open import open_target, open_waiting_target
 from hil.terminal import training_progress
 from hil.trial.candidate import Context, smallest_image
 from hil.types import Board
@@ -61,7 +61,7 @@ class Start:
         return Context(
             original=original,
             board=self.board,
-            runner=BoardRunner(self.board, open_target),
+            runner=BoardRunner(self.board, open_target, open_waiting_target),
             folder=self.folder,
             provenance=provenance(self.board, self.seed),
             cache=prefix_cache(original),

@@ -12,7 +12,7 @@ from hil.errors import NoReply
 from hil.search.engine import Proposal
 from hil.store.store import Final
 from hil.trial.candidate import Outcome
-from hil.types import Estimate, Measurement, Provenance, Sizes, Trial
+from hil.types import Board, Estimate, Measurement, Provenance, Sizes, Trial
 
 PROVENANCE = Provenance(
     git_sha="0123456789abcdef",
@@ -71,6 +71,20 @@ def measured(
         "provenance": PROVENANCE,
     }
     return Trial(**{**fields, **changes})
+
+
+def with_cycles(trial: Trial, cycles: int, board: Board, error: float | None = None) -> Trial:
+    """The measured trial with so many modeled cycles; every tenth waits where `board` has waits."""
+    assert trial.measurement is not None
+    waits = cycles // 10 if board.memory.waits else None
+    changed = replace(
+        trial.measurement,
+        model_cycles=cycles - (waits or 0),
+        model_error=error,
+        wait_cycles=waits,
+        memory_timing=board.memory.key,
+    )
+    return replace(trial, measurement=changed)
 
 
 def infeasible(number: int, genome: Genome, reason: str = "too big", **changes: Any) -> Trial:

@@ -120,6 +120,35 @@ def test_a_modelled_time_is_called_so(
     assert f"MHz, modelled, {words}" in " ".join(headline.split())
 
 
+@pytest.mark.usefixtures("emulated")
+def test_the_parts_flash_adds_cycles(model: BenchmarkModel, tmp_path: Path) -> None:
+    path = tmp_path / "residual.tflite"
+    path.write_bytes(model.tflite)
+
+    def told(*arguments: str) -> dict[str, Any]:
+        done = _invoke(str(path), "--board", "m4", "--json", *arguments)
+        assert done.exit_code == 0, done.output
+        return dict(json.loads(done.stdout))
+
+    never, part, slower = (
+        told("--flash-timing", "none"),
+        told(),
+        told("--flash-timing", "16:10:64:8", "--delayed-ram", "0x20000000:0x400000"),
+    )
+    assert never["wait_cycles"] is never["flash_timing"] is None
+    assert part["model_cycles"] == never["model_cycles"] == slower["model_cycles"]
+    assert 0 < 2 * part["wait_cycles"] < slower["wait_cycles"]  # 10 for 5, and the RAM's
+    assert part["flash_timing"]["wait_cycles"] == 5
+    for one in (never, part, slower):
+        cycles = one["model_cycles"] + (one["wait_cycles"] or 0)
+        assert one["latency_ms"] == pytest.approx(cycles / 180e3)  # of an STM32F446RE
+        assert one["energy_uj"] == pytest.approx(163.0 * cycles / 180e3)
+        assert one["part"] == "STM32F446RE"
+    layers = sum(layer["wait_cycles"] for layer in part["layers"])
+    assert layers == pytest.approx(part["wait_cycles"], rel=0.05, abs=200)
+    assert {row.name for row in compare_results(never, part, 1.0)}.isdisjoint({"energy_uj"})
+
+
 def test_comparison_finds_what_grew(result: BenchmarkResult) -> None:
     old = benchmark_to_json(result)
     new = {**old, "insn": 1.04 * old["insn"], "flash_bytes": {"total": 1}}

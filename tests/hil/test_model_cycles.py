@@ -15,7 +15,7 @@ from helpers.machine import RUN, Machine
 from helpers.programs import program
 from hil.board import load_board
 from hil.codegen.build import build
-from hil.cycle_model import FlashTiming
+from hil.cycle_model import DelayedRam, FlashTiming
 from hil.emulator.plugin import counting_arguments
 from hil.types import Image
 
@@ -146,11 +146,11 @@ DELAYED = [
 def test_a_ram_that_delays_first_accesses(text: str, cycles: int, tmp_path: Path) -> None:
     board = load_board("m4")
     loop = f"1: {text}; subs r0, #1; bne 1b"
-    plugin, counting = counting_arguments(board.core)
-    ram = f"ram={board.ram.origin}:{board.ram.length_bytes}"
-    nowhere = f"ram={board.flash.origin}:16"
-    assert per_turn("m4", loop, tmp_path, (plugin, f"{counting},{ram}")) == cycles + 1 + 2
-    unhurried = (plugin, f"{counting},{nowhere}")
+    ram = DelayedRam(board.ram.origin, board.ram.length_bytes)
+    nowhere = DelayedRam(board.flash.origin, 16)
+    delayed = counting_arguments(board.core, ram=ram)
+    assert per_turn("m4", loop, tmp_path, delayed) == cycles + 1 + 2
+    unhurried = counting_arguments(board.core, ram=nowhere)
     assert per_turn("m4", loop, tmp_path, unhurried) == cycles_per_turn("m4", loop, tmp_path)
 
 

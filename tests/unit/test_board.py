@@ -12,7 +12,8 @@ import pytest
 
 from compress.errors import UserError
 from hil.board import board_names, board_path, board_sha256, load_board, read_board, without_limits
-from hil.types import PowerFigure, Region
+from hil.cycle_model import DelayedRam, FlashTiming, MemoryTiming
+from hil.types import Part, PowerFigure, Region
 
 GOOD = """
 title = "a board"
@@ -110,12 +111,101 @@ def test_energy_is_what_the_file_says_or_nothing(tmp_path: Path) -> None:
 
 
 def test_an_emulated_board_must_tell_the_clock_of_the_part_it_stands_for(tmp_path: Path) -> None:
-    emulated = GOOD.replace('"pyocd"', '"qemu"').replace('machine = ""', 'machine = "any"') + ENERGY
+    emulated = EMULATED + ENERGY
     with pytest.raises(UserError, match=r"missing key energy\.clock_hz"):
         read_board(write(tmp_path, emulated))
     board = read_board(write(tmp_path, emulated + "clock_hz = 80_000_000"))
     assert board.energy is not None
     assert (board.energy.clock_hz, board.clock_hz) == (80_000_000, 168_000_000)
+    assert board.time_clock_hz == 80_000_000  # one clock for time and energy
+
+
+EMULATED = GOOD.replace('"pyocd"', '"qemu"').replace('machine = ""', 'machine = "any"')
+STANDS_FOR = """[stands_for]
+part = "STM32F446RE"
+clock_hz = 180_000_000
+"""
+FLASH_TIMING = """[stands_for.flash_timing]
+line_bytes = 16
+wait_cycles = 5
+instruction_lines = 64
+data_lines = 8
+source = "a manual"
+"""
+DELAYED_RAM = """[stands_for.delayed_ram]
+origin = 0x2001_C000
+length_bytes = 0x4000
+source = "a figure"
+"""
+
+
+def test_an_emulated_board_stands_for_a_part(tmp_path: Path) -> None:
+    plain = read_board(write(tmp_path, EMULATED))
+    assert (plain.part, plain.memory.waits, plain.time_clock_hz) == (None, False, 168_000_000)
+    board = read_board(write(tmp_path, EMULATED + STANDS_FOR + FLASH_TIMING + DELAYED_RAM + ENERGY))
+    assert board.part == Part("STM32F446RE", 180_000_000)
+    assert board.limits_stand_for == "STM32F446RE"
+    assert (board.clock_hz, board.time_clock_hz) == (168_000_000, 180_000_000)
+    assert board.memory == MemoryTiming(
+        FlashTiming(0x0800_0000, 1 << 20, 16, 5, 64, 8),
+        DelayedRam(0x2001_C000, 0x4000),
+        "a manual; a figure",
+    )
+    assert board.memory.key == "flash=134217728:1048576:16:5:64:8,ram=536985600:16384"
+    assert board.energy is not None
+    assert board.energy.clock_hz == 180_000_000
+
+
+def test_what_only_turns_counts_into_time_makes_no_other_board(tmp_path: Path) -> None:
+    old = read_board(write(tmp_path, 'limits_stand_for = "STM32F446RE"\n' + EMULATED))
+    new = read_board(write(tmp_path, EMULATED + STANDS_FOR + FLASH_TIMING))
+    assert board_sha256(old) == board_sha256(new)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (GOOD + STANDS_FOR, "stands_for = "),
+        (
+            'limits_stand_for = "x"\n' + EMULATED + STANDS_FOR,
+            "limits_stand_for = 'x': must be",
+        ),
+        (EMULATED + "[stands_for]\npart = 'x'\n", "missing key stands_for.clock_hz"),
+        (EMULATED + STANDS_FOR + "wait = 3\n", "unknown key stands_for.wait"),
+        (
+            EMULATED + STANDS_FOR + FLASH_TIMING.replace("= 5", "= 0"),
+            "stands_for.flash_timing.wait_cycles = 0: must be from 1 to 15",
+        ),
+        (
+            EMULATED + STANDS_FOR + FLASH_TIMING.replace("= 64", "= 4097"),
+            "stands_for.flash_timing.instruction_lines = 4097",
+        ),
+        (
+            EMULATED + STANDS_FOR + FLASH_TIMING.replace('source = "a manual"\n', ""),
+            "missing key stands_for.flash_timing.source",
+        ),
+        (
+            EMULATED + STANDS_FOR + ENERGY + "clock_hz = 25_000_000\n",
+            "energy.clock_hz = 25000000: must be that of stands_for, 180000000",
+        ),
+    ],
+)
+def test_a_bad_part_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_board(write(tmp_path, text))
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hertz"),
+    # highest core clock of the part's data sheet
+    [("m0", 48e6), ("m3", 72e6), ("m4", 180e6), ("m7", 216e6), ("m33", 110e6)],
+)
+def test_the_emulated_boards_stand_for_parts_at_their_clocks(name: str, hertz: float) -> None:
+    board = load_board(name)
+    assert board.part is not None
+    assert board.part.name == board.limits_stand_for
+    assert board.time_clock_hz == hertz
 
 
 def test_counts_compare_whatever_the_board_draws(tmp_path: Path) -> None:

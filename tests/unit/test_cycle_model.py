@@ -96,7 +96,7 @@ def test_the_goals_for_the_same_code_are_met_by_both_halves(core: str, median: f
 def test_measurements_kept_before_cycles_were_modeled_can_be_read() -> None:
     kept = measured(0, pruned(0.5)).measurement
     assert kept is not None
-    measurement = replace(kept, model_cycles=123, model_error=0.2)
+    measurement = replace(kept, model_cycles=123, model_error=0.2, wait_cycles=7)
     fields = measurement_to_json(measurement)
     assert measurement_from_json(fields) == measurement
     old = {k: v for k, v in fields.items() if not k.startswith("model_")}

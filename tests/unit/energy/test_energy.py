@@ -34,10 +34,11 @@ def test_a_calibrated_figure_comes_first_and_is_within_5_percent() -> None:
     )
 
 
-def test_what_modelled_cycles_may_be_off_by_adds_to_the_bar() -> None:
+def test_the_error_of_modelled_cycles_adds_to_that_of_the_power_as_squares() -> None:
     energy = inference_energy(BOARD, 5e6, cycles_error=0.15)
     assert energy is not None
-    assert (energy.low, energy.high) == (pytest.approx(6_500), pytest.approx(13_500))
+    # 20 % and 15 %: sqrt(400 + 225) = 25 %, not 35 %
+    assert (energy.low, energy.high) == (pytest.approx(7_500), pytest.approx(12_500))
 
 
 def test_a_period_adds_what_sleeping_takes() -> None:

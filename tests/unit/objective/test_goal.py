@@ -7,24 +7,19 @@ from dataclasses import replace
 import pytest
 
 from compress.errors import UserError
-from helpers.trials import BASELINE, measured, pruned
+from helpers.trials import BASELINE, measured, pruned, with_cycles
 from hil.board import load_board
 from hil.cli.goal_options import goal_of
 from hil.objective.costs import costs_of, knows_cycles
 from hil.objective.goal import Goal, ObjectiveWeights, make_goal
-from hil.types import Board, Trial
+from hil.types import Board
 
 M4, M55 = load_board("m4"), load_board("m55")
 
 
-def with_cycles(trial: Trial, cycles: int) -> Trial:
-    assert trial.measurement is not None
-    return replace(trial, measurement=replace(trial.measurement, model_cycles=cycles))
-
-
-BASE = with_cycles(measured(1, BASELINE, accuracy=0.97, flash=40_000, ram=8_000), 2_000_000)
-SMALL = with_cycles(measured(2, pruned(0.5), accuracy=0.96, flash=20_000, ram=4_000), 1_500_000)
-QUICK = with_cycles(measured(3, pruned(0.4), accuracy=0.95, flash=30_000, ram=6_000), 500_000)
+BASE = with_cycles(measured(1, BASELINE, accuracy=0.97, flash=40_000, ram=8_000), 2_000_000, M4)
+SMALL = with_cycles(measured(2, pruned(0.5), accuracy=0.96, flash=20_000, ram=4_000), 1_500_000, M4)
+QUICK = with_cycles(measured(3, pruned(0.4), accuracy=0.95, flash=30_000, ram=6_000), 500_000, M4)
 
 
 def test_a_limit_left_out_is_the_boards() -> None:
@@ -58,10 +53,10 @@ def test_time_needs_cycles_and_energy_a_figure() -> None:
     [
         ({"max_flash": 32_000}, 40_000 / 32_000 - 1),
         ({"max_ram": 6_400}, 0.25),
-        ({"max_latency": 40.0}, 1.0),  # 2 Mcycles at 25 MHz are 80 ms
+        ({"max_latency": 50 / 9}, 1.0),  # 2 Mcycles at 180 MHz are 11.1 ms
         ({"max_energy": 905.5556}, 1.0),  # at 180 MHz 11.1 ms, at 163 mW 1.811 mJ
         ({"max_flash": 32_000, "max_ram": 6_400}, 0.5),
-        ({"max_flash": 40_000, "max_ram": 8_000, "max_latency": 80.0}, 0.0),
+        ({"max_flash": 40_000, "max_ram": 8_000, "max_latency": 11.2}, 0.0),
     ],
 )
 def test_a_violation_grows_with_the_sum_of_the_excesses(
@@ -75,8 +70,8 @@ def test_best_keeps_every_limit() -> None:
     trials = (BASE, SMALL, QUICK)
     assert make_goal(M4, 0.9).best(trials, BASE) == SMALL  # counts are equal, bytes are not
     assert make_goal(M4, 0.9, max_flash=25_000).best(trials, BASE) == SMALL
-    assert make_goal(M4, 0.9, max_latency=30.0).best(trials, BASE) == QUICK
-    assert make_goal(M4, 0.955, max_latency=30.0).best(trials, BASE) is None
+    assert make_goal(M4, 0.9, max_latency=5.0).best(trials, BASE) == QUICK
+    assert make_goal(M4, 0.955, max_latency=5.0).best(trials, BASE) is None
 
 
 def test_the_best_trial_depends_on_the_weights() -> None:

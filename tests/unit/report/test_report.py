@@ -10,7 +10,7 @@ import pytest
 
 from compress.genome import Genome, Quantize
 from helpers.reports import BASE, HOSTILE, SMALL, TINY, TRIALS, Page, make, printed
-from helpers.trials import BASELINE, infeasible, measured, pruned
+from helpers.trials import BASELINE, infeasible, measured, pruned, with_cycles
 from hil.board import load_board
 from hil.objective.goal import ObjectiveWeights, make_goal
 from hil.report import findings
@@ -70,15 +70,20 @@ def test_a_store_that_knows_no_goal_goes_by_the_states(tmp_path: Path) -> None:
 
 def test_time_and_energy_are_shown_where_known_and_say_what_they_are(tmp_path: Path) -> None:
     assert SMALL.measurement is not None
-    modelled = replace(SMALL.measurement, model_cycles=500_000, model_error=0.2)
-    summary = make(tmp_path, (BASE, replace(SMALL, measurement=modelled)))
+    modelled = with_cycles(SMALL, 500_000, load_board("m4"), error=0.2)
+    summary = make(tmp_path, (BASE, modelled))
     lines = printed(lambda console: print_table(summary, console)).splitlines()
     line = next(line for line in lines if "★3" in line)
-    # 500 kcycles: 20 ms at 25 MHz; 2.78 ms at the part's 180 MHz and 163 mW
-    assert line.split()[-2:] == ["20.0", "453"]
+    # 500 kcycles at the part's 180 MHz: 2.78 ms; with 163 mW 453 microjoules
+    assert line.split()[-2:] == ["2.78", "453"]
     text = " ".join(" ".join(lines).split())
-    assert "at 25 MHz: modelled cycles, not measured, \N{PLUS-MINUS SIGN}20 %" in text
-    assert "energy: estimate of one inference, \N{PLUS-MINUS SIGN}40 %: 163 mW at 180 MHz" in text
+    assert (
+        "at 180 MHz of the STM32F446RE: modelled cycles of a cortex-m4, not measured, flash of 16 "
+        "bytes a read with 5 wait states"
+    ) in text
+    assert "(chapter 3)), \N{PLUS-MINUS SIGN}20 %" in text
+    # sqrt(20 ^ 2 + 20 ^ 2)
+    assert "energy: estimate of one inference, \N{PLUS-MINUS SIGN}28 %: 163 mW at 180 MHz" in text
     write(summary, tmp_path / "report.html")
     page = " ".join(Page(tmp_path / "report.html").text.split())
     assert "ms, modelled \N{MICRO SIGN}J, estimate score" in page

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.genome import Genome, Prune, Quantize
-from helpers.trials import measured, pruned
+from helpers.trials import measured, pruned, with_cycles
 from hil.board import load_board
+from hil.objective.costs import cycles_of
 from hil.objective.goal import Goal
 from hil.objective.pareto import measurement_of
 from hil.search.gate import FEWEST, Gate, wide_share
@@ -37,8 +38,7 @@ def built(number: int, known: Estimate, accuracy: float = 0.95, noise: float = 1
         count=count,
         estimate=known,
     )
-    cycles = round(CYCLES_PER_COUNT * count)
-    return replace(trial, measurement=replace(measurement_of(trial), model_cycles=cycles))
+    return with_cycles(trial, round(CYCLES_PER_COUNT * count), BOARD)
 
 
 estimates = st.builds(
@@ -73,7 +73,7 @@ def test_calibration_recovers_the_coefficients() -> None:
     assert told.flash_bytes == pytest.approx(truth.flash.total, rel=1e-3)
     assert told.ram_bytes == pytest.approx(truth.ram.total, rel=1e-3)
     assert told.count == pytest.approx(truth.count, rel=1e-2)
-    assert told.cycles == pytest.approx(truth.model_cycles, rel=1e-2)
+    assert told.cycles == pytest.approx(cycles_of(truth, BOARD), rel=1e-2)
 
 
 def test_with_few_networks_only_proven_bounds_reject() -> None:
@@ -86,7 +86,7 @@ def test_with_few_networks_only_proven_bounds_reject() -> None:
 
 def test_a_latency_limit_counts_predicted_cycles() -> None:
     gate = Gate.calibrated(GOAL, [built(i + 1, one) for i, one in enumerate(VARIED)])
-    most = round(0.1 * BOARD.clock_hz / CYCLES_PER_COUNT / 3)
+    most = round(0.1 * BOARD.time_clock_hz / CYCLES_PER_COUNT / 3)
     assert gate.rejects(estimate(most // 2, 5_000, 2_000, 5), pruned(0.5)) == ""
     slow = estimate(most * 2, 5_000, 2_000, 5)
     assert "ms, limit 100" in gate.rejects(slow, pruned(0.5))
@@ -97,7 +97,7 @@ def test_a_latency_limit_counts_predicted_cycles() -> None:
 def test_candidates_outside_the_fitted_range_are_rejected_by_proven_bounds_only() -> None:
     told = [built(i + 1, one) for i, one in enumerate(VARIED)]
     gate = Gate.calibrated(GOAL, told)
-    most = round(0.1 * BOARD.clock_hz / CYCLES_PER_COUNT / 3)
+    most = round(0.1 * BOARD.time_clock_hz / CYCLES_PER_COUNT / 3)
     slow = estimate(most * 2, 50_000, 2_000, 5)
     assert "flash, limit" in gate.rejects(slow, pruned(0.5))
     wide = Genome((Quantize(activation_bits=(16,)),))
