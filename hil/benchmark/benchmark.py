@@ -13,7 +13,7 @@ from compress.errors import OverBudget
 from compress.integer.cost import total_macs
 from compress.types import Samples
 from hil.benchmark.models import BenchmarkModel
-from hil.board import without_limits
+from hil.board import without_limits, without_waits
 from hil.codegen.arena import alignment_bytes, lower_bound_bytes
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
@@ -95,6 +95,8 @@ def benchmark(
     memory and the excess, if the network does not fit; Mismatch if the values of the device, the
     reference and the oracles are not equal bit for bit.
     """
+    if not runner.models_waits:
+        board = without_waits(board)
     judged = check_oracle(model.tflite, samples)
     plan = make_plan(model.graph, board)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:

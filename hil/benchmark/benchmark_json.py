@@ -7,7 +7,6 @@ from typing import Any
 
 from compress.errors import UserError
 from hil.benchmark.benchmark import BenchmarkResult
-from hil.cycle_model import NO_WAITS
 from hil.types import Sizes
 
 
@@ -19,7 +18,7 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
     """
     measured = result.measurement
     silicon = measured.counter in ("dwt", "systick")
-    memory = result.board.memory if measured.wait_cycles is not None else NO_WAITS
+    memory = result.board.memory
     return {
         "model": result.model,
         "board": result.board.name,

@@ -18,7 +18,6 @@ from hil.board import load_board, without_limits
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
 from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
-from hil.cycle_model import NO_WAITS
 from hil.types import Board, LayerCount, Measurement
 
 if TYPE_CHECKING:
@@ -329,11 +328,9 @@ def _cycles_note(result: BenchmarkResult) -> list[str]:
         return ["caches: as the port sets them"]
     if measured.model_cycles is None:
         return []
-    memory = result.board.memory if measured.wait_cycles is not None else NO_WAITS
     waits = f", {measured.wait_cycles:,} of them waiting" if measured.wait_cycles else ""
-    return [
-        f"cycles: modelled, not measured, for a {core}{waits}: {formatting.memory_timing(memory)}"
-    ]
+    memory = formatting.memory_timing(result.board.memory)
+    return [f"cycles: modelled, not measured, for a {core}{waits}: {memory}"]
 
 
 def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from compress.ops import constants_of
 from compress.tflite.exporter import export_tflite
 from helpers.graph_examples import residual
 from helpers.trials import BASELINE, measured
+from hil import formatting
 from hil.benchmark.benchmark import BenchmarkResult, benchmark
 from hil.benchmark.benchmark_json import benchmark_to_json, compare_results
 from hil.benchmark.models import BenchmarkModel, load_model, random_samples
@@ -114,10 +115,11 @@ def test_a_modelled_time_is_called_so(
 ) -> None:
     """Latency is estimated also for cores whose model error is unknown."""
     console = Console(width=120, record=True, file=io.StringIO())
-    told = replace(result.measurement, model_cycles=25_000, model_error=error)
+    told = replace(result.measurement, model_error=error)
     print_result(replace(result, measurement=told), console)
     headline = console.export_text().replace("\N{NO-BREAK SPACE}", " ")
-    assert f"MHz, modelled, {words}" in " ".join(headline.split())
+    clock = formatting.time_clock(result.board).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"ms at {clock}, modelled, {words}" in " ".join(headline.split())
 
 
 @pytest.mark.usefixtures("emulated")
@@ -145,7 +147,7 @@ def test_the_parts_flash_adds_cycles(model: BenchmarkModel, tmp_path: Path) -> N
         assert one["energy_uj"] == pytest.approx(163.0 * cycles / 180e3)
         assert one["part"] == "STM32F446RE"
     layers = sum(layer["wait_cycles"] for layer in part["layers"])
-    assert layers == pytest.approx(part["wait_cycles"], rel=0.05, abs=200)
+    assert layers == pytest.approx(part["wait_cycles"], rel=0.1)
     assert {row.name for row in compare_results(never, part, 1.0)}.isdisjoint({"energy_uj"})
 
 
