@@ -49,10 +49,10 @@ def main(folder: Path, boards: str = "m3,m4,m7,m33,m55", write: Path | None = No
 _HEAD = """# The MLPerf Tiny reference models, layer by layer
 
 Made by `benchmarks/mlperf_tiny.py`. Instructions are exact counts of the emulator; cycles are
-modelled and carry the error stated in [cycle-model.md](cycle-model.md); neither is silicon. Modelled
-cycles are those with memory that never waits; wait cycles are what the flash of the part adds that
-a board stands for, where the model describes it; times are of both, at the part's clock. The
-limits of the parts are lifted. Each count was taken after the outputs of
+modelled and carry the error stated in [cycle-model.md](cycle-model.md); neither is silicon.
+Modelled cycles are those with memory that never waits; wait cycles are what the flash of the part
+adds that a board stands for, where the model describes it; times are of both, at the part's clock.
+The limits of the parts are lifted. Each count was taken after the outputs of
 2 inputs had been found equal, bit for bit, to the integer reference and to tflite-runtime.
 
 """

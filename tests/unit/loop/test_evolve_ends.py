@@ -11,8 +11,8 @@ import pytest
 
 import hil.loop.evolve
 from compress.errors import UserError
-from helpers.trials import BASELINE, AnsweringPool, measured
-from hil.board import board_sha256, load_board
+from helpers.trials import BASELINE, AnsweringPool, measured, with_cycles
+from hil.board import board_sha256, load_board, without_waits
 from hil.loop.evolve import Settings, evolve, search
 from hil.loop.stop import StopRule
 from hil.objective.goal import Goal
@@ -85,3 +85,24 @@ def test_a_goal_that_is_refused_is_not_what_the_report_follows(
         evolve(Settings("digits", tiny, tmp_path, 100, 60.0))
     with Store.read(tmp_path) as store:
         assert store.sessions() == before
+
+
+@pytest.mark.parametrize("has_waits", [True, False])
+def test_a_run_is_continued_with_the_memories_it_began_with(
+    has_waits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Goal] = []
+
+    def note(settings: Settings, store: Store, rule: StopRule) -> str:
+        seen.extend((settings.goal, rule.goal))
+        return "trials"
+
+    for name in ("check_prerequisites", "check_feasible"):
+        monkeypatch.setattr(hil.loop.evolve, name, lambda *_: None)
+    monkeypatch.setattr(hil.loop.evolve, "search", note)
+    board = GOAL.board if has_waits else without_waits(GOAL.board)
+    with Store.open(tmp_path, RunIdentity("digits", "m4", 0, board_sha256(GOAL.board))) as store:
+        store.add(with_cycles(measured(1, BASELINE), 1_000_000, board))
+    (tmp_path / "original.pt").touch()
+    evolve(Settings("digits", GOAL, tmp_path, 100, 60.0))
+    assert seen == [replace(GOAL, board=board)] * 2

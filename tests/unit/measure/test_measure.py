@@ -15,9 +15,9 @@ from hil.benchmark.models import random_samples, samples_of
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.errors import BenchError, Mismatch
-from hil.measure.measure import measure
+from hil.measure.measure import BoardRunner, measure
 from hil.target.wire import HelloReply
-from hil.types import Image, Plan
+from hil.types import Board, Image, Plan
 
 BOARD = load_board("m3")
 
@@ -40,6 +40,32 @@ def test_a_counter_that_does_not_run_is_no_measurement() -> None:
     assert measure(FakeTarget(BOARD, plan), image, plan, samples).count == 1000
     with pytest.raises(BenchError, match=r"m3: the firmware's counter is none, .* says insn"):
         measure(_Still(BOARD, plan, count=0), image, plan, samples)
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 5])
+def test_wait_states_are_those_of_a_second_target(inputs: int) -> None:
+    graph = tiny_conv()
+    plan, image = made(graph)
+    samples = random_samples(graph, inputs)
+    waiting = replace(BOARD, memory=load_board("m4").memory)
+    slow = [
+        FakeTarget(BOARD, plan, model_cycles=1800, run_failures=[failure])
+        for failure in (Failure.HANG, Failure.NONE)
+    ]
+    opened = iter(slow)
+
+    def fast(board: Board) -> FakeTarget:
+        return FakeTarget(board, plan, model_cycles=1500)
+
+    with BoardRunner(waiting, fast, lambda board: next(opened)) as runner:
+        measured = runner.measure(image, plan, samples)
+        assert [target.closed for target in slow] == [True, False]  # opened again
+    assert slow[1].closed
+    assert (measured.total, measured.model_cycles, measured.wait_cycles) == (inputs, 1500, 300)
+    assert measured.memory_timing == waiting.memory.key
+    for board, second in ((waiting, None), (BOARD, lambda board: next(opened))):
+        with BoardRunner(board, fast, second) as runner:
+            assert runner.measure(image, plan, samples).wait_cycles is None
 
 
 def test_a_profile_build_that_is_wrong_says_where() -> None:
