@@ -7,6 +7,7 @@
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
 
+OLDEST_QEMU := 7# as hil/emulator/plugin.py has it
 PYTHON ?= python3
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -72,7 +73,8 @@ setup: tools  ## only set up; TORCH_INDEX=URL takes torch from another index (CP
 	echo "$$made_from" >$$stamp
 	echo "setup: done"
 
-# What is missing comes from Debian's packages where we may install them (root or sudo).
+# What is missing comes from Debian's packages where we may install them (root or sudo). The
+# emulator's and Python's versions are looked at here, before the downloads of `setup`.
 tools:
 	@works() { "$$@" >/dev/null 2>&1; }
 	compiles() { echo '#include <stdint.h>' | works "$$@" -x c -c -o /dev/null -; }
@@ -101,6 +103,12 @@ tools:
 	  echo "setup: missing: $$package (on Debian: apt install $$package)" >&2
 	done
 	if [ -n "$$missing" ]; then exit 2; fi
+	emulator=$$(qemu-system-arm --version | sed -n 's/.* version \([0-9]*\)\..*/\1/p;q')
+	if [ "$${emulator:-0}" -lt $(OLDEST_QEMU) ]; then
+	  echo "setup: $$(qemu-system-arm --version | sed q): QEMU $(OLDEST_QEMU) or later is needed" \
+	    "(Debian 12 and later, Ubuntu 24.04 and later have it)" >&2
+	  exit 2
+	fi
 	$$PYTHON -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 	  echo "setup: $$($$PYTHON --version) is too old, 3.11 is needed: make PYTHON=python3.11 ..." >&2
 	  exit 2

@@ -19,9 +19,8 @@
  * delays each first access by a cycle (struct pipeline, timing.h), as do all but the first of the
  * RAMs on the bus of an STM32L4R5 or STM32F2.
  *
- * Only one CPU is counted. Nothing the guest can see changes but the markers' cells. Writing guest
- * memory is not part of the plug-in interface; QEMU 7 and 8 export the two functions it takes, and
- * installing fails if the emulator at hand does not.
+ * Only one CPU is counted. Nothing the guest can see changes but the markers' cells. interface.c has
+ * what differs between versions of QEMU.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,22 +28,10 @@
 
 #include "decode.h"
 #include "flash.h"
-#include "qemu_plugin.h"
+#include "interface.h"
 #include "timing.h"
 
-QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_API;
-
-extern void *qemu_get_cpu(int index) __attribute__((weak));
-extern int cpu_memory_rw_debug(void *cpu, uint64_t address, void *data, uint64_t size, bool write)
-    __attribute__((weak));
-
 static const uint8_t marker[2] = {0xC9, 0x46}; /* mov r9, r9 */
-
-/* What the guest reads. */
-struct counts {
-    uint64_t instructions;
-    uint64_t model_cycles;
-};
 
 /* A translated block, as far as its timing depends on what is executed around it. */
 struct block {
@@ -75,9 +62,9 @@ static struct {
     bool asked; /* whether the next transfer is such an access's first */
 } ram;
 
-static struct counts entered; /* of all blocks entered so far, all branches taken as told below */
-static struct counts marked;  /* up to and with the last marker */
-static bool awaited;          /* whether the last marker's store is still to come */
+static struct counts *entered; /* of all blocks entered so far, all branches taken as told below */
+static struct counts marked;   /* up to and with the last marker: what the guest reads */
+static bool awaited;           /* whether the last marker's store is still to come */
 
 /* The last conditional branch, charged as taken; if it was not, that is seen at the next block. */
 static struct {
@@ -90,20 +77,16 @@ static struct {
 
 static bool is_marker(const struct qemu_plugin_insn *insn)
 {
-    return qemu_plugin_insn_size(insn) == sizeof marker &&
-           memcmp(qemu_plugin_insn_data(insn), marker, sizeof marker) == 0;
-}
-
-static bool read_code(uint64_t address, uint8_t *code, size_t size_bytes)
-{
-    return cpu_memory_rw_debug(qemu_get_cpu(0), address, code, size_bytes, false) == 0;
+    uint8_t code[4];
+    interface_code(insn, code);
+    return qemu_plugin_insn_size(insn) == sizeof marker && memcmp(code, marker, sizeof marker) == 0;
 }
 
 /* Whether a marker may stand before the block: a debugger makes blocks of one instruction. */
 static bool follows_marker(const struct qemu_plugin_tb *block)
 {
     uint8_t before[sizeof marker];
-    return read_code(qemu_plugin_tb_vaddr(block) - sizeof before, before, sizeof before) &&
+    return interface_read(qemu_plugin_tb_vaddr(block) - sizeof before, before, sizeof before) &&
            memcmp(before, marker, sizeof marker) == 0;
 }
 
@@ -111,7 +94,7 @@ static bool follows_marker(const struct qemu_plugin_tb *block)
 static bool may_follow_branch(const struct qemu_plugin_tb *block)
 {
     uint8_t before[4];
-    if (!read_code(qemu_plugin_tb_vaddr(block) - sizeof before, before, sizeof before))
+    if (!interface_read(qemu_plugin_tb_vaddr(block) - sizeof before, before, sizeof before))
         return true;
     struct instruction wide = decode(before), narrow = decode(before + 2);
     /* In an IT block any branch may be conditional. */
@@ -122,7 +105,7 @@ static bool may_follow_branch(const struct qemu_plugin_tb *block)
 static bool is_split(uint64_t address)
 {
     uint8_t half[2];
-    return address % 4 == 2 && read_code(address, half, sizeof half) &&
+    return address % 4 == 2 && interface_read(address, half, sizeof half) &&
            decode_is_wide((uint16_t)(half[0] | half[1] << 8));
 }
 
@@ -132,8 +115,8 @@ static void settle_branch(const struct block *now)
 {
     if (!branch.block)
         return;
-    if (branch.instructions == entered.instructions && branch.block->next == now->start) {
-        entered.model_cycles += branch.otherwise - (uint64_t)branch.charged;
+    if (branch.instructions == entered->instructions && branch.block->next == now->start) {
+        entered->model_cycles += branch.otherwise - (uint64_t)branch.charged;
         branch.block->taken_lately = branch.taken_lately ? branch.taken_lately - 1 : 0;
     }
     branch.block = NULL;
@@ -143,13 +126,13 @@ static void take_branch(struct block *now)
 {
     bool expected = now->taken_lately >= 2;
     branch.block = now;
-    branch.instructions = entered.instructions + now->count;
+    branch.instructions = entered->instructions + now->count;
     branch.charged = now->refill + (expected ? 0u : now->mispredicted);
     branch.otherwise = expected ? now->mispredicted : 0;
     branch.taken_lately = now->taken_lately;
     if (now->taken_lately < 3)
         now->taken_lately++;
-    entered.model_cycles += branch.charged;
+    entered->model_cycles += branch.charged;
 }
 
 static void on_block(unsigned vcpu, void *data)
@@ -160,7 +143,7 @@ static void on_block(unsigned vcpu, void *data)
     if (now->branches)
         take_branch(now);
     if (has_flash)
-        entered.model_cycles += flash_fetch(&flash, now->start, now->last);
+        entered->model_cycles += flash_fetch(&flash, now->start, now->last);
 }
 
 static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
@@ -168,7 +151,7 @@ static void on_load(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address,
     (void)vcpu;
     (void)info;
     (void)data;
-    entered.model_cycles += flash_read(&flash, address);
+    entered->model_cycles += flash_read(&flash, address);
 }
 
 static void on_first_access(unsigned vcpu, void *data)
@@ -184,7 +167,7 @@ static void on_transfer(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addr
     (void)info;
     (void)data;
     if (ram.asked && address - ram.origin < ram.length_bytes)
-        entered.model_cycles++;
+        entered->model_cycles++;
     ram.asked = false;
 }
 
@@ -192,19 +175,20 @@ static void on_marker(unsigned vcpu, void *data)
 {
     (void)vcpu;
     const struct place *place = data;
-    marked.instructions = entered.instructions - place->instructions;
-    marked.model_cycles = entered.model_cycles - place->cycles;
-    if (branch.block && branch.instructions == entered.instructions) /* this block's own */
+    marked.instructions = entered->instructions - place->instructions;
+    marked.model_cycles = entered->model_cycles - place->cycles;
+    if (branch.block && branch.instructions == entered->instructions) /* this block's own */
         marked.model_cycles -= branch.charged;
     awaited = true;
 }
 
 static void on_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
 {
+    (void)vcpu;
     (void)info;
     (void)data;
     if (awaited && address % sizeof(uint64_t) == 0)
-        cpu_memory_rw_debug(qemu_get_cpu((int)vcpu), address, &marked, sizeof marked, true);
+        interface_write(address, &marked, sizeof marked);
     awaited = false;
 }
 
@@ -241,7 +225,9 @@ static void time_block(struct qemu_plugin_tb *translated, uint32_t *cycles_after
     block.next = block.start;
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(translated, i);
-        in = decode(qemu_plugin_insn_data(insn));
+        uint8_t code[4];
+        interface_code(insn, code);
+        in = decode(code);
         timing_issue(core, &pipeline, &in);
         cycles_after[i] = pipeline.now;
         block.next += in.size_bytes;
@@ -259,23 +245,21 @@ static void time_block(struct qemu_plugin_tb *translated, uint32_t *cycles_after
     uint32_t total = pipeline.now + end_block(&block, &in);
     for (size_t i = 0; i < count; i++)
         cycles_after[i] = total - cycles_after[i];
-    qemu_plugin_register_vcpu_tb_exec_inline(translated, QEMU_PLUGIN_INLINE_ADD_U64,
-                                             &entered.model_cycles, total);
     if (has_flash || block.branches || may_follow_branch(translated))
         qemu_plugin_register_vcpu_tb_exec_cb(translated, on_block, QEMU_PLUGIN_CB_NO_REGS,
                                              kept(&block, sizeof block));
+    interface_add(translated, offsetof(struct counts, model_cycles), total);
 }
 
-static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
+static void on_translation(struct qemu_plugin_tb *block)
 {
-    (void)id;
     size_t count = qemu_plugin_tb_n_insns(block);
     uint32_t cycles_after[count];
     memset(cycles_after, 0, sizeof cycles_after);
-    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64,
-                                             &entered.instructions, count);
+    entered = interface_counts();
     if (core)
         time_block(block, cycles_after, count);
+    interface_add(block, offsetof(struct counts, instructions), count);
     bool after_marker = follows_marker(block);
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
@@ -350,10 +334,5 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
             return -1;
         }
     }
-    if (!qemu_get_cpu || !cpu_memory_rw_debug) {
-        fprintf(stderr, "hil-compress plug-in: this QEMU does not let a plug-in write memory\n");
-        return -1;
-    }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
-    return 0;
+    return interface_open(id, on_translation) ? 0 : -1;
 }

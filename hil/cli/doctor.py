@@ -17,7 +17,7 @@ from hil.board import load_board
 from hil.cli.options import BOARD_HELP, JsonFlag
 
 if TYPE_CHECKING:
-    from hil.measure.doctor import Check
+    from hil.measure.check import Check
 
 
 def register(app: typer.Typer) -> None:

@@ -9,8 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -24,33 +23,18 @@ from compress.errors import HilError
 from compress.tflite.exporter import export_tflite
 from hil import formatting
 from hil.codegen.build import compiler_version
-from hil.emulator.plugin import counting_arguments, qemu_version
 from hil.kernels.cmsis_nn import VARIABLE, cmsis_nn
-from hil.measure import smoke
+from hil.measure import emulator_checks, smoke
+from hil.measure.check import APT, Check, attempt
 from hil.measure.oracle_check import check_oracle
 from hil.target import bench_file
 from hil.target.bench_lock import quarantine_reason, state_folder
 from hil.target.usb import inaccessible_probes, port_problem, udev_command
 from hil.types import Board, Measurement
 
-_APT = "sudo apt install"
 _GCC = "arm-none-eabi-gcc"
 _TIMEOUT_S = 60
 _MIN_FREE_BYTES = 200 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of one check: what was `found`, and the command that mends it if it is not `ok`.
-
-    A check that is not `needed` may fail: measuring works, but less is verified.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-    needed: bool = True
 
 
 def examine(board: Board | None) -> Iterator[Check]:
@@ -68,20 +52,12 @@ def examine(board: Board | None) -> Iterator[Check]:
         all_ok &= check.ok
         yield check
     if all_ok:
-        yield _attempt("smoke test", lambda: _smoke(board), _again(board))
+        yield attempt("smoke test", lambda: _smoke(board), _again(board))
     else:
         yield Check("smoke test", False, "not tried: fix the above first")
 
 
 # ---- tools
-
-
-def _attempt(name: str, look: Callable[[], str], mend: str, needed: bool = True) -> Check:
-    """A passed check with the result of `look`, or a failed one with the error that it raised."""
-    try:
-        return Check(name, True, look(), "", needed)
-    except (HilError, OSError, subprocess.SubprocessError) as error:
-        return Check(name, False, str(error), mend, needed)
 
 
 def _tool(name: str) -> str:
@@ -91,11 +67,11 @@ def _tool(name: str) -> str:
 
 
 def _compiler() -> Check:
-    return _attempt("cross compiler", compiler_version, f"{_APT} gcc-arm-none-eabi")
+    return attempt("cross compiler", compiler_version, f"{APT} gcc-arm-none-eabi")
 
 
 def _newlib() -> Check:
-    mend = f"{_APT} libnewlib-arm-none-eabi"
+    mend = f"{APT} libnewlib-arm-none-eabi"
     if shutil.which(_GCC) is None:
         return Check("newlib-nano", False, "not checked: there is no cross compiler", mend)
     command = [_GCC, "-mcpu=cortex-m3", "-mthumb", "-print-file-name=libc_nano.a"]
@@ -108,7 +84,7 @@ def _newlib() -> Check:
 
 def _kernels() -> Check:
     mend = f"unset {VARIABLE}, or set it to the folder of a CMSIS-NN of at least 7.0.0"
-    return _attempt("kernels", lambda: str(cmsis_nn()), mend)
+    return attempt("kernels", lambda: str(cmsis_nn()), mend)
 
 
 def _pyocd() -> Check:
@@ -135,7 +111,7 @@ def _oracle() -> Check:
     mend = (
         f"{_tool('pip')} install '{_tflite_micro()}' (without it only this cross-check is left out)"
     )
-    return _attempt("oracle", look, mend, needed=False)
+    return attempt("oracle", look, mend, needed=False)
 
 
 def _tflite_micro() -> str:
@@ -146,7 +122,7 @@ def _tflite_micro() -> str:
 
 def _folders() -> Check:
     mend = "free some space, or name other folders: XDG_CACHE_HOME, XDG_STATE_HOME"
-    return _attempt("caches", _writable_folders, mend)
+    return attempt("caches", _writable_folders, mend)
 
 
 def _writable_folders() -> str:
@@ -161,23 +137,8 @@ def _writable_folders() -> str:
     return ", ".join(map(str, folders))
 
 
-def _qemu() -> Check:
-    return _attempt("QEMU", qemu_version, f"{_APT} qemu-system-arm")
-
-
-def _host_compiler() -> Check:
-    path = shutil.which("cc")
-    mend = f"{_APT} gcc libc6-dev"
-    return Check("host compiler", path is not None, path or "cc not found", "" if path else mend)
-
-
-def _plugin() -> Check:
-    mend = f"{_APT} qemu-system-arm gcc libc6-dev (QEMU 7 or 8)"
-    return _attempt("counting plug-in", lambda: counting_arguments()[1], mend)
-
-
 _TOOLS = (_compiler, _newlib, _kernels, _pyocd, _oracle, _folders)
-_EMULATOR = (_qemu, _host_compiler, _plugin)
+_EMULATOR = (emulator_checks.emulator, emulator_checks.host_compiler, emulator_checks.plugin)
 
 
 # ---- boards
@@ -188,7 +149,7 @@ def _probes_at_all() -> Check:
         probes = bench_file.connected_probes()
         return ", ".join(f"{p.title} {p.id} ({p.board or 'any board'})" for p in probes) or "none"
 
-    return _attempt("debug probes", look, udev_command(), needed=False)
+    return attempt("debug probes", look, udev_command(), needed=False)
 
 
 def _build(board: Board) -> Check:
@@ -196,7 +157,7 @@ def _build(board: Board) -> Check:
         flash = smoke.smoke_build(board)
         return f"{flash.total} bytes of flash, {flash.parts['harness']} of them harness"
 
-    return _attempt("firmware", look, f"hil doctor --board {board.name} (after the above)")
+    return attempt("firmware", look, f"hil doctor --board {board.name} (after the above)")
 
 
 def _again(board: Board) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from helpers.checkout import ROOT
+from hil.emulator.plugin import OLDEST, version_numbers
 
 BASICS = (
     *("make", "sh", "env", "cat", "cksum", "sed", "awk", "ls", "readlink", "rm", "mkdir"),
-    *("grep", "mktemp", "tail", "chmod", "touch", "flock"),
+    *("grep", "mktemp", "tail", "chmod", "touch", "flock", "mv"),
 )
 PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi",
@@ -48,6 +49,7 @@ esac
 PRETEND = """\
 [ "$1" != -c ] || set -- -c "import sys; sys.version_info = ({0}); sys.version = '{0}'; $2"
 """
+QEMU = "echo 'QEMU emulator version {0} (Debian 1:{0}+dfsg-1)'; echo Copyright"
 ROOT_USER = "echo 0"
 # What apt-get does here: the packages become stubs of their programs.
 APT_GET = """\
@@ -55,7 +57,7 @@ echo "apt-get $*" >>calls
 for package in "$@"; do
   case $package in
     gcc-arm-none-eabi) touch "$BIN/arm-none-eabi-gcc"; chmod +x "$BIN/arm-none-eabi-gcc" ;;
-    qemu-system-arm) touch "$BIN/qemu-system-arm"; chmod +x "$BIN/qemu-system-arm" ;;
+    qemu-system-arm) mv "$BIN/packaged-qemu" "$BIN/qemu-system-arm" ;;
   esac
 done
 """
@@ -78,6 +80,7 @@ class Machine:
             (self.bin / name).symlink_to(program)
         for name in PACKAGES:
             self.install(name, PYTHON if name == "python3" else "")
+        self.install("qemu-system-arm", QEMU.format("10.0.13"))
         self.install("id", "echo 1000")
 
     def install(self, name: str, script: str) -> None:
@@ -215,14 +218,38 @@ def test_a_missing_tool_is_one_line_that_names_its_package(machine: Machine, mis
 def test_root_installs_exactly_what_is_missing(machine: Machine) -> None:
     machine.install("id", ROOT_USER)
     machine.install("apt-get", APT_GET)
-    for name in ("arm-none-eabi-gcc", "qemu-system-arm"):
-        (machine.bin / name).unlink()
+    (machine.bin / "arm-none-eabi-gcc").unlink()
+    (machine.bin / "qemu-system-arm").rename(machine.bin / "packaged-qemu")
     done = machine.make("setup")
     assert done.returncode == 0, done.stderr
     update, install = machine.calls("apt-get")
     assert update.endswith(" update")
     packages = install.split("--no-install-recommends ")[1].split()
     assert set(packages) == {"gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "qemu-system-arm"}
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [("6.2.0", True), ("7.0.0", False), ("9.2.4", False), ("10.0.13", False), ("12.0.50", False)],
+)
+def test_an_emulator_that_is_too_old_is_told_before_the_downloads(
+    machine: Machine, version: str, old: bool
+) -> None:
+    assert old == (version_numbers(version) < OLDEST)
+    machine.install("qemu-system-arm", QEMU.format(version))
+    done = machine.make("setup")
+    assert done.returncode == (2 if old else 0)
+    assert bool(machine.calls("<install>")) != old
+    line = f"setup: QEMU emulator version {version} (Debian 1:{version}+dfsg-1): QEMU 7 or later"
+    assert done.stderr.startswith(line) == old
+
+
+def test_an_emulator_without_a_version_is_told_before_the_downloads(machine: Machine) -> None:
+    machine.install("qemu-system-arm", "echo hello")
+    done = machine.make("setup")
+    assert done.returncode == 2
+    assert done.stderr.startswith("setup: hello: QEMU 7 or later is needed")
+    assert machine.calls("-m venv") == []
 
 
 def test_without_root_and_sudo_nothing_is_installed(machine: Machine) -> None:

@@ -17,8 +17,9 @@ from helpers.oracles import needs_oracle
 from hil.board import load_board
 from hil.cli.doctor import checks_to_json, healthy, print_checks
 from hil.errors import NoReply, ProbeLost
-from hil.measure import doctor, smoke
-from hil.measure.doctor import Check, examine
+from hil.measure import doctor, emulator_checks, smoke
+from hil.measure.check import Check
+from hil.measure.doctor import examine
 from hil.target import bench_file, usb
 from hil.target.bench_file import Bench
 from hil.target.bench_lock import QUARANTINE_FAILURES, record_failure
@@ -69,6 +70,71 @@ def test_without_tools_each_is_named_with_its_package(monkeypatch: pytest.Monkey
         assert package in checks[name].mend
     assert checks["smoke test"].found.startswith("not tried")
     assert not healthy(list(checks.values()))
+
+
+def programs(folder: Path, **scripts: str) -> str:
+    """A PATH of nothing but shell scripts; underscores in their names become hyphens."""
+    for name, script in scripts.items():
+        program = folder / name.replace("_", "-")
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    return str(folder)
+
+
+OLD = 'echo "QEMU emulator version 6.2.0"'
+
+
+@pytest.mark.parametrize(
+    ("scripts", "found", "mend"),
+    [
+        ({}, "not found", "sudo apt install qemu-system-arm"),
+        ({"dnf": ""}, "not found", "sudo dnf install qemu-system-arm"),
+        (
+            {"apt_get": "", "apt_cache": ""},
+            "not found",
+            "sudo apt update && sudo apt install qemu-system-arm",
+        ),
+        (
+            {"apt_get": "", "apt_cache": "echo '  Candidate: 1:8.2.2+ds-0ubuntu1'"},
+            "not found",
+            "sudo apt install qemu-system-arm",
+        ),
+        (
+            {
+                "apt_get": "",
+                "apt_cache": "echo '  Candidate: 1:6.2+dfsg-2'",
+                "qemu_system_arm": OLD,
+            },
+            "6.2.0 is too old",
+            "this system's packages is 6.2: use Debian 12, Ubuntu 24.04 or later, or one of them",
+        ),
+    ],
+)
+def test_what_this_system_can_do_about_its_emulator_is_advised(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scripts: dict[str, str],
+    found: str,
+    mend: str,
+) -> None:
+    monkeypatch.setenv("PATH", programs(tmp_path, **scripts))
+    check = emulator_checks.emulator()
+    assert not check.ok
+    assert found in check.found
+    assert mend in check.mend
+
+
+def test_an_emulator_that_refuses_the_plug_in_is_to_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = 'case "$*" in *-plugin*) echo no >&2; exit 1 ;; esac; echo "version 12.1.0"'
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", programs(tmp_path, qemu_system_arm=refusing, cc="exit 0"))
+    check = emulator_checks.plugin()
+    assert not check.ok
+    assert "12.1.0 does not load the counting plug-in (no)" in check.found
+    assert "--enable-plugins" in check.mend
+    assert "12.1.0, later than 11.1" in emulator_checks.emulator().found
 
 
 def test_a_cmsis_nn_that_is_not_there_is_mended_first(monkeypatch: pytest.MonkeyPatch) -> None:
