@@ -141,7 +141,7 @@ def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> Non
     farm.work("--board", BOARD)
     with FarmPool(farm.address, start) as pool:
         pool._ticket = replace(pool._ticket, code="hil-compress 0.0.1")
-        with pytest.raises(UserError, match=r"the search hil-compress 0\.0\.1: .*\(on [^,]*\)"):
+        with pytest.raises(UserError, match=r"the search has hil-compress 0\.0\.1: .*\(on [^,]*\)"):
             pool.trial(0, SHORT).result(LIMIT_S)
         running = pool.trial(0, PROPOSALS[2])
         until = time.monotonic() + LIMIT_S
@@ -157,7 +157,7 @@ def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start) -> None
     """It may join at any time, and ends no search."""
     other = "from hil.farm import nodes; nodes.code_id = lambda: 'hil-compress 0.0.1'\n"
     farm.work("--board", BOARD, first=other)
-    with pytest.raises(UserError, match=r"no worker has a board.*have hil-compress 0\.0\.1, here"):
+    with pytest.raises(UserError, match=r"no worker has a board.*other code: hil-compress 0\.0\.1, here"):
         FarmPool(farm.address, start)
     farm.work("--board", BOARD, "--trainers", "0")
     with FarmPool(farm.address, start) as pool:
