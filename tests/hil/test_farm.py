@@ -157,7 +157,7 @@ def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start) -> None
     """It may join at any time, and ends no search."""
     other = "from hil.farm import nodes; nodes.code_id = lambda: 'hil-compress 0.0.1'\n"
     farm.work("--board", BOARD, first=other)
-    with pytest.raises(UserError, match=r"no worker has a board.*other code: hil-compress 0\.0\.1, here"):
+    with pytest.raises(UserError, match=r"no worker has a board.*code: hil-compress 0\.0\.1, here"):
         FarmPool(farm.address, start)
     farm.work("--board", BOARD, "--trainers", "0")
     with FarmPool(farm.address, start) as pool:
