@@ -258,7 +258,7 @@ def rfc2217_url(chip: Emulator) -> Iterator[str]:
         yield f"rfc2217://127.0.0.1:{listener.getsockname()[1]}"
         ended.set()  # a test that failed may have left its client open
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        thread.join(10)
     line.close()
 
 
@@ -282,8 +282,7 @@ def serve(listener: socket.socket, line: Any, ended: threading.Event) -> None:
                     pass
                 except OSError:
                     break
-                back = line.read(1)
-                if back:
+                while back := line.read(line.in_waiting):  # 1 or 0: pyserial knows no more
                     out.write(b"".join(manager.escape(back)))
 
 
