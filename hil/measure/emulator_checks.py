@@ -58,7 +58,9 @@ def plugin() -> Check:
     """The check that QEMU loads the counting plug-in."""
 
     def mend(error: Exception) -> str:
-        return _ANOTHER if isinstance(error, PluginRefused) else f"{APT} {QEMU} gcc libc6-dev"
+        if isinstance(error, PluginRefused):
+            return _ANOTHER
+        return emulator().mend or f"{APT} gcc libc6-dev"
 
     return attempt("counting plug-in", lambda: counting_arguments()[1], mend)
 
