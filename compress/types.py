@@ -67,13 +67,18 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """An integer network: operators in execution order over indexed tensors; batch 1, NHWC."""
+    """An integer network: operators in execution order over indexed tensors; batch 1, NHWC.
+
+    `double_ratios` is false for all networks but those that are compared with an oracle that
+    combines scales in double precision where TFLite combines them in single precision.
+    """
 
     name: str
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
     input: int
     output: int
+    double_ratios: bool = False
 
     @property
     def input_tensor(self) -> Tensor:

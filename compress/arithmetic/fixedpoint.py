@@ -52,6 +52,13 @@ def single_precision_ratio(factors: Sequence[float], divisor: float) -> float:
         return float(product / np.float32(divisor))
 
 
+def scale_ratio(graph: Graph, factors: Sequence[float], divisor: float) -> float:
+    """The ratio as TFLite's kernels have it, or in double precision: `Graph.double_ratios`."""
+    if graph.double_ratios:
+        return math.prod(factors) / divisor
+    return single_precision_ratio(factors, divisor)
+
+
 def multiply_by_quantized_multiplier(
     x: Int64Array, multiplier: int | Int64Array, shift: int | Int64Array
 ) -> Int64Array:
@@ -149,7 +156,7 @@ def conv_multipliers(graph: Graph, op: Weighted) -> tuple[tuple[int, int], ...]:
     weights = graph.tensors[op.weights]
     scale_in, scale_out = graph.tensors[op.input].scale, graph.tensors[op.output].scale
     if isinstance(op, FullyConnected) and len(weights.scales) == 1:
-        product = single_precision_ratio((scale_in, weights.scale), 1.0)
+        product = scale_ratio(graph, (scale_in, weights.scale), 1.0)
         return (named_multiplier(op.name, product / scale_out),)
     channels = graph.tensors[op.output].shape[-1]
     scales = weights.scales if len(weights.scales) == channels else weights.scales * channels

@@ -16,7 +16,7 @@ from compress.arithmetic.fixedpoint import (
     clamp_range,
     multiply_by_quantized_multiplier,
     named_multiplier,
-    single_precision_ratio,
+    scale_ratio,
 )
 from compress.arithmetic.intervals import Bounds, corners
 from compress.arithmetic.tables import Kernel, every_value, table_index
@@ -118,7 +118,7 @@ def mul_parameters(graph: Graph, op: Mul) -> MulParameters:
     Raises UnsupportedLayer where a shifted product would leave int32.
     """
     left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
-    ratio = single_precision_ratio((left.scale, right.scale), out.scale)
+    ratio = scale_ratio(graph, (left.scale, right.scale), out.scale)
     multiplier, shift = named_multiplier(op.name, ratio)
     if shift > _MUL_LARGEST_SHIFT:
         raise UnsupportedLayer(f"{op.name}: output scale {out.scale:g} is too small")

@@ -15,7 +15,7 @@ from compress.arithmetic.fixedpoint import (
     clamp_range,
     multiply_by_quantized_multiplier,
     named_multiplier,
-    single_precision_ratio,
+    scale_ratio,
 )
 from compress.arithmetic.intervals import Bounds, extremes_between
 from compress.arithmetic.tables import Kernel, every_value, table_kernel
@@ -68,7 +68,7 @@ def requantize_parameters(graph: Graph, op: Requantize) -> RequantizeParameters:
     if op.activation is Activation.NONE:
         real = source.scale / out.scale
     else:
-        real = single_precision_ratio((source.scale,), out.scale)
+        real = scale_ratio(graph, (source.scale,), out.scale)
     lo, hi = clamp_range(out, op.activation)
     multiplier, shift = named_multiplier(op.name, real)
     widens = source.dtype == "int8" and out.dtype == "int16"

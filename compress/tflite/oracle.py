@@ -10,9 +10,9 @@ Both are run where both are installed. tflite-micro differs from the specificati
 operators. No difference is excused: `Oracle.open` refuses models in which one may change a value,
 or `Oracle.as_computed` describes the difference to the reference, which must then be equal.
 
-- FULLY_CONNECTED with one scale for all weights: the product of the scales of input and weights is
-  one of double precision, not of single (`as_computed`; refused where there is one unit only).
-- RELU that stands alone: so is the ratio of the scales (`as_computed`).
+- FULLY_CONNECTED with one scale for all weights, MUL, and RELU that stands alone: the ratio of
+  scales is one of double precision, not of single, which moves a value in some 100,000 by one unit
+  (`as_computed`).
 - RELU_N1_TO_1 does not exist.
 - RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
 - LOGISTIC and TANH are computed in fixed point, where TensorFlow Lite has tables made in float32.
@@ -36,7 +36,6 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
-from compress.ops import Activation, FullyConnected, Op, Requantize
 from compress.tflite.edges import int8_core, to_outer
 from compress.tflite.read import read
 from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, FileTensor
@@ -77,15 +76,14 @@ class Oracle:
     """An implementation: its `package` on PyPI and the `module` that this provides.
 
     `keeps_layers` is true if every activation can be read after an inference, not only outputs.
-    `as_computed` makes a graph for which the reference computes what the oracle computes for the
-    given one; tensors of the given one keep their indices.
+    `double_ratios` is true if it combines scales as the reference does for such a `Graph`.
     """
 
     package: str
     module: str
     start: Callable[[bytes, File], _Infer]
     keeps_layers: bool
-    as_computed: Callable[[Graph], Graph]
+    double_ratios: bool
 
     @property
     def installed(self) -> bool:
@@ -116,6 +114,10 @@ class Oracle:
         except ImportError as error:
             raise UserError(f"{self.package} cannot be imported: {error}") from None
         return Interpretation(file, int8_core(file), infer)
+
+    def as_computed(self, graph: Graph) -> Graph:
+        """The graph for which the reference computes what the oracle does for `graph`."""
+        return replace(graph, double_ratios=True) if self.double_ratios else graph
 
     def interpret(self, tflite: bytes, inputs: Int8Array) -> Int8Array:
         """Outputs int8 (N, *output shape[1:]) of the int8 core for N inputs. Raises as `open`."""
@@ -178,21 +180,9 @@ def _unlike_in_micro(file: File, operator: FileOperator) -> str:
         source, out = file.tensors[operator.inputs[0]], file.tensors[operator.outputs[0]]
         changes = (source.scales, source.zero_points) != (out.scales, out.zero_points)
         return "changes scale or zero point, which it ignores" if changes else ""
-    if operator.code == BuiltinOperator.FULLY_CONNECTED:
-        return _one_unit_in_double(file, operator)
     if operator.code in _FIXED_POINT:
         return _apart_in_fixed_point(operator.code, file.tensors[operator.inputs[0]])
     return ""
-
-
-def _one_unit_in_double(file: File, operator: FileOperator) -> str:
-    """Why a FULLY_CONNECTED of one unit may differ; '' for several, see `_in_double_precision`."""
-    source, weights = (file.tensors[index] for index in operator.inputs[:2])
-    if file.tensors[operator.outputs[0]].shape[-1:] != (1,) or len(weights.scales) != 1:
-        return ""
-    scale, factor = source.scales[0], weights.scales[0]
-    exact = float(np.float32(scale) * np.float32(factor)) == scale * factor
-    return "" if exact else "has one unit, whose scale it computes in double precision"
 
 
 def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
@@ -206,27 +196,6 @@ def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
     real = np.tanh(x) if code == BuiltinOperator.TANH else 0.5 + 0.5 * np.tanh(0.5 * x)
     distances = np.abs(np.abs(units * real) % 1.0 - 0.5)
     return "has a value next to a tie" if distances.min() < _TIE_WIDTH else ""
-
-
-def _in_double_precision(graph: Graph) -> Graph:
-    """The graph with scales of FullyConnected and RELU that the reference combines in double.
-
-    It does so where weights have a scale per unit, and in changes of scale without activation.
-    """
-    tensors, ops = list(graph.tensors), list[Op]()
-    for op in graph.ops:
-        out = tensors[op.output]
-        if isinstance(op, FullyConnected):
-            weights, units = tensors[op.weights], out.shape[-1]
-            if len(weights.scales) == 1 and units > 1:
-                tensors.append(replace(weights, scales=weights.scales * units, axis=0))
-                op = replace(op, weights=len(tensors) - 1)
-        elif isinstance(op, Requantize) and op.activation is Activation.RELU:
-            tensors.append(out)
-            ops.append(replace(op, output=len(tensors) - 1, activation=Activation.NONE))
-            op = replace(op, input=len(tensors) - 1)
-        ops.append(op)
-    return replace(graph, tensors=tuple(tensors), ops=tuple(ops))
 
 
 def _start_runtime(tflite: bytes, file: File) -> _Infer:
@@ -252,6 +221,8 @@ def _start_runtime(tflite: bytes, file: File) -> _Infer:
     return infer
 
 
-MICRO = Oracle("tflite-micro", "tflite_micro", _start_micro, True, _in_double_precision)
-RUNTIME = Oracle("tflite-runtime", "tflite_runtime", _start_runtime, False, lambda graph: graph)
+MICRO = Oracle("tflite-micro", "tflite_micro", _start_micro, keeps_layers=True, double_ratios=True)
+RUNTIME = Oracle(
+    "tflite-runtime", "tflite_runtime", _start_runtime, keeps_layers=False, double_ratios=False
+)
 ORACLES = (MICRO, RUNTIME)

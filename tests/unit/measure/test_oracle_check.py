@@ -175,14 +175,6 @@ def test_scales_that_micro_combines_in_double_precision_are_compared_as_such() -
 
 
 @needs_micro
-def test_one_unit_in_double_precision_is_refused() -> None:
-    b = GraphBuilder(0)
-    file = export_tflite(b.finish(b.fully_connected(b.input((64,), 0.1), 1)))
-    with pytest.raises(UserError, match="has one unit"):
-        MICRO.open(file)
-
-
-@needs_micro
 def test_the_other_oracle_judges_what_micro_cannot() -> None:
     b = GraphBuilder()
     graph = b.finish(b.requantize(b.input((8,)), 0.1, 3, Activation.RELU_N1_TO_1))
