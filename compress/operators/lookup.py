@@ -18,6 +18,7 @@ from compress.arithmetic.fixedpoint import (
     Int64Array,
     multiply_by_quantized_multiplier,
     named_multiplier,
+    scale_ratio,
     single_precision_ratio,
 )
 from compress.arithmetic.intervals import Bounds, extremes_between
@@ -52,7 +53,7 @@ def lookup_table(graph: Graph, op: Lookup) -> Int8Array:
     source, out = graph.tensors[op.input], graph.tensors[op.output]
     match op.function:
         case Function.LEAKY_RELU:
-            values = _leaky_relu(op, source, out)
+            values = _leaky_relu(graph, op)
         case Function.HARD_SWISH:
             values = _hard_swish(op, source, out)
         case Function.LOGISTIC:
@@ -64,10 +65,11 @@ def lookup_table(graph: Graph, op: Lookup) -> Int8Array:
     return np.clip(values + out.zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
 
 
-def _leaky_relu(op: Lookup, source: Tensor, out: Tensor) -> Int64Array:
+def _leaky_relu(graph: Graph, op: Lookup) -> Int64Array:
+    source, out = graph.tensors[op.input], graph.tensors[op.output]
     x = every_value("int8") - source.zero_point
-    positive = _multiplier(op, single_precision_ratio((source.scale,), out.scale))
-    negative = _multiplier(op, single_precision_ratio((source.scale, op.alpha), out.scale))
+    positive = _multiplier(op, scale_ratio(graph, (source.scale,), out.scale))
+    negative = _multiplier(op, scale_ratio(graph, (source.scale, op.alpha), out.scale))
     return np.where(
         x >= 0,
         multiply_by_quantized_multiplier(x, *positive),

@@ -10,9 +10,9 @@ Both are run where both are installed. tflite-micro differs from the specificati
 operators. No difference is excused: `Oracle.open` refuses models in which one may change a value,
 or `Oracle.as_computed` describes the difference to the reference, which must then be equal.
 
-- FULLY_CONNECTED with one scale for all weights, MUL, and RELU that stands alone: the ratio of
-  scales is one of double precision, not of single, which moves a value in some 100,000 by one unit
-  (`as_computed`).
+- FULLY_CONNECTED with one scale for all weights, MUL, LEAKY_RELU, and RELU that stands alone: the
+  ratio of scales is one of double precision, not of single, which moves one value in 100,000 or so
+  by one unit (`as_computed`).
 - RELU_N1_TO_1 does not exist.
 - RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
 - LOGISTIC and TANH are computed in fixed point, where TensorFlow Lite has tables made in float32.

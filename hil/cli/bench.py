@@ -159,15 +159,17 @@ def register(app: typer.Typer, runs: Path) -> None:
         if seen is not None:
             result = replace(result, energy=seen)
         if not result.oracle.oracles:
-            Console(stderr=True, highlight=False).print(
-                f"no oracle judged {result.model}: {'; '.join(result.oracle.remarks)}",
-                markup=False,
-                soft_wrap=True,
-            )
+            warn_unjudged(result, Console(stderr=True, highlight=False))
         if as_json:
             print(json.dumps(benchmark_to_json(result)))
         else:
             print_result(result, Console())
+
+
+def warn_unjudged(result: BenchmarkResult, console: Console) -> None:
+    """Say that only the integer reference was compared with the board, and why."""
+    why = "; ".join(result.oracle.remarks)
+    console.print(f"no oracle judged {result.model}: {why}", markup=False, soft_wrap=True)
 
 
 def power_trace_of(board: Board) -> Path | None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from compress.errors import OverBudget, UserError
 from compress.ops import constants_of
 from compress.tflite.exporter import export_tflite
+from compress.tflite.oracle import installed
 from helpers.graph_examples import residual
 from helpers.trials import BASELINE, measured
 from hil import formatting
@@ -22,13 +23,13 @@ from hil.benchmark.benchmark import BenchmarkResult, benchmark
 from hil.benchmark.benchmark_json import benchmark_to_json, compare_results
 from hil.benchmark.models import BenchmarkModel, load_model, random_samples
 from hil.board import load_board
-from hil.cli.bench import power_trace_of, print_result
+from hil.cli.bench import power_trace_of, print_result, warn_unjudged
 from hil.cli.main import app
 from hil.measure.measure import BoardRunner
 from hil.store.store import RunIdentity, Store
 from hil.target.bench_file import Bench
 from hil.target.open import open_target
-from hil.types import Board
+from hil.types import Board, OracleCheck
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,37 @@ def test_json_has_the_promised_keys(result: BenchmarkResult) -> None:
     assert printed["bit_exact"] is True
     assert printed["flash_bytes"]["total"] == result.measurement.flash.total
     assert printed["dwt_cycles"] is None or printed["insn"] is None
+
+
+def text_of(result: BenchmarkResult) -> str:
+    console = Console(width=120, record=True, file=io.StringIO())
+    print_result(result, console)
+    return " ".join(console.export_text().split())
+
+
+def test_the_oracles_that_judged_are_named(result: BenchmarkResult) -> None:
+    both = replace(result, oracle=OracleCheck(("one 1.0", "two 2.0")))
+    assert "to the integer reference, one 1.0 and two 2.0" in text_of(both)
+    printed = benchmark_to_json(both)
+    assert (printed["oracle"], printed["oracles"]) == (True, ["one 1.0", "two 2.0"])
+    one = replace(result, oracle=OracleCheck(("one 1.0",), ("two: no such operator",)))
+    assert "to the integer reference and one 1.0" in text_of(one)
+    assert "oracles: two: no such operator" in text_of(one)
+    assert benchmark_to_json(one)["oracle_remarks"] == ["two: no such operator"]
+    none = replace(result, oracle=OracleCheck((), ("one: [no] such operator",)))
+    assert "bit-equal on 4 inputs to the integer reference" in text_of(none)
+    assert (benchmark_to_json(none)["oracle"], benchmark_to_json(none)["oracles"]) == (False, [])
+    console = Console(width=120, record=True, file=io.StringIO())
+    warn_unjudged(none, console)
+    told = f"no oracle judged {result.model}: one: [no] such operator"
+    assert console.export_text().strip() == told
+
+
+def test_the_installed_oracles_judge_the_network(result: BenchmarkResult) -> None:
+    names = [oracle.name for oracle in installed()]
+    assert set(result.oracle.oracles) <= set(names)
+    assert len(result.oracle.oracles) + len(result.oracle.remarks) >= len(names)
+    assert result.provenance.oracles == result.oracle.text
 
 
 @pytest.mark.usefixtures("emulated")

@@ -285,6 +285,29 @@ def test_rescaling_at_ties_has_the_precision_of_the_oracle(activation: Activatio
 
 
 @needs_oracle
+@pytest.mark.parametrize("kind", ["mul", "leaky_relu"])
+def test_products_of_scales_at_ties_have_the_precision_of_the_oracle(kind: str) -> None:
+    every = np.arange(INT8_MIN, INT8_MAX + 1).astype(np.int8)
+    inputs = np.stack([np.roll(every, shift) for shift in range(8)])
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        b = GraphBuilder(seed)
+        x = b.input((256,), float(np.float32(rng.uniform(0.01, 1))))
+        ratio = (rng.integers(1, 100) + 0.5) / rng.integers(1, 128)
+        if kind == "mul":
+            y = b.constant((256,), float(np.float32(rng.uniform(0.01, 1))))
+            scale = b.tensors[x].scale * b.tensors[y].scale / ratio * 64
+            out = b.mul(x, y)
+        else:
+            alpha = float(np.float32(rng.uniform(0.1, 1)))
+            scale = b.tensors[x].scale * alpha / ratio
+            out = b.lookup(x, Function.LEAKY_RELU, scale, -100, alpha)
+        b.tensors[out] = replace(b.tensors[out], scales=(float(np.float32(scale)),))
+        graph = b.finish(out)
+        assert_oracles_compute(export_tflite(graph), graph, inputs)
+
+
+@needs_oracle
 @pytest.mark.parametrize("kind", ["add", "subtract", "mul"])
 def test_every_pair_of_values_equals_the_oracle(kind: str) -> None:
     every = np.arange(INT8_MIN, INT8_MAX + 1).astype(np.int8)

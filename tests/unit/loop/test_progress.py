@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from helpers.trials import BASELINE, measured, pruned
+from helpers.trials import BASELINE, PROVENANCE, measured, pruned
 from hil.board import load_board
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal
 from hil.store.store import RunIdentity, Store
 from hil.terminal import training_progress
+from hil.types import NO_ORACLE
 
 
 @dataclass(frozen=True)
@@ -133,3 +134,17 @@ def test_training_that_never_ticks_shows_nothing(terminal: bool) -> None:
         tick(0.25)
         tick(0.5)
     assert "training digits, 25 %" in " ".join(screen.lines())
+
+
+def test_the_first_network_that_no_oracle_judged_is_said(store: Store) -> None:
+    screen = Screen(terminal=False)
+    judged = measured(1, BASELINE, provenance=replace(PROVENANCE, oracles="one 1.0"))
+    with store, SearchProgress(Budget(), GOAL, screen.console, Clock()) as progress:
+        progress.note_unjudged(judged)
+        progress.note_unjudged(measured(2, BASELINE))  # not recorded, or not measured
+        assert screen.lines() == []
+        for number in (3, 4):
+            unjudged = replace(PROVENANCE, oracles=NO_ORACLE)
+            progress.note_unjudged(measured(number, BASELINE, provenance=unjudged))
+    (line,) = screen.lines()
+    assert line.startswith("trial 3: no oracle judged its network")
