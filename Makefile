@@ -55,6 +55,7 @@ setup: tools  ## only set up; TORCH_INDEX=URL takes torch from another index (CP
 	fi
 	mkdir -p .venv
 	echo unfinished >$$stamp
+	rm -rf hil_compress.egg-info  # metadata of an earlier build backend, which would win
 	$$PYTHON -m venv .venv
 	if [ -t 1 ]; then quiet=; else quiet=-q; fi
 	pip() { .venv/bin/python -m pip "$$@"; }

@@ -36,8 +36,11 @@ def trained_models() -> str:
 
 
 def farm() -> str:
+    """The farm's fingerprint, without the value that the process has cached before or after."""
     source_fingerprint._sources.cache_clear()
-    return source_fingerprint.code_id()
+    code = source_fingerprint.code_id()
+    source_fingerprint._sources.cache_clear()
+    return code
 
 
 FINGERPRINTS = [
