@@ -3,7 +3,7 @@
     python benchmarks/mlperf_tiny.py FOLDER [--boards m3,m4,m7] [--write docs/mlperf-tiny.md]
 
 FOLDER holds the int8 .tflite files of the MLPerf Tiny benchmark. Every inference is bit-equal to
-the integer reference and to tflite-runtime's reference kernels, or there is no number.
+the integer reference and to every oracle that is installed, or there is no number.
 """
 
 import sys
@@ -53,7 +53,8 @@ modelled and carry the error stated in [cycle-model.md](cycle-model.md); neither
 Modelled cycles are those with memory that never waits; wait cycles are what the flash of the part
 adds that a board stands for, where the model describes it; times are of both, at the part's clock.
 The limits of the parts are lifted. Each count was taken after the outputs of
-2 inputs had been found equal, bit for bit, to the integer reference and to tflite-runtime.
+2 inputs had been found equal, bit for bit, to the integer reference and to what stands below
+each model as its oracles.
 
 """
 
@@ -72,6 +73,7 @@ def _parts(names: list[str]) -> str:
 def _section(name: str, results: dict[str, BenchmarkResult | str]) -> str:
     done = {board: r for board, r in results.items() if isinstance(r, BenchmarkResult)}
     lines = [f"## {name}\n"]
+    lines += [f"Oracles: {one.oracle.text}.\n" for one in list(done.values())[:1]]
     lines += [f"{board}: does not fit: {r}\n" for board, r in results.items() if isinstance(r, str)]
     first = next(iter(done.values()))
     lines.append("| instructions | MACs |" + "".join(f" {board} |" for board in done))
