@@ -22,12 +22,14 @@ from hil.benchmark.benchmark import BenchmarkResult, benchmark
 from hil.benchmark.models import BenchmarkModel, load_model, random_samples
 from hil.board import load_board, without_limits
 from hil.emulator.plugin import qemu_version
+from hil.errors import BenchError
 from hil.measure.measure import BoardRunner
-from hil.target.open import open_target
+from hil.target.open import open_target, open_waiting_target
 
 MODELS = ("kws_ref_model", "ad01_int8", "digits")  # the last fits on every board
 BOARDS = "m0,m3,m4,m7,m33,m55,stm32f405"
 SAMPLES = 2
+TOO_LARGE = "does not fit"
 TEMPLATE = Path(__file__).with_name("emulators.template.md")
 
 
@@ -58,15 +60,17 @@ def main(
         print(text)
 
 
-def _measured(folder: Path, model_name: str, board_name: str) -> BenchmarkResult | None:
-    """The result; None if the network does not fit on the board."""
+def _measured(folder: Path, model_name: str, board_name: str) -> BenchmarkResult | str:
+    """The result, or why there is none."""
     model, samples = _network(folder, model_name)
     board = without_limits(load_board(board_name))
     try:
-        with BoardRunner(board, open_target) as runner:
+        with BoardRunner(board, open_target, open_waiting_target) as runner:
             return benchmark(model, board, runner, samples, 1, False)
     except OverBudget:
-        return None
+        return TOO_LARGE
+    except BenchError as error:
+        return str(error)
 
 
 @cache
@@ -77,30 +81,33 @@ def _network(folder: Path, name: str) -> tuple[BenchmarkModel, Samples]:
 
 
 def _table(versions: list[str], rows: list[str]) -> str:
-    head = f"| board | network | instructions in {versions[0]} | cycles in {versions[0]} |"
-    head += "".join(f" {version} |" for version in versions[1:])
-    return "\n".join([head, "|---|---|---:|---:|" + "---|" * len(versions[1:]), *rows])
+    first, *others = versions
+    head = f"| board | network | {first}: instructions | cycles | wait cycles |"
+    head += "".join(f" {version} |" for version in others)
+    return "\n".join([head, "|---|---|---:|---:|---:|" + "---|" * len(others), *rows])
 
 
-def _rows(board: str, model: str, results: list[BenchmarkResult | None]) -> list[str]:
+def _rows(board: str, model: str, results: list[BenchmarkResult | str]) -> list[str]:
     """The row of one network on one board; none if it does not fit."""
     first = results[0]
-    if first is None:
+    if first == TOO_LARGE:
         return []
+    if isinstance(first, str):
+        raise BenchError(f"{model} on {board}: {first}")
     cells = [_cell(first, result) for result in results[1:]]
     return [f"| `{board}` | {model} | {_counts(first)} | {' | '.join(cells)} |"]
 
 
 def _counts(result: BenchmarkResult) -> str:
     measured = result.measurement
-    cycles = "-" if measured.model_cycles is None else f"{measured.model_cycles:,}"
-    return f"{measured.count:,} | {cycles}"
+    numbers = (measured.count, measured.model_cycles, measured.wait_cycles)
+    return " | ".join("-" if number is None else f"{number:,}" for number in numbers)
 
 
-def _cell(first: BenchmarkResult, other: BenchmarkResult | None) -> str:
-    """ "equal", or what another emulator counted."""
-    if other is None:
-        return "does not fit"
+def _cell(first: BenchmarkResult, other: BenchmarkResult | str) -> str:
+    """ "equal", or what another emulator counted, or why it counted nothing."""
+    if isinstance(other, str):
+        return f"**{other}**"
     same = (first.measurement, first.layers) == (other.measurement, other.layers)
     return "equal" if same else f"**{_counts(other).replace(' | ', ', ')}**"
 

@@ -92,7 +92,9 @@ void interface_code(const struct qemu_plugin_insn *insn, uint8_t code[4])
 #if QEMU_PLUGIN_API >= 3
     qemu_plugin_insn_data(insn, code, 4);
 #else
-    memcpy(code, qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
+    /* The last instruction of a page may have the first half of the next one behind it. */
+    size_t size_bytes = qemu_plugin_insn_size(insn);
+    memcpy(code, qemu_plugin_insn_data(insn), size_bytes < 4 ? size_bytes : 4);
 #endif
 }
 

@@ -22,7 +22,7 @@ struct counts *interface_counts(void);
  * are called first anyway, later versions keep the order of registration. */
 void interface_add(struct qemu_plugin_tb *block, size_t offset, uint64_t add);
 
-/* Copy an instruction of 2 or 4 bytes; 0 stands behind one of 2. */
+/* Copy an instruction of 2 or 4 bytes. What stands behind one of 2 means nothing. */
 void interface_code(const struct qemu_plugin_insn *insn, uint8_t code[4]);
 
 /* Memory as the first CPU sees it, from a callback. False if there is none at `address`. */

@@ -76,5 +76,6 @@ uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t index);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
+unsigned qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t info);
 
 #endif
