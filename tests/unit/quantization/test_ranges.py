@@ -66,8 +66,8 @@ def test_the_range_of_least_squared_error_is_as_good_as_a_search_over_the_values
 def test_a_percentile_is_that_of_all_values_zeros_included() -> None:
     x = values("relu with outliers")
     low, high = percentile_range(histogram(x), 99.0)
-    assert low == pytest.approx(0.0, abs=x.max() / BINS)
-    assert high == pytest.approx(np.quantile(x, 0.995), abs=1.5 * x.max() / BINS)
+    assert low == pytest.approx(0.0, abs=float(x.max()) / BINS)
+    assert high == pytest.approx(np.quantile(x, 0.995), abs=1.5 * float(x.max()) / BINS)
     assert percentile_range(histogram(x), 100.0) == (x.min(), x.max())
 
 
