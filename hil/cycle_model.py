@@ -114,5 +114,5 @@ def stated_error(core: str) -> float | None:
 
 
 def same_code_error(core: str) -> SameCode | None:
-    """What the model of `core` is off for the very code that silicon ran; None where not known."""
+    """Error of the model of `core` on the same code as silicon ran; None if it is not known."""
     return SAME_CODE_ERRORS.get(core)

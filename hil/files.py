@@ -1,4 +1,4 @@
-"""Where the project's data files are, and writing the user's files with errors in plain words."""
+"""Locations of the project's data files; writing the user's files, with errors in plain words."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def import_tflite(data: bytes, name: str) -> Graph:
 
 
 def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]:
-    """As `import_tflite`; beside the graph, for each of its tensors the index in the file.
+    """The graph of `import_tflite`, and for each of its tensors the index in the file.
 
     Every activation of the graph is a tensor of the file. The converse does not hold: a fused PAD
     and conversions have outputs of their own. A bias that the file lacks has an index beyond it.

@@ -173,7 +173,7 @@ def _arena_bytes(model_bytes: int, file: File) -> int:
 
 
 def _unlike_in_micro(file: File, operator: FileOperator) -> str:
-    """What makes an operator incomparable in tflite-micro, see the module's head; '' if nothing."""
+    """Reason why tflite-micro's values of an operator do not compare (module docstring), or ''."""
     if operator.code == BuiltinOperator.RELU_N1_TO_1:
         return "does not exist there"
     if operator.code == BuiltinOperator.RELU6:

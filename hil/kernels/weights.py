@@ -1,4 +1,4 @@
-"""What operators with weights share: their limits, memory and the values of their calls."""
+"""Shared parts of operators with weights: their limits, memory and the values of their calls."""
 
 from __future__ import annotations
 
