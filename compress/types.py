@@ -66,6 +66,20 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Variable:
+    """State that a network keeps from one inference to the next.
+
+    `read` is the activation that holds the state at the start of an inference, `written` the one
+    that has it at its end. `initial` is the state before the first inference, of the shape and
+    type of both.
+    """
+
+    read: int
+    written: int
+    initial: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """An integer network: operators in execution order over indexed tensors; batch 1, NHWC.
 
@@ -76,9 +90,20 @@ class Graph:
     name: str
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
-    input: int
-    output: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    variables: tuple[Variable, ...] = ()
     double_ratios: bool = False
+
+    @property
+    def input(self) -> int:
+        """The only input. Raises ValueError if there are several."""
+        return self._only(self.inputs, "inputs")
+
+    @property
+    def output(self) -> int:
+        """The only output. Raises ValueError if there are several."""
+        return self._only(self.outputs, "outputs")
 
     @property
     def input_tensor(self) -> Tensor:
@@ -87,6 +112,30 @@ class Graph:
     @property
     def output_tensor(self) -> Tensor:
         return self.tensors[self.output]
+
+    @property
+    def input_tensors(self) -> tuple[Tensor, ...]:
+        return tuple(self.tensors[index] for index in self.inputs)
+
+    @property
+    def output_tensors(self) -> tuple[Tensor, ...]:
+        return tuple(self.tensors[index] for index in self.outputs)
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The activations that no operator computes: inputs and states."""
+        return (*self.inputs, *(variable.read for variable in self.variables))
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """The activations that must last to the end of an inference: outputs and states."""
+        states = (index for v in self.variables for index in (v.read, v.written))
+        return (*self.outputs, *states)
+
+    def _only(self, indices: tuple[int, ...], what: str) -> int:
+        if len(indices) != 1:
+            raise ValueError(f"{self.name} has {len(indices)} {what}")
+        return indices[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,8 +205,10 @@ class Task:
 class Samples:
     """Inputs for the device, their labels, and the outputs it must give, bit for bit.
 
-    `inputs` is int8 (N, *input shape without batch), `labels` int64 (N,), `outputs` int8
-    (N, classes): the outputs of the integer reference.
+    `inputs` has the bytes of all inputs of the network, int8 (N, ...); where there is one, of int8,
+    the shape may be (N, *input shape without batch). `labels` is int64 (N,). `outputs` has the
+    bytes of all outputs of the integer reference, int8 (N, bytes): (N, classes) for a classifier.
+    `compress.integer.rows` converts between bytes and values.
     """
 
     inputs: Int8Array

@@ -1,6 +1,5 @@
 /* The firmware: serves the host's requests for one model, one at a time, forever. */
 #include <stdbool.h>
-#include <string.h>
 
 #include "cycles.h"
 #include "guard.h"
@@ -16,10 +15,11 @@ enum run_status { RUN_OK = 0, RUN_STACK_OVERFLOW = 1, RUN_ARENA_OVERRUN = 2 };
 /* Arguments of a RUN, in the order of its words; the addresses are in the staging region. */
 struct run {
     uint32_t samples;
-    const int8_t *inputs;   /* samples x MODEL_INPUT_BYTES */
+    const int8_t *inputs;   /* samples x MODEL_INPUT_BYTES, the bytes of all inputs */
     const uint16_t *labels; /* samples, or NULL */
-    int8_t *outputs;        /* samples x MODEL_OUTPUT_BYTES */
+    int8_t *outputs;        /* samples x MODEL_OUTPUT_BYTES, the bytes of all outputs */
     struct counts *counts;  /* samples */
+    bool continues;         /* the model's state is kept; else it starts with its first state */
 };
 
 /* True if `count` items of `item_bytes` at `address` are aligned and in the staging region. */
@@ -33,7 +33,7 @@ static bool in_staging(uint32_t address, uint32_t count, uint32_t item_bytes, ui
 
 static bool parse_run(const struct wire_request *request, struct run *run)
 {
-    if (request->count != 5)
+    if (request->count != 6)
         return false;
     const uint32_t *words = request->words;
     run->samples = words[0];
@@ -41,14 +41,15 @@ static bool parse_run(const struct wire_request *request, struct run *run)
     run->labels = (const uint16_t *)words[2];
     run->outputs = (int8_t *)words[3];
     run->counts = (struct counts *)words[4];
-    return run->samples > 0 && in_staging(words[1], run->samples, MODEL_INPUT_BYTES, 1) &&
+    run->continues = words[5] == 1;
+    return run->samples > 0 && words[5] <= 1 && in_staging(words[1], run->samples, MODEL_INPUT_BYTES, 1) &&
            (words[2] == 0 || in_staging(words[2], run->samples, sizeof *run->labels, 2)) &&
            in_staging(words[3], run->samples, MODEL_OUTPUT_BYTES, 1) &&
            in_staging(words[4], run->samples, sizeof *run->counts, 8);
 }
 
-/* Index of the largest output; on ties, the lowest. */
-static uint32_t argmax(const int8_t *values, uint32_t count)
+/* Index of the largest value of the first output; on ties, the lowest. */
+static uint32_t argmax(const model_score *values, uint32_t count)
 {
     uint32_t best = 0;
     for (uint32_t i = 1; i < count; i++)
@@ -86,17 +87,21 @@ static void reply_run(const struct wire_request *request, const struct run *run)
     uint32_t crc = 0;
     struct counts overhead = cycles_overhead();
     enum run_status status = RUN_OK;
-    /* A warm-up run without counting, for caches and branch predictors. */
-    memcpy(model_input, run->inputs, MODEL_INPUT_BYTES);
-    model_run();
+    if (!run->continues) {
+        /* A warm-up run without counting, for caches and branch predictors. */
+        model_set_inputs(run->inputs);
+        model_run();
+        model_reset();
+    }
     guard_paint();
     stack_paint();
     for (uint32_t i = 0; i < run->samples && status == RUN_OK; i++) {
-        memcpy(model_input, run->inputs + i * MODEL_INPUT_BYTES, MODEL_INPUT_BYTES);
+        model_set_inputs(run->inputs + i * MODEL_INPUT_BYTES);
         run->counts[i] = counts_difference(cycles_between_reads(model_run), overhead);
-        memcpy(run->outputs + i * MODEL_OUTPUT_BYTES, model_output, MODEL_OUTPUT_BYTES);
-        crc = wire_crc32(crc, model_output, MODEL_OUTPUT_BYTES);
-        if (run->labels && run->labels[i] == argmax(model_output, MODEL_OUTPUT_BYTES))
+        int8_t *outputs = run->outputs + i * MODEL_OUTPUT_BYTES;
+        model_get_outputs(outputs);
+        crc = wire_crc32(crc, outputs, MODEL_OUTPUT_BYTES);
+        if (run->labels && run->labels[i] == argmax(model_scores, MODEL_SCORES))
             correct++;
         status = check_memory();
     }

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from compress.arithmetic.fixedpoint import value_range
 from compress.arithmetic.tables import Kernel
-from compress.ops import Op
+from compress.ops import Op, outputs_of
 from compress.types import Graph, IntArray, Tensor
 
 _OpT = TypeVar("_OpT", bound=Op)
@@ -45,8 +45,9 @@ def full_range(tensor: Tensor) -> Bounds:
 
 
 def full_range_of_output(graph: Graph, op: Op, operands: Sequence[Bounds]) -> Bounds:
-    """`full_range` of the output: valid for any operator."""
-    return full_range(graph.tensors[op.output])
+    """`full_range` of the output: valid for any operator with one output."""
+    (output,) = outputs_of(op)
+    return full_range(graph.tensors[output])
 
 
 def rising(

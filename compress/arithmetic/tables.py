@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from compress.arithmetic.fixedpoint import Int64Array, value_range
 from compress.types import DType, IntArray
 
-# Activations int8 or int16 (N, *shape[1:]) in, one per input of the operator; one such out.
-Kernel = Callable[..., IntArray]
+# Activations int8 or int16 (N, *shape[1:]) in, one per input of the operator; one such out, or a
+# tuple of them for several outputs.
+Kernel = Callable[..., Any]
 
 
 def every_value(dtype: DType) -> Int64Array:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress.operators.registry import operator_of
-from compress.ops import ElementWise, Op, Reshape, constants_of, inputs_of
+from compress.ops import ElementWise, Op, Reshape, constants_of, inputs_of, outputs_of
 from compress.types import Graph, Tensor
 
 
@@ -102,27 +102,30 @@ def weight_bytes(graph: Graph) -> int:
 def peak_activation_bytes(graph: Graph) -> int:
     """Largest sum of the bytes of live activations over the operators: a plan's lower bound.
 
-    A tensor is live from the operator that writes it to the last that reads it, the input from the
-    start and the output to the end. A Reshape shares its input's bytes, an element-wise operator
-    those of an input that it is the last to read. Scratch buffers and alignment come on top.
+    A tensor is live from the operator that writes it to the last that reads it, inputs from the
+    start, outputs to the end, states always. A Reshape shares its input's bytes, an element-wise
+    operator those of an input that it is the last to read. Scratch buffers and alignment come on
+    top.
     """
-    owner = {graph.input: graph.input}
-    first, last = {graph.input: 0}, {graph.input: 0}
+    owner = {index: index for index in graph.sources}
+    first, last = dict.fromkeys(owner, 0), dict.fromkeys(owner, 0)
     for step, op in enumerate(graph.ops):
         for index in inputs_of(op):
             last[owner[index]] = step
-        owner[op.output] = owner[op.input] if isinstance(op, Reshape) else op.output
-        first.setdefault(owner[op.output], step)
-        last[owner[op.output]] = step
-    last[owner[graph.output]] = len(graph.ops)
+        for index in outputs_of(op):
+            owner[index] = owner[op.input] if isinstance(op, Reshape) else index
+            first.setdefault(owner[index], step)
+            last[owner[index]] = step
+    for index in graph.results:
+        last[owner[index]] = len(graph.ops)
 
     def live_bytes(step: int, op: Op) -> int:
         live = [i for i in first if first[i] <= step <= last[i]]
-        out = graph.tensors[op.output].size_bytes
+        out = sum(graph.tensors[i].size_bytes for i in outputs_of(op))
         shared = isinstance(op, ElementWise) and any(
             last[owner[i]] == step and graph.tensors[i].size_bytes == out for i in inputs_of(op)
         )
         return sum(graph.tensors[i].size_bytes for i in live) - (out if shared else 0)
 
     steps = [live_bytes(step, op) for step, op in enumerate(graph.ops)]
-    return max([graph.input_tensor.size_bytes, *steps])
+    return max([sum(tensor.size_bytes for tensor in graph.input_tensors), *steps])

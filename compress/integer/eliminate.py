@@ -17,8 +17,8 @@ from compress.arithmetic.windows import pad, taps
 from compress.errors import UserError
 from compress.integer.bounds import bounds
 from compress.integer.tied_channels import Classes, cut, tied_channels
-from compress.operators.channels import FIXED
-from compress.ops import Conv2D, FullyConnected, Op
+from compress.operator_interface.channels import FIXED
+from compress.ops import Conv2D, FullyConnected, Op, outputs_of
 from compress.types import Array, Graph
 
 _LARGEST_BIAS = 2**31 - 1
@@ -120,7 +120,7 @@ def _folded(graph: Graph, op: Conv2D | FullyConnected, shares: Int64Array) -> Ar
 
 def _too_many(graph: Graph, classes: Classes, gone: set[int], multiple: int) -> set[int]:
     """The classes in `gone` that must be kept for the widths that their activations need."""
-    fewest = {op.output: _fewest(graph, op) for op in graph.ops}
+    fewest = {index: _fewest(graph, op) for op in graph.ops for index in outputs_of(op)}
     stay: set[int] = set()
     changed = True
     while changed:
@@ -137,7 +137,7 @@ def _too_many(graph: Graph, classes: Classes, gone: set[int], multiple: int) -> 
 
 
 def _fewest(graph: Graph, op: Op) -> int:
-    """The smallest number of channels of the output of `op`.
+    """The smallest number of channels of an output of `op`.
 
     A FullyConnected with a scale per unit keeps two: with a single scale its multiplier would be
     computed in another precision (`conv_multipliers`).

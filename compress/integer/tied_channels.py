@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from compress.operators.channels import FIXED, CutConstants, Kept
+from compress.operator_interface.channels import FIXED, CutConstants, Kept
 from compress.operators.registry import operator_of
+from compress.ops import outputs_of
 from compress.types import Array, Graph
 
 Classes = dict[int, npt.NDArray[np.int64]]
@@ -27,7 +28,7 @@ def tied_channels(graph: Graph) -> Classes:
     """
     nodes: Classes = {}
     count = FIXED + 1
-    for index in (graph.input, *(op.output for op in graph.ops)):
+    for index in (*graph.sources, *(index for op in graph.ops for index in outputs_of(op))):
         channels = graph.tensors[index].shape[-1]
         nodes[index] = np.arange(count, count + channels)
         count += channels
@@ -43,8 +44,8 @@ def tied_channels(graph: Graph) -> Classes:
             a, b = root(a), root(b)
             parents[max(a, b)] = min(a, b)  # FIXED is the lowest number: it stays a root
 
-    tie(nodes[graph.input], np.array(FIXED))
-    tie(nodes[graph.output], np.array(FIXED))
+    for index in (*graph.sources, *graph.results):
+        tie(nodes[index], np.array(FIXED))
     for op in graph.ops:
         for left, right in operator_of(op).ties(graph, op, nodes):
             tie(left, right)

@@ -11,8 +11,8 @@ import numpy as np
 
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
-from compress.operators.channels import FIXED, Channels, CutConstants, Kept, Tie, sliced
-from compress.operators.checks import check_scale, require
+from compress.operator_interface.channels import FIXED, Channels, CutConstants, Kept, Tie, sliced
+from compress.operator_interface.checks import check_scale, require
 from compress.ops import Add, Mul
 from compress.tflite_records.import_node import ImportNode
 from compress.types import Graph

@@ -10,9 +10,9 @@ import numpy as np
 from compress.arithmetic.accumulate import weighted_kernel
 from compress.arithmetic.fixedpoint import conv_multipliers
 from compress.arithmetic.windows import LARGEST_WINDOW, same_padding
-from compress.operators.channels import Channels, CutConstants, Kept, Tie, sliced
-from compress.operators.checks import check_window, require
-from compress.operators.operator import Builtin, Family, Operator
+from compress.operator_interface.channels import Channels, CutConstants, Kept, Tie, sliced
+from compress.operator_interface.checks import check_window, require
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators.padding import padded_input, with_padding_before
 from compress.operators.weighted import (
     check_constants,

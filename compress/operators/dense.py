@@ -8,9 +8,9 @@ from dataclasses import replace
 from compress.arithmetic.accumulate import weighted_kernel
 from compress.arithmetic.fixedpoint import conv_multipliers
 from compress.errors import UnsupportedLayer
-from compress.operators.channels import Channels, CutConstants, Kept, Tie
-from compress.operators.checks import require
-from compress.operators.operator import Builtin, Family, Operator
+from compress.operator_interface.channels import Channels, CutConstants, Kept, Tie
+from compress.operator_interface.checks import require
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators.weighted import (
     check_constants,
     cut_inputs_and_outputs,

@@ -21,6 +21,7 @@ from compress.arithmetic.fixedpoint import (
 from compress.arithmetic.intervals import Bounds, corners
 from compress.arithmetic.tables import Kernel, every_value, table_index
 from compress.errors import UnsupportedLayer
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators.binary import (
     check_operands,
     cut_constant_operand,
@@ -28,7 +29,6 @@ from compress.operators.binary import (
     operand_ties,
     with_repeated_right,
 )
-from compress.operators.operator import Builtin, Family, Operator
 from compress.ops import Add, Mul
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator, TensorType

@@ -24,9 +24,9 @@ from compress.arithmetic.fixedpoint import (
 from compress.arithmetic.intervals import Bounds, extremes_between
 from compress.arithmetic.tables import Kernel, every_value, table_kernel
 from compress.errors import UnsupportedLayer
-from compress.operators.channels import channel_by_channel
-from compress.operators.checks import check_same_shape, require
-from compress.operators.operator import Builtin, Family, Operator
+from compress.operator_interface.channels import channel_by_channel
+from compress.operator_interface.checks import check_same_shape, require
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.ops import Function, Lookup
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

@@ -15,9 +15,9 @@ import tflite
 from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
-from compress.operators.channels import Channels, CutConstants, Kept, Tie
-from compress.operators.checks import check_same_scale, require
-from compress.operators.operator import Builtin, Family, Operator
+from compress.operator_interface.channels import Channels, CutConstants, Kept, Tie
+from compress.operator_interface.checks import check_same_scale, require
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Pad, Padding
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

@@ -21,9 +21,9 @@ from compress.arithmetic.fixedpoint import (
 from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
-from compress.operators.channels import Channels, Tie, all_fixed, channel_by_channel
-from compress.operators.checks import require
-from compress.operators.operator import Builtin, Family, Operator
+from compress.operator_interface.channels import Channels, Tie, all_fixed, channel_by_channel
+from compress.operator_interface.checks import require
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.ops import Mean
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

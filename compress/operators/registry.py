@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators import (
     convolution,
     dense,
@@ -20,7 +21,6 @@ from compress.operators import (
     shape,
     softmax,
 )
-from compress.operators.operator import Builtin, Family, Operator
 from compress.ops import Op
 
 FAMILIES: tuple[Family, ...] = (

@@ -10,9 +10,9 @@ import numpy as np
 from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer
-from compress.operators.channels import Channels, Tie
-from compress.operators.checks import check_same_scale, require
-from compress.operators.operator import Builtin, Family, Operator
+from compress.operator_interface.channels import Channels, Tie
+from compress.operator_interface.checks import check_same_scale, require
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.ops import Activation, Concatenate, Reshape
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

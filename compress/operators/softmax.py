@@ -16,8 +16,8 @@ import numpy as np
 from compress.arithmetic.fixedpoint import Int64Array, named_multiplier
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer
-from compress.operators.checks import check_same_shape
-from compress.operators.operator import Builtin, Family, Operator
+from compress.operator_interface.checks import check_same_shape
+from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.ops import Softmax
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

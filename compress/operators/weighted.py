@@ -19,8 +19,8 @@ from compress.arithmetic.fixedpoint import (
 )
 from compress.arithmetic.intervals import Bounds
 from compress.errors import UnsupportedLayer, UserError
-from compress.operators.channels import CutConstants, Kept, sliced
-from compress.operators.checks import require
+from compress.operator_interface.channels import CutConstants, Kept, sliced
+from compress.operator_interface.checks import require
 from compress.ops import Weighted
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import TensorType

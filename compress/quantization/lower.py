@@ -84,7 +84,7 @@ def lower(
     for layer in fused:
         builder.add(layer)
     last = builder.converted(output, 8)
-    return Graph(name, tuple(builder.tensors), tuple(builder.ops), first, last)
+    return Graph(name, tuple(builder.tensors), tuple(builder.ops), (first,), (last,))
 
 
 def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:

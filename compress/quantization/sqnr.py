@@ -8,6 +8,7 @@ import numpy as np
 
 from compress.frontend.capture import trace_module
 from compress.integer import reference
+from compress.ops import outputs_of
 from compress.quantization.calibrate import record_values
 from compress.quantization.lower import quantize_input
 from compress.types import Array, Graph
@@ -27,8 +28,9 @@ def layer_sqnr_db(graph: Graph, module: nn.Module, x: Array) -> dict[str, float]
     layers is included. Left out are conversions between types, outputs without noise, and outputs
     that have lost channels since lowering.
     """
-    names = {graph.tensors[op.output].name: op.name for op in graph.ops}
-    indices = {graph.tensors[op.output].name: op.output for op in graph.ops}
+    written = [(op, index) for op in graph.ops for index in outputs_of(op)]
+    names = {graph.tensors[index].name: op.name for op, index in written}
+    indices = {graph.tensors[index].name: index for _, index in written}
     traced = trace_module(module, x.shape[1:])
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for start in range(0, len(x), _BATCH):

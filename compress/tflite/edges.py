@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
-from compress.types import Array, Int8Array
+from compress.types import Array, IntArray
 
 _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 
@@ -20,31 +20,33 @@ _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 def int8_core(file: File) -> File:
     """The file without conversions at its edges; the same object if it has none.
 
-    Its input is the first QUANTIZE's output, its output the last DEQUANTIZE's input.
+    Each input that only a QUANTIZE reads gives way to its output, each output that a DEQUANTIZE
+    or QUANTIZE writes to its input, where the conversion loses no value.
     """
-    return _without_last(_without_first(file))
+    core = file
+    for source in file.inputs:
+        core = _without_first(core, source)
+    for output in dict.fromkeys(file.outputs):
+        core = _without_last(core, output)
+    return core
 
 
-def _without_first(file: File) -> File:
-    if len(file.inputs) != 1:
-        return file
-    (source,) = file.inputs
+def _without_first(file: File, source: int) -> File:
     readers = [operator for operator in file.operators if source in operator.inputs]
-    if len(readers) != 1 or source in file.outputs:
+    if len(readers) != 1 or source in file.outputs or file.inputs.count(source) != 1:
         return file
     (first,) = readers
     if first.code != BuiltinOperator.QUANTIZE or len(first.outputs) != 1:
         return file
-    if not _same_values(file.tensors[source], file.tensors[first.outputs[0]]):
+    (inner,) = first.outputs
+    if not _same_values(file.tensors[source], file.tensors[inner]):
         return file
     operators = tuple(operator for operator in file.operators if operator is not first)
-    return replace(file, operators=operators, inputs=first.outputs)
+    inputs = tuple(inner if index == source else index for index in file.inputs)
+    return replace(file, operators=operators, inputs=inputs)
 
 
-def _without_last(file: File) -> File:
-    if len(file.outputs) != 1:
-        return file
-    (output,) = file.outputs
+def _without_last(file: File, output: int) -> File:
     writers = [operator for operator in file.operators if output in operator.outputs]
     read = any(output in operator.inputs for operator in file.operators)
     if len(writers) != 1 or read:
@@ -53,10 +55,12 @@ def _without_last(file: File) -> File:
     converts = last.code in (BuiltinOperator.DEQUANTIZE, BuiltinOperator.QUANTIZE)
     if not converts or len(last.inputs) != 1 or last.inputs[0] < 0:
         return file
-    if not _same_values(file.tensors[output], file.tensors[last.inputs[0]]):
+    (inner,) = last.inputs
+    if not _same_values(file.tensors[output], file.tensors[inner]):
         return file
     operators = tuple(operator for operator in file.operators if operator is not last)
-    return replace(file, operators=operators, outputs=last.inputs)
+    outputs = tuple(inner if index == output else index for index in file.outputs)
+    return replace(file, operators=operators, outputs=outputs)
 
 
 def without_floats(file: File) -> File:
@@ -86,25 +90,23 @@ def _types_of(file: File, operator: FileOperator) -> tuple[int, ...]:
     return tuple(file.tensors[index].type for index in indices) if single else ()
 
 
-def to_outer(inputs: Int8Array, file: File, core: File) -> Array:
-    """Inputs of `core` converted to the type of the file's own input, with equal real values."""
-    (outer,), (inner,) = file.inputs, core.inputs
-    match file.tensors[outer].type:
+def to_outer(values: IntArray, outer: FileTensor, inner: FileTensor) -> Array:
+    """Values of the core's input `inner` in the type of the file's own, with equal real values."""
+    match outer.type:
         case TensorType.FLOAT32:
-            tensor = file.tensors[inner]
-            steps = inputs.astype(np.float32) - np.float32(tensor.zero_points[0])
-            return steps * np.float32(tensor.scales[0])
+            steps = values.astype(np.float32) - np.float32(inner.zero_points[0])
+            return steps * np.float32(inner.scales[0])
         case TensorType.UINT8:
-            return (inputs.astype(np.int16) + _UINT8_SHIFT).astype(np.uint8)
+            return (values.astype(np.int16) + _UINT8_SHIFT).astype(np.uint8)
         case _:
-            return inputs
+            return values
 
 
 def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
-    """True if every int8 value of `inner` has an equal one in `outer`: no information is lost."""
-    if inner.type != TensorType.INT8 or len(inner.scales) != 1 or len(inner.zero_points) != 1:
+    """True if every value of `inner` has an equal one in `outer`: no information is lost."""
+    if len(inner.scales) != 1 or len(inner.zero_points) != 1:
         return False
-    if outer.type == TensorType.UINT8:
+    if outer.type == TensorType.UINT8 and inner.type == TensorType.INT8:
         zero_points = tuple(zero_point + _UINT8_SHIFT for zero_point in inner.zero_points)
         return (outer.scales, outer.zero_points) == (inner.scales, zero_points)
-    return outer.type == TensorType.FLOAT32
+    return outer.type == TensorType.FLOAT32 and inner.type in (TensorType.INT8, TensorType.INT16)

@@ -29,7 +29,7 @@ def export_tflite(graph: Graph) -> bytes:
             name=graph.name,
             tensors=tuple(context.tensors),
             operators=tuple(context.operators),
-            inputs=(graph.input,),
-            outputs=(graph.output,),
+            inputs=graph.inputs,
+            outputs=graph.outputs,
         )
     )

@@ -51,9 +51,6 @@ def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]
 
 def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     """The graph of one file, imported with the file's tensor indices, then renumbered."""
-    if len(file.inputs) != 1 or len(file.outputs) != 1:
-        counts = f"{len(file.inputs)} inputs and {len(file.outputs)} outputs"
-        raise UnsupportedLayer(f"{name}: {counts}, must be one each")
     checked = [_checked(file, position) for position in range(len(file.operators))]
     used = {*file.inputs, *file.outputs}.union(*((*o.inputs, *o.outputs) for o in file.operators))
     tensors = [
@@ -67,9 +64,9 @@ def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     graph = Graph(
         name=name,
         tensors=tuple(tensors),
-        ops=tuple(without_unread_pads(ops, file.outputs[0])),
-        input=file.inputs[0],
-        output=file.outputs[0],
+        ops=tuple(without_unread_pads(ops, file.outputs)),
+        inputs=file.inputs,
+        outputs=file.outputs,
     )
     indices = tuple(referenced(graph))
     graph = referenced_only(graph)

@@ -36,13 +36,15 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
+from compress.integer.rows import pack_rows, unpack_rows
 from compress.tflite.edges import int8_core, to_outer
 from compress.tflite.read import read
 from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, FileTensor
+from compress.tflite_records.tensor import from_file
 from compress.types import Array, Graph, Int8Array, IntArray
 
-# (sample (1, ...), indices of tensors) -> values of these tensors after an inference.
-_Infer = Callable[[Array, Sequence[int]], list[Array]]
+# (values (1, ...) of each input, indices of tensors) -> values of these tensors after an inference.
+_Infer = Callable[[Sequence[Array], Sequence[int]], list[Array]]
 
 _TIE_WIDTH = 2.0**-14  # of an output unit; float32 and fixed point were within 0.00002 of a tie
 # Output units per one of LOGISTIC and TANH, and the first input scale that is cut off too early.
@@ -60,10 +62,20 @@ class Interpretation:
     infer: _Infer
 
     def trace(self, inputs: Int8Array, tensors: Sequence[int]) -> dict[int, IntArray]:
-        """Values (N, ...) of tensors of the file, by index, for N inputs of the int8 core."""
+        """Values (N, ...) of tensors of the file, by index, for N consecutive inferences.
+
+        `inputs` are those of the int8 core, int8 (N, ...), as `compress.integer.reference.run`
+        takes them. States go on from the last call.
+        """
+        inner = [self.core.tensors[index] for index in self.core.inputs]
+        values = unpack_rows([from_file(tensor) for tensor in inner], inputs)
+        outer = [
+            to_outer(value, self.file.tensors[index], tensor)
+            for value, index, tensor in zip(values, self.file.inputs, inner, strict=True)
+        ]
         rows = [
-            self.infer(sample[np.newaxis], tensors)
-            for sample in to_outer(inputs, self.file, self.core)
+            self.infer([value[sample, np.newaxis] for value in outer], tensors)
+            for sample in range(len(inputs))
         ]
         columns = zip(*rows, strict=True)
         return {
@@ -107,8 +119,6 @@ class Oracle:
         if not self.installed:
             raise UserError(f"{self.package} is not installed")
         file = read(tflite)
-        if len(file.inputs) != 1 or len(file.outputs) != 1:
-            raise UserError(f"{self.package}: the model has several inputs or outputs")
         try:
             infer = self.start(tflite, file)
         except ImportError as error:
@@ -120,10 +130,14 @@ class Oracle:
         return replace(graph, double_ratios=True) if self.double_ratios else graph
 
     def interpret(self, tflite: bytes, inputs: Int8Array) -> Int8Array:
-        """Outputs int8 (N, *output shape[1:]) of the int8 core for N inputs. Raises as `open`."""
+        """Outputs of the int8 core for N inputs, both as in `compress.integer.reference.run`.
+
+        Raises as `open`.
+        """
         model = self.open(tflite)
-        (output,) = model.core.outputs
-        return model.trace(inputs, (output,))[output]
+        values = model.trace(inputs, model.core.outputs)
+        outputs = [values[index] for index in model.core.outputs]
+        return outputs[0] if len(outputs) == 1 else pack_rows(outputs)
 
 
 def installed() -> tuple[Oracle, ...]:
@@ -146,8 +160,9 @@ def _start_micro(tflite: bytes, file: File) -> _Infer:
     except (ValueError, RuntimeError) as error:
         raise UserError(f"tflite-micro does not accept the model: {error}") from None
 
-    def infer(sample: Array, tensors: Sequence[int]) -> list[Array]:
-        interpreter.set_input(sample, 0)
+    def infer(values: Sequence[Array], tensors: Sequence[int]) -> list[Array]:
+        for position, value in enumerate(values):
+            interpreter.set_input(value, position)
         interpreter.invoke()
         return [interpreter.GetTensor(tensor, 0)["tensor_data"] for tensor in tensors]
 
@@ -211,10 +226,10 @@ def _start_runtime(tflite: bytes, file: File) -> _Infer:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UserError(f"tflite-runtime does not accept the model: {error}") from None
-    (source,) = file.inputs
 
-    def infer(sample: Array, tensors: Sequence[int]) -> list[Array]:
-        interpreter.set_tensor(source, sample)
+    def infer(values: Sequence[Array], tensors: Sequence[int]) -> list[Array]:
+        for index, value in zip(file.inputs, values, strict=True):
+            interpreter.set_tensor(index, value)
         interpreter.invoke()
         return [interpreter.get_tensor(tensor) for tensor in tensors]
 

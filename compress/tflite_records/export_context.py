@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compress.ops import Op, inputs_of
+from compress.ops import Op, inputs_of, outputs_of
 from compress.tflite_records.file import FileOperator, FileTensor, TensorType
 from compress.tflite_records.tensor import raw_bytes, to_file
 from compress.types import Array, Graph
@@ -43,7 +43,7 @@ class ExportContext:
         return self.add_tensor(FileTensor(name, values.shape, TensorType.INT32, data=data))
 
     def output_name(self, op: Op) -> str:
-        return self.tensors[op.output].name
+        return self.tensors[outputs_of(op)[0]].name
 
     def reads_int16(self, op: Op) -> bool:
         """True if the operator reads int16 activations."""

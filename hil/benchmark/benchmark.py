@@ -168,7 +168,7 @@ def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:
     output add to it, and `scratch` is what scratch buffers add to the peak of all tensors.
     """
     graph = plan.graph
-    ends = (plan.tensors[graph.input], plan.tensors[graph.output])
+    ends = [plan.tensors[index] for index in (*graph.inputs, *graph.outputs)]
     inner = [buffer for buffer in set(plan.tensors.values()) if buffer not in ends]
     activations = lower_bound_bytes(inner, alignment_bytes(image.board)) if inner else 0
     return Sizes(

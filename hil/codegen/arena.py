@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hil.kernels.limits import round_up
+from hil.kernel_interface.limits import round_up
 from hil.types import Board, Buffer
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compress.ops import Activation, inputs_of
+from compress.ops import Activation, inputs_of, outputs_of
 from compress.types import Graph
-from hil.kernels.call import Call, Constant, Dims, safe, size_text
-from hil.kernels.operator_kernels import NO_KERNEL
+from hil.kernel_interface.call import Call, Constant, Dims, safe, size_text
+from hil.kernel_interface.operator_kernels import NO_KERNEL
 from hil.kernels.registry import kernels_of
 from hil.types import Plan, Step
 
@@ -37,12 +37,14 @@ def layer_of(plan: Plan, step: Step) -> Layer:
     """The layer of one step. Raises UnsupportedLayer if it has no fixed-point form."""
     graph, op = plan.graph, step.op
     call = kernels_of(op).call(graph, step, op)
-    inputs = inputs_of(op)
+    inputs, outputs = inputs_of(op), outputs_of(op)
+    output_offsets = tuple(plan.tensors[index].offset_bytes for index in outputs)
     places = {
         "inputs": tuple(plan.tensors[index].offset_bytes for index in inputs),
-        "output": plan.tensors[op.output].offset_bytes,
+        "output": output_offsets[0],
+        "outputs": output_offsets,
         "wide_input": graph.tensors[inputs[0]].dtype == "int16",
-        "wide_output": graph.tensors[op.output].dtype == "int16",
+        "wide_output": graph.tensors[outputs[0]].dtype == "int16",
     }
     return Layer(
         step=step,
@@ -59,8 +61,9 @@ def layer_of(plan: Plan, step: Step) -> Layer:
 def _comment(graph: Graph, step: Step, call: Call) -> str:
     """Index, name, shapes, window, activation, MACs, kernel, form of the weights, scratch."""
     op = step.op
-    shapes = " + ".join(size_text(graph.tensors[index].shape) for index in inputs_of(op))
-    parts = [f"{shapes} -> {size_text(graph.tensors[op.output].shape)}", *call.window]
+    sides = (inputs_of(op), outputs_of(op))
+    shapes = [" + ".join(size_text(graph.tensors[i].shape) for i in side) for side in sides]
+    parts = [" -> ".join(shapes), *call.window]
     activation = getattr(op, "activation", Activation.NONE)
     if activation is not Activation.NONE:
         parts.append(activation.value)

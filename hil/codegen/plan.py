@@ -3,7 +3,7 @@
 A tensor lives from the operator that writes it to the last that reads it; scratch and expanded
 weights live for their one operator. Buffers that are never alive together may share bytes. A
 Reshape's output shares its input's buffer, and an element-wise operator writes over an input that
-no later operator reads.
+no later operator reads. States live for ever.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compress.integer.cost import macs
-from compress.ops import ElementWise, Reshape, inputs_of
+from compress.ops import ElementWise, Reshape, activations_of, inputs_of, outputs_of
 from compress.types import Graph
 from hil.codegen.arena import alignment_bytes, end_bytes, place
+from hil.kernel_interface.limits import round_up
 from hil.kernels.choice import choose
-from hil.kernels.limits import round_up
 from hil.types import Board, Buffer, Plan, Step
 
 
@@ -88,16 +88,17 @@ class _Storage:
 def _storage(graph: Graph) -> list[_Storage]:
     """The activations' buffers, not placed yet; Reshapes and in-place operators share one."""
     ops = graph.ops
-    last_use = {graph.input: 0}
+    last_use = dict.fromkeys(graph.sources, 0)
     for index, op in enumerate(ops):
-        last_use.update(dict.fromkeys((*inputs_of(op), op.output), index))
-    # The output is read after the last operator: no operator may overwrite it.
-    last_use[graph.output] = len(ops)
+        last_use.update(dict.fromkeys(activations_of(op), index))
+    # Outputs and states are read after the last operator: no operator may overwrite them.
+    last_use.update(dict.fromkeys(graph.results, len(ops)))
 
-    groups = [[graph.input]]
-    group_of = {graph.input: groups[0]}
-    first_op = {graph.input: 0}
+    groups = [[source] for source in graph.sources]
+    group_of = {group[0]: group for group in groups}
+    first_op = dict.fromkeys(graph.sources, 0)
     for index, op in enumerate(ops):
+        outputs = outputs_of(op)
         home: list[int] | None = None
         if isinstance(op, Reshape):
             home = group_of[op.input]
@@ -107,12 +108,13 @@ def _storage(graph: Graph) -> list[_Storage]:
             equal = [i for i in inputs_of(op) if graph.tensors[i].size_bytes == size_bytes]
             dying = (group_of[tensor] for tensor in equal)
             home = next((g for g in dying if max(map(last_use.__getitem__, g)) <= index), None)
-        if home is None:
-            home = []
-            groups.append(home)
-            first_op[op.output] = index
-        home.append(op.output)
-        group_of[op.output] = home
+        for output in outputs:
+            if home is None or len(outputs) > 1:
+                home = []
+                groups.append(home)
+                first_op[output] = index
+            home.append(output)
+            group_of[output] = home
 
     return [
         _Storage(

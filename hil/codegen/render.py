@@ -12,8 +12,9 @@ from typing import Any
 import jinja2
 
 from hil.codegen.layers import layer_of
+from hil.codegen.states import state_constants, states
 from hil.files import data_folder
-from hil.kernels.call import safe
+from hil.kernel_interface.call import c_type, safe
 from hil.types import Board, Buffer, Plan, Program
 
 TEMPLATES = data_folder("firmware") / "templates"
@@ -59,15 +60,33 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
         "macs": sum(step.macs for step in plan.steps),
         "arena_bytes": plan.arena_bytes,
         "tensors_bytes": plan.tensors_bytes,
-        "input_bytes": graph.input_tensor.size_bytes,
-        "output_bytes": graph.output_tensor.size_bytes,
-        "input_offset": plan.tensors[graph.input].offset_bytes,
-        "output_offset": plan.tensors[graph.output].offset_bytes,
+        "input_bytes": sum(tensor.size_bytes for tensor in graph.input_tensors),
+        "output_bytes": sum(tensor.size_bytes for tensor in graph.output_tensors),
+        "inputs": _edges(plan, graph.inputs),
+        "outputs": _edges(plan, graph.outputs),
+        "scores": graph.output_tensors[0].elements,
+        "score_type": c_type(graph.output_tensors[0]),
+        "states": states(plan),
         "buffers": _buffers(plan),
         "shapes": [shapes[name] for name in sorted(shapes)],
         "some_without_scratch": any(layer.shapes and not layer.step.scratch for layer in layers),
-        "constants": [constant for layer in layers for constant in layer.constants],
+        "constants": [
+            *(constant for layer in layers for constant in layer.constants),
+            *state_constants(graph),
+        ],
     }
+
+
+def _edges(plan: Plan, indices: tuple[int, ...]) -> list[dict[str, int]]:
+    """Inputs or outputs: where each is in the arena and where it starts in the bytes of all."""
+    edges, start = [], 0
+    for index in indices:
+        size_bytes = plan.graph.tensors[index].size_bytes
+        edges.append(
+            {"offset": plan.tensors[index].offset_bytes, "start": start, "bytes": size_bytes}
+        )
+        start += size_bytes
+    return edges
 
 
 def _buffers(plan: Plan) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from compress.errors import UnsupportedLayer
 from compress.operators.registry import operator_of
 from compress.ops import Op
 from compress.types import Graph
-from hil.kernels.limits import activation_types, check_activations, no_int16_kernel
-from hil.kernels.operator_kernels import Kernel
+from hil.kernel_interface.limits import activation_types, check_activations, no_int16_kernel
+from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.registry import kernels_of
 from hil.types import Board
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from compress.errors import UnsupportedLayer
 from compress.ops import Conv2D, DepthwiseConv2D
 from compress.types import Graph
-from hil.kernels.call import Call, Dims, size_text, stride_text
+from hil.kernel_interface.call import Call, Dims, size_text, stride_text
+from hil.kernel_interface.limits import round_up, touches
+from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.kernels.limits import round_up, touches
-from hil.kernels.operator_kernels import Kernel, OperatorKernels
 from hil.kernels.weight_storage import stored_weights
 from hil.kernels.weights import check_weights, expanded_bytes, weight_bytes, weighted_call
 from hil.types import Board, Step

@@ -8,9 +8,9 @@ from typing import Any
 from compress.arithmetic.fixedpoint import conv_multipliers
 from compress.ops import FullyConnected
 from compress.types import Graph
-from hil.kernels.call import Call, Dims
+from hil.kernel_interface.call import Call, Dims
+from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.kernels.operator_kernels import Kernel, OperatorKernels
 from hil.kernels.weight_storage import stored_weights
 from hil.kernels.weights import check_weights, expanded_bytes, weight_bytes, weighted_call
 from hil.types import Board, Step

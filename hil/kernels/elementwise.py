@@ -8,9 +8,9 @@ from typing import Any
 from compress.operators.elementwise import add_parameters, mul_parameters
 from compress.ops import Add, Mul
 from compress.types import Graph
-from hil.kernels.call import Call, constant, factor
-from hil.kernels.limits import check_constant, no_int16_kernel
-from hil.kernels.operator_kernels import Kernel, OperatorKernels, always
+from hil.kernel_interface.call import Call, constant, factor
+from hil.kernel_interface.limits import check_constant, no_int16_kernel
+from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels, always
 from hil.types import Board, Step
 
 

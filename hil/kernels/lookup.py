@@ -5,8 +5,8 @@ from __future__ import annotations
 from compress.operators.lookup import lookup_table
 from compress.ops import Lookup
 from compress.types import Graph
-from hil.kernels.call import Call, constant
-from hil.kernels.operator_kernels import OperatorKernels, always
+from hil.kernel_interface.call import Call, constant
+from hil.kernel_interface.operator_kernels import OperatorKernels, always
 from hil.types import Step
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from compress.errors import UnsupportedLayer
 from compress.ops import Pad
 from compress.types import Graph
-from hil.kernels.call import Call
-from hil.kernels.operator_kernels import OperatorKernels, always
+from hil.kernel_interface.call import Call
+from hil.kernel_interface.operator_kernels import OperatorKernels, always
 from hil.types import Step
 
 # pad_s8 loops over planes, rows of a plane and bytes of a row.

@@ -11,9 +11,9 @@ from compress.arithmetic.fixedpoint import clamp_range
 from compress.errors import UnsupportedLayer
 from compress.ops import AveragePool2D, MaxPool2D
 from compress.types import Graph
-from hil.kernels.call import Call, Dims, size_text, stride_text
-from hil.kernels.limits import check_scale_kept, touches
-from hil.kernels.operator_kernels import Kernel, OperatorKernels, always
+from hil.kernel_interface.call import Call, Dims, size_text, stride_text
+from hil.kernel_interface.limits import check_scale_kept, touches
+from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels, always
 from hil.types import Board, Step
 
 _Pool = AveragePool2D | MaxPool2D

@@ -7,8 +7,8 @@ import math
 from compress.operators.reduction import mean_parameters
 from compress.ops import Mean
 from compress.types import Graph
-from hil.kernels.call import Call, factor
-from hil.kernels.operator_kernels import OperatorKernels, always
+from hil.kernel_interface.call import Call, factor
+from hil.kernel_interface.operator_kernels import OperatorKernels, always
 from hil.types import Step
 
 

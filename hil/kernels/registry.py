@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from compress.ops import Op
+from hil.kernel_interface.operator_kernels import OperatorKernels
 from hil.kernels import (
     convolution,
     dense,
@@ -20,7 +21,6 @@ from hil.kernels import (
     shape,
     softmax,
 )
-from hil.kernels.operator_kernels import OperatorKernels
 
 FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     convolution.OPERATORS,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from compress.operators.requantize import requantize_parameters
 from compress.ops import Requantize
 from compress.types import Graph
-from hil.kernels.call import Call, factor
-from hil.kernels.limits import activation_types
-from hil.kernels.operator_kernels import Kernel, OperatorKernels, always
+from hil.kernel_interface.call import Call, factor
+from hil.kernel_interface.limits import activation_types
+from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels, always
 from hil.types import Board, Step
 
 

@@ -6,9 +6,9 @@ import math
 
 from compress.ops import Concatenate, Reshape
 from compress.types import Graph
-from hil.kernels.call import Call
-from hil.kernels.limits import check_scale_kept
-from hil.kernels.operator_kernels import NO_KERNEL, OperatorKernels, always
+from hil.kernel_interface.call import Call
+from hil.kernel_interface.limits import check_scale_kept
+from hil.kernel_interface.operator_kernels import NO_KERNEL, OperatorKernels, always
 from hil.types import Step
 
 

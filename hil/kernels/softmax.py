@@ -6,8 +6,8 @@ from compress.errors import UnsupportedLayer
 from compress.operators.softmax import softmax_parameters
 from compress.ops import Softmax
 from compress.types import Graph
-from hil.kernels.call import Call
-from hil.kernels.operator_kernels import OperatorKernels, always
+from hil.kernel_interface.call import Call
+from hil.kernel_interface.operator_kernels import OperatorKernels, always
 from hil.types import Step
 
 # From 512 equal entries on, TFLite's softmax shifts an int32 by more than 31 bits.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from compress.ops import DepthwiseConv2D, FullyConnected, Weighted
 from compress.types import Array, Graph
-from hil.kernels.limits import round_up
+from hil.kernel_interface.limits import round_up
 
 Words = npt.NDArray[np.uint32]
 

@@ -10,9 +10,9 @@ import numpy as np
 from compress.arithmetic.fixedpoint import clamp_range, conv_multipliers, reduced_multipliers
 from compress.ops import Weighted
 from compress.types import Graph
-from hil.kernels.call import Call, Constant, Dims, constant, size_text, symbol
+from hil.kernel_interface.call import Call, Constant, Dims, constant, size_text, symbol
+from hil.kernel_interface.limits import check_constant
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.kernels.limits import check_constant
 from hil.kernels.weight_storage import Stored, stored_weights
 from hil.types import Step
 

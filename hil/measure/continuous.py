@@ -54,7 +54,7 @@ def loop_graph() -> Graph:
                 activation=Activation.RELU,
             )
         )
-    return Graph("loop", tuple(tensors), tuple(ops), input=0, output=len(tensors) - 1)
+    return Graph("loop", tuple(tensors), tuple(ops), (0,), (len(tensors) - 1,))
 
 
 def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:

@@ -1,31 +1,26 @@
 """Measurement of an image on a target: counts are accepted only if every output is bit-exact."""
 
 import hashlib
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from compress.errors import OverBudget
-from compress.integer import reference
-from compress.types import Int8Array, IntArray, Samples
+from compress.integer.rows import unpack_rows
+from compress.types import Samples
 from hil.cycle_model import MODELED_CORES, stated_error
-from hil.errors import BenchError, Mismatch, NoReply
-from hil.target.target import Layout, Target, staging_capacity
+from hil.errors import BenchError, Mismatch
+from hil.measure.batch import capacity, first_samples, infer_batch, label_words, subset
+from hil.measure.mismatch import find_mismatch
+from hil.target.target import Target
 from hil.target.wire import HelloReply
 from hil.types import Board, Image, Measurement, Plan, RunReply, Sizes
 
 _T = TypeVar("_T")
 
 _ATTEMPTS = 3
-# Time limit of a run: generous for a Cortex-M at 25 MHz or an emulator on a busy host.
-_START_S = 10.0
-_SECONDS_PER_MILLION_MACS = 2.0
 # Inferences with wait states, which are slow to emulate. The first has cold caches; the median of
 # three leaves it out.
 _WAITING_INFERENCES = 3
@@ -77,7 +72,7 @@ class BoardRunner:
         measurement = _measurement(image, plain)
         if not self.models_waits:
             return measurement
-        few = np.arange(_WAITING_INFERENCES) % len(samples.labels)
+        few = first_samples(plan, samples, _WAITING_INFERENCES)
         waiting = self.run(
             lambda target: _count(target, image, plan, subset(samples, few)), waiting=True
         )
@@ -142,19 +137,19 @@ def _count(target: Target, image: Image, plan: Plan, samples: Samples) -> _Count
     """Load `image` and run all samples, with the errors of `measure`."""
     _check_counter(target.load(image), image.board)
     total = len(samples.labels)
-    room = _capacity(image, plan)
+    room = capacity(image, plan)
     counts: list[int] = []
     model_cycles: list[int] = []
     correct, stack_bytes = 0, 0
     digest = hashlib.sha256()
     for start in range(0, total, room):
         batch = subset(samples, slice(start, start + room))
-        reply, outputs, pairs = _run(target, image, plan, batch)
+        continues = start > 0 and bool(plan.graph.variables)
+        reply, outputs, pairs = infer_batch(target, image, plan, batch, continues)
         if not np.array_equal(outputs, batch.outputs):
             first = int(np.flatnonzero((outputs != batch.outputs).any(1))[0])
-            one = subset(batch, slice(first, first + 1))
-            raise find_mismatch(target, image, plan, one, start + first, outputs[first])
-        _check_argmax(reply, batch, start)
+            raise find_mismatch(target, image, plan, samples, start + first, outputs[first])
+        _check_argmax(reply, plan, batch, start)
         digest.update(outputs.tobytes())
         counts += [count for count, _ in pairs]
         model_cycles += [cycles for _, cycles in pairs]
@@ -191,54 +186,6 @@ def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
     return "; ".join(words), sum(bytes_ / most - 1.0 for bytes_, most in over.values())
 
 
-def find_mismatch(
-    target: Target, image: Image, plan: Plan, one: Samples, sample: int, outputs: Int8Array
-) -> Mismatch:
-    """The first layer whose output on the device differs, for `one` sample (number `sample`).
-
-    The device runs the sample once per layer; a hardware breakpoint halts it where the layer
-    ends, and the layer's output is read from the arena. If every layer's output is right, the
-    network's output is named, as for a profile build, whose layer ends are not known.
-    """
-    if not image.layer_ends:
-        return _first_difference("output", sample, one.outputs[0], outputs)
-    values = reference.trace(plan.graph, one.inputs)
-    layout = _layout(image, plan, 1)
-    target.write(layout.inputs.origin, one.inputs.tobytes())
-    target.write(layout.labels.origin, _label_words(one.labels).tobytes())
-    timeout_s = _timeout_s(plan, 1)
-    for step, end in zip(plan.steps, image.layer_ends, strict=True):
-        expected = values[step.op.output].reshape(-1)
-        target.run_until(layout.request, end, timeout_s)
-        address = image.arena_address + plan.tensors[step.op.output].offset_bytes
-        got = np.frombuffer(target.read(address, expected.nbytes), expected.dtype)
-        target.resume(timeout_s)
-        if not np.array_equal(got, expected):
-            return _first_difference(step.op.name, sample, expected, got)
-    return _first_difference("output", sample, one.outputs[0], outputs)
-
-
-def _first_difference(name: str, sample: int, expected: IntArray, got: IntArray) -> Mismatch:
-    index = int(np.flatnonzero(got != expected)[0])
-    return Mismatch(name, sample, index, int(expected[index]), int(got[index]))
-
-
-def _run(
-    target: Target, image: Image, plan: Plan, batch: Samples
-) -> tuple[RunReply, Int8Array, list[tuple[int, int]]]:
-    """Run one batch: outputs int8 (N, classes), and (count, modeled cycles) of each sample."""
-    layout = _layout(image, plan, len(batch.labels))
-    target.write(layout.inputs.origin, batch.inputs.tobytes())
-    target.write(layout.labels.origin, _label_words(batch.labels).tobytes())
-    reply = target.run(layout.request, _timeout_s(plan, layout.samples))
-    data = target.read(layout.outputs.origin, layout.outputs.length_bytes)
-    if zlib.crc32(data) != reply.outputs_crc32:
-        raise NoReply("outputs read over the debug probe differ from the CRC-32 the firmware sent")
-    counts = target.read(layout.counts.origin, layout.counts.length_bytes)
-    outputs: Int8Array = np.frombuffer(data, np.int8).reshape(batch.outputs.shape)
-    return reply, outputs, [*struct.iter_unpack("<QQ", counts)]
-
-
 def _check_counter(hello: HelloReply, board: Board) -> None:
     if hello.counter != board.counter:
         raise BenchError(
@@ -247,39 +194,9 @@ def _check_counter(hello: HelloReply, board: Board) -> None:
         )
 
 
-def _check_argmax(reply: RunReply, batch: Samples, start: int) -> None:
+def _check_argmax(reply: RunReply, plan: Plan, batch: Samples, start: int) -> None:
     """Raises Mismatch if the firmware's count of right answers contradicts its outputs."""
-    right = int(np.sum(batch.outputs.argmax(1) == _label_words(batch.labels)))
+    scores = unpack_rows(plan.graph.output_tensors, batch.outputs)[0].reshape(len(batch.labels), -1)
+    right = int(np.sum(scores.argmax(1) == label_words(batch.labels)))
     if reply.correct != right:
         raise Mismatch("argmax (counted over a batch)", start, 0, right, reply.correct)
-
-
-def _label_words(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
-    """Labels as the firmware reads them, u16: modulo 65,536 for an output map of more values."""
-    return labels.astype("<u2")
-
-
-def subset(samples: Samples, chosen: slice | npt.NDArray[np.intp]) -> Samples:
-    """The samples of a slice, or those with these indices."""
-    return Samples(samples.inputs[chosen], samples.labels[chosen], samples.outputs[chosen])
-
-
-def _capacity(image: Image, plan: Plan) -> int:
-    graph = plan.graph
-    room = staging_capacity(
-        image.staging, graph.input_tensor.elements, graph.output_tensor.elements
-    )
-    if room == 0:
-        raise OverBudget(f"no room for one sample in {image.staging.length_bytes} bytes of staging")
-    return room
-
-
-def _layout(image: Image, plan: Plan, samples: int) -> Layout:
-    graph = plan.graph
-    input_bytes, output_bytes = graph.input_tensor.elements, graph.output_tensor.elements
-    return Layout.within(image.staging, samples, input_bytes, output_bytes)
-
-
-def _timeout_s(plan: Plan, samples: int) -> float:
-    macs = sum(step.macs for step in plan.steps)
-    return _START_S + samples * max(0.01, macs / 1e6 * _SECONDS_PER_MILLION_MACS)

@@ -6,9 +6,11 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.integer import reference
+from compress.integer.rows import pack_rows
+from compress.ops import outputs_of
 from compress.tflite.importer import import_with_indices
 from compress.tflite.oracle import ORACLES, Interpretation, Oracle, installed
-from compress.types import IntArray, Samples
+from compress.types import Graph, IntArray, Samples
 from hil.errors import Mismatch
 from hil.types import OracleCheck
 
@@ -41,18 +43,21 @@ def _compare_with(
     """Compare with one oracle; returns a remark if it rounds outputs of samples otherwise."""
     graph, indices = import_with_indices(tflite, "model")
     as_computed = oracle.as_computed(graph)
-    read = {op.output: op.name for op in graph.ops} if oracle.keeps_layers else {}
-    output, who, apart = indices[graph.output], (oracle.package, "reference"), 0
-    for start in range(0, len(samples.inputs), _BLOCK):
-        inputs = samples.inputs[start : start + _BLOCK]
-        claimed = samples.outputs[start : start + _BLOCK]
-        found = model.trace(inputs, [*(indices[tensor] for tensor in read), output])
+    read = _names(graph) if oracle.keeps_layers else {}
+    outputs, who = [indices[index] for index in graph.outputs], (oracle.package, "reference")
+    apart = 0
+    # With states, all samples are one sequence.
+    block = len(samples.inputs) if graph.variables else _BLOCK
+    for start in range(0, len(samples.inputs), block):
+        inputs = samples.inputs[start : start + block]
+        claimed = samples.outputs[start : start + block]
+        found = model.trace(inputs, [*(indices[tensor] for tensor in read), *outputs])
         if read:
             computed = reference.trace(as_computed, inputs)
             for tensor, name in read.items():
                 _compare(name, start, found[indices[tensor]], computed[tensor], who)
         # `claimed` may stem from another graph than the file's, made by elimination.
-        expected = found[output].reshape(claimed.shape)
+        expected = pack_rows([found[index] for index in outputs])
         if as_computed is not graph and not np.array_equal(expected, claimed):
             plain = reference.run(graph, inputs).reshape(claimed.shape)
             set_aside = (plain != expected).any(1, keepdims=True)
@@ -65,6 +70,11 @@ def _compare_with(
         f"{oracle.package}: it combines scales of the model otherwise, which changes outputs of "
         f"{apart} of {len(samples.inputs)} samples: there it was compared with these scales"
     ]
+
+
+def _names(graph: Graph) -> dict[int, str]:
+    """The name of the operator that writes each activation, by the activation's index."""
+    return {index: op.name for op in graph.ops for index in outputs_of(op)}
 
 
 def _compare(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from compress.types import Samples
-from hil.measure.measure import measure, subset
+from hil.measure.batch import first_samples, subset
+from hil.measure.measure import measure
 from hil.target.target import Target
 from hil.types import Image, LayerCount, Plan
 
@@ -15,9 +17,10 @@ _READING = np.dtype([("count", "<u8"), ("model_cycles", "<u8")])
 def measure_layers(
     target: Target, image: Image, plan: Plan, samples: Samples, inferences: int = 1
 ) -> tuple[LayerCount, ...]:
-    """Run the first sample on the profile build `image`; a count is the difference of two readings.
+    """Run first samples on the profile build `image`; a count is the difference of two readings.
 
-    The readings are those of the last of its `inferences`.
+    The readings are those of the last of the `inferences`. They are all of the first sample, or of
+    consecutive samples for a network with states.
 
     Nothing runs between the first two readings, nor between those around a Reshape: the smallest
     difference is the cost of a reading, and is subtracted. Raises Mismatch and BenchError as
@@ -25,7 +28,7 @@ def measure_layers(
     """
     if image.layer_counts_address is None:
         raise ValueError(f"{image.elf} is not a profile build")
-    total = measure(target, image, plan, subset(samples, np.zeros(inferences, np.intp)))
+    total = measure(target, image, plan, subset(samples, _chosen(plan, samples, inferences)))
     readings = 2 + len(plan.steps)
     data = target.read(image.layer_counts_address, readings * _READING.itemsize)
     read = np.frombuffer(data, _READING)
@@ -43,3 +46,9 @@ def measure_layers(
         )
         for step, count, cycle in zip(plan.steps, counts[1:], cycles[1:], strict=True)
     )
+
+
+def _chosen(plan: Plan, samples: Samples, inferences: int) -> npt.NDArray[np.intp]:
+    if plan.graph.variables:
+        return first_samples(plan, samples, inferences)
+    return np.zeros(inferences, np.intp)

@@ -32,7 +32,7 @@ def smoke_graph() -> Graph:
         Tensor("output", (1, _UNITS), "int8", (0.125,), 4),
     )
     layer = FullyConnected("smoke", input=0, weights=1, bias=2, output=3)
-    return Graph("smoke", tensors, (layer,), input=0, output=3)
+    return Graph("smoke", tensors, (layer,), inputs=(0,), outputs=(3,))
 
 
 def smoke_samples(graph: Graph) -> Samples:

@@ -84,7 +84,8 @@ class RunRequest:
     """Arguments of RUN: `samples` inferences on staging memory (`hil.target.target.Layout`).
 
     Inputs and outputs are the model's bytes, one sample after the other; labels are u16 (address
-    0: none); counts are two u64 per sample, the counter's value and modeled cycles (or 0).
+    0: none); counts are two u64 per sample, the counter's value and modeled cycles (or 0). The
+    model starts with its first state, or with `continues` in the state that the last run left.
     """
 
     samples: int
@@ -92,9 +93,10 @@ class RunRequest:
     labels_address: int
     outputs_address: int
     counts_address: int
+    continues: bool = False
 
     def pack(self) -> bytes:
-        return struct.pack("<5I", *astuple(self))
+        return struct.pack("<6I", *astuple(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.integer import reference
+from compress.ops import outputs_of
 from compress.types import Int8Array
 from hil.errors import FirmwareFault, FlashFailed, NoReply, ProbeLost
 from hil.target.wire import HelloReply, RunRequest
@@ -68,8 +69,8 @@ class FakeTarget:
         graph, staging = self._plan.graph, image.staging
         return HelloReply(
             model_id=image.program.id,
-            input_bytes=graph.input_tensor.size_bytes,
-            output_bytes=graph.output_tensor.size_bytes,
+            input_bytes=sum(tensor.size_bytes for tensor in graph.input_tensors),
+            output_bytes=sum(tensor.size_bytes for tensor in graph.output_tensors),
             staging_address=staging.origin,
             staging_bytes=staging.length_bytes,
             counter=self.board.counter,
@@ -94,8 +95,9 @@ class FakeTarget:
             raise NoReply("the run ended without reaching it")
         op = self._plan.steps[image.layer_ends.index(address)].op
         values = reference.trace(self._plan.graph, self._inputs(request)[:1])
-        place = image.arena_address + self._plan.tensors[op.output].offset_bytes
-        self.write(place, values[op.output].tobytes())
+        for index in outputs_of(op):
+            place = image.arena_address + self._plan.tensors[index].offset_bytes
+            self.write(place, values[index].tobytes())
         self._halted = request, failure
 
     def resume(self, timeout_s: float) -> RunReply:
@@ -128,9 +130,9 @@ class FakeTarget:
         return RunReply(correct, self._stack_peak_bytes, zlib.crc32(outputs.tobytes()))
 
     def _inputs(self, request: RunRequest) -> Int8Array:
-        tensor = self._plan.graph.input_tensor
-        data = self.read(request.inputs_address, request.samples * tensor.size_bytes)
-        return np.frombuffer(data, np.int8).reshape(request.samples, *tensor.shape[1:])
+        size_bytes = sum(tensor.size_bytes for tensor in self._plan.graph.input_tensors)
+        data = self.read(request.inputs_address, request.samples * size_bytes)
+        return np.frombuffer(data, np.int8).reshape(request.samples, size_bytes)
 
     def _fail(self, failure: Failure) -> None:
         if failure in (Failure.DIE, Failure.HANG):

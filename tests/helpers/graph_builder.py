@@ -342,7 +342,7 @@ class GraphBuilder:
         return out
 
     def finish(self, output: int, name: str = "example", source: int = 0) -> Graph:
-        return Graph(name, tuple(self.tensors), tuple(self.ops), source, output)
+        return Graph(name, tuple(self.tensors), tuple(self.ops), (source,), (output,))
 
     def _name(self, kind: str) -> str:
         return f"{kind}_{len(self.ops)}"

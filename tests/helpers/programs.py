@@ -51,17 +51,34 @@ def program(
 #define MODEL_INPUT_BYTES {input_bytes}
 #define MODEL_OUTPUT_BYTES {output_bytes}
 #define MODEL_ARENA_BYTES {arena_bytes}
-extern int8_t *const model_input;
-extern const int8_t *const model_output;
+#define MODEL_SCORES {output_bytes}
+typedef int8_t model_score;
+extern const model_score *const model_scores;
+void model_set_inputs(const int8_t *from);
+void model_get_outputs(int8_t *to);
+void model_reset(void);
 void model_run(void);
 #endif
 """
     model_c = f"""\
 #include "model.h"
+#include <string.h>
 {declarations}
 static int8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
 int8_t *const model_input = model_arena;
 const int8_t *const model_output = model_arena + {arena_bytes - output_bytes};
+const model_score *const model_scores = model_output;
+void model_set_inputs(const int8_t *from)
+{{
+    memcpy(model_input, from, MODEL_INPUT_BYTES);
+}}
+void model_get_outputs(int8_t *to)
+{{
+    memcpy(to, model_output, MODEL_OUTPUT_BYTES);
+}}
+void model_reset(void)
+{{
+}}
 void model_run(void)
 {{
 {body}

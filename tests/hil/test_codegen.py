@@ -24,8 +24,8 @@ from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import candidates, choose
-from hil.kernels.operator_kernels import Kernel
 from hil.target.open import open_target
 from hil.target.target import Layout, Target
 from hil.types import Board, Image
@@ -321,7 +321,7 @@ def test_scratch_is_what_the_kernels_ask_for(name: str, tmp_path: Path) -> None:
     places = (layout.inputs, layout.outputs, layout.counts)
     inputs, outputs, counts = (place.origin for place in places)
     with Machine(image, tmp_path) as machine:
-        reply = machine.ask(RUN, 1, inputs, 0, outputs, counts)
+        reply = machine.ask(RUN, 1, inputs, 0, outputs, counts, 0)
         assert (reply.type, reply.words[0]) == (RUN_REPLY, 0)
         got = struct.unpack(f"<{len(expected)}i", machine.read(outputs, size))
     assert list(got) == expected

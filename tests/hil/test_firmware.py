@@ -58,7 +58,7 @@ def run_both(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[in
     """Instructions and modeled cycles of each sample, alternating."""
     inputs, _, outputs, counts = places(image)
     with Machine(image, folder, {}, arguments) as machine:
-        reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts)
+        reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts, 0)
         assert (reply.type, reply.words[0]) == (RUN_REPLY, 0)
         return struct.unpack(f"<{2 * SAMPLES}Q", machine.read(counts, 16 * SAMPLES))
 
@@ -136,8 +136,8 @@ def test_outputs_checksum_and_right_answers(board: Board, tmp_path: Path) -> Non
     inputs, labels_at, outputs, counts = places(image)
     memory = {inputs: samples.tobytes(), labels_at: labels.tobytes()}
     with Machine(image, tmp_path, memory, counting_arguments()) as machine:
-        reply = machine.ask(RUN, SAMPLES, inputs, labels_at, outputs, counts, sequence=3)
-        unlabelled = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts, sequence=4)
+        reply = machine.ask(RUN, SAMPLES, inputs, labels_at, outputs, counts, 0, sequence=3)
+        unlabelled = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts, 0, sequence=4)
         written = machine.read(outputs, samples.size)
         behind = machine.read(outputs + samples.size, 12)
     right = int((samples.argmax(axis=1) == labels).sum())
@@ -159,7 +159,7 @@ def touching(size_bytes: int) -> str:
 def run_once(image: Image, folder: Path) -> Frame:
     inputs, _, outputs, counts = places(image)
     with Machine(image, folder, {}, counting_arguments()) as machine:
-        return machine.ask(RUN, 1, inputs, 0, outputs, counts)
+        return machine.ask(RUN, 1, inputs, 0, outputs, counts, 0)
 
 
 def test_the_stack_peak_grows_by_what_the_model_uses(board: Board, tmp_path: Path) -> None:
@@ -192,8 +192,8 @@ def test_a_write_behind_the_arena_is_told_at_the_first_sample(
     inputs, _, outputs, counts = places(image)
     memory = {inputs: b"".join(bytes([sample] * 4) for sample in range(SAMPLES))}
     with Machine(image, tmp_path, memory, counting_arguments()) as machine:
-        reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts)
-        again = machine.ask(RUN, 2, inputs, 0, outputs, counts)  # neither of them overruns
+        reply = machine.ask(RUN, SAMPLES, inputs, 0, outputs, counts, 0)
+        again = machine.ask(RUN, 2, inputs, 0, outputs, counts, 0)  # neither of them overruns
         written = machine.read(outputs, 4 * SAMPLES)
     assert (reply.type, reply.words[0]) == (RUN_REPLY, ARENA_OVERRUN)
     assert (again.type, again.words[0]) == (RUN_REPLY, 0)
@@ -243,23 +243,24 @@ def test_run_refuses_arguments_outside_staging(name: str, tmp_path: Path) -> Non
     image = made(load_board(name), tmp_path)
     inputs, labels, outputs, counts = places(image)
     end = image.staging.end
-    good = (1, inputs, labels, outputs, counts)
+    good = (1, inputs, labels, outputs, counts, 0)
     bad = [
         (0, *good[1:]),
         (0xFFFFFFFF, *good[1:]),
         (1 << 30, *good[1:]),
         (1, inputs - 4, *good[2:]),
+        (*good[:5], 2),
         (1, end - 3, *good[2:]),
         (1, end + 1, *good[2:]),
         (1, 0, *good[2:]),
-        (1, inputs, labels + 1, outputs, counts),
-        (1, inputs, image.arena_address, outputs, counts),
-        (1, inputs, labels, end - 3, counts),
-        (1, inputs, labels, 0, counts),
-        (1, inputs, labels, outputs, counts + 4),
-        (1, inputs, labels, outputs, end),
-        (1, inputs, labels, outputs, 0xFFFFFFF8),
-        good[:4],
+        (1, inputs, labels + 1, outputs, counts, 0),
+        (1, inputs, image.arena_address, outputs, counts, 0),
+        (1, inputs, labels, end - 3, counts, 0),
+        (1, inputs, labels, 0, counts, 0),
+        (1, inputs, labels, outputs, counts + 4, 0),
+        (1, inputs, labels, outputs, end, 0),
+        (1, inputs, labels, outputs, 0xFFFFFFF8, 0),
+        good[:5],
         (*good, 0),
         (),
     ]
@@ -267,7 +268,7 @@ def test_run_refuses_arguments_outside_staging(name: str, tmp_path: Path) -> Non
         for words in bad:
             assert machine.ask(RUN, *words) == Frame(ERROR, 7, (BAD_ARGUMENTS,)), words
         assert machine.ask(RUN, *good).type == RUN_REPLY
-        assert machine.ask(RUN, 1, end - 4, end - 8, end - 12, end - 32).type == RUN_REPLY
+        assert machine.ask(RUN, 1, end - 4, end - 8, end - 12, end - 32, 0).type == RUN_REPLY
 
 
 def test_garbage_of_any_length_gets_one_error_each(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from compress.integer import reference
-from compress.ops import Conv2D, FullyConnected
+from compress.ops import Conv2D, FullyConnected, outputs_of
 from compress.tflite.exporter import export_tflite
 from compress.tflite.oracle import installed
 from compress.types import Graph, Samples
@@ -31,7 +31,7 @@ from hil.types import Board, Image, Plan
 def graph() -> Graph:
     """The graph without its softmax, which saturates and would hide a single weight's effect."""
     whole = residual()
-    return replace(whole, ops=whole.ops[:-1], output=whole.ops[-2].output)
+    return replace(whole, ops=whole.ops[:-1], outputs=outputs_of(whole.ops[-2]))
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def counted(image: Image, folder: Path, arguments: tuple[str, ...]) -> tuple[int
     """Instructions and modeled cycles of the third inference."""
     start = image.staging.origin
     with Machine(image, folder, {}, arguments) as machine:
-        machine.ask(RUN, 3, start, 0, start + 32, start + 64)
+        machine.ask(RUN, 3, start, 0, start + 32, start + 64, 0)
         data = machine.read(start + 64, 48)
     instructions, cycles = struct.unpack("<6Q", data)[4:]
     return instructions, cycles

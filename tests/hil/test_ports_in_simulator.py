@@ -158,7 +158,7 @@ def check_answers(
     assert hello.words[:5] == (PROGRAM_ID, 4, 4, staging.origin, staging.length_bytes)
     assert hello.words[5] in (0, COUNTERS[board.counter])  # 0: a counter that stands still
     layout = Layout.within(staging, 1, 4, 4)
-    run = ask(RUN, *struct.unpack("<5I", layout.request.pack()), sequence=0x1235)
+    run = ask(RUN, *struct.unpack("<6I", layout.request.pack()), sequence=0x1235)
     assert (run.type, run.sequence) == (RUN_REPLY, 0x1235)
     status, _, _, crc = run.words
     assert (status, crc) == (0, zlib.crc32(OUTPUTS))

@@ -223,7 +223,7 @@ def recorded(board: Board, folder: Path) -> Registers:
     image = build(text, core, folder)
     layout = Layout.within(image.staging, 1, 4, size)
     with Machine(image, folder) as machine:
-        reply = machine.ask(RUN, *struct.unpack("<5I", layout.request.pack()))
+        reply = machine.ask(RUN, *struct.unpack("<6I", layout.request.pack()))
         assert (reply.type, reply.words[0]) == (RUN_REPLY, 0)
         words = np.frombuffer(machine.read(layout.outputs.origin, size), "<u4").tolist()
     pairs = zip(words[::2], words[1::2], strict=True)
@@ -267,7 +267,7 @@ def counts_of(image: Image, folder: Path, *arguments: str) -> tuple[int, int]:
     layout = Layout.within(image.staging, 1, 4, 4)
     with Machine(image, folder, {}, arguments) as machine:
         kind = machine.ask(HELLO).words[5]
-        reply = machine.ask(RUN, *struct.unpack("<5I", layout.request.pack()))
+        reply = machine.ask(RUN, *struct.unpack("<6I", layout.request.pack()))
         assert (reply.type, reply.words[0]) == (RUN_REPLY, 0)
         assert machine.ask(HELLO).words[5] == kind  # still receives after SysTick was unmasked
         return kind, int.from_bytes(machine.read(layout.counts.origin, 8), "little")

@@ -4,13 +4,21 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x91c8bcbbu
+#define MODEL_ID 0x3a5a538du
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1504
 
-extern int8_t *const model_input;
-extern const int8_t *const model_output;
+/* The values of the first output. */
+#define MODEL_SCORES 7
+typedef int8_t model_score;
+extern const model_score *const model_scores;
+
+/* The bytes of all inputs, of all outputs, one after the other. */
+void model_set_inputs(const int8_t *from);
+void model_get_outputs(int8_t *to);
+/* Gives the model its first state, which it must have before the first inference. */
+void model_reset(void);
 void model_run(void);
 
 /* The constants of the layers, defined in weights.c. */

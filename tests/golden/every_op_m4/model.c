@@ -20,6 +20,7 @@
 #include "model.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "arm_nnfunctions.h"
 #include "kernels.h"
@@ -30,8 +31,21 @@
 
 static int8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
 
-int8_t *const model_input = model_arena + 720;
-const int8_t *const model_output = model_arena + 0;
+const model_score *const model_scores = (const model_score *)(model_arena + 0);
+
+void model_set_inputs(const int8_t *from)
+{
+    memcpy(model_arena + 720, from + 0, 240);
+}
+
+void model_get_outputs(int8_t *to)
+{
+    memcpy(to + 0, model_arena + 0, 7);
+}
+
+void model_reset(void)
+{
+}
 
 /* Shapes of tensors and filters; FullyConnected: n inputs, c units. */
 static const cmsis_nn_dims dims_1x12x10x2 = {.n = 1, .h = 12, .w = 10, .c = 2};

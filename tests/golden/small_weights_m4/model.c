@@ -25,6 +25,7 @@
 #include "model.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "arm_nnfunctions.h"
 #include "kernels.h"
@@ -35,8 +36,21 @@
 
 static int8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
 
-int8_t *const model_input = model_arena + 0;
-const int8_t *const model_output = model_arena + 48;
+const model_score *const model_scores = (const model_score *)(model_arena + 48);
+
+void model_set_inputs(const int8_t *from)
+{
+    memcpy(model_arena + 0, from + 0, 216);
+}
+
+void model_get_outputs(int8_t *to)
+{
+    memcpy(to + 0, model_arena + 48, 5);
+}
+
+void model_reset(void)
+{
+}
 
 /* Shapes of tensors and filters; FullyConnected: n inputs, c units. */
 static const cmsis_nn_dims dims_10x1x1x24 = {.n = 10, .h = 1, .w = 1, .c = 24};

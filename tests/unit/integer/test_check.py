@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from compress.errors import UnsupportedLayer
+from compress.integer import reference
 from compress.integer.check import check_graph
 from compress.ops import Function
 from compress.types import Graph, Tensor
@@ -77,13 +78,14 @@ def test_what_is_not_on_int16_is_named(
         check_graph(on_int16(make))
 
 
-def test_input_and_output_are_int8() -> None:
+def test_input_and_output_may_be_int16() -> None:
     b = GraphBuilder()
     graph = b.finish(b.widen(b.input((4,))))
-    with pytest.raises(UnsupportedLayer, match="input and output must be int8, not int16"):
-        check_graph(graph)
-    with pytest.raises(UnsupportedLayer, match="input and output must be int8, not int16"):
-        check_graph(changed(graph, 0, dtype="int16", zero_point=0))
+    check_graph(graph)
+    inputs = np.array([[1, -2, 3, -4]], np.int8)
+    outputs = reference.run(graph, inputs)
+    assert outputs.shape == (1, 8)
+    np.testing.assert_array_equal(outputs.view("<i2"), reference.trace(graph, inputs)[graph.output])
 
 
 def test_int16_is_symmetric() -> None:

@@ -17,9 +17,9 @@ from helpers.programs import PARTS, write_pack
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import choose
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.kernels.operator_kernels import Kernel
 from hil.measure.provenance import provenance
 from hil.types import Board
 

@@ -13,13 +13,11 @@ from compress.ops import Activation, Function, Padding
 from compress.tflite import oracle
 from compress.tflite.exporter import export_tflite
 from compress.tflite.oracle import MICRO, ORACLES, RUNTIME, Oracle, installed
-from compress.tflite.read import read
-from compress.tflite.write import write
 from compress.tflite_records.file import File, FileTensor, TensorType
 from compress.types import Graph, Int8Array, IntArray, Samples
-from helpers.graph_builder import GraphBuilder, random_inputs
+from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import ds_cnn, residual, squeeze_excite
-from helpers.graph_variants import nameless, with_edges
+from helpers.graph_variants import with_edges
 from hil.benchmark.models import random_samples
 from hil.errors import Mismatch
 from hil.measure import oracle_check
@@ -200,17 +198,6 @@ def test_memory_for_an_oracle_is_bounded() -> None:
     tensor = FileTensor("x", (1, 1 << 15, 1 << 14), TensorType.INT8, (1.0,), (0,))
     with pytest.raises(UserError, match="2048 MiB, at most 1024"):
         oracle._arena_bytes(1000, File("big", (tensor,), (), (0,), (0,)))
-
-
-@needs_micro
-def test_several_inputs_are_refused() -> None:
-
-    file = read(export_tflite(residual()))
-    two = write(replace(nameless(file), outputs=(*file.outputs, file.operators[0].outputs[0])))
-    for one in installed():
-        with pytest.raises(UserError, match="several inputs or outputs"):
-            one.open(two)
-    assert random_inputs(residual(), 1).dtype == np.int8
 
 
 def test_samples_of_another_graph_are_compared_with_the_oracle() -> None:

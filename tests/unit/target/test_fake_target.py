@@ -120,7 +120,7 @@ def test_another_graph_on_the_device_gives_another_layer() -> None:
     assert bias.data is not None
     other = dataclasses.replace(bias, data=bias.data + 1000)
     tensors = tuple(other if tensor is bias else tensor for tensor in GRAPH.tensors)
-    changed = Graph(GRAPH.name, tensors, GRAPH.ops, GRAPH.input, GRAPH.output)
+    changed = Graph(GRAPH.name, tensors, GRAPH.ops, GRAPH.inputs, GRAPH.outputs)
     target = FakeTarget(BOARD, make_plan(changed, BOARD))
     layout = prepared(target)
     target.run_until(layout.request, image().layer_ends[0], 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import serial
@@ -100,9 +101,12 @@ def test_frames_are_as_documented(frame: Frame, expected: bytes) -> None:
     assert wire.decode(expected[:-1]) == frame
 
 
-def test_run_request_is_five_little_endian_words() -> None:
+def test_run_request_is_six_little_endian_words() -> None:
     words = (3, 0x2000_0000, 0x2000_0100, 0x2000_0200, 0x2000_0300)
-    assert REQUEST.pack() == b"".join(word.to_bytes(4, "little") for word in words)
+    for continues in (0, 1):
+        request = replace(REQUEST, continues=bool(continues))
+        expected = b"".join(word.to_bytes(4, "little") for word in (*words, continues))
+        assert request.pack() == expected
 
 
 @pytest.mark.parametrize(

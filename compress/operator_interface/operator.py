@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from compress.arithmetic.intervals import Bounds, full_range_of_output
 from compress.arithmetic.tables import Kernel
-from compress.operators.channels import Channels, CutConstants, Kept, Tie, all_fixed, uncut
+from compress.operator_interface.channels import Channels, CutConstants, Kept, Tie, all_fixed, uncut
 from compress.ops import Op
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.import_node import ImportNode
@@ -32,10 +32,11 @@ class Operator(Generic[_OpT]):
 
     `check` raises UserError for an inconsistent operator and UnsupportedLayer for one without a
     kernel. Types, order and activations are already checked (`compress.integer.check`).
-    `kernel` returns the reference kernel, derived from the tensors once.
+    `kernel` returns the reference kernel, derived from the tensors once; that of several outputs
+    returns a tuple.
     `export` adds the operator's record to the context, last, after those that it needs.
     `macs` has the multiply-accumulates of one inference by the index of the weight tensor.
-    `bounds` has bounds of the output from those of the inputs.
+    `bounds` has bounds of the output from those of the inputs; several outputs have none.
     `ties` yields the channels that must be kept or removed together. Only `Conv2D` and
     `FullyConnected` may leave input channels untied: `compress.integer.eliminate` decides on those.
     `cut` returns the operator with its constants, and extents of its own, cut to the kept channels.

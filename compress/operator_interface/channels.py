@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from compress.ops import Op, Weighted, inputs_of
+from compress.ops import Op, Weighted, activations_of, inputs_of, outputs_of
 from compress.types import Array, Graph, Tensor
 
 _OpT = TypeVar("_OpT", bound=Op)
@@ -26,15 +26,15 @@ Tie = tuple[Array, Array]
 
 
 def all_fixed(graph: Graph, op: Op, channels: Channels) -> Iterator[Tie]:
-    """Ties that keep all channels of the operator's inputs and output: valid for any operator."""
-    for index in (*inputs_of(op), op.output):
+    """Ties that keep all channels of the operator's inputs and outputs: valid for any operator."""
+    for index in activations_of(op):
         yield channels[index], np.array(FIXED)
 
 
 def channel_by_channel(graph: Graph, op: Op, channels: Channels) -> Iterator[Tie]:
     """Ties of an operator whose output channels each come from that channel of the one input."""
-    (x,) = inputs_of(op)
-    yield channels[op.output], channels[x]
+    (x,), (out,) = inputs_of(op), outputs_of(op)
+    yield channels[out], channels[x]
 
 
 class CutConstants:

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from compress.types import Array
+from compress.types import Array, Tensor
 from hil.types import Step
 
-_VALUES_PER_LINE = {"int8_t": 19, "int32_t": 8, "uint32_t": 8}
+_VALUES_PER_LINE = {"int8_t": 19, "int16_t": 13, "int32_t": 8, "uint32_t": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +63,30 @@ class Call:
     storage: tuple[str, ...] = ()
 
 
-def constant(step: Step, suffix: str, c_type: str, values: Array, note: str = "") -> Constant:
+def constant(step: Step, suffix: str, type_: str, values: Array, note: str = "") -> Constant:
     """The array of a layer's constants, named after the layer: layer3_weights, for example."""
+    comment = f"{step.index} {safe(step.op.name)}{note}"
+    return array(f"{symbol(step)}_{suffix}", type_, values, comment)
+
+
+def array(name: str, type_: str, values: Array, comment: str) -> Constant:
+    """A const array of C type `type_`, which is one of `_VALUES_PER_LINE`."""
     flat: npt.NDArray[Any] = values.reshape(-1)
-    per_line = _VALUES_PER_LINE[c_type]
-    form = "0x{:08x}" if c_type == "uint32_t" else "{}"
+    per_line = _VALUES_PER_LINE[type_]
+    form = "0x{:08x}" if type_ == "uint32_t" else "{}"
     texts = [form.format(value) for value in flat.tolist()]
     return Constant(
-        name=f"{symbol(step)}_{suffix}",
-        type=c_type,
+        name=name,
+        type=type_,
         elements=len(texts),
-        comment=f"{step.index} {safe(step.op.name)}{note}",
+        comment=comment,
         lines=tuple(", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line)),
     )
+
+
+def c_type(tensor: Tensor) -> str:
+    """The C type of an activation's values."""
+    return f"{np.dtype(tensor.item).name}_t"
 
 
 def symbol(step: Step) -> str:

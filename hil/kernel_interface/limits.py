@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.errors import UnsupportedLayer
-from compress.ops import Op, inputs_of
+from compress.ops import Op, activations_of, inputs_of, outputs_of
 from compress.types import DType, Graph
 
 # The kernels count extents in int16_t or uint16_t.
@@ -17,7 +17,7 @@ def check_activations(graph: Graph, op: Op, *, converts: bool, any_extent: bool)
     LONGEST_EXTENT unless `any_extent`; batch 1.
     """
     one_type = len(set(activation_types(graph, op))) == 1 or converts
-    for index in (*inputs_of(op), op.output):
+    for index in activations_of(op):
         tensor = graph.tensors[index]
         if tensor.dtype != "int8" and not (tensor.dtype == "int16" and one_type):
             raise UnsupportedLayer(
@@ -46,8 +46,8 @@ def check_constant(
 
 def check_scale_kept(graph: Graph, op: Op) -> None:
     """Raise UnsupportedLayer if the output's scale or zero point is not the input's."""
-    (index,) = inputs_of(op)
-    source, out = graph.tensors[index], graph.tensors[op.output]
+    (index,), (output,) = inputs_of(op), outputs_of(op)
+    source, out = graph.tensors[index], graph.tensors[output]
     if (source.scales, source.zero_point) != (out.scales, out.zero_point):
         raise UnsupportedLayer(f"{op.name}: output must keep the input's scale")
 
@@ -58,8 +58,8 @@ def no_int16_kernel(op: Op) -> UnsupportedLayer:
 
 
 def activation_types(graph: Graph, op: Op) -> tuple[DType, ...]:
-    """Types of the inputs, then of the output."""
-    return tuple(graph.tensors[index].dtype for index in (*inputs_of(op), op.output))
+    """Types of the inputs, then of the outputs."""
+    return tuple(graph.tensors[index].dtype for index in activations_of(op))
 
 
 def touches(size: int, taps: int, stride: int, before: int, outputs: int) -> bool:

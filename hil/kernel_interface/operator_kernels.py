@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from compress.ops import Op
 from compress.types import Graph
-from hil.kernels.call import Call
+from hil.kernel_interface.call import Call
 from hil.types import Board, Step
 
 T = TypeVar("T", bound=Op)

@@ -1,0 +1,74 @@
+"""The integer operators that a `Graph` may hold: one frozen dataclass each, by family.
+
+Semantics are those of the TensorFlow Lite int8 quantization specification
+(https://ai.google.dev/edge/litert/models/quantization_spec); layouts are NHWC with batch 1. Tensors
+are referred to by their index in `Graph.tensors`. `compress.operators` has the check, reference,
+TFLite import and export of each operator, `hil.kernels` its C kernels; a test of either registry
+asserts that every operator is in it.
+"""
+
+from compress.ops.dense import FullyConnected
+from compress.ops.elementwise import Add, Function, Lookup, Mul, Requantize, Softmax
+from compress.ops.movement import Concatenate, Pad, Reshape
+from compress.ops.op import (
+    Activation,
+    Op,
+    activations_of,
+    constants_of,
+    inputs_of,
+    outputs_of,
+    renumbered,
+)
+from compress.ops.reduction import Mean
+from compress.ops.windows import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Padding
+
+# Operators that multiply by constant weights.
+Weighted = Conv2D | DepthwiseConv2D | FullyConnected
+# Operators that may write their output over an input of the same size with no later reader.
+ElementWise = Add | Mul | Softmax | Requantize | Lookup
+# All operators.
+OP_TYPES: tuple[type[Op], ...] = (
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    Add,
+    Mul,
+    AveragePool2D,
+    MaxPool2D,
+    Reshape,
+    Softmax,
+    Requantize,
+    Lookup,
+    Mean,
+    Pad,
+    Concatenate,
+)
+
+__all__ = [
+    "OP_TYPES",
+    "Activation",
+    "Add",
+    "AveragePool2D",
+    "Concatenate",
+    "Conv2D",
+    "DepthwiseConv2D",
+    "ElementWise",
+    "FullyConnected",
+    "Function",
+    "Lookup",
+    "MaxPool2D",
+    "Mean",
+    "Mul",
+    "Op",
+    "Pad",
+    "Padding",
+    "Requantize",
+    "Reshape",
+    "Softmax",
+    "Weighted",
+    "activations_of",
+    "constants_of",
+    "inputs_of",
+    "outputs_of",
+    "renumbered",
+]

@@ -1,0 +1,88 @@
+"""Operators that compute each element, or each row, by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from compress.ops.op import Activation, Op
+
+
+class Function(Enum):
+    """Element-wise functions that run as a table of 256 values."""
+
+    LEAKY_RELU = "leaky_relu"
+    HARD_SWISH = "hard_swish"
+    LOGISTIC = "logistic"
+    TANH = "tanh"
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Op):
+    """Element-wise sum or, with `subtract`, left - right; each tensor has its own scale.
+
+    left and output have one shape. right has the same shape or is repeated: without leading ones
+    its shape is a suffix of left's, for example (1,1,1,C) or a single element. With `constant`,
+    right is a constant.
+    """
+
+    left: int
+    right: int
+    output: int
+    activation: Activation = Activation.NONE
+    subtract: bool = False
+    constant: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("left",) if self.constant else ("left", "right")
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("right",) if self.constant else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mul(Op):
+    """Element-wise product; shapes and `constant` as in `Add`."""
+
+    left: int
+    right: int
+    output: int
+    activation: Activation = Activation.NONE
+    constant: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("left",) if self.constant else ("left", "right")
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("right",) if self.constant else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Requantize(Op):
+    """Change of scale, zero point or type, then a clamp: TFLite's QUANTIZE, RELU, RELU6, ..."""
+
+    input: int
+    output: int
+    activation: Activation = Activation.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Op):
+    """output = function(input), element-wise; `alpha` is the slope of LEAKY_RELU below zero."""
+
+    input: int
+    output: int
+    function: Function
+    alpha: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax(Op):
+    """Softmax (beta 1) over the last axis; output scale 1/256, zero point -128."""
+
+    input: int
+    output: int

@@ -1,0 +1,1 @@
+"""The interface of an operator's kernels: limits, candidates and the call in C."""
