@@ -19,7 +19,8 @@ import typer
 from compress.errors import OverBudget
 from compress.types import Samples
 from hil.benchmark.benchmark import BenchmarkResult, benchmark
-from hil.benchmark.models import BenchmarkModel, load_model, random_samples
+from hil.benchmark.models import BenchmarkModel, load_model
+from hil.benchmark.samples import random_samples
 from hil.board import load_board, without_limits
 from hil.emulator.plugin import qemu_version
 from hil.errors import BenchError

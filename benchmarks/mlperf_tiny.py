@@ -13,7 +13,8 @@ import typer
 
 from compress.errors import OverBudget
 from hil.benchmark.benchmark import BenchmarkResult, benchmark
-from hil.benchmark.models import load_model, random_samples
+from hil.benchmark.models import load_model
+from hil.benchmark.samples import random_samples
 from hil.board import load_board, without_limits
 from hil.formatting import memory_timing, three_digits
 from hil.measure.measure import BoardRunner

@@ -30,7 +30,8 @@ from silicon import (
 )
 
 from compress.types import Graph, Samples
-from hil.benchmark.models import load_model, random_samples
+from hil.benchmark.models import load_model
+from hil.benchmark.samples import random_samples
 from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan

@@ -13,6 +13,7 @@ from compress.errors import OverBudget
 from compress.integer.cost import total_macs
 from compress.types import Samples
 from hil.benchmark.models import BenchmarkModel
+from hil.benchmark.samples import scores
 from hil.board import without_limits, without_waits
 from hil.codegen.arena import alignment_bytes, lower_bound_bytes
 from hil.codegen.build import build
@@ -110,7 +111,7 @@ def benchmark(
         layers = _layer_counts(plan, board, runner, samples, folder / "layers")
     counts = tuple(run.count for run in runs)
     middle = sorted(runs, key=lambda run: run.count)[len(runs) // 2]
-    right = np.mean(samples.outputs.argmax(1) == samples.labels)
+    right = np.mean(scores(model.graph, samples.outputs).argmax(1) == samples.labels)
     return BenchmarkResult(
         model=model.name,
         board=board,

@@ -6,17 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
-from compress.integer import reference
 from compress.integer.eliminate import eliminate
 from compress.tasks import TASK_NAMES, full_task_name, get_task, is_task_file, task_label
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.training.data_check import data_sha256
-from compress.types import Array, Dataset, Graph, Int8Array, Samples, Task
+from compress.types import Dataset, Graph, Task
 from hil.cache import cached
 from hil.store.run_folder import network_path
 from hil.store.store import Store
@@ -63,57 +60,6 @@ def load_model(text: str, runs: Path) -> BenchmarkModel:
 def without_dead_channels(model: BenchmarkModel) -> BenchmarkModel:
     """The model without channels that cannot change its outputs (`compress.integer.eliminate`)."""
     return replace(model, graph=eliminate(model.graph), whole=model.graph)
-
-
-def random_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
-    """Samples with random inputs, labeled by the reference's outputs.
-
-    Every second input is uniform noise, which saturates most networks; the others are waves of
-    random frequency and phase, which do not.
-    """
-    rng = np.random.default_rng(seed)
-    shape = (count, *graph.input_tensor.shape[1:])
-    noise = rng.integers(-128, 128, shape)
-    positions = np.indices(shape[1:]).reshape(len(shape) - 1, -1)
-    frequencies = rng.uniform(0.02, 1.0, (count, len(shape) - 1))
-    phases = rng.uniform(0, 2 * np.pi, (count, 1))
-    waves = 100 * np.sin(frequencies @ positions + phases)
-    smooth = waves.reshape(shape) + rng.normal(0, 8, shape)
-    odd = (np.arange(count) % 2 == 1).reshape(-1, *[1] * (len(shape) - 1))
-    inputs = np.clip(np.round(np.where(odd, noise, smooth)), -128, 127).astype(np.int8)
-    return samples_of(graph, inputs, None)
-
-
-def file_samples(graph: Graph, path: Path, count: int) -> Samples:
-    """The first `count` samples of an .npz: `x` int8 (N, *input shape) and labels `y` (N,).
-
-    Raises UserError for another file, shape or type.
-    """
-    try:
-        with np.load(path) as arrays:
-            x, y = arrays["x"], arrays["y"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"--data {path}: an .npz with arrays x and y: {error}") from error
-    shape = graph.input_tensor.shape[1:]
-    if x.dtype != np.int8 or x.shape[1:] != shape or y.shape != x.shape[:1] or len(x) == 0:
-        raise UserError(
-            f"--data {path}: x is {x.dtype} {x.shape}, y is {y.shape}; "
-            f"needed are x int8 (N, {', '.join(map(str, shape))}) and y (N,)"
-        )
-    return samples_of(graph, x[:count], y[:count].astype(np.int64))
-
-
-def task_samples(graph: Graph, task: str, count: int) -> Samples:
-    """`count` samples of the task's validation split, evenly spaced, with their labels."""
-    from compress.pipeline.pipeline import evaluate  # torch: only where it is needed
-
-    return evaluate(graph, get_task(task).load().val, count)[1]
-
-
-def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:
-    """Samples with the reference's outputs for `inputs`; without labels, their argmax is used."""
-    outputs = reference.run(graph, inputs).reshape(len(inputs), -1)
-    return Samples(inputs, outputs.argmax(1) if labels is None else labels, outputs)
 
 
 def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:

@@ -69,7 +69,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         data: Annotated[
             Path | None,
             typer.Option(
-                help="Inputs and labels for the accuracy: an .npz file with x (int8) and y.",
+                help="Inputs: an .npz file with x, int8 or float32 (several inputs: x0, x1, "
+                "...), and labels y for the accuracy.",
                 show_default="the task's, else random inputs",
             ),
         ] = None,
@@ -121,13 +122,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         # These imports take a second: the options are checked before.
         from hil.benchmark.benchmark import benchmark
         from hil.benchmark.benchmark_json import benchmark_to_json
-        from hil.benchmark.models import (
-            file_samples,
-            load_model,
-            random_samples,
-            task_samples,
-            without_dead_channels,
-        )
+        from hil.benchmark.models import load_model, without_dead_channels
+        from hil.benchmark.samples import file_samples, random_samples, task_samples
         from hil.measure.measure import BoardRunner
         from hil.target.open import check_reachable, open_target, open_waiting_target
 
@@ -140,15 +136,15 @@ def register(app: typer.Typer, runs: Path) -> None:
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         network = load_model(model, runs)  # trains a task's network if the cache has none
+        labeled = network.task is not None
         if data is not None:
-            chosen = file_samples(network.graph, data, samples)
+            chosen, labeled = file_samples(network.graph, data, samples)
         elif network.task is not None:
             chosen = task_samples(network.graph, network.task, samples)
         else:
             chosen = random_samples(network.graph, samples)
         if eliminate:  # after the whole network gave the expected outputs of the samples
             network = without_dead_channels(network)
-        labeled = data is not None or network.task is not None
         written = power_trace_of(facts)
         before = _state(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:

@@ -21,7 +21,8 @@ from helpers.trials import BASELINE, measured
 from hil import formatting
 from hil.benchmark.benchmark import BenchmarkResult, benchmark
 from hil.benchmark.benchmark_json import benchmark_to_json, compare_results
-from hil.benchmark.models import BenchmarkModel, load_model, random_samples
+from hil.benchmark.models import BenchmarkModel, load_model
+from hil.benchmark.samples import random_samples
 from hil.board import load_board
 from hil.cli.bench import power_trace_of, print_result, warn_unjudged
 from hil.cli.main import app

@@ -16,7 +16,7 @@ from compress.types import Graph, Samples
 from helpers.graph_examples import residual
 from helpers.graph_variants import with_weights
 from helpers.oracles import needs_oracle
-from hil.benchmark.models import random_samples
+from hil.benchmark.samples import random_samples
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render

@@ -18,7 +18,7 @@ from compress.tflite.importer import import_tflite
 from compress.types import Array, Graph
 from helpers.checkout import MLPERF_TINY
 from helpers.graph_builder import RELU, GraphBuilder, float32, random_inputs
-from hil.benchmark.models import random_samples
+from hil.benchmark.samples import random_samples
 
 FOLDER = MLPERF_TINY
 SAME = Padding(1, 1, 1, 1)

@@ -11,7 +11,7 @@ from compress.types import Graph
 from helpers.fake_target import Failure, FakeTarget, image_in_memory
 from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import tiny_conv
-from hil.benchmark.models import random_samples, samples_of
+from hil.benchmark.samples import random_samples, samples_of
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.errors import BenchError, Mismatch

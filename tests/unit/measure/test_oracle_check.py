@@ -18,7 +18,7 @@ from compress.types import Graph, Int8Array, IntArray, Samples
 from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import ds_cnn, residual, squeeze_excite
 from helpers.graph_variants import with_edges
-from hil.benchmark.models import random_samples
+from hil.benchmark.samples import random_samples
 from hil.errors import Mismatch
 from hil.measure import oracle_check
 from hil.measure.oracle_check import check_oracle

@@ -1,0 +1,127 @@
+"""The inputs that `hil bench` runs: random ones, those of a file, or a task's."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from compress.arithmetic.fixedpoint import value_range
+from compress.errors import UserError
+from compress.integer import reference
+from compress.integer.rows import pack_rows, unpack_rows
+from compress.tasks import get_task
+from compress.types import Array, Graph, Int8Array, IntArray, Samples, Tensor
+
+
+def random_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
+    """Samples with random inputs, labeled by the reference's outputs.
+
+    Every second input is uniform noise, which saturates most networks; the others are waves of
+    random frequency and phase, which do not.
+    """
+    rng = np.random.default_rng(seed)
+    values = [_random_values(tensor, count, rng) for tensor in graph.input_tensors]
+    return samples_of(graph, _rows(graph, values), None)
+
+
+def _random_values(tensor: Tensor, count: int, rng: np.random.Generator) -> IntArray:
+    low, high = value_range(tensor.dtype)
+    shape = (count, *tensor.shape[1:])
+    noise = rng.integers(low, high + 1, shape)
+    positions = np.indices(shape[1:]).reshape(len(shape) - 1, -1)
+    frequencies = rng.uniform(0.02, 1.0, (count, len(shape) - 1))
+    phases = rng.uniform(0, 2 * np.pi, (count, 1))
+    unit = (high + 1) / 128
+    waves = 100 * unit * np.sin(frequencies @ positions + phases)
+    smooth = waves.reshape(shape) + rng.normal(0, 8 * unit, shape)
+    odd = (np.arange(count) % 2 == 1).reshape(-1, *[1] * (len(shape) - 1))
+    mixed = np.round(np.where(odd, noise, smooth))
+    values: IntArray = np.clip(mixed, low, high).astype(tensor.item)
+    return values
+
+
+def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
+    """The first `count` samples of an .npz, and whether it has labels.
+
+    The file has an array `x` for the one input, or `x0`, `x1`, ... for several, in the network's
+    order: (N, *input shape without batch), in the input's integer type, or float32 or float64,
+    which are quantized with its scale. `y` has the labels (N,); without them, the samples are
+    labeled by the reference's outputs.
+
+    Raises UserError for another file, shape or type.
+    """
+    names = ["x"] if len(graph.inputs) == 1 else [f"x{i}" for i in range(len(graph.inputs))]
+    arrays = _arrays(path, names)
+    values = [
+        _given_values(path, name, arrays[name], tensor)
+        for name, tensor in zip(names, graph.input_tensors, strict=True)
+    ]
+    labels = arrays.get("y")
+    lengths = {len(array) for array in (*values, *(() if labels is None else (labels,)))}
+    if len(lengths) > 1 or lengths == {0} or (labels is not None and labels.ndim != 1):
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise UserError(f"--data {path}: {shapes}; needed are equally many samples, at least one")
+    if labels is not None and not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(f"--data {path}: y is {labels.dtype}, must be integers")
+    inputs = _rows(graph, [value[:count] for value in values])
+    chosen = None if labels is None else labels[:count].astype(np.int64)
+    return samples_of(graph, inputs, chosen), labels is not None
+
+
+def _arrays(path: Path, names: list[str]) -> Mapping[str, Array]:
+    """The arrays `names` of an .npz file, and `y` if it has that."""
+    try:
+        with np.load(path) as arrays:
+            there = [name for name in (*names, "y") if name in arrays]
+            found = {name: arrays[name] for name in there}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"--data {path}: not an .npz of plain arrays: {error}") from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(f"--data {path}: an .npz with arrays {', '.join(names)} and, for labels, y")
+    return found
+
+
+def _given_values(path: Path, name: str, array: Array, tensor: Tensor) -> IntArray:
+    """Values of one input from the file's array, quantized if it holds real numbers."""
+    real = array.dtype in (np.float32, np.float64)
+    if array.shape[1:] != tensor.shape[1:] or not (real or array.dtype == tensor.item):
+        raise UserError(
+            f"--data {path}: {name} is {array.dtype} {array.shape}; needed is {tensor.dtype} or "
+            f"float32 (N, {', '.join(map(str, tensor.shape[1:]))})"
+        )
+    if not real:
+        return array
+    if not np.isfinite(array).all():
+        raise UserError(f"--data {path}: {name} has values that are not finite")
+    low, high = value_range(tensor.dtype)
+    steps = np.round(array / np.float32(tensor.scale)) + tensor.zero_point
+    values: IntArray = np.clip(steps, low, high).astype(tensor.item)
+    return values
+
+
+def task_samples(graph: Graph, task: str, count: int) -> Samples:
+    """`count` samples of the task's validation split, evenly spaced, with their labels."""
+    from compress.pipeline.pipeline import evaluate  # torch: only where it is needed
+
+    return evaluate(graph, get_task(task).load().val, count)[1]
+
+
+def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:
+    """Samples with the reference's outputs; without labels, the argmax of the first is used."""
+    outputs = reference.run(graph, inputs).reshape(len(inputs), -1)
+    return Samples(inputs, scores(graph, outputs).argmax(1) if labels is None else labels, outputs)
+
+
+def scores(graph: Graph, outputs: Int8Array) -> IntArray:
+    """The values (N, elements) of the first output from rows of all outputs."""
+    return unpack_rows(graph.output_tensors, outputs)[0].reshape(len(outputs), -1)
+
+
+def _rows(graph: Graph, values: list[IntArray]) -> Int8Array:
+    """`Samples.inputs` from the values of each input."""
+    (first, *others) = graph.input_tensors
+    return values[0] if not others and first.dtype == "int8" else pack_rows(values)
