@@ -12,6 +12,7 @@ from dataclasses import astuple, replace
 import numpy as np
 import tflite
 
+from compress.arithmetic.fixedpoint import value_range
 from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
@@ -33,7 +34,8 @@ def _check(graph: Graph, op: Pad) -> None:
     require(min(*op.before, *op.after) >= 0, op.name, "sides")
     padded = tuple(map(sum, zip(op.before, x.shape, op.after, strict=True)))
     require(out.shape == padded, op.name, f"output {out.shape}, must be {padded}")
-    require(-128 <= op.value <= 127, op.name, f"value {op.value}")
+    low, high = value_range(x.dtype)
+    require(low <= op.value <= high, op.name, f"value {op.value}")
 
 
 def _kernel(graph: Graph, op: Pad) -> Kernel:
@@ -153,6 +155,7 @@ FAMILY = Family(
             bounds=rising(_kernel),
             ties=_ties,
             cut=_cut,
+            on_int16=True,
         ),
     ),
     builtins=(

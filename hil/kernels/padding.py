@@ -1,6 +1,8 @@
-"""Pad: our own kernel on int8."""
+"""Pad: our own kernel, which moves and fills bytes."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from compress.errors import UnsupportedLayer
 from compress.ops import Pad
@@ -14,13 +16,19 @@ MOST_PADDED_AXES = 3
 
 
 def _check(graph: Graph, op: Pad) -> None:
+    _fill_byte(graph, op)
     if len(_padded_levels(graph, op)) > MOST_PADDED_AXES:
         raise UnsupportedLayer(f"{op.name}: more than {MOST_PADDED_AXES} padded axes")
 
 
 def _call(graph: Graph, step: Step, op: Pad) -> Call:
     levels = [*_padded_levels(graph, op), (1, 0, 0), (1, 0, 0)]
-    values = {"value": op.value, "row": levels[0], "plane": levels[1], "all": levels[2]}
+    values = {
+        "value": _fill_byte(graph, op),
+        "row": levels[0],
+        "plane": levels[1],
+        "all": levels[2],
+    }
     return Call("pad", values)
 
 
@@ -29,7 +37,8 @@ def _padded_levels(graph: Graph, op: Pad) -> list[tuple[int, int, int]]:
 
     The first extent is in bytes, the others are in padded elements of the level below.
     """
-    levels, element_bytes = [(1, 0, 0)], 1
+    element_bytes = np.dtype(graph.tensors[op.input].item).itemsize
+    levels = [(element_bytes, 0, 0)]
     for extent, before, after in reversed(
         list(zip(graph.tensors[op.input].shape, op.before, op.after, strict=True))
     ):
@@ -42,4 +51,22 @@ def _padded_levels(graph: Graph, op: Pad) -> list[tuple[int, int, int]]:
     return levels
 
 
-OPERATORS = (OperatorKernels(op=Pad, check=_check, kernels=always("pad_s8"), call=_call),)
+def _fill_byte(graph: Graph, op: Pad) -> int:
+    """The byte, as int8, that the padding consists of. Raises UnsupportedLayer if it has two."""
+    fill = np.array([op.value], graph.tensors[op.input].item).view(np.int8)
+    if (fill != fill[0]).any():
+        raise UnsupportedLayer(
+            f"{op.name}: padding with {op.value}; on int16, 0 and -1 are allowed"
+        )
+    return int(fill[0])
+
+
+OPERATORS = (
+    OperatorKernels(
+        op=Pad,
+        check=_check,
+        kernels=always("pad_s8"),
+        int16_kernels=always("pad_s8"),
+        call=_call,
+    ),
+)

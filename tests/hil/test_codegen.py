@@ -112,6 +112,15 @@ def awkward() -> Graph:
     return b.finish(b.softmax(b.requantize(flat, b.tensors[flat].scale * 1.5)), "awkward")
 
 
+def wide_copies() -> Graph:
+    """Padding of int16 values."""
+    b = GraphBuilder(seed=2)
+    x = b.widen(b.input((5, 3, 2)))
+    x = b.pad(x, (0, 1, 0, 0), (0, 0, 2, 1))
+    x = b.pad(x, (0, 0, 3, 0), (0, 1, 0, 0), value=-1)
+    return b.finish(b.narrow(b.conv(x, 3, (2, 2))), "wide_copies")
+
+
 def awkward_copies() -> Graph:
     """Copies of every alignment, broadcasts of every kind, means along every axis."""
     b = GraphBuilder(seed=8)
@@ -210,6 +219,7 @@ def test_kernels_that_were_not_chosen_are_bit_equal_too(
 
 
 def test_copies_broadcasts_and_means_are_bit_equal(target: Target, tmp_path: Path) -> None:
+    assert_every_layer_is_bit_equal(target, wide_copies(), tmp_path / "wide")
     kernels = assert_every_layer_is_bit_equal(target, awkward_copies(), tmp_path)
     assert kernels >= {"add_s8", "concatenate_s8", "lookup_s8", "mean_s8", "mul_s8", "pad_s8"}
 
