@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
+from hil.files import file_errors
 from hil.measure.measure import BoardRunner, over_limits
 from hil.measure.oracle_check import check_oracle
 from hil.measure.profile import measure_layers
@@ -88,12 +90,14 @@ def benchmark(
     samples: Samples,
     repeats: int,
     labeled: bool,
+    keep: Path | None = None,
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
     The count of a repeat is the median over the samples, which excludes the first inference with
-    its cold caches. `labeled` is true if the samples have true labels. Raises OverBudget, with the
-    memory and the excess, if the network does not fit; Mismatch if the values of the device, the
+    its cold caches. `labeled` is true if the samples have true labels. The folder `keep` gets the C
+    sources and the ELF that were measured, and the .tflite. Raises OverBudget, with the memory
+    and the excess, if the network does not fit; Mismatch if the values of the device, the
     reference and the oracles are not equal bit for bit.
     """
     if not runner.models_waits:
@@ -109,6 +113,8 @@ def benchmark(
             if excess:  # the linker cannot check the stack
                 raise OverBudget(f"board {board.name}: {excess} (RAM with the measured stack)")
         layers = _layer_counts(plan, board, runner, samples, folder / "layers")
+        if keep is not None:
+            _keep(model, folder / "headline", keep)
     counts = tuple(run.count for run in runs)
     middle = sorted(runs, key=lambda run: run.count)[len(runs) // 2]
     right = np.mean(scores(model.graph, samples.outputs).argmax(1) == samples.labels)
@@ -135,6 +141,13 @@ def benchmark(
         provenance=replace(provenance(board, 0), oracles=judged.text),
         whole_macs=None if model.whole is None else total_macs(model.whole),
     )
+
+
+def _keep(model: BenchmarkModel, built: Path, keep: Path) -> None:
+    """Copy what was built to a new folder. Raises UserError if it cannot be written."""
+    with file_errors(keep):
+        shutil.copytree(built, keep, dirs_exist_ok=True)
+        (keep / "model.tflite").write_bytes(model.tflite)
 
 
 def _layer_counts(

@@ -75,6 +75,12 @@ def register(app: typer.Typer, runs: Path) -> None:
             ),
         ] = None,
         limits: LimitsOption = Limits.BOARD,
+        keep: Annotated[
+            Path | None,
+            typer.Option(
+                help="Folder, new or empty, for what was measured: C sources, ELF and .tflite."
+            ),
+        ] = None,
         eliminate: Annotated[
             bool,
             typer.Option(
@@ -132,6 +138,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         check_reachable(facts)
         if data is not None and not data.is_file():
             raise UserError(f"--data {data}: no such file")
+        if keep is not None:
+            check_is_free(keep)
         seen = None
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
@@ -148,7 +156,9 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = _state(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
-            result = benchmark(network, facts, opened, chosen, repeats=repeat, labeled=labeled)
+            result = benchmark(
+                network, facts, opened, chosen, repeats=repeat, labeled=labeled, keep=keep
+            )
         if seen is None and written is not None:
             check_is_new(written, before)
             seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)
@@ -160,6 +170,14 @@ def register(app: typer.Typer, runs: Path) -> None:
             print(json.dumps(benchmark_to_json(result)))
         else:
             print_result(result, Console())
+
+
+def check_is_free(folder: Path) -> None:
+    """Raise UserError if the folder is a file or holds anything."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists():
+        raise UserError(f"--keep {folder}: exists and is not empty; name a new folder")
 
 
 def warn_unjudged(result: BenchmarkResult, console: Console) -> None:

@@ -1,5 +1,6 @@
 """`hil bench` on an emulator: parts add up, numbers are reproducible, comparison is exact."""
 
+import hashlib
 import io
 import json
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,9 @@ from hil.benchmark.samples import random_samples
 from hil.board import load_board
 from hil.cli.bench import power_trace_of, print_result, warn_unjudged
 from hil.cli.main import app
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
 from hil.measure.measure import BoardRunner
 from hil.store.store import RunIdentity, Store
 from hil.target.bench_file import Bench
@@ -298,6 +302,22 @@ def test_labels_give_accuracy(board: Board, model: BenchmarkModel, tmp_path: Pat
     np.savez(tmp_path / "data.npz", x=samples.inputs, y=labels)
     done = _invoke(str(path), "--board", board.name, "--data", str(tmp_path / "data.npz"), "--json")
     assert json.loads(done.stdout)["accuracy"] == 0.75
+
+
+def test_what_was_measured_can_be_kept(board: Board, model: BenchmarkModel, tmp_path: Path) -> None:
+    path, kept = tmp_path / "residual.tflite", tmp_path / "kept"
+    path.write_bytes(model.tflite)
+    command = (str(path), "--board", board.name, "--keep", str(kept), "--json")
+    measured = json.loads(_invoke(*command).stdout)
+    names = {file.name for file in kept.iterdir()}
+    assert names == {"model.c", "model.h", "weights.c", "link.ld", "model.elf", "model.tflite"}
+    sha256 = hashlib.sha256((kept / "model.elf").read_bytes()).hexdigest()
+    assert measured["flash_bytes"]["total"] > 0
+    plan = make_plan(load_model(str(path), tmp_path).graph, board)
+    assert build(render(plan, board), board, tmp_path / "again").sha256 == sha256
+    refused = _invoke(*command)
+    assert isinstance(refused.exception, UserError)
+    assert "is not empty" in str(refused.exception)
 
 
 @pytest.mark.parametrize("option", ["--data", "--trace"])
