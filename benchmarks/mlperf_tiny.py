@@ -102,6 +102,7 @@ def _section(name: str, results: dict[str, BenchmarkResult | str]) -> str:
         "of it kernels": [f"{r.measurement.flash.parts['kernels']:,}" for r in done.values()],
         "RAM, bytes": [f"{r.ram.total:,}" for r in done.values()],
         "of it scratch": [f"{r.ram.parts['scratch']:,}" for r in done.values()],
+        "of it expanded weights": [f"{r.ram.parts['expanded']:,}" for r in done.values()],
     }
     lines += [f"| {title} | | {' | '.join(cells)} |" for title, cells in rows.items()]
     return "\n".join(lines) + "\n"

@@ -144,13 +144,15 @@ class Step:
 class Plan:
     """The kernels and the memory layout of a graph. `tensors` maps a tensor's index to its buffer.
 
-    `tensors_bytes` is the peak of the arena without scratch buffers, `arena_bytes` with them.
+    `tensors_bytes` is the peak of the arena with tensors only, `kernels_bytes` with the kernels'
+    scratch buffers too, `arena_bytes` with all, expanded weights included.
     """
 
     graph: Graph
     steps: tuple[Step, ...]
     tensors: Mapping[int, Buffer]
     tensors_bytes: int
+    kernels_bytes: int
     arena_bytes: int
 
 

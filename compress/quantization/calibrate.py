@@ -46,7 +46,8 @@ def calibrate(
     def observe_ends(name: str, value: Values) -> None:
         low, high = ends.get(name, (np.inf, -np.inf))
         # NumPy's minimum and maximum propagate NaN, which min and max may drop.
-        ends[name] = float(np.minimum(low, value.min())), float(np.maximum(high, value.max()))
+        smallest, largest = value.min().item(), value.max().item()
+        ends[name] = float(np.minimum(low, smallest)), float(np.maximum(high, largest))
 
     def count(name: str, value: Values) -> None:
         nonzero = value[value != 0]

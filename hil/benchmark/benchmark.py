@@ -18,7 +18,7 @@ from hil.benchmark.samples import scores
 from hil.board import without_limits, without_waits
 from hil.codegen.arena import alignment_bytes, lower_bound_bytes
 from hil.codegen.build import build
-from hil.codegen.plan import make_plan
+from hil.codegen.plan import Memory, make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
@@ -91,11 +91,13 @@ def benchmark(
     repeats: int,
     labeled: bool,
     keep: Path | None = None,
+    saves: Memory = "flash",
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
     The count of a repeat is the median over the samples, which excludes the first inference with
-    its cold caches. `labeled` is true if the samples have true labels. The folder `keep` gets the C
+    its cold caches. `labeled` is true if the samples have true labels. `saves` is the memory
+    that stored weights save (`hil.codegen.plan`). The folder `keep` gets the C
     sources and the ELF that were measured, and the .tflite. Raises OverBudget, with the memory
     and the excess, if the network does not fit; Mismatch if the values of the device, the
     reference and the oracles are not equal bit for bit.
@@ -103,7 +105,7 @@ def benchmark(
     if not runner.models_waits:
         board = without_waits(board)
     judged = check_oracle(model.tflite, samples)
-    plan = make_plan(model.graph, board)
+    plan = make_plan(model.graph, board, saves)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary)
         image = build(render(plan, board), board, folder / "headline")
@@ -175,11 +177,12 @@ def _layer_counts(
 
 
 def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:
-    """RAM by use: activations, input and output, scratch buffers, static data, stack; in bytes.
+    """RAM by use, in bytes: activations, input and output, buffers, static data, stack.
 
     Input and output tensors lie in the arena and share bytes with activations whose lifetimes do
     not overlap. So `arena` is a lower bound for the activations alone, `io` is what input and
-    output add to it, and `scratch` is what scratch buffers add to the peak of all tensors.
+    output add to it, `scratch` is what the kernels' scratch buffers add to the peak of all tensors,
+    and `expanded` what buffers add to that into which stored weights are expanded.
     """
     graph = plan.graph
     ends = [plan.tensors[index] for index in (*graph.inputs, *graph.outputs)]
@@ -189,7 +192,8 @@ def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:
         {
             "arena": activations,
             "io": plan.tensors_bytes - activations,
-            "scratch": plan.arena_bytes - plan.tensors_bytes,
+            "scratch": plan.kernels_bytes - plan.tensors_bytes,
+            "expanded": plan.arena_bytes - plan.kernels_bytes,
             "static": measurement.ram.parts["static"],
             "stack": measurement.ram.parts["stack"],
         }

@@ -31,6 +31,13 @@ class Limits(StrEnum):
     NONE = "none"
 
 
+class Saves(StrEnum):
+    """The memory that the form of stored weights saves."""
+
+    FLASH = "flash"
+    RAM = "ram"
+
+
 LimitsOption = Annotated[
     Limits,
     typer.Option(
@@ -75,6 +82,13 @@ def register(app: typer.Typer, runs: Path) -> None:
             ),
         ] = None,
         limits: LimitsOption = Limits.BOARD,
+        optimize: Annotated[
+            Saves,
+            typer.Option(
+                help="'flash': store weights in their smallest form; 'ram': only where expanding "
+                "them needs no more RAM."
+            ),
+        ] = Saves.FLASH,
         keep: Annotated[
             Path | None,
             typer.Option(
@@ -157,7 +171,14 @@ def register(app: typer.Typer, runs: Path) -> None:
         before = _state(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
             result = benchmark(
-                network, facts, opened, chosen, repeats=repeat, labeled=labeled, keep=keep
+                network,
+                facts,
+                opened,
+                chosen,
+                repeats=repeat,
+                labeled=labeled,
+                keep=keep,
+                saves=optimize.value,
             )
         if seen is None and written is not None:
             check_is_new(written, before)

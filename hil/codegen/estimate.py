@@ -15,7 +15,7 @@ def estimate(graph: Graph, board: Board) -> Estimate:
     return Estimate(
         macs=sum(step.macs for step in plan.steps),
         bops=bops(graph),
-        weight_bytes=sum(kernels_of(op).weight_bytes(graph, op) for op in graph.ops),
+        weight_bytes=sum(kernels_of(s.op).weight_bytes(graph, s, s.op) for s in plan.steps),
         arena_bytes=plan.arena_bytes,
         layers=len(plan.steps),
     )

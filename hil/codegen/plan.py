@@ -8,25 +8,53 @@ no later operator reads. States live for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from compress.integer.cost import macs
 from compress.ops import ElementWise, Reshape, activations_of, inputs_of, outputs_of
 from compress.types import Graph
 from hil.codegen.arena import alignment_bytes, end_bytes, place
 from hil.kernel_interface.limits import round_up
+from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import choose
 from hil.types import Board, Buffer, Plan, Step
 
+# The memory that the form of stored weights saves.
+Memory = Literal["flash", "ram"]
 
-def make_plan(graph: Graph, board: Board) -> Plan:
+
+def make_plan(graph: Graph, board: Board, saves: Memory = "flash") -> Plan:
     """Kernels and arena offsets for `graph` on `board`; the same graph gives the same plan.
 
-    Input and output tensors are in the arena, too. Raises UnsupportedLayer, naming the layer,
-    where an operator has no kernel.
+    Input and output tensors are in the arena, too. Weights are stored in their smallest form; where
+    `saves` is "ram", only if their expansion does not raise the peak of the arena. Raises
+    UnsupportedLayer, naming the layer, where an operator has no kernel.
     """
     kernels = [choose(graph, op, board) for op in graph.ops]
+    plan = _placed(graph, board, kernels)
+    while saves == "ram" and plan.arena_bytes > plan.kernels_bytes:
+        index = _step_of_peak(plan)
+        kernels[index] = replace(kernels[index], expanded_bytes=0)
+        plan = _placed(graph, board, kernels)
+    return plan
+
+
+def _step_of_peak(plan: Plan) -> int:
+    """The step with expanded weights during which most bytes of the arena are in use."""
+    tensors = plan.tensors.values()
+
+    def used_bytes(step: Step) -> int:
+        alive = {id(b): b for b in tensors if b.first_op <= step.index <= b.last_op}
+        own = [buffer for buffer in (step.scratch, step.expanded) if buffer is not None]
+        return sum(buffer.size_bytes for buffer in (*alive.values(), *own))
+
+    return max((step for step in plan.steps if step.expanded is not None), key=used_bytes).index
+
+
+def _placed(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> Plan:
+    """The plan with these kernels, one for each operator."""
     storage = _storage(graph)
     tensors = [entry.buffer for entry in storage]
     scratch = [
@@ -41,6 +69,9 @@ def make_plan(graph: Graph, board: Board) -> Plan:
     everything = place([*tensors, *filter(None, scratch + expanded)], alignment)
     placed_tensors, placed = everything[: len(tensors)], iter(everything[len(tensors) :])
     placed_scratch, placed_expanded = _refilled(scratch, placed), _refilled(expanded, placed)
+    without_expanded = place([*tensors, *filter(None, scratch)], alignment)
+    peaks = [place(tensors, alignment), without_expanded, everything]
+    arena = [round_up(end_bytes(buffers), alignment) for buffers in peaks]
     return Plan(
         graph=graph,
         steps=tuple(
@@ -59,11 +90,9 @@ def make_plan(graph: Graph, board: Board) -> Plan:
             for entry, buffer in zip(storage, placed_tensors, strict=True)
             for index in entry.tensors
         },
-        tensors_bytes=min(
-            round_up(end_bytes(placed_tensors), alignment),
-            round_up(end_bytes(place(tensors, alignment)), alignment),
-        ),
-        arena_bytes=round_up(end_bytes(everything), alignment),
+        tensors_bytes=min(arena),
+        kernels_bytes=min(arena[1:]),
+        arena_bytes=arena[2],
     )
 
 

@@ -34,7 +34,7 @@ def _unlimited(graph: Graph, op: Op) -> None:
     """Accept every operator that passes the common checks."""
 
 
-def _no_weights(graph: Graph, op: Op) -> int:
+def _no_weights(graph: Graph, step: Step, op: Op) -> int:
     return 0
 
 
@@ -56,7 +56,7 @@ class OperatorKernels(Generic[T]):
     call: Callable[[Graph, Step, T], Call]
     int16_kernels: Callable[[Graph, T, Board], Iterable[Kernel]] | None = None
     check: Callable[[Graph, T], None] = _unlimited
-    weight_bytes: Callable[[Graph, T], int] = _no_weights
+    weight_bytes: Callable[[Graph, Step, T], int] = _no_weights
     any_extent: bool = False
 
 

@@ -19,8 +19,13 @@ from hil.kernel_interface.call import Call, Dims, size_text, stride_text
 from hil.kernel_interface.limits import round_up, touches
 from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.kernels.weight_storage import stored_weights
-from hil.kernels.weights import check_weights, expanded_bytes, weight_bytes, weighted_call
+from hil.kernels.weights import (
+    check_weights,
+    expanded_bytes,
+    stored_in,
+    weight_bytes,
+    weighted_call,
+)
 from hil.types import Board, Step
 
 # arm_convolve_s8 counts the taps of a filter in uint16_t.
@@ -143,7 +148,7 @@ def _call(
             **values,
         },
         dims=(Dims(*tensors[op.input].shape), Dims(*weights), Dims(*tensors[op.output].shape)),
-        stored=stored_weights(graph, op),
+        stored=stored_in(graph, step, op),
         window=(f"filter {size_text(weights[1:3])}", *stride_text(op.stride)),
     )
 

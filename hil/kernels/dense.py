@@ -11,8 +11,13 @@ from compress.types import Graph
 from hil.kernel_interface.call import Call, Dims
 from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.kernels.weight_storage import stored_weights
-from hil.kernels.weights import check_weights, expanded_bytes, weight_bytes, weighted_call
+from hil.kernels.weights import (
+    check_weights,
+    expanded_bytes,
+    stored_in,
+    weight_bytes,
+    weighted_call,
+)
 from hil.types import Board, Step
 
 
@@ -36,7 +41,7 @@ def _int16_kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[K
 def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
     """Weights that are expanded in slices get the output's dims of each slice in the macro."""
     units, depth = graph.tensors[op.weights].shape
-    stored = stored_weights(graph, op)
+    stored = stored_in(graph, step, op)
     output_dims = None if stored is not None and stored.sliced else Dims(1, 1, 1, units)
     one_scale = step.kernel == "arm_fully_connected_s8"
     values: dict[str, Any]

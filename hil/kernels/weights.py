@@ -32,9 +32,14 @@ def expanded_bytes(graph: Graph, op: Weighted) -> int:
     return 0 if stored is None else stored.room_bytes
 
 
-def weight_bytes(graph: Graph, op: Weighted) -> int:
+def stored_in(graph: Graph, step: Step, op: Weighted) -> Stored | None:
+    """The form of the weights that the step expands; None if it reads plain int8."""
+    return None if step.expanded is None else stored_weights(graph, op)
+
+
+def weight_bytes(graph: Graph, step: Step, op: Weighted) -> int:
     """Bytes of the weights as stored, of biases and of scales."""
-    stored = stored_weights(graph, op)
+    stored = stored_in(graph, step, op)
     weights: int = graph.tensors[op.weights].elements if stored is None else stored.size_bytes
     return weights + _BYTES_PER_CHANNEL * graph.tensors[op.bias].elements
 

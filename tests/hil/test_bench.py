@@ -66,7 +66,8 @@ def test_an_emulator_counts_the_same_every_time(result: BenchmarkResult) -> None
 
 def test_ram_parts_are_the_measured_total(result: BenchmarkResult) -> None:
     assert result.ram.total == result.measurement.ram.total
-    assert set(result.ram.parts) == {"arena", "io", "scratch", "static", "stack"}
+    parts = {"arena", "io", "scratch", "expanded", "static", "stack"}
+    assert set(result.ram.parts) == parts
     assert min(result.ram.parts.values()) >= 0
 
 
