@@ -1,8 +1,9 @@
 """Import of an int8 .tflite file as a `Graph`.
 
 Each operator's family in `compress.operators` reads its records. A PAD is fused into the
-convolution or pool that reads it where possible; missing biases become zeros; conversions from
-and to other types at the edges, and tensors that nothing refers to, are dropped.
+convolution or pool that reads it where possible; missing biases become zeros; constants are
+folded; conversions from and to other types at the edges, operators that nothing reads and tensors
+that nothing refers to are dropped. What cannot be imported is reported all at once.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from collections.abc import Callable
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer.check import check_graph
-from compress.operators.registry import BUILTINS
+from compress.operators.registry import BUILTINS, operator_of
 from compress.ops import Op
 from compress.tflite.edges import int8_core, without_floats
+from compress.tflite.fold import simplified
 from compress.tflite.graph import referenced, referenced_only, without_unread_pads
+from compress.tflite.problems import Problem, in_one_line
 from compress.tflite.read import read
+from compress.tflite.recognize import kind_of, whole_refusal
 from compress.tflite_records.file import KIND_NAMES, File, TensorType
 from compress.tflite_records.import_node import ImportNode, Padded
+from compress.tflite_records.names import shortened
 from compress.tflite_records.tensor import FILE_TYPES, from_file, type_name
 from compress.types import Graph, Tensor
 
@@ -44,23 +49,26 @@ def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]
     Every activation of the graph is a tensor of the file. The converse does not hold: a fused PAD
     and conversions have outputs of their own. A bias that the file lacks has an index beyond it.
     """
-    file = read(data)
-    core = int8_core(file)
-    return _graph(without_floats(core), name if core is file else f"{name} (int8 core)")
+    stored = read(data)
+    try:
+        file = simplified(stored)
+        core = int8_core(file)
+        return _graph(without_floats(core), name if core is file else f"{name} (int8 core)")
+    except UnsupportedLayer:
+        # What the file is as a whole says more than the first operator that it fails at.
+        if refusal := whole_refusal(stored):
+            raise UnsupportedLayer(refusal) from None
+        raise
 
 
 def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     """The graph of one file, imported with the file's tensor indices, then renumbered."""
-    checked = [_checked(file, position) for position in range(len(file.operators))]
     used = {*file.inputs, *file.outputs}.union(*((*o.inputs, *o.outputs) for o in file.operators))
+    builds = _builds(file)
     tensors = [
         from_file(tensor) if index in used else _UNUSED for index, tensor in enumerate(file.tensors)
     ]
-    padded: dict[int, Padded] = {}
-    ops = [
-        build(ImportNode(stored, label, file, tensors, padded))
-        for stored, (label, build) in zip(file.operators, checked, strict=True)
-    ]
+    ops = _built(file, builds, tensors)
     graph = Graph(
         name=name,
         tensors=tuple(tensors),
@@ -70,27 +78,87 @@ def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     )
     indices = tuple(referenced(graph))
     graph = referenced_only(graph)
-    check_graph(graph)
+    try:
+        check_graph(graph)
+    except UnsupportedLayer as first:
+        raise UnsupportedLayer(_all_of(graph) or str(first)) from None
     return graph, indices
 
 
-def _checked(file: File, position: int) -> tuple[str, Callable[[ImportNode], Op]]:
-    """The label of an operator, its name in errors and in the graph, and its import function.
+def _builds(file: File) -> list[tuple[str, Callable[[ImportNode], Op]]]:
+    """`_checked` of every operator. Raises UnsupportedLayer for all that it refuses at once."""
+    builds, problems = [], []
+    for position, operator in enumerate(file.operators):
+        builtin = BUILTINS.get(operator.code)
+        if builtin is None or builtin.build is None:
+            problems.append(_problem(file, position, ""))
+            continue
+        try:
+            builds.append(_checked(file, position, builtin.build))
+        except UnsupportedLayer as error:
+            problems.append(_problem(file, position, str(error)))
+    if problems:
+        raise UnsupportedLayer(in_one_line(problems))
+    return builds
 
-    Raises UnsupportedLayer for a kind without import and for operands of other types than those
-    of `compress.tflite_records.tensor`, UserError for missing operands.
+
+def _built(
+    file: File, builds: list[tuple[str, Callable[[ImportNode], Op]]], tensors: list[Tensor]
+) -> list[Op]:
+    """The operators. Raises UnsupportedLayer for all that cannot be imported at once."""
+    padded: dict[int, Padded] = {}
+    ops, problems = [], []
+    for position, (label, build) in enumerate(builds):
+        try:
+            ops.append(build(ImportNode(file.operators[position], label, file, tensors, padded)))
+        except UnsupportedLayer as error:
+            problems.append(_problem(file, position, str(error)))
+    if problems:
+        raise UnsupportedLayer(in_one_line(problems))
+    return ops
+
+
+def _all_of(graph: Graph) -> str:
+    """All operators' problems in one line; '' if the graph's problem is not one of an operator."""
+    problems = []
+    for op in graph.ops:
+        try:
+            operator_of(op).check(graph, op)
+        except UnsupportedLayer as error:
+            problems.append(Problem(type(op).__name__, op.name, "", str(error)))
+        except UserError:
+            continue  # it follows from the problem of another one
+    return in_one_line(problems)
+
+
+def _label(file: File, position: int) -> str:
+    """The name of an operator in errors and in the graph."""
+    operator = file.operators[position]
+    if operator.name:
+        return operator.name
+    return f"{KIND_NAMES.get(operator.code, 'operator').lower()}_{position}"
+
+
+def _problem(file: File, position: int, reason: str) -> Problem:
+    operator = file.operators[position]
+    output = file.tensors[operator.outputs[0]].name if operator.outputs else ""
+    return Problem(kind_of(operator), _label(file, position), shortened(output), reason)
+
+
+def _checked(
+    file: File, position: int, build: Callable[[ImportNode], Op]
+) -> tuple[str, Callable[[ImportNode], Op]]:
+    """The label of an operator and its import function `build`.
+
+    Raises UnsupportedLayer for operands of other types than those of
+    `compress.tflite_records.tensor`, UserError for missing operands.
     """
-    stored = file.operators[position]
-    kind = KIND_NAMES.get(stored.code, f"operator {stored.code}")
-    label = stored.name or f"{kind.lower()}_{position}"
-    builtin = BUILTINS.get(stored.code)
-    if builtin is None or builtin.build is None:
-        raise UnsupportedLayer(f"{label}: there is no integer kernel for {kind}")
+    stored, label = file.operators[position], _label(file, position)
     if not stored.inputs or min(stored.inputs[:2]) < 0 or len(stored.outputs) != 1:
         raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
     for index in (*(i for i in stored.inputs if i >= 0), *stored.outputs):
         tensor = file.tensors[index]
         if tensor.type not in _TYPES:
-            found = type_name(tensor.type)
-            raise UnsupportedLayer(f"{label}: {tensor.name} is {found}, must be int8")
-    return label, builtin.build
+            name = shortened(tensor.name) or f"tensor {index}"
+            raise UnsupportedLayer(f"{label}: {name} is {type_name(tensor.type)}, must be int8")
+    return label, build

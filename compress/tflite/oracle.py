@@ -38,6 +38,8 @@ import numpy as np
 from compress.errors import UserError
 from compress.integer.rows import pack_rows, unpack_rows
 from compress.tflite.edges import int8_core, to_outer
+from compress.tflite.fold import simplified
+from compress.tflite.mend import with_valid_dimensions
 from compress.tflite.read import read
 from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, FileTensor
 from compress.tflite_records.tensor import from_file
@@ -55,11 +57,15 @@ _LARGEST_ARENA_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """One model in an oracle. A model that converts at its edges is run as a whole."""
+    """One model in an oracle. A model that converts at its edges is run as a whole.
+
+    `remark` says what was mended in the copy that the oracle got; empty if nothing was.
+    """
 
     file: File
     core: File
     infer: _Infer
+    remark: str = ""
 
     def trace(self, inputs: Int8Array, tensors: Sequence[int]) -> dict[int, IntArray]:
         """Values (N, ...) of tensors of the file, by index, for N consecutive inferences.
@@ -87,13 +93,14 @@ class Interpretation:
 class Oracle:
     """An implementation: its `package` on PyPI and the `module` that this provides.
 
+    `start` makes an inference function, and a remark (`Interpretation`), from a file.
     `keeps_layers` is true if every activation can be read after an inference, not only outputs.
     `double_ratios` is true if it combines scales as the reference does for such a `Graph`.
     """
 
     package: str
     module: str
-    start: Callable[[bytes, File], _Infer]
+    start: Callable[[bytes, File], tuple[_Infer, str]]
     keeps_layers: bool
     double_ratios: bool
 
@@ -118,12 +125,12 @@ class Oracle:
         """
         if not self.installed:
             raise UserError(f"{self.package} is not installed")
-        file = read(tflite)
+        file = simplified(read(tflite))
         try:
-            infer = self.start(tflite, file)
+            infer, remark = self.start(tflite, file)
         except ImportError as error:
             raise UserError(f"{self.package} cannot be imported: {error}") from None
-        return Interpretation(file, int8_core(file), infer)
+        return Interpretation(file, int8_core(file), infer, remark)
 
     def as_computed(self, graph: Graph) -> Graph:
         """The graph for which the reference computes what the oracle does for `graph`."""
@@ -145,7 +152,7 @@ def installed() -> tuple[Oracle, ...]:
     return tuple(oracle for oracle in ORACLES if oracle.installed)
 
 
-def _start_micro(tflite: bytes, file: File) -> _Infer:
+def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
     for operator in file.operators:
         if reason := _unlike_in_micro(file, operator):
             label = f" ({operator.name})" if operator.name else ""
@@ -166,7 +173,7 @@ def _start_micro(tflite: bytes, file: File) -> _Infer:
         interpreter.invoke()
         return [interpreter.GetTensor(tensor, 0)["tensor_data"] for tensor in tensors]
 
-    return infer
+    return infer, ""
 
 
 def _arena_bytes(model_bytes: int, file: File) -> int:
@@ -213,13 +220,20 @@ def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
     return "has a value next to a tie" if distances.min() < _TIE_WIDTH else ""
 
 
-def _start_runtime(tflite: bytes, file: File) -> _Infer:
+def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
     if int(np.__version__.split(".")[0]) > 1:
         raise UserError(f"tflite-runtime is built for NumPy 1, here is {np.__version__}")
     runtime: Any = importlib.import_module("tflite_runtime.interpreter")
+    mended, count = with_valid_dimensions(tflite)
+    remark = (
+        f"tflite-runtime got a copy with {count} quantized dimensions set to 0: it refuses those "
+        "beyond a tensor's rank, which tflite-micro ignores"
+        if count
+        else ""
+    )
     try:
         interpreter = runtime.Interpreter(
-            model_content=tflite,
+            model_content=mended,
             experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_REF,
             experimental_preserve_all_tensors=int8_core(file) is not file,
         )
@@ -233,7 +247,7 @@ def _start_runtime(tflite: bytes, file: File) -> _Infer:
         interpreter.invoke()
         return [interpreter.get_tensor(tensor) for tensor in tensors]
 
-    return infer
+    return infer, remark
 
 
 MICRO = Oracle("tflite-micro", "tflite_micro", _start_micro, keeps_layers=True, double_ratios=True)

@@ -1,4 +1,9 @@
-"""Reads a .tflite flatbuffer into records; a damaged one is a UserError."""
+"""Reads a .tflite flatbuffer into records; a damaged one is a UserError.
+
+Fields are read as TensorFlow Lite does (tensorflow/compiler/mlir/lite/schema/schema_utils.cc and
+core/api/flatbuffer_conversions.cc): an operator's code is the larger one of two fields, and
+options that are absent, or of another operator, are all zero.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +11,27 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import tflite
 
-from compress.errors import UserError
-from compress.operators.registry import BUILTINS
+from compress.errors import UnsupportedLayer, UserError
+from compress.tflite.option_tables import option_table
+from compress.tflite.recognize import foreign_file
 from compress.tflite_records.file import (
     IDENTIFIER,
-    KIND_NAMES,
     OPERATOR_NAMES_KEY,
     File,
     FileOperator,
     FileTensor,
 )
+from compress.tflite_records.names import shortened
 
 _LARGEST_COUNT = 4096  # of tensors, operators or buffers: far more than fits a microcontroller
 _LARGEST_RANK = 8
+_BUILTIN_CODE_SLOT = 10  # of OperatorCode.builtin_code: the fourth field, two bytes each after 4
 _tables: Any = tflite  # generated code without types
+_numbers: Any = flatbuffers.number_types
 
 
 def read(data: bytes) -> File:
@@ -31,7 +40,7 @@ def read(data: bytes) -> File:
     Raises UserError for data that is not one, is damaged, or has several subgraphs.
     """
     if data[4:8] != IDENTIFIER:
-        raise UserError("not a .tflite file: it lacks the identifier TFL3 at byte 4")
+        raise UserError(foreign_file(data))
     try:
         return _read(data)
     except (struct.error, ValueError, TypeError, IndexError, OverflowError, AttributeError):
@@ -44,7 +53,7 @@ def _read(data: bytes) -> File:
         raise UserError(f"the .tflite file has {model.SubgraphsLength()} subgraphs, must be 1")
     graph = model.Subgraphs(0)
     codes = [
-        max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+        (_builtin_code(code), _text(code.CustomCode()))
         for code in _items(model.OperatorCodesLength(), model.OperatorCodes)
     ]
     buffers = [b.DataAsNumpy() for b in _items(model.BuffersLength(), model.Buffers)]
@@ -52,9 +61,10 @@ def _read(data: bytes) -> File:
     operators = []
     stored = _items(graph.OperatorsLength(), graph.Operators)
     for operator, name in zip(stored, _operator_names(model, buffers, len(stored)), strict=True):
-        code = codes[operator.OpcodeIndex()]
+        code, custom = codes[operator.OpcodeIndex()]
         inputs, outputs = _ints(operator.InputsAsNumpy()), _ints(operator.OutputsAsNumpy())
-        operators.append(FileOperator(code, inputs, outputs, _read_options(operator, code), name))
+        options = _read_options(operator, code)
+        operators.append(FileOperator(code, inputs, outputs, options, name, custom))
     inputs, outputs = _ints(graph.InputsAsNumpy()), _ints(graph.OutputsAsNumpy())
     consumed = [i for o in operators for i in o.inputs if i != -1]
     produced = [i for o in operators for i in o.outputs]
@@ -62,6 +72,16 @@ def _read(data: bytes) -> File:
         if not 0 <= index < len(tensors):
             raise UserError(f"the .tflite file is damaged: it has no tensor {index}")
     return File(_text(graph.Name()), tuple(tensors), tuple(operators), inputs, outputs)
+
+
+def _builtin_code(code: Any) -> int:
+    """The BuiltinOperator: the larger one of two fields, of which a writer may set only one.
+
+    The accessor of the package `tflite` ignores `builtin_code` below 127.
+    """
+    slot = _numbers.UOffsetTFlags.py_type(code._tab.Offset(_BUILTIN_CODE_SLOT))
+    own = code._tab.Get(_numbers.Int32Flags, slot + code._tab.Pos) if slot else 0
+    return max(int(code.DeprecatedBuiltinCode()), int(own))
 
 
 def _operator_names(model: Any, buffers: list[Any], count: int) -> list[str]:
@@ -86,6 +106,10 @@ def _items(count: int, item: Callable[[int], Any]) -> list[Any]:
 def _read_tensor(tensor: Any, buffers: list[Any]) -> FileTensor:
     if tensor.ShapeLength() > _LARGEST_RANK:
         raise UserError(f"a tensor of the .tflite file has {tensor.ShapeLength()} dimensions")
+    if tensor.Sparsity() is not None:
+        raise UnsupportedLayer(
+            f"tensor {shortened(_text(tensor.Name()))} is stored sparsely, must be stored whole"
+        )
     scales: tuple[float, ...] = ()
     zero_points: tuple[int, ...] = ()
     axis, quantization = 0, tensor.Quantization()
@@ -106,15 +130,15 @@ def _read_tensor(tensor: Any, buffers: list[Any]) -> FileTensor:
 
 
 def _read_options(operator: Any, code: int) -> dict[str, Any]:
-    builtin = BUILTINS.get(code)
-    table = operator.BuiltinOptions()
-    if builtin is None or not builtin.table or table is None:
+    table, fields = option_table(code)
+    if not table:
         return {}
-    if operator.BuiltinOptionsType() != getattr(_tables.BuiltinOptions, builtin.table):
-        raise UserError(f"the .tflite file is damaged: {KIND_NAMES[code]} has other options")
-    options = getattr(_tables, builtin.table)()
-    options.Init(table.Bytes, table.Pos)
-    return {name: getattr(options, name)() for name in builtin.fields}
+    stored = operator.BuiltinOptions()
+    if stored is None or operator.BuiltinOptionsType() != getattr(_tables.BuiltinOptions, table):
+        return dict.fromkeys(fields, 0)
+    options = getattr(_tables, table)()
+    options.Init(stored.Bytes, stored.Pos)
+    return {name: getattr(options, name)() for name in fields}
 
 
 def _ints(values: Any) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import tflite
 
 from compress.operators.registry import BUILTINS
+from compress.tflite.option_tables import option_table
 from compress.tflite_records.file import (
     IDENTIFIER,
     OPERATOR_NAMES_KEY,
@@ -43,9 +44,9 @@ def write(file: File) -> bytes:
     tensors = _table_vector(
         b, [_write_tensor(b, t, i) for t, i in zip(file.tensors, indices, strict=True)]
     )
-    codes = list(dict.fromkeys(operator.code for operator in file.operators))
+    codes = list(dict.fromkeys((operator.code, operator.custom) for operator in file.operators))
     operators = _table_vector(
-        b, [_write_operator(b, o, codes.index(o.code)) for o in file.operators]
+        b, [_write_operator(b, o, codes.index((o.code, o.custom))) for o in file.operators]
     )
     subgraph = _table(
         b,
@@ -56,16 +57,7 @@ def write(file: File) -> bytes:
         Outputs=_numbers(b, file.outputs, np.int32),
         Name=b.CreateString(file.name),
     )
-    written_codes = [
-        _table(
-            b,
-            "OperatorCode",
-            DeprecatedBuiltinCode=min(code, 127),
-            BuiltinCode=code,
-            Version=BUILTINS[code].version,
-        )
-        for code in codes
-    ]
+    written_codes = [_write_code(b, code, custom) for code, custom in codes]
     model = _table(
         b,
         "Model",
@@ -110,12 +102,26 @@ def _write_tensor(b: Any, tensor: FileTensor, buffer: int) -> int:
     )
 
 
+def _write_code(b: Any, code: int, custom: str) -> int:
+    name = {"CustomCode": b.CreateString(custom)} if custom else {}
+    version = BUILTINS[code].version if code in BUILTINS else 1
+    return _table(
+        b,
+        "OperatorCode",
+        DeprecatedBuiltinCode=min(code, 127),
+        BuiltinCode=code,
+        Version=version,
+        **name,
+    )
+
+
 def _write_operator(b: Any, operator: FileOperator, code_index: int) -> int:
-    builtin, options = BUILTINS[operator.code], {}
-    if builtin.table:
+    table, _ = option_table(operator.code)
+    options = {}
+    if table:
         options = {
-            "BuiltinOptionsType": getattr(_tables.BuiltinOptions, builtin.table),
-            "BuiltinOptions": _table(b, builtin.table, **operator.options),
+            "BuiltinOptionsType": getattr(_tables.BuiltinOptions, table),
+            "BuiltinOptions": _table(b, table, **operator.options),
         }
     return _table(
         b,

@@ -43,7 +43,7 @@ class FileOperator:
     """A stored operator: `code` is a BuiltinOperator, input -1 an absent optional input.
 
     The format has no names for operators: ours are kept in the file's metadata. Operators of
-    other files have an empty name.
+    other files have an empty name. `custom` is the kind of an operator whose code is CUSTOM.
     """
 
     code: int
@@ -51,6 +51,7 @@ class FileOperator:
     outputs: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    custom: str = ""
 
 
 @dataclass(frozen=True, slots=True)

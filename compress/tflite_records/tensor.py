@@ -10,6 +10,7 @@ import numpy as np
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.tflite_records.file import FileTensor, TensorType
+from compress.tflite_records.names import shortened
 from compress.types import Array, DType, Int8Array, Tensor
 
 FILE_TYPES: Mapping[DType, int] = {
@@ -73,11 +74,12 @@ def from_file(stored: FileTensor) -> Tensor:
     """The graph's form of a stored tensor.
 
     int64, the type of biases on int16, becomes int32. A tensor without quantization gets scale 1:
-    only constants that are plain numbers (shapes, paddings) have none.
+    only constants that are plain numbers (shapes, paddings) have none. Long names are cut.
 
     Raises UnsupportedLayer for another type, several zero points, or int64 values beyond int32;
     UserError where data and shape disagree.
     """
+    stored = replace(stored, name=shortened(stored.name))
     if stored.type == TensorType.INT64:
         stored = _narrowed(stored)
     if stored.type not in _DTYPES:

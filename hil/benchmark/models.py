@@ -18,6 +18,7 @@ from hil.cache import cached
 from hil.store.run_folder import network_path
 from hil.store.store import Store
 
+_SUFFIXES = (".tflite", ".lite")  # in lower or upper case
 _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 
@@ -39,14 +40,14 @@ class BenchmarkModel:
 def load_model(text: str, runs: Path) -> BenchmarkModel:
     """The model that `text` names. Raises UserError, with the allowed forms, for any other text.
 
-    `text` is FILE.tflite; a task's name or file (its int8 baseline, trained if necessary); or
-    RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path.
+    `text` is FILE.tflite or FILE.lite; a task's name or file (its int8 baseline, trained if
+    necessary); or RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path.
     """
     trial = _TRIAL.fullmatch(text)
     if text in TASK_NAMES or is_task_file(text):
         task = full_task_name(text)
         return _model(task_label(task), _task_network(task), task)
-    if text.endswith(".tflite"):
+    if Path(text).suffix.lower() in _SUFFIXES:
         return _model(Path(text).stem, _read(Path(text)), path=text)
     if trial:
         run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]

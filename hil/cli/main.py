@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from compress.errors import HilError, UserError
+from compress.errors import HilError, Infeasible, UserError
 from hil.cli import (
     bench,
     boards,
@@ -80,10 +80,13 @@ def errors_as_lines() -> Iterator[None]:
 
 
 def fail(error: HilError) -> NoReturn:
-    """Print the error on stderr and exit with its code."""
-    kind = "error" if isinstance(error, UserError) else type(error).__name__
+    """Print the error on stderr and exit with its code.
+
+    What the user or the model causes needs no class name; those of the bench and of bugs have it.
+    """
+    kind = "" if isinstance(error, UserError | Infeasible) else f"{type(error).__name__}: "
     width = shutil.get_terminal_size().columns
     Console(stderr=True, width=max(width, 200), highlight=False).print(
-        f"hil: {kind}: {error}", markup=False, soft_wrap=True
+        f"hil: error: {kind}{error}", markup=False, soft_wrap=True
     )
     sys.exit(error.exit_code)

@@ -28,6 +28,7 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     for oracle in installed():
         try:
             judges.append((oracle, oracle.open(tflite)))
+            remarks += filter(None, [judges[-1][1].remark])
         except UserError as error:
             remarks.append(str(error))
     if not judges and not remarks:

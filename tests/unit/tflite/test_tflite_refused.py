@@ -81,9 +81,10 @@ def test_a_conversion_to_another_scale_is_no_edge() -> None:
 
 def test_a_conversion_inside_of_the_model_is_unsupported() -> None:
     def read_twice(file: File) -> File:
-        first = file.operators[0]
-        again = replace(first, outputs=(file.operators[1].outputs[0],))
-        return replace(file, operators=(first, again, *file.operators[2:]))
+        first, shortcut = file.operators[0], 5
+        again = replace(first, outputs=file.operators[shortcut].outputs)
+        others = file.operators[:shortcut], file.operators[shortcut + 1 :]
+        return replace(file, operators=(*others[0], again, *others[1]))
 
     data = write(read_twice(read(with_edges(residual(), TensorType.FLOAT32))))
     with pytest.raises(UnsupportedLayer, match="quantize_0: input_float is float32"):

@@ -1,0 +1,113 @@
+"""Constant folding over a file's records, and removal of what nothing reads.
+
+Models of a dynamic batch compute shapes from the batch at run time: SHAPE, STRIDED_SLICE, PACK,
+RESHAPE. Here the batch is 1, so that all of these are constants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from compress.tflite.fold_functions import FOLDED, MOVES, NUMPY_TYPES, Call
+from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor
+from compress.tflite_records.tensor import raw_bytes
+from compress.types import Array
+
+_OF_SHAPE = (BuiltinOperator.SHAPE, BuiltinOperator.RANK)  # they need no value of their input
+
+
+def simplified(file: File) -> File:
+    """`file` with constants folded and without operators that nothing reads.
+
+    Tensors keep their indices.
+    """
+    return _without_unread(_folded(file))
+
+
+def _folded(file: File) -> File:
+    """`file` with the outputs of operators on constants as constants."""
+    tensors = list(file.tensors)
+    kept = []
+    for operator in file.operators:
+        value = _value_of(operator, tensors, file)
+        if value is None:
+            kept.append(operator)
+        else:
+            (output,) = operator.outputs
+            tensors[output] = replace(tensors[output], shape=value.shape, data=raw_bytes(value))
+    if len(kept) == len(file.operators):
+        return file
+    return replace(file, tensors=tuple(tensors), operators=tuple(kept))
+
+
+def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> Array | None:
+    """The operator's output, an array of the output's type, or None if it must be computed."""
+    if len(operator.outputs) != 1 or not operator.inputs or min(operator.inputs) < 0:
+        return None
+    output = tensors[operator.outputs[0]]
+    if operator.outputs[0] in file.outputs or output.type not in NUMPY_TYPES:
+        return None
+    inputs = [tensors[index] for index in operator.inputs]
+    if operator.code in _OF_SHAPE:
+        shape = inputs[0].shape
+        value = shape if operator.code == BuiltinOperator.SHAPE else len(shape)
+        return np.array(value, NUMPY_TYPES[output.type])
+    values = [_constant(tensor) for tensor in inputs]
+    known = [value for value in values if value is not None]
+    if operator.code not in FOLDED or len(known) < len(values):
+        return None
+    if operator.code in MOVES and not _same_numbers(operator, inputs, output):
+        return None
+    call = Call(known, inputs, _options(operator), output)
+    try:
+        result = FOLDED[operator.code].evaluate(call)
+    except (ValueError, IndexError):  # NumPy's for shapes, axes or indices that do not fit
+        return None
+    if result is None or result.dtype != np.dtype(NUMPY_TYPES[output.type]) or not result.size:
+        return None
+    return result
+
+
+def _options(operator: FileOperator) -> Mapping[str, object]:
+    return dict.fromkeys(FOLDED[operator.code].fields, 0) | dict(operator.options)
+
+
+def _constant(tensor: FileTensor) -> Array | None:
+    """The values of a constant; None for an activation and for data that do not fit the shape."""
+    if tensor.data is None or tensor.type not in NUMPY_TYPES or min(tensor.shape, default=0) < 0:
+        return None
+    item = np.dtype(NUMPY_TYPES[tensor.type])
+    if tensor.data.size != item.itemsize * math.prod(tensor.shape):
+        return None
+    values: Array = np.frombuffer(tensor.data.tobytes(), item).reshape(tensor.shape)
+    return values
+
+
+def _same_numbers(operator: FileOperator, inputs: list[FileTensor], output: FileTensor) -> bool:
+    """True if the elements that an operator moves mean the same in its output."""
+    joins = operator.code in (BuiltinOperator.PACK, BuiltinOperator.CONCATENATION)
+    if operator.code == BuiltinOperator.FILL:
+        moved = inputs[1:2]
+    else:
+        moved = inputs if joins else inputs[:1]
+    quantization = (output.scales, output.zero_points)
+    return len(output.scales) < 2 and all(
+        (tensor.scales, tensor.zero_points) == quantization for tensor in moved
+    )
+
+
+def _without_unread(file: File) -> File:
+    """`file` without the operators none of whose outputs anything reads."""
+    read = set(file.outputs)
+    kept = []
+    for operator in reversed(file.operators):
+        if read.intersection(operator.outputs) or not operator.outputs:
+            kept.append(operator)
+            read.update(operator.inputs)
+    if len(kept) == len(file.operators):
+        return file
+    return replace(file, operators=tuple(kept[::-1]))

@@ -1,0 +1,254 @@
+"""Operators that the import evaluates where all of their inputs are constants.
+
+They compute shapes (of a dynamic batch, which is 1 here) and move or convert constants. Each
+function takes the inputs as NumPy arrays and returns the output, or None where it does not cover
+the operator. Integers wrap as TensorFlow Lite's do.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from compress.tflite_records.file import BuiltinOperator, FileTensor, TensorType
+from compress.types import Array
+
+_LARGEST_VALUES = 1 << 22  # of a result: far more than fits a microcontroller
+NUMPY_TYPES: Mapping[int, str] = {
+    TensorType.FLOAT16: "<f2",
+    TensorType.FLOAT32: "<f4",
+    TensorType.INT8: "i1",
+    TensorType.INT16: "<i2",
+    TensorType.INT32: "<i4",
+    TensorType.INT64: "<i8",
+    TensorType.UINT8: "u1",
+    TensorType.UINT32: "<u4",
+    TensorType.BOOL: "?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operator with constant inputs: their values, stored forms, options, output's form."""
+
+    values: Sequence[Array]
+    inputs: Sequence[FileTensor]
+    options: Mapping[str, Any]
+    output: FileTensor
+
+    def integers(self, position: int) -> list[int]:
+        return [int(n) for n in self.values[position].reshape(-1)]
+
+    @property
+    def plain(self) -> bool:
+        """True if no operand is quantized: arithmetic is on the numbers themselves."""
+        return not any(tensor.scales for tensor in (*self.inputs, self.output))
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """How an operator is evaluated; `table` and `fields` are its options in the file format."""
+
+    evaluate: Callable[[Call], Array | None]
+    table: str = ""
+    fields: tuple[str, ...] = field(default=())
+
+
+def _strided_slice(call: Call) -> Array | None:
+    options = call.options
+    if options["EllipsisMask"] or options["NewAxisMask"] or options["Offset"]:
+        return None
+    x = call.values[0]
+    begins, ends, steps = (call.integers(position) for position in (1, 2, 3))
+    if not len(begins) == len(ends) == len(steps) <= x.ndim or 0 in steps:
+        return None
+    parts: list[slice | int] = []
+    for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True)):
+        if options["ShrinkAxisMask"] >> axis & 1:
+            if not -x.shape[axis] <= begin < x.shape[axis]:
+                return None
+            parts.append(begin)
+        else:
+            first = None if options["BeginMask"] >> axis & 1 else begin
+            last = None if options["EndMask"] >> axis & 1 else end
+            parts.append(slice(first, last, step))
+    return np.asarray(x[tuple(parts)])
+
+
+def _slice(call: Call) -> Array | None:
+    x, begins, sizes = call.values[0], call.integers(1), call.integers(2)
+    if len(begins) != x.ndim or len(sizes) != x.ndim or min(begins, default=0) < 0:
+        return None
+    ends = [None if n < 0 else begin + n for begin, n in zip(begins, sizes, strict=True)]
+    return x[tuple(slice(begin, end) for begin, end in zip(begins, ends, strict=True))]
+
+
+def _pack(call: Call) -> Array | None:
+    return np.stack(call.values, int(call.options["Axis"]))
+
+
+def _concatenate(call: Call) -> Array | None:
+    if call.options["FusedActivationFunction"]:
+        return None
+    return np.concatenate(call.values, int(call.options["Axis"]))
+
+
+def _gather(call: Call) -> Array | None:
+    if call.options["BatchDims"]:
+        return None
+    return np.take(call.values[0], call.values[1].astype(np.int64), int(call.options["Axis"]))
+
+
+def _cast(call: Call) -> Array | None:
+    """The value in the output's type, where that holds it exactly."""
+    if not call.plain:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the comparison tells
+        cast = call.values[0].astype(NUMPY_TYPES[call.output.type])
+    return cast if np.array_equal(cast, call.values[0]) else None
+
+
+def _reshape(call: Call) -> Array | None:
+    return call.values[0].reshape(call.output.shape)
+
+
+def _transpose(call: Call) -> Array | None:
+    return np.transpose(call.values[0], call.integers(1))
+
+
+def _tile(call: Call) -> Array | None:
+    repeats = call.integers(1)
+    if len(repeats) != call.values[0].ndim or not 0 < int(np.prod(repeats)) <= _LARGEST_VALUES:
+        return None
+    return np.tile(call.values[0], repeats)
+
+
+def _broadcast_to(call: Call) -> Array | None:
+    shape = call.integers(1)
+    if not 0 < int(np.prod(shape)) <= _LARGEST_VALUES:
+        return None
+    return np.broadcast_to(call.values[0], shape)
+
+
+def _fill(call: Call) -> Array | None:
+    shape = call.integers(0)
+    if not 0 <= int(np.prod(shape)) <= _LARGEST_VALUES or min(shape, default=0) < 0:
+        return None
+    return np.full(shape, call.values[1].reshape(()))
+
+
+def _range(call: Call) -> Array | None:
+    start, limit, step = (value.reshape(()).item() for value in call.values)
+    if not all(isinstance(n, int) for n in (start, limit, step)) or step == 0:
+        return None
+    count = len(range(start, limit, step))
+    if count > _LARGEST_VALUES:
+        return None
+    return np.arange(start, limit, step, dtype=NUMPY_TYPES[call.output.type])
+
+
+def _dequantize(call: Call) -> Array | None:
+    """float32 of scale * (value - zero point) in double precision (reference/dequantize.h)."""
+    stored, values = call.inputs[0], call.values[0]
+    if stored.type == TensorType.FLOAT16:
+        return values.astype(np.float32)
+    if len(stored.scales) != 1 or len(stored.zero_points) != 1:
+        return None
+    steps = values.astype(np.int64) - stored.zero_points[0]
+    return (stored.scales[0] * steps.astype(np.float64)).astype(np.float32)
+
+
+def _quantize(call: Call) -> Array | None:
+    """Float32 to integers: to nearest, ties away from zero, then a clamp (quantize.h)."""
+    out = call.output
+    one = len(out.scales) == 1 and len(out.zero_points) == 1 and out.scales[0] > 0
+    if call.inputs[0].type != TensorType.FLOAT32 or not one:
+        return None
+    if out.type not in (TensorType.INT8, TensorType.INT16, TensorType.UINT8):
+        return None
+    ratios = (call.values[0] / np.float32(out.scales[0])).astype(np.float64)
+    if not np.isfinite(ratios).all():
+        return None
+    steps = np.copysign(np.floor(np.abs(ratios) + 0.5), ratios) + out.zero_points[0]
+    limits = np.iinfo(NUMPY_TYPES[out.type])
+    return np.clip(steps, limits.min, limits.max).astype(NUMPY_TYPES[out.type])
+
+
+def _arithmetic(function: Callable[[Array, Array], Array], call: Call) -> Array | None:
+    left, right = call.values
+    if not call.plain or left.dtype.kind != "i" or call.options.get("FusedActivationFunction"):
+        return None
+    if function is np.floor_divide and not right.all():
+        return None
+    return function(left, right)
+
+
+def _reduced(function: Callable[..., Array], call: Call) -> Array | None:
+    x = call.values[0]
+    axes = tuple(call.integers(1))
+    if not call.plain or x.dtype.kind != "i" or not all(-x.ndim <= a < x.ndim for a in axes):
+        return None
+    kept = bool(call.options["KeepDims"])
+    return np.asarray(function(x, axis=axes, keepdims=kept)).astype(x.dtype)
+
+
+def _binary(function: Callable[[Array, Array], Array], table: str = "") -> Folded:
+    fields = ("FusedActivationFunction",) if table else ()
+    return Folded(functools.partial(_arithmetic, function), table, fields)
+
+
+def _reducer(function: Callable[..., Array]) -> Folded:
+    return Folded(functools.partial(_reduced, function), "ReducerOptions", ("KeepDims",))
+
+
+_MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset")
+FOLDED: Mapping[int, Folded] = {
+    BuiltinOperator.STRIDED_SLICE: Folded(_strided_slice, "StridedSliceOptions", _MASKS),
+    BuiltinOperator.SLICE: Folded(_slice),
+    BuiltinOperator.PACK: Folded(_pack, "PackOptions", ("Axis",)),
+    BuiltinOperator.CONCATENATION: Folded(
+        _concatenate, "ConcatenationOptions", ("Axis", "FusedActivationFunction")
+    ),
+    BuiltinOperator.GATHER: Folded(_gather, "GatherOptions", ("Axis", "BatchDims")),
+    BuiltinOperator.CAST: Folded(_cast),
+    BuiltinOperator.RESHAPE: Folded(_reshape),
+    BuiltinOperator.EXPAND_DIMS: Folded(_reshape),
+    BuiltinOperator.SQUEEZE: Folded(_reshape),
+    BuiltinOperator.TRANSPOSE: Folded(_transpose),
+    BuiltinOperator.TILE: Folded(_tile),
+    BuiltinOperator.BROADCAST_TO: Folded(_broadcast_to),
+    BuiltinOperator.FILL: Folded(_fill),
+    BuiltinOperator.RANGE: Folded(_range),
+    BuiltinOperator.DEQUANTIZE: Folded(_dequantize),
+    BuiltinOperator.QUANTIZE: Folded(_quantize),
+    BuiltinOperator.ADD: _binary(np.add, "AddOptions"),
+    BuiltinOperator.SUB: _binary(np.subtract, "SubOptions"),
+    BuiltinOperator.MUL: _binary(np.multiply, "MulOptions"),
+    BuiltinOperator.FLOOR_DIV: _binary(np.floor_divide),
+    BuiltinOperator.MAXIMUM: _binary(np.maximum),
+    BuiltinOperator.MINIMUM: _binary(np.minimum),
+    BuiltinOperator.REDUCE_PROD: _reducer(np.prod),
+    BuiltinOperator.SUM: _reducer(np.sum),
+    BuiltinOperator.REDUCE_MAX: _reducer(np.max),
+    BuiltinOperator.REDUCE_MIN: _reducer(np.min),
+}
+MOVES = (  # operators that keep each element's bits, so that its quantization must stay, too
+    BuiltinOperator.STRIDED_SLICE,
+    BuiltinOperator.SLICE,
+    BuiltinOperator.PACK,
+    BuiltinOperator.CONCATENATION,
+    BuiltinOperator.GATHER,
+    BuiltinOperator.RESHAPE,
+    BuiltinOperator.EXPAND_DIMS,
+    BuiltinOperator.SQUEEZE,
+    BuiltinOperator.TRANSPOSE,
+    BuiltinOperator.TILE,
+    BuiltinOperator.BROADCAST_TO,
+    BuiltinOperator.FILL,
+)
