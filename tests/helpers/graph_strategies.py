@@ -161,8 +161,10 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             left = source
             if kind == "mul":
                 if b.tensors[left].scale * b.tensors[right].scale > LARGEST_SCALE:
-                    if b.tensors[right].data is not None:
-                        b.tensors.pop()  # a constant that nothing reads is not exported
+                    # What nothing reads is not exported or not imported.
+                    if b.tensors[right].data is None:
+                        b.ops.pop()
+                    b.tensors.pop()
                     return b.requantize(source)
                 return b.mul(left, right, **common)
             if b.tensors[left].shape == b.tensors[right].shape and b.tensors[right].data is None:
