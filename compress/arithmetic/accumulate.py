@@ -97,7 +97,13 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
     exact: npt.DTypeLike = np.float32 if _product_reach(graph, op).max() < 2**24 else np.float64
     matrix: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(by_channel.T.astype(exact))
     if isinstance(op, FullyConnected):
-        return lambda x: np.matmul(x.reshape(len(x), -1).astype(exact), matrix)
+        depth = matrix.shape[0]
+
+        def run_rows(x: IntArray) -> Array:
+            sums: Array = np.matmul(x.reshape(-1, depth).astype(exact), matrix)
+            return sums.reshape(len(x), *out.shape[1:])
+
+        return run_rows
     zero_point = graph.tensors[op.input].zero_point
     kernel, stride, dilation, padding = weights.shape[1:3], op.stride, op.dilation, op.padding
     extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)

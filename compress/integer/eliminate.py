@@ -103,9 +103,14 @@ def _shares(
 
 
 def _seen(graph: Graph, op: Conv2D | FullyConnected, channel: Array) -> Array:
-    """The values that each tap of the window reads: (taps, positions), 0 in the padding."""
+    """The values that each tap of the window reads: (taps, positions), 0 in the padding.
+
+    `channel` is one channel of the input, (1, ..., 1).
+    """
     if isinstance(op, FullyConnected):
-        return channel.reshape(-1, 1)
+        taps_in_row = graph.tensors[op.weights].shape[1] // graph.tensors[op.input].shape[-1]
+        rows: Array = channel.reshape(-1, taps_in_row)
+        return rows.T
     padded = pad(channel, op.padding, 0)
     window, output = graph.tensors[op.weights].shape[1:3], graph.tensors[op.output].shape
     views = taps(padded, window, op.stride, op.dilation, output)

@@ -30,9 +30,13 @@ from compress.types import Graph
 
 def _check(graph: Graph, op: FullyConnected) -> None:
     x, out, weights = (graph.tensors[index] for index in (op.input, op.output, op.weights))
-    require(len(out.shape) == 2, op.name, f"output shape {out.shape}, must be (1, N)")
     check_constants(graph, op, out.shape[-1], axis=0)
-    require(weights.shape == (out.shape[1], x.elements), op.name, "weights' shape")
+    require(len(weights.shape) == 2, op.name, f"weights of shape {weights.shape}")
+    units, depth = weights.shape
+    whole = depth == x.elements and out.shape == (1, units)
+    by_row = depth == x.shape[-1] and out.shape == (*x.shape[:-1], units)
+    shapes = f"{x.shape} with weights {weights.shape} to {out.shape}"
+    require(whole or by_row, op.name, shapes)
     conv_multipliers(graph, op)
 
 
@@ -57,7 +61,8 @@ def _export(context: ExportContext, op: FullyConnected) -> None:
     # Release 2.14 has no kernel for int4 weights with a scale per unit.
     one_scale = len(context.graph.tensors[op.weights].scales) == 1
     inputs = (op.input, export_weights(context, op, int4=one_scale), export_bias(context, op))
-    options = {**activation_option(op.activation), "WeightsFormat": 0}
+    keeps = len(context.graph.tensors[op.output].shape) != 2
+    options = {**activation_option(op.activation), "WeightsFormat": 0, "KeepNumDims": keeps}
     context.add(BuiltinOperator.FULLY_CONNECTED, inputs, op.output, options)
 
 
@@ -81,7 +86,7 @@ FAMILY = Family(
             4,
             _import,
             "FullyConnectedOptions",
-            ("FusedActivationFunction", "WeightsFormat"),
+            ("FusedActivationFunction", "WeightsFormat", "KeepNumDims"),
         ),
     ),
 )

@@ -5,6 +5,10 @@ internal/quantization_util.cc (parameters), internal/reference/softmax.h (rows),
 (GetReciprocal) and gemmlowp/fixedpoint/fixedpoint.h (exponential and division) in the
 double-rounding build. Fixed-point values are int32 in int64 arrays; Qm.n has m integer and n
 fraction bits.
+
+Where a row's exponentials add up to 512 or more, TFLite shifts an int32 by 32 bits or more, which
+is undefined in C: on x86 all outputs become 127. Here, and in our C kernel, the quotient is
+rounded as it is otherwise: each output, below 1/512, becomes -128 (`is_undefined_in_tflite`).
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from compress.arithmetic.fixedpoint import Int64Array, named_multiplier
 from compress.arithmetic.tables import Kernel
@@ -24,8 +29,12 @@ from compress.tflite_records.file import BuiltinOperator
 from compress.tflite_records.import_node import ImportNode
 from compress.types import Graph, Int8Array
 
+BoolArray = npt.NDArray[np.bool_]
+
 SOFTMAX_INTEGER_BITS = 5
+MOST_DEFINED_CLASSES = 511  # fewer exponentials than a sum that TFLite does not define
 _ACCUMULATION_BITS = 12
+_LARGEST_DEFINED_SUM = 512 * 2**19 - 1  # of exponentials in Q12.19: beyond it the shift is 32
 _INT32_MAX, _INT32_MIN = 2**31 - 1, -(2**31)
 # exp(-2**k) for k = -2 .. 4 in Q0.31, each with the bit of a Q5.26 exponent that selects it.
 _EXP_FACTORS = (
@@ -88,6 +97,15 @@ def softmax_rows(x: Int8Array, parameters: SoftmaxParameters) -> Int8Array:
     reciprocal, bits_over_unit = _reciprocal(sums)
     scaled = _round_shift(_multiply(reciprocal, terms), bits_over_unit + 31 - 8)
     return np.clip(scaled - 128, -128, 127).astype(np.int8)
+
+
+def is_undefined_in_tflite(x: Int8Array, parameters: SoftmaxParameters) -> BoolArray:
+    """True for each row of x int8 (rows, classes) whose softmax TFLite does not define."""
+    terms = _exponentials(parameters)[x.max(axis=1, keepdims=True).astype(np.int64) - x]
+    undefined: BoolArray = (
+        _round_shift(terms, _ACCUMULATION_BITS).sum(axis=1) > _LARGEST_DEFINED_SUM
+    )
+    return undefined
 
 
 def _exponentials(parameters: SoftmaxParameters) -> Int64Array:

@@ -11,7 +11,8 @@ from compress.ops.op import Activation, Op
 class FullyConnected(Op):
     """input of K elements * weights (N,K) + bias int32 (N,) -> output (1,N).
 
-    The weights have one scale, or one per unit (axis 0).
+    An input (1,...,K) of several rows of K elements gives the output (1,...,N). The weights have
+    one scale, or one per unit (axis 0).
     """
 
     input: int

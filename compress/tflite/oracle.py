@@ -21,6 +21,9 @@ or `Oracle.as_computed` describes the difference to the reference, which must th
   input: that is too early for LOGISTIC from a scale of 2 and for TANH from 8.
 
 It has no uint8 at a model's output, either, and says so itself.
+
+tflite-runtime 2.14 takes the second dimension of the output of FULLY_CONNECTED for its units, which
+is wrong where there are more than two; later releases take the last one.
 """
 
 from __future__ import annotations
@@ -224,6 +227,10 @@ def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
     if int(np.__version__.split(".")[0]) > 1:
         raise UserError(f"tflite-runtime is built for NumPy 1, here is {np.__version__}")
     runtime: Any = importlib.import_module("tflite_runtime.interpreter")
+    for operator in file.operators:
+        rank = len(file.tensors[operator.outputs[0]].shape) if operator.outputs else 0
+        if operator.code == BuiltinOperator.FULLY_CONNECTED and rank != 2:
+            raise UserError(f"tflite-runtime: FULLY_CONNECTED to {rank} dimensions, it takes 2")
     mended, count = with_valid_dimensions(tflite)
     remark = (
         f"tflite-runtime got a copy with {count} quantized dimensions set to 0: it refuses those "

@@ -6,6 +6,10 @@
 
 #define ACCUMULATOR_INTEGER_BITS 12
 
+/* Sums of 2^9 or more: each quotient is below half a unit of the output, and the shift would be of
+ * 32 bits or more. */
+#define MOST_BITS_OVER_UNIT 8
+
 /* value * 2^exponent, saturated. */
 static int32_t saturating_shift_left(int32_t value, int32_t exponent)
 {
@@ -107,7 +111,7 @@ void softmax_s8(const softmax_s8_parameters *parameters,
         for (int32_t i = 0; i < columns; i++) {
             const int32_t difference = input[i] - maximum;
             int32_t value = 0;
-            if (difference >= p.diff_min) {
+            if (difference >= p.diff_min && bits_over_unit <= MOST_BITS_OVER_UNIT) {
                 const int32_t x =
                     doubling_high_multiply(shift_left(difference, p.left_shift), p.multiplier);
                 value = rounding_shift_right(doubling_high_multiply(scale, exp_of_nonpositive(x)),

@@ -39,11 +39,17 @@ def _int16_kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[K
 
 
 def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
-    """Weights that are expanded in slices get the output's dims of each slice in the macro."""
+    """Weights that are expanded in slices get the output's dims of each slice in the macro.
+
+    Rows of the input are a batch of the first function and the height of the convolutions.
+    """
     units, depth = graph.tensors[op.weights].shape
+    rows = graph.tensors[op.input].elements // depth
     stored = stored_in(graph, step, op)
-    output_dims = None if stored is not None and stored.sliced else Dims(1, 1, 1, units)
     one_scale = step.kernel == "arm_fully_connected_s8"
+    batch, height = (rows, 1) if one_scale else (1, rows)
+    sliced = stored is not None and stored.sliced
+    output_dims = None if sliced else Dims(batch, height, 1, units)
     values: dict[str, Any]
     if one_scale:
         filter_dims = Dims(depth, 1, 1, units)
@@ -57,7 +63,7 @@ def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
         op,
         macro="fully_connected" if one_scale else "conv",
         values=values,
-        dims=(Dims(1, 1, 1, depth), filter_dims, output_dims),
+        dims=(Dims(batch, height, 1, depth), filter_dims, output_dims),
         stored=stored,
         per_channel=not one_scale,
     )

@@ -85,7 +85,7 @@ def stored_weights(graph: Graph, op: Weighted) -> Stored | None:
     if tensor.data is None:
         raise ValueError(f"{op.name}: {tensor.name} has no data")
     values = _by_row(op, tensor.data)
-    rows = _slice_rows(op, *values.shape)
+    rows = _slice_rows(graph, op, *values.shape)
     fitting = [form for form in _FORMS if _fits(values, form.bits)]
     stored = [
         Stored(form, _slices(values, rows, form), len(values), rows, values.shape[1])
@@ -100,9 +100,12 @@ def _by_row(op: Weighted, data: Array) -> Array:
     return data.reshape(1 if isinstance(op, DepthwiseConv2D) else len(data), -1)
 
 
-def _slice_rows(op: Weighted, rows: int, columns: int) -> int:
-    """Rows per slice: all of them, or for a FullyConnected equal shares within SLICE_BYTES."""
-    if not isinstance(op, FullyConnected):
+def _slice_rows(graph: Graph, op: Weighted, rows: int, columns: int) -> int:
+    """Rows per slice: all of them, or for a FullyConnected equal shares within SLICE_BYTES.
+
+    Outputs of a slice must be contiguous: a FullyConnected of several inputs has one slice.
+    """
+    if not isinstance(op, FullyConnected) or graph.tensors[op.input].elements > columns:
         return rows
     slices = -(-rows // max(1, SLICE_BYTES // columns))
     return -(-rows // slices)

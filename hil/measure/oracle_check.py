@@ -10,7 +10,8 @@ from compress.integer.rows import pack_rows
 from compress.ops import outputs_of
 from compress.tflite.importer import import_with_indices
 from compress.tflite.oracle import ORACLES, Interpretation, Oracle, installed
-from compress.types import Graph, IntArray, Samples
+from compress.tflite.undefined import undefined_samples
+from compress.types import Array, Graph, IntArray, Samples
 from hil.errors import Mismatch
 from hil.types import OracleCheck
 
@@ -24,7 +25,16 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     that differs, if an oracle computes other values.
     """
     judges: list[tuple[Oracle, Interpretation]] = []
+    graph, _ = import_with_indices(tflite, "model")
+    defined = ~undefined_samples(graph, samples.inputs)
     remarks = []
+    if not defined.all():
+        remarks.append(
+            f"{(~defined).sum()} of {len(defined)} samples: a softmax whose exponentials add up to "
+            "512 or more is undefined in TensorFlow Lite; no oracle judged them"
+        )
+    if not defined.any():
+        return OracleCheck((), tuple(remarks))
     for oracle in installed():
         try:
             judges.append((oracle, oracle.open(tflite)))
@@ -34,29 +44,32 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     if not judges and not remarks:
         remarks.append(f"neither {' nor '.join(oracle.package for oracle in ORACLES)} is installed")
     for oracle, model in judges:
-        remarks += _compare_with(oracle, model, tflite, samples)
+        remarks += _compare_with(oracle, model, tflite, samples, np.flatnonzero(defined))
     return OracleCheck(tuple(oracle.name for oracle, _ in judges), tuple(remarks))
 
 
 def _compare_with(
-    oracle: Oracle, model: Interpretation, tflite: bytes, samples: Samples
+    oracle: Oracle, model: Interpretation, tflite: bytes, samples: Samples, numbers: Array
 ) -> list[str]:
-    """Compare with one oracle; returns a remark if it rounds outputs of samples otherwise."""
+    """Compare samples, by `numbers`, with one oracle.
+
+    Returns a remark if it rounds outputs of samples otherwise.
+    """
     graph, indices = import_with_indices(tflite, "model")
     as_computed = oracle.as_computed(graph)
     read = _names(graph) if oracle.keeps_layers else {}
     outputs, who = [indices[index] for index in graph.outputs], (oracle.package, "reference")
     apart = 0
     # With states, all samples are one sequence.
-    block = len(samples.inputs) if graph.variables else _BLOCK
-    for start in range(0, len(samples.inputs), block):
-        inputs = samples.inputs[start : start + block]
-        claimed = samples.outputs[start : start + block]
+    most = len(samples.inputs) if graph.variables else _BLOCK
+    for start in range(0, len(numbers), most):
+        block = numbers[start : start + most]
+        inputs, claimed = samples.inputs[block], samples.outputs[block]
         found = model.trace(inputs, [*(indices[tensor] for tensor in read), *outputs])
         if read:
             computed = reference.trace(as_computed, inputs)
             for tensor, name in read.items():
-                _compare(name, start, found[indices[tensor]], computed[tensor], who)
+                _compare(name, block, found[indices[tensor]], computed[tensor], who)
         # `claimed` may stem from another graph than the file's, made by elimination.
         expected = pack_rows([found[index] for index in outputs])
         if as_computed is not graph and not np.array_equal(expected, claimed):
@@ -64,12 +77,12 @@ def _compare_with(
             set_aside = (plain != expected).any(1, keepdims=True)
             apart += int(set_aside.sum())
             expected = np.where(set_aside, plain, expected)
-        _compare("output", start, expected, claimed, who)
+        _compare("output", block, expected, claimed, who)
     if apart == 0:
         return []
     return [
         f"{oracle.package}: it combines scales of the model otherwise, which changes outputs of "
-        f"{apart} of {len(samples.inputs)} samples: there it was compared with these scales"
+        f"{apart} of {len(numbers)} samples: there it was compared with these scales"
     ]
 
 
@@ -79,11 +92,14 @@ def _names(graph: Graph) -> dict[int, str]:
 
 
 def _compare(
-    layer: str, start: int, found: IntArray, computed: IntArray, who: tuple[str, str]
+    layer: str, numbers: Array, found: IntArray, computed: IntArray, who: tuple[str, str]
 ) -> None:
-    """Raise Mismatch where the oracle found other values than the reference computed."""
+    """Raise Mismatch where the oracle found other values than the reference computed.
+
+    `numbers` are those of the samples.
+    """
     found, computed = found.reshape(len(found), -1), computed.reshape(len(computed), -1)
     if not np.array_equal(found, computed):
         sample, index = (int(i) for i in np.argwhere(found != computed)[0])
         values = int(found[sample, index]), int(computed[sample, index])
-        raise Mismatch(layer, start + sample, index, *values, who)
+        raise Mismatch(layer, int(numbers[sample]), index, *values, who)

@@ -170,12 +170,16 @@ class GraphBuilder:
         weight_scale: float = 0.015,
         per_channel: bool = False,
         weight_bits: int = 8,
+        by_row: bool = False,
     ) -> int:
+        """With `by_row` each row of the input's last axis is an input of its own."""
         x, axis = self.tensors[source], 0 if per_channel else None
+        depth, shape = (x.shape[-1], x.shape[:-1]) if by_row else (x.elements, (1,))
         weights, bias, scale = self._constants(
-            x, (units, x.elements), units, axis, weight_scale, weight_bits
+            x, (units, depth), units, axis, weight_scale, weight_bits
         )
-        out = self._activation(self._name("dense"), (1, units), scale * gain, zero_point, x.dtype)
+        shape = (*shape, units)
+        out = self._activation(self._name("dense"), shape, scale * gain, zero_point, x.dtype)
         self.ops.append(
             FullyConnected(self.tensors[out].name, source, weights, bias, out, activation)
         )

@@ -155,7 +155,8 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             )
         case "fully_connected":
             units, scheme = draw(st.integers(1, 9)), draw(weight_schemes)
-            return b.fully_connected(source, units, **scheme, **common)
+            by_row = draw(st.booleans())
+            return b.fully_connected(source, units, by_row=by_row, **scheme, **common)
         case "add" | "subtract" | "mul":
             right = draw_right_operand(draw, b, source)
             left = source

@@ -26,6 +26,7 @@ from compress.ops import (
 )
 from compress.tflite.exporter import export_tflite
 from compress.tflite.read import read
+from compress.tflite.undefined import undefined_samples
 from compress.tflite.write import write
 from compress.types import Array, Graph, IntArray, Samples
 from helpers.graph_builder import NONE, GraphBuilder, random_inputs
@@ -102,9 +103,9 @@ def exact_accumulators(graph: Graph, op: object, x: IntArray) -> list[int]:
     weights, biases = tensors[op.weights].data.tolist(), tensors[op.bias].data.tolist()
     zero = tensors[op.input].zero_point
     if isinstance(op, FullyConnected):
-        flat = x.reshape(-1).tolist()
         return [
-            sum((a - zero) * w for a, w in zip(flat, row, strict=True)) + bias
+            sum((a - zero) * w for a, w in zip(values, row, strict=True)) + bias
+            for values in x.reshape(-1, len(weights[0])).tolist()
             for row, bias in zip(weights, biases, strict=True)
         ]
     _, height, width, channels = tensors[op.input].shape
@@ -210,6 +211,37 @@ def test_softmax_is_close_to_the_real_one(scale: float, classes: int, seed: int)
     real = exponentials / exponentials.sum(1, keepdims=True)
     found = (reference.run(graph, x).astype(float) + 128) / 256
     assert np.abs(found - np.minimum(real, 255 / 256)).max() <= 0.51 / 256
+
+
+@needs_oracle
+@settings(relaxed, max_examples=20)
+@given(st.floats(1e-3, 1.0), st.integers(512, 4095), st.integers(0, 99))
+def test_softmax_of_many_classes_equals_the_oracle_where_it_is_defined(
+    scale: float, classes: int, seed: int
+) -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.softmax(b.input((classes,), scale)))
+    inputs = random_inputs(graph, 4, seed)
+    inputs[2:] //= 8
+    undefined = undefined_samples(graph, inputs)
+    real = np.exp((inputs.astype(float) - inputs.max(1, keepdims=True)) * graph.tensors[0].scale)
+    np.testing.assert_array_equal(undefined, real.sum(1) >= 512)
+    if not undefined.all():
+        assert_oracles_compute(export_tflite(graph), graph, inputs[~undefined])
+    if undefined.any():
+        assert (reference.run(graph, inputs[undefined]) == -128).all()
+
+
+def test_samples_that_no_oracle_defines_are_set_aside() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.softmax(b.input((600,), 0.1)))
+    inputs = random_inputs(graph, 3)
+    inputs[1] = 7
+    samples = Samples(inputs, np.zeros(3, np.int64), reference.run(graph, inputs))
+    judged = check_oracle(export_tflite(graph), samples)
+    assert "1 of 3 samples: a softmax whose exponentials add up to 512" in judged.remarks[0]
+    equal = Samples(inputs[1:2], np.zeros(1, np.int64), reference.run(graph, inputs[1:2]))
+    assert check_oracle(export_tflite(graph), equal).oracles == ()
 
 
 def test_requantization_to_the_same_scale_is_the_identity() -> None:
