@@ -96,6 +96,7 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
     # No partial sum exceeds the reach, so each is an integer that this type holds exactly.
     exact: npt.DTypeLike = np.float32 if _product_reach(graph, op).max() < 2**24 else np.float64
     matrix: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(by_channel.T.astype(exact))
+    groups = graph.tensors[op.input].shape[-1] // weights.shape[-1]
     if isinstance(op, FullyConnected):
         depth = matrix.shape[0]
 
@@ -112,8 +113,14 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
         rows = sliding_window_view(pad(x, padding, zero_point), extent[0], axis=1)
         windows = sliding_window_view(rows, extent[1], axis=2)
         windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-        patches = windows.transpose(0, 1, 2, 4, 5, 3).astype(exact, order="C")
-        sums: Array = patches.reshape(-1, matrix.shape[0]) @ matrix
+        patches = windows.transpose(0, 1, 2, 4, 5, 3)
+        parts = [
+            part.astype(exact, order="C").reshape(-1, matrix.shape[0]) @ filters
+            for part, filters in zip(
+                np.split(patches, groups, axis=-1), np.split(matrix, groups, axis=1), strict=True
+            )
+        ]
+        sums: Array = np.concatenate(parts, axis=1) if groups > 1 else parts[0]
         return sums.reshape(len(x), *out.shape[1:])
 
     return run_op

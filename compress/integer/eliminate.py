@@ -8,6 +8,8 @@ keeps every bit.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +20,7 @@ from compress.errors import UserError
 from compress.integer.bounds import bounds
 from compress.integer.tied_channels import Classes, cut, tied_channels
 from compress.operator_interface.channels import FIXED
+from compress.operators.weighted import mixes_all_channels
 from compress.ops import Conv2D, FullyConnected, Op, outputs_of
 from compress.types import Array, Graph
 
@@ -52,7 +55,7 @@ def _narrowed(graph: Graph, multiple: int) -> Graph | None:
     needed = {FIXED}
     shares: dict[int, Int64Array] = {}
     for op in graph.ops:
-        if isinstance(op, Conv2D | FullyConnected):
+        if _adds_up(graph, op):
             constant, share = _shares(graph, op, found[op.input])
             needed.update(classes[op.input][~constant].tolist())
             shares[op.output] = share
@@ -65,9 +68,14 @@ def _narrowed(graph: Graph, multiple: int) -> Graph | None:
     biases = {
         op.output: _folded(graph, op, shares[op.output][~kept[op.input]])
         for op in graph.ops
-        if isinstance(op, Conv2D | FullyConnected)
+        if _adds_up(graph, op)
     }
     return cut(graph, kept, biases)
+
+
+def _adds_up(graph: Graph, op: Op) -> TypeGuard[Conv2D | FullyConnected]:
+    """True if each output channel of `op` is a sum over all of its input channels."""
+    return isinstance(op, Conv2D | FullyConnected) and mixes_all_channels(graph, op)
 
 
 def _shares(

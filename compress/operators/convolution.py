@@ -10,7 +10,14 @@ import numpy as np
 from compress.arithmetic.accumulate import weighted_kernel
 from compress.arithmetic.fixedpoint import conv_multipliers
 from compress.arithmetic.windows import LARGEST_WINDOW, same_padding
-from compress.operator_interface.channels import Channels, CutConstants, Kept, Tie, sliced
+from compress.operator_interface.channels import (
+    Channels,
+    CutConstants,
+    Kept,
+    Tie,
+    all_fixed,
+    sliced,
+)
 from compress.operator_interface.checks import check_window, require
 from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators.padding import padded_input, with_padding_before
@@ -20,6 +27,7 @@ from compress.operators.weighted import (
     export_bias,
     export_weights,
     import_constants,
+    mixes_all_channels,
     weighted_bounds,
     weighted_macs,
 )
@@ -36,7 +44,11 @@ _WINDOW_FIELDS = ("Padding", "StrideW", "StrideH", "DilationWFactor", "DilationH
 def _check_conv(graph: Graph, op: Conv2D) -> None:
     channels_in, channels_out = _checked_channels(graph, op)
     check_constants(graph, op, channels_out, axis=0)
-    _check_geometry(graph, op, (channels_out, *_window(graph, op), channels_in))
+    depth = graph.tensors[op.weights].shape[3]
+    whole = channels_in % depth == 0 and channels_out % (channels_in // depth) == 0
+    groups = f"{channels_in}->{channels_out} channels by filters over {depth}"
+    require(whole, op.name, groups)
+    _check_geometry(graph, op, (channels_out, *_window(graph, op), depth))
 
 
 def _check_depthwise(graph: Graph, op: DepthwiseConv2D) -> None:
@@ -72,9 +84,9 @@ def _window(graph: Graph, op: Conv2D | DepthwiseConv2D) -> tuple[int, int]:
     return shape[1], shape[2]
 
 
-def _no_ties(graph: Graph, op: Conv2D, channels: Channels) -> Iterator[Tie]:
-    """Every output channel reads every input channel: none is tied to another."""
-    return iter(())
+def _conv_ties(graph: Graph, op: Conv2D, channels: Channels) -> Iterator[Tie]:
+    """None is tied where every output channel reads every input channel. Groups are kept whole."""
+    return iter(()) if mixes_all_channels(graph, op) else all_fixed(graph, op, channels)
 
 
 def _depthwise_ties(graph: Graph, op: DepthwiseConv2D, channels: Channels) -> Iterator[Tie]:
@@ -84,6 +96,8 @@ def _depthwise_ties(graph: Graph, op: DepthwiseConv2D, channels: Channels) -> It
 
 
 def _cut_conv(graph: Graph, op: Conv2D, kept: Kept, constants: CutConstants) -> Conv2D:
+    if not mixes_all_channels(graph, op):
+        return op
     weights, bias = cut_inputs_and_outputs(graph, op, kept, constants)
     return replace(op, weights=weights, bias=bias)
 
@@ -154,7 +168,7 @@ FAMILY = Family(
             export=_export,
             macs=weighted_macs,
             bounds=weighted_bounds,
-            ties=_no_ties,
+            ties=_conv_ties,
             cut=_cut_conv,
             on_int16=True,
         ),

@@ -21,7 +21,7 @@ from compress.arithmetic.intervals import Bounds
 from compress.errors import UnsupportedLayer, UserError
 from compress.operator_interface.channels import CutConstants, Kept, sliced
 from compress.operator_interface.checks import require
-from compress.ops import Weighted
+from compress.ops import Conv2D, FullyConnected, Weighted
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import TensorType
 from compress.tflite_records.import_node import ImportNode
@@ -54,6 +54,12 @@ def check_constants(graph: Graph, op: Weighted, channels: int, axis: int) -> Non
         allowed = f"one scale, or {channels} along axis {axis}"
         raise UnsupportedLayer(f"{op.name}: weights have {len(weights.scales)} scales: {allowed}")
     accumulator_offset(graph, op)
+
+
+def mixes_all_channels(graph: Graph, op: Conv2D | FullyConnected) -> bool:
+    """True unless `op` is a convolution in groups."""
+    weights, x = graph.tensors[op.weights], graph.tensors[op.input]
+    return isinstance(op, FullyConnected) or weights.shape[3] == x.shape[3]
 
 
 def weighted_macs(graph: Graph, op: Weighted) -> Mapping[int, int]:

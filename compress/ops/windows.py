@@ -19,7 +19,11 @@ class Padding:
 
 @dataclass(frozen=True, slots=True)
 class Conv2D(Op):
-    """input (1,H,W,Cin) * weights (Cout,kh,kw,Cin) + bias int32 (Cout,) -> (1,H',W',Cout)."""
+    """input (1,H,W,Cin) * weights (Cout,kh,kw,D) + bias int32 (Cout,) -> (1,H',W',Cout).
+
+    D is Cin or, in a convolution in G groups, Cin / G: equal shares of the output channels, in
+    order, read one share of the input channels each.
+    """
 
     input: int
     weights: int

@@ -8,8 +8,6 @@ that nothing refers to are dropped. What cannot be imported is reported all at o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer.check import check_graph
 from compress.operators.registry import BUILTINS, operator_of
@@ -20,7 +18,7 @@ from compress.tflite.graph import referenced, referenced_only, without_unread_pa
 from compress.tflite.problems import Problem, in_one_line
 from compress.tflite.read import read
 from compress.tflite.recognize import kind_of, whole_refusal
-from compress.tflite_records.file import KIND_NAMES, File, TensorType
+from compress.tflite_records.file import KIND_NAMES, File, FileOperator, TensorType
 from compress.tflite_records.import_node import ImportNode, Padded
 from compress.tflite_records.names import shortened
 from compress.tflite_records.tensor import FILE_TYPES, from_file, type_name
@@ -63,12 +61,10 @@ def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]
 
 def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     """The graph of one file, imported with the file's tensor indices, then renumbered."""
-    used = {*file.inputs, *file.outputs}.union(*((*o.inputs, *o.outputs) for o in file.operators))
-    builds = _builds(file)
-    tensors = [
-        from_file(tensor) if index in used else _UNUSED for index, tensor in enumerate(file.tensors)
-    ]
-    ops = _built(file, builds, tensors)
+    tensors = [_UNUSED] * len(file.tensors)
+    ops = _built(file, tensors)
+    for index in (*file.inputs, *file.outputs):
+        tensors[index] = from_file(file.tensors[index])
     graph = Graph(
         name=name,
         tensors=tuple(tensors),
@@ -85,32 +81,23 @@ def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     return graph, indices
 
 
-def _builds(file: File) -> list[tuple[str, Callable[[ImportNode], Op]]]:
-    """`_checked` of every operator. Raises UnsupportedLayer for all that it refuses at once."""
-    builds, problems = [], []
-    for position, operator in enumerate(file.operators):
-        builtin = BUILTINS.get(operator.code)
+def _built(file: File, tensors: list[Tensor]) -> list[Op]:
+    """The operators; `tensors` gets those that they refer to.
+
+    Raises UnsupportedLayer for all that cannot be imported at once.
+    """
+    padded: dict[int, Padded] = {}
+    ops, problems = [], []
+    for position, stored in enumerate(file.operators):
+        builtin, label = BUILTINS.get(stored.code), _label(file, position)
         if builtin is None or builtin.build is None:
             problems.append(_problem(file, position, ""))
             continue
         try:
-            builds.append(_checked(file, position, builtin.build))
-        except UnsupportedLayer as error:
-            problems.append(_problem(file, position, str(error)))
-    if problems:
-        raise UnsupportedLayer(in_one_line(problems))
-    return builds
-
-
-def _built(
-    file: File, builds: list[tuple[str, Callable[[ImportNode], Op]]], tensors: list[Tensor]
-) -> list[Op]:
-    """The operators. Raises UnsupportedLayer for all that cannot be imported at once."""
-    padded: dict[int, Padded] = {}
-    ops, problems = [], []
-    for position, (label, build) in enumerate(builds):
-        try:
-            ops.append(build(ImportNode(file.operators[position], label, file, tensors, padded)))
+            for index in _checked_operands(file, stored, label):
+                if tensors[index] is _UNUSED:
+                    tensors[index] = from_file(file.tensors[index])
+            ops.append(builtin.build(ImportNode(stored, label, file, tensors, padded)))
         except UnsupportedLayer as error:
             problems.append(_problem(file, position, str(error)))
     if problems:
@@ -145,20 +132,18 @@ def _problem(file: File, position: int, reason: str) -> Problem:
     return Problem(kind_of(operator), _label(file, position), shortened(output), reason)
 
 
-def _checked(
-    file: File, position: int, build: Callable[[ImportNode], Op]
-) -> tuple[str, Callable[[ImportNode], Op]]:
-    """The label of an operator and its import function `build`.
+def _checked_operands(file: File, stored: FileOperator, label: str) -> list[int]:
+    """The indices of an operator's tensors.
 
     Raises UnsupportedLayer for operands of other types than those of
     `compress.tflite_records.tensor`, UserError for missing operands.
     """
-    stored, label = file.operators[position], _label(file, position)
     if not stored.inputs or min(stored.inputs[:2]) < 0 or len(stored.outputs) != 1:
         raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
-    for index in (*(i for i in stored.inputs if i >= 0), *stored.outputs):
+    operands = [index for index in (*stored.inputs, *stored.outputs) if index >= 0]
+    for index in operands:
         tensor = file.tensors[index]
         if tensor.type not in _TYPES:
             name = shortened(tensor.name) or f"tensor {index}"
             raise UnsupportedLayer(f"{label}: {name} is {type_name(tensor.type)}, must be int8")
-    return label, build
+    return operands

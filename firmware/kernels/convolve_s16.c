@@ -97,8 +97,10 @@ void convolve_s16(const cmsis_nn_context *scratch,
     (void)scratch;
     (void)bias_dims;
     const int32_t channels = input_dims->c;
+    const int32_t depth = filter_dims->c;
+    const int32_t outputs_in_group = output_dims->c / (channels / depth);
     const int32_t row_size = input_dims->w * channels;
-    const int32_t filter_row_size = filter_dims->w * channels;
+    const int32_t filter_row_size = filter_dims->w * depth;
     const int32_t filter_size = filter_dims->h * filter_row_size;
     for (int32_t y = 0; y < output_dims->h; y++) {
         const taps rows = taps_inside(
@@ -107,19 +109,20 @@ void convolve_s16(const cmsis_nn_context *scratch,
             const taps columns = taps_inside(
                 x * p->stride.w - p->padding.w, p->dilation.w, input_dims->w, filter_dims->w);
             const int32_t inside = columns.end - columns.first;
-            const int32_t joined = p->dilation.w == 1;
-            const window w = {
+            const int32_t joined = p->dilation.w == 1 && depth == channels;
+            window w = {
                 .values = input + rows.position * row_size + columns.position * channels,
-                .weights = rows.first * filter_row_size + columns.first * channels,
+                .weights = rows.first * filter_row_size + columns.first * depth,
                 .rows = rows.end - rows.first,
                 .row_step = p->dilation.h * row_size,
                 .weight_row_step = filter_row_size,
                 .runs = joined ? 1 : inside,
                 .run_step = p->dilation.w * channels,
-                .run = joined ? inside * channels : channels,
+                .run = joined ? inside * depth : depth,
             };
+            int32_t left_in_group = outputs_in_group;
             for (int32_t channel = 0; channel < output_dims->c;) {
-                const int32_t filters = channel + 4 <= output_dims->c ? 4 : 1;
+                const int32_t filters = left_in_group >= 4 ? 4 : 1;
                 int64_t sums[4];
                 for (int32_t i = 0; i < filters; i++) {
                     sums[i] = bias[channel + i];
@@ -129,6 +132,11 @@ void convolve_s16(const cmsis_nn_context *scratch,
                     const int32_t value = multiply_by_reduced(
                         sums[i], scale->multiplier[channel], scale->shift[channel]);
                     *output++ = (int16_t)clamp(value, p->activation.min, p->activation.max);
+                }
+                left_in_group -= filters;
+                if (left_in_group == 0) {
+                    left_in_group = outputs_in_group;
+                    w.values += depth;
                 }
             }
         }

@@ -157,8 +157,22 @@ void depthwise_s8(const cmsis_nn_context *scratch,
                   const cmsis_nn_dims *output_dims,
                   int8_t *output);
 
+/* Convolution in groups: the filters' depth divides the input's channels, and equal shares of the
+ * output's channels read one share of the input's each. CMSIS-NN's signature; no scratch buffer. */
+void convolve_groups_s8(const cmsis_nn_context *scratch,
+                        const cmsis_nn_conv_params *parameters,
+                        const cmsis_nn_per_channel_quant_params *scale,
+                        const cmsis_nn_dims *input_dims,
+                        const int8_t *input,
+                        const cmsis_nn_dims *filter_dims,
+                        const int8_t *filter,
+                        const cmsis_nn_dims *bias_dims,
+                        const int32_t *bias,
+                        const cmsis_nn_dims *output_dims,
+                        int8_t *output);
+
 /* The int16 kernels below have the signatures of CMSIS-NN's int8 kernels and use no scratch buffer.
- * A fully connected layer is a convolution of one pixel. */
+ * A fully connected layer is a convolution of one column. convolve_s16 takes groups. */
 void convolve_s16(const cmsis_nn_context *scratch,
                   const cmsis_nn_conv_params *parameters,
                   const cmsis_nn_per_channel_quant_params *scale,
@@ -208,7 +222,7 @@ void concatenate_s8(const int8_t *input,
                     int32_t row_bytes,
                     int32_t stride_bytes);
 
-/* Softmax of each of `rows` rows of `columns` (at most 511) values. */
+/* Softmax of each of `rows` rows of `columns` (at most 4095) values. */
 void softmax_s8(const softmax_s8_parameters *parameters,
                 const int8_t *input,
                 int8_t *output,

@@ -107,11 +107,12 @@ void softmax_s8(const softmax_s8_parameters *parameters,
         const int32_t fraction =
             (int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31));
         const int32_t scale = reciprocal_of_one_plus(fraction);
+        const int32_t diff_min = bits_over_unit > MOST_BITS_OVER_UNIT ? 1 : p.diff_min;
 
         for (int32_t i = 0; i < columns; i++) {
             const int32_t difference = input[i] - maximum;
             int32_t value = 0;
-            if (difference >= p.diff_min && bits_over_unit <= MOST_BITS_OVER_UNIT) {
+            if (difference >= diff_min) {
                 const int32_t x =
                     doubling_high_multiply(shift_left(difference, p.left_shift), p.multiplier);
                 value = rounding_shift_right(doubling_high_multiply(scale, exp_of_nonpositive(x)),

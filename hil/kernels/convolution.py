@@ -40,22 +40,23 @@ MVE_CHANNEL_BLOCK = 124
 
 def _check_convolution(graph: Graph, op: Conv2D) -> None:
     check_weights(graph, op)
-    filters, source = graph.tensors[op.weights], graph.tensors[op.input]
-    if filters.shape[3] != source.shape[3]:
-        raise UnsupportedLayer(
-            f"{op.name}: grouped convolution ({source.shape[3]} channels, filters over "
-            f"{filters.shape[3]})"
-        )
+    filters = graph.tensors[op.weights]
     if filters.elements // filters.shape[0] > MOST_TAPS:
         raise UnsupportedLayer(f"{op.name}: more than {MOST_TAPS} taps in a filter")
 
 
 def _convolution_kernels(graph: Graph, op: Conv2D, board: Board) -> Iterator[Kernel]:
-    """Scratch as in arm_convolve_s8_get_buffer_size: columns of an im2col matrix."""
+    """Scratch as in arm_convolve_s8_get_buffer_size: columns of an im2col matrix.
+
+    CMSIS-NN 4.0.0 has no convolution in groups.
+    """
     _, height, _, channels = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
-    _, rows, columns, _ = graph.tensors[op.weights].shape
+    _, rows, columns, depth = graph.tensors[op.weights].shape
     room = expanded_bytes(graph, op)
+    if depth != channels:
+        yield Kernel("convolve_groups_s8", 0, room)
+        return
     mve, since_7 = "mve" in board.features, cmsis_nn().since_7
     pad = op.padding
 

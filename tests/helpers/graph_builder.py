@@ -95,9 +95,10 @@ class GraphBuilder:
         weight_scale: float = 0.01,
         per_channel: bool = True,
         weight_bits: int = 8,
+        groups: int = 1,
     ) -> int:
         x = self.tensors[source]
-        taps = (*kernel, x.shape[3])
+        taps = (*kernel, x.shape[3] // groups)
         weights, bias, scale = self._constants(
             x, (channels, *taps), channels, 0 if per_channel else None, weight_scale, weight_bits
         )

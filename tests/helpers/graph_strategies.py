@@ -130,9 +130,12 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
         case "conv":
             window, stride, dilation, padding = draw(window_parameters(x.shape, dilated=True))
             channels, scheme = draw(st.integers(1, 9)), draw(weight_schemes)
+            divisors = [n for n in range(1, x.shape[3] + 1) if x.shape[3] % n == 0]
+            groups = draw(st.just(1) | st.sampled_from(divisors))
+            scheme = {**scheme, "groups": groups}
             return b.conv(
                 source,
-                channels,
+                channels * groups,
                 window,
                 stride,
                 dilation,

@@ -161,6 +161,22 @@ def awkward_int16() -> Graph:
     return b.finish(b.narrow(x), "awkward_int16")
 
 
+def awkward_groups() -> Graph:
+    """Convolutions in groups and fully connected layers on several rows, on int8 and int16."""
+    b = GraphBuilder(seed=11)
+    fine = {"weight_scale": 0.02, "gain": 0.7}
+    x = b.input((11, 9, 6), 0.02, zero_point=-20)
+    x = b.conv(x, 10, (3, 2), dilation=(2, 1), padding=Padding(3, 1, 0, 1), groups=2, **fine)
+    x = b.conv(x, 15, (2, 3), (2, 1), padding=Padding(1, 0, 2, 2), groups=5, weight_bits=4, **fine)
+    x = b.fully_connected(x, 13, by_row=True, **fine)
+    x = b.fully_connected(x, 12, by_row=True, per_channel=True, weight_bits=4, **fine)
+    x = b.widen(x)
+    x = b.conv(x, 18, (3, 2), dilation=(2, 2), padding=Padding(3, 1, 1, 1), groups=3)
+    x = b.conv(x, 9, (2, 3), (1, 2), padding=Padding(1, 0, 0, 2), groups=9, weight_bits=4)
+    x = b.fully_connected(x, 7, by_row=True, per_channel=True)
+    return b.finish(b.narrow(x), "awkward_groups")
+
+
 def assert_every_layer_is_bit_equal(target: Target, graph: Graph, tmp_path: Path) -> set[str]:
     """Compare all layers and check that none is saturated; returns the kernels' names."""
     inputs = random_inputs(graph, 1)
@@ -236,6 +252,20 @@ def test_every_layer_on_int16_is_bit_equal(target: Target, tmp_path: Path) -> No
         "requantize_s16_s8",
         "requantize_s8_s16",
     }
+
+
+def test_groups_and_rows_are_bit_equal(target: Target, tmp_path: Path) -> None:
+    kernels = assert_every_layer_is_bit_equal(target, awkward_groups(), tmp_path)
+    assert kernels >= {"convolve_groups_s8", "convolve_s16", "arm_fully_connected_s8"}
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.02, 0.2])
+def test_a_softmax_over_many_classes_is_bit_equal(
+    target: Target, tmp_path: Path, scale: float
+) -> None:
+    """With the smallest scale the exponentials add up to more than TFLite's softmax defines."""
+    b = GraphBuilder()
+    assert_bit_equal(target, b.finish(b.softmax(b.input((2, 1000), scale))), tmp_path)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

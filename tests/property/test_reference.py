@@ -124,8 +124,11 @@ def exact_accumulators(graph: Graph, op: object, x: IntArray) -> list[int]:
                 source = channel // (outputs // channels)
                 total += (values[y][z][source] - zero) * weights[0][i][j][channel]
             else:
+                depth = len(weights[channel][i][j])
+                first = channel // (outputs // (channels // depth)) * depth
                 total += sum(
-                    (values[y][z][c] - zero) * weights[channel][i][j][c] for c in range(channels)
+                    (values[y][z][first + c] - zero) * weights[channel][i][j][c]
+                    for c in range(depth)
                 )
         result.append(total)
     return result
