@@ -7,7 +7,6 @@ RESHAPE. Here the batch is 1, so that all of these are constants.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +15,6 @@ from compress.tflite.fold_functions import FOLDED, MOVES, NUMPY_TYPES, Call
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor
 from compress.tflite_records.tensor import raw_bytes
 from compress.types import Array
-
-_OF_SHAPE = (BuiltinOperator.SHAPE, BuiltinOperator.RANK)  # they need no value of their input
 
 
 def simplified(file: File) -> File:
@@ -52,28 +49,23 @@ def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> 
     if operator.outputs[0] in file.outputs or output.type not in NUMPY_TYPES:
         return None
     inputs = [tensors[index] for index in operator.inputs]
-    if operator.code in _OF_SHAPE:
-        shape = inputs[0].shape
-        value = shape if operator.code == BuiltinOperator.SHAPE else len(shape)
-        return np.array(value, NUMPY_TYPES[output.type])
-    values = [_constant(tensor) for tensor in inputs]
+    folded = FOLDED.get(operator.code)
+    if folded is None:
+        return None
+    values = [_constant(tensor) for tensor in inputs] if folded.reads_values else []
     known = [value for value in values if value is not None]
-    if operator.code not in FOLDED or len(known) < len(values):
+    if len(known) < len(values):
         return None
     if operator.code in MOVES and not _same_numbers(operator, inputs, output):
         return None
-    call = Call(known, inputs, _options(operator), output)
+    options = dict.fromkeys(folded.fields, 0) | dict(operator.options)
     try:
-        result = FOLDED[operator.code].evaluate(call)
+        result = folded.evaluate(Call(known, inputs, options, output))
     except (ValueError, IndexError):  # NumPy's for shapes, axes or indices that do not fit
         return None
     if result is None or result.dtype != np.dtype(NUMPY_TYPES[output.type]) or not result.size:
         return None
     return result
-
-
-def _options(operator: FileOperator) -> Mapping[str, object]:
-    return dict.fromkeys(FOLDED[operator.code].fields, 0) | dict(operator.options)
 
 
 def _constant(tensor: FileTensor) -> Array | None:

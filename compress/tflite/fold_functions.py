@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """How an operator is evaluated; `table` and `fields` are its options in the file format."""
+    """How an operator is evaluated; `table` and `fields` are its options in the file format.
+
+    One that does not read values is given none: it needs the shapes of its inputs alone.
+    """
 
     evaluate: Callable[[Call], Array | None]
     table: str = ""
-    fields: tuple[str, ...] = field(default=())
+    fields: tuple[str, ...] = ()
+    reads_values: bool = True
+
+
+def _shape(call: Call) -> Array | None:
+    return np.array(call.inputs[0].shape, NUMPY_TYPES[call.output.type])
+
+
+def _rank(call: Call) -> Array | None:
+    return np.array(len(call.inputs[0].shape), NUMPY_TYPES[call.output.type])
 
 
 def _strided_slice(call: Call) -> Array | None:
@@ -209,6 +221,8 @@ def _reducer(function: Callable[..., Array]) -> Folded:
 
 _MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset")
 FOLDED: Mapping[int, Folded] = {
+    BuiltinOperator.SHAPE: Folded(_shape, "ShapeOptions", ("OutType",), reads_values=False),
+    BuiltinOperator.RANK: Folded(_rank, reads_values=False),
     BuiltinOperator.STRIDED_SLICE: Folded(_strided_slice, "StridedSliceOptions", _MASKS),
     BuiltinOperator.SLICE: Folded(_slice),
     BuiltinOperator.PACK: Folded(_pack, "PackOptions", ("Axis",)),
