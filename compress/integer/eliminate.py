@@ -55,7 +55,7 @@ def _narrowed(graph: Graph, multiple: int) -> Graph | None:
     needed = {FIXED}
     shares: dict[int, Int64Array] = {}
     for op in graph.ops:
-        if _adds_up(graph, op):
+        if _adds_up(op, graph):
             constant, share = _shares(graph, op, found[op.input])
             needed.update(classes[op.input][~constant].tolist())
             shares[op.output] = share
@@ -68,12 +68,12 @@ def _narrowed(graph: Graph, multiple: int) -> Graph | None:
     biases = {
         op.output: _folded(graph, op, shares[op.output][~kept[op.input]])
         for op in graph.ops
-        if _adds_up(graph, op)
+        if _adds_up(op, graph)
     }
     return cut(graph, kept, biases)
 
 
-def _adds_up(graph: Graph, op: Op) -> TypeGuard[Conv2D | FullyConnected]:
+def _adds_up(op: Op, graph: Graph) -> TypeGuard[Conv2D | FullyConnected]:
     """True if each output channel of `op` is a sum over all of its input channels."""
     return isinstance(op, Conv2D | FullyConnected) and mixes_all_channels(graph, op)
 
