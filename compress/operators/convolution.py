@@ -10,6 +10,7 @@ import numpy as np
 from compress.arithmetic.accumulate import weighted_kernel
 from compress.arithmetic.fixedpoint import conv_multipliers
 from compress.arithmetic.windows import LARGEST_WINDOW, same_padding
+from compress.errors import UserError
 from compress.operator_interface.channels import (
     Channels,
     CutConstants,
@@ -125,6 +126,8 @@ def _import(node: ImportNode) -> Conv2D | DepthwiseConv2D:
         largest=(LARGEST_WINDOW, LARGEST_WINDOW),
     )
     depthwise = node.stored.code == BuiltinOperator.DEPTHWISE_CONV_2D
+    if depthwise:
+        _check_multiplier(node, shape[3])
     return (DepthwiseConv2D if depthwise else Conv2D)(
         name=node.label,
         input=source,
@@ -136,6 +139,16 @@ def _import(node: ImportNode) -> Conv2D | DepthwiseConv2D:
         padding=padding,
         activation=node.activation(),
     )
+
+
+def _check_multiplier(node: ImportNode, channels: int) -> None:
+    """Raise UserError for a multiplier that is not the weights': TFLite's kernels obey it."""
+    stated, inputs = node.stored.options.get("DepthMultiplier"), node.rank_4(node.input)[3]
+    if channels != stated * inputs:
+        raise UserError(
+            f"{node.label}: depth multiplier {stated}, must be output channels / input channels = "
+            f"{channels} / {inputs}"
+        )
 
 
 def _export(context: ExportContext, op: Conv2D | DepthwiseConv2D) -> None:

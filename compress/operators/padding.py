@@ -68,8 +68,11 @@ def _import(node: ImportNode) -> Pad:
     if node.stored.code == BuiltinOperator.PADV2:
         value = int(node.int_constant(2).reshape(-1)[0])
     pairs: list[list[int]] = sides.tolist()
-    # A PAD with a name was exported as an operator of its own and stays one.
-    if not node.stored.name and _is_spatial(pairs):
+    # A PAD with a name was exported as an operator of its own and stays one; one that changes the
+    # scale is refused by the check.
+    out = node.tensors[node.output]
+    same = (x.scales, x.zero_point, x.dtype) == (out.scales, out.zero_point, out.dtype)
+    if not node.stored.name and _is_spatial(pairs) and same:
         (top, bottom), (left, right) = pairs[1:3]
         padding = Padding(top, bottom, left, right)
         node.padded[node.output] = Padded(node.input, padding, value)

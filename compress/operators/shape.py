@@ -9,7 +9,7 @@ import numpy as np
 
 from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
-from compress.errors import UnsupportedLayer
+from compress.errors import UnsupportedLayer, UserError
 from compress.operator_interface.channels import Channels, Tie
 from compress.operator_interface.checks import check_same_scale, require
 from compress.operator_interface.operator import Builtin, Family, Operator
@@ -40,7 +40,17 @@ def _reshape_ties(graph: Graph, op: Reshape, channels: Channels) -> Iterator[Tie
 
 
 def _import_reshape(node: ImportNode) -> Reshape:
-    """The output's own shape says it all; further operands are not read."""
+    """The output's own shape says it all; a constant that states the new shape must agree."""
+    out, stated = node.tensors[node.output], None
+    if node.stored.code == BuiltinOperator.RESHAPE and len(node.stored.inputs) > 1:
+        index = node.stored.inputs[1]
+        stated = node.tensors[index].data if index >= 0 else None
+    if stated is not None and stated.ndim == 1 and stated.size:
+        agree = len(stated) == len(out.shape) and all(
+            n in (-1, extent) for n, extent in zip(stated.tolist(), out.shape, strict=True)
+        )
+        if not agree:
+            raise UserError(f"{node.label}: to {stated.tolist()}, but its output is {out.shape}")
     return Reshape(node.label, node.input, node.output)
 
 

@@ -104,6 +104,8 @@ def to_outer(values: IntArray, outer: FileTensor, inner: FileTensor) -> Array:
 
 def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
     """True if every value of `inner` has an equal one in `outer`: no information is lost."""
+    if outer.shape != inner.shape:
+        return False
     if len(inner.scales) != 1 or len(inner.zero_points) != 1:
         return False
     if outer.type == TensorType.UINT8 and inner.type == TensorType.INT8:

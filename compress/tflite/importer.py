@@ -8,10 +8,13 @@ that nothing refers to are dropped. What cannot be imported is reported all at o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer.check import check_graph
+from compress.operator_interface.checks import check_activation
 from compress.operators.registry import BUILTINS, operator_of
-from compress.ops import Op
+from compress.ops import Op, activations_of
 from compress.tflite.edges import int8_core, without_floats
 from compress.tflite.fold import simplified
 from compress.tflite.graph import referenced, referenced_only, without_unread_pads
@@ -63,8 +66,10 @@ def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     """The graph of one file, imported with the file's tensor indices, then renumbered."""
     tensors = [_UNUSED] * len(file.tensors)
     ops = _built(file, tensors)
+    if not ops and set(file.outputs) <= set(file.inputs):
+        raise UnsupportedLayer("no operator computes anything: the outputs are the inputs")
     for index in (*file.inputs, *file.outputs):
-        tensors[index] = from_file(file.tensors[index])
+        tensors[index] = _tensor(file, index)
     graph = Graph(
         name=name,
         tensors=tuple(tensors),
@@ -96,7 +101,7 @@ def _built(file: File, tensors: list[Tensor]) -> list[Op]:
         try:
             for index in _checked_operands(file, stored, label):
                 if tensors[index] is _UNUSED:
-                    tensors[index] = from_file(file.tensors[index])
+                    tensors[index] = _tensor(file, index)
             ops.append(builtin.build(ImportNode(stored, label, file, tensors, padded)))
         except UnsupportedLayer as error:
             problems.append(_problem(file, position, str(error)))
@@ -105,11 +110,19 @@ def _built(file: File, tensors: list[Tensor]) -> list[Op]:
     return ops
 
 
+def _tensor(file: File, index: int) -> Tensor:
+    """A tensor of the graph; messages name those that the file does not name by their index."""
+    stored = file.tensors[index]
+    return from_file(stored if stored.name else replace(stored, name=f"tensor_{index}"))
+
+
 def _all_of(graph: Graph) -> str:
     """All operators' problems in one line; '' if the graph's problem is not one of an operator."""
     problems = []
     for op in graph.ops:
         try:
+            for index in activations_of(op):
+                check_activation(graph.tensors[index])
             operator_of(op).check(graph, op)
         except UnsupportedLayer as error:
             problems.append(Problem(type(op).__name__, op.name, "", str(error)))

@@ -93,6 +93,20 @@ def small() -> File:
     return nameless(read(export_tflite(b.finish(b.softmax(b.conv(x, 3, (1, 1)))))))
 
 
+def depthwise(options: dict[str, int]) -> File:
+    b = GraphBuilder()
+    file = nameless(read(export_tflite(b.finish(b.depthwise(b.input((4, 4, 3)))))))
+    return with_operator(0, options=dict(file.operators[0].options) | options)(file)
+
+
+def reshaped(shape: tuple[int, ...]) -> File:
+    """A RESHAPE to (1, 2, 6) that says that it is one to `shape`."""
+    b = GraphBuilder()
+    file = nameless(read(export_tflite(b.finish(b.reshape(b.input((12,)), (2, 6))))))
+    stated = np.frombuffer(np.array(shape, "<i4").tobytes(), np.uint8)
+    return with_tensor(file.operators[0].inputs[1], data=stated)(file)
+
+
 def changed(*edits: Callable[[File], File]) -> File:
     file = small()
     for edit in edits:
@@ -166,6 +180,26 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
         changed(with_tensor(1, zero_points=(3,) * 3), with_tensor(4, zero_points=(3,) * 3)),
         UnsupportedLayer,
         "conv_2d_0: weights must be symmetric (zero point 0) (and 1 more Conv2D)",
+    ),
+    "nothing computed": (
+        replace(dense(INT8, INT8), operators=(), outputs=(0,)),
+        UnsupportedLayer,
+        "no operator computes anything: the outputs are the inputs",
+    ),
+    "another multiplier": (
+        depthwise({"DepthMultiplier": 32}),
+        UserError,
+        "depthwise_conv_2d_0: depth multiplier 32, must be output channels / input channels = 3",
+    ),
+    "no options": (
+        depthwise({"StrideH": 0}),
+        UserError,
+        "depthwise_conv_2d_0: StrideH, StrideW = (0, 1), must be 1 ..",
+    ),
+    "another shape": (
+        reshaped((1, 4, 3)),
+        UserError,
+        "reshape_0: to [1, 4, 3], but its output is (1, 2, 6)",
     ),
     "a float operator": (
         changed(with_tensor(3, type=FLOAT32, scales=(), zero_points=())),
