@@ -30,6 +30,8 @@ def check_activation(tensor: Tensor) -> None:
     if tensor.dtype == "int16" and tensor.zero_point != 0:
         raise UnsupportedLayer(f"{name}: int16 with zero point {tensor.zero_point}, must be 0")
     shape = tensor.shape
+    if not shape:
+        raise UnsupportedLayer(f"{name}: a scalar, must have a batch dimension of 1")
     require(min(shape, default=0) >= 1, name, f"shape {shape}")
     require(math.prod(shape) <= _LARGEST_ELEMENTS, name, f"shape {shape}")
     if shape[0] != 1:

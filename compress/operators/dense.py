@@ -34,7 +34,8 @@ def _check(graph: Graph, op: FullyConnected) -> None:
     require(len(weights.shape) == 2, op.name, f"weights of shape {weights.shape}")
     units, depth = weights.shape
     whole = depth == x.elements and out.shape == (1, units)
-    by_row = depth == x.shape[-1] and out.shape == (*x.shape[:-1], units)
+    rows = ((*x.shape[:-1], units), (1, x.elements // max(depth, 1), units))
+    by_row = depth == x.shape[-1] and out.shape in rows
     shapes = f"{x.shape} with weights {weights.shape} to {out.shape}"
     require(whole or by_row, op.name, shapes)
     conv_multipliers(graph, op)

@@ -21,6 +21,7 @@ from compress.tflite.graph import referenced, referenced_only, without_unread_pa
 from compress.tflite.problems import Problem, in_one_line
 from compress.tflite.read import read
 from compress.tflite.recognize import kind_of, whole_refusal
+from compress.tflite.rows import rows_of_one_batch
 from compress.tflite_records.file import KIND_NAMES, File, FileOperator, TensorType
 from compress.tflite_records.import_node import ImportNode, Padded
 from compress.tflite_records.names import shortened
@@ -54,7 +55,8 @@ def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]
     try:
         file = simplified(stored)
         core = int8_core(file)
-        return _graph(without_floats(core), name if core is file else f"{name} (int8 core)")
+        core_file = rows_of_one_batch(without_floats(core))
+        return _graph(core_file, name if core is file else f"{name} (int8 core)")
     except UnsupportedLayer:
         # What the file is as a whole says more than the first operator that it fails at.
         if refusal := whole_refusal(stored):

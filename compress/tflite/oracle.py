@@ -88,7 +88,8 @@ class Interpretation:
         ]
         columns = zip(*rows, strict=True)
         return {
-            tensor: np.concatenate(column) for tensor, column in zip(tensors, columns, strict=True)
+            tensor: np.concatenate([_with_batch(value) for value in column])
+            for tensor, column in zip(tensors, columns, strict=True)
         }
 
 
@@ -148,6 +149,11 @@ class Oracle:
         values = model.trace(inputs, model.core.outputs)
         outputs = [values[index] for index in model.core.outputs]
         return outputs[0] if len(outputs) == 1 else pack_rows(outputs)
+
+
+def _with_batch(value: Array) -> Array:
+    """(1, ...) of one inference; several rows (rows, K) get one more dimension."""
+    return value if value.shape[:1] == (1,) else value[np.newaxis]
 
 
 def installed() -> tuple[Oracle, ...]:

@@ -32,9 +32,12 @@ def in_one_line(problems: Sequence[Problem]) -> str:
         parts.append(f"there is no integer kernel for {', '.join(_limited(kinds, _MOST_KINDS))}")
     others = _by_kind([problem for problem in problems if problem.reason])
     reasons = []
+    said: set[str] = set()
     for kind, group in others.items():
         further = f" (and {len(group) - 1} more {kind})" if len(group) > 1 else ""
-        reasons.append(f"{group[0].reason}{further}")
+        if group[0].reason not in said:
+            reasons.append(f"{group[0].reason}{further}")
+        said.add(group[0].reason)
     parts += _limited(reasons, _MOST_REASONS)
     return "; ".join(parts)
 

@@ -24,12 +24,14 @@ _FIRST_BYTES = (
     (b"BZh", "a bzip2 file", "unpack it with bunzip2"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
     (b"\x93NUMPY", "a NumPy array", "give the .tflite file of the model"),
+    (b"\x00\x05\x16\x07", "macOS's notes about a file", "give the file without ._ in its name"),
     (b"\x7fELF", "a program (ELF)", "give the .tflite file that it was built from"),
 )
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_SIZE = re.compile(rb"^size (\d+)$", re.MULTILINE)
 _HTML = (b"<!doctype html", b"<html")
 _C_ARRAY = re.compile(rb"(unsigned\s+char|uint8_t)\s+[\w\[\]\s]*.{0,80}=\s*\{", re.DOTALL)
+_LINK = re.compile(rb"[\x20-\x7e]{1,1000}\.(tflite|lite)\s*", re.IGNORECASE)
 _ONNX_START = 0x08  # the key of ir_version, the first field of a ModelProto
 _HEAD_BYTES = 4096
 
@@ -73,6 +75,9 @@ def foreign_file(data: bytes) -> str:
         )
     if head.lstrip().lower().startswith(_HTML):
         return "a web page, not a .tflite file: download the file itself (on GitHub: Raw)"
+    if _LINK.fullmatch(data):
+        target = data.decode("ascii").strip()
+        return f"the text of a symbolic link, not a .tflite file: give the file itself, {target}"
     if _C_ARRAY.search(head):
         return "C source text, not a .tflite file: turn the array's bytes into a file"
     return "not a .tflite file: it lacks the identifier TFL3 at byte 4"

@@ -95,8 +95,10 @@ def from_file(stored: FileTensor) -> Tensor:
 
 
 def _narrowed(stored: FileTensor) -> FileTensor:
-    """An int64 tensor as int32."""
-    if stored.data is None or stored.data.size % 8:
+    """An int64 constant as int32."""
+    if stored.data is None:
+        raise UnsupportedLayer(f"tensor {stored.name} is int64, must be int8")
+    if stored.data.size % 8:
         raise UserError(f"tensor {stored.name}: no whole int64 values")
     wide = np.frombuffer(stored.data.tobytes(), "<i8")
     if wide.size and max(-int(wide.min()) - 1, int(wide.max())) >= 2**31:

@@ -127,6 +127,11 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
         UserError,
         "C source text, not a .tflite file",
     ),
+    "link": (
+        b"../../models/a.tflite",
+        UserError,
+        "the text of a symbolic link, not a .tflite file",
+    ),
     "other": (bytes(64), UserError, "not a .tflite file: it lacks the identifier TFL3"),
     "damaged": (b"\x1c\0\0\0TFL3" + b"\xff" * 64, UserError, "the .tflite file is damaged"),
     "float": (dense(FLOAT32, FLOAT32), UnsupportedLayer, "a float model (float32 weights), must"),
