@@ -143,7 +143,7 @@ def _import(node: ImportNode) -> Conv2D | DepthwiseConv2D:
 
 def _check_multiplier(node: ImportNode, channels: int) -> None:
     """Raise UserError for a multiplier that is not the weights': TFLite's kernels obey it."""
-    stated, inputs = node.stored.options.get("DepthMultiplier"), node.rank_4(node.input)[3]
+    stated, inputs = int(node.stored.options.get("DepthMultiplier", 0)), node.rank_4(node.input)[3]
     if channels != stated * inputs:
         raise UserError(
             f"{node.label}: depth multiplier {stated}, must be output channels / input channels = "

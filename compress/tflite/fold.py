@@ -6,23 +6,23 @@ RESHAPE. Here the batch is 1, so that all of these are constants.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
-from compress.tflite.fold_functions import FOLDED, MOVES, NUMPY_TYPES, Call
+from compress.tflite.fold_functions import FOLDED, MOVES, NUMPY_TYPES, Call, constant_values
+from compress.tflite.identities import without_identities
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor
 from compress.tflite_records.tensor import raw_bytes
 from compress.types import Array
 
 
 def simplified(file: File) -> File:
-    """`file` with constants folded and without operators that nothing reads.
+    """`file` with constants folded, without identities and operators that nothing reads.
 
     Tensors keep their indices.
     """
-    return _without_unread(_folded(file))
+    return _without_unread(without_identities(_folded(file)))
 
 
 def _folded(file: File) -> File:
@@ -52,7 +52,7 @@ def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> 
     folded = FOLDED.get(operator.code)
     if folded is None:
         return None
-    values = [_constant(tensor) for tensor in inputs] if folded.reads_values else []
+    values = [constant_values(tensor) for tensor in inputs] if folded.reads_values else []
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
@@ -66,17 +66,6 @@ def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> 
     if result is None or result.dtype != np.dtype(NUMPY_TYPES[output.type]) or not result.size:
         return None
     return result
-
-
-def _constant(tensor: FileTensor) -> Array | None:
-    """The values of a constant; None for an activation and for data that do not fit the shape."""
-    if tensor.data is None or tensor.type not in NUMPY_TYPES or min(tensor.shape, default=0) < 0:
-        return None
-    item = np.dtype(NUMPY_TYPES[tensor.type])
-    if tensor.data.size != item.itemsize * math.prod(tensor.shape):
-        return None
-    values: Array = np.frombuffer(tensor.data.tobytes(), item).reshape(tensor.shape)
-    return values
 
 
 def _same_numbers(operator: FileOperator, inputs: list[FileTensor], output: FileTensor) -> bool:

@@ -8,6 +8,7 @@ the operator. Integers wrap as TensorFlow Lite's do.
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,17 @@ NUMPY_TYPES: Mapping[int, str] = {
     TensorType.UINT32: "<u4",
     TensorType.BOOL: "?",
 }
+
+
+def constant_values(tensor: FileTensor) -> Array | None:
+    """The values of a constant; None for an activation and for data that do not fit the shape."""
+    if tensor.data is None or tensor.type not in NUMPY_TYPES or min(tensor.shape, default=0) < 0:
+        return None
+    item = np.dtype(NUMPY_TYPES[tensor.type])
+    if tensor.data.size != item.itemsize * math.prod(tensor.shape):
+        return None
+    values: Array = np.frombuffer(tensor.data.tobytes(), item).reshape(tensor.shape)
+    return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,18 +17,21 @@ from compress.operators.registry import BUILTINS, operator_of
 from compress.ops import Op, activations_of
 from compress.tflite.edges import int8_core, without_floats
 from compress.tflite.fold import simplified
+from compress.tflite.fold_functions import MOVES
 from compress.tflite.graph import referenced, referenced_only, without_unread_pads
 from compress.tflite.problems import Problem, in_one_line
 from compress.tflite.read import read
 from compress.tflite.recognize import kind_of, whole_refusal
 from compress.tflite.rows import rows_of_one_batch
-from compress.tflite_records.file import KIND_NAMES, File, FileOperator, TensorType
+from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, TensorType
 from compress.tflite_records.import_node import ImportNode, Padded
 from compress.tflite_records.names import shortened
 from compress.tflite_records.tensor import FILE_TYPES, from_file, type_name
 from compress.types import Graph, Tensor
 
 _TYPES = (*FILE_TYPES.values(), TensorType.INT64)  # of the operands
+# Operators on activations that need no scale. Others compute plain integers otherwise.
+_ON_PLAIN_NUMBERS = (*MOVES, BuiltinOperator.PAD, BuiltinOperator.PADV2)
 _UNUSED = Tensor("unused", (), "int8", (1.0,))  # in place of a tensor that nothing refers to
 
 
@@ -151,7 +154,8 @@ def _checked_operands(file: File, stored: FileOperator, label: str) -> list[int]
     """The indices of an operator's tensors.
 
     Raises UnsupportedLayer for operands of other types than those of
-    `compress.tflite_records.tensor`, UserError for missing operands.
+    `compress.tflite_records.tensor` and for activations without a scale, UserError for missing
+    operands.
     """
     if not stored.inputs or min(stored.inputs[:2]) < 0 or len(stored.outputs) != 1:
         raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
@@ -161,4 +165,7 @@ def _checked_operands(file: File, stored: FileOperator, label: str) -> list[int]
         if tensor.type not in _TYPES:
             name = shortened(tensor.name) or f"tensor {index}"
             raise UnsupportedLayer(f"{label}: {name} is {type_name(tensor.type)}, must be int8")
+        if not tensor.scales and tensor.data is None and stored.code not in _ON_PLAIN_NUMBERS:
+            name = shortened(tensor.name) or f"tensor {index}"
+            raise UnsupportedLayer(f"{label}: {name} has no scale, must be quantized")
     return operands

@@ -308,3 +308,60 @@ def test_slices_equal_those_of_tflite_runtime(
         return
     case = Case(B.STRIDED_SLICE, (values, *sides), expected.shape, options=masks)
     test_a_folded_operator_equals_tflite_runtime(case)
+
+
+@needs_oracle
+def test_what_changes_nothing_is_left_out() -> None:
+    """A PAD of nothing, a QUANTIZE to the same scale, a TRANSPOSE of no axes between two layers."""
+    b = GraphBuilder()
+    x = b.conv(b.input((4, 4, 3)), 4, (1, 1))
+    graph = b.finish(b.conv(x, 4, (1, 1)))
+    file = nameless(read(export_tflite(graph)))
+    first, second = file.operators
+    (between,) = first.outputs
+    tensors = list(file.tensors)
+    operators = [first]
+
+    def constant(values: Array) -> int:
+        tensors.append(FileTensor("c", values.shape, TensorType.INT32, data=raw_bytes(values)))
+        return len(tensors) - 1
+
+    nothing, as_is = constant(np.zeros((4, 2), np.int32)), constant(ints([0, 1, 2, 3]))
+    for code, further in ((B.PAD, (nothing,)), (B.QUANTIZE, ()), (B.TRANSPOSE, (as_is,))):
+        tensors.append(replace(tensors[between], name="same"))
+        output = len(tensors) - 1
+        operators.append(FileOperator(code, (operators[-1].outputs[0], *further), (output,)))
+    operators.append(replace(second, inputs=(output, *second.inputs[1:])))
+    data = write(replace(file, tensors=tuple(tensors), operators=tuple(operators)))
+    found = import_tflite(data, "model")
+    assert [type(op) for op in found.ops] == [Conv2D, Conv2D]
+    inputs = random_inputs(graph, 2)
+    np.testing.assert_array_equal(reference.run(found, inputs), reference.run(graph, inputs))
+    assert_oracles_compute(data, found, inputs)
+
+
+@pytest.mark.parametrize(
+    ("code", "constants"),
+    [
+        (B.TRANSPOSE, (ints([0, 2, 1, 3]),)),
+        (B.STRIDED_SLICE, (ints([0] * 4), ints([9] * 4), ints([1, -1, 1, 1]))),
+    ],
+)
+def test_what_keeps_the_shape_may_still_change_values(
+    code: int, constants: tuple[Array, ...]
+) -> None:
+    b = GraphBuilder()
+    file = nameless(read(export_tflite(b.finish(b.conv(b.input((4, 4, 3)), 4, (1, 1))))))
+    moved = len(file.tensors)
+    given = tuple(
+        FileTensor("c", values.shape, TensorType.INT32, data=raw_bytes(values))
+        for values in constants
+    )
+    tensors = (*file.tensors, replace(file.tensors[file.inputs[0]], name="moved"), *given)
+    indices = range(moved + 1, moved + 1 + len(given))
+    mover = FileOperator(
+        code, (file.inputs[0], *indices), (moved,), MASKS if len(given) > 1 else {}
+    )
+    conv = replace(file.operators[0], inputs=(moved, *file.operators[0].inputs[1:]))
+    changed = replace(file, tensors=tensors, operators=(mover, conv))
+    assert simplified(changed).operators == changed.operators

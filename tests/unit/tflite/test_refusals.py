@@ -206,6 +206,11 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
         UserError,
         "reshape_0: to [1, 4, 3], but its output is (1, 2, 6)",
     ),
+    "no scale": (
+        changed(with_tensor(0, scales=(), zero_points=())),
+        UnsupportedLayer,
+        "conv_2d_0: input has no scale, must be quantized",
+    ),
     "a float operator": (
         changed(with_tensor(3, type=FLOAT32, scales=(), zero_points=())),
         UnsupportedLayer,
