@@ -11,6 +11,7 @@ from typing import Any
 from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators import (
     convolution,
+    custom,
     dense,
     elementwise,
     lookup,
@@ -34,6 +35,7 @@ FAMILIES: tuple[Family, ...] = (
     softmax.FAMILY,
     requantize.FAMILY,
     lookup.FAMILY,
+    custom.FAMILY,
 )
 OPERATORS: Mapping[type[Op], Operator[Any]] = {
     operator.op: operator for family in FAMILIES for operator in family.operators

@@ -7,6 +7,7 @@ TFLite import and export of each operator, `hil.kernels` its C kernels; a test o
 asserts that every operator is in it.
 """
 
+from compress.ops.custom import Custom, CustomOperator, Operand
 from compress.ops.dense import FullyConnected
 from compress.ops.elementwise import Add, Function, Lookup, Mul, Requantize, Softmax
 from compress.ops.movement import Concatenate, Pad, Reshape
@@ -42,6 +43,7 @@ OP_TYPES: tuple[type[Op], ...] = (
     Mean,
     Pad,
     Concatenate,
+    Custom,
 )
 
 __all__ = [
@@ -51,6 +53,8 @@ __all__ = [
     "AveragePool2D",
     "Concatenate",
     "Conv2D",
+    "Custom",
+    "CustomOperator",
     "DepthwiseConv2D",
     "ElementWise",
     "FullyConnected",
@@ -60,6 +64,7 @@ __all__ = [
     "Mean",
     "Mul",
     "Op",
+    "Operand",
     "Pad",
     "Padding",
     "Requantize",

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
-from typing import TypeGuard
 
-from compress.cache import content_hash
 from compress.errors import UserError
 from compress.types import Task
+from compress.user_file import run_user_file
 
 
 def load_task_file(path: Path) -> Task:
     """The `TASK` of the file, with the hash of the file's path and text as its `source`.
 
-    The file runs once per process and text. Its module stays in `sys.modules` under a name that
-    is the same in every process, because pickles of its network name their classes by module.
+    The file runs once per process and text.
     Raises UserError for a file that cannot be read, does not parse, raises, or has no `TASK`.
     """
     path = path.resolve()
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read task file {path}: {error.strerror}; give the path of a Python file that "
-            "defines TASK"
-        ) from error
-    key = content_hash([str(path), source])
-    task = getattr(_module(path, source, f"task_file_{key}"), "TASK", None)
+    module, key = run_user_file(path, "task file", "TASK")
+    task = getattr(module, "TASK", None)
     if task is None:
         raise UserError(
             f"task file {path} defines no TASK: add TASK = Task(...) of compress.types, as in "
@@ -43,40 +30,3 @@ def load_task_file(path: Path) -> Task:
             "compress.types.Task, as in docs/own-network.md"
         )
     return replace(task, source=key)
-
-
-def _module(path: Path, source: bytes, name: str) -> ModuleType:
-    """The module made by running `source`. Raises UserError if it does not parse or raises.
-
-    It runs the bytes that were hashed, so neither a later edit nor an old .pyc is taken for them.
-    """
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = spec_from_file_location(name, path)
-    if spec is None:
-        raise UserError(f"task file {path}: the name of a task file must end in .py")
-    module = sys.modules[name] = module_from_spec(spec)
-    try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        said = error.msg if _is_syntax_of(error, path) else error
-        raise UserError(
-            f"task file {path}{_line(error, path)}: {type(error).__name__}: {said}; correct the "
-            "file (it is run when the task is loaded)"
-        ) from error
-    return module
-
-
-def _line(error: BaseException, path: Path) -> str:
-    """', line N' for the last line of the file that `error` came through; '' if there is none."""
-    if _is_syntax_of(error, path) and error.lineno:
-        return f", line {error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    return f", line {lines[-1]}" if lines else ""
-
-
-def _is_syntax_of(error: BaseException, path: Path) -> TypeGuard[SyntaxError]:
-    """True for a syntax error of this file, not of a module that it imports."""
-    return isinstance(error, SyntaxError) and error.filename == str(path)

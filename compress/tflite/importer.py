@@ -8,13 +8,14 @@ that nothing refers to are dropped. What cannot be imported is reported all at o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer.check import check_graph
 from compress.operator_interface.checks import check_activation
 from compress.operators.registry import BUILTINS, operator_of
-from compress.ops import Op, activations_of
+from compress.ops import CustomOperator, Op, activations_of
 from compress.tflite.edges import int8_core, without_floats
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import MOVES
@@ -32,23 +33,30 @@ from compress.types import Graph, Tensor
 _TYPES = (*FILE_TYPES.values(), TensorType.INT64)  # of the operands
 # Operators on activations that need no scale. Others compute plain integers otherwise.
 _ON_PLAIN_NUMBERS = (*MOVES, BuiltinOperator.PAD, BuiltinOperator.PADV2)
+_NO_CUSTOMS: Mapping[str, CustomOperator] = {}
 _UNUSED = Tensor("unused", (), "int8", (1.0,))  # in place of a tensor that nothing refers to
 
 
-def import_tflite(data: bytes, name: str) -> Graph:
+def import_tflite(
+    data: bytes, name: str, customs: Mapping[str, CustomOperator] = _NO_CUSTOMS
+) -> Graph:
     """The graph in a .tflite file, checked.
 
     Operators have the names they were exported with; those of other files get kind and position.
     Where input or output are not int8 and the model converts them, the graph is what is between
     the conversions and its name says so: "NAME (int8 core)".
 
+    `customs` has the definitions of custom operators by code.
+
     Raises UserError for a file that is damaged or inconsistent, UnsupportedLayer for an operator,
     type or parameter that the operators of `compress.ops` do not have.
     """
-    return import_with_indices(data, name)[0]
+    return import_with_indices(data, name, customs)[0]
 
 
-def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]:
+def import_with_indices(
+    data: bytes, name: str, customs: Mapping[str, CustomOperator] = _NO_CUSTOMS
+) -> tuple[Graph, tuple[int, ...]]:
     """The graph of `import_tflite`, and for each of its tensors the index in the file.
 
     Every activation of the graph is a tensor of the file. The converse does not hold: a fused PAD
@@ -59,7 +67,7 @@ def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]
         file = simplified(stored)
         core = int8_core(file)
         core_file = rows_of_one_batch(without_floats(core))
-        return _graph(core_file, name if core is file else f"{name} (int8 core)")
+        return _graph(core_file, name if core is file else f"{name} (int8 core)", customs)
     except UnsupportedLayer:
         # What the file is as a whole says more than the first operator that it fails at.
         if refusal := whole_refusal(stored):
@@ -67,10 +75,12 @@ def import_with_indices(data: bytes, name: str) -> tuple[Graph, tuple[int, ...]]
         raise
 
 
-def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
+def _graph(
+    file: File, name: str, customs: Mapping[str, CustomOperator]
+) -> tuple[Graph, tuple[int, ...]]:
     """The graph of one file, imported with the file's tensor indices, then renumbered."""
     tensors = [_UNUSED] * len(file.tensors)
-    ops = _built(file, tensors)
+    ops = _built(file, tensors, customs)
     if not ops and set(file.outputs) <= set(file.inputs):
         raise UnsupportedLayer("no operator computes anything: the outputs are the inputs")
     for index in (*file.inputs, *file.outputs):
@@ -91,7 +101,7 @@ def _graph(file: File, name: str) -> tuple[Graph, tuple[int, ...]]:
     return graph, indices
 
 
-def _built(file: File, tensors: list[Tensor]) -> list[Op]:
+def _built(file: File, tensors: list[Tensor], customs: Mapping[str, CustomOperator]) -> list[Op]:
     """The operators; `tensors` gets those that they refer to.
 
     Raises UnsupportedLayer for all that cannot be imported at once.
@@ -107,7 +117,7 @@ def _built(file: File, tensors: list[Tensor]) -> list[Op]:
             for index in _checked_operands(file, stored, label):
                 if tensors[index] is _UNUSED:
                     tensors[index] = _tensor(file, index)
-            ops.append(builtin.build(ImportNode(stored, label, file, tensors, padded)))
+            ops.append(builtin.build(ImportNode(stored, label, file, tensors, padded, customs)))
         except UnsupportedLayer as error:
             problems.append(_problem(file, position, str(error)))
     if problems:
@@ -150,6 +160,11 @@ def _problem(file: File, position: int, reason: str) -> Problem:
     return Problem(kind_of(operator), _label(file, position), shortened(output), reason)
 
 
+def _most_outputs(stored: FileOperator) -> int:
+    """Outputs of an operator: one, but any number of a custom operator."""
+    return len(stored.outputs) if stored.code == BuiltinOperator.CUSTOM else 1
+
+
 def _checked_operands(file: File, stored: FileOperator, label: str) -> list[int]:
     """The indices of an operator's tensors.
 
@@ -157,7 +172,11 @@ def _checked_operands(file: File, stored: FileOperator, label: str) -> list[int]
     `compress.tflite_records.tensor` and for activations without a scale, UserError for missing
     operands.
     """
-    if not stored.inputs or min(stored.inputs[:2]) < 0 or len(stored.outputs) != 1:
+    if (
+        not stored.inputs
+        or min(stored.inputs[:2]) < 0
+        or not 0 < len(stored.outputs) <= _most_outputs(stored)
+    ):
         raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
     operands = [index for index in (*stored.inputs, *stored.outputs) if index >= 0]
     for index in operands:

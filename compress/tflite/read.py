@@ -64,7 +64,9 @@ def _read(data: bytes) -> File:
         code, custom = codes[operator.OpcodeIndex()]
         inputs, outputs = _ints(operator.InputsAsNumpy()), _ints(operator.OutputsAsNumpy())
         options = _read_options(operator, code)
-        operators.append(FileOperator(code, inputs, outputs, options, name, custom))
+        operators.append(
+            FileOperator(code, inputs, outputs, options, name, custom, _custom_options(operator))
+        )
     inputs, outputs = _ints(graph.InputsAsNumpy()), _ints(graph.OutputsAsNumpy())
     consumed = [i for o in operators for i in o.inputs if i != -1]
     produced = [i for o in operators for i in o.outputs]
@@ -127,6 +129,11 @@ def _read_tensor(tensor: Any, buffers: list[Any]) -> FileTensor:
         axis=axis,
         data=content if isinstance(content, np.ndarray) and content.size else None,
     )
+
+
+def _custom_options(operator: Any) -> bytes:
+    stored = operator.CustomOptionsAsNumpy()
+    return stored.tobytes() if isinstance(stored, np.ndarray) else b""
 
 
 def _read_options(operator: Any, code: int) -> dict[str, Any]:

@@ -123,6 +123,8 @@ def _write_operator(b: Any, operator: FileOperator, code_index: int) -> int:
             "BuiltinOptionsType": getattr(_tables.BuiltinOptions, table),
             "BuiltinOptions": _table(b, table, **operator.options),
         }
+    if operator.custom_options:
+        options["CustomOptions"] = _numbers(b, tuple(operator.custom_options), np.uint8)
     return _table(
         b,
         "Operator",

@@ -52,6 +52,7 @@ class FileOperator:
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     custom: str = ""
+    custom_options: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import tflite
 
 from compress.arithmetic.windows import LARGEST_WINDOW, same_padding
 from compress.errors import UnsupportedLayer, UserError
-from compress.ops import Activation, Padding
+from compress.ops import Activation, CustomOperator, Padding
 from compress.tflite_records.file import File, FileOperator
 from compress.tflite_records.options import ACTIVATIONS
 from compress.types import Array, Tensor
@@ -29,7 +30,8 @@ class ImportNode:
 
     `label` names the operator in the graph and in errors. `tensors` are the graph's, by the file's
     own indices; an import may append to them. `padded` has the PADs so far, by output index, that
-    a convolution or pool may do itself.
+    a convolution or pool may do itself. `customs` has the user's definitions of custom operators
+    by code.
     """
 
     stored: FileOperator
@@ -37,6 +39,7 @@ class ImportNode:
     file: File
     tensors: list[Tensor]
     padded: dict[int, Padded]
+    customs: Mapping[str, CustomOperator] = field(default_factory=dict)
 
     @property
     def input(self) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
 from compress.integer.eliminate import eliminate
+from compress.ops import CustomOperator
 from compress.tasks import TASK_NAMES, full_task_name, get_task, is_task_file, task_label
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
@@ -37,18 +39,21 @@ class BenchmarkModel:
     whole: Graph | None = None
 
 
-def load_model(text: str, runs: Path) -> BenchmarkModel:
+def load_model(
+    text: str, runs: Path, customs: Mapping[str, CustomOperator] | None = None
+) -> BenchmarkModel:
     """The model that `text` names. Raises UserError, with the allowed forms, for any other text.
 
     `text` is FILE.tflite or FILE.lite; a task's name or file (its int8 baseline, trained if
-    necessary); or RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path.
+    necessary); or RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path. `customs`
+    are definitions of a file's custom operators, by code.
     """
     trial = _TRIAL.fullmatch(text)
     if text in TASK_NAMES or is_task_file(text):
         task = full_task_name(text)
         return _model(task_label(task), _task_network(task), task)
     if Path(text).suffix.lower() in _SUFFIXES:
-        return _model(Path(text).stem, _read(Path(text)), path=text)
+        return _model(Path(text).stem, _read(Path(text)), path=text, customs=customs)
     if trial:
         run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
         return _trial_model(text, run, int(trial["number"]))
@@ -81,9 +86,15 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
     return _model(text, _read(path), task)
 
 
-def _model(name: str, tflite: bytes, task: str | None = None, path: str = "") -> BenchmarkModel:
+def _model(
+    name: str,
+    tflite: bytes,
+    task: str | None = None,
+    path: str = "",
+    customs: Mapping[str, CustomOperator] | None = None,
+) -> BenchmarkModel:
     try:
-        return BenchmarkModel(name, tflite, import_tflite(tflite, name), task)
+        return BenchmarkModel(name, tflite, import_tflite(tflite, name, customs or {}), task)
     except HilError as error:
         raise type(error)(f"{path or name}: {error}") from error
 

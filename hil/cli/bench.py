@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 from compress.errors import UserError
 from hil import formatting
 from hil.board import load_board, without_limits
+from hil.cli.compare import show_comparison
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
 from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
@@ -82,6 +83,13 @@ def register(app: typer.Typer, runs: Path) -> None:
             ),
         ] = None,
         limits: LimitsOption = Limits.BOARD,
+        operators: Annotated[
+            Path | None,
+            typer.Option(
+                help="A Python file with the custom operators of the model: each a NumPy "
+                "reference and a C function (docs/custom-operators.md)."
+            ),
+        ] = None,
         optimize: Annotated[
             Saves,
             typer.Option(
@@ -140,6 +148,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             raise UserError("MODEL is missing: hil bench MODEL, or hil bench --compare OLD NEW")
         facts = with_memory(load_board(board), flash_timing, delayed_ram)
         # These imports take a second: the options are checked before.
+        from compress.tflite.custom_file import load_custom_operators
         from hil.benchmark.benchmark import benchmark
         from hil.benchmark.benchmark_json import benchmark_to_json
         from hil.benchmark.models import load_model, without_dead_channels
@@ -157,7 +166,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         seen = None
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
-        network = load_model(model, runs)  # trains a task's network if the cache has none
+        customs = None if operators is None else load_custom_operators(operators)
+        network = load_model(model, runs, customs)  # trains a task's network if the cache has none
         labeled = network.task is not None
         if data is not None:
             chosen, labeled = file_samples(network.graph, data, samples)
@@ -368,35 +378,3 @@ def _cycles_note(result: BenchmarkResult) -> list[str]:
     waits = f", {measured.wait_cycles:,} of them waiting" if measured.wait_cycles else ""
     memory = formatting.memory_timing(result.board.memory)
     return [f"cycles: modelled, not measured, for a {core}{waits}: {memory}"]
-
-
-def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> None:
-    """Print the changes from `old` to `new`; exit 1 if a cost grew by more than `tolerance` %."""
-    from hil.benchmark.benchmark_json import compare_results
-
-    rows = compare_results(_load(old), _load(new), tolerance / 100.0)
-    worse = [row for row in rows if row.worse]
-    if as_json:
-        print(json.dumps({"changes": [row.to_json() for row in rows], "worse": len(worse)}))
-    else:
-        table = Table("cost", "old", "new", "change", box=None, pad_edge=False)
-        for row in rows:
-            style = "red" if row.worse else ""
-            table.add_row(
-                row.name, f"{row.old:,}", f"{row.new:,}", f"{100 * row.change:+.2f} %", style=style
-            )
-        Console().print(table)
-    if worse:
-        raise typer.Exit(1)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--compare {path}: cannot be read as a result of hil bench --json: {error}"
-        ) from error
-    if not isinstance(loaded, dict) or "flash_bytes" not in loaded:
-        raise UserError(f"--compare {path}: not a result of hil bench --json")
-    return loaded

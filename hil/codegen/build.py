@@ -103,7 +103,9 @@ def build(program: Program, board: Board, folder: Path) -> Image:
         sources = [FIRMWARE / "main.c", work / "model.c", work / "weights.c"]
         includes = [work, FIRMWARE, FIRMWARE / "kernels", *cmsis_nn().includes]
         _compile(sources, work, board, includes, WARNINGS)
-        objects = [work / "main.o", work / "model.o", work / "weights.o"]
+        customs = sorted(work.glob("custom_*.c"))
+        _compile_customs(customs, work, board)
+        objects = [work / f"{source.stem}.o" for source in (*sources, *customs)]
         _link([*objects, *sorted(harness.glob("*.o")), archive], work, board)
         image = read_image(work / "model.elf", program, board)
         _check_limits(image)
@@ -169,6 +171,16 @@ def _compile(
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda command: _run(command, work), commands))
+
+
+def _compile_customs(sources: Sequence[Path], work: Path, board: Board) -> None:
+    """Compile the user's C. Raises UserError, with the compiler's first line, if it does not."""
+    try:
+        _compile(sources, work, board, [FIRMWARE], ())
+    except BuildFailed as error:
+        _, _, said = str(error).partition("\n")
+        line = next((line for line in said.splitlines() if "error:" in line), said)
+        raise UserError(f"the C source of a custom operator does not compile: {line}") from None
 
 
 def _link(inputs: Sequence[Path], work: Path, board: Board) -> None:

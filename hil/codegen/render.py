@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from compress.ops import Custom
 from hil.codegen.layers import layer_of
 from hil.codegen.states import state_constants, states
 from hil.files import data_folder
@@ -28,11 +29,22 @@ def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:
     UnsupportedLayer for a layer without a fixed-point form.
     """
     context = {**_context(plan, board), "profile": profile}
+    sources = _custom_sources(plan)
     digest = hashlib.sha256()
-    for name, text in sorted(_files(context, program_id=0).items()):
+    for name, text in sorted({**_files(context, program_id=0), **sources}.items()):
         digest.update(f"{name}\0{text}\0".encode())
     program_id = int.from_bytes(digest.digest()[:4], "big")
-    return Program(_files(context, program_id), digest.hexdigest(), program_id)
+    files = {**_files(context, program_id), **sources}
+    return Program(files, digest.hexdigest(), program_id)
+
+
+def _custom_sources(plan: Plan) -> dict[str, str]:
+    """The C sources of custom operators, each in a file that is named after its function."""
+    return {
+        f"custom_{op.definition.function}.c": op.definition.source
+        for op in plan.graph.ops
+        if isinstance(op, Custom)
+    }
 
 
 def _files(context: Mapping[str, Any], program_id: int) -> dict[str, str]:
@@ -67,6 +79,9 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
         "scores": graph.output_tensors[0].elements,
         "score_type": c_type(graph.output_tensors[0]),
         "states": states(plan),
+        "custom_functions": sorted(
+            {op.definition.function for op in graph.ops if isinstance(op, Custom)}
+        ),
         "buffers": _buffers(plan),
         "shapes": [shapes[name] for name in sorted(shapes)],
         "some_without_scratch": any(layer.shapes and not layer.step.scratch for layer in layers),

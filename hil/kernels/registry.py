@@ -11,6 +11,7 @@ from compress.ops import Op
 from hil.kernel_interface.operator_kernels import OperatorKernels
 from hil.kernels import (
     convolution,
+    custom,
     dense,
     elementwise,
     lookup,
@@ -33,6 +34,7 @@ FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     softmax.OPERATORS,
     requantize.OPERATORS,
     lookup.OPERATORS,
+    custom.OPERATORS,
 )
 _BY_TYPE = {operator.op: operator for family in FAMILIES for operator in family}
 

@@ -10,7 +10,9 @@ from compress.integer.rows import pack_rows
 from compress.ops import outputs_of
 from compress.tflite.importer import import_with_indices
 from compress.tflite.oracle import ORACLES, Interpretation, Oracle, installed
+from compress.tflite.read import read
 from compress.tflite.undefined import undefined_samples
+from compress.tflite_records.file import BuiltinOperator
 from compress.types import Array, Graph, IntArray, Samples
 from hil.errors import Mismatch
 from hil.types import OracleCheck
@@ -25,6 +27,10 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     that differs, if an oracle computes other values.
     """
     judges: list[tuple[Oracle, Interpretation]] = []
+    customs = {o.custom for o in read(tflite).operators if o.code == BuiltinOperator.CUSTOM}
+    if customs:
+        names = ", ".join(sorted(customs))
+        return OracleCheck((), (f"no oracle knows the custom operator {names}",))
     graph, _ = import_with_indices(tflite, "model")
     defined = ~undefined_samples(graph, samples.inputs)
     remarks = []

@@ -1,0 +1,69 @@
+"""Python files of the user: run once per process and text."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import TypeGuard
+
+from compress.cache import content_hash
+from compress.errors import UserError
+
+
+def run_user_file(path: Path, what: str, defines: str) -> tuple[ModuleType, str]:
+    """The module made by running the file, and the hash of its path and text.
+
+    `what` names the file in errors, as "task file" does, `defines` what it must define. Its module
+    stays in `sys.modules` under a name that is the same in every process, because pickles name
+    classes by module. Raises UserError for a file that cannot be read, does not parse or raises.
+    """
+    path = path.resolve()
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"cannot read {what} {path}: {error.strerror}; give the path of a Python file that "
+            f"defines {defines}"
+        ) from error
+    key = content_hash([str(path), source])
+    return _module(path, source, f"{what.replace(' ', '_')}_{key}", what), key
+
+
+def _module(path: Path, source: bytes, name: str, what: str) -> ModuleType:
+    """The module made by running `source`. Raises UserError if it does not parse or raises.
+
+    It runs the bytes that were hashed, so neither a later edit nor an old .pyc is taken for them.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    if spec is None:
+        raise UserError(f"{what} {path}: the name of a {what} must end in .py")
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        said = error.msg if _is_syntax_of(error, path) else error
+        raise UserError(
+            f"{what} {path}{_line(error, path)}: {type(error).__name__}: {said}; correct the "
+            "file (it is run when it is loaded)"
+        ) from error
+    return module
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """', line N' for the last line of the file that `error` came through; '' if there is none."""
+    if _is_syntax_of(error, path) and error.lineno:
+        return f", line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _is_syntax_of(error: BaseException, path: Path) -> TypeGuard[SyntaxError]:
+    """True for a syntax error of this file, not of a module that it imports."""
+    return isinstance(error, SyntaxError) and error.filename == str(path)
