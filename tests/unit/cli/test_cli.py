@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from compress.errors import HilError, UnsupportedLayer, UserError
 from hil.board import board_sha256, load_board
-from hil.cli.main import errors_as_lines
+from hil.cli.main import errors_as_lines, fail
+from hil.errors import NoReply
 from hil.store.store import RunIdentity, Store
 
 
@@ -108,6 +110,40 @@ def test_what_typer_refuses_is_one_line(
     assert done.stderr.startswith("hil: error: ")
     for word in words:
         assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("MODEL.TFLITE", b"", "MODEL.TFLITE: the file is empty: copy or download it again"),
+        ("a.lite", b"\x1f\x8b" + bytes(20), "a.lite: a gzip file, not a .tflite file: unpack it"),
+    ],
+)
+def test_a_file_that_is_no_model_is_one_line(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = hil(tmp_path, "bench", name)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"hil: error: {words}")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (UserError("no"), "hil: error: no\n"),
+        (UnsupportedLayer("conv_0: no"), "hil: error: conv_0: no\n"),
+        (NoReply("none"), "hil: error: NoReply: none\n"),
+    ],
+)
+def test_every_error_has_the_same_prefix(
+    error: HilError, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fail(error)
+    assert ended.value.code == error.exit_code
+    assert capsys.readouterr().err == line
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["evolve", "--help"], ["farm", "--help"]])
