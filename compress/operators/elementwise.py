@@ -6,6 +6,7 @@ internal/reference/integer_ops/add.h and mul.h.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -196,10 +197,19 @@ def _import(node: ImportNode) -> Add | Mul:
     if node.stored.code == BuiltinOperator.MUL:
         return Mul(node.label, left, right, node.output, activation, constant)
     int16 = node.type_of(node.output) == TensorType.INT16
-    if int16 and node.stored.options.get("PotScaleInt16", True):
+    scales = [s for i in (left, right, node.output) for s in node.tensors[i].scales]
+    if int16 and node.stored.options.get("PotScaleInt16") and all(map(_is_power_of_two, scales)):
         raise UnsupportedLayer(f"{node.label}: int16 arithmetic for scales of powers of two")
     subtract = node.stored.code == BuiltinOperator.SUB
     return Add(node.label, left, right, node.output, activation, subtract, constant)
+
+
+def _is_power_of_two(scale: float) -> bool:
+    """As CheckedLog2 of TFLite's internal/quantization_util.cc; other scales are general ones."""
+    if not (math.isfinite(scale) and scale > 0):
+        return False
+    exponent = math.log2(scale)
+    return abs(exponent - round(exponent)) < 1e-3
 
 
 def _export_add(context: ExportContext, op: Add) -> None:

@@ -19,9 +19,10 @@ from compress.tflite_records.file import (
     TensorType,
 )
 from compress.types import Graph
-from helpers.graph_builder import GraphBuilder
+from helpers.graph_builder import GraphBuilder, random_inputs
 from helpers.graph_examples import residual
 from helpers.graph_variants import edited, with_edges, with_operator, with_tensor
+from helpers.oracles import assert_oracles_compute, needs_oracle
 
 
 def on_int16() -> Graph:
@@ -45,16 +46,36 @@ BIAS = 3  # its tensor in `on_int16`
             with_tensor(BIAS, data=np.full(16, 64, np.uint8)),
             "bias_1 has values beyond int32",
         ),
-        (
-            with_operator(3, options={"FusedActivationFunction": 0, "PotScaleInt16": True}),
-            "add_2: int16 arithmetic for scales of powers of two",
-        ),
         (with_operator(0, code=BuiltinOperator.TANH), "tanh_0: .* is float32"),
     ],
 )
 def test_what_is_unsupported_on_int16_is_named(edit: Callable[[File], File], message: str) -> None:
     with pytest.raises(UnsupportedLayer, match=message):
         import_tflite(edited(on_int16(), edit), "model")
+
+
+POWERS = {"FusedActivationFunction": 0, "PotScaleInt16": True}
+
+
+def test_a_sum_on_int16_by_powers_of_two_is_named() -> None:
+    file = with_operator(3, options=POWERS)(read(export_tflite(on_int16())))
+    add = file.operators[3]
+    for index in (*add.inputs, *add.outputs):
+        file = with_tensor(index, scales=(2.0**-12,))(file)
+    message = "add_2: int16 arithmetic for scales of powers of two"
+    with pytest.raises(UnsupportedLayer, match=message):
+        import_tflite(write(file), "model")
+
+
+@needs_oracle
+@pytest.mark.parametrize("subtract", [False, True])
+def test_a_sum_on_int16_by_other_scales_is_the_general_one(subtract: bool) -> None:
+    """Whatever its option says: TFLite looks at the scales, too."""
+    b = GraphBuilder()
+    x = b.widen(b.input((4, 4, 2)))
+    graph = b.finish(b.narrow(b.add(x, b.conv(x, 2, (1, 1)), subtract=subtract)))
+    data = edited(graph, with_operator(3, options=POWERS))
+    assert_oracles_compute(data, import_tflite(data, "model"), random_inputs(graph, 8))
 
 
 def test_an_int64_bias_is_for_int16_only() -> None:
