@@ -31,16 +31,7 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     if customs:
         names = ", ".join(sorted(customs))
         return OracleCheck((), (f"no oracle knows the custom operator {names}",))
-    graph, _ = import_with_indices(tflite, "model")
-    defined = ~undefined_samples(graph, samples.inputs)
     remarks = []
-    if not defined.all():
-        remarks.append(
-            f"{(~defined).sum()} of {len(defined)} samples: a softmax whose exponentials add up to "
-            "512 or more is undefined in TensorFlow Lite; no oracle judged them"
-        )
-    if not defined.any():
-        return OracleCheck((), tuple(remarks))
     for oracle in installed():
         try:
             judges.append((oracle, oracle.open(tflite)))
@@ -49,19 +40,32 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
             remarks.append(str(error))
     if not judges and not remarks:
         remarks.append(f"neither {' nor '.join(oracle.package for oracle in ORACLES)} is installed")
+    imported = import_with_indices(tflite, "model")
+    undefined = undefined_samples(imported[0], samples.inputs)
+    if undefined.any():
+        remarks.append(
+            f"{undefined.sum()} of {len(undefined)} samples: a softmax whose exponentials add up "
+            "to 512 or more is undefined in TensorFlow Lite; no oracle judged them"
+        )
+    if undefined.all():
+        return OracleCheck((), tuple(remarks))
     for oracle, model in judges:
-        remarks += _compare_with(oracle, model, tflite, samples, np.flatnonzero(defined))
+        remarks += _compare_with(oracle, model, imported, samples, np.flatnonzero(~undefined))
     return OracleCheck(tuple(oracle.name for oracle, _ in judges), tuple(remarks))
 
 
 def _compare_with(
-    oracle: Oracle, model: Interpretation, tflite: bytes, samples: Samples, numbers: Array
+    oracle: Oracle,
+    model: Interpretation,
+    imported: tuple[Graph, tuple[int, ...]],
+    samples: Samples,
+    numbers: Array,
 ) -> list[str]:
-    """Compare samples, by `numbers`, with one oracle.
+    """Compare samples, by `numbers`, with one oracle; `imported` is of `import_with_indices`.
 
     Returns a remark if it rounds outputs of samples otherwise.
     """
-    graph, indices = import_with_indices(tflite, "model")
+    graph, indices = imported
     as_computed = oracle.as_computed(graph)
     read = _names(graph) if oracle.keeps_layers else {}
     outputs, who = [indices[index] for index in graph.outputs], (oracle.package, "reference")
