@@ -31,7 +31,7 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     if customs:
         names = ", ".join(sorted(customs))
         return OracleCheck((), (f"no oracle knows the custom operator {names}",))
-    remarks = []
+    remarks: list[str] = []
     for oracle in installed():
         try:
             judges.append((oracle, oracle.open(tflite)))

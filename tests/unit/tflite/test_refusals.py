@@ -160,7 +160,7 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
     "custom": (
         custom("SignalWindow"),
         UnsupportedLayer,
-        "there is no integer kernel for custom operator SignalWindow (custom_0, output y)",
+        "custom_0: custom operator SignalWindow; supplied are: none (hil bench --operators FILE.py)",
     ),
     "many kinds": (
         many_kinds(),
