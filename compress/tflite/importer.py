@@ -114,7 +114,9 @@ def _built(file: File, tensors: list[Tensor], customs: Mapping[str, CustomOperat
             problems.append(_problem(file, position, ""))
             continue
         try:
-            for index in _checked_operands(file, stored, label):
+            unknown = stored.code == BuiltinOperator.CUSTOM and stored.custom not in customs
+            # The import of an unknown custom operator refuses it, whatever its operands are.
+            for index in () if unknown else _checked_operands(file, stored, label):
                 if tensors[index] is _UNUSED:
                     tensors[index] = _tensor(file, index)
             ops.append(builtin.build(ImportNode(stored, label, file, tensors, padded, customs)))

@@ -160,7 +160,12 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
     "custom": (
         custom("SignalWindow"),
         UnsupportedLayer,
-        "custom_0: custom operator SignalWindow; supplied are: none (hil bench --operators FILE.py)",
+        "custom_0: custom operator SignalWindow; supplied are: none (hil bench --operators",
+    ),
+    "custom of no input": (
+        with_operator(0, inputs=())(custom("Generate")),
+        UnsupportedLayer,
+        "custom_0: custom operator Generate; supplied are: none",
     ),
     "many kinds": (
         many_kinds(),
