@@ -25,16 +25,28 @@ from compress.ops import (
     DepthwiseConv2D,
     FullyConnected,
     MaxPool2D,
+    Mean,
     Op,
     Requantize,
     Reshape,
     Softmax,
 )
 from compress.quantization.calibrate import calibrate
-from compress.quantization.grids import WEIGHTED, Grids, calibrated_values, weighted_layer_names
+from compress.quantization.grids import (
+    WEIGHTED,
+    Grids,
+    calibrated_values,
+    over_whole_map,
+    weighted_layer_names,
+)
 from compress.quantization.refine import refined_weights
 from compress.quantization.scheme import Learned, Scheme
-from compress.quantization.weight_grids import LayerWeights, integer_bias, quantized_weights
+from compress.quantization.weight_grids import (
+    LayerWeights,
+    averaging_weights,
+    integer_bias,
+    quantized_weights,
+)
 from compress.types import Array, DType, Graph, Int8Array, Tensor
 
 if TYPE_CHECKING:
@@ -137,10 +149,28 @@ class _Builder:
         """Add the layer's operator, its constants and output, and conversions of its inputs."""
         bits = self.grids.bits[layer.output]
         inputs = [self.converted(value, bits) for value in layer.inputs]
+        if layer.kind == "average_pool" and self.grids.root(layer.output) == layer.output:
+            self._add_mean(layer, inputs[0])
+            return
         weights = self.weights.get(layer.output)
         constants = () if weights is None else self._constants(layer, weights, inputs[0])
         output = self.activation(layer.output, layer.shape)
         self.ops.append(_op(layer, inputs, constants, output))
+
+    def _add_mean(self, layer: Layer, source: int) -> None:
+        """Add a pool whose output has another scale than its input, unlike AVERAGE_POOL_2D's.
+
+        Over the whole map it is a MEAN, else a depthwise convolution with equal weights.
+        """
+        if over_whole_map(layer, self.tensors[source].shape):
+            output = self.activation(layer.output, layer.shape)
+            self.ops.append(Mean(layer.name, source, output, (1, 2)))
+            return
+        weights, bias = self._constants(layer, averaging_weights(layer), source)
+        output = self.activation(layer.output, layer.shape)
+        self.ops.append(
+            DepthwiseConv2D(layer.name, source, weights, bias, output, stride=layer.stride)
+        )
 
     def _constants(self, layer: Layer, weights: LayerWeights, source: int) -> tuple[int, int]:
         """Add the tensors of the weights and the bias, and return their indices."""

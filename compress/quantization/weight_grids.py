@@ -104,6 +104,20 @@ def quantized_weights(
     return LayerWeights(real=weight, scales=scales, values=values, bias=bias, bits=bits, axis=axis)
 
 
+def averaging_weights(layer: Layer) -> LayerWeights:
+    """The depthwise weights by which the pool `layer` averages: integers 1 of scale 1 / count."""
+    shape = (1, *layer.filter, layer.shape[-1])
+    count, channels = shape[1] * shape[2], shape[3]
+    return LayerWeights(
+        real=np.full(shape, 1 / count, np.float32),
+        scales=np.full(channels, 1 / count, np.float32),
+        values=np.ones(shape, np.int8),
+        bias=np.zeros(channels, np.float32),
+        bits=8,
+        axis=3,
+    )
+
+
 def weight_peaks(rows: Array, limit: int, weight_range: WeightRange) -> Array:
     """The magnitude that the integer `limit` represents, for each row of weights (rows, weights).
 
