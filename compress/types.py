@@ -235,7 +235,8 @@ class QuantizedModel:
     """A compressed candidate: the integer graph, its accuracy on the host, and what it cost.
 
     `accuracy` is that of the integer reference on the whole validation split; `samples` are the
-    samples of this split that run on the device.
+    samples of this split that run on the device. `right` is the number of right answers on the
+    split by class, of screened candidates on a part of it.
     """
 
     genome: Genome
@@ -243,6 +244,7 @@ class QuantizedModel:
     accuracy: float
     samples: Samples
     costs: tuple[StageCost, ...]
+    right: tuple[int, ...] = ()
 
     @property
     def epochs(self) -> float:

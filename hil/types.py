@@ -218,7 +218,9 @@ class Measurement:
     `model_cycles` is the median of the emulator's modeled cycles with memory that never waits, None
     if they are not modeled; `model_error` is their stated relative error (hil/cycle_model.py), None
     if it is unknown. `wait_cycles` is the median of the cycles that the wait states of the memories
-    `memory_timing` (`MemoryTiming.key`) add, None if these were not modeled.
+    `memory_timing` (`MemoryTiming.key`) add, None if these were not modeled. `right` are the right
+    answers by class on the whole validation split, by the reference whose outputs the device's
+    equaled; empty if they were not counted.
     """
 
     counter: CounterKind
@@ -234,6 +236,7 @@ class Measurement:
     model_error: float | None = None
     wait_cycles: int | None = None
     memory_timing: str = ""
+    right: tuple[int, ...] = ()
 
     @property
     def accuracy(self) -> float:

@@ -22,6 +22,7 @@ from compress.quantization.fake_quantize import weighted_layers
 from compress.quantization.scheme import Learned
 from compress.space.space import Space
 from compress.training.data_check import check_data, check_same_data, check_shape, record_data_hash
+from compress.training.learning_check import check_batches, check_learned
 from compress.training.train import Schedule, Tick, fit, predict, restore, save, seed_torch
 from compress.types import Array, Dataset, Split, Task
 
@@ -138,8 +139,9 @@ def train_original(
 ) -> Original:
     """Train the task's network with its recipe, or read it from `network_path` if that exists.
 
-    Raises UserError for data that cannot be trained on, and for a file that is damaged, or of
-    another network or other data than the task has now.
+    A network that diverged or learned nothing is not kept. Raises UserError for it, for data that
+    cannot be trained on, and for a file that is damaged, or of another network or other data than
+    the task has now.
     """
     check_net(task)
     check_data(task, data)
@@ -155,8 +157,11 @@ def train_original(
                 "network, or choose another run folder"
             ) from error
         check_same_data(task, data, network_path)
+        check_learned(task, data, module, network_path)
     else:
+        check_batches(task, data, module)
         fit(module, data.train, Schedule(task.recipe, task.recipe.epochs, seed), tick=tick)
+        check_learned(task, data, module)
         save(module, network_path)
         record_data_hash(data, network_path)
     return Original(task, data, module, seed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +51,9 @@ def compress(
         network = replace(network, module=reestimate(network.module, original.calibration))
     graph = eliminate(lower_network(network, original))
     lowered = StageCost("lower", 0, time.monotonic() - started)
-    accuracy, samples = evaluate(graph, val, original.task.device_samples)
-    return QuantizedModel(genome, graph, accuracy, samples, (*snapshot.costs, lowered))
+    found = evaluate(graph, val, original.task.device_samples)
+    costs = (*snapshot.costs, lowered)
+    return QuantizedModel(genome, graph, found.accuracy, found.samples, costs, found.right)
 
 
 def run_stages(
@@ -115,17 +116,31 @@ def prefix_cache(original: Original) -> PrefixCache:
     return PrefixCache(prefix_folder(), identity_of(original.module.state_dict(), facts))
 
 
-def evaluate(graph: Graph, split: Split, device_samples: int) -> tuple[float, Samples]:
-    """The accuracy of the integer reference on the whole split, and the samples for the device.
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """The result of the integer reference on a split, and the samples of it for the device.
+
+    `right` is the number of right answers by class.
+    """
+
+    accuracy: float
+    right: tuple[int, ...]
+    samples: Samples
+
+
+def evaluate(graph: Graph, split: Split, device_samples: int) -> Evaluation:
+    """Evaluate the graph by the integer reference on the whole split.
 
     The device gets at most `device_samples`, evenly spaced, because samples of one class may be
     next to each other in the split.
     """
     inputs = quantize_input(graph, split.x)
     outputs = reference.run(graph, inputs).reshape(len(split), -1)
-    accuracy = float(np.mean(outputs.argmax(1) == split.y))
+    equal = outputs.argmax(1) == split.y
+    right = np.bincount(split.y[equal], minlength=outputs.shape[1])
     chosen = _spaced_indices(len(split), device_samples)
-    return accuracy, Samples(inputs[chosen], split.y[chosen], outputs[chosen])
+    samples = Samples(inputs[chosen], split.y[chosen], outputs[chosen])
+    return Evaluation(float(np.mean(equal)), tuple(right.tolist()), samples)
 
 
 def evenly_spaced(split: Split, samples: int) -> Split:

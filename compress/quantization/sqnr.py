@@ -1,54 +1,113 @@
-"""Signal-to-quantization-noise ratio of each layer's output."""
+"""The quantization noise of each layer's output, and its ratio to the signal."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compress.arithmetic.fixedpoint import value_range
 from compress.frontend.capture import trace_module
 from compress.integer import reference
-from compress.ops import outputs_of
+from compress.ops import Weighted, inputs_of, outputs_of
 from compress.quantization.calibrate import record_values
 from compress.quantization.lower import quantize_input
-from compress.types import Array, Graph
+from compress.types import Array, Graph, Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor as Values
+    from torch import nn
 
 _BATCH = 64
+
+
+@dataclass(slots=True)
+class Noise:
+    """Sums of squares over samples of one operator's output.
+
+    `signal` is that of the float output, `noise` that of the difference between the integer and
+    the float output. `rounding` is the part of the noise that rounding the float output to the
+    output's own grid makes; the rest comes from inputs and weights.
+    """
+
+    signal: float = 0.0
+    noise: float = 0.0
+    rounding: float = 0.0
+
+
+def decibels(signal: float, noise: float) -> float:
+    """The ratio of two sums of squares in dB; infinite without noise."""
+    return float(10 * np.log10(signal / noise)) if noise > 0 else float("inf")
+
+
+def layer_noise(graph: Graph, module: nn.Module, x: Array) -> dict[str, Noise]:
+    """The noise of each operator's output, by operator name.
+
+    The float output is that of `module`, the integer one that of the `graph` lowered from it, on
+    the samples x float32 (N, C, H, W). Both networks run from the input, so the noise of earlier
+    layers is included. Left out are conversions between types, and outputs that have lost channels
+    since lowering.
+    """
+    written = [(op, index) for op in graph.ops for index in outputs_of(op)]
+    names = {graph.tensors[index].name: op.name for op, index in written}
+    indices = {graph.tensors[index].name: index for _, index in written}
+    maps = _flattened_maps(graph)
+    traced = trace_module(module, x.shape[1:])
+    found: dict[str, Noise] = {}
+    for start in range(0, len(x), _BATCH):
+        batch = x[start : start + _BATCH]
+        integers = reference.trace(graph, quantize_input(graph, batch))
+
+        def observe(value: str, exact: Values, integers: dict[int, Array] = integers) -> None:
+            target = exact.numpy()
+            target = target.transpose(0, 2, 3, 1) if target.ndim == 4 else target
+            index, tensor = indices[value], graph.tensors[indices[value]]
+            if index in maps:  # a flattened map: (C, H, W) in torch, (H, W, C) in the graph
+                _, height, width, channels = maps[index]
+                first = target.reshape(-1, channels, height, width)
+                target = first.transpose(0, 2, 3, 1).reshape(target.shape)
+            if tensor.shape[1:] == target.shape[1:]:
+                real = (integers[index] - float(tensor.zero_point)) * tensor.scale
+                sums = found.setdefault(names[value], Noise())
+                sums.signal += float(np.sum(target.astype(np.float64) ** 2))
+                sums.noise += float(np.sum((target - real) ** 2))
+                sums.rounding += float(np.sum((target - _on_grid(target, tensor)) ** 2))
+
+        record_values(traced, names.keys(), batch, observe)
+    return {name: found[name] for name in names.values() if name in found}
+
+
+def _flattened_maps(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """The shapes of the maps that vectors are flattened from, by the vectors' tensor index."""
+    maps: dict[int, tuple[int, ...]] = {}
+    for op in graph.ops:
+        if isinstance(op, Weighted):  # its output is in no order of a map
+            continue
+        source = inputs_of(op)[0]
+        shape = graph.tensors[source].shape
+        for output in outputs_of(op):
+            if len(graph.tensors[output].shape) == 2 and (len(shape) == 4 or source in maps):
+                maps[output] = shape if len(shape) == 4 else maps[source]
+    return maps
+
+
+def _on_grid(real: Array, tensor: Tensor) -> Array:
+    """`real` rounded to the values that the tensor can hold."""
+    low, high = value_range(tensor.dtype)
+    integers = np.clip(np.round(real / tensor.scale) + tensor.zero_point, low, high)
+    rounded: Array = (integers - float(tensor.zero_point)) * tensor.scale
+    return rounded
 
 
 def layer_sqnr_db(graph: Graph, module: nn.Module, x: Array) -> dict[str, float]:
     """The signal-to-quantization-noise ratio in dB of each operator's output, by operator name.
 
-    10 log10(sum of squares of the float output / sum of squares of float minus integer output)
-    over the samples x float32 (N, C, H, W). The float output is that of `module`, the integer one
-    that of the `graph` lowered from it; both networks run from the input, so the noise of earlier
-    layers is included. Left out are conversions between types, outputs without noise, and outputs
-    that have lost channels since lowering.
+    10 log10(sum of squares of the float output / sum of squares of float minus integer output), see
+    `layer_noise`. Left out are outputs without signal or without noise.
     """
-    written = [(op, index) for op in graph.ops for index in outputs_of(op)]
-    names = {graph.tensors[index].name: op.name for op, index in written}
-    indices = {graph.tensors[index].name: index for _, index in written}
-    traced = trace_module(module, x.shape[1:])
-    signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for start in range(0, len(x), _BATCH):
-        batch = x[start : start + _BATCH]
-        integers = reference.trace(graph, quantize_input(graph, batch))
-
-        def observe(value: str, exact: Tensor, integers: dict[int, Array] = integers) -> None:
-            target = exact.numpy()
-            target = target.transpose(0, 2, 3, 1) if target.ndim == 4 else target
-            tensor = graph.tensors[indices[value]]
-            if tensor.shape[1:] == target.shape[1:]:
-                real = (integers[indices[value]] - float(tensor.zero_point)) * tensor.scale
-                signal[value] += float(np.sum(target.astype(np.float64) ** 2))
-                noise[value] += float(np.sum((target - real) ** 2))
-
-        record_values(traced, names.keys(), batch, observe)
     return {
-        name: float(10 * np.log10(signal[value] / noise[value]))
-        for value, name in names.items()
-        if signal[value] > 0 and noise[value] > 0
+        name: decibels(sums.signal, sums.noise)
+        for name, sums in layer_noise(graph, module, x).items()
+        if sums.signal > 0 and sums.noise > 0
     }

@@ -107,7 +107,7 @@ def task_samples(graph: Graph, task: str, count: int) -> Samples:
     """`count` samples of the task's validation split, evenly spaced, with their labels."""
     from compress.pipeline.pipeline import evaluate  # torch: only where it is needed
 
-    return evaluate(graph, get_task(task).load().val, count)[1]
+    return evaluate(graph, get_task(task).load().val, count).samples
 
 
 def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:

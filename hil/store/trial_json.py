@@ -45,13 +45,15 @@ def measurement_to_json(measurement: Measurement) -> Json:
         "model_error": measurement.model_error,
         "wait_cycles": measurement.wait_cycles,
         "memory_timing": measurement.memory_timing,
+        "right_by_class": list(measurement.right),
     }
 
 
 def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
-    """The inverse of `measurement_to_json`; older ones have no modelled cycles or wait states.
+    """The inverse of `measurement_to_json`.
 
-    Raises KeyError for any other missing field.
+    Older ones have no modelled cycles, wait states or right answers by class. Raises KeyError for
+    any other missing field.
     """
     return Measurement(
         counter=fields["counter"],
@@ -67,6 +69,7 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
         model_error=fields.get("model_error"),
         wait_cycles=fields.get("wait_cycles"),
         memory_timing=fields.get("memory_timing", ""),
+        right=tuple(fields.get("right_by_class", ())),
     )
 
 

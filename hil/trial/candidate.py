@@ -164,7 +164,7 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
         state="infeasible" if excess else "measured",
         reason=excess,
         violation=violation,
-        measurement=measurement,
+        measurement=replace(measurement, right=model.right),
         seconds=clock.seconds,
         program_sha256=program.sha256,
     )
@@ -200,9 +200,9 @@ def measure_final(context: Context, number: int, tflite: bytes) -> Final:
     """
     graph = import_tflite(tflite, context.original.task.name)
     task, data = context.original.task, context.original.data
-    accuracy, samples = evaluate(graph, data.test, task.device_samples)
-    _, measurement = run_on_board(context, number, graph, samples, Stopwatch())
-    return Final(number, "test", measurement.correct, measurement.total, accuracy)
+    found = evaluate(graph, data.test, task.device_samples)
+    _, measurement = run_on_board(context, number, graph, found.samples, Stopwatch())
+    return Final(number, "test", measurement.correct, measurement.total, found.accuracy)
 
 
 def smallest_image(task: Task, board: Board) -> Image:

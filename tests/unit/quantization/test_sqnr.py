@@ -6,7 +6,7 @@ from torch import nn
 
 from compress.genome import Quantize
 from compress.quantization.lower import lower
-from compress.quantization.sqnr import layer_sqnr_db
+from compress.quantization.sqnr import layer_noise, layer_sqnr_db
 from compress.types import Array
 
 
@@ -61,3 +61,20 @@ def test_the_ratio_follows_its_definition() -> None:
     (found,) = layer_sqnr_db(graph, identity, x).values()
     wanted = 10 * np.log10(np.sum(x.astype(float) ** 2) / (0.3**2 + 0.4**2))
     assert abs(found - wanted) < 1e-3
+
+
+def test_a_flattened_map_is_compared_in_one_order() -> None:
+    torch.manual_seed(1)
+    parts = (nn.Conv2d(2, 4, 3), nn.Flatten(), nn.ReLU(), nn.Linear(4 * 4 * 3, 5))
+    module = nn.Sequential(*parts).eval()
+    found = layer_sqnr_db(lower(module, Quantize(), _samples(), "test"), module, _samples())
+    assert list(found) == ["0", "1", "2", "3"]
+    assert all(value > 30 for value in found.values())
+
+
+def test_the_noise_of_rounding_alone_is_a_part_of_the_noise() -> None:
+    module = _net()
+    graph = lower(module, Quantize(weight_bits=(8, 4, 8)), _samples(), "test")
+    noise = layer_noise(graph, module, _samples())
+    assert noise["0"].rounding > 0.2 * noise["0"].noise  # weights of 8 bits: rounding the output
+    assert noise["2"].rounding < 0.1 * noise["2"].noise  # weights of 4 bits

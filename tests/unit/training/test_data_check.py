@@ -18,8 +18,8 @@ from compress.training.data_check import check_data
 from compress.types import Array, Dataset, Recipe, Split, Task
 from hil.benchmark.models import load_model
 
-X = np.zeros((6, 1, 4, 4), np.float32)
 Y = np.arange(6) % 2
+X = np.repeat(np.where(Y, 1, -1), 16).reshape(6, 1, 4, 4).astype(np.float32)
 
 
 def data(x: Array = X, y: Array = Y) -> Dataset:
@@ -39,7 +39,7 @@ TASK = Task(
     classes=("a", "b"),
     net=net,
     load=data,
-    recipe=Recipe(1, 2, 0.01),
+    recipe=Recipe(20, 2, 0.01),
     fine_tune=Recipe(1, 2, 0.01),
     accuracy_floor=0.5,
     device_samples=2,
@@ -89,13 +89,13 @@ def test_a_run_keeps_to_its_data_and_its_network(tmp_path: Path) -> None:
     train_original(TASK, data(), 0, weights)
     train_original(TASK, data(), 0, weights)
     with pytest.raises(UserError, match=r"original\.pt was trained on other data than task mine"):
-        train_original(TASK, data(X + 1), 0, weights)
+        train_original(TASK, data(2 * X), 0, weights)
     with pytest.raises(
         UserError, match=r"original\.pt is damaged or of another network than task mine"
     ):
         train_original(replace(TASK, net=lambda: net(5)), data(), 0, weights)
     (tmp_path / "original.data").unlink()  # as of a run of before, or an imported one
-    train_original(TASK, data(X + 1), 0, weights)
+    train_original(TASK, data(2 * X), 0, weights)
     with pytest.raises(UserError, match="other data"):
         train_original(TASK, data(), 0, weights)
 

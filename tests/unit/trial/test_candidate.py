@@ -25,7 +25,7 @@ from hil.trial.start import check_feasible
 from hil.types import Board
 
 BOARD = load_board("m3")
-QUICK = replace(TASK, recipe=Recipe(epochs=1, batch=256, learning_rate=0.01))
+QUICK = replace(TASK, recipe=Recipe(epochs=2, batch=64, learning_rate=0.01))
 
 
 def no_bench(board: Board) -> Target:

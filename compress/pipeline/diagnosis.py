@@ -1,0 +1,216 @@
+"""What is wrong with a network's numbers and why, in words: the one home of such remarks.
+
+A `Diagnosis` holds the facts that are known before a search, made by `compress.pipeline.diagnose`
+and kept as JSON. Together with the right answers by class of measured networks it gives `Remark`s,
+which `hil` shows. This module does not import torch: reports need none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["input", "goal", "layer", "gap", "recall"]
+# Signal-to-noise ratio below which a layer or an input is remarked on, in dB.
+LEAST_SQNR_DB = 25.0
+_NAMED = 3  # channels, layers or classes that a remark names
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A warning in one sentence, and the kind of fact that it is about."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoarseInput:
+    """An input channel whose variation is lost in the int8 steps of the input.
+
+    `step` is the input's scale, `variation` the standard deviation of the channel over samples and
+    positions, `mean` its mean. All are in the units of the input.
+    """
+
+    channel: int
+    step: float
+    variation: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoisyLayer:
+    """A layer of the int8 baseline whose output has less than `LEAST_SQNR_DB`, and why."""
+
+    layer: str
+    sqnr_db: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is known of a task's data and of its trained float network before a search.
+
+    `samples` are the validation samples of each of the `classes`, `right` those of them that the
+    float network classifies correctly. Of `layers` only those are listed at which the noise
+    begins: layers behind them inherit it.
+    """
+
+    classes: tuple[str, ...]
+    samples: tuple[int, ...]
+    right: tuple[int, ...]
+    inputs: tuple[CoarseInput, ...] = ()
+    layers: tuple[NoisyLayer, ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """The float network's accuracy on the validation split (0..1)."""
+        return sum(self.right) / sum(self.samples)
+
+    @property
+    def majority(self) -> tuple[str, float]:
+        """The most frequent class of the validation split, and its share of the samples."""
+        most = max(self.samples)
+        return self.classes[self.samples.index(most)], most / sum(self.samples)
+
+    def recall(self, right: Sequence[int]) -> tuple[float | None, ...]:
+        """The share of each class's samples that are `right`; None for a class without samples."""
+        pairs = zip(right, self.samples, strict=True)
+        return tuple(count / total if total else None for count, total in pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields. Keys are only added, never renamed."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Diagnosis:
+        """The inverse of `to_json`. Raises KeyError or TypeError for anything else."""
+        return cls(
+            classes=tuple(fields["classes"]),
+            samples=tuple(fields["samples"]),
+            right=tuple(fields["right"]),
+            inputs=tuple(CoarseInput(**one) for one in fields["inputs"]),
+            layers=tuple(NoisyLayer(**one) for one in fields["layers"]),
+        )
+
+
+def standard_error(right: int, total: int) -> float:
+    """The standard error of the share `right` / `total`.
+
+    Two right and two wrong answers are added (Agresti and Coull 1998, doi:10.2307/2685469), so that
+    it is not 0 where all answers are right.
+    """
+    share = (right + 2) / (total + 4)
+    return math.sqrt(share * (1 - share) / (total + 4))
+
+
+def input_remarks(inputs: Sequence[CoarseInput]) -> tuple[Remark, ...]:
+    """A remark on input channels that vary by few int8 steps; none if there are none."""
+    if not inputs:
+        return ()
+    worst = min(inputs, key=lambda one: one.variation)
+    channels = _listed([str(one.channel) for one in inputs])
+    away = abs(worst.mean) > worst.variation
+    do = f"subtract the mean ({worst.mean:.4g})" if away else "scale each channel by its own range"
+    return (
+        Remark(
+            "input",
+            f"an int8 step of the input is {worst.step:.3g}, but channel {channels} varies by "
+            f"{worst.variation:.3g} only (standard deviation): int8 loses most of it; {do} where "
+            "the task loads its data, and on the device before quantizing",
+        ),
+    )
+
+
+def goal_remarks(diagnosis: Diagnosis, accuracy: float) -> tuple[Remark, ...]:
+    """A remark on an accuracy goal that the answer "always the same class" reaches."""
+    name, share = diagnosis.majority
+    if accuracy > share:
+        return ()
+    return (
+        Remark(
+            "goal",
+            f"the accuracy goal {_percent(accuracy)} is not above the share of class {name!r} in "
+            f"the validation split, {_percent(share)}: always answering {name!r} reaches it; "
+            f"raise --accuracy (the float network has {_percent(diagnosis.accuracy)}) and look at "
+            "the recall of each class",
+        ),
+    )
+
+
+def layer_remarks(layers: Sequence[NoisyLayer]) -> tuple[Remark, ...]:
+    """One remark on each layer at which the int8 baseline gets too noisy."""
+    return tuple(
+        Remark(
+            "layer",
+            f"layer {one.layer}: in int8 its signal is only {one.sqnr_db:.1f} dB above the "
+            f"quantization noise (usual are more than {LEAST_SQNR_DB:g}): {one.cause}",
+        )
+        for one in layers
+    )
+
+
+def result_remarks(
+    diagnosis: Diagnosis, baseline: Sequence[int], chosen: Sequence[int]
+) -> tuple[Remark, ...]:
+    """Remarks on accuracy and recall that fell by more than their standard error.
+
+    `baseline` and `chosen` are the right answers by class on the validation split, empty if they
+    are not known. The goal says what accuracy the chosen network may lose, so its accuracy is not
+    remarked on, only its recalls are.
+    """
+    found: list[Remark] = []
+    if baseline:
+        total = sum(diagnosis.samples)
+        error = standard_error(sum(diagnosis.right), total)
+        now = sum(baseline) / total
+        if diagnosis.accuracy - now > error:
+            found.append(
+                Remark(
+                    "gap",
+                    f"the int8 baseline has {_percent(now)} accuracy, the float network "
+                    f"{_percent(diagnosis.accuracy)}: {_points(diagnosis.accuracy - now)} lost by "
+                    f"quantization alone (standard error {_points(error)}); hil sensitivity shows "
+                    "where",
+                )
+            )
+    for name, right in (("int8 baseline", baseline), ("chosen network", chosen)):
+        if right and not (name == "chosen network" and tuple(right) == tuple(baseline)):
+            found += _recall_remark(diagnosis, name, right)
+    return tuple(found)
+
+
+def _recall_remark(diagnosis: Diagnosis, name: str, right: Sequence[int]) -> list[Remark]:
+    fallen: list[tuple[float, str]] = []
+    for label, total, before, now in zip(
+        diagnosis.classes, diagnosis.samples, diagnosis.right, right, strict=True
+    ):
+        if total and (before - now) / total > standard_error(before, total):
+            words = f"{label!r} {_percent(before / total)} to {_percent(now / total)} of {total}"
+            fallen.append(((before - now) / total, words))
+    if not fallen:
+        return []
+    worst = [words for _, words in sorted(fallen, key=lambda pair: -pair[0])]
+    return [
+        Remark(
+            "recall",
+            f"the {name} finds fewer of some classes than the float network, by more than the "
+            f"standard error: {_listed(worst)}",
+        )
+    ]
+
+
+def _listed(words: list[str]) -> str:
+    """The first words, and how many more there are."""
+    more = len(words) - _NAMED
+    return ", ".join(words[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f} points"

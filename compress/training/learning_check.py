@@ -1,0 +1,78 @@
+"""Checks that a task's network can be trained on its batches, and that it has learned something."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from compress.errors import UserError
+from compress.training.train import predict
+from compress.types import Dataset, Task
+
+
+def check_batches(task: Task, data: Dataset, module: nn.Module) -> None:
+    """Check that the network can be trained on the smallest batch that training will use.
+
+    Batch normalization over a single value fails. The module is not changed. Raises UserError.
+    """
+    recipes = {"recipe": task.recipe, "fine_tune": task.fine_tune}
+    for name, recipe in recipes.items():
+        drawn = min(recipe.samples_per_epoch or len(data.train), len(data.train))
+        batch = min(recipe.batch, drawn)
+        try:
+            with torch.no_grad():
+                copy.deepcopy(module).train()(torch.zeros(batch, *task.input_shape))
+        except (ValueError, RuntimeError) as error:
+            said = str(error).partition("\n")[0]
+            raise UserError(
+                f"task {task.name}: its network cannot be trained on batches of {batch} "
+                f"(batch of {name}, or fewer samples): {said}; batch normalization needs 2 or more"
+            ) from error
+
+
+def check_learned(task: Task, data: Dataset, module: nn.Module, path: Path | None = None) -> None:
+    """Check that a trained network is finite and better than answering without looking.
+
+    It must classify more of the validation split than its most frequent class has, or find its
+    classes better than by chance: their mean recall must be above 1 / classes by more than the
+    standard error of a guess. Samples of one class only tell nothing. `path` is the file that the
+    network was read from, None for one trained just now. Raises UserError.
+    """
+    where = "its network, trained anew," if path is None else str(path)
+    broken = [name for name, value in module.state_dict().items() if not value.isfinite().all()]
+    val = data.val
+    answers = predict(module.eval(), val.x)
+    if broken or not answers.isfinite().all():
+        what = f"its {broken[0]} has values that are" if broken else "its answers are"
+        raise UserError(
+            f"task {task.name}: {where} diverged: {what} not finite; {_advice(task, data, path)}"
+        )
+    right = answers.argmax(1).numpy() == val.y
+    present, samples = np.unique(val.y, return_counts=True)
+    accuracy, share = float(np.mean(right)), float(samples.max() / len(val))
+    recall = float(np.mean([np.mean(right[val.y == label]) for label in present]))
+    chance = 1 / len(present)
+    # Of a mean of recalls: each has the variance chance * (1 - chance) / samples.
+    error = float(np.sqrt(chance * (1 - chance) * np.sum(1 / samples)) / len(present))
+    if accuracy > share or recall > chance + error or len(present) == 1:
+        return
+    label = task.classes[int(present[samples.argmax()])]
+    raise UserError(
+        f"task {task.name}: {where} has learned nothing: accuracy {100 * accuracy:.1f} % on the "
+        f"validation split, {100 * share:.1f} % of which are {label!r}; {_advice(task, data, path)}"
+    )
+
+
+def _advice(task: Task, data: Dataset, path: Path | None) -> str:
+    if path is not None:
+        return "choose another run folder, or put a trained network there"
+    x = data.train.x
+    return (
+        f"it is not kept. Change recipe (learning rate {task.recipe.learning_rate:g}, "
+        f"{task.recipe.epochs} epochs) or scale the inputs (mean {x.mean(dtype=np.float64):.3g}, "
+        f"standard deviation {x.std(dtype=np.float64):.3g})"
+    )
