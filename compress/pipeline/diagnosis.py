@@ -106,6 +106,11 @@ def standard_error(right: int, total: int) -> float:
     return math.sqrt(share * (1 - share) / (total + 4))
 
 
+def recall_fell(before: int, now: int, samples: int) -> bool:
+    """True if a class's recall fell by more than the standard error of what it was."""
+    return samples > 0 and (before - now) / samples > standard_error(before, samples)
+
+
 def input_remarks(inputs: Sequence[CoarseInput]) -> tuple[Remark, ...]:
     """A remark on input channels that vary by few int8 steps; none if there are none."""
     if not inputs:
@@ -152,54 +157,54 @@ def layer_remarks(layers: Sequence[NoisyLayer]) -> tuple[Remark, ...]:
     )
 
 
-def result_remarks(
-    diagnosis: Diagnosis, baseline: Sequence[int], chosen: Sequence[int]
-) -> tuple[Remark, ...]:
-    """Remarks on accuracy and recall that fell by more than their standard error.
+def early_remarks(diagnosis: Diagnosis, accuracy: float | None = None) -> tuple[Remark, ...]:
+    """All that can be remarked before a search for networks of this `accuracy`."""
+    goal = () if accuracy is None else goal_remarks(diagnosis, accuracy)
+    return (*input_remarks(diagnosis.inputs), *goal, *layer_remarks(diagnosis.layers))
 
-    `baseline` and `chosen` are the right answers by class on the validation split, empty if they
-    are not known. The goal says what accuracy the chosen network may lose, so its accuracy is not
-    remarked on, only its recalls are.
+
+def gap_remarks(diagnosis: Diagnosis, right: Sequence[int]) -> tuple[Remark, ...]:
+    """A remark if the int8 baseline, with `right` answers by class, lost accuracy.
+
+    More must be lost than the standard error. What other networks may lose, the goal says.
     """
-    found: list[Remark] = []
-    if baseline:
-        total = sum(diagnosis.samples)
-        error = standard_error(sum(diagnosis.right), total)
-        now = sum(baseline) / total
-        if diagnosis.accuracy - now > error:
-            found.append(
-                Remark(
-                    "gap",
-                    f"the int8 baseline has {_percent(now)} accuracy, the float network "
-                    f"{_percent(diagnosis.accuracy)}: {_points(diagnosis.accuracy - now)} lost by "
-                    f"quantization alone (standard error {_points(error)}); hil sensitivity shows "
-                    "where",
-                )
-            )
-    for name, right in (("int8 baseline", baseline), ("chosen network", chosen)):
-        if right and not (name == "chosen network" and tuple(right) == tuple(baseline)):
-            found += _recall_remark(diagnosis, name, right)
-    return tuple(found)
+    total, now = sum(diagnosis.samples), sum(right) / sum(diagnosis.samples)
+    error = standard_error(sum(diagnosis.right), total)
+    lost = diagnosis.accuracy - now
+    if lost <= error:
+        return ()
+    return (
+        Remark(
+            "gap",
+            f"the int8 baseline has {_percent(now)} accuracy, the float network "
+            f"{_percent(diagnosis.accuracy)}: quantization alone loses {_points(lost)} (standard "
+            f"error {_points(error)}); hil sensitivity shows which layers bear how many bits",
+        ),
+    )
 
 
-def _recall_remark(diagnosis: Diagnosis, name: str, right: Sequence[int]) -> list[Remark]:
+def recall_remarks(diagnosis: Diagnosis, name: str, right: Sequence[int]) -> tuple[Remark, ...]:
+    """A remark on classes that the network `name`, with `right` answers by class, finds less often.
+
+    Less than the float network, by more than the standard error of its recall.
+    """
     fallen: list[tuple[float, str]] = []
     for label, total, before, now in zip(
         diagnosis.classes, diagnosis.samples, diagnosis.right, right, strict=True
     ):
-        if total and (before - now) / total > standard_error(before, total):
-            words = f"{label!r} {_percent(before / total)} to {_percent(now / total)} of {total}"
+        if recall_fell(before, now, total):
+            words = f"{label!r} {_percent(now / total)} instead of {_percent(before / total)}"
             fallen.append(((before - now) / total, words))
     if not fallen:
-        return []
+        return ()
     worst = [words for _, words in sorted(fallen, key=lambda pair: -pair[0])]
-    return [
+    return (
         Remark(
             "recall",
-            f"the {name} finds fewer of some classes than the float network, by more than the "
+            f"{name} finds some classes less often than the float network, by more than the "
             f"standard error: {_listed(worst)}",
-        )
-    ]
+        ),
+    )
 
 
 def _listed(words: list[str]) -> str:

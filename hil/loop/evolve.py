@@ -10,8 +10,12 @@ candidate's way to a trial is `hil.trial.candidate.try_proposal`:
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from compress.pipeline.diagnose import diagnose
+from compress.pipeline.diagnosis import early_remarks
+from compress.pipeline.network import Original
 from compress.space.recipes import baseline
 from compress.tasks import get_task
+from compress.training.train import accuracy
 from hil.board import board_sha256
 from hil.energy.machine_energy import EnergyBudget
 from hil.loop.batch import run_batch
@@ -22,7 +26,7 @@ from hil.measure.provenance import provenance
 from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
 from hil.search.registry import open_engine
-from hil.store.run_folder import copy_board_file, network_path
+from hil.store.run_folder import copy_board_file, network_path, save_diagnosis
 from hil.store.store import RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
@@ -95,14 +99,27 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
     goal = settings.goal
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
-        engine = open_engine(settings.engine, start.original(), goal, settings.seed)
+        original = start.original()
+        note_diagnosis(original, goal, store, progress)
+        engine = open_engine(settings.engine, original, goal, settings.seed)
         while not (reason := rule.reason(store)):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
         # After the loop, so that figures for the report do not use up the search's budget.
         measure_finals(trials_missing_finals(store, goal), store, pool, progress.show)
+        if "test" not in store.original_accuracies():
+            store.set_original_accuracy("test", accuracy(original.module, original.data.test))
     return reason
+
+
+def note_diagnosis(original: Original, goal: Goal, store: Store, progress: SearchProgress) -> None:
+    """Keep the diagnosis of the original network, and say what is wrong before any trial."""
+    diagnosis = diagnose(original)
+    save_diagnosis(store.folder, diagnosis)
+    store.set_original_accuracy("val", diagnosis.accuracy)
+    for remark in early_remarks(diagnosis, goal.accuracy):
+        progress.note(f"warning: {remark.text}")
 
 
 def open_pool(settings: Settings, start: Start) -> Pool:

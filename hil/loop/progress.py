@@ -92,6 +92,10 @@ class SearchProgress:
                 "why (said for the first one only; each trial's provenance names its oracles)"
             )
 
+    def note(self, text: str) -> None:
+        """Print a line that stays."""
+        self._line.note(text)
+
     def show(self, share: float, text: str) -> None:
         """Show another activity of which `share` (0..1) is done."""
         self._line.show(share, text)

@@ -10,6 +10,7 @@ from hil import formatting
 from hil.energy.energy import energy_error
 from hil.objective import pareto
 from hil.objective.costs import costs_of, knows_cycles
+from hil.report.originals import float_accuracy
 from hil.report.summary import Summary
 from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
 
@@ -132,9 +133,11 @@ def headline(summary: Summary) -> str:
     if summary.baseline is None:
         costs = f"{chosen.flash.value} KiB of flash, {chosen.ram.value} KiB of RAM"
         return f"{found} (target {target}), {costs}, {chosen.count.value} {counted(summary)}."
+    floats = float_accuracy(summary, "val")
+    original = f"float network {floats}, " if floats else ""
     return (
-        f"{found} (int8 baseline {trial_row(summary, summary.baseline).accuracy}, target {target}) "
-        f"at {chosen.flash.ratio} the flash, {chosen.ram.ratio} the RAM "
+        f"{found} ({original}int8 baseline {trial_row(summary, summary.baseline).accuracy}, "
+        f"target {target}) at {chosen.flash.ratio} the flash, {chosen.ram.ratio} the RAM "
         f"and {chosen.count.ratio} the {counted(summary)}."
     )
 
@@ -194,6 +197,7 @@ def notes(summary: Summary) -> dict[str, str]:
         "reference's bit for bit",
         "device": f"correct answers on {samples} validation samples, counted by the firmware",
         "test": "accuracy on the test split, which no decision of the search used",
+        **_float_note(summary),
         "flash": "bytes placed by the linker: weights, model, kernels, harness, C library",
         "RAM": "arena, static data and stack high-water mark, measured on the board by stack "
         "painting",
@@ -201,6 +205,17 @@ def notes(summary: Summary) -> dict[str, str]:
         **_estimates(summary),
         "score": f"{_score(summary)}; the chosen network has the smallest score among those that "
         "meet the goal",
+    }
+
+
+def _float_note(summary: Summary) -> dict[str, str]:
+    """The definition of the float network's figures, if there are any."""
+    if not summary.originals:
+        return {}
+    return {
+        "float network": "the trained original before quantization, from which all trials start; "
+        "recall is the share of a class's validation samples that a network classifies as this "
+        "class, marked where it is below the float network's by more than the standard error"
     }
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hil.files import write_file
-from hil.report import findings, plots, time_profile
+from hil.report import findings, originals, plots, time_profile
 from hil.report.findings import CostCell, TrialRow
 from hil.report.summary import Summary, summarize, summary_to_json
 from hil.report.svg import svg
@@ -52,6 +52,22 @@ def print_table(summary: Summary, console: Console) -> None:
         console.print(_table(rows, findings.counted(summary), short, columns))
         console.print(Text("\n".join(_legend(summary, len(front), extra)), style="dim"))
     console.print(Text(findings.status(summary), style="dim"))
+    if any(remark.kind == "recall" for remark in summary.remarks):
+        console.print(_recalls(summary))
+    for remark in summary.remarks:
+        console.print(Text(f"warning: {remark.text}", style="yellow"))
+
+
+def _recalls(summary: Summary) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("recall of class")
+    for heading in ("samples", "float", "int8 baseline", "chosen"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in originals.class_rows(summary):
+        cells = ((row.baseline, row.baseline_fell), (row.chosen, row.chosen_fell))
+        now = (Text(text, style="yellow" if fell else "") for text, fell in cells)
+        table.add_row(row.name, f"{row.samples:,}", row.original, *now)
+    return table
 
 
 def print_summary(summary: Summary, folder: Path, console: Console) -> None:
@@ -99,6 +115,10 @@ def write_html(summary: Summary, path: Path) -> None:
         front=[findings.trial_row(summary, trial) for trial in summary.ranked_front()],
         trials=[findings.trial_row(summary, trial) for trial in summary.trials],
         parts=findings.memory_rows(summary),
+        float_val=originals.float_accuracy(summary, "val"),
+        float_test=originals.float_accuracy(summary, "test"),
+        classes=originals.class_rows(summary),
+        remarks=summary.remarks,
         pareto=Markup(svg(pareto, summary, "Accuracy against flash, RAM and count")),
         progress=progress and Markup(svg(progress, summary, "Score over the trials")),
         notes=notes,
@@ -158,6 +178,7 @@ def _legend(summary: Summary, on_front: int, extra: Sequence[str]) -> list[str]:
     return [
         marks,
         f"goal: {notes['goal']}",
+        *filter(None, [originals.float_line(summary)]),
         *(f"{name}: {notes[name]}" for name in extra),
         f"count: {notes['count']}. Board {made['board']} ({made['core']}), "
         f"{made['compiler']}, {made['kernels']}.",

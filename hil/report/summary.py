@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from compress.genome import Genome, Quantize
+from compress.pipeline.diagnosis import (
+    Diagnosis,
+    Remark,
+    early_remarks,
+    gap_remarks,
+    recall_remarks,
+)
 from compress.tasks import get_task
 from hil.board import without_limits
 from hil.energy.calibration import calibrated
@@ -15,7 +23,7 @@ from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of
 from hil.store import sqlite
-from hil.store.run_folder import board_of
+from hil.store.run_folder import board_of, read_diagnosis
 from hil.store.store import Final, Session, Store
 from hil.store.trial_json import trial_to_json
 from hil.types import Board, Trial
@@ -29,7 +37,8 @@ class Summary:
     that was only quantized to int8. `front` holds the non-dominated measured trials. `chosen` is
     the best measured trial by `goal`, which is that of the last session, or the task's accuracy
     floor if there was none. `stopped_by` is None while the search runs, or if it was killed.
-    Accuracies are 0..1 on the validation split.
+    `diagnosis` is that of the original network, None for runs of versions that made none, and
+    `originals` its accuracy by split. Accuracies are 0..1 on the validation split.
     """
 
     task: str
@@ -46,6 +55,8 @@ class Summary:
     chosen: Trial | None
     finals: tuple[Final, ...]
     profile: TimeProfile
+    diagnosis: Diagnosis | None
+    originals: Mapping[str, float]
 
     @property
     def measured(self) -> tuple[Trial, ...]:
@@ -67,6 +78,28 @@ class Summary:
             if trial is not None and final.number == trial.number and final.split == "test":
                 return final
         return None
+
+    def right(self, trial: Trial | None) -> tuple[int, ...]:
+        """The trial's right answers by class on the validation split; empty if unknown."""
+        right = trial.measurement.right if trial and trial.measurement else ()
+        known = self.diagnosis is not None and len(self.diagnosis.classes) == len(right)
+        return right if known else ()
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """The warnings about the original network, the goal, the baseline and the chosen network.
+
+        What holds for the int8 baseline is not said again where it is the chosen network.
+        """
+        if self.diagnosis is None:
+            return ()
+        found = early_remarks(self.diagnosis, self.accuracy_target)
+        if base := self.right(self.baseline):
+            found += gap_remarks(self.diagnosis, base)
+            found += recall_remarks(self.diagnosis, "the int8 baseline", base)
+        if self.chosen != self.baseline and (chosen := self.right(self.chosen)):
+            found += recall_remarks(self.diagnosis, "the chosen network", chosen)
+        return found
 
     def score(self, trial: Trial) -> float | None:
         """`Goal.score` relative to the baseline; None without a measurement or a baseline."""
@@ -112,6 +145,8 @@ def summarize(store: Store) -> Summary:
         chosen=goal.best(trials, lone),
         finals=store.finals(),
         profile=profile_of(everything, sessions),
+        diagnosis=read_diagnosis(store.folder),
+        originals=store.original_accuracies(),
     )
 
 
@@ -137,6 +172,27 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
         "screened": len(summary.screened),
         "stopped_by": summary.stopped_by,
         "finals": [asdict(final) for final in summary.finals],
+        "float_accuracies": dict(summary.originals),
+        "diagnosis": summary.diagnosis and summary.diagnosis.to_json(),
+        "recalls": _recalls(summary),
+        "remarks": [asdict(remark) for remark in summary.remarks],
+    }
+
+
+def _recalls(summary: Summary) -> dict[str, dict[str, float | None]] | None:
+    """The recall of each class by network, None where it is unknown."""
+    diagnosis = summary.diagnosis
+    if diagnosis is None:
+        return None
+    networks = {
+        "float": diagnosis.right,
+        "baseline": summary.right(summary.baseline),
+        "chosen": summary.right(summary.chosen),
+    }
+    return {
+        name: dict(zip(diagnosis.classes, diagnosis.recall(right), strict=True))
+        for name, right in networks.items()
+        if right
     }
 
 

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compress.errors import UserError
-from hil.store.run_folder import copy_original, network_path, original_path, save_network
+from hil.store.run_folder import (
+    copy_original,
+    network_path,
+    original_path,
+    read_diagnosis,
+    save_diagnosis,
+    save_network,
+)
 from hil.store.sqlite import store_errors
 from hil.store.store import Final, Store, check_same_run
 from hil.types import Trial
@@ -53,6 +60,9 @@ def merge(target: Store, source: Store) -> MergeResult:
     check_same_run(source.folder, source.identity, target.identity, MERGE_ELSEWHERE)
     if original_path(source.folder).is_file():
         copy_original(original_path(source.folder), target.folder)
+    diagnosis = read_diagnosis(source.folder)
+    if diagnosis is not None and read_diagnosis(target.folder) is None:
+        save_diagnosis(target.folder, diagnosis)
     with target.transaction():
         merged = merge_trials(
             target, source.trials(), source.finals(), source.original_accuracies(), source

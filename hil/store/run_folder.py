@@ -1,13 +1,15 @@
-"""Files in a run's folder besides the store: the original, the trials' networks, failures."""
+"""Files in a run's folder besides the store: the original, its diagnosis, networks, failures."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 
 from compress.errors import HilError, UserError
+from compress.pipeline.diagnosis import Diagnosis
 from compress.types import Samples
 from hil.board import load_board, read_board
 from hil.files import file_errors, write_file
@@ -42,6 +44,31 @@ def copy_original(source: Path, folder: Path, instead: str = _ELSEWHERE) -> None
         state_dict = source.read_bytes()
     if not original_path(folder).is_file():
         write_file(original_path(folder), state_dict)
+
+
+def save_diagnosis(folder: Path, diagnosis: Diagnosis) -> None:
+    """Write the diagnosis of the original network, so that reports need neither it nor its data."""
+    write_file(_diagnosis_path(folder), json.dumps(diagnosis.to_json(), indent=1).encode())
+
+
+def read_diagnosis(folder: Path) -> Diagnosis | None:
+    """The diagnosis of the original network; None for runs of versions that made none.
+
+    Raises UserError for a damaged file.
+    """
+    path = _diagnosis_path(folder)
+    if not path.is_file():
+        return None
+    try:
+        return Diagnosis.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged: delete it; hil evolve writes it again when it continues the run"
+        ) from error
+
+
+def _diagnosis_path(folder: Path) -> Path:
+    return folder / "diagnosis.json"
 
 
 def network_path(folder: Path, number: int) -> Path:
