@@ -11,10 +11,17 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from compress.pipeline.diagnosis import Remark
+
 PLAIN_INTERVAL_S = 10.0
 
 ShowProgress = Callable[[float, str], None]
 """A callback that takes the share done, 0..1, and the text to show."""
+
+
+def warn(remark: Remark) -> None:
+    """Print a warning on stderr, where it disturbs no result."""
+    Console(stderr=True).print(Text(f"warning: {remark.text}", style="yellow"), soft_wrap=True)
 
 
 class ProgressLine:

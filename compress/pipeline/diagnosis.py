@@ -118,7 +118,7 @@ def input_remarks(inputs: Sequence[CoarseInput]) -> tuple[Remark, ...]:
     worst = min(inputs, key=lambda one: one.variation)
     channels = _listed([str(one.channel) for one in inputs])
     away = abs(worst.mean) > worst.variation
-    do = f"subtract the mean ({worst.mean:.4g})" if away else "scale each channel by its own range"
+    do = f"subtract the mean ({worst.mean:.6g})" if away else "scale each channel by its own range"
     return (
         Remark(
             "input",
@@ -181,6 +181,12 @@ def gap_remarks(diagnosis: Diagnosis, right: Sequence[int]) -> tuple[Remark, ...
             f"error {_points(error)}); hil sensitivity shows which layers bear how many bits",
         ),
     )
+
+
+def baseline_remarks(diagnosis: Diagnosis, right: Sequence[int]) -> tuple[Remark, ...]:
+    """All that can be remarked on the int8 baseline, with `right` answers by class."""
+    recalls = recall_remarks(diagnosis, "the int8 baseline", right)
+    return (*gap_remarks(diagnosis, right), *recalls)
 
 
 def recall_remarks(diagnosis: Diagnosis, name: str, right: Sequence[int]) -> tuple[Remark, ...]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from compress.genome import Genome, Prune, Quantize, Sparsify, Stage
+from compress.pipeline.diagnose import diagnose
+from compress.pipeline.diagnosis import Remark, baseline_remarks, early_remarks
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, lower_network, run_stages
 from compress.pipeline.prefix_cache import PrefixCache
@@ -40,9 +42,10 @@ class Sensitivity:
     """The tables of one trained network. Accuracies are shares of 1, by the integer reference.
 
     `baseline` is the accuracy of the plain int8 network on the same number of validation samples,
-    `samples`. `keep` is accuracy by group and keep ratio, `bits` by layer and weight bits, `pruned`
-    by kind of pruning and weight bits; `sqnr_db` holds, for each width of weights in `pruned`, a
-    table of decibels by layer and kind of pruning.
+    `samples`, `float_accuracy` that of the float network; `remarks` are warnings about the two.
+    `keep` is accuracy by group and keep ratio, `bits` by layer and weight bits, `pruned` by kind of
+    pruning and weight bits; `sqnr_db` holds, for each width of weights in `pruned`, a table of
+    decibels by layer and kind of pruning.
     """
 
     task: str
@@ -53,6 +56,8 @@ class Sensitivity:
     bits: Table
     pruned: Table
     sqnr_db: tuple[Table, ...]
+    float_accuracy: float
+    remarks: tuple[Remark, ...] = ()
 
 
 def measure_sensitivity(
@@ -83,7 +88,7 @@ def measure_sensitivity(
         each = tuple(bits if i == layer else 8 for i in range(len(layers)))
         return accuracy(Quantize(each, weight_range="mse"))
 
-    baseline = compress(Genome((Quantize(),)), shortened).accuracy
+    baseline, diagnosis = compress(Genome((Quantize(),)), shortened), diagnose(shortened)
     keep = _grid("accuracy by keep ratio", groups, RATIOS, narrowed)
     bits = _grid("accuracy by weight bits", layers, BITS, quantized)
     kinds = tuple(kind for kind, _ in _KINDS)
@@ -103,7 +108,7 @@ def measure_sensitivity(
         task=original.task.name,
         seed=original.seed,
         samples=len(val),
-        baseline=baseline,
+        baseline=baseline.accuracy,
         keep=keep,
         bits=bits,
         pruned=Table("accuracy by pruning and weight bits", kinds, _BITS_NAMES, tuple(accuracies)),
@@ -116,6 +121,8 @@ def measure_sensitivity(
             )
             for width, columns in sqnr_db.items()
         ),
+        float_accuracy=diagnosis.accuracy,
+        remarks=early_remarks(diagnosis) + baseline_remarks(diagnosis, baseline.right),
     )
 
 

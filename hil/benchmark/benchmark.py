@@ -12,6 +12,7 @@ import numpy as np
 
 from compress.errors import OverBudget
 from compress.integer.cost import total_macs
+from compress.pipeline.diagnosis import Remark
 from compress.types import Samples
 from hil.benchmark.models import BenchmarkModel
 from hil.benchmark.samples import scores
@@ -50,7 +51,8 @@ class BenchmarkResult:
     which oracles the reference was compared with, too. `accuracy` (0..1) is None without labels,
     `energy` is None if the board's power is unknown. `whole_macs` are the MACs before dead channels
     were eliminated, None if that was not asked for; `macs` and all measurements are after the
-    elimination.
+    elimination. On the whole validation split this network has `val_accuracy`, the float network
+    that it was made from `float_accuracy`, None if unknown; `remarks` are warnings about both.
     """
 
     model: str
@@ -66,6 +68,9 @@ class BenchmarkResult:
     energy: Energy | None
     provenance: Provenance
     whole_macs: int | None = None
+    val_accuracy: float | None = None
+    float_accuracy: float | None = None
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def latency_ms(self) -> float | None:
@@ -142,6 +147,9 @@ def benchmark(
         ),
         provenance=replace(provenance(board, 0), oracles=judged.text),
         whole_macs=None if model.whole is None else total_macs(model.whole),
+        val_accuracy=model.accuracy,
+        float_accuracy=None if model.diagnosis is None else model.diagnosis.accuracy,
+        remarks=model.remarks,
     )
 
 

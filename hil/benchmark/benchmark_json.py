@@ -50,6 +50,9 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "macs": result.macs,
         "eliminated_macs": None if result.whole_macs is None else result.whole_macs - result.macs,
         "accuracy": result.accuracy,
+        "val_accuracy": result.val_accuracy,  # on the whole split; "accuracy" is on `compared`
+        "float_accuracy": result.float_accuracy,
+        "remarks": [asdict(remark) for remark in result.remarks],
         "flash_bytes": _sizes(measured.flash),
         "ram_bytes": _sizes(result.ram),
         "layers": [asdict(layer) for layer in result.layers],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,13 +12,20 @@ from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
 from compress.integer.eliminate import eliminate
 from compress.ops import CustomOperator
+from compress.pipeline.diagnosis import (
+    Diagnosis,
+    Remark,
+    baseline_remarks,
+    early_remarks,
+    recall_remarks,
+)
 from compress.tasks import TASK_NAMES, full_task_name, get_task, is_task_file, task_label
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.training.data_check import data_sha256
 from compress.types import Dataset, Graph, Task
 from hil.cache import cached
-from hil.store.run_folder import network_path
+from hil.store.run_folder import network_path, read_diagnosis, save_diagnosis
 from hil.store.store import Store
 
 _SUFFIXES = (".tflite", ".lite")  # in lower or upper case
@@ -29,7 +37,9 @@ class BenchmarkModel:
     """A network to measure: its name, .tflite, graph, and its task if known.
 
     After the elimination of dead channels, `graph` is the reduced graph and `whole` that of the
-    .tflite; otherwise `whole` is None.
+    .tflite; otherwise `whole` is None. `diagnosis` is that of the float network it was made from,
+    `right` its own right answers by class on the whole validation split; None and empty if they
+    are not known, as for a file. `is_baseline` is true for the int8 baseline of a task.
     """
 
     name: str
@@ -37,6 +47,28 @@ class BenchmarkModel:
     graph: Graph
     task: str | None = None
     whole: Graph | None = None
+    diagnosis: Diagnosis | None = None
+    right: tuple[int, ...] = ()
+    is_baseline: bool = False
+
+    @property
+    def accuracy(self) -> float | None:
+        """The accuracy on the whole validation split (0..1); None if it is not known."""
+        if self.diagnosis is None or not self.right:
+            return None
+        return sum(self.right) / sum(self.diagnosis.samples)
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """Warnings about the float network, its inputs, and what this network lost."""
+        if self.diagnosis is None:
+            return ()
+        found = early_remarks(self.diagnosis)
+        if self.is_baseline:
+            return found + baseline_remarks(self.diagnosis, self.right)
+        if self.right:
+            found += recall_remarks(self.diagnosis, self.name, self.right)
+        return found
 
 
 def load_model(
@@ -50,8 +82,7 @@ def load_model(
     """
     trial = _TRIAL.fullmatch(text)
     if text in TASK_NAMES or is_task_file(text):
-        task = full_task_name(text)
-        return _model(task_label(task), _task_network(task), task)
+        return _task_model(full_task_name(text))
     if Path(text).suffix.lower() in _SUFFIXES:
         return _model(Path(text).stem, _read(Path(text)), path=text, customs=customs)
     if trial:
@@ -83,7 +114,9 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
             "the search there (hil evolve) trains the networks of the front again",
         }[trial.state]
         raise UserError(f"no network of trial {number} in {run}: {why}")
-    return _model(text, _read(path), task)
+    model, measured = _model(text, _read(path), task), trial.measurement
+    right = () if measured is None else measured.right
+    return replace(model, diagnosis=read_diagnosis(run), right=right)
 
 
 def _model(
@@ -106,9 +139,10 @@ def _read(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _task_network(name: str) -> bytes:
-    """The .tflite of a task's int8 baseline with seed 0; trained once, then read from the cache."""
-    from compress.pipeline.network import train_original  # torch: only where it is needed
+def _task_model(name: str) -> BenchmarkModel:
+    """A task's int8 baseline with seed 0; trained once, then read from the cache."""
+    from compress.pipeline.diagnose import diagnose  # torch: only where it is needed
+    from compress.pipeline.network import train_original
     from compress.pipeline.pipeline import compress
     from compress.space.recipes import baseline
     from hil.terminal import training_progress
@@ -119,11 +153,15 @@ def _task_network(name: str) -> bytes:
     def make(folder: Path) -> None:
         with training_progress(f"training {task.name}") as tick:
             original = train_original(task, data, 0, folder / "original.pt", tick)
-        graph = compress(baseline(), original).graph
-        (folder / "model.tflite").write_bytes(export_tflite(graph))
+        model = compress(baseline(), original)
+        (folder / "model.tflite").write_bytes(export_tflite(model.graph))
+        save_diagnosis(folder, diagnose(original))
+        (folder / "right.json").write_text(json.dumps(model.right), encoding="utf-8")
 
     folder = cached("networks", f"{task_label(name)}-{_key(task, data)}", make)
-    return (folder / "model.tflite").read_bytes()
+    model = _model(task_label(name), (folder / "model.tflite").read_bytes(), name)
+    right = tuple(json.loads((folder / "right.json").read_text(encoding="utf-8")))
+    return replace(model, diagnosis=read_diagnosis(folder), right=right, is_baseline=True)
 
 
 def _key(task: Task, data: Dataset) -> str:

@@ -19,6 +19,7 @@ from hil.cli.compare import show_comparison
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
 from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
+from hil.terminal import warn
 from hil.types import Board, LayerCount, Measurement
 
 if TYPE_CHECKING:
@@ -197,6 +198,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             result = replace(result, energy=seen)
         if not result.oracle.oracles:
             warn_unjudged(result, Console(stderr=True, highlight=False))
+        for remark in result.remarks:
+            warn(remark)
         if as_json:
             print(json.dumps(benchmark_to_json(result)))
         else:
@@ -360,6 +363,12 @@ def _notes(result: BenchmarkResult) -> list[str]:
             f"energy {formatting.three_digits(energy.microjoules)} µJ per inference "
             f"({formatting.three_digits(energy.low)} to {formatting.three_digits(energy.high)}): "
             f"{energy.source}"
+        )
+    if result.float_accuracy is not None and result.val_accuracy is not None:
+        lines.insert(
+            1,
+            f"accuracy on the whole validation split {formatting.percent(result.val_accuracy)}, "
+            f"of the float network {formatting.percent(result.float_accuracy)}",
         )
     if result.accuracy is not None:
         lines.insert(

@@ -20,6 +20,7 @@ from compress.types import Table
 from hil import formatting
 from hil.cli.options import JsonFlag, SeedOption, TaskOption
 from hil.files import write_file
+from hil.terminal import warn
 
 if TYPE_CHECKING:
     from compress.pipeline.sensitivity import Sensitivity
@@ -77,6 +78,8 @@ def register(app: typer.Typer, runs: Path) -> None:
                 tick=tick,
             )
         write(found, folder)
+        for remark in found.remarks:
+            warn(remark)
         if as_json:
             print(json.dumps(asdict(found)))
         else:
@@ -125,8 +128,9 @@ def _lowest(found: Sensitivity) -> float:
 
 def _headline(found: Sensitivity) -> str:
     return (
-        f"{found.task}, seed {found.seed}: int8 accuracy {formatting.percent(found.baseline)} on "
-        f"{found.samples} samples of the validation split"
+        f"{found.task}, seed {found.seed}: int8 accuracy {formatting.percent(found.baseline)}, "
+        f"of the float network {formatting.percent(found.float_accuracy)}, on {found.samples} "
+        "samples of the validation split"
     )
 
 

@@ -11,8 +11,8 @@ from compress.genome import Genome, Quantize
 from compress.pipeline.diagnosis import (
     Diagnosis,
     Remark,
+    baseline_remarks,
     early_remarks,
-    gap_remarks,
     recall_remarks,
 )
 from compress.tasks import get_task
@@ -95,8 +95,7 @@ class Summary:
             return ()
         found = early_remarks(self.diagnosis, self.accuracy_target)
         if base := self.right(self.baseline):
-            found += gap_remarks(self.diagnosis, base)
-            found += recall_remarks(self.diagnosis, "the int8 baseline", base)
+            found += baseline_remarks(self.diagnosis, base)
         if self.chosen != self.baseline and (chosen := self.right(self.chosen)):
             found += recall_remarks(self.diagnosis, "the chosen network", chosen)
         return found
