@@ -57,8 +57,9 @@ def coarse_inputs(x: Array) -> tuple[CoarseInput, ...]:
         lost = float(np.mean((np.round(values / grid.scale) * grid.scale - values) ** 2))
         variance = float(np.var(values))
         if variance > 0 and decibels(variance, lost) < LEAST_SQNR_DB:
-            mean = float(np.mean(values))
-            found.append(CoarseInput(channel, grid.scale, math.sqrt(variance), mean))
+            ends = float(values.min()), float(values.max())
+            facts = (grid.scale, math.sqrt(variance), float(np.mean(values)), *ends)
+            found.append(CoarseInput(channel, *facts))
     return tuple(found)
 
 

@@ -31,13 +31,24 @@ class CoarseInput:
     """An input channel whose variation is lost in the int8 steps of the input.
 
     `step` is the input's scale, `variation` the standard deviation of the channel over samples and
-    positions, `mean` its mean. All are in the units of the input.
+    positions, `mean` its mean, `low` and `high` its range. All are in the units of the input.
     """
 
     channel: int
     step: float
     variation: float
     mean: float
+    low: float
+    high: float
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, by what makes the channel small against 255 steps."""
+        if abs(self.mean) > self.high - self.low:
+            return f"subtract the mean ({self.mean:.6g})"
+        if self.high - self.low < 255 * self.step / 4:
+            return "scale each channel by its own range"
+        return f"clip its rare extremes (it reaches from {self.low:.3g} to {self.high:.3g})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +128,12 @@ def input_remarks(inputs: Sequence[CoarseInput]) -> tuple[Remark, ...]:
         return ()
     worst = min(inputs, key=lambda one: one.variation)
     channels = _listed([str(one.channel) for one in inputs])
-    away = abs(worst.mean) > worst.variation
-    do = f"subtract the mean ({worst.mean:.6g})" if away else "scale each channel by its own range"
     return (
         Remark(
             "input",
             f"an int8 step of the input is {worst.step:.3g}, but channel {channels} varies by "
-            f"{worst.variation:.3g} only (standard deviation): int8 loses most of it; {do} where "
-            "the task loads its data, and on the device before quantizing",
+            f"{worst.variation:.3g} only (standard deviation): int8 loses most of it; "
+            f"{worst.advice} where the task loads its data, and on the device before quantizing",
         ),
     )
 

@@ -114,9 +114,10 @@ def headline(summary: Summary) -> str:
         most = max(trial.accuracy or 0.0 for trial in summary.measured)
         if most >= summary.accuracy_target:
             return f"No measured network meets the whole goal: {goal_text(summary)}."
-        nearest = formatting.percent(most)
+        original = float_accuracy(summary, "val")
         return (
-            f"No measured network reaches the accuracy target of {target}; the best has {nearest}."
+            f"No measured network reaches the accuracy target of {target}; the best has "
+            f"{formatting.percent(most)}{original and f', the float network {original}'}."
         )
     chosen = trial_row(summary, summary.chosen)
     if chosen.is_baseline and summary.goal.weights is not None:
