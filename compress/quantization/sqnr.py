@@ -84,11 +84,12 @@ def _flattened_maps(graph: Graph) -> dict[int, tuple[int, ...]]:
     for op in graph.ops:
         if isinstance(op, Weighted):  # its output is in no order of a map
             continue
-        source = inputs_of(op)[0]
-        shape = graph.tensors[source].shape
+        source = graph.tensors[inputs_of(op)[0]]
+        shape = source.shape if len(source.shape) == 4 else maps.get(inputs_of(op)[0])
         for output in outputs_of(op):
-            if len(graph.tensors[output].shape) == 2 and (len(shape) == 4 or source in maps):
-                maps[output] = shape if len(shape) == 4 else maps[source]
+            made = graph.tensors[output]
+            if shape and len(made.shape) == 2 and made.elements == source.elements:
+                maps[output] = shape
     return maps
 
 

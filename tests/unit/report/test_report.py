@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from compress.errors import UserError
 from compress.genome import Genome, Quantize
-from helpers.reports import BASE, HOSTILE, SMALL, TINY, TRIALS, Page, make, printed
+from compress.pipeline.diagnosis import CoarseInput, Diagnosis
+from helpers.reports import BASE, HOSTILE, SMALL, TINY, TRIALS, Page, make, plain, printed
 from helpers.trials import BASELINE, infeasible, measured, pruned, with_cycles
 from hil.board import load_board
 from hil.objective.goal import ObjectiveWeights, make_goal
 from hil.report import findings
 from hil.report.report import (
+    Summary,
     print_profile,
     print_summary,
     print_table,
@@ -23,7 +26,9 @@ from hil.report.report import (
 )
 from hil.report.report import write_html as write
 from hil.store.merge import merge
+from hil.store.run_folder import save_diagnosis
 from hil.store.store import Final, RunIdentity, Store
+from hil.types import Trial
 
 
 def test_summary_follows_from_the_store(tmp_path: Path) -> None:
@@ -267,3 +272,94 @@ def test_with_weights_the_score_is_what_they_ask_for(tmp_path: Path) -> None:
     assert "score" not in printed(lambda console: print_table(plain_score, console))
     write(summary, tmp_path / "report.html")
     assert "0.333" in Page(tmp_path / "report.html").text
+
+
+CLASSES = Diagnosis(
+    ("good", "fault"),
+    (900, 100),
+    (899, 90),
+    inputs=(CoarseInput(0, 400.0, 20.0, 101_325.0, 101_200.0, 101_400.0),),
+)
+
+
+def _counted(number: int, genome: Genome, right: tuple[int, int], flash: int) -> Trial:
+    trial = measured(number, genome, accuracy=sum(right) / 1000, flash=flash)
+    assert trial.measurement is not None
+    return replace(trial, measurement=replace(trial.measurement, right=right))
+
+
+def _diagnosed(folder: Path, target: float = 0.97) -> Summary:
+    save_diagnosis(folder, CLASSES)
+    with Store.open(folder, RunIdentity("digits", "m4", 7, "5e" * 32)) as store:
+        store.set_original_accuracy("val", CLASSES.accuracy)
+        store.set_original_accuracy("test", 0.96)
+    trials = (
+        _counted(1, BASELINE, (899, 89), 40_000),
+        _counted(2, pruned(0.5), (900, 78), 20_000),
+    )
+    return make(folder, trials, target=target)
+
+
+def test_float_figures_stand_beside_those_of_the_integers(tmp_path: Path) -> None:
+    summary = _diagnosed(tmp_path)
+    text = printed(lambda console: print_table(summary, console), width=200)
+    assert "(float network 98.90 %, int8 baseline 98.80 %, target 97.00 %)" in text
+    assert "float network: accuracy 98.90 % on the validation split, 96.00 % on the test" in text
+    found = summary_to_json(summary)
+    assert found["float_accuracies"] == {"val": CLASSES.accuracy, "test": 0.96}
+    assert found["recalls"]["float"] == {"good": 899 / 900, "fault": 0.9}
+    assert found["recalls"]["chosen"] == {"good": 1.0, "fault": 0.78}
+    json.dumps(found)
+
+
+def test_warnings_are_on_the_terminal_in_the_page_and_in_json(tmp_path: Path) -> None:
+    summary = _diagnosed(tmp_path, target=0.89)
+    assert [remark.kind for remark in summary.remarks] == ["input", "goal", "recall"]
+    write(summary, tmp_path / "report.html")
+    text = " ".join(printed(lambda console: print_table(summary, console), width=400).split())
+    page = " ".join(Page(tmp_path / "report.html").text.split())
+    for shown in (text, page):
+        assert "subtract the mean (101325)" in shown
+        assert "always answering 'good' reaches it" in shown
+        assert "the chosen network finds some classes less often" in shown
+        assert "fault 100 90.00 % 89.00 % 78.00 %" in shown
+    assert [remark["kind"] for remark in summary_to_json(summary)["remarks"]] == [
+        *("input", "goal", "recall")
+    ]
+
+
+def test_without_a_chosen_network_the_float_figure_is_in_the_headline(tmp_path: Path) -> None:
+    assert "the best has 98.80 %, the float network 98.90 %" in plain(
+        findings.headline(_diagnosed(tmp_path, target=0.995))
+    )
+
+
+def test_older_runs_have_no_float_figures_and_no_warnings(tmp_path: Path) -> None:
+    summary = make(tmp_path)
+    found = summary_to_json(summary)
+    assert (found["diagnosis"], found["recalls"], found["remarks"]) == (None, None, [])
+    write(summary, tmp_path / "report.html")
+    assert "float network" not in Page(tmp_path / "report.html").text
+
+
+def test_trials_without_right_answers_by_class_have_no_recall(tmp_path: Path) -> None:
+    save_diagnosis(tmp_path, CLASSES)
+    summary = make(tmp_path)
+    assert summary_to_json(summary)["recalls"] == {"float": {"good": 899 / 900, "fault": 0.9}}
+    assert [remark.kind for remark in summary.remarks] == ["input"]
+
+
+def test_a_damaged_diagnosis_is_named(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "diagnosis.json").write_text('{"classes": 3}')
+    with pytest.raises(UserError, match=r"diagnosis\.json is damaged: delete it"):
+        make(tmp_path)
+
+
+def test_a_merged_run_takes_the_diagnosis_along(tmp_path: Path) -> None:
+    _diagnosed(tmp_path / "one")
+    identity = RunIdentity("digits", "m4", 7, "5e" * 32)
+    with Store.open(tmp_path / "two", identity) as target, Store.read(tmp_path / "one") as source:
+        merge(target, source)
+        assert summarize(target).diagnosis == CLASSES
+        assert summarize(target).originals["test"] == 0.96
