@@ -11,12 +11,15 @@ import pytest
 
 import hil.loop.evolve
 from compress.errors import UserError
+from compress.training.train import accuracy
+from helpers.networks import original
 from helpers.trials import BASELINE, AnsweringPool, measured, with_cycles
 from hil.board import board_sha256, load_board, without_waits
 from hil.loop.evolve import Settings, evolve, search
 from hil.loop.stop import StopRule
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
+from hil.store.run_folder import read_diagnosis
 from hil.store.store import Final, RunIdentity, Store
 from hil.trial.start import Start
 from hil.types import Trial
@@ -57,13 +60,19 @@ def test_minutes_that_the_final_figures_use_up_did_not_end_the_search(
 
     monkeypatch.setattr(hil.loop.evolve, "open_pool", lambda settings, start: Slow())
     monkeypatch.setattr(hil.loop.evolve, "open_engine", lambda *_: OneIdea())
-    monkeypatch.setattr(Start, "original", lambda start: None)
+    monkeypatch.setattr(Start, "original", lambda start: original("mobile"))
     monkeypatch.setattr(Start, "prepare", lambda *values: Start(*values, b""))
     settings = Settings("digits", GOAL, tmp_path, 100, 60.0)
     with Store.open(tmp_path, RunIdentity("digits", "m4", 0, "5e")) as store:
         store.begin_session(0.9)
         assert search(settings, store, StopRule(budget, GOAL)) == "exhausted"
         assert [final.number for final in store.finals()] == [1]
+        diagnosis = read_diagnosis(tmp_path)
+        assert diagnosis is not None
+        assert store.original_accuracies() == {
+            "val": diagnosis.accuracy,
+            "test": accuracy(original("mobile").module, original("mobile").data.test),
+        }
 
 
 def test_a_goal_that_is_refused_is_not_what_the_report_follows(
