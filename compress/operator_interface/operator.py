@@ -62,14 +62,17 @@ class Builtin:
     `version` is the lowest that has the int8 kernel. A version only tells a runtime whether it is
     new enough; int16 and int4 kernels have newer ones, but release 2.14, which runs them, does
     not know them all. `table` is the class of the options, `fields` those of its fields that
-    matter. `build` makes the operator; None if the file format needs the code, but no import.
+    matter. `build` makes the operator, or the operators in execution order; None if the file
+    format needs the code, but no import. With `several`, a stored operator has any number of
+    outputs.
     """
 
     code: int
     version: int
-    build: Callable[[ImportNode], Op] | None
+    build: Callable[[ImportNode], Op | tuple[Op, ...]] | None
     table: str = ""
     fields: tuple[str, ...] = ()
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import dropwhile
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TypeVar
 
 import numpy as np
@@ -13,25 +14,63 @@ from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
 from compress.operator_interface.channels import FIXED, Channels, CutConstants, Kept, Tie, sliced
 from compress.operator_interface.checks import check_scale, require
-from compress.ops import Add, Mul
+from compress.operators.broadcasting import broadcast, can_repeat
+from compress.ops import Add, Maximum, Minimum, Mul, Op
 from compress.tflite_records.import_node import ImportNode
 from compress.types import Graph
 
-Binary = Add | Mul
-BinaryT = TypeVar("BinaryT", Add, Mul)
+Binary = Add | Mul | Minimum | Maximum
+BinaryT = TypeVar("BinaryT", Add, Mul, Minimum, Maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """How the right operand repeats: left is (blocks, repeats, elements), right (blocks, elements).
+
+    Both in row-major order.
+    """
+
+    blocks: int
+    repeats: int
+    elements: int
+
+
+def repetition(left: tuple[int, ...], right: tuple[int, ...]) -> Repetition | None:
+    """How an operand of shape `right` repeats over `left`; None if it does so in another way."""
+    aligned = (*(1,) * (len(left) - len(right)), *right)
+    pairs = [(n, m) for n, m in zip(left, aligned, strict=False) if n != 1 or m != 1]
+    if len(aligned) != len(left) or any(m not in (1, n) for n, m in pairs):
+        return None
+    # Axes of one kind after the other: kept, then repeated, then kept, each kind possibly missing.
+    runs = [
+        (repeats, math.prod(n for n, _ in run))
+        for repeats, run in groupby(pairs, lambda pair: pair[0] != pair[1])
+    ]
+    repeated = [index for index, (repeats, _) in enumerate(runs) if repeats]
+    if not repeated:
+        return Repetition(1, 1, math.prod(left))
+    if len(repeated) > 1:
+        return None
+    before, after = runs[: repeated[0]], runs[repeated[0] + 1 :]
+    blocks, elements = (math.prod(count for _, count in part) for part in (before, after))
+    return Repetition(blocks, runs[repeated[0]][1], elements)
+
+
+def operand_repetition(graph: Graph, op: Binary) -> Repetition:
+    """How the right operand repeats. Raises UnsupportedLayer if it does so in another way."""
+    left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
+    found = repetition(left.shape, right.shape)
+    if found is None or left.shape != out.shape:
+        raise UnsupportedLayer(
+            f"{op.name}: {type(op).__name__} of {left.shape} and {right.shape} to {out.shape}"
+        )
+    return found
 
 
 def check_operands(graph: Graph, op: Binary) -> None:
     """Require a right operand of the left one's shape or one that repeats over it."""
     left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
-    core = tuple(dropwhile(lambda n: n == 1, right.shape))
-    repeats = (
-        len(right.shape) <= len(left.shape) and left.shape[len(left.shape) - len(core) :] == core
-    )
-    if left.shape != out.shape or not repeats:
-        raise UnsupportedLayer(
-            f"{op.name}: {type(op).__name__} of {left.shape} and {right.shape} to {out.shape}"
-        )
+    operand_repetition(graph, op)
     if op.constant:
         data = right.data
         require(data is not None and data.shape == right.shape, op.name, f"{right.name} shape")
@@ -73,18 +112,43 @@ def cut_constant_operand(graph: Graph, op: BinaryT, kept: Kept, constants: CutCo
     return replace(op, right=constants.place(op.right, right))
 
 
-def import_operands(node: ImportNode, ordered: bool) -> tuple[int, int, bool]:
-    """(left, right, right is constant); the operand that is repeated or constant comes second.
+def import_operands(node: ImportNode) -> tuple[list[Op], int, int, bool, bool]:
+    """(operators before, left, right, right is constant, the stored operands are swapped).
 
-    Operands of an `ordered` operator, such as a difference, are not swapped.
+    The operand that is repeated or constant comes second. One that repeats in a way that the
+    kernels do not have is repeated before, a constant at once.
     """
-    tensors = node.tensors
+    tensors, shape = node.tensors, node.tensors[node.output].shape
     if len(node.stored.inputs) != 2:
         raise UserError(f"{node.label}: {len(node.stored.inputs)} inputs, must be 2")
     left, right = node.stored.inputs
-    repeated = tensors[left].shape != tensors[node.output].shape
-    if not ordered and (repeated or tensors[left].data is not None):
+    repeated = tensors[left].shape != shape and tensors[right].shape == shape
+    swapped = tensors[left].data is not None or (repeated and tensors[right].data is None)
+    if swapped:
         left, right = right, left
     if tensors[left].data is not None:
         raise UnsupportedLayer(f"{node.label}: {tensors[left].name} is a constant")
-    return left, right, tensors[right].data is not None
+    before: list[Op] = []
+    data = tensors[right].data
+    # Shapes that do not fit at all are left to the check.
+    if tensors[left].shape != shape and can_repeat(tensors[left].shape, shape):
+        left = _repeated(node, left, "left", before)
+    unknown = repetition(shape, tensors[right].shape) is None
+    if unknown and can_repeat(tensors[right].shape, shape):
+        right = _repeated(node, right, "right", before) if data is None else _whole(node, right)
+    return before, left, right, data is not None, swapped
+
+
+def _repeated(node: ImportNode, index: int, side: str, before: list[Op]) -> int:
+    """The activation repeated to the output's shape by operators that are added to `before`."""
+    output = node.reshaped(index, node.tensors[node.output].shape, side)
+    before += broadcast(node, index, output, f"{node.label}_{side}")
+    return output
+
+
+def _whole(node: ImportNode, index: int) -> int:
+    """A constant repeated to the output's shape."""
+    tensor, shape = node.tensors[index], node.tensors[node.output].shape
+    data = np.broadcast_to(np.asarray(tensor.data), shape).copy()
+    name = f"{node.tensors[node.output].name}_repeated"
+    return node.add_tensor(replace(tensor, name=name, shape=shape, data=data))

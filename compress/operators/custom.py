@@ -112,5 +112,5 @@ FAMILY = Family(
             op=Custom, check=_check, kernel=_kernel, export=_export, on_int16=True, converts=True
         ),
     ),
-    builtins=(Builtin(BuiltinOperator.CUSTOM, 1, _import),),
+    builtins=(Builtin(BuiltinOperator.CUSTOM, 1, _import, several=True),),
 )

@@ -22,6 +22,7 @@ from compress.arithmetic.fixedpoint import (
 from compress.arithmetic.intervals import Bounds, corners
 from compress.arithmetic.tables import Kernel, every_value, table_index
 from compress.errors import UnsupportedLayer
+from compress.operator_interface.checks import require
 from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators.binary import (
     check_operands,
@@ -30,7 +31,7 @@ from compress.operators.binary import (
     operand_ties,
     with_repeated_right,
 )
-from compress.ops import Add, Mul
+from compress.ops import Add, Mul, Op
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator, TensorType
 from compress.tflite_records.import_node import ImportNode
@@ -49,7 +50,7 @@ class AddParameters:
 
     The inputs are shifted left by `left_shift` before M_1 and M_2 (20 on int8, 15 on int16). All
     is int32 and each M is `multiply_by_quantized_multiplier`, on int16 too. `*_shift` > 0 shifts
-    left (none does here). For a difference, M_2 is negative.
+    left (none does here). For a difference, M_2 is negative; for a reversed one, M_1.
     """
 
     left_shift: int
@@ -100,10 +101,10 @@ def add_parameters(graph: Graph, op: Add) -> AddParameters:
     return AddParameters(
         left_shift=left_shift,
         input1_offset=-left.zero_point,
-        input1_multiplier=left_multiplier,
+        input1_multiplier=-left_multiplier if op.reverse else left_multiplier,
         input1_shift=left_places,
         input2_offset=-right.zero_point,
-        input2_multiplier=-right_multiplier if op.subtract else right_multiplier,
+        input2_multiplier=right_multiplier if op.reverse == op.subtract else -right_multiplier,
         input2_shift=right_places,
         output_offset=out.zero_point,
         output_multiplier=output_multiplier,
@@ -137,6 +138,7 @@ def mul_parameters(graph: Graph, op: Mul) -> MulParameters:
 
 def _check_add(graph: Graph, op: Add) -> None:
     check_operands(graph, op)
+    require(op.subtract or not op.reverse, op.name, "a reversed sum")
     add_parameters(graph, op)
 
 
@@ -177,12 +179,14 @@ def _mul_kernel(graph: Graph, op: Mul) -> Kernel:
 
 
 def _add_bounds(graph: Graph, op: Add, operands: Sequence[Bounds]) -> Bounds:
-    """A sum rises with both operands, a difference falls with the second."""
+    """A sum rises with both operands, a difference falls with the one that is subtracted."""
     kernel, left = _add_kernel(graph, op), operands[0]
+    if op.reverse:
+        left = Bounds(lowest=left.highest, highest=left.lowest)
     if op.constant:
         return Bounds(kernel(left.lowest), kernel(left.highest))
     right = operands[1]
-    if op.subtract:
+    if op.subtract and not op.reverse:
         right = Bounds(lowest=right.highest, highest=right.lowest)
     return Bounds(kernel(left.lowest, right.lowest), kernel(left.highest, right.highest))
 
@@ -191,17 +195,19 @@ def _mul_bounds(graph: Graph, op: Mul, operands: Sequence[Bounds]) -> Bounds:
     return corners(_mul_kernel(graph, op), operands)
 
 
-def _import(node: ImportNode) -> Add | Mul:
-    left, right, constant = import_operands(node, ordered=node.stored.code == BuiltinOperator.SUB)
+def _import(node: ImportNode) -> tuple[Op, ...]:
+    before, left, right, constant, swapped = import_operands(node)
     activation = node.activation()
     if node.stored.code == BuiltinOperator.MUL:
-        return Mul(node.label, left, right, node.output, activation, constant)
+        return (*before, Mul(node.label, left, right, node.output, activation, constant))
     int16 = node.type_of(node.output) == TensorType.INT16
     scales = [s for i in (left, right, node.output) for s in node.tensors[i].scales]
     if int16 and node.stored.options.get("PotScaleInt16") and all(map(_is_power_of_two, scales)):
         raise UnsupportedLayer(f"{node.label}: int16 arithmetic for scales of powers of two")
     subtract = node.stored.code == BuiltinOperator.SUB
-    return Add(node.label, left, right, node.output, activation, subtract, constant)
+    reverse = subtract and swapped
+    add = Add(node.label, left, right, node.output, activation, subtract, constant, reverse)
+    return (*before, add)
 
 
 def _is_power_of_two(scale: float) -> bool:
@@ -217,7 +223,8 @@ def _export_add(context: ExportContext, op: Add) -> None:
     if context.reads_int16(op):
         options["PotScaleInt16"] = False
     code = BuiltinOperator.SUB if op.subtract else BuiltinOperator.ADD
-    context.add(code, (op.left, op.right), op.output, options)
+    operands = (op.right, op.left) if op.reverse else (op.left, op.right)
+    context.add(code, operands, op.output, options)
 
 
 def _export_mul(context: ExportContext, op: Mul) -> None:

@@ -10,16 +10,20 @@ from typing import Any
 
 from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators import (
+    broadcasting,
     convolution,
     custom,
     dense,
     elementwise,
+    extremes,
     lookup,
     padding,
     pooling,
+    rearranging,
     reduction,
     requantize,
     shape,
+    slicing,
     softmax,
 )
 from compress.ops import Op
@@ -28,9 +32,13 @@ FAMILIES: tuple[Family, ...] = (
     convolution.FAMILY,
     dense.FAMILY,
     elementwise.FAMILY,
+    extremes.FAMILY,
     pooling.FAMILY,
     reduction.FAMILY,
     shape.FAMILY,
+    slicing.FAMILY,
+    rearranging.FAMILY,
+    broadcasting.FAMILY,
     padding.FAMILY,
     softmax.FAMILY,
     requantize.FAMILY,

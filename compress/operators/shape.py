@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
-from compress.operator_interface.channels import Channels, Tie
+from compress.operator_interface.channels import FIXED, Channels, CutConstants, Kept, Tie, sliced
 from compress.operator_interface.checks import check_same_scale, require
 from compress.operator_interface.operator import Builtin, Family, Operator
-from compress.ops import Activation, Concatenate, Reshape
+from compress.ops import Activation, Concatenate, Op, Reshape
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator
 from compress.tflite_records.import_node import ImportNode
 from compress.tflite_records.options import activation_option
-from compress.types import Graph
+from compress.types import Graph, IntArray
 
 
 def _check_reshape(graph: Graph, op: Reshape) -> None:
@@ -63,7 +64,8 @@ def _export_reshape(context: ExportContext, op: Reshape) -> None:
 def _check_concatenate(graph: Graph, op: Concatenate) -> None:
     out = graph.tensors[op.output]
     require(1 <= op.axis < len(out.shape), op.name, f"axis {op.axis}")
-    parts = [graph.tensors[index] for index in op.inputs]
+    require(len(op.fixed) == len(op.places), op.name, "places")
+    parts = [graph.tensors[index] for index in op.parts]
     for x in parts:
         check_same_scale(op.name, x, out)
         require(len(x.shape) == len(out.shape), op.name, f"{x.shape} in {out.shape}")
@@ -72,34 +74,97 @@ def _check_concatenate(graph: Graph, op: Concatenate) -> None:
     for x in parts:
         others = (*x.shape[: op.axis], out.shape[op.axis], *x.shape[op.axis + 1 :])
         require(others == out.shape, op.name, f"{x.shape} in {out.shape}")
+    for x in (graph.tensors[index] for index in op.fixed):
+        if x.dtype != out.dtype:
+            raise UnsupportedLayer(f"{op.name}: {x.name} is {x.dtype}, must be {out.dtype}")
+        given = x.data is not None and x.data.shape == x.shape
+        require(given, op.name, f"{x.name} shape")
 
 
 def _concatenate_kernel(graph: Graph, op: Concatenate) -> Kernel:
-    return lambda *parts: np.concatenate(parts, op.axis)
+    constants = [graph.tensors[index].data for index in op.fixed]
+
+    def run_op(*inputs: IntArray) -> IntArray:
+        parts = list(inputs)
+        for place, data in zip(op.places, constants, strict=True):
+            parts.insert(place, np.repeat(np.asarray(data), len(inputs[0]), axis=0))
+        return np.concatenate(parts, op.axis)
+
+    return run_op
 
 
 def _concatenate_ties(graph: Graph, op: Concatenate, channels: Channels) -> Iterator[Tie]:
+    """Constants along the channels are kept."""
     start, along = 0, op.axis == len(graph.tensors[op.output].shape) - 1
-    for index in op.inputs:
-        x = channels[index]
-        yield x, channels[op.output][start : start + len(x)]
-        start += len(x) if along else 0
+    for place, index in enumerate(op.parts):
+        extent = graph.tensors[index].shape[-1]
+        out = channels[op.output][start : start + extent]
+        if place not in op.places:
+            yield channels[index], out
+        elif along:
+            yield out, np.array(FIXED)
+        start += extent if along else 0
 
 
-def _import_concatenate(node: ImportNode) -> Concatenate:
+def _cut_concatenate(
+    graph: Graph, op: Concatenate, kept: Kept, constants: CutConstants
+) -> Concatenate:
+    """Constants that are not along the channels lose those of the output."""
+    if op.axis == len(graph.tensors[op.output].shape) - 1:
+        return op
+    fixed = tuple(
+        constants.place(index, sliced(tensor, kept[op.output], len(tensor.shape) - 1))
+        for index, tensor in ((index, graph.tensors[index]) for index in op.fixed)
+    )
+    return replace(op, fixed=fixed)
+
+
+def _concatenation(node: ImportNode, parts: Sequence[int], axis: int) -> Concatenate | Reshape:
+    """The operator that concatenates tensors, of which some may be constants."""
+    if len(parts) == 1:
+        return Reshape(node.label, parts[0], node.output)
+    places = tuple(i for i, index in enumerate(parts) if node.tensors[index].data is not None)
+    inputs = tuple(index for i, index in enumerate(parts) if i not in places)
+    fixed = tuple(parts[place] for place in places)
+    if not inputs:
+        raise UnsupportedLayer(f"{node.label}: concatenation of constants only")
+    return Concatenate(node.label, inputs, node.output, axis, fixed, places)
+
+
+def _import_concatenate(node: ImportNode) -> Op:
     if node.activation() is not Activation.NONE:
         raise UnsupportedLayer(f"{node.label}: a concatenation with a fused activation")
-    inputs = node.stored.inputs
-    if any(index < 0 or node.tensors[index].data is not None for index in inputs):
-        raise UnsupportedLayer(f"{node.label}: concatenation of a constant")
-    axis = int(node.stored.options.get("Axis", 0))
-    axis += len(node.tensors[node.output].shape) if axis < 0 else 0
-    return Concatenate(node.label, inputs, node.output, axis)
+    if min(node.stored.inputs) < 0:
+        raise UserError(f"{node.label}: damaged: inputs {node.stored.inputs}")
+    rank = len(node.tensors[node.output].shape)
+    axis = node.axis(int(node.stored.options.get("Axis", 0)), rank)
+    return _concatenation(node, node.stored.inputs, axis)
+
+
+def _import_pack(node: ImportNode) -> tuple[Op, ...]:
+    """PACK: concatenation along a new axis, which Reshapes insert."""
+    if min(node.stored.inputs) < 0:
+        raise UserError(f"{node.label}: damaged: inputs {node.stored.inputs}")
+    shape = node.tensors[node.input].shape
+    axis = node.axis(int(node.stored.options.get("Axis", 0)), len(shape) + 1)
+    if len(node.stored.inputs) == 1:
+        return (_concatenation(node, node.stored.inputs, axis),)
+    ops: list[Op] = []
+    parts: list[int] = []
+    for number, index in enumerate(node.stored.inputs):
+        tensor = node.tensors[index]
+        single = (*tensor.shape[:axis], 1, *tensor.shape[axis:])
+        data = None if tensor.data is None else tensor.data.reshape(single)
+        name = f"{node.tensors[node.output].name}_part_{number}"
+        parts.append(node.add_tensor(replace(tensor, name=name, shape=single, data=data)))
+        if data is None:
+            ops.append(Reshape(f"{node.label}_part_{number}", index, parts[-1]))
+    return (*ops, _concatenation(node, parts, axis))
 
 
 def _export_concatenate(context: ExportContext, op: Concatenate) -> None:
     options = {"Axis": op.axis, **activation_option(Activation.NONE)}
-    context.add(BuiltinOperator.CONCATENATION, op.inputs, op.output, options)
+    context.add(BuiltinOperator.CONCATENATION, op.parts, op.output, options)
 
 
 FAMILY = Family(
@@ -120,6 +185,8 @@ FAMILY = Family(
             export=_export_concatenate,
             bounds=rising(_concatenate_kernel),
             ties=_concatenate_ties,
+            cut=_cut_concatenate,
+            on_int16=True,
         ),
     ),
     builtins=(
@@ -133,5 +200,6 @@ FAMILY = Family(
             "ConcatenationOptions",
             ("Axis", "FusedActivationFunction"),
         ),
+        Builtin(BuiltinOperator.PACK, 2, _import_pack, "PackOptions", ("Axis", "ValuesCount")),
     ),
 )

@@ -9,8 +9,25 @@ asserts that every operator is in it.
 
 from compress.ops.custom import Custom, CustomOperator, Operand
 from compress.ops.dense import FullyConnected
-from compress.ops.elementwise import Add, Function, Lookup, Mul, Requantize, Softmax
-from compress.ops.movement import Concatenate, Pad, Reshape
+from compress.ops.elementwise import (
+    Add,
+    Function,
+    Lookup,
+    Maximum,
+    Minimum,
+    Mul,
+    Requantize,
+    Softmax,
+)
+from compress.ops.movement import (
+    BroadcastTo,
+    Concatenate,
+    Gather,
+    Pad,
+    Reshape,
+    StridedSlice,
+    Transpose,
+)
 from compress.ops.op import (
     Activation,
     Op,
@@ -26,7 +43,7 @@ from compress.ops.windows import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool
 # Operators that multiply by constant weights.
 Weighted = Conv2D | DepthwiseConv2D | FullyConnected
 # Operators that may write their output over an input of the same size with no later reader.
-ElementWise = Add | Mul | Softmax | Requantize | Lookup
+ElementWise = Add | Mul | Minimum | Maximum | Softmax | Requantize | Lookup
 # All operators.
 OP_TYPES: tuple[type[Op], ...] = (
     Conv2D,
@@ -44,6 +61,12 @@ OP_TYPES: tuple[type[Op], ...] = (
     Pad,
     Concatenate,
     Custom,
+    StridedSlice,
+    Transpose,
+    Gather,
+    BroadcastTo,
+    Minimum,
+    Maximum,
 )
 
 __all__ = [
@@ -51,6 +74,7 @@ __all__ = [
     "Activation",
     "Add",
     "AveragePool2D",
+    "BroadcastTo",
     "Concatenate",
     "Conv2D",
     "Custom",
@@ -59,9 +83,12 @@ __all__ = [
     "ElementWise",
     "FullyConnected",
     "Function",
+    "Gather",
     "Lookup",
     "MaxPool2D",
+    "Maximum",
     "Mean",
+    "Minimum",
     "Mul",
     "Op",
     "Operand",
@@ -70,6 +97,8 @@ __all__ = [
     "Requantize",
     "Reshape",
     "Softmax",
+    "StridedSlice",
+    "Transpose",
     "Weighted",
     "activations_of",
     "constants_of",

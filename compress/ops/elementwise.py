@@ -19,11 +19,11 @@ class Function(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Add(Op):
-    """Element-wise sum or, with `subtract`, left - right; each tensor has its own scale.
+    """Element-wise sum; with `subtract`, left - right; with `reverse` also, right - left.
 
-    left and output have one shape. right has the same shape or is repeated: without leading ones
-    its shape is a suffix of left's, for example (1,1,1,C) or a single element. With `constant`,
-    right is a constant.
+    Each tensor has its own scale. left and output have one shape. right has the same shape or is
+    repeated along consecutive axes (those of extent 1 left out): (1,1,1,C), (1,H,1,C), (1,H,W,1)
+    or a single element, for example. With `constant`, right is a constant.
     """
 
     left: int
@@ -32,6 +32,7 @@ class Add(Op):
     activation: Activation = Activation.NONE
     subtract: bool = False
     constant: bool = False
+    reverse: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -50,6 +51,42 @@ class Mul(Op):
     right: int
     output: int
     activation: Activation = Activation.NONE
+    constant: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("left",) if self.constant else ("left", "right")
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("right",) if self.constant else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum(Op):
+    """The lesser of two elements; all share one scale. Shapes and `constant` as in `Add`."""
+
+    left: int
+    right: int
+    output: int
+    constant: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("left",) if self.constant else ("left", "right")
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("right",) if self.constant else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Maximum(Op):
+    """The greater of two elements; otherwise as `Minimum`."""
+
+    left: int
+    right: int
+    output: int
     constant: bool = False
 
     @property

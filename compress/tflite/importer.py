@@ -59,8 +59,9 @@ def import_with_indices(
 ) -> tuple[Graph, tuple[int, ...]]:
     """The graph of `import_tflite`, and for each of its tensors the index in the file.
 
-    Every activation of the graph is a tensor of the file. The converse does not hold: a fused PAD
-    and conversions have outputs of their own. A bias that the file lacks has an index beyond it.
+    A tensor that the file lacks, such as a bias or an activation between two operators that one of
+    the file is imported as, has an index beyond it. Conversely, not every activation of the file is
+    one of the graph: a fused PAD and conversions have outputs of their own.
     """
     stored = read(data)
     try:
@@ -107,7 +108,8 @@ def _built(file: File, tensors: list[Tensor], customs: Mapping[str, CustomOperat
     Raises UnsupportedLayer for all that cannot be imported at once.
     """
     padded: dict[int, Padded] = {}
-    ops, problems = [], []
+    ops: list[Op] = []
+    problems: list[Problem] = []
     for position, stored in enumerate(file.operators):
         builtin, label = BUILTINS.get(stored.code), _label(file, position)
         if builtin is None or builtin.build is None:
@@ -116,10 +118,11 @@ def _built(file: File, tensors: list[Tensor], customs: Mapping[str, CustomOperat
         try:
             unknown = stored.code == BuiltinOperator.CUSTOM and stored.custom not in customs
             # The import of an unknown custom operator refuses it, whatever its operands are.
-            for index in () if unknown else _checked_operands(file, stored, label):
+            for index in () if unknown else _checked_operands(file, stored, label, builtin.several):
                 if tensors[index] is _UNUSED:
                     tensors[index] = _tensor(file, index)
-            ops.append(builtin.build(ImportNode(stored, label, file, tensors, padded, customs)))
+            built = builtin.build(ImportNode(stored, label, file, tensors, padded, customs))
+            ops += built if isinstance(built, tuple) else (built,)
         except UnsupportedLayer as error:
             problems.append(_problem(file, position, str(error)))
     if problems:
@@ -162,23 +165,15 @@ def _problem(file: File, position: int, reason: str) -> Problem:
     return Problem(kind_of(operator), _label(file, position), shortened(output), reason)
 
 
-def _most_outputs(stored: FileOperator) -> int:
-    """Outputs of an operator: one, but any number of a custom operator."""
-    return len(stored.outputs) if stored.code == BuiltinOperator.CUSTOM else 1
-
-
-def _checked_operands(file: File, stored: FileOperator, label: str) -> list[int]:
-    """The indices of an operator's tensors.
+def _checked_operands(file: File, stored: FileOperator, label: str, several: bool) -> list[int]:
+    """The indices of an operator's tensors; with `several`, it may have more than one output.
 
     Raises UnsupportedLayer for operands of other types than those of
     `compress.tflite_records.tensor` and for activations without a scale, UserError for missing
     operands.
     """
-    if (
-        not stored.inputs
-        or min(stored.inputs[:2]) < 0
-        or not 0 < len(stored.outputs) <= _most_outputs(stored)
-    ):
+    outputs = len(stored.outputs) == 1 or (several and len(stored.outputs) > 1)
+    if not stored.inputs or min(stored.inputs[:2]) < 0 or not outputs:
         raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
     operands = [index for index in (*stored.inputs, *stored.outputs) if index >= 0]
     for index in operands:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import tflite
 
@@ -105,6 +105,22 @@ class ImportNode:
                 f"{self.label}: operand {position} must be constant int8 or int32"
             )
         return data
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis of `rank` dimensions, counted from the last if negative. Raises UserError."""
+        if not -rank <= axis < rank:
+            raise UserError(f"{self.label}: axis {axis} of {rank} dimensions")
+        return axis % rank
+
+    def is_read(self, index: int) -> bool:
+        """True if an operator reads the tensor or the network gives it out."""
+        return index in self.file.outputs or any(index in o.inputs for o in self.file.operators)
+
+    def reshaped(self, index: int, shape: tuple[int, ...], what: str) -> int:
+        """Append an activation like tensor `index` with another shape; returns its index."""
+        tensor = self.tensors[index]
+        name = f"{self.tensors[self.output].name}_{what}"
+        return self.add_tensor(replace(tensor, name=name, shape=shape, data=None))
 
     def add_tensor(self, tensor: Tensor) -> int:
         """Append a tensor to the graph; returns its index."""

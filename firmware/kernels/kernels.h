@@ -76,6 +76,14 @@ typedef struct {
     int32_t after_row;
 } pad_s8_parameters;
 
+/* One loop of rearrange: how often, and the bytes of the input from one turn to the next. */
+typedef struct {
+    int32_t count;
+    int32_t step_bytes;
+} rearrange_level;
+
+#define REARRANGE_LEVELS 6
+
 /* A difference to the row's maximum below diff_min gets probability 0. */
 typedef struct {
     int32_t multiplier;
@@ -106,6 +114,18 @@ void mul_s8(const mul_s8_parameters *parameters,
             int8_t *output,
             int32_t repeats,
             int32_t elements);
+
+/* The lesser and the greater of two values, with broadcasting as in add_s8. */
+void minimum_s8(const int8_t *left,
+                const int8_t *right,
+                int8_t *output,
+                int32_t repeats,
+                int32_t elements);
+void maximum_s8(const int8_t *left,
+                const int8_t *right,
+                int8_t *output,
+                int32_t repeats,
+                int32_t elements);
 
 void add_s16(const add_s8_parameters *parameters,
              const int16_t *left,
@@ -215,12 +235,29 @@ void max_pool_s16(const cmsis_nn_context *scratch,
                   const cmsis_nn_dims *output_dims,
                   int16_t *output);
 
-/* One part of a concatenation: rows of `row_bytes`, `stride_bytes` apart in the output. */
-void concatenate_s8(const int8_t *input,
-                    int8_t *output,
-                    int32_t rows,
-                    int32_t row_bytes,
-                    int32_t stride_bytes);
+/* One part of a concatenation: rows of `row_bytes`, `stride_bytes` apart in the output. Any type. */
+void concatenate(const int8_t *input,
+                 int8_t *output,
+                 int32_t rows,
+                 int32_t row_bytes,
+                 int32_t stride_bytes);
+
+/* Copies runs of `run_bytes` one after the other; `levels` (at most REARRANGE_LEVELS), outermost
+ * first, say where in the input they are. Any type. */
+void rearrange(const rearrange_level *levels,
+               int32_t depth,
+               int32_t run_bytes,
+               const int8_t *input,
+               int8_t *output);
+
+/* In each block, copies the runs that `indices` name one after the other. Any type. */
+void gather(const int16_t *indices,
+            const int8_t *input,
+            int8_t *output,
+            int32_t blocks,
+            int32_t block_bytes,
+            int32_t count,
+            int32_t run_bytes);
 
 /* Softmax of each of `rows` rows of `columns` (at most 4095) values. */
 void softmax_s8(const softmax_s8_parameters *parameters,

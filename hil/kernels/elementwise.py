@@ -1,12 +1,13 @@
-"""Add and Mul: our own kernels, which may write over an input."""
+"""Operators of two operands: our own kernels, which may write over an input."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from compress.operators.binary import Binary, operand_repetition
 from compress.operators.elementwise import add_parameters, mul_parameters
-from compress.ops import Add, Mul
+from compress.ops import Add, Maximum, Minimum, Mul
 from compress.types import Graph
 from hil.kernel_interface.call import Call, constant, factor
 from hil.kernel_interface.limits import check_constant, no_int16_kernel
@@ -14,7 +15,7 @@ from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels, alway
 from hil.types import Board, Step
 
 
-def _check_operand(graph: Graph, op: Add | Mul) -> None:
+def _check_operand(graph: Graph, op: Binary) -> None:
     if op.constant:
         check_constant(graph, op, op.right, "int8", any_zero_point=True)
 
@@ -49,13 +50,22 @@ def _mul_call(graph: Graph, step: Step, op: Mul) -> Call:
     return _binary_call(graph, step, op, "mul", values)
 
 
+def _extreme_call(graph: Graph, step: Step, op: Minimum | Maximum) -> Call:
+    return _binary_call(graph, step, op, "extreme", {})
+
+
 def _binary_call(
-    graph: Graph, step: Step, op: Add | Mul, macro: str, values: Mapping[str, Any]
+    graph: Graph, step: Step, op: Binary, macro: str, values: Mapping[str, Any]
 ) -> Call:
     """The right operand is in the arena or, as a constant, in flash."""
-    right = graph.tensors[op.right]
-    repeats = graph.tensors[op.output].elements // right.elements
-    values = {**values, "repeats": repeats, "elements": right.elements, "operand": None}
+    right, repeated = graph.tensors[op.right], operand_repetition(graph, op)
+    values = {
+        **values,
+        "blocks": repeated.blocks,
+        "repeats": repeated.repeats,
+        "elements": repeated.elements,
+        "operand": None,
+    }
     if not op.constant:
         return Call(macro, values)
     if right.data is None:
@@ -73,4 +83,10 @@ OPERATORS = (
         call=_add_call,
     ),
     OperatorKernels(op=Mul, check=_check_operand, kernels=always("mul_s8"), call=_mul_call),
+    OperatorKernels(
+        op=Minimum, check=_check_operand, kernels=always("minimum_s8"), call=_extreme_call
+    ),
+    OperatorKernels(
+        op=Maximum, check=_check_operand, kernels=always("maximum_s8"), call=_extreme_call
+    ),
 )

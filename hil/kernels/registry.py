@@ -1,6 +1,7 @@
 """The operator families; `choice` chooses among the kernels of one.
 
-Families have the same names as those in `compress.operators`, which defines what they compute.
+Families have the names of those in `compress.operators`, which defines what they compute;
+`movement` and `elementwise` have the kernels of several.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hil.kernels import (
     dense,
     elementwise,
     lookup,
+    movement,
     padding,
     pooling,
     reduction,
@@ -30,6 +32,7 @@ FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     pooling.OPERATORS,
     reduction.OPERATORS,
     shape.OPERATORS,
+    movement.OPERATORS,
     padding.OPERATORS,
     softmax.OPERATORS,
     requantize.OPERATORS,

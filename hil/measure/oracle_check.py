@@ -67,7 +67,9 @@ def _compare_with(
     """
     graph, indices = imported
     as_computed = oracle.as_computed(graph)
-    read = _names(graph) if oracle.keeps_layers else {}
+    stored = len(model.file.tensors)
+    names = _names(graph) if oracle.keeps_layers else {}
+    read = {tensor: name for tensor, name in names.items() if indices[tensor] < stored}
     outputs, who = [indices[index] for index in graph.outputs], (oracle.package, "reference")
     apart = 0
     # With states, all samples are one sequence.

@@ -15,7 +15,6 @@ from compress.ops import (
     Activation,
     Add,
     AveragePool2D,
-    Concatenate,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
@@ -32,6 +31,7 @@ from compress.ops import (
     Softmax,
 )
 from compress.types import Array, DType, Graph, Int8Array, Tensor
+from helpers.movement_builder import MovementBuilder
 
 # TFLite casts 6 / scale to int32 for ReLU6: scales below 3e-9 have no defined clamp.
 SMALLEST_SCALE = 1e-8
@@ -64,7 +64,7 @@ def random_inputs(graph: Graph, samples: int, seed: int = 0) -> Int8Array:
 
 
 @dataclass
-class GraphBuilder:
+class GraphBuilder(MovementBuilder):
     """A graph under construction; each method appends an operator and returns its output's index.
 
     Output scales are chosen from the accumulators' standard deviation, so that outputs neither
@@ -194,12 +194,13 @@ class GraphBuilder:
         zero_point: int = 1,
         gain: float = 1.0,
         subtract: bool = False,
+        reverse: bool = False,
     ) -> int:
         a, b = self.tensors[left], self.tensors[right]
         scale = math.hypot(a.scale, b.scale) * gain
         out = self._activation(self._name("add"), a.shape, scale, zero_point, a.dtype)
         name, constant = self.tensors[out].name, b.data is not None
-        self.ops.append(Add(name, left, right, out, activation, subtract, constant))
+        self.ops.append(Add(name, left, right, out, activation, subtract, constant, reverse))
         return out
 
     def mul(
@@ -218,13 +219,17 @@ class GraphBuilder:
         self.ops.append(Mul(name, left, right, out, activation, constant))
         return out
 
-    def constant(self, shape: tuple[int, ...], scale: float = 0.05, zero_point: int = 0) -> int:
-        """A constant operand of `add` or `mul`."""
-        values: Array = self.rng.integers(-128, 128, shape, dtype=np.int8)
-        name = self._name("constant")
-        return self._tensor(
-            Tensor(name, shape, "int8", (float32(scale),), zero_point, None, values)
-        )
+    def constant(
+        self,
+        shape: tuple[int, ...],
+        scale: float = 0.05,
+        zero_point: int = 0,
+        dtype: DType = "int8",
+    ) -> int:
+        """A constant operand."""
+        values: Array = self.rng.integers(-128, 128, shape).astype(dtype)
+        name = f"{self._name('constant')}_{len(self.tensors)}"
+        return self._tensor(Tensor(name, shape, dtype, (float32(scale),), zero_point, None, values))
 
     def average_pool(
         self,
@@ -336,14 +341,6 @@ class GraphBuilder:
         out = self._activation(self._name("pad"), shape, x.scale, x.zero_point, x.dtype)
         value = x.zero_point if value is None else value
         self.ops.append(Pad(self.tensors[out].name, source, out, before, after, value))
-        return out
-
-    def concatenate(self, sources: tuple[int, ...], axis: int = 3) -> int:
-        parts = [self.tensors[source] for source in sources]
-        x, extent = parts[0], sum(part.shape[axis] for part in parts)
-        shape = (*x.shape[:axis], extent, *x.shape[axis + 1 :])
-        out = self._activation(self._name("concatenate"), shape, x.scale, x.zero_point)
-        self.ops.append(Concatenate(self.tensors[out].name, sources, out, axis))
         return out
 
     def finish(self, output: int, name: str = "example", source: int = 0) -> Graph:

@@ -56,7 +56,11 @@ def every_op() -> Graph:
     y = b.lookup(y, Function.LEAKY_RELU, b.tensors[x].scale, b.tensors[x].zero_point, 0.3)
     x = b.concatenate((x, b.pad(y, (0, 0, 0, 0), (0, 0, 0, 1))))
     x = b.average_pool(x, (2, 2))
-    x = b.mean(b.requantize(x, zero_point=-128, activation=RELU), (2,))
+    x = b.requantize(x, zero_point=-128, activation=RELU)
+    y = b.gather(x, 3, (24, 3, 3, 10))
+    y = b.broadcast_to(b.strided_slice(y, ((2, -1, 3), (1, 1, 1), (0, 2, 2))), (3, 2, 2))
+    y = b.minimum(y, b.maximum(y, b.constant((3, 1, 1), b.tensors[y].scale, -128)))
+    x = b.mean(b.transpose(b.concatenate((x, y)), (0, 1, 3, 2)), (2,))
     elements = b.tensors[x].elements
     x = b.fully_connected(b.reshape(x, (elements,)), 7)
     return b.finish(b.softmax(x), "every_op")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from compress.ops import Activation, Function, Padding
 from compress.types import Graph
 from helpers.graph_builder import RELU, RELU_N1_TO_1, GraphBuilder, same_padding
+from helpers.movement_strategies import draw_comparison, draw_movement
 
 OP_KINDS = (
     "conv",
@@ -27,6 +28,12 @@ OP_KINDS = (
     "mean",
     "pad",
     "concatenate",
+    "strided_slice",
+    "transpose",
+    "gather",
+    "broadcast_to",
+    "minimum",
+    "maximum",
 )
 # Operators that also take int16; "requantize" is then drawn from and to any type.
 INT16_KINDS = (
@@ -40,6 +47,11 @@ INT16_KINDS = (
     "reshape",
     "requantize",
     "pad",
+    "concatenate",
+    "strided_slice",
+    "transpose",
+    "gather",
+    "broadcast_to",
 )
 # Products of products of larger scales would overflow single precision.
 LARGEST_SCALE = 1e15
@@ -97,24 +109,33 @@ def draw_right_operand(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
     x = b.tensors[source]
     scale, zero_point = x.scale * draw(st.floats(0.01, 100)), draw(zero_points)
     shapes = [x.shape, x.shape[-1:], (1, 1, 1, x.shape[-1]), (1, 1, *x.shape[2:]), (), (1,)]
+    shapes += [(*x.shape[:3], 1), (*x.shape[:2], 1, x.shape[3]), (1, x.shape[1], 1, 1)]
     if x.dtype == "int16":
         return b.requantize(source, scale)
     match draw(st.sampled_from(["equal", "channel", "constant"])):
         case "equal":
             return b.requantize(source, scale, zero_point)
         case "channel":
-            return b.mean(source, (1, 2), draw(st.booleans()), scale, zero_point)
+            axes = draw(st.sampled_from([(1, 2), (1,), (2,), (3,), (2, 3), (1, 2, 3)]))
+            keep = axes != (1, 2) or draw(st.booleans())
+            return b.mean(source, axes, keep, scale, zero_point)
         case _:
             return b.constant(draw(st.sampled_from(shapes)), scale, zero_point)
 
 
 def draw_concatenation(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
-    """Concatenate `source` and one to three paddings or repetitions of it along any axis."""
+    """Concatenate `source` and one to three constants, paddings or repetitions along any axis."""
     axis = draw(st.integers(1, 3))
     sources = [source]
     for extent in draw(st.lists(st.integers(0, 5), min_size=1, max_size=3)):
+        if draw(st.booleans()):
+            x = b.tensors[source]
+            shape = tuple(extent + 1 if i == axis else n for i, n in enumerate(x.shape))
+            sources.append(b.constant(shape, x.scale, x.zero_point, x.dtype))
+            continue
         sides = tuple(extent if i == axis else 0 for i in range(4))
-        sources.append(b.pad(source, (0, 0, 0, 0), sides, 7) if extent else source)
+        value = None if b.tensors[source].dtype == "int16" else 7
+        sources.append(b.pad(source, (0, 0, 0, 0), sides, value) if extent else source)
     return b.concatenate(tuple(draw(st.permutations(sources))), axis)
 
 
@@ -173,7 +194,10 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
                 return b.mul(left, right, **common)
             if b.tensors[left].shape == b.tensors[right].shape and b.tensors[right].data is None:
                 left, right = draw(st.permutations([left, right]))
-            return b.add(left, right, subtract=kind == "subtract", **common)
+                reverse = False
+            else:
+                reverse = kind == "subtract" and draw(st.booleans())
+            return b.add(left, right, subtract=kind == "subtract", reverse=reverse, **common)
         case "average_pool" | "max_pool":
             window, stride, _, padding = draw(window_parameters(x.shape, dilated=False))
             activation = common["activation"]
@@ -215,6 +239,10 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             return b.pad(source, draw(sides), draw(sides), value)
         case "concatenate":
             return draw_concatenation(draw, b, source)
+        case "strided_slice" | "transpose" | "gather" | "broadcast_to":
+            return draw_movement(draw, b, source, kind)
+        case "minimum" | "maximum":
+            return draw_comparison(draw, b, source, kind)
         case _:
             raise ValueError(kind)
 

@@ -143,6 +143,26 @@ def awkward_copies() -> Graph:
     )
 
 
+def awkward_movement(wide: bool) -> Graph:
+    """Runs of one byte and of many, reversed, transposed, repeated and gathered."""
+    b = GraphBuilder(seed=10)
+    x = b.input((6, 5, 7), 0.02, zero_point=-40)
+    x = b.widen(x) if wide else x
+    y = b.strided_slice(x, ((4, -2, 3), (0, 1, 5), (1, 2, 3)))
+    y = b.transpose(b.strided_slice(y, ((0, 1, 3), (3, -1, 4), (0, 1, 3))), (0, 3, 2, 1))
+    y = b.gather(y, 1, (2, 0, 0, 1, 2))
+    y = b.transpose(b.reshape(y, (5, 2, 2, 3)), (0, 2, 1, 4, 3))
+    y = b.gather(b.reshape(y, (2, 15, 2)), 3, (1, 1, 0))
+    y = b.broadcast_to(b.strided_slice(y, ((0, 1, 2), (1, 3, 5), (2, -1, 1))), (2, 5, 4))
+    y = b.broadcast_to(b.reshape(y, (2, 1, 5, 4)), (2, 3, 5, 4))
+    y = b.transpose(b.reshape(y, (2, 3, 20)), (0, 2, 1, 3))
+    y = b.strided_slice(b.reshape(y, (3, 2, 20)), ((1, 1, 2), (1, -1, 2), (2, 1, 18)))
+    like = (b.tensors[y].scale, b.tensors[y].zero_point, b.tensors[y].dtype)
+    y = b.concatenate((b.constant((1, 2, 2, 3), *like), y, b.constant((1, 2, 2, 2), *like), y))
+    y = b.pad(y, (0, 1, 0, 2), (0, 0, 1, 0))
+    return b.finish(b.narrow(y), "awkward_movement")
+
+
 def awkward_int16() -> Graph:
     """Each int16 kernel, with odd channels, odd windows, asymmetric padding and many products."""
     b = GraphBuilder(seed=9)
@@ -237,7 +257,13 @@ def test_kernels_that_were_not_chosen_are_bit_equal_too(
 def test_copies_broadcasts_and_means_are_bit_equal(target: Target, tmp_path: Path) -> None:
     assert_every_layer_is_bit_equal(target, wide_copies(), tmp_path / "wide")
     kernels = assert_every_layer_is_bit_equal(target, awkward_copies(), tmp_path)
-    assert kernels >= {"add_s8", "concatenate_s8", "lookup_s8", "mean_s8", "mul_s8", "pad_s8"}
+    assert kernels >= {"add_s8", "concatenate", "lookup_s8", "mean_s8", "mul_s8", "pad_s8"}
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_movements_are_bit_equal(target: Target, tmp_path: Path, wide: bool) -> None:
+    kernels = assert_every_layer_is_bit_equal(target, awkward_movement(wide), tmp_path)
+    assert kernels >= {"rearrange", "gather"}
 
 
 def test_every_layer_on_int16_is_bit_equal(target: Target, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x3a5a538du
+#define MODEL_ID 0xde81d6c7u
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1504
@@ -33,7 +33,9 @@ extern const int32_t layer1_multipliers[12];
 extern const int32_t layer1_shifts[12];
 extern const int8_t layer5_operand[12];
 extern const int8_t layer6_table[256];
-extern const int8_t layer13_weights[525];
-extern const int32_t layer13_bias[7];
+extern const int16_t layer11_indices[4];
+extern const int8_t layer14_operand[3];
+extern const int8_t layer20_weights[42];
+extern const int32_t layer20_bias[7];
 
 #endif

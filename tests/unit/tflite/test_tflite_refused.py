@@ -157,10 +157,10 @@ def joined() -> Graph:
             "concatenate_1: a concatenation with a fused",
         ),
         (
-            with_operator(1, inputs=(0, 3), options={"Axis": 1}),
-            "concatenate_1: concatenation of a constant",
+            with_operator(1, inputs=(3, 3), options={"Axis": 1}),
+            "concatenate_1: concatenation of constants only",
         ),
-        (with_operator(2, inputs=(3, 2)), "constant_2 is a constant"),
+        (with_operator(2, inputs=(3, 3)), "add_2: constant_2_\\d is a constant"),
         (
             with_tensor(3, type=TensorType.INT32, shape=(3, 1, 2), data=np.zeros(24, np.uint8)),
             "add_2",
