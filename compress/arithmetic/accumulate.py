@@ -25,9 +25,9 @@ from compress.arithmetic.fixedpoint import (
     reduced_multipliers,
     value_range,
 )
-from compress.arithmetic.windows import pad, taps
+from compress.arithmetic.windows import pad, spread, taps
 from compress.errors import UnsupportedLayer, UserError
-from compress.ops import DepthwiseConv2D, FullyConnected, Weighted
+from compress.ops import DepthwiseConv2D, FullyConnected, TransposeConv2D, Weighted
 from compress.types import Array, Graph, IntArray
 
 
@@ -93,6 +93,9 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
     if isinstance(op, DepthwiseConv2D):
         return _depthwise_accumulator(graph, op)
     by_channel = _by_channel(graph, op)
+    if isinstance(op, TransposeConv2D):
+        # Over pixels that are spread, it is a convolution with the kernel turned around.
+        by_channel = weights[:, ::-1, ::-1].reshape(len(weights), -1)
     # No partial sum exceeds the reach, so each is an integer that this type holds exactly.
     exact: npt.DTypeLike = np.float32 if _product_reach(graph, op).max() < 2**24 else np.float64
     matrix: npt.NDArray[np.floating[Any]] = np.ascontiguousarray(by_channel.T.astype(exact))
@@ -106,11 +109,19 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
 
         return run_rows
     zero_point = graph.tensors[op.input].zero_point
-    kernel, stride, dilation, padding = weights.shape[1:3], op.stride, op.dilation, op.padding
+    kernel = weights.shape[1:3]
+    stride = dilation = (1, 1)
+    if not isinstance(op, TransposeConv2D):
+        stride, dilation = op.stride, op.dilation
     extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
 
+    def padded(x: IntArray) -> IntArray:
+        if isinstance(op, TransposeConv2D):
+            return spread(x, kernel, op.stride, op.crop, out.shape, zero_point)
+        return pad(x, op.padding, zero_point)
+
     def run_op(x: IntArray) -> Array:
-        rows = sliding_window_view(pad(x, padding, zero_point), extent[0], axis=1)
+        rows = sliding_window_view(padded(x), extent[0], axis=1)
         windows = sliding_window_view(rows, extent[1], axis=2)
         windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
         patches = windows.transpose(0, 1, 2, 4, 5, 3)

@@ -47,6 +47,29 @@ def pad(x: IntArray, padding: Padding, value: int) -> IntArray:
     return padded
 
 
+def spread(
+    x: IntArray,
+    window: tuple[int, ...],
+    stride: tuple[int, int],
+    crop: tuple[int, int],
+    output: tuple[int, ...],
+    value: int,
+) -> IntArray:
+    """x (N, H, W, C) with its pixels `stride` apart and `value` between and around them.
+
+    A window that moves over it by steps of 1 has as many positions as the transposed convolution
+    has outputs, and reads at each the pixels that reach it; `crop` as in `TransposeConv2D`,
+    `output` is its shape (1, H', W', C').
+    """
+    rows, columns = output[1] + window[0] - 1, output[2] + window[1] - 1
+    area = np.full((len(x), rows, columns, x.shape[3]), value, x.dtype)
+    top, left = window[0] - 1 - crop[0], window[1] - 1 - crop[1]
+    places = area[:, top :: stride[0], left :: stride[1]]
+    inside = x[:, : places.shape[1], : places.shape[2]]
+    places[:, : inside.shape[1], : inside.shape[2]] = inside
+    return area
+
+
 def taps(
     padded: Array,
     window: tuple[int, ...],

@@ -20,7 +20,7 @@ from compress.errors import UserError
 from compress.integer.bounds import bounds
 from compress.integer.tied_channels import Classes, cut, tied_channels
 from compress.operator_interface.channels import FIXED
-from compress.operators.weighted import mixes_all_channels
+from compress.operator_interface.weighted import mixes_all_channels
 from compress.ops import Conv2D, FullyConnected, Op, outputs_of
 from compress.types import Array, Graph
 

@@ -1,1 +1,1 @@
-"""The interface of an operator family: its functions, ties of channels, and common checks."""
+"""The interface of an operator family, and what several families share."""

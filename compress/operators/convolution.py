@@ -21,8 +21,7 @@ from compress.operator_interface.channels import (
 )
 from compress.operator_interface.checks import check_window, require
 from compress.operator_interface.operator import Builtin, Family, Operator
-from compress.operators.padding import padded_input, with_padding_before
-from compress.operators.weighted import (
+from compress.operator_interface.weighted import (
     check_constants,
     cut_inputs_and_outputs,
     export_bias,
@@ -32,6 +31,7 @@ from compress.operators.weighted import (
     weighted_bounds,
     weighted_macs,
 )
+from compress.operators.padding import padded_input, with_padding_before
 from compress.ops import Conv2D, DepthwiseConv2D
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

@@ -11,7 +11,7 @@ from compress.errors import UnsupportedLayer
 from compress.operator_interface.channels import Channels, CutConstants, Kept, Tie
 from compress.operator_interface.checks import require
 from compress.operator_interface.operator import Builtin, Family, Operator
-from compress.operators.weighted import (
+from compress.operator_interface.weighted import (
     check_constants,
     cut_inputs_and_outputs,
     export_bias,

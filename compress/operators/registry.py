@@ -19,12 +19,15 @@ from compress.operators import (
     lookup,
     padding,
     pooling,
+    prelu,
     rearranging,
     reduction,
     requantize,
+    resizing,
     shape,
     slicing,
     softmax,
+    transposed_convolution,
 )
 from compress.ops import Op
 
@@ -44,6 +47,9 @@ FAMILIES: tuple[Family, ...] = (
     requantize.FAMILY,
     lookup.FAMILY,
     custom.FAMILY,
+    resizing.FAMILY,
+    prelu.FAMILY,
+    transposed_convolution.FAMILY,
 )
 OPERATORS: Mapping[type[Op], Operator[Any]] = {
     operator.op: operator for family in FAMILIES for operator in family.operators

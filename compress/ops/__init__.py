@@ -16,6 +16,7 @@ from compress.ops.elementwise import (
     Maximum,
     Minimum,
     Mul,
+    Prelu,
     Requantize,
     Softmax,
 )
@@ -37,13 +38,21 @@ from compress.ops.op import (
     outputs_of,
     renumbered,
 )
-from compress.ops.reduction import Mean
-from compress.ops.windows import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D, Padding
+from compress.ops.reduction import Mean, ReduceMax, ReduceMin, Sum
+from compress.ops.resizing import ResizeBilinear, ResizeNearest
+from compress.ops.windows import (
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    MaxPool2D,
+    Padding,
+    TransposeConv2D,
+)
 
 # Operators that multiply by constant weights.
-Weighted = Conv2D | DepthwiseConv2D | FullyConnected
+Weighted = Conv2D | DepthwiseConv2D | FullyConnected | TransposeConv2D
 # Operators that may write their output over an input of the same size with no later reader.
-ElementWise = Add | Mul | Minimum | Maximum | Softmax | Requantize | Lookup
+ElementWise = Add | Mul | Minimum | Maximum | Softmax | Requantize | Lookup | Prelu
 # All operators.
 OP_TYPES: tuple[type[Op], ...] = (
     Conv2D,
@@ -67,6 +76,13 @@ OP_TYPES: tuple[type[Op], ...] = (
     BroadcastTo,
     Minimum,
     Maximum,
+    ResizeNearest,
+    ResizeBilinear,
+    Sum,
+    ReduceMax,
+    ReduceMin,
+    TransposeConv2D,
+    Prelu,
 )
 
 __all__ = [
@@ -94,11 +110,18 @@ __all__ = [
     "Operand",
     "Pad",
     "Padding",
+    "Prelu",
+    "ReduceMax",
+    "ReduceMin",
     "Requantize",
     "Reshape",
+    "ResizeBilinear",
+    "ResizeNearest",
     "Softmax",
     "StridedSlice",
+    "Sum",
     "Transpose",
+    "TransposeConv2D",
     "Weighted",
     "activations_of",
     "constants_of",

@@ -9,12 +9,18 @@ from compress.ops.op import Activation, Op
 
 
 class Function(Enum):
-    """Element-wise functions that run as a table of 256 values."""
+    """Element-wise functions of one operand; on int8 they run as a table of 256 values.
+
+    On int16 there are LEAKY_RELU, LOGISTIC and TANH.
+    """
 
     LEAKY_RELU = "leaky_relu"
     HARD_SWISH = "hard_swish"
     LOGISTIC = "logistic"
     TANH = "tanh"
+    ABS = "abs"
+    ELU = "elu"
+    EXP = "exp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,22 @@ class Lookup(Op):
     output: int
     function: Function
     alpha: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prelu(Op):
+    """The input where it is not negative, elsewhere the product with the constant `alpha`.
+
+    alpha has the input's shape or is repeated, as the right operand of `Add`.
+    """
+
+    input: int
+    alpha: int
+    output: int
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("alpha",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,28 @@ class DepthwiseConv2D(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class TransposeConv2D(Op):
+    """input (1,H,W,Cin), weights (Cout,kh,kw,Cin), bias int32 (Cout,) -> (1,H',W',Cout).
+
+    Pixel (i, j) of the input adds its products with tap (m, n) to pixel
+    (i * stride + m - crop, j * stride + n - crop) of the output, if there is one: `crop` are the
+    rows and columns cut off at the top and left.
+    """
+
+    input: int
+    weights: int
+    bias: int
+    output: int
+    stride: tuple[int, int] = (1, 1)
+    crop: tuple[int, int] = (0, 0)
+    activation: Activation = Activation.NONE
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("weights", "bias")
+
+
+@dataclass(frozen=True, slots=True)
 class AveragePool2D(Op):
     """Mean over the window's in-bounds elements; output has the input's scale and zero point."""
 

@@ -21,7 +21,9 @@ def int8_core(file: File) -> File:
     """The file without conversions at its edges; the same object if it has none.
 
     Each input that only a QUANTIZE reads gives way to its output, each output that a DEQUANTIZE
-    or QUANTIZE writes to its input, where the conversion loses no value.
+    or QUANTIZE writes to its input, where the conversion loses no value. An ARG_MAX or ARG_MIN that
+    writes an output gives way to the scores that it reads: there is no kernel for its int32 or
+    int64 positions, and whoever has the scores has the position.
     """
     core = file
     for source in file.inputs:
@@ -52,15 +54,31 @@ def _without_last(file: File, output: int) -> File:
     if len(writers) != 1 or read:
         return file
     (last,) = writers
-    converts = last.code in (BuiltinOperator.DEQUANTIZE, BuiltinOperator.QUANTIZE)
-    if not converts or len(last.inputs) != 1 or last.inputs[0] < 0:
-        return file
-    (inner,) = last.inputs
-    if not _same_values(file.tensors[output], file.tensors[inner]):
+    inner = last.inputs[0] if last.inputs else -1
+    if inner < 0 or not (_converts(file, last) or _chooses(file, last)):
         return file
     operators = tuple(operator for operator in file.operators if operator is not last)
     outputs = tuple(inner if index == output else index for index in file.outputs)
     return replace(file, operators=operators, outputs=outputs)
+
+
+def _converts(file: File, last: FileOperator) -> bool:
+    """True for a conversion of the values of one tensor."""
+    if last.code not in (BuiltinOperator.DEQUANTIZE, BuiltinOperator.QUANTIZE):
+        return False
+    if len(last.inputs) != 1 or len(last.outputs) != 1:
+        return False
+    return _same_values(file.tensors[last.outputs[0]], file.tensors[last.inputs[0]])
+
+
+def _chooses(file: File, last: FileOperator) -> bool:
+    """True for the position of the largest or smallest of values that are no output themselves."""
+    if last.code not in (BuiltinOperator.ARG_MAX, BuiltinOperator.ARG_MIN):
+        return False
+    scores = file.tensors[last.inputs[0]]
+    one_scale = len(scores.scales) == 1 and len(scores.zero_points) == 1
+    whole = scores.data is None and last.inputs[0] not in (*file.inputs, *file.outputs)
+    return scores.type in (TensorType.INT8, TensorType.INT16) and one_scale and whole
 
 
 def without_floats(file: File) -> File:

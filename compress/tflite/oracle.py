@@ -21,10 +21,8 @@ or `Oracle.as_computed` describes the difference to the reference, which must th
   entry, at most 0.00002 from it). Inputs are Q4.27, cut off at 15 / 2^ceil(log2 scale) steps of the
   input: that is too early for LOGISTIC from a scale of 2 and for TANH from 8.
 
-It has no uint8 at a model's output, either, and says so itself.
-
-tflite-runtime 2.14 takes the second dimension of the output of FULLY_CONNECTED for its units, which
-is wrong where there are more than two; later releases take the last one.
+Operators that an oracle does not have at all are in `compress.tflite.oracle_gaps`. tflite-micro has
+no uint8 at a model's output, either, and says so itself.
 """
 
 from __future__ import annotations
@@ -45,6 +43,7 @@ from compress.tflite.absent_in_micro import absent_in_micro
 from compress.tflite.edges import int8_core, to_outer
 from compress.tflite.fold import simplified
 from compress.tflite.mend import with_valid_dimensions
+from compress.tflite.oracle_gaps import gap_in_micro, gap_in_runtime
 from compress.tflite.read import read
 from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, FileTensor
 from compress.tflite_records.tensor import from_file
@@ -164,10 +163,7 @@ def installed() -> tuple[Oracle, ...]:
 
 
 def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
-    for operator in file.operators:
-        if reason := _unlike_in_micro(file, operator):
-            label = f" ({operator.name})" if operator.name else ""
-            raise UserError(f"tflite-micro: {KIND_NAMES[operator.code]}{label} {reason}")
+    _require_equal(file, _unlike_in_micro, "tflite-micro")
     runtime: Any = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
     try:
         interpreter = runtime.Interpreter.from_bytes(
@@ -187,16 +183,32 @@ def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
     return infer, ""
 
 
+def _require_equal(file: File, unlike: Callable[[File, FileOperator], str], package: str) -> None:
+    """Raise UserError for the first operator with a reason why its values do not compare."""
+    for operator in file.operators:
+        if reason := unlike(file, operator):
+            label = f" ({operator.name})" if operator.name else ""
+            raise UserError(f"{package}: {KIND_NAMES[operator.code]}{label} {reason}")
+
+
 def _arena_bytes(model_bytes: int, file: File) -> int:
     """Memory for a model of which no tensor gives way to another.
 
     Every tensor of activations has its own place; int4 weights are unpacked, to twice their bytes;
-    each channel of weights has a multiplier and a shift.
+    each channel of weights has a multiplier and a shift; a TRANSPOSE_CONV keeps a sum of up to 64
+    bits for each output.
 
     Raises UserError for a model that needs more than a GiB: none for a microcontroller does.
     """
     elements = sum(math.prod(tensor.shape) for tensor in file.tensors if tensor.data is None)
-    bytes_ = 4 * elements + 4 * model_bytes + _ARENA_PER_TENSOR_BYTES * (1 + len(file.tensors))
+    transposed = (o for o in file.operators if o.code == BuiltinOperator.TRANSPOSE_CONV)
+    sums = sum(math.prod(file.tensors[o.outputs[0]].shape) for o in transposed)
+    bytes_ = (
+        4 * elements
+        + 8 * sums
+        + 4 * model_bytes
+        + _ARENA_PER_TENSOR_BYTES * (1 + len(file.tensors))
+    )
     if bytes_ > _LARGEST_ARENA_BYTES:
         raise UserError(
             f"tflite-micro: the model's tensors take {bytes_ >> 20} MiB, at most "
@@ -215,7 +227,7 @@ def _unlike_in_micro(file: File, operator: FileOperator) -> str:
         return "changes scale or zero point, which it ignores" if changes else ""
     if operator.code in _FIXED_POINT:
         return _apart_in_fixed_point(operator.code, file.tensors[operator.inputs[0]])
-    return absent_in_micro(file, operator)
+    return absent_in_micro(file, operator) or gap_in_micro(file, operator)
 
 
 def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
@@ -234,11 +246,8 @@ def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
 def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
     if int(np.__version__.split(".")[0]) > 1:
         raise UserError(f"tflite-runtime is built for NumPy 1, here is {np.__version__}")
+    _require_equal(file, gap_in_runtime, "tflite-runtime")
     runtime: Any = importlib.import_module("tflite_runtime.interpreter")
-    for operator in file.operators:
-        rank = len(file.tensors[operator.outputs[0]].shape) if operator.outputs else 0
-        if operator.code == BuiltinOperator.FULLY_CONNECTED and rank != 2:
-            raise UserError(f"tflite-runtime: FULLY_CONNECTED to {rank} dimensions, it takes 2")
     mended, count = with_valid_dimensions(tflite)
     remark = (
         f"tflite-runtime got a copy with {count} quantized dimensions set to 0: it refuses those "

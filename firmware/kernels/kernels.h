@@ -41,6 +41,13 @@ typedef struct {
     int32_t maximum;
 } requantize_s8_parameters;
 
+/* A factor as in requantize_s8_parameters. */
+typedef struct {
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t right_shift;
+} scale_factor;
+
 /* Input offsets are minus the zero points; the scale factor is as in requantize_s8_parameters. */
 typedef struct {
     int32_t left_offset;
@@ -53,7 +60,17 @@ typedef struct {
     int32_t maximum;
 } mul_s8_parameters;
 
-/* The scale factor is as in requantize_s8_parameters and includes the division by the count. */
+/* Offsets as in mul_s8_parameters; the factors are those of x >= 0 and of x * alpha. */
+typedef struct {
+    int32_t input_offset;
+    int32_t alpha_offset;
+    int32_t output_offset;
+    scale_factor above;
+    scale_factor below;
+} prelu_s8_parameters;
+
+/* The scale factor is as in requantize_s8_parameters; that of a mean includes the division by the
+ * count. */
 typedef struct {
     int32_t sum_offset;
     int32_t output_offset;
@@ -61,6 +78,15 @@ typedef struct {
     int32_t left_shift;
     int32_t right_shift;
 } mean_s8_parameters;
+
+/* Extents of input[blocks][outer][between][inner][elements]; outer and inner are reduced. */
+typedef struct {
+    int32_t blocks;
+    int32_t outer;
+    int32_t between;
+    int32_t inner;
+    int32_t elements;
+} reduce_shape;
 
 /* Sizes of the input, and the padding bytes before and after all, each plane and each row. */
 typedef struct {
@@ -83,6 +109,29 @@ typedef struct {
 } rearrange_level;
 
 #define REARRANGE_LEVELS 6
+/* The row and column of the input to copy, for each row and column of the output. */
+typedef struct {
+    int32_t rows;
+    int32_t columns;
+    int32_t row_bytes; /* of the input */
+    int32_t pixel_bytes;
+    const int16_t *source_rows;
+    const int16_t *source_columns;
+} resize_nearest_parameters;
+
+/* Positions in the input along one axis: max(0, output * step + start) / 1024. */
+typedef struct {
+    int32_t inputs;
+    int32_t outputs;
+    int32_t step;
+    int32_t start;
+} resize_axis;
+
+typedef struct {
+    resize_axis rows;
+    resize_axis columns;
+    int32_t channels;
+} resize_bilinear_parameters;
 
 /* A difference to the row's maximum below diff_min gets probability 0. */
 typedef struct {
@@ -154,13 +203,57 @@ void requantize_s16(const requantize_s8_parameters *parameters,
 /* table[i] is the output for the input whose byte is i as an unsigned number. */
 void lookup_s8(const int8_t table[256], const int8_t *input, int8_t *output, int32_t elements);
 
-/* Mean over the middle axis of input[blocks][count][elements]; output[blocks][elements]. */
+/* Input and output have `repeats` times the `elements` of alpha. */
+void prelu_s8(const prelu_s8_parameters *parameters,
+              const int8_t *input,
+              const int8_t *alpha,
+              int8_t *output,
+              int32_t repeats,
+              int32_t elements);
+
+/* The factors are those of inputs from zero on, and of those below. */
+void leaky_relu_s16(const scale_factor *above,
+                    const scale_factor *below,
+                    const int16_t *input,
+                    int16_t *output,
+                    int32_t elements);
+
+/* The table is sigmoid(i / 24) * 65536. The functions' argument is
+ * input * multiplier / 2^right_shift / 12288; the output's scale is 1/32768. */
+void logistic_s16(const uint16_t table[256],
+                  int32_t multiplier,
+                  int32_t right_shift,
+                  const int16_t *input,
+                  int16_t *output,
+                  int32_t elements);
+void tanh_s16(const uint16_t table[256],
+              int32_t multiplier,
+              int32_t right_shift,
+              const int16_t *input,
+              int16_t *output,
+              int32_t elements);
+
+/* Sum, or mean, over the middle axis of input[blocks][count][elements]; output[blocks][elements]. */
 void mean_s8(const mean_s8_parameters *parameters,
              const int8_t *input,
              int8_t *output,
              int32_t blocks,
              int32_t count,
              int32_t elements);
+
+/* Sums, or means, maxima and minima over two axes; output[blocks][between][elements]. */
+void sum_s8(const mean_s8_parameters *parameters,
+            const reduce_shape *shape,
+            const int8_t *input,
+            int8_t *output);
+void sum_s16(const mean_s8_parameters *parameters,
+             const reduce_shape *shape,
+             const int16_t *input,
+             int16_t *output);
+void reduce_max_s8(const reduce_shape *shape, const int8_t *input, int8_t *output);
+void reduce_min_s8(const reduce_shape *shape, const int8_t *input, int8_t *output);
+void reduce_max_s16(const reduce_shape *shape, const int16_t *input, int16_t *output);
+void reduce_min_s16(const reduce_shape *shape, const int16_t *input, int16_t *output);
 
 void pad_s8(const pad_s8_parameters *parameters, const int8_t *input, int8_t *output);
 
@@ -218,6 +311,30 @@ void depthwise_s16(const cmsis_nn_context *scratch,
                    const cmsis_nn_dims *output_dims,
                    int16_t *output);
 
+/* Transposed convolutions; `padding` of the parameters is what is cut off at the top and left. */
+void transpose_conv_s8(const cmsis_nn_context *scratch,
+                       const cmsis_nn_conv_params *parameters,
+                       const cmsis_nn_per_channel_quant_params *scale,
+                       const cmsis_nn_dims *input_dims,
+                       const int8_t *input,
+                       const cmsis_nn_dims *filter_dims,
+                       const int8_t *filter,
+                       const cmsis_nn_dims *bias_dims,
+                       const int32_t *bias,
+                       const cmsis_nn_dims *output_dims,
+                       int8_t *output);
+void transpose_conv_s16(const cmsis_nn_context *scratch,
+                        const cmsis_nn_conv_params *parameters,
+                        const cmsis_nn_per_channel_quant_params *scale,
+                        const cmsis_nn_dims *input_dims,
+                        const int16_t *input,
+                        const cmsis_nn_dims *filter_dims,
+                        const int8_t *filter,
+                        const cmsis_nn_dims *bias_dims,
+                        const int32_t *bias,
+                        const cmsis_nn_dims *output_dims,
+                        int16_t *output);
+
 /* A window has at most 65535 elements. */
 void average_pool_s16(const cmsis_nn_context *scratch,
                       const cmsis_nn_pool_params *parameters,
@@ -258,6 +375,18 @@ void gather(const int16_t *indices,
             int32_t block_bytes,
             int32_t count,
             int32_t run_bytes);
+
+/* Nearest neighbor of elements of any size. */
+void resize_nearest(const resize_nearest_parameters *parameters,
+                    const int8_t *input,
+                    int8_t *output);
+
+void resize_bilinear_s8(const resize_bilinear_parameters *parameters,
+                        const int8_t *input,
+                        int8_t *output);
+void resize_bilinear_s16(const resize_bilinear_parameters *parameters,
+                         const int16_t *input,
+                         int16_t *output);
 
 /* Softmax of each of `rows` rows of `columns` (at most 4095) values. */
 void softmax_s8(const softmax_s8_parameters *parameters,

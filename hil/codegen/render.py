@@ -86,7 +86,8 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
         "shapes": [shapes[name] for name in sorted(shapes)],
         "some_without_scratch": any(layer.shapes and not layer.step.scratch for layer in layers),
         "constants": [
-            *(constant for layer in layers for constant in layer.constants),
+            # Layers may share one: it has the same name and values.
+            *{c.name: c for layer in layers for c in layer.constants}.values(),
             *state_constants(graph),
         ],
     }

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from compress.types import Array, Tensor
 from hil.types import Step
 
-_VALUES_PER_LINE = {"int8_t": 19, "int16_t": 13, "int32_t": 8, "uint32_t": 8}
+_VALUES_PER_LINE = {"int8_t": 19, "int16_t": 13, "uint16_t": 13, "int32_t": 8, "uint32_t": 8}
 
 
 @dataclass(frozen=True, slots=True)

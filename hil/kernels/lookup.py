@@ -1,19 +1,56 @@
-"""Lookup: our own kernel on int8, with a table of 256 values in flash."""
+"""Lookup: our own kernels; on int8 a table of 256 values in flash, on int16 arithmetic."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+
+from compress.arithmetic.sigmoid import SIGMOID_TABLE
+from compress.operator_interface.functions import leaky_relu_multipliers
+from compress.operator_interface.functions_int16 import argument_multiplier
 from compress.operators.lookup import lookup_table
-from compress.ops import Lookup
+from compress.ops import Function, Lookup
 from compress.types import Graph
-from hil.kernel_interface.call import Call, constant
-from hil.kernel_interface.operator_kernels import OperatorKernels, always
-from hil.types import Step
+from hil.kernel_interface.call import Call, array, constant, factor
+from hil.kernel_interface.limits import no_int16_kernel
+from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels, always
+from hil.types import Board, Step
+
+_INT16_FUNCTIONS = (Function.LEAKY_RELU, Function.LOGISTIC, Function.TANH)
+
+
+def _int16_kernels(graph: Graph, op: Lookup, board: Board) -> Iterator[Kernel]:
+    if op.function not in _INT16_FUNCTIONS:
+        raise no_int16_kernel(op)
+    yield Kernel(f"{op.function.value}_s16")
 
 
 def _call(graph: Graph, step: Step, op: Lookup) -> Call:
-    table = constant(step, "table", "int8_t", lookup_table(graph, op))
-    values = {"table": table.name, "elements": graph.tensors[op.output].elements}
-    return Call("lookup", values, constants=(table,))
+    elements = graph.tensors[op.output].elements
+    if graph.tensors[op.output].dtype == "int8":
+        table = constant(step, "table", "int8_t", lookup_table(graph, op))
+        return Call("lookup", {"table": table.name, "elements": elements}, constants=(table,))
+    if op.function is Function.LEAKY_RELU:
+        above, below = leaky_relu_multipliers(graph, op)
+        values = {"above": factor(*above), "below": factor(*below), "elements": elements}
+        return Call("leaky_relu", values)
+    multiplier, right_shift = argument_multiplier(graph, op)
+    # One table for all layers.
+    table = array(
+        "sigmoid_table", "uint16_t", np.array(SIGMOID_TABLE, np.uint16), "sigmoid(i / 24) * 65536"
+    )
+    values = {
+        "table": table.name,
+        "multiplier": multiplier,
+        "right_shift": right_shift,
+        "elements": elements,
+    }
+    return Call("sigmoid", values, constants=(table,))
 
 
-OPERATORS = (OperatorKernels(op=Lookup, kernels=always("lookup_s8"), call=_call),)
+OPERATORS = (
+    OperatorKernels(
+        op=Lookup, kernels=always("lookup_s8"), int16_kernels=_int16_kernels, call=_call
+    ),
+)

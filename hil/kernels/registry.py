@@ -19,10 +19,13 @@ from hil.kernels import (
     movement,
     padding,
     pooling,
+    prelu,
     reduction,
     requantize,
+    resizing,
     shape,
     softmax,
+    transposed_convolution,
 )
 
 FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
@@ -38,6 +41,9 @@ FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     requantize.OPERATORS,
     lookup.OPERATORS,
     custom.OPERATORS,
+    resizing.OPERATORS,
+    prelu.OPERATORS,
+    transposed_convolution.OPERATORS,
 )
 _BY_TYPE = {operator.op: operator for family in FAMILIES for operator in family}
 

@@ -60,6 +60,14 @@ OPTION_TABLES: dict[int, dict[str, tuple[int, str, Any]]] = {
         "Offset": (5, "?", False),
     },
     59: {"ValuesCount": (0, "i", 0), "Axis": (1, "i", 0)},  # PackOptions
+    15: {"AlignCorners": (2, "?", False), "HalfPixelCenters": (3, "?", False)},  # ResizeBilinear
+    49: {  # TransposeConvOptions
+        "Padding": (0, "b", 0),
+        "StrideW": (1, "i", 0),
+        "StrideH": (2, "i", 0),
+        "FusedActivationFunction": (3, "b", 0),
+    },
+    74: {"AlignCorners": (0, "?", False), "HalfPixelCenters": (1, "?", False)},  # ResizeNearest
     75: {"Alpha": (0, "f", 0.0)},  # LeakyReluOptions
 }
 

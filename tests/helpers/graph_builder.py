@@ -31,6 +31,7 @@ from compress.ops import (
     Softmax,
 )
 from compress.types import Array, DType, Graph, Int8Array, Tensor
+from helpers.map_operators import MapOperators, reduced_shape
 from helpers.movement_builder import MovementBuilder
 
 # TFLite casts 6 / scale to int32 for ReLU6: scales below 3e-9 have no defined clamp.
@@ -64,7 +65,7 @@ def random_inputs(graph: Graph, samples: int, seed: int = 0) -> Int8Array:
 
 
 @dataclass
-class GraphBuilder(MovementBuilder):
+class GraphBuilder(MovementBuilder, MapOperators):
     """A graph under construction; each method appends an operator and returns its output's index.
 
     Output scales are chosen from the accumulators' standard deviation, so that outputs neither
@@ -310,9 +311,15 @@ class GraphBuilder(MovementBuilder):
     ) -> int:
         """A lookup table; TFLite fixes the output scale and zero point of LOGISTIC and TANH."""
         x = self.tensors[source]
+        if function is Function.EXP:
+            # No value may leave int32 before it is clamped.
+            largest = math.exp(min(89.0, x.scale * (127 - x.zero_point)))
+            scale = max(scale or x.scale, largest / 2**30)
         fixed = {Function.LOGISTIC: (1 / 256, -128), Function.TANH: (1 / 128, 0)}
+        if x.dtype == "int16":
+            fixed = dict.fromkeys(fixed, (1 / 2**15, 0))
         wanted = fixed.get(function, (x.scale if scale is None else scale, zero_point))
-        out = self._activation(self._name(function.value), x.shape, *wanted)
+        out = self._activation(self._name(function.value), x.shape, *wanted, x.dtype)
         alpha = float32(alpha) if function is Function.LEAKY_RELU else 0.0
         self.ops.append(Lookup(self.tensors[out].name, source, out, function, alpha))
         return out
@@ -326,9 +333,8 @@ class GraphBuilder(MovementBuilder):
         zero_point: int = 3,
     ) -> int:
         x = self.tensors[source]
-        extents = enumerate(x.shape)
-        shape = tuple(1 if axis in axes else n for axis, n in extents if keep or axis not in axes)
-        out = self._activation(self._name("mean"), shape, scale or x.scale, zero_point)
+        shape = reduced_shape(x.shape, axes, keep)
+        out = self._activation(self._name("mean"), shape, scale or x.scale, zero_point, x.dtype)
         self.ops.append(Mean(self.tensors[out].name, source, out, axes))
         return out
 

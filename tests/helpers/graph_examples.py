@@ -5,6 +5,7 @@ from __future__ import annotations
 from compress.ops import Function, Padding
 from compress.types import Graph
 from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, same_padding
+from helpers.map_operators import append_every_map_operator
 
 
 def tiny_conv() -> Graph:
@@ -55,9 +56,10 @@ def every_op() -> Graph:
     y = b.mul(x, b.constant((12,), 0.01), gain=2.0)
     y = b.lookup(y, Function.LEAKY_RELU, b.tensors[x].scale, b.tensors[x].zero_point, 0.3)
     x = b.concatenate((x, b.pad(y, (0, 0, 0, 0), (0, 0, 0, 1))))
-    x = b.average_pool(x, (2, 2))
+    x = append_every_map_operator(b, b.average_pool(x, (2, 2)))
     x = b.requantize(x, zero_point=-128, activation=RELU)
-    y = b.gather(x, 3, (24, 3, 3, 10))
+    channels = b.tensors[x].shape[-1]
+    y = b.gather(x, 3, (channels - 1, 3, 3, 10))
     y = b.broadcast_to(b.strided_slice(y, ((2, -1, 3), (1, 1, 1), (0, 2, 2))), (3, 2, 2))
     y = b.minimum(y, b.maximum(y, b.constant((3, 1, 1), b.tensors[y].scale, -128)))
     x = b.mean(b.transpose(b.concatenate((x, y)), (0, 1, 3, 2)), (2,))

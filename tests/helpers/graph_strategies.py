@@ -10,6 +10,13 @@ from hypothesis import strategies as st
 from compress.ops import Activation, Function, Padding
 from compress.types import Graph
 from helpers.graph_builder import RELU, RELU_N1_TO_1, GraphBuilder, same_padding
+from helpers.map_strategies import (
+    MAP_INT16_KINDS,
+    MAP_KINDS,
+    REDUCTION_KINDS,
+    append_map_op,
+    reductions,
+)
 from helpers.movement_strategies import draw_comparison, draw_movement
 
 OP_KINDS = (
@@ -34,7 +41,9 @@ OP_KINDS = (
     "broadcast_to",
     "minimum",
     "maximum",
+    *MAP_KINDS,
 )
+INT16_FUNCTIONS = (Function.LEAKY_RELU, Function.LOGISTIC, Function.TANH)
 # Operators that also take int16; "requantize" is then drawn from and to any type.
 INT16_KINDS = (
     "conv",
@@ -52,6 +61,8 @@ INT16_KINDS = (
     "transpose",
     "gather",
     "broadcast_to",
+    "lookup",
+    *MAP_INT16_KINDS,
 )
 # Products of products of larger scales would overflow single precision.
 LARGEST_SCALE = 1e15
@@ -219,18 +230,23 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
                 activation = RELU
             return b.requantize(source, scale, common["zero_point"], activation)
         case "lookup":
-            function = draw(st.sampled_from(Function))
+            functions = INT16_FUNCTIONS if x.dtype == "int16" else tuple(Function)
+            function = draw(st.sampled_from(functions))
             scale = x.scale * draw(st.sampled_from([0.1, 0.5, 1.0]) | st.floats(0.02, 50))
             if function is Function.HARD_SWISH:
                 # TFLite takes no output scale below a 128th of the input's.
                 assume(1e-3 < x.scale < 100 and scale > x.scale / 100)
+            if x.dtype == "int16" and function is not Function.LEAKY_RELU and x.scale > 2:
+                source = b.requantize(source, 2.0)  # TFLite takes none above 2.67
+            if function is Function.EXP and x.scale > 0.3:
+                source = b.requantize(source, 0.3)  # a float32 has no exp(89)
             alpha = draw(st.sampled_from([0.0, 0.1, 0.2, 1.0]) | st.floats(0, 2))
             return b.lookup(source, function, scale, common["zero_point"], alpha)
         case "mean":
-            axes = draw(st.sampled_from([(1, 2), (1,), (2,), (3,), (2, 3), (1, 2, 3)]))
+            axes, keep = draw(reductions)
             scale = x.scale * draw(st.sampled_from([1.0, 0.5]) | st.floats(0.01, 100))
             zero_point = draw(st.just(x.zero_point) | zero_points)
-            return b.mean(source, axes, draw(st.booleans()), scale, zero_point)
+            return b.mean(source, axes, keep, scale, zero_point)
         case "pad":
             sides = st.tuples(st.just(0), *[st.integers(0, 3)] * 3)
             # The kernel fills bytes: on int16 both must be equal.
@@ -244,7 +260,7 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
         case "minimum" | "maximum":
             return draw_comparison(draw, b, source, kind)
         case _:
-            raise ValueError(kind)
+            return append_map_op(draw, b, source, kind)
 
 
 @st.composite
@@ -287,7 +303,7 @@ def chain_graphs(draw: st.DrawFn) -> Graph:
     Some operators are on int16, with necessary and unnecessary conversions between them.
     """
     b = draw(builders())
-    classifiers = ("fully_connected", "reshape", "softmax", "mean")
+    classifiers = ("fully_connected", "reshape", "softmax", *REDUCTION_KINDS)
     spatial = [kind for kind in OP_KINDS if kind not in classifiers]
     wide = draw(st.lists(st.booleans(), min_size=6, max_size=6))
     x = 0

@@ -12,7 +12,14 @@ from compress.integer.bounds import bounds
 from compress.integer.check import check_graph
 from compress.integer.cost import total_macs, weight_bytes
 from compress.integer.eliminate import eliminate
-from compress.ops import Activation, Conv2D, DepthwiseConv2D, FullyConnected, Padding
+from compress.ops import (
+    Activation,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    Padding,
+    TransposeConv2D,
+)
 from compress.tflite.exporter import export_tflite
 from compress.types import Array, Graph, Int8Array
 from helpers.graph_builder import GraphBuilder, random_inputs
@@ -36,7 +43,7 @@ def zero_channels(graph: Graph, seed: int, dead: float, silent: float, unread: f
     """Shares of channels with a zero kernel, of those without a bias, and of unread inputs."""
     rng = np.random.default_rng(seed)
     for op in graph.ops:
-        if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected):
+        if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected | TransposeConv2D):
             weights, bias = graph.tensors[op.weights].data, graph.tensors[op.bias].data
             assert weights is not None
             assert bias is not None

@@ -366,7 +366,8 @@ def test_every_entry_of_a_table_equals_the_oracle(function: Function) -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
         b = GraphBuilder(seed)
-        x = b.input((256,), 10 ** rng.uniform(-3, 1), int(rng.integers(-128, 128)))
+        largest = -0.5 if function is Function.EXP else 1  # exp(255 * scale) is finite
+        x = b.input((256,), 10 ** rng.uniform(-3, largest), int(rng.integers(-128, 128)))
         scale, zero_point = b.tensors[x].scale * 10 ** rng.uniform(-1.9, 1), rng.integers(-128, 128)
         graph = b.finish(b.lookup(x, function, scale, int(zero_point), rng.uniform(0, 1.5)))
         assert_oracles_compute(export_tflite(graph), graph, every)
@@ -394,6 +395,9 @@ def test_tables_are_close_to_the_real_functions(scale: float) -> None:
         Function.HARD_SWISH: lambda x: x * np.clip(x + 3, 0, 6) / 6,
         Function.LOGISTIC: lambda x: 1 / (1 + np.exp(-x)),
         Function.TANH: np.tanh,
+        Function.ABS: np.abs,
+        Function.ELU: lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
+        Function.EXP: np.exp,
     }
     every = np.arange(INT8_MIN, INT8_MAX + 1).astype(np.int8)[np.newaxis]
     for function in Function:

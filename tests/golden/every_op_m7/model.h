@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x218302e3u
+#define MODEL_ID 0x9056002au
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1504
@@ -33,9 +33,16 @@ extern const int32_t layer1_multipliers[12];
 extern const int32_t layer1_shifts[12];
 extern const int8_t layer5_operand[12];
 extern const int8_t layer6_table[256];
-extern const int16_t layer11_indices[4];
-extern const int8_t layer14_operand[3];
-extern const int8_t layer20_weights[42];
-extern const int32_t layer20_bias[7];
+extern const int8_t layer10_alpha[25];
+extern const int16_t layer11_rows[6];
+extern const int16_t layer11_columns[2];
+extern const int8_t layer17_weights[5625];
+extern const int32_t layer17_bias[25];
+extern const int32_t layer17_multipliers[25];
+extern const int32_t layer17_shifts[25];
+extern const int16_t layer21_indices[4];
+extern const int8_t layer24_operand[3];
+extern const int8_t layer30_weights[42];
+extern const int32_t layer30_bias[7];
 
 #endif

@@ -70,14 +70,14 @@ def custom(name: str) -> File:
 
 
 def many_kinds() -> File:
-    """Two GATHER_ND, one ABS and one softmax with a wrong beta."""
+    """Two GATHER_ND, one CUMSUM and one softmax with a wrong beta."""
     long = "functional_1/" + "block/" * 12 + "gather;functional_1/other"
     names = ("x", long, "a/gather", "a/abs", "y")
     tensors = tuple(activation(name, (1, 4), INT8) for name in names)
     kinds = (
         BuiltinOperator.GATHER_ND,
         BuiltinOperator.GATHER_ND,
-        BuiltinOperator.ABS,
+        BuiltinOperator.CUMSUM,
         BuiltinOperator.SOFTMAX,
     )
     operators = tuple(
@@ -170,7 +170,7 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
     "many kinds": (
         many_kinds(),
         UnsupportedLayer,
-        "there is no integer kernel for ABS (abs_2, output a/abs), GATHER_ND (2, first "
+        "there is no integer kernel for CUMSUM (cumsum_2, output a/abs), GATHER_ND (2, first "
         "gather_nd_0, output ...",
     ),
     "options of two kinds": (

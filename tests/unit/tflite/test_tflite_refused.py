@@ -165,7 +165,6 @@ def joined() -> Graph:
             with_tensor(3, type=TensorType.INT32, shape=(3, 1, 2), data=np.zeros(24, np.uint8)),
             "add_2",
         ),
-        (with_tensor(5, data=np.frombuffer(b"\0\0\0\0", np.uint8)), "mean_0: mean over axes"),
     ],
 )
 def test_what_the_operators_without_weights_do_not_support_is_named(
