@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from compress.genome import Genome, Prune, Quantize
 from compress.pipeline.pipeline import compress
 from compress.pipeline.sensitivity import BITS, RATIOS, Sensitivity, measure_sensitivity
+from compress.training.train import accuracy
 from helpers.networks import original
 from hil.cli.main import app
 from hil.report.heat_map import Panel, heat_map
@@ -32,6 +33,14 @@ def test_rows_and_columns_are_those_of_the_network(found: Sensitivity) -> None:
     for table in (found.keep, found.bits, found.pruned, *found.sqnr_db):
         assert len(table.values) == len(table.rows)
         assert all(len(row) == len(table.columns) for row in table.values)
+
+
+def test_the_float_network_stands_beside_its_integers(found: Sensitivity) -> None:
+    start = original("mobile")
+    val = start.data.val
+    first = type(val)(val.x[:40], val.y[:40])
+    assert found.float_accuracy == accuracy(start.module, first)
+    assert {remark.kind for remark in found.remarks} <= {"layer", "gap", "recall"}
 
 
 def test_a_cell_is_the_accuracy_of_its_genome(found: Sensitivity) -> None:

@@ -1,5 +1,6 @@
 """Means of maps in which few values are large: a scale of their own keeps the signal."""
 
+import copy
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 from compress.genome import Quantize
 from compress.integer import reference
 from compress.integer.check import check_graph
+from compress.integer.eliminate import eliminate
 from compress.ops import AveragePool2D, DepthwiseConv2D, Mean
 from compress.quantization.fake_quantize import FakeQuantized
 from compress.quantization.lower import lower, quantize_input
@@ -136,6 +138,26 @@ def test_training_sees_the_same_means() -> None:
         out = graph.output_tensor
         steps = np.abs(faked - (outputs - float(out.zero_point)) * out.scale) / out.scale
         assert np.mean(steps) < 0.6
+
+
+def test_learned_rounding_and_corrected_biases_reckon_with_the_new_scale() -> None:
+    x = _events()
+    for net in (GLOBAL, WINDOWS):
+        spec = Quantize(rounding="adaround", correct_bias=True)
+        assert layer_sqnr_db(lower(net, spec, x, "test"), net, x)["4"] > 25
+
+
+def test_the_elimination_of_dead_channels_keeps_every_bit() -> None:
+    x = _events()
+    for net in (GLOBAL, WINDOWS):
+        half = copy.deepcopy(net)
+        with torch.no_grad():
+            half[0].weight[1::2] = 0.0
+        graph = lower(half, Quantize(), x, "test")
+        lean = eliminate(graph)
+        assert max(t.elements for t in lean.tensors) < max(t.elements for t in graph.tensors)
+        inputs = quantize_input(graph, x)
+        assert np.array_equal(reference.run(graph, inputs), reference.run(lean, inputs))
 
 
 def test_a_learned_step_of_a_mean_reaches_the_integers() -> None:
