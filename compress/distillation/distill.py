@@ -45,7 +45,7 @@ class Distillation:
         teachers: Sequence[TeacherModel],
         module: nn.Module,
         forward: Forward,
-        input_shape: tuple[int, int, int],
+        input_shape: tuple[int, ...],
         split: Split,
     ) -> None:
         self._stage = stage

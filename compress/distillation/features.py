@@ -4,12 +4,15 @@ Features are read from torch.fx's interpreter, which works for float and fake-qu
 alike. They are compared behind convolutions of the same name.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from compress.errors import Infeasible
 from compress.frontend.capture import trace_module
+from compress.frontend.trace import shape_of
 from compress.genome import Features
 from compress.training.train import Forward
 
@@ -23,9 +26,7 @@ class FeatureExtractor:
     nodes whose values are compared, by name of their convolution, in the order of execution.
     """
 
-    def __init__(
-        self, module: nn.Module, forward: Forward, input_shape: tuple[int, int, int]
-    ) -> None:
+    def __init__(self, module: nn.Module, forward: Forward, input_shape: tuple[int, ...]) -> None:
         self._interpreter: fx.Interpreter
         self._forward: Forward
         if isinstance(forward, fx.Interpreter):
@@ -63,10 +64,8 @@ class FeatureDistance:
     ) -> None:
         self.features, self.student, self.teacher = features, student, teacher
         self.pairs = matched_points(student.points, teacher.points)
-        self.regressors = [
-            nn.Conv2d(_channels(ours), _channels(theirs), 1)
-            for ours, theirs in self.pairs
-            if features == "hints"
+        self.regressors: list[nn.Module] = [
+            _regressor(ours, theirs) for ours, theirs in self.pairs if features == "hints"
         ]
 
     @property
@@ -153,7 +152,7 @@ def _points(interpreter: fx.Interpreter) -> dict[str, fx.Node]:
 def _is_convolution(interpreter: fx.Interpreter, node: fx.Node) -> bool:
     if node.op != "call_module":
         return False
-    return isinstance(interpreter.submodules[str(node.target)], nn.Conv2d)
+    return isinstance(interpreter.submodules[str(node.target)], nn.Conv2d | nn.Conv1d)
 
 
 def _only_reader(node: fx.Node) -> fx.Node | None:
@@ -163,19 +162,22 @@ def _only_reader(node: fx.Node) -> fx.Node | None:
 def _keeps_shape(node: fx.Node, after: fx.Node) -> bool:
     if after.op == "output":
         return False
-    shapes = [tuple(n.meta["tensor_meta"].shape) for n in (node, after)]
-    return shapes[0] == shapes[1]
+    return shape_of(node) == shape_of(after)
 
 
 def _channels(point: fx.Node) -> int:
-    return int(point.meta["tensor_meta"].shape[1])
+    return shape_of(point)[1]
+
+
+def _regressor(ours: fx.Node, theirs: fx.Node) -> nn.Module:
+    """A convolution of 1x1 from our number of channels to theirs."""
+    kind = nn.Conv2d if len(shape_of(ours)) == 4 else nn.Conv1d
+    return kind(_channels(ours), _channels(theirs), 1)
 
 
 def _same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    height, width = map(min, zip(student.shape[2:], teacher.shape[2:], strict=True))
     if student.shape[2:] == teacher.shape[2:]:
         return student, teacher
-    return (
-        functional.adaptive_avg_pool2d(student, (height, width)),
-        functional.adaptive_avg_pool2d(teacher, (height, width)),
-    )
+    size = [*map(min, zip(student.shape[2:], teacher.shape[2:], strict=True))]
+    pool: Any = functional.adaptive_avg_pool2d if len(size) == 2 else functional.adaptive_avg_pool1d
+    return pool(student, size), pool(teacher, size)

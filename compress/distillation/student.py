@@ -6,6 +6,7 @@ Then kernels are resized, and full convolutions are replaced by separable approx
 
 import copy
 import math
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from compress.pruning.prune import prune
 _KERNELS = (0, 3, 5)
 
 
-def student(module: nn.Module, input_shape: tuple[int, int, int], stage: Distill) -> nn.Module:
+def student(module: nn.Module, input_shape: tuple[int, ...], stage: Distill) -> nn.Module:
     """A copy of `module`, reshaped by the genes of `stage`; its output shape stays.
 
     The student inherits weights of `module`: the most important channels (l2), the centers of
@@ -47,7 +48,7 @@ def student(module: nn.Module, input_shape: tuple[int, int, int], stage: Distill
     return made
 
 
-def _shallower(module: nn.Module, input_shape: tuple[int, int, int], depth: float) -> nn.Module:
+def _shallower(module: nn.Module, input_shape: tuple[int, ...], depth: float) -> nn.Module:
     """A copy of `module` with the share `depth` of its removable blocks.
 
     Their number is rounded half up and at least 1. The blocks kept are evenly spaced, from the
@@ -73,13 +74,18 @@ def _resize_kernels(module: nn.Module, size: int) -> None:
     its shape.
     """
     for name, conv in module.named_modules():
-        if not isinstance(conv, nn.Conv2d) or conv.kernel_size in ((1, 1), (size, size)):
+        if not _is_plain(conv) or conv.kernel_size in ((1, 1), (size, size)):
             continue
         height, width = conv.kernel_size
         if height == width:
             conv.padding = _padding(name, conv, size)
             conv.weight = nn.Parameter(_centered(conv.weight.detach(), size))
             conv.kernel_size = (size, size)
+
+
+def _is_plain(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """True for a Conv2d that computes what Conv2d does, not what a subclass makes of it."""
+    return isinstance(layer, nn.Conv2d) and type(layer).forward is nn.Conv2d.forward
 
 
 def _padding(name: str, conv: nn.Conv2d, size: int) -> str | tuple[int, int]:
@@ -115,12 +121,12 @@ def _centered(weight: Tensor, size: int) -> Tensor:
 def _separate(module: nn.Module) -> None:
     """Replace full convolutions by separable ones, in place.
 
-    Replaced are those larger than 1x1 with more than one input channel. A convolution used in
+    Replaced are Conv2d larger than 1x1 with more than one input channel. A convolution used in
     several places stays shared.
     """
     made: dict[nn.Module, nn.Module] = {}
     for name, conv in list(module.named_modules(remove_duplicate=False)):
-        if not isinstance(conv, nn.Conv2d) or conv.groups > 1 or conv.in_channels == 1:
+        if not _is_plain(conv) or conv.groups > 1 or conv.in_channels == 1:
             continue
         if name and math.prod(conv.kernel_size) > 1:
             made.setdefault(conv, _separable(conv))

@@ -4,13 +4,15 @@ Bias correction and AdaRound (`compress.quantization.refine`) work layer by laye
 inputs of each layer in two versions, float and quantized.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor as Values
 from torch.nn import functional
 
 from compress.frontend.layers import Layer, LayerKind
-from compress.ops import Activation
+from compress.ops import Activation, Function
 from compress.types import Array
 
 # Axes of a layer's weight in torch's order: (outputs, inputs per group, height, width).
@@ -34,7 +36,7 @@ def weighted_sum(layer: Layer, x: Values, weight: Array, bias: Array) -> Values:
     shift = torch.from_numpy(bias.astype(np.float32))
     if layer.kind == "linear":
         return functional.linear(x, to_torch(weight, "linear"), shift)
-    groups = x.shape[1] if layer.kind == "depthwise" else 1
+    groups = x.shape[1] if layer.kind == "depthwise" else layer.groups
     return functional.conv2d(
         padded(layer, x),
         to_torch(weight, layer.kind),
@@ -52,13 +54,26 @@ def padded(layer: Layer, x: Values, value: float = 0.0) -> Values:
 
 
 def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
-    """The output of a layer without constants, after its activation."""
+    """The output of any other layer, after its activation."""
     x = inputs[0]
     match layer.kind:
-        case "add":
-            return activated(x + inputs[1], layer.activation)
-        case "activation":
-            return activated(x, layer.activation)
+        case "affine" | "batch_norm":
+            scale, shift = (_per_channel(values, x) for values in (layer.weight, layer.bias))
+            return activated(x * scale + shift, layer)
+        case "add" | "mul":
+            y = inputs[1] if len(inputs) == 2 else _from_layout(layer.weight)
+            if layer.kind == "mul":
+                return activated(x * y, layer)
+            return activated(x - y if layer.subtract else x + y, layer)
+        case "activation" | "clip":
+            return activated(x, layer)
+        case "lookup" if layer.function is not None:
+            return _FUNCTIONS[layer.function](x, layer.alpha)
+        case "concat":
+            axis = {3: 1, 1: 2, 2: 3}[layer.axis] if x.dim() == 4 else layer.axis
+            return torch.cat(inputs, axis)
+        case "pad":
+            return padded(layer, x, layer.value)
         case "average_pool":
             # The mean is over the elements inside the map only: divide by their share.
             inside = functional.avg_pool2d(
@@ -69,21 +84,58 @@ def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
             lowest = padded(layer, x, -torch.inf)
             return functional.max_pool2d(lowest, layer.filter, layer.stride)
         case "reshape":
-            return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).reshape(len(x), *layer.shape[1:])
+            flat = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).reshape(len(x), -1)
+            shaped = flat.reshape(len(x), *layer.shape[1:])
+            return shaped.permute(0, 3, 1, 2) if shaped.dim() == 4 else shaped
         case "softmax":
-            return torch.softmax(x, -1)
+            return torch.softmax(x, 1)
         case _:
             raise TypeError(f"{layer.name}: {layer.kind} has constants or should have been fused")
 
 
-def activated(x: Values, activation: Activation) -> Values:
-    """`x` after the activation. Raises KeyError for one that float layers cannot have."""
-    low, high = {
-        Activation.NONE: (-torch.inf, torch.inf),
-        Activation.RELU: (0.0, torch.inf),
-        Activation.RELU6: (0.0, 6.0),
-    }[activation]
-    return x if activation is Activation.NONE else x.clamp(low, high)
+_FUNCTIONS: dict[Function, Callable[[Values, float], Values]] = {
+    Function.LOGISTIC: lambda x, _: torch.sigmoid(x),
+    Function.TANH: lambda x, _: torch.tanh(x),
+    Function.HARD_SWISH: lambda x, _: functional.hardswish(x),
+    Function.LEAKY_RELU: functional.leaky_relu,
+}
+
+
+def network_input(x: Array) -> Values:
+    """Samples (N, C, H, W), (N, C, L) or (N, K) as layers read them: a series has height 1."""
+    values = torch.from_numpy(x)
+    return values[:, :, None] if values.dim() == 3 else values
+
+
+def _per_channel(values: Array | None, x: Values) -> Values:
+    """Constants (channels,) shaped to broadcast over `x`."""
+    if values is None:
+        raise TypeError("a layer that scales channels has a factor and a shift for each")
+    return torch.from_numpy(values).reshape(1, -1, *[1] * (x.dim() - 2))
+
+
+def _from_layout(values: Array | None) -> Values:
+    """A constant operand (1, H, W, C) or (1, K) with its axes in torch's order."""
+    if values is None:
+        raise TypeError("an operator of one input has a constant operand")
+    constant = torch.from_numpy(values)
+    return constant.permute(0, 3, 1, 2) if constant.dim() == 4 else constant
+
+
+def activated(x: Values, layer: Layer) -> Values:
+    """`x` after the layer's activation and limits.
+
+    Raises KeyError for an activation that float layers cannot have.
+    """
+    low, high = (
+        layer.limits
+        or {
+            Activation.NONE: (-torch.inf, torch.inf),
+            Activation.RELU: (0.0, torch.inf),
+            Activation.RELU6: (0.0, 6.0),
+        }[layer.activation]
+    )
+    return x if (low, high) == (-torch.inf, torch.inf) else x.clamp(low, high)
 
 
 def windows(

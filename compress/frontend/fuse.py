@@ -1,4 +1,4 @@
-"""Fusion of float layers: padding and batch-norm are folded, activations fused.
+"""Fusion of float layers: padding, batch-norm and constants are folded, activations fused.
 
 Each rule merges two consecutive layers if no other layer reads the value between them. The merged
 layer keeps the output name of the second one, so that ranges recorded for that value stay valid.
@@ -8,54 +8,51 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.errors import UnsupportedLayer
 from compress.frontend.layers import Layer
 from compress.ops import Activation, Padding
+from compress.types import Array
 
 _WEIGHTED = ("conv", "depthwise", "linear")
-_FUSES_ACTIVATION = (*_WEIGHTED, "add")
+_SCALES = ("batch_norm", "affine")
+_FUSES_ACTIVATION = (*_WEIGHTED, "affine", "add", "mul")
 
 
 def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
-    """Layers of the same function without `batch_norm` and `pad`, and with activations fused.
+    """Layers of the same function without `batch_norm`, and with activations and limits fused.
 
-    An activation that cannot be fused stays a layer. `output` is the value that the network
-    returns. Raises UnsupportedLayer for a batch-norm that does not follow a convolution or Linear,
-    and for padding that does not precede a convolution.
+    A batch_norm or affine layer is folded into the convolution, Linear or affine layer before it;
+    elsewhere it is an affine layer of its own. An activation, limits or padding that cannot be
+    fused stay layers. `output` is the value that the network returns.
     """
     fused: list[Layer] = []
     readers = _readers(layers, output)
     for layer in layers:
         before = next((made for made in fused if made.output == layer.inputs[0]), None)
-        sole = before is not None and readers[before.output] == 1
+        free = before is not None and readers[before.output] == 1 and not _active(before)
         match layer.kind:
-            case "batch_norm":
-                if before is None or not sole or before.kind not in _WEIGHTED or _active(before):
-                    raise UnsupportedLayer(
-                        f"{layer.name}: batch-norm must directly follow a Conv2d or Linear "
-                        "that nothing else reads"
-                    )
-                _put(fused, before, _fold_batch_norm(before, layer))
-            case "activation" if (
-                before is not None
-                and sole
-                and before.kind in _FUSES_ACTIVATION
-                and not _active(before)
+            case "batch_norm" | "affine" if (
+                before is not None and free and before.kind in (*_WEIGHTED, "affine")
             ):
-                joined = replace(before, activation=layer.activation, output=layer.output)
+                _put(fused, before, _fold(before, layer))
+            case "batch_norm":
+                fused.append(replace(layer, kind="affine", norms=(layer.name,)))
+            case "activation" | "clip" if (
+                before is not None and free and before.kind in _FUSES_ACTIVATION
+            ):
+                joined = replace(
+                    before, activation=layer.activation, limits=layer.limits, output=layer.output
+                )
                 _put(fused, before, joined)
-            case "conv" | "depthwise" if before is not None and before.kind == "pad":
-                if not sole:
-                    raise UnsupportedLayer(f"{before.name}: padding read by several layers")
+            case "conv" | "depthwise" if (
+                before is not None and free and before.kind == "pad" and before.value == 0.0
+            ):
                 padding = _sum(before.padding, layer.padding)
-                joined = replace(layer, inputs=before.inputs, padding=padding)
                 fused.remove(before)
-                fused.append(joined)
+                fused.append(
+                    replace(layer, inputs=before.inputs, padding=padding, node=before.node)
+                )
             case _:
                 fused.append(layer)
-    for layer in fused:
-        if layer.kind == "pad":
-            raise UnsupportedLayer(f"{layer.name}: padding must directly precede a Conv2d")
     return tuple(fused)
 
 
@@ -68,8 +65,8 @@ def _readers(layers: tuple[Layer, ...], output: str) -> dict[str, int]:
 
 
 def _active(layer: Layer) -> bool:
-    """True if an activation is fused into the layer."""
-    return layer.activation is not Activation.NONE
+    """True if an activation or limits are fused into the layer."""
+    return layer.activation is not Activation.NONE or layer.limits is not None
 
 
 def _put(layers: list[Layer], old: Layer, new: Layer) -> None:
@@ -80,17 +77,26 @@ def _sum(a: Padding, b: Padding) -> Padding:
     return Padding(a.top + b.top, a.bottom + b.bottom, a.left + b.left, a.right + b.right)
 
 
-def _fold_batch_norm(layer: Layer, norm: Layer) -> Layer:
+def _fold(layer: Layer, norm: Layer) -> Layer:
     """`layer` with weight * scale and bias * scale + shift, per output channel.
 
     See arXiv:1712.05877, eq. 14.
     """
     if layer.weight is None or norm.weight is None or norm.bias is None:
-        raise TypeError(f"{layer.name}: not a weighted layer followed by a batch-norm")
+        raise TypeError(f"{layer.name}: not a layer with weights followed by a batch-norm")
     scale, shift = norm.weight, norm.bias
-    along = scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    weight = layer.weight * (scale if layer.kind == "depthwise" else along)
     bias = shift if layer.bias is None else layer.bias * scale + shift
     return replace(
-        layer, weight=weight.astype(np.float32), bias=bias.astype(np.float32), output=norm.output
+        layer,
+        weight=(layer.weight * _along(scale, layer)).astype(np.float32),
+        bias=bias.astype(np.float32),
+        output=norm.output,
+        norms=(*layer.norms, norm.name),
     )
+
+
+def _along(scale: Array, layer: Layer) -> Array:
+    """`scale` (channels,) shaped to broadcast over the output channels of the layer's weight."""
+    if layer.weight is None or layer.kind in ("depthwise", "affine"):
+        return scale
+    return scale.reshape(-1, *[1] * (layer.weight.ndim - 1))

@@ -46,7 +46,7 @@ def adaround(
     """
     generator = torch.Generator().manual_seed(seed)
     rows, targets = _rows(layer, x, target, generator)
-    targets = activated(targets, layer.activation)
+    targets = activated(targets, layer)
     error = _error(layer, weights)
     scales = torch.from_numpy(weights.scales).reshape(-1, 1)
     exact = to_torch(weights.real, layer.kind).flatten(1) / scales
@@ -106,10 +106,13 @@ def _error(layer: Layer, weights: LayerWeights) -> _Error:
     bias = torch.from_numpy(weights.bias)
 
     def error(integers: Values, rows: Values, targets: Values) -> Values:
-        weight = integers * scales
-        grouped = layer.kind == "depthwise"
-        sums = torch.einsum("rct,ct->rc", rows, weight) if grouped else rows @ weight.T
-        return functional.mse_loss(activated(sums + bias, layer.activation), targets)
+        weight, groups = integers * scales, rows.shape[1]
+        if groups == 1:
+            sums = rows[:, 0] @ weight.T  # much faster than the general form
+        else:
+            filters = weight.reshape(groups, -1, rows.shape[2])
+            sums = torch.einsum("rgt,got->rgo", rows, filters).flatten(1)
+        return functional.mse_loss(activated(sums + bias, layer), targets)
 
     return error
 
@@ -119,16 +122,14 @@ def _rows(
 ) -> tuple[Values, Values]:
     """Layer inputs as rows (im2col), and the targets (rows, channels), at random positions.
 
-    The rows are (rows, weights of a filter), for a depthwise layer (rows, channels, taps).
+    The rows are (rows, groups, weights of a filter); a depthwise layer has a group per channel.
     """
     if layer.kind == "linear":
-        return x, target
+        return x[:, None], target
     count = max(1, _ROWS // len(x))
     rows, positions = windows(layer, x, count, generator)
     channels = target.shape[1]
     targets = target.flatten(2).gather(2, positions[:, None].expand(-1, channels, -1))
     targets = targets.transpose(1, 2).reshape(-1, channels)
-    if layer.kind == "depthwise":
-        rows = rows.reshape(len(rows), x.shape[1], -1)
-        rows = rows.repeat_interleave(channels // x.shape[1], 1)
-    return rows, targets
+    groups = x.shape[1] if layer.kind == "depthwise" else layer.groups
+    return rows.reshape(len(rows), groups, -1), targets

@@ -17,7 +17,7 @@ from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.ops import Activation
-from compress.quantization.grids import SAME_SCALE, WEIGHTED
+from compress.quantization.grids import WEIGHTED, keeps_scale
 from compress.types import Array
 
 # The largest factor, and its inverse the smallest. Without a limit, a nearly dead channel would be
@@ -48,7 +48,9 @@ def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     output channel i, r2_i that of the second layer's weights for it. The pairs are swept until the
     factors converge, as the layers of a chain belong to two pairs. Where a batch-norm follows the
     first layer, its scale and shift are divided. Not equalized: layers with ReLU6 or a second
-    reader in between, layers that run twice, and layers whose batch-norm has no scale.
+    reader in between, layers that run twice or read
+    channels in groups, layers whose batch-norm has no scale, and layers
+    followed by two batch-norms or by constants.
     `input_shape` is (C, H, W). Raises UnsupportedLayer.
     """
     equalized = copy.deepcopy(module)
@@ -67,15 +69,18 @@ def _pairs(traced: fx.GraphModule) -> list[_Pair]:
     for layer in fused:
         for value in layer.inputs:
             readers.setdefault(value, []).append(layer)
-    norms = {layer.inputs[0]: layer.name for layer in captured if layer.kind == "batch_norm"}
-    outputs = {layer.name: layer.output for layer in captured}
+    kinds = {layer.name: layer.kind for layer in captured}
     names = [layer.name for layer in fused]
     pairs = []
     for first in fused:
         second = _reader(first, readers, output) if first.kind in WEIGHTED else None
-        if second is None or names.count(first.name) > 1 or names.count(second.name) > 1:
+        if second is None or second.groups > 1:
             continue
-        norm = norms.get(outputs[first.name])
+        if names.count(first.name) > 1 or names.count(second.name) > 1:
+            continue
+        if any(kinds[name] != "batch_norm" for name in first.norms) or len(first.norms) > 1:
+            continue
+        norm = first.norms[0] if first.norms else None
         scalable: Any = None if norm is None else traced.get_submodule(norm)
         if scalable is None or scalable.affine:
             pairs.append(_Pair(first, second, norm))
@@ -88,14 +93,15 @@ def _reader(first: Layer, readers: dict[str, list[Layer]], output: str) -> Layer
     In between may be layers that commute with a positive factor.
     """
     layer = first
-    while layer.activation in (Activation.NONE, Activation.RELU) and layer.output != output:
+    commuting = (Activation.NONE, Activation.RELU)
+    while layer.activation in commuting and layer.limits is None and layer.output != output:
         found = readers.get(layer.output, [])
         if len(found) != 1:
             return None
         (layer,) = found
         if layer.kind in WEIGHTED:
             return layer
-        if layer.kind not in (*SAME_SCALE, "activation"):
+        if layer.kind != "activation" and not keeps_scale(layer):
             return None
     return None
 
@@ -166,10 +172,15 @@ def _divide(traced: fx.GraphModule, pair: _Pair, factors: torch.Tensor) -> None:
             first.bias.div_(factors)
         match pair.second.kind:
             case "conv":
-                second.weight.mul_(factors.reshape(1, -1, 1, 1))
+                second.weight.mul_(factors.reshape(1, -1, *[1] * (second.weight.dim() - 2)))
             case "depthwise":
                 repeats = len(second.weight) // len(factors)
-                second.weight.mul_(factors.repeat_interleave(repeats).reshape(-1, 1, 1, 1))
+                each = factors.repeat_interleave(repeats)
+                second.weight.mul_(each.reshape(-1, *[1] * (second.weight.dim() - 1)))
             case _:
-                repeats = second.weight.shape[1] // len(factors)
-                second.weight.mul_(factors.repeat_interleave(repeats))
+                # In memory the channels of a position are next to each other.
+                columns = factors.repeat(second.weight.shape[1] // len(factors))
+                if pair.second.order is not None:
+                    order = torch.from_numpy(pair.second.order)
+                    columns = torch.empty_like(columns).index_copy_(0, order, columns)
+                second.weight.mul_(columns)

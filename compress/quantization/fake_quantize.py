@@ -17,14 +17,13 @@ from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.genome import Quantize
 from compress.quantization.calibrate import calibrate
-from compress.quantization.fake_weights import WeightRounding
+from compress.quantization.fake_weights import Factor, WeightRounding, norm_factor
 from compress.quantization.grids import WEIGHTED, Grids, calibrated_values, weighted_layer_names
 from compress.quantization.lsq import StepSize, straight_through
 from compress.quantization.scheme import Grid, Learned, Scheme
+from compress.quantization.weight_grids import constant_grid
 from compress.types import Array
 
-# Kinds of layer that fusing may merge into others.
-_MERGED = ("batch_norm", "pad", "activation")
 Rounding = Callable[[Values], Values]
 
 
@@ -69,7 +68,7 @@ class FakeQuantized(fx.Interpreter):
         self.input_elements = math.prod(x.shape[1:])
         self.steps: dict[str, StepSize] = {}
         self.roundings = self._roundings()
-        self.narrowings = self._narrowings(captured, output)
+        self.narrowings = self._narrowings(output)
         self.weights = self._weight_roundings(captured)
         self.weight_steps: dict[str, StepSize] = {}
         if self.learns:
@@ -99,52 +98,60 @@ class FakeQuantized(fx.Interpreter):
         """Fake quantizers by value name.
 
         Values that share a grid share its step size. The output of a max pool needs no rounding,
-        as its elements are on the grid already.
+        as its elements are on the grid already. Constant operands of sums and products are values,
+        too, by the name of the traced operation that makes them.
         """
         source, layers = self.grids.source, self.grids.layers
         sizes = {layer.output: math.prod(layer.shape) for layer in layers}
         kinds = {source: "input", **{layer.output: layer.kind for layer in layers}}
         roundings: dict[str, Rounding] = {}
-        for value, kind in kinds.items():
-            root = self.grids.root(value)
-            if root == value:
+        for value in kinds:
+            if self.grids.root(value) == value:
                 grid = self.grids.of(value)
                 roundings[value] = fake_quantizer(grid)
-                if self.learns and kind != "softmax":
+                if self.learns and not self.grids.is_fixed(value):
                     features = sizes.get(value, self.input_elements)
                     step, ends = torch.tensor(grid.scale), (grid.lowest, grid.highest)
                     self.steps[value] = StepSize(step, grid.zero_point, ends, features)
                     roundings[value] = self.steps[value]
-            elif kind != "max_pool":
-                roundings[value] = roundings[root]
-        return roundings
+        for value, kind in kinds.items():
+            if value not in roundings and kind != "max_pool":
+                roundings[value] = roundings[self.grids.root(value)]
+        constants = {layer.constant for layer in layers if layer.kind in ("add", "mul")} - {""}
+        return {**roundings, **dict.fromkeys(constants, _rounded_constant)}
 
     def _weight_roundings(self, layers: tuple[Layer, ...]) -> dict[str, WeightRounding]:
         """Fake quantizers of the weights, by layer name."""
-        norms = {layer.inputs[0]: layer.name for layer in layers if layer.kind == "batch_norm"}
+        norms = {layer.name: layer for layer in layers if layer.kind in ("batch_norm", "affine")}
+        folded = {layer.name: layer.norms for layer in self.grids.layers}
         roundings = {}
         for layer in layers:
             if layer.kind in WEIGHTED:
-                norm: Any = self._submodule(norms[layer.output]) if layer.output in norms else None
-                roundings[layer.name] = WeightRounding(layer, self.grids.scheme, norm)
+                factors = tuple(self._factor(norms[name]) for name in folded[layer.name])
+                roundings[layer.name] = WeightRounding(layer, self.grids.scheme, factors)
         return roundings
 
-    def _narrowings(self, layers: tuple[Layer, ...], output: str) -> dict[str, Rounding]:
-        """Fake quantizers of inputs, by the traced operation that converts them to fewer bits."""
-        bits, fused = self.grids.bits, self.grids.layers
-        narrowings = (
-            {"output": fake_quantizer(self.grids.of(output, 8))} if bits[output] > 8 else {}
-        )
-        # Fusing keeps the order of the layers and merges only the kinds in _MERGED, so that both
-        # lists pair each traced operation with the fused layer that it starts.
-        traced = [layer for layer in layers if layer.kind not in _MERGED]
-        whole = [layer for layer in fused if layer.kind not in _MERGED]
-        for operation, layer in zip(traced, whole, strict=True):
+    def _factor(self, layer: Layer) -> Factor:
+        """What a folded batch-norm, or a constant, multiplies each channel's weights by."""
+        if layer.kind == "batch_norm":
+            norm: Any = self._submodule(layer.name)
+            return lambda: norm_factor(norm)
+        constant = torch.from_numpy(layer.weight)
+        return lambda: constant
+
+    def _narrowings(self, output: str) -> dict[tuple[str, str], Rounding]:
+        """Fake quantizers of values that an operation converts to fewer bits.
+
+        By the names of the traced operation and of the value.
+        """
+        bits, narrowings = self.grids.bits, {}
+        if bits[output] > 8:
+            narrowings["output", output] = fake_quantizer(self.grids.of(output, 8))
+        for layer in self.grids.layers:
             for value in layer.inputs:
-                if bits[value] > bits[layer.output]:
-                    narrowings[operation.output] = fake_quantizer(
-                        self.grids.of(value, bits[layer.output])
-                    )
+                grid = self.grids.read_by(layer, value)
+                if bits[value] > grid.bits:
+                    narrowings[layer.node, value] = fake_quantizer(grid)
         return narrowings
 
     def run_node(self, n: fx.Node) -> object:
@@ -153,11 +160,12 @@ class FakeQuantized(fx.Interpreter):
         return value if rounding is None or not isinstance(value, Values) else rounding(value)
 
     def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
-        args, kwargs = super().fetch_args_kwargs_from_env(n)
-        narrowed = self.narrowings.get(n.name)
-        if narrowed is not None:
-            args = tuple(narrowed(a) if isinstance(a, Values) else a for a in args)
-        return args, kwargs
+        def fetch(operand: fx.Node) -> Any:
+            value = self.env[operand]
+            narrowed = self.narrowings.get((n.name, operand.meta.get("value", "")))
+            return value if narrowed is None else narrowed(value)
+
+        return fx.node.map_arg(n.args, fetch), fx.node.map_arg(n.kwargs, fetch)
 
     def call_module(
         self, target: fx.node.Target, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -167,10 +175,11 @@ class FakeQuantized(fx.Interpreter):
         x = args[0]
         if not isinstance(x, Values):
             raise TypeError(f"{target}: input is a {type(x).__name__}, not a tensor")
-        if isinstance(module, nn.Conv2d):
-            return module._conv_forward(x, self.weights[name](module.weight), module.bias)
-        if isinstance(module, nn.Linear):
-            return functional.linear(x, self.weights[name](module.weight), module.bias)
+        rounding = self.weights.get(name)  # None for a layer that the output does not depend on
+        if rounding is not None and isinstance(module, nn.Conv2d | nn.Conv1d):
+            return module._conv_forward(x, rounding(module.weight), module.bias)
+        if rounding is not None and isinstance(module, nn.Linear):
+            return functional.linear(x, rounding(module.weight), module.bias)
         return super().call_module(target, args, kwargs)
 
     def _submodule(self, name: str) -> nn.Module:
@@ -194,6 +203,11 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Values) -> Any:
         return straight_through(grads[0], *ctx.saved_tensors, *ctx.ends), None, None, None
+
+
+def _rounded_constant(x: Values) -> Values:
+    """A constant operand on the grid that it has in the integer graph; it may be in training."""
+    return fake_quantizer(constant_grid(x.detach().numpy()))(x)
 
 
 def fake_quantizer(grid: Grid) -> Rounding:

@@ -1,5 +1,7 @@
 """Fake quantization of one layer's weights during training."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor as Values
@@ -12,22 +14,33 @@ from compress.quantization.weight_grids import WEIGHT_LIMITS, channel_axis, weig
 from compress.types import Array
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+# A factor per channel that is folded into the weights, (channels,), as it is at present.
+Factor = Callable[[], Values]
+
+
+def norm_factor(norm: BatchNorm) -> Values:
+    """Batch-norm's factor per channel, gamma / sqrt(variance + eps), without gradient."""
+    if norm.running_var is None:
+        return torch.ones(1)
+    factor = 1.0 / torch.sqrt(norm.running_var + norm.eps)
+    return factor * norm.weight.detach() if norm.affine else factor
 
 
 class WeightRounding:
     """Fake quantization of a Conv2d's or Linear's weights, with a straight-through estimator.
 
-    The integer graph rounds weights with the batch-norm folded in; training holds them unfolded.
+    The integer graph rounds weights with the batch-norm, and constants that multiply channels,
+    folded in (`factors`); training holds them unfolded.
     With one scale per channel, folding scales a channel's weights and its symmetric grid alike, so
     rounding the unfolded weights gives the same integers. With one scale per tensor, weights are
     folded with the running statistics, rounded, and unfolded. Gradients: arXiv:1308.3432.
     """
 
-    def __init__(self, layer: Layer, scheme: Scheme, norm: BatchNorm | None) -> None:
+    def __init__(self, layer: Layer, scheme: Scheme, factors: tuple[Factor, ...] = ()) -> None:
         self.per_channel = channel_axis(layer, scheme.spec.granularity) is not None
         self.limit = WEIGHT_LIMITS[scheme.of(layer.name).weights]
         self.weight_range = scheme.spec.weight_range
-        self.norm = norm
+        self.factors = factors
         self.step_size: StepSize | None = None
 
     def learn(self, weight: Values, known: Array | None) -> StepSize:
@@ -66,7 +79,7 @@ class WeightRounding:
         return folded
 
     def __call__(self, weight: Values) -> Values:
-        if self.per_channel or self.norm is None:
+        if self.per_channel or not self.factors:
             return self._rounded(weight)
         fold = self._per_channel(self._fold(), weight)
         return self._rounded(weight * fold) / fold
@@ -93,10 +106,8 @@ class WeightRounding:
         return values.reshape(-1, *[1] * (weight.dim() - 1))
 
     def _fold(self) -> Values:
-        """Batch-norm's factor per channel, |gamma| / sqrt(variance + eps), or 1 where that is 0."""
-        norm = self.norm
-        if norm is None or norm.running_var is None:
-            return torch.ones(1)
-        factor = 1.0 / torch.sqrt(norm.running_var + norm.eps)
-        factor = (factor * norm.weight.detach() if norm.affine else factor).abs()
+        """The magnitude of all factors together, per channel, or 1 where that is 0."""
+        factor = torch.ones(1)
+        for factors in self.factors:
+            factor = factor * factors().abs()
         return torch.where(factor > 0, factor, 1.0)

@@ -11,13 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compress.frontend.layers import Layer
-from compress.ops import Padding
+from compress.ops import Function, Padding
 from compress.quantization.ranges import Histogram, calibrated_range, grid_for_range
 from compress.quantization.scheme import Grid, Learned, Scheme
 
 WEIGHTED = ("conv", "depthwise", "linear")
-# Kinds of layer whose output has the input's scale and zero point, but for the means below.
-SAME_SCALE = ("average_pool", "max_pool", "reshape")
+# Kinds of layer whose output has the input's scale and zero point, but for pads with another value
+# than zero and for the means below.
+SAME_SCALE = ("average_pool", "max_pool", "pad", "reshape")
+# Of these, the ones whose output elements are input elements or zeros.
+_MOVES = ("max_pool", "pad", "reshape")
+# Kinds of layer that have no kernel on int16.
+_ON_INT8 = ("softmax", "clip", "lookup", "mul", "concat")
+# The output grids that TFLite prescribes: scale 1/256, zero point -128, or scale 1/128.
+_PROBABILITY, _SIGNED_SHARE = Grid(1.0 / 256.0, -128, 8), Grid(1.0 / 128.0, 0, 8)
 # The largest ratio of a mean's own scale to its input's with which it keeps its own. Over the whole
 # map it gains a bit and the faster kernel. Over smaller windows it costs flash, as it becomes a
 # depthwise convolution: there three of eight bits have to be at stake.
@@ -34,24 +41,44 @@ def value_bits(layers: tuple[Layer, ...], source: str, scheme: Scheme) -> dict[s
     """The bit width (8 or 16) of each value by name.
 
     The network's input `source` has 8 bits. Any other value has the bits that its layer computes
-    with: of a weighted layer the scheme's activation bits, of an addition those of its widest
-    input, of softmax 8, of any other layer those of its input.
+    with: of a weighted layer the scheme's activation bits, of a layer without kernels on int16 and
+    of one with limits 8, of any other layer those of its widest input.
     """
     bits = {source: 8}
+    shapes = {layer.output: layer.shape for layer in layers}
     for layer in layers:
-        match layer.kind:
-            case "conv" | "depthwise" | "linear":
-                bits[layer.output] = scheme.of(layer.name).activations
-            case "softmax":
-                bits[layer.output] = 8
-            case _:
-                bits[layer.output] = max(bits[value] for value in layer.inputs)
+        repeats = any(shapes.get(value, layer.shape) != layer.shape for value in layer.inputs)
+        if layer.kind in _ON_INT8 or layer.limits is not None or layer.value != 0.0:
+            bits[layer.output] = 8
+        elif layer.kind in WEIGHTED:
+            bits[layer.output] = scheme.of(layer.name).activations
+        elif layer.kind == "add" and (repeats or layer.weight is not None):
+            bits[layer.output] = 8
+        else:
+            bits[layer.output] = max(bits[value] for value in layer.inputs)
     return bits
 
 
 def over_whole_map(layer: Layer, input_shape: tuple[int, ...]) -> bool:
     """True for a pool whose window is the whole map of `input_shape` (1, H, W, C)."""
     return layer.filter == input_shape[1:3]
+
+
+def keeps_scale(layer: Layer) -> bool:
+    """True if the layer's output has its input's scale, unless it is a mean with one of its own."""
+    return layer.kind in SAME_SCALE and layer.value == 0.0
+
+
+def fixed_grid(layer: Layer) -> Grid | None:
+    """The grid that the layer's kind or its limits prescribe for its output, if they do.
+
+    A grid whose ends are the limits clips to them, to half a step exactly.
+    """
+    if layer.kind == "softmax" or layer.function is Function.LOGISTIC:
+        return _PROBABILITY
+    if layer.function is Function.TANH:
+        return _SIGNED_SHARE
+    return None if layer.limits is None else grid_for_range(layer.limits, 8, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,27 +96,39 @@ class Grids:
     histograms: Mapping[str, Histogram]
     learned: Learned = field(default_factory=Learned)
     bits: Mapping[str, int] = field(init=False)
-    _root: Mapping[str, str] = field(init=False)
+    _parent: Mapping[str, str] = field(init=False)
+    _fixed: Mapping[str, Grid] = field(init=False)
     _means: Mapping[str, Grid] = field(init=False)
 
     def __post_init__(self) -> None:
-        root, means = {self.source: self.source}, dict[str, Grid]()
+        means = dict[str, Grid]()
         object.__setattr__(self, "bits", value_bits(self.layers, self.source, self.scheme))
-        object.__setattr__(self, "_root", root)
+        parents = _parents(self.layers, self.bits)
+        object.__setattr__(self, "_parent", parents)
         object.__setattr__(self, "_means", means)
+        fixed = {layer.output: grid for layer in self.layers if (grid := fixed_grid(layer))}
+        object.__setattr__(self, "_fixed", fixed)
         for layer in self.layers:  # in execution order: a mean asks for the grid of its input
-            own = self._own_mean_grid(layer)
-            shared = layer.kind in SAME_SCALE and own is None
-            root[layer.output] = root[layer.inputs[0]] if shared else layer.output
-            if own is not None:
-                means[layer.output] = own
+            if layer.kind == "average_pool":
+                own = self._own_mean_grid(layer)
+                if own is None:
+                    parents[layer.output] = layer.inputs[0]
+                else:
+                    means[layer.output] = own
 
     def root(self, value: str) -> str:
-        """The value whose grid `value` shares: itself, or the input of its pool or reshape.
+        """The value whose grid `value` shares.
 
-        A mean that keeps few bits on its input's grid is its own root.
+        It is the value itself, the input of its pool, padding or reshape, or the concatenation
+        that alone reads it. A mean that keeps few bits on its input's grid is its own root.
         """
-        return self._root[value]
+        while value in self._parent:
+            value = self._parent[value]
+        return value
+
+    def is_fixed(self, value: str) -> bool:
+        """True if the grid of `value` is prescribed, and so neither calibrated nor learned."""
+        return self.root(value) in self._fixed
 
     def _own_mean_grid(self, layer: Layer) -> Grid | None:
         """The grid of a mean whose values would lose bits on the grid of its input; else None.
@@ -101,10 +140,7 @@ class Grids:
         count, bits = math.prod(layer.filter), self.bits[layer.output]
         if layer.kind != "average_pool" or layer.padding != Padding() or count == 1 or bits != 8:
             return None
-        # A mean that drops its axes is traced as one value, and captured as a pool and a reshape.
-        reshaped = (other.output for other in self.layers if other.inputs == (layer.output,))
-        names = (layer.output, *reshaped)
-        seen = next(self.histograms[name] for name in names if name in self.histograms)
+        seen = self.histograms[layer.output]
         if seen.low == seen.high == 0.0:
             return None
         spec, step = self.scheme.spec, self.of(layer.inputs[0]).scale
@@ -116,17 +152,14 @@ class Grids:
         return own if own.scale <= step * largest else None
 
     def of(self, value: str, bits: int | None = None) -> Grid:
-        """The grid of `value`, in its own bits or converted to `bits`.
-
-        The output of softmax has the grid that TFLite prescribes: scale 1/256, zero point -128.
-        """
-        root, own = self._root[value], self.bits[value]
+        """The grid of `value`, in its own bits or converted to `bits`."""
+        root, own = self.root(value), self.bits[value]
         wanted = bits or own
         if wanted > own:
             # int8 to int16 is (q - zero_point) << 7, which is exact: 255 << 7 is within int16.
             return Grid(self.of(value).scale / 128.0, 0, 16)
-        if root in self._probabilities():
-            return Grid(1.0 / 256.0, -128, 8)
+        if root in self._fixed:
+            return self._fixed[root]
         known, spec = self.learned.grids.get(root), self.scheme.spec
         if known is not None and known.bits == wanted == own:
             return known
@@ -135,13 +168,46 @@ class Grids:
         ends = calibrated_range(self.histograms[root], spec, wanted)
         return grid_for_range(ends, wanted, spec.symmetric)
 
-    def _probabilities(self) -> set[str]:
-        return {layer.output for layer in self.layers if layer.kind == "softmax"}
+    def read_by(self, layer: Layer, value: str) -> Grid:
+        """The grid in which `layer` reads `value`: that of its output where both must be equal."""
+        if layer.kind == "concat" or (layer.kind == "pad" and not keeps_scale(layer)):
+            return self.of(layer.output)
+        return self.of(value, self.bits[layer.output])
+
+
+def _parents(layers: tuple[Layer, ...], bits: Mapping[str, int]) -> dict[str, str]:
+    """The values whose grids values share, by name; those of means are not decided here.
+
+    The inputs of a concatenation get its grid where nothing else reads them: TFLite wants one
+    scale, and its range covers theirs. Others are converted.
+    """
+    makers = {layer.output: layer for layer in layers}
+    readers: dict[str, set[str]] = {}
+    for layer in layers:
+        for value in layer.inputs:
+            readers.setdefault(value, set()).add(layer.output)
+    parents = {
+        layer.output: layer.inputs[0]
+        for layer in layers
+        if keeps_scale(layer) and layer.kind != "average_pool"
+    }
+    for layer in layers:
+        for value in layer.inputs if layer.kind == "concat" else ():
+            reader = layer.output
+            while len(readers[value]) == 1 and bits[value] == 8 and value in makers:
+                maker = makers[value]
+                if not keeps_scale(maker):
+                    if fixed_grid(maker) is None:
+                        parents[value] = reader
+                    break
+                if maker.kind not in _MOVES:
+                    break
+                (value,) = maker.inputs
+
+    return parents
 
 
 def calibrated_values(layers: tuple[Layer, ...], source: str) -> set[str]:
     """Names of the values that need a histogram: those that may have a grid of their own."""
-    means = {layer.output for layer in layers if layer.kind == "average_pool"}
-    shared = [layer for layer in layers if layer.kind in SAME_SCALE and layer.output not in means]
-    reshaped = {layer.output for layer in shared if layer.inputs[0] in means}
-    return {source, *(layer.output for layer in layers)} - {s.output for s in shared} | reshaped
+    shared = {o.output for o in layers if keeps_scale(o) and o.kind != "average_pool"}
+    return {source, *(layer.output for layer in layers)} - shared

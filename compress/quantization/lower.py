@@ -9,28 +9,17 @@ Quantization scheme: the TensorFlow Lite int8 specification and its 16x8 variant
 - Bias: int32 with scale = input scale * weight scale.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.errors import UnsupportedLayer
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
+from compress.frontend.layout import layer_shape
 from compress.genome import Quantize
-from compress.ops import (
-    Add,
-    AveragePool2D,
-    Conv2D,
-    DepthwiseConv2D,
-    FullyConnected,
-    MaxPool2D,
-    Mean,
-    Op,
-    Requantize,
-    Reshape,
-    Softmax,
-)
+from compress.ops import DepthwiseConv2D, Mean, Op, Requantize, Reshape
 from compress.quantization.calibrate import calibrate
 from compress.quantization.grids import (
     WEIGHTED,
@@ -39,11 +28,13 @@ from compress.quantization.grids import (
     over_whole_map,
     weighted_layer_names,
 )
+from compress.quantization.lowered_operator import operator_for
 from compress.quantization.refine import refined_weights
-from compress.quantization.scheme import Learned, Scheme
+from compress.quantization.scheme import Grid, Learned, Scheme
 from compress.quantization.weight_grids import (
     LayerWeights,
     averaging_weights,
+    constant_grid,
     integer_bias,
     quantized_weights,
 )
@@ -56,9 +47,13 @@ _ACTIVATION_TYPES: dict[int, DType] = {8: "int8", 16: "int16"}
 
 
 def quantize_input(graph: Graph, x: Array) -> Int8Array:
-    """The graph's int8 input (N, H, W, C) for the float samples x (N, C, H, W)."""
+    """The graph's int8 input (N, *input shape without batch) for float samples in torch's layout.
+
+    (N, C, H, W) becomes (N, H, W, C), a series (N, C, L) becomes (N, 1, L, C).
+    """
     tensor = graph.input_tensor
-    scaled = np.round(x.transpose(0, 2, 3, 1) / np.float32(tensor.scale)) + tensor.zero_point
+    moved = np.moveaxis(x, 1, -1).reshape(len(x), *tensor.shape[1:])
+    scaled = np.round(moved / np.float32(tensor.scale)) + tensor.zero_point
     result: Int8Array = np.clip(scaled, -128, 127).astype(np.int8)
     return result
 
@@ -91,11 +86,10 @@ def lower(
     if spec.correct_bias or spec.rounding == "adaround":
         weights = refined_weights(grids, weights, x, seed)
     builder = _Builder(grids, weights)
-    _, channels, height, width = x.shape
-    first = builder.activation(source, (1, height, width, channels))
+    first = builder.activation(source, layer_shape(x.shape))
     for layer in fused:
         builder.add(layer)
-    last = builder.converted(output, 8)
+    last = builder.converted(output, grids.of(output, 8))
     return Graph(name, tuple(builder.tensors), tuple(builder.ops), (first,), (last,))
 
 
@@ -103,17 +97,21 @@ def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:
     """Integer weights of every weighted layer, by the name of its output value."""
     spec, weights = grids.scheme.spec, {}
     for layer in grids.layers:
-        if layer.kind in WEIGHTED:
-            bits = grids.scheme.of(layer.name)
-            scale = grids.of(layer.inputs[0], bits.activations).scale
-            peaks = grids.learned.peaks.get(layer.name)
+        if layer.kind not in (*WEIGHTED, "affine"):
+            continue
+        scale = grids.read_by(layer, layer.inputs[0]).scale
+        if layer.kind == "affine":
+            # One scale per channel and 8 bits represent each factor exactly, up to float32.
+            pixelwise = replace(layer, kind="depthwise", weight=_pixelwise(layer.weight))
+            weights[layer.output] = quantized_weights(pixelwise, 8, "channel", "max", scale)
+        else:
             weights[layer.output] = quantized_weights(
                 layer,
-                bits=bits.weights,
+                bits=grids.scheme.of(layer.name).weights,
                 granularity=spec.granularity,
                 weight_range=spec.weight_range,
                 input_scale=scale,
-                peaks=peaks,
+                peaks=grids.learned.peaks.get(layer.name),
             )
     return weights
 
@@ -126,36 +124,40 @@ class _Builder:
         self.weights = weights
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
-        self.index: dict[tuple[str, int], int] = {}
+        self.index: dict[tuple[str, Grid], int] = {}
 
-    def activation(self, value: str, shape: tuple[int, ...], bits: int | None = None) -> int:
-        """Add a tensor for `value`, in its own bits or in `bits`, and return its index."""
-        grid = self.grids.of(value, bits)
-        dtype = _ACTIVATION_TYPES[grid.bits]
-        name = value if bits is None else f"{value}.{dtype}"
+    def activation(self, value: str, shape: tuple[int, ...], grid: Grid | None = None) -> int:
+        """Add a tensor for `value`, on its own grid or on `grid`, and return its index."""
+        own = self.grids.of(value)
+        grid = grid or own
+        dtype, name = _ACTIVATION_TYPES[grid.bits], value
+        if grid != own:
+            others = sum(known == value and g.bits == own.bits for known, g in self.index)
+            name += f".{dtype}" if grid.bits != own.bits else f".rescaled{others}"
         index = self._tensor(Tensor(name, shape, dtype, (grid.scale,), grid.zero_point))
-        self.index[value, grid.bits] = index
+        self.index[value, grid] = index
         return index
 
-    def converted(self, value: str, bits: int) -> int:
-        """The index of the tensor of `value` in `bits`; adds a Requantize if there is none yet."""
-        if (value, bits) not in self.index:
-            own = self.index[value, self.grids.bits[value]]
-            index = self.activation(value, self.tensors[own].shape, bits)
+    def converted(self, value: str, grid: Grid) -> int:
+        """The index of the tensor of `value` on `grid`; adds a Requantize if there is none yet."""
+        if (value, grid) not in self.index:
+            own = self.index[value, self.grids.of(value)]
+            index = self.activation(value, self.tensors[own].shape, grid)
             self.ops.append(Requantize(self.tensors[index].name, own, index))
-        return self.index[value, bits]
+        return self.index[value, grid]
 
     def add(self, layer: Layer) -> None:
         """Add the layer's operator, its constants and output, and conversions of its inputs."""
-        bits = self.grids.bits[layer.output]
-        inputs = [self.converted(value, bits) for value in layer.inputs]
+        inputs = [self.converted(value, self.grids.read_by(layer, value)) for value in layer.inputs]
         if layer.kind == "average_pool" and self.grids.root(layer.output) == layer.output:
             self._add_mean(layer, inputs[0])
             return
-        weights = self.weights.get(layer.output)
-        constants = () if weights is None else self._constants(layer, weights, inputs[0])
+        if layer.kind == "affine" and len(layer.shape) == 2:
+            self._add_affine_of_vector(layer, inputs[0])
+            return
+        constants = self._constants(layer, self.weights.get(layer.output), inputs[0])
         output = self.activation(layer.output, layer.shape)
-        self.ops.append(_op(layer, inputs, constants, output))
+        self.ops.append(operator_for(layer, inputs, constants, self.tensors[output], output))
 
     def _add_mean(self, layer: Layer, source: int) -> None:
         """Add a pool whose output has another scale than its input, unlike AVERAGE_POOL_2D's.
@@ -172,8 +174,27 @@ class _Builder:
             DepthwiseConv2D(layer.name, source, weights, bias, output, stride=layer.stride)
         )
 
-    def _constants(self, layer: Layer, weights: LayerWeights, source: int) -> tuple[int, int]:
-        """Add the tensors of the weights and the bias, and return their indices."""
+    def _add_affine_of_vector(self, layer: Layer, source: int) -> None:
+        """Scale and shift of (1, K) as those of a map (1, 1, 1, K), with reshapes around."""
+        shape = (1, 1, *layer.shape)
+        constants = self._constants(layer, self.weights[layer.output], source)
+        output = self.activation(layer.output, layer.shape)
+        ends = [
+            self._tensor(replace(self.tensors[i], name=f"{layer.output}.{end}", shape=shape))
+            for i, end in ((source, "in"), (output, "out"))
+        ]
+        self.ops += [
+            Reshape(f"{layer.name}.in", source, ends[0]),
+            operator_for(layer, [ends[0]], constants, self.tensors[ends[1]], ends[1]),
+            Reshape(f"{layer.name}.out", ends[1], output),
+        ]
+
+    def _constants(
+        self, layer: Layer, weights: LayerWeights | None, source: int
+    ) -> tuple[int, ...]:
+        """Add the constant tensors of a layer that reads tensor `source`; their indices."""
+        if weights is None:
+            return () if layer.weight is None else (self._operand(layer.name, layer.weight),)
         scales, axis, values = weights.scales, weights.axis, weights.values
         bias, bias_scales = integer_bias(weights, self.tensors[source].scale)
         weight_tensor = Tensor(
@@ -194,32 +215,21 @@ class _Builder:
         )
         return self._tensor(weight_tensor), self._tensor(bias_tensor)
 
+    def _operand(self, name: str, values: Array) -> int:
+        """Add the constant operand of a sum or product, on a symmetric grid of its range."""
+        grid = constant_grid(values)
+        integers = np.round(values / np.float32(grid.scale)).astype(np.int8)
+        return self._tensor(
+            Tensor(f"{name}.constant", values.shape, "int8", (grid.scale,), data=integers)
+        )
+
     def _tensor(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 
 
-def _op(layer: Layer, inputs: list[int], constants: tuple[int, ...], output: int) -> Op:
-    name, source = layer.name, inputs[0]
-    match layer.kind:
-        case "conv" | "depthwise":
-            kind = Conv2D if layer.kind == "conv" else DepthwiseConv2D
-            weights, bias = constants
-            geometry = (layer.stride, layer.dilation, layer.padding, layer.activation)
-            return kind(name, source, weights, bias, output, *geometry)
-        case "linear":
-            weights, bias = constants
-            return FullyConnected(name, source, weights, bias, output, layer.activation)
-        case "add":
-            return Add(name, source, inputs[1], output, layer.activation)
-        case "average_pool" | "max_pool":
-            pool = AveragePool2D if layer.kind == "average_pool" else MaxPool2D
-            return pool(name, source, output, layer.filter, layer.stride, layer.padding)
-        case "reshape":
-            return Reshape(name, source, output)
-        case "softmax":
-            return Softmax(name, source, output)
-        case "activation":
-            return Requantize(name, source, output, layer.activation)
-        case "batch_norm" | "pad":
-            raise UnsupportedLayer(f"{name}: {layer.kind} could not be fused into another layer")
+def _pixelwise(factors: Array | None) -> Array:
+    """Factors (channels,) as the weight of a depthwise convolution of one pixel."""
+    if factors is None:
+        raise TypeError("an affine layer has factors")
+    return factors.reshape(1, 1, 1, -1)

@@ -9,14 +9,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor as Values
 
-from compress.frontend.execute import activated, unweighted, weighted_sum
+from compress.frontend.execute import activated, network_input, unweighted, weighted_sum
 from compress.frontend.layers import Layer
 from compress.quantization.adaround import adaround
 from compress.quantization.fake_quantize import fake_quantizer
-from compress.quantization.grids import Grids
+from compress.quantization.grids import WEIGHTED, Grids
 from compress.quantization.weight_grids import LayerWeights
 from compress.types import Array
 
@@ -40,11 +39,11 @@ def refined_weights(
     improved = dict(weights)
     # Remaining readers of each value, to free it after the last one.
     unread = Counter(value for layer in grids.layers for value in layer.inputs)
-    start = torch.from_numpy(x)
+    start = network_input(x)
     values = {grids.source: _ValuePair(start, fake_quantizer(grids.of(grids.source))(start))}
     for index, layer in enumerate(grids.layers):
         inputs = [values[value] for value in layer.inputs]
-        if layer.output in weights:
+        if layer.kind in WEIGHTED:
             improved[layer.output], made = _refined_layer(
                 grids, layer, weights[layer.output], inputs[0], seed + index
             )
@@ -75,9 +74,7 @@ def _refined_layer(
         actual = weighted_sum(layer, read, weights.rounded, weights.bias)
         weights = bias_corrected(weights, target, actual)
     actual = weighted_sum(layer, read, weights.rounded, weights.bias)
-    return weights, _ValuePair(
-        activated(target, layer.activation), activated(actual, layer.activation)
-    )
+    return weights, _ValuePair(activated(target, layer), activated(actual, layer))
 
 
 def bias_corrected(weights: LayerWeights, target: Values, actual: Values) -> LayerWeights:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.arithmetic.fixedpoint import value_range
-from compress.frontend.capture import trace_module
+from compress.frontend.capture import capture, trace_module
 from compress.integer import reference
-from compress.ops import Weighted, inputs_of, outputs_of
+from compress.ops import outputs_of
 from compress.quantization.calibrate import record_values
 from compress.quantization.lower import quantize_input
 from compress.types import Array, Graph, Tensor
@@ -52,22 +52,19 @@ def layer_noise(graph: Graph, module: nn.Module, x: Array) -> dict[str, Noise]:
     written = [(op, index) for op in graph.ops for index in outputs_of(op)]
     names = {graph.tensors[index].name: op.name for op, index in written}
     indices = {graph.tensors[index].name: index for _, index in written}
-    maps = _flattened_maps(graph)
     traced = trace_module(module, x.shape[1:])
+    capture(traced)
+    orders = {node.name: node.meta.get("order") for node in traced.graph.nodes}
     found: dict[str, Noise] = {}
     for start in range(0, len(x), _BATCH):
         batch = x[start : start + _BATCH]
         integers = reference.trace(graph, quantize_input(graph, batch))
 
         def observe(value: str, exact: Values, integers: dict[int, Array] = integers) -> None:
-            target = exact.numpy()
-            target = target.transpose(0, 2, 3, 1) if target.ndim == 4 else target
             index, tensor = indices[value], graph.tensors[indices[value]]
-            if index in maps:  # a flattened map: (C, H, W) in torch, (H, W, C) in the graph
-                _, height, width, channels = maps[index]
-                first = target.reshape(-1, channels, height, width)
-                target = first.transpose(0, 2, 3, 1).reshape(target.shape)
-            if tensor.shape[1:] == target.shape[1:]:
+            if orders[value] is not None and exact[0].numel() == tensor.elements:
+                target = exact.numpy().reshape(len(exact), -1)[:, orders[value]]
+                target = target.reshape(len(exact), *tensor.shape[1:])
                 real = (integers[index] - float(tensor.zero_point)) * tensor.scale
                 sums = found.setdefault(names[value], Noise())
                 sums.signal += float(np.sum(target.astype(np.float64) ** 2))
@@ -76,21 +73,6 @@ def layer_noise(graph: Graph, module: nn.Module, x: Array) -> dict[str, Noise]:
 
         record_values(traced, names.keys(), batch, observe)
     return {name: found[name] for name in names.values() if name in found}
-
-
-def _flattened_maps(graph: Graph) -> dict[int, tuple[int, ...]]:
-    """The shapes of the maps that vectors are flattened from, by the vectors' tensor index."""
-    maps: dict[int, tuple[int, ...]] = {}
-    for op in graph.ops:
-        if isinstance(op, Weighted):  # its output is in no order of a map
-            continue
-        source = graph.tensors[inputs_of(op)[0]]
-        shape = source.shape if len(source.shape) == 4 else maps.get(inputs_of(op)[0])
-        for output in outputs_of(op):
-            made = graph.tensors[output]
-            if shape and len(made.shape) == 2 and made.elements == source.elements:
-                maps[output] = shape
-    return maps
 
 
 def _on_grid(real: Array, tensor: Tensor) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from compress.errors import Infeasible
 from compress.frontend.layers import Layer
 from compress.genome import Granularity
+from compress.quantization.scheme import Grid
 from compress.types import Array, DType, Int8Array
 
 WeightRange = Literal["max", "mse"]
@@ -116,6 +117,12 @@ def averaging_weights(layer: Layer) -> LayerWeights:
         bits=8,
         axis=3,
     )
+
+
+def constant_grid(values: Array) -> Grid:
+    """The symmetric 8-bit grid of a constant operand of a sum or product."""
+    peak = float(np.abs(values).max(initial=0.0))
+    return Grid(float(np.float32(peak / WEIGHT_LIMITS[8])) or 1.0, 0, 8)
 
 
 def weight_peaks(rows: Array, limit: int, weight_range: WeightRange) -> Array:

@@ -1,0 +1,75 @@
+"""The functions and methods that are captured, each with the function that reads it."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from compress.frontend import capture_arithmetic as arithmetic
+from compress.frontend import capture_elementwise as elementwise
+from compress.frontend import capture_pools as pools
+from compress.frontend import capture_shapes as shapes
+from compress.frontend import capture_weighted as weighted
+from compress.frontend import decompose
+
+Read = Callable[..., None]
+
+# Spellings by the function that reads them: functions, and names of methods of tensors.
+_SPELLINGS: dict[Read, tuple[Any, ...]] = {
+    elementwise.relu: (torch.relu, torch.relu_, functional.relu, "relu", "relu_"),
+    elementwise.relu6: (functional.relu6,),
+    elementwise.hardtanh: (functional.hardtanh,),
+    elementwise.clamp: (torch.clamp, torch.clip, "clamp", "clip", "clamp_", "clip_"),
+    elementwise.leaky_relu: (functional.leaky_relu,),
+    elementwise.sigmoid: (torch.sigmoid, functional.sigmoid, "sigmoid", "sigmoid_"),
+    elementwise.tanh: (torch.tanh, functional.tanh, "tanh", "tanh_"),
+    elementwise.hardswish: (functional.hardswish,),
+    elementwise.softmax: (torch.softmax, functional.softmax, "softmax"),
+    arithmetic.add: (operator.add, operator.iadd, torch.add, "add", "add_"),
+    arithmetic.subtract: (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_"),
+    arithmetic.multiply: (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_"),
+    arithmetic.divide: (operator.truediv, operator.itruediv, torch.div, "div", "div_"),
+    arithmetic.negate: (operator.neg, torch.neg, "neg"),
+    pools.max_pool: (functional.max_pool2d, functional.max_pool1d, torch.max_pool2d,
+                     torch.max_pool1d),
+    pools.average_pool: (functional.avg_pool2d, functional.avg_pool1d),
+    pools.adaptive_average_pool: (functional.adaptive_avg_pool2d, functional.adaptive_avg_pool1d),
+    pools.adaptive_max_pool: (functional.adaptive_max_pool2d, functional.adaptive_max_pool1d),
+    pools.mean: (torch.mean, "mean"),
+    pools.constant_pad: (functional.pad,),
+    weighted.computed_weight: (functional.conv2d, functional.conv1d, functional.linear),
+    shapes.concatenate: (torch.cat, torch.concat, torch.concatenate),
+    shapes.reshape: (torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze, torch.unflatten,
+                     "flatten", "reshape", "view", "squeeze", "unsqueeze", "unflatten"),
+    shapes.permute: (torch.permute, "permute"),
+    shapes.transpose: (torch.transpose, "transpose"),
+    shapes.index: (operator.getitem,),
+    shapes.identity: (functional.dropout, functional.dropout1d, functional.dropout2d,
+                      functional.alpha_dropout, torch.clone, "contiguous", "clone"),
+}  # fmt: skip
+CALLS: dict[Any, Read] = {
+    target: read for read, targets in _SPELLINGS.items() for target in targets
+}
+
+
+def call_name(target: Any) -> str:
+    """The name of a function or method in messages."""
+    return str(getattr(target, "__name__", target))
+
+
+def supported_calls() -> str:
+    """The names of all supported functions and methods, for messages."""
+    targets = (*CALLS, *decompose.REPLACED_CALLS)
+    names = (call_name(target).strip("_") for target in targets if target not in _UNNAMED)
+    return ", ".join(sorted({*names, *_UNNAMED.values()} - {""}))
+
+
+# torch names these two after its own helper for functions with an optional second result.
+_UNNAMED = {
+    functional.max_pool2d: "max_pool2d",
+    functional.max_pool1d: "max_pool1d",
+    functional.adaptive_max_pool2d: "adaptive_max_pool2d",
+    functional.adaptive_max_pool1d: "adaptive_max_pool1d",
+}

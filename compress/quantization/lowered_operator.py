@@ -1,0 +1,62 @@
+"""The integer operator of one fused layer."""
+
+from compress.frontend.layers import Layer
+from compress.ops import (
+    Add,
+    AveragePool2D,
+    Concatenate,
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    Lookup,
+    MaxPool2D,
+    Mul,
+    Op,
+    Pad,
+    Requantize,
+    Reshape,
+    Softmax,
+)
+from compress.types import Tensor
+
+
+def operator_for(
+    layer: Layer, inputs: list[int], constants: tuple[int, ...], made: Tensor, output: int
+) -> Op:
+    """The operator of a fused layer, whose output is the tensor `made` with index `output`."""
+    name, source = layer.name, inputs[0]
+    match layer.kind:
+        case "conv" | "depthwise" | "affine":
+            kind = Conv2D if layer.kind == "conv" else DepthwiseConv2D
+            weights, bias = constants
+            geometry = (layer.stride, layer.dilation, layer.padding, layer.activation)
+            return kind(name, source, weights, bias, output, *geometry)
+        case "linear":
+            weights, bias = constants
+            return FullyConnected(name, source, weights, bias, output, layer.activation)
+        case "add":
+            right, fixed = (*inputs, *constants)[1], bool(constants)
+            return Add(name, source, right, output, layer.activation, layer.subtract, fixed)
+        case "mul":
+            right, fixed = (*inputs, *constants)[1], bool(constants)
+            return Mul(name, source, right, output, layer.activation, fixed)
+        case "average_pool" | "max_pool":
+            pool = AveragePool2D if layer.kind == "average_pool" else MaxPool2D
+            return pool(name, source, output, layer.filter, layer.stride, layer.padding)
+        case "pad":
+            p = layer.padding
+            before, after = (0, p.top, p.left, 0), (0, p.bottom, p.right, 0)
+            fill = made.zero_point + round(layer.value / made.scale)
+            return Pad(name, source, output, before, after, min(max(fill, -128), 127))
+        case "concat":
+            return Concatenate(name, tuple(inputs), output, layer.axis)
+        case "lookup" if layer.function is not None:
+            return Lookup(name, source, output, layer.function, layer.alpha)
+        case "reshape":
+            return Reshape(name, source, output)
+        case "softmax":
+            return Softmax(name, source, output)
+        case "activation" | "clip":
+            return Requantize(name, source, output, layer.activation)
+        case _:
+            raise TypeError(f"{name}: {layer.kind} is not a fused layer")
