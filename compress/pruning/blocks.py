@@ -17,7 +17,7 @@ from compress.errors import Infeasible, UnsupportedLayer
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 
-_WEIGHTED = (nn.Conv2d, nn.Linear)
+_WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,13 @@ class _Unit:
         return self.input is not None and self.input == self.output
 
 
-def block_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
+def block_names(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
     """Names of the removable units, in the order of execution.
 
-    A submodule is removable if it contains a Conv2d or Linear, but not the network's last one; if
-    it runs once, from one tensor to one of the same shape; and if no addition adds a value to
-    itself without it. Of nested removable units only the outermost is named.
+    A submodule is removable if it contains a convolution or Linear, but not the network's last one;
+    if it runs once, from one tensor to one of the same shape; and if without it no addition,
+    product or concatenation combines a value with itself. Of nested removable units only the
+    outermost is named.
 
     Raises UnsupportedLayer if the network cannot be lowered to integers.
     """
@@ -62,9 +63,7 @@ def block_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[s
     return tuple(name for name in units if name in found)
 
 
-def drop_blocks(
-    module: nn.Module, input_shape: tuple[int, int, int], names: Sequence[str]
-) -> nn.Module:
+def drop_blocks(module: nn.Module, input_shape: tuple[int, ...], names: Sequence[str]) -> nn.Module:
     """A copy of `module` with the blocks of these names replaced by `nn.Identity`.
 
     Raises Infeasible for a name that is not a removable unit, for a unit whose input and output
@@ -97,7 +96,7 @@ def _without(module: nn.Module, names: Sequence[str]) -> nn.Module:
     return copied
 
 
-def _units(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[_Unit, ...]:
+def _units(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[_Unit, ...]:
     """Submodules that run once and contain weighted layers, but not the network's last one.
 
     In the order in which they finish.
@@ -129,9 +128,7 @@ def _shape(value: object) -> tuple[int, ...] | None:
     return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
-def _doubled(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """The number of additions of a value to itself. Raises UnsupportedLayer, as lowering does."""
+def _doubled(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """The number of layers that combine a value with itself. Raises UnsupportedLayer."""
     layers, _, output = capture(trace_module(module, input_shape))
-    return sum(
-        layer.kind == "add" and layer.inputs[0] == layer.inputs[1] for layer in fuse(layers, output)
-    )
+    return sum(len(set(layer.inputs)) < len(layer.inputs) for layer in fuse(layers, output))

@@ -16,16 +16,18 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from compress.frontend.capture import trace_module
+from compress.frontend.trace import SAMPLES
 from compress.pruning.groups import Group, find_groups, is_depthwise, remove_channels
 
-_READERS = (nn.Conv2d, nn.Linear)
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv1d)
+_READERS = (*_CONVOLUTIONS, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 # Channels that each group keeps. A depthwise convolution with a single channel could not be told
 # from an ordinary one.
 MIN_CHANNELS = 2
 
 
-def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, int, int]) -> nn.Module:
+def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     """A copy of `module` without dead channels: the same function, up to rounding.
 
     A channel is removed from all layers of its dependency group (`compress.pruning.groups`) if, for
@@ -43,7 +45,7 @@ def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, int, int]
 
 
 @torch.no_grad()
-def _narrow(module: nn.Module, input_shape: tuple[int, int, int]) -> bool:
+def _narrow(module: nn.Module, input_shape: tuple[int, ...]) -> bool:
     """Remove the dead channels found in one pass, in place; True if there were any.
 
     Their removal can leave channels of earlier layers unread, for the next pass to find.
@@ -73,10 +75,10 @@ class _Constants(fx.Interpreter):
     Unlike in IEEE arithmetic, the product of NaN and a weight of zero is zero here.
     """
 
-    def inputs_for(self, input_shape: tuple[int, int, int]) -> dict[str, list[Tensor]]:
-        """The inputs (1, C, ...) of each convolution and Linear, one per run, by layer name."""
+    def inputs_for(self, input_shape: tuple[int, ...]) -> dict[str, list[Tensor]]:
+        """The inputs (2, C, ...) of each convolution and Linear, one per run, by layer name."""
         self.inputs: dict[str, list[Tensor]] = {}
-        self.run(torch.full((1, *input_shape), torch.nan))
+        self.run(torch.full((SAMPLES, *input_shape), torch.nan))
         return self.inputs
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -92,7 +94,7 @@ class _Constants(fx.Interpreter):
         return values
 
 
-def _weighted(layer: nn.Conv2d | nn.Linear, x: Tensor) -> Tensor:
+def _weighted(layer: nn.Conv2d | nn.Conv1d | nn.Linear, x: Tensor) -> Tensor:
     """The layer's output for x, NaN where a NaN of x meets a nonzero weight."""
     unknown = x.isnan()
     # The same layer with 0/1 weights, on a 0/1 input, counts the NaNs that each output depends on.
@@ -127,8 +129,8 @@ def _shares(
     return shares
 
 
-def _share(layer: nn.Conv2d | nn.Linear, x: Tensor, slices: list[int]) -> Tensor | None:
-    """The constant (outputs,) that these slices of x (1, C, ...) add to the sums of `layer`.
+def _share(layer: nn.Conv2d | nn.Conv1d | nn.Linear, x: Tensor, slices: list[int]) -> Tensor | None:
+    """The constant (outputs,) that these slices of x (2, C, ...) add to the sums of `layer`.
 
     None if they add no constant.
     """
@@ -136,18 +138,21 @@ def _share(layer: nn.Conv2d | nn.Linear, x: Tensor, slices: list[int]) -> Tensor
     if isinstance(layer, nn.Linear):
         read = weight.any(dim=0)
         return None if values[read].isnan().any() else weight[:, read] @ values[read]
+    window = tuple(range(1, weight.dim()))
     if not weight.any():
-        return weight.sum(dim=(1, 2, 3))
+        return weight.sum(dim=window)
     value = values.flatten()[0]
     if not (values == value).all():  # NaN equals nothing
         return None
     nonzero = (weight != 0).to(x.dtype)
     # Zero padding replaces the constant at the borders, if a nonzero tap falls on it there.
-    taps_inside = functional.conv2d(
+    convolve: Any = functional.conv2d if isinstance(layer, nn.Conv2d) else functional.conv1d
+    taps_inside = convolve(
         torch.ones_like(x[:, slices]), nonzero, None, layer.stride, layer.padding, layer.dilation
     )
-    everywhere = (taps_inside == nonzero.sum(dim=(1, 2, 3)).reshape(-1, 1, 1)).all()
-    return weight.sum(dim=(1, 2, 3)) * value if value == 0 or everywhere else None
+    inside = nonzero.sum(dim=window).reshape(-1, *[1] * (x.dim() - 2))
+    everywhere = (taps_inside == inside).all()
+    return weight.sum(dim=window) * value if value == 0 or everywhere else None
 
 
 def _add_to_bias(layer: nn.Module, share: Tensor) -> None:

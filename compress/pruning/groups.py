@@ -1,26 +1,27 @@
 """Dependency groups: sets of layers that must lose the same channels together, and their removal.
 
-A depthwise convolution has the channels of the layer before it, an addition ties the channels of
-its operands, and a Linear after a flattened map reads H * W inputs per channel. torch-pruning finds
-the groups (DepGraph, arXiv:2301.12900); here they become plain values that hold for any removal.
+A depthwise convolution has the channels of the layer before it, an addition or product ties the
+channels of its operands, a concatenation has those of each of its inputs, and a Linear after a
+flattened map reads H * W inputs per channel (`compress.pruning.channel_ties`; the idea is that of
+DepGraph, arXiv:2301.12900). Groups are plain values that hold for any removal.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch_pruning as tp
 from torch import nn
 
+from compress.frontend.capture import trace_module
+from compress.pruning.channel_ties import IMMOVABLE, Side, tied_slices
 from compress.types import Array
 
-Side = Literal["out", "in"]
-
-_PRODUCERS = (nn.Conv2d, nn.Linear)
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv1d)
+_PRODUCERS = (*_CONVOLUTIONS, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -49,37 +50,41 @@ class Group:
     members: tuple[Member, ...]
 
 
-def find_groups(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[Group, ...]:
+def find_groups(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Group, ...]:
     """The prunable dependency groups, in the order of the network's layers. Sets evaluation mode.
 
-    Not prunable are the group of the network's output (its channels are the classes), groups tied
-    to the network's input, and groups with a layer other than Conv2d (depthwise or ungrouped),
-    Linear and batch-norm.
+    Not prunable are the channels of the network's input and output (the classes), those that the
+    network's code states as a number, and those of layers other than Conv2d and Conv1d (depthwise
+    or ungrouped), Linear and batch-norm with plain weights of their own. Raises UnsupportedLayer
+    for a network that cannot be captured.
     """
-    ends: list[torch.Tensor] = []
-
-    def see_output(output: torch.Tensor) -> torch.Tensor:
-        ends.append(output)
-        return output
-
-    module.eval()
-    with torch.enable_grad():
-        # clone() makes the input the output of an operation: its grad_fn then shows which channels
-        # are tied to the input.
-        ends.append(torch.zeros(1, *input_shape, requires_grad=True).clone())
-        graph = tp.DependencyGraph().build_dependency(
-            module, ends[0], output_transform=see_output, verbose=False
-        )
-    names = {layer: name for name, layer in module.named_modules()}
-    fixed = {value.grad_fn for value in ends}
-    found = [
-        _group(graph, candidate, names, fixed)
-        for candidate in graph.get_all_groups(root_module_types=_PRODUCERS)
-    ]
-    order = list(names.values())
-    return tuple(
-        sorted((group for group in found if group), key=lambda group: order.index(group.name))
-    )
+    sides = _by_module(module, tied_slices(trace_module(module, input_shape)))
+    fixed = {IMMOVABLE}
+    for (name, _), classes in sides.items():
+        if not _is_prunable(module, name):
+            fixed.update(classes.tolist())
+    members: dict[int, dict[tuple[str, Side], list[int]]] = defaultdict(dict)
+    for key, classes in sides.items():
+        for index, found in enumerate(classes.tolist()):
+            if found not in fixed:
+                members[found].setdefault(key, []).append(index)
+    # Channels that have equal numbers of slices in the same layers are removed by the same rule.
+    alike: dict[tuple[tuple[str, Side, int], ...], list[dict[tuple[str, Side], list[int]]]]
+    alike = defaultdict(list)
+    for slices in members.values():
+        alike[tuple((*key, len(indices)) for key, indices in slices.items())].append(slices)
+    groups: dict[str, Group] = {}
+    order = [name for name, _ in module.named_modules()]
+    for channels in alike.values():
+        producers = [name for name, side in channels[0] if side == "out"]
+        free = [n for n in order if n in producers and _produces(module, n) and n not in groups]
+        if free:
+            parts = (
+                Member(name, side, np.array([slices[name, side] for slices in channels], np.int64))
+                for name, side in channels[0]
+            )
+            groups[free[0]] = Group(free[0], len(channels), tuple(parts))
+    return tuple(groups[name] for name in order if name in groups)
 
 
 def remove_channels(
@@ -101,40 +106,39 @@ def remove_channels(
 
 def is_depthwise(layer: nn.Module) -> bool:
     """True for a convolution with one filter per channel, and more than one channel."""
-    return (
-        isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels == layer.out_channels
+    return isinstance(layer, _CONVOLUTIONS) and (
+        1 < layer.groups == layer.in_channels == layer.out_channels
     )
 
 
-def _group(
-    graph: tp.DependencyGraph, found: Any, names: dict[nn.Module, str], fixed: set[Any]
-) -> Group | None:
-    """torch-pruning's group `found` as a `Group`, or None if it is not prunable.
-
-    `fixed` are the grad_fn of the network's input and output, whose channels must stay.
-    """
-    members, producers = [], []
-    for item in found.items:
-        node = item.dep.target
-        side: Side = "out" if graph.is_out_channel_pruning_fn(item.dep.handler) else "in"
-        if (side == "out" and node.grad_fn in fixed) or isinstance(node.module, nn.Parameter):
-            return None
-        if node.module not in names:
-            continue  # an operation without weights
-        if not _is_prunable(node.module):
-            return None
-        slices = np.array(item.idxs)[np.argsort(item.root_idxs, kind="stable")]
-        members.append(Member(names[node.module], side, slices.reshape(len(found[0].idxs), -1)))
-        if side == "out" and isinstance(node.module, _PRODUCERS) and not is_depthwise(node.module):
-            producers.append(names[node.module])
-    first = next((name for name in names.values() if name in producers), None)
-    return Group(first, len(found[0].idxs), tuple(members)) if first else None
+def _by_module(
+    module: nn.Module, sides: Mapping[tuple[str, Side], Array]
+) -> dict[tuple[str, Side], Array]:
+    """`sides` by the first name of each module, since a module may have several."""
+    names = {layer: name for name, layer in module.named_modules()}
+    first = {name: names[layer] for name, layer in module.named_modules(remove_duplicate=False)}
+    return {(first.get(name, name), side): classes for (name, side), classes in sides.items()}
 
 
-def _is_prunable(layer: nn.Module) -> bool:
-    """True for the kinds of layer that `_remove` can narrow."""
-    ungrouped = isinstance(layer, nn.Conv2d) and layer.groups == 1
-    return ungrouped or is_depthwise(layer) or isinstance(layer, (nn.Linear, *_NORMS))
+def _is_prunable(module: nn.Module, name: str) -> bool:
+    """True for a layer that `_remove` can narrow: its weight is its own, and plain."""
+    found = dict(module.named_modules())
+    layer = found.get(name)
+    ungrouped = isinstance(layer, _CONVOLUTIONS) and layer.groups == 1
+    if layer is None or not (
+        ungrouped or is_depthwise(layer) or isinstance(layer, (nn.Linear, *_NORMS))
+    ):
+        return False
+    weight = layer._parameters.get("weight")
+    if weight is None:
+        return isinstance(layer, _NORMS)  # a norm without scale has statistics alone
+    owners = [other for other in found.values() if other._parameters.get("weight") is weight]
+    return len(owners) == 1
+
+
+def _produces(module: nn.Module, name: str) -> bool:
+    layer = module.get_submodule(name)
+    return isinstance(layer, _PRODUCERS) and not is_depthwise(layer)
 
 
 def _remove(layer: nn.Module, side: Side, gone: Array) -> None:
@@ -150,7 +154,7 @@ def _remove(layer: nn.Module, side: Side, gone: Array) -> None:
                 fewer = nn.Parameter(fewer, value.requires_grad)
             setattr(layer, name, fewer)
             kept = len(rest)
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, _CONVOLUTIONS):
         if side == "out":
             layer.out_channels = kept
         if side == "in" or depthwise:

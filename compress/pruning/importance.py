@@ -8,7 +8,7 @@ mode.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import torch
@@ -22,13 +22,13 @@ from compress.frontend.layers import Layer
 from compress.genome import Criterion
 from compress.pruning.groups import Group, remove_channels
 from compress.training.train import predict
-from compress.types import Split
+from compress.types import Array, Split
 
 LOSS_CRITERIA: tuple[Criterion, ...] = ("taylor", "sensitivity")
 
 _BATCH = 64
 _WEIGHTED = ("conv", "depthwise", "linear")
-_PASSING = ("add", "activation")
+_PASSING = ("add", "mul", "affine", "activation", "clip", "lookup")
 # Least rise of the loss in nats, far below any measured one: it keeps the scores of a group that
 # can be halved without loss ordered by magnitude.
 _SMALLEST_RISE = 1e-9
@@ -108,38 +108,58 @@ def _observed(
     layers, _, output = capture(traced)
     fused = fuse(layers, output)
     values = [_values(group, fused) for group in groups]
-    watcher = _Watcher(traced, {name for names in values for name in names})
+    watcher = _Watcher(traced, {name for held in values for name in held})
     totals = [torch.zeros(group.channels) for group in groups]
     for start in range(0, len(probe), _BATCH):
         seen = watcher.watch(probe, slice(start, start + _BATCH), criterion == "taylor")
-        for total, names in zip(totals, values, strict=True):
-            total += _score([seen[name] for name in names], criterion).sum(0)
+        for total, held in zip(totals, values, strict=True):
+            total += _score(seen, held, criterion).sum(0)
     return tuple(total / len(probe) for total in totals)
 
 
-def _score(seen: Sequence[Tensor], criterion: Criterion) -> Tensor:
-    """The scores (N, channels) of each sample, from values (N, channels, positions)."""
-    if criterion == "taylor":
-        changes = [(value * value.grad).sum(2) for value in seen if value.grad is not None]
-        return torch.stack(changes).sum(0).detach().abs()
-    parts = [(value.abs() if criterion == "activation" else (value != 0).float()) for value in seen]
-    return torch.stack([part.mean(2) for part in parts]).mean(0).detach()
+def _score(seen: Mapping[str, Tensor], held: Mapping[str, Array], criterion: Criterion) -> Tensor:
+    """The scores (N, channels) of each sample, from values (N, slices, positions).
 
-
-def _values(group: Group, layers: Sequence[Layer]) -> tuple[str, ...]:
-    """Names of the traced values that hold the group's channels, as later layers read them.
-
-    They are the outputs of the group's layers and sums of these, after the non-linearity. A value
-    that only an addition or a non-linearity reads is left out, as it is part of a later value.
+    `held` has the slices of each channel in the values that count (`_values`).
     """
-    producers = {member.layer for member in group.members if member.side == "out"}
-    made: list[str] = []
+
+    def by_channel(slices: Tensor, channels: Array) -> Tensor:
+        return slices[:, torch.from_numpy(channels)]  # (N, channels, slices per channel)
+
+    if criterion == "taylor":
+        changes = [
+            by_channel((seen[name] * gradient).sum(2), channels).sum(2)
+            for name, channels in held.items()
+            if (gradient := seen[name].grad) is not None
+        ]
+        return torch.stack(changes).sum(0).detach().abs()
+    parts = {
+        name: (seen[name].abs() if criterion == "activation" else (seen[name] != 0).float())
+        for name in held
+    }
+    means = [by_channel(parts[name].mean(2), held[name]).mean(2) for name in held]
+    return torch.stack(means).mean(0).detach()
+
+
+def _values(group: Group, layers: Sequence[Layer]) -> dict[str, Array]:
+    """The traced values that hold the group's channels, as later layers read them.
+
+    By name, with the slices of each channel along axis 1, int64 (channels, slices per channel).
+    They are the outputs of the group's layers and what becomes of them element by element, after
+    the non-linearity. A value that only an element-wise layer reads is left out, as it is part of
+    a later value.
+    """
+    producers = {member.layer: member.slices for member in group.members if member.side == "out"}
+    made: dict[str, Array] = {}
     for layer in layers:
-        makes = layer.kind in _WEIGHTED and layer.name in producers
-        if makes or (layer.kind in _PASSING and not set(made).isdisjoint(layer.inputs)):
-            made.append(layer.output)
+        if layer.kind in _WEIGHTED and layer.name in producers:
+            made[layer.output] = producers[layer.name]
+        elif layer.kind in _PASSING:
+            found = [made[value] for value in layer.inputs if value in made]
+            if found:
+                made[layer.output] = found[0]
     read = {value for layer in layers if layer.kind not in _PASSING for value in layer.inputs}
-    return tuple(value for value in made if value in read)
+    return {value: slices for value, slices in made.items() if value in read}
 
 
 class _Watcher(fx.Interpreter):

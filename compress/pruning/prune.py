@@ -17,7 +17,7 @@ from compress.types import Split
 CHANNEL_MULTIPLE = 4
 
 
-def group_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
+def group_names(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
     """Names of the prunable dependency groups, in the order of the network's layers.
 
     A group is named after the first layer that produces its channels. The output layer's group is
@@ -28,7 +28,7 @@ def group_names(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[s
 
 def prune(
     module: nn.Module,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     keep: Sequence[float],
     criterion: Criterion,
     scope: Scope = "group",
@@ -160,7 +160,7 @@ def _ascending(score: Tensor) -> list[int]:
     return order
 
 
-def _size(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[int, int, tuple[int, ...]]:
+def _size(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
     """Number of parameters and multiply-accumulates, and output shape, for one sample."""
     macs = 0
 
@@ -168,7 +168,8 @@ def _size(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[int, in
         nonlocal macs
         macs += output.numel() * layer.weight[0].numel()  # type: ignore[index]
 
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    weighted = (nn.Conv2d, nn.Conv1d, nn.Linear)
+    layers = [layer for layer in module.modules() if isinstance(layer, weighted)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.no_grad():

@@ -1,7 +1,7 @@
 """Unstructured pruning: the smallest weights are set to zero; shapes stay.
 
-All Conv2d and Linear layers are included, also depthwise ones and the last layer. To train the
-network and keep its zeros, call `compress.training.train.fit` with `keep_zeros`.
+All convolutions and Linear layers are included, also depthwise ones and the last layer. To train
+the network and keep its zeros, call `compress.training.train.fit` with `keep_zeros`.
 """
 
 import copy
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from compress.errors import Infeasible
 from compress.genome import Pattern
 
+_WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
 _N_OF_M: dict[Pattern, tuple[int, int]] = {"1:4": (1, 4), "2:4": (2, 4)}
 
 
@@ -36,7 +37,7 @@ def sparsify(
     if not 0 <= share < 1:
         raise Infeasible(f"share {share} of zero weights: allowed are 0 <= share < 1")
     sparse = copy.deepcopy(module)
-    layers = [layer for layer in sparse.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    layers = [layer for layer in sparse.modules() if isinstance(layer, _WEIGHTED)]
     weights = [layer.weight.data for layer in layers]
     if pattern != "element":
         for weight in weights:
@@ -63,7 +64,7 @@ def _zero_smallest(weights: list[Tensor], share: float) -> None:
 
 def _zero_n_of_m(weight: Tensor, n: int, m: int) -> None:
     """Zero all but the `n` largest of every `m` consecutive weights of an output, in place."""
-    rows = weight.permute(0, 2, 3, 1) if weight.ndim == 4 else weight
+    rows = weight.movedim(1, -1)
     flat = rows.flatten(1)
     whole = flat.shape[1] // m * m
     parts = flat[:, :whole].reshape(len(flat), -1, m)
