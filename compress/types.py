@@ -140,10 +140,17 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """A part of a data set: samples x float32 (N, C, H, W) and labels y int64 (N,)."""
+    """A part of a data set: samples x float32 (N, *input shape) and labels y int64 (N,)."""
 
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        # torch reads no array with negative strides, as slicing with a step of -1 makes them.
+        for name in ("x", "y"):
+            array = getattr(self, name)
+            if isinstance(array, np.ndarray) and min(array.strides, default=0) < 0:
+                object.__setattr__(self, name, array.copy())
 
     def __len__(self) -> int:
         return len(self.y)
@@ -180,17 +187,18 @@ class Recipe:
 class Task:
     """A network, its data, how it is trained, and the accuracy to keep.
 
-    `net` makes the freshly initialized float network (input (N, C, H, W), output logits
+    `net` makes the freshly initialized float network (input (N, *input_shape), output logits
     (N, classes)); `load` gets the data (cached; may take minutes the first time and then shows a
     progress bar on stderr). `recipe` trains the original, `fine_tune` is what stages are given
     shares and multiples of. `accuracy_floor` is the default target, a share of 1;
+    `input_shape` is (C, H, W), that of a series (C, L), that of a vector (K,).
     `device_samples` validation samples run on the board with each candidate. `source` is a
     hash of the path and text of the file that defines the task, empty for one of this package.
     """
 
     name: str
     title: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     classes: tuple[str, ...]
     net: Callable[[], nn.Module]
     load: Callable[[], Dataset]

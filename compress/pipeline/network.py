@@ -13,14 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress.errors import UserError
+from compress.errors import UnsupportedLayer, UserError
 from compress.genome import Criterion, Quantize
 from compress.pruning.blocks import block_names
 from compress.pruning.dead_channels import eliminate_dead_channels
 from compress.pruning.prune import group_names
 from compress.quantization.fake_quantize import weighted_layers
+from compress.quantization.lower import lower
 from compress.quantization.scheme import Learned
 from compress.space.space import Space
+from compress.tflite.exporter import export_tflite
 from compress.training.data_check import check_data, check_same_data, check_shape, record_data_hash
 from compress.training.learning_check import check_batches, check_learned
 from compress.training.train import Schedule, Tick, fit, predict, restore, save, seed_torch
@@ -115,23 +117,32 @@ def original_of(task: Task, data: Dataset, seed: int, state_dict: bytes) -> Orig
 
 
 def check_net(task: Task) -> None:
-    """Check that the network maps (N, *input_shape) to (N, classes). Raises UserError if not."""
+    """Check that the network maps (N, *input_shape) to (N, classes) and has an integer form.
+
+    Raises UserError if not.
+    """
     check_shape(task)
+    module = task.net().eval()
     try:
         with torch.no_grad():
-            answer = task.net().eval()(torch.zeros(1, *task.input_shape))
+            answer = module(torch.zeros(2, *task.input_shape))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         said = str(error).partition("\n")[0]
         raise UserError(
-            f"task {task.name}: its network cannot take an input of (1, "
-            f"{', '.join(map(str, task.input_shape))}), one sample of its input_shape: {said}"
+            f"task {task.name}: its network cannot take an input of (2, "
+            f"{', '.join(map(str, task.input_shape))}), two samples of its input_shape: {said}"
         ) from error
-    wanted, found = (1, len(task.classes)), tuple(getattr(answer, "shape", ()))
+    wanted, found = (2, len(task.classes)), tuple(getattr(answer, "shape", ()))
     if found != wanted:
         raise UserError(
-            f"task {task.name}: its network answers one sample with {found or type(answer)}, must "
-            f"be {wanted}: a logit for each of its classes"
+            f"task {task.name}: its network answers two samples with {found or type(answer)}, "
+            f"must be {wanted}: a logit for each of its classes"
         )
+    noise = np.random.default_rng(0).normal(size=(8, *task.input_shape)).astype(np.float32)
+    try:
+        export_tflite(lower(module, Quantize(), noise, task.name))
+    except UnsupportedLayer as error:
+        raise UserError(f"task {task.name}: layer {error}") from error
 
 
 def train_original(

@@ -16,12 +16,12 @@ from compress.types import Dataset, Split, Task
 
 
 def check_shape(task: Task) -> None:
-    """Check the input shape. Raises UserError unless it is (C, H, W)."""
+    """Check the input shape. Raises UserError unless it is (C, H, W), (C, L) or (K,)."""
     shape = task.input_shape
-    if len(shape) != 3 or min(shape) < 1:
+    if not 1 <= len(shape) <= 3 or min(shape) < 1:
         raise UserError(
-            f"task {task.name}: input_shape {shape}: must be (channels, height, width); a series "
-            "may be (channels, 1, length), other inputs (features, 1, 1)"
+            f"task {task.name}: input_shape {shape}: must be (channels, height, width), a series "
+            "(channels, length) or a vector (features,)"
         )
 
 

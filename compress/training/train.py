@@ -79,9 +79,9 @@ def fit(
     `forward` maps a batch (N, C, H, W) to logits and defaults to the module itself; one with fake
     quantization trains the same weights. `tick` is called after each batch with the share done,
     0..1. `extra` parameters (learned ranges, regressors) are trained too, without weight decay.
-    With `keep_zeros` weights of Conv2d and Linear that are zero stay zero. With a `checkpoint`
-    training continues from the state in it, which must be of the same training run. Leaves the
-    module in evaluation mode. The same seed gives the same weights.
+    With `keep_zeros` weights of convolutions and Linear that are zero stay zero. With a
+    `checkpoint` training continues from the state in it, which must be of the same training run.
+    Leaves the module in evaluation mode. The same seed gives the same weights.
     """
     if schedule.epochs == 0:
         return
@@ -130,8 +130,10 @@ def fit(
 
 
 def _weights(module: nn.Module) -> list[Tensor]:
-    """The weights of all Conv2d and Linear layers."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    """The weights of all convolutions and Linear layers."""
+    layers = [
+        layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Conv1d | nn.Linear)
+    ]
     return [layer.weight for layer in layers]
 
 
