@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from compress.pipeline.network import Original
 from compress.types import Dataset, Recipe, Split, Task
@@ -105,18 +106,58 @@ class Perceptron(nn.Sequential):
         )
 
 
-def probe(input_shape: tuple[int, int, int], classes: int, samples: int = 96) -> Split:
+class Gated(nn.Module):
+    """Joined branches, a gate per channel, norms that nothing can take, and tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 8, 3, padding=1), nn.Hardswish())
+        self.left = nn.Sequential(nn.Conv2d(8, 8, 1), nn.SiLU(), nn.BatchNorm2d(8))
+        self.right = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.down, self.up = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1)
+        self.out = nn.Linear(16 * 9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = torch.cat([self.left(x), functional.leaky_relu(self.right(x), 0.1)], 1)
+        gate = self.up(torch.relu(self.down(x.mean((2, 3), keepdim=True))))
+        x = functional.max_pool2d(x * functional.hardsigmoid(gate), 2)
+        return self.out(x.view(x.size(0), -1))
+
+
+class Series(nn.Sequential):
+    """Convolutions over time, one of them depthwise, and batch norm after an activation."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv1d(2, 8, 5, padding=2),
+            nn.ReLU(),
+            nn.BatchNorm1d(8),
+            nn.Conv1d(8, 8, 3, padding=1, groups=8),
+            nn.Tanh(),
+            nn.Conv1d(8, 12, 1, bias=False),
+            nn.BatchNorm1d(12),
+            nn.ReLU6(),
+            nn.AvgPool1d(3, 2, padding=1),
+            nn.Flatten(),
+            nn.Linear(12 * 8, 3),
+        )
+
+
+def probe(input_shape: tuple[int, ...], classes: int, samples: int = 96) -> Split:
     """Random samples with random labels, from a fixed seed."""
     rng = np.random.default_rng(7)
     x = rng.normal(size=(samples, *input_shape)).astype(np.float32)
     return Split(x, rng.integers(0, classes, samples))
 
 
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int]] = {
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "skip": (Skip, (1, 6, 6), 3),
     "resnet": (Resnet, (1, 6, 6), 3),
     "mobile": (Mobile, (1, 8, 8), 10),
     "perceptron": (Perceptron, (1, 4, 4), 3),
+    "gated": (Gated, (2, 6, 6), 3),
+    "series": (Series, (2, 16), 3),
 }
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.errors import Infeasible
+from compress.frontend.layout import layer_shape
 from compress.genome import Genome, Quantize, Sparsify
 from compress.integer.check import check_graph
 from compress.integer.cost import cost
@@ -51,8 +52,7 @@ def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
         assert len(refusal) > 10
         return
     check_graph(model.graph)
-    _, channels, height, width = (1, *start.task.input_shape)
-    assert model.graph.input_tensor.shape == (1, height, width, channels)
+    assert model.graph.input_tensor.shape == layer_shape((1, *start.task.input_shape))
     assert model.graph.output_tensor.elements == len(start.task.classes)
     assert model.samples.outputs.shape == (8, len(start.task.classes))
     trained = [stage.epochs for stage in genome.stages]

@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 
 from compress.frontend.capture import capture, trace_module
+from compress.frontend.capture_modules import supported_modules
 from compress.pipeline.network import check_net
 from compress.tasks import get_task
 from compress.training.data_check import check_data
 from helpers.checkout import ROOT
 
 PAGE = ROOT / "docs" / "own-network.md"
+
+
+def test_the_page_names_every_layer() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert [name for name in supported_modules().split(", ") if f"`{name}`" not in text] == []
 
 
 def test_the_example_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

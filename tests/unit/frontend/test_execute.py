@@ -32,8 +32,8 @@ class Net(nn.Module):
         self.depthwise = nn.Conv2d(8, 16, 3, padding="same", groups=8)
         self.pointwise = nn.Conv2d(16, 8, 3, padding=2, dilation=2)
         self.most = nn.MaxPool2d(3, 2, padding=1)
-        self.mean = nn.AvgPool2d(2, 1, padding=1, count_include_pad=False)
-        self.hidden = nn.Linear(8 * 4 * 5, 12)
+        self.mean = nn.AvgPool2d(3, 1, padding=1, count_include_pad=False)
+        self.hidden = nn.Linear(8 * 3 * 4, 12)
         self.out = nn.Linear(12, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_layer_by_layer_is_the_module() -> None:
             else:
                 bias = np.zeros(layer.shape[-1]) if layer.bias is None else layer.bias
                 made = weighted_sum(layer, inputs[0], layer.weight, bias)
-                values[layer.output] = activated(made, layer.activation)
+                values[layer.output] = activated(made, layer)
         np.testing.assert_allclose(values[output], module(x), atol=1e-6)
 
 

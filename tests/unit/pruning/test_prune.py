@@ -153,18 +153,30 @@ def test_channels_tied_to_the_input_or_to_a_grouped_layer_stay() -> None:
     assert _weights(same) == _weights(OverInput())
 
 
-def test_a_width_fixed_in_the_networks_code_is_infeasible() -> None:
+def test_a_width_stated_in_the_networks_code_stays() -> None:
     class Stubborn(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv = nn.Conv2d(1, 8, 3)
+            self.stem = nn.Conv2d(1, 8, 3, padding=1)
+            self.conv = nn.Conv2d(8, 8, 3)
             self.out = nn.Linear(32, 2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.out(self.conv(x).view(-1, 32))
+            return self.out(self.conv(self.stem(x)).view(-1, 32))
 
+    assert group_names(Stubborn(), (1, 4, 4)) == ("stem",)
+
+
+def test_a_network_that_does_not_run_with_fewer_channels_is_infeasible() -> None:
+    class Counted(nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.out_channels != 8:
+                raise RuntimeError("eight channels are wanted")
+            return super().forward(x)
+
+    module = nn.Sequential(Counted(1, 8, 3), nn.Flatten(), nn.Linear(32, 2))
     with pytest.raises(Infeasible, match="does not run with fewer channels"):
-        prune(Stubborn(), (1, 4, 4), (0.5,), "l2")
+        prune(module, (1, 4, 4), (0.5,), "l2")
 
 
 def test_a_removal_that_removes_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_a_mean_without_kept_axes_has_its_range_too() -> None:
     module = MeanOverDims().eval()
     graph = lower(module, Quantize(), _events(), "test")
     assert Mean in _kinds(graph)
-    assert layer_sqnr_db(graph, module, _events())["mean_map"] > 25
+    assert layer_sqnr_db(graph, module, _events())["mean"] > 25
 
 
 def test_where_the_map_is_even_the_pool_keeps_its_scale() -> None:

@@ -73,15 +73,40 @@ def test_what_cannot_be_trained_on_is_named(x: Array, y: Array, words: str) -> N
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"input_shape": (16,)}, r"input_shape \(16,\): must be \(channels, height, width"),
-        ({"input_shape": (1, 5, 5)}, r"cannot take an input of \(1, 1, 5, 5\).*shapes"),
-        ({"classes": ("a", "b", "c")}, r"answers one sample with \(1, 2\), must be \(1, 3\)"),
+        ({"input_shape": (1, 1, 4, 4)}, r"input_shape \(1, 1, 4, 4\): must be \(channels, height"),
+        ({"input_shape": (0,)}, r"input_shape \(0,\): must be .* or a vector \(features,\)"),
+        ({"input_shape": (1, 5, 5)}, r"cannot take an input of \(2, 1, 5, 5\).*shapes"),
+        ({"classes": ("a", "b", "c")}, r"answers two samples with \(2, 2\), must be \(2, 3\)"),
+        ({"net": lambda: nn.Sequential(nn.GELU(), net())}, "layer 0: GELU has no integer kernel"),
     ],
 )
 def test_a_network_that_does_not_fit_its_task_is_named(changes: dict[str, Any], words: str) -> None:
     check_net(TASK)
     with pytest.raises(UserError, match=f"task mine: .*{words}"):
         check_net(replace(TASK, **changes))
+
+
+def test_series_and_vectors_are_inputs_too() -> None:
+    check_net(replace(TASK, input_shape=(16,)))
+    check_net(replace(TASK, input_shape=(4, 4)))
+
+
+def test_samples_may_have_been_reversed(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=X.shape).astype(np.float32)
+    split = Split(x[..., ::-1], Y[::-1])
+    np.testing.assert_array_equal(split.x, x[..., ::-1])
+    train_original(TASK, Dataset(split, split, split), 0, tmp_path / "original.pt")
+
+
+def test_batches_of_one_sample_need_a_network_that_takes_them(tmp_path: Path) -> None:
+    def normed() -> nn.Module:
+        return nn.Sequential(net(), nn.BatchNorm1d(2))
+
+    single = replace(TASK, fine_tune=Recipe(1, 1, 0.01))
+    train_original(single, data(), 0, tmp_path / "plain.pt")
+    with pytest.raises(UserError, match=r"task mine: .*batches of one sample: .*at least 2$"):
+        train_original(replace(single, net=normed), data(), 0, tmp_path / "normed.pt")
+    train_original(replace(TASK, net=normed), data(), 0, tmp_path / "pairs.pt")
 
 
 def test_a_run_keeps_to_its_data_and_its_network(tmp_path: Path) -> None:
