@@ -98,17 +98,6 @@ def test_samples_may_have_been_reversed(tmp_path: Path) -> None:
     train_original(TASK, Dataset(split, split, split), 0, tmp_path / "original.pt")
 
 
-def test_batches_of_one_sample_need_a_network_that_takes_them(tmp_path: Path) -> None:
-    def normed() -> nn.Module:
-        return nn.Sequential(net(), nn.BatchNorm1d(2))
-
-    single = replace(TASK, fine_tune=Recipe(1, 1, 0.01))
-    train_original(single, data(), 0, tmp_path / "plain.pt")
-    with pytest.raises(UserError, match=r"task mine: .*batches of one sample: .*at least 2$"):
-        train_original(replace(single, net=normed), data(), 0, tmp_path / "normed.pt")
-    train_original(replace(TASK, net=normed), data(), 0, tmp_path / "pairs.pt")
-
-
 def test_a_run_keeps_to_its_data_and_its_network(tmp_path: Path) -> None:
     weights = tmp_path / "original.pt"
     train_original(TASK, data(), 0, weights)
