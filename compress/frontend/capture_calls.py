@@ -22,7 +22,7 @@ _SPELLINGS: dict[Read, tuple[Any, ...]] = {
     elementwise.relu6: (functional.relu6,),
     elementwise.hardtanh: (functional.hardtanh,),
     elementwise.clamp: (torch.clamp, torch.clip, "clamp", "clip", "clamp_", "clip_"),
-    elementwise.leaky_relu: (functional.leaky_relu,),
+    elementwise.leaky: (functional.leaky_relu,),
     elementwise.sigmoid: (torch.sigmoid, functional.sigmoid, "sigmoid", "sigmoid_"),
     elementwise.tanh: (torch.tanh, functional.tanh, "tanh", "tanh_"),
     elementwise.hardswish: (functional.hardswish,),

@@ -69,7 +69,7 @@ def hardswish(reader: Reader, node: fx.Node, x: fx.Node, inplace: bool = False) 
     _lookup(reader, node, x, Function.HARD_SWISH)
 
 
-def leaky_relu(
+def leaky(
     reader: Reader,
     node: fx.Node,
     x: fx.Node,

@@ -52,7 +52,7 @@ MODULES: dict[type[nn.Module], Captured] = {
     nn.ReLU: Captured(elementwise.relu),
     nn.ReLU6: Captured(elementwise.relu6),
     nn.Hardtanh: Captured(elementwise.hardtanh, ("min_val", "max_val")),
-    nn.LeakyReLU: Captured(elementwise.leaky_relu, ("negative_slope",)),
+    nn.LeakyReLU: Captured(elementwise.leaky, ("negative_slope",)),
     nn.Sigmoid: Captured(elementwise.sigmoid),
     nn.Tanh: Captured(elementwise.tanh),
     nn.Hardswish: Captured(elementwise.hardswish),
