@@ -69,16 +69,16 @@ def operand_repetition(graph: Graph, op: Binary) -> Repetition:
 
 def check_operands(graph: Graph, op: Binary) -> None:
     """Require a right operand of the left one's shape or one that repeats over it."""
-    left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
+    left, right = graph.tensors[op.left], graph.tensors[op.right]
     operand_repetition(graph, op)
     if op.constant:
         data = right.data
         require(data is not None and data.shape == right.shape, op.name, f"{right.name} shape")
-        if right.dtype != "int8" or len(right.scales) != 1:
-            raise UnsupportedLayer(f"{op.name}: {right.name} must be int8 with one scale")
+        if right.dtype != left.dtype or len(right.scales) != 1:
+            raise UnsupportedLayer(f"{op.name}: {right.name} must be {left.dtype} with one scale")
         check_scale(right, op.name)
-    if out.dtype == "int16" and (op.constant or right.shape != left.shape):
-        raise UnsupportedLayer(f"{op.name}: operands on int16 must be of one shape, not constant")
+        if right.dtype == "int16" and right.zero_point != 0:
+            raise UnsupportedLayer(f"{op.name}: {right.name} is int16 with a zero point, must be 0")
 
 
 def with_repeated_right(graph: Graph, op: Binary, kernel: Kernel) -> Kernel:

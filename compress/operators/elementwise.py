@@ -7,7 +7,7 @@ internal/reference/integer_ops/add.h and mul.h.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +36,13 @@ from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator, TensorType
 from compress.tflite_records.import_node import ImportNode
 from compress.tflite_records.options import activation_option
-from compress.types import Graph, Int8Array, IntArray
+from compress.types import DType, Graph, IntArray
 
 ADD_LEFT_SHIFT = 20  # of int8
 ADD_LEFT_SHIFT_INT16 = 15
-# An int8 minus a zero point has 8 bits and a sign, a product of two 16: more shift leaves int32.
-_MUL_LARGEST_SHIFT = 15
+# An int8 minus a zero point has 8 bits and a sign, a product of two 16; one of two int16 has 30:
+# more shift leaves int32.
+_MUL_LARGEST_SHIFTS: Mapping[DType, int] = {"int8": 15, "int16": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +116,14 @@ def add_parameters(graph: Graph, op: Add) -> AddParameters:
 
 
 def mul_parameters(graph: Graph, op: Mul) -> MulParameters:
-    """Parameters of TFLite's int8 MUL (scales in single precision).
+    """Parameters of TFLite's int8 and int16 MUL (scales in single precision).
 
     Raises UnsupportedLayer where a shifted product would leave int32.
     """
     left, right, out = graph.tensors[op.left], graph.tensors[op.right], graph.tensors[op.output]
     ratio = scale_ratio(graph, (left.scale, right.scale), out.scale)
     multiplier, shift = named_multiplier(op.name, ratio)
-    if shift > _MUL_LARGEST_SHIFT:
+    if shift > _MUL_LARGEST_SHIFTS[out.dtype]:
         raise UnsupportedLayer(f"{op.name}: output scale {out.scale:g} is too small")
     lo, hi = clamp_range(out, op.activation)
     return MulParameters(
@@ -166,14 +167,14 @@ def _add_kernel(graph: Graph, op: Add) -> Kernel:
 
 
 def _mul_kernel(graph: Graph, op: Mul) -> Kernel:
-    p = mul_parameters(graph, op)
+    p, item = mul_parameters(graph, op), graph.tensors[op.output].item
 
-    def run_op(left: Int8Array, right: Int8Array) -> Int8Array:
+    def run_op(left: IntArray, right: IntArray) -> IntArray:
         products = (left.astype(np.int64) + p.input1_offset) * (
             right.astype(np.int64) + p.input2_offset
         )
         values = multiply_by_quantized_multiplier(products, p.multiplier, p.shift)
-        return np.clip(values + p.output_offset, p.lo, p.hi).astype(np.int8)
+        return np.clip(values + p.output_offset, p.lo, p.hi).astype(item)
 
     return with_repeated_right(graph, op, run_op)
 
@@ -252,6 +253,7 @@ FAMILY = Family(
             bounds=_mul_bounds,
             ties=operand_ties,
             cut=cut_constant_operand,
+            on_int16=True,
         ),
     ),
     builtins=(

@@ -64,6 +64,7 @@ FAMILY = Family(
             bounds=rising(_kernel),
             ties=operand_ties,
             cut=cut_constant_operand,
+            on_int16=True,
         )
         for kind in (Minimum, Maximum)
     ),

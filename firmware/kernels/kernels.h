@@ -183,6 +183,25 @@ void add_s16(const add_s8_parameters *parameters,
              int32_t repeats,
              int32_t elements);
 
+/* Zero points are 0; the product of two values is not shifted left. */
+void mul_s16(const mul_s8_parameters *parameters,
+             const int16_t *left,
+             const int16_t *right,
+             int16_t *output,
+             int32_t repeats,
+             int32_t elements);
+
+void minimum_s16(const int16_t *left,
+                 const int16_t *right,
+                 int16_t *output,
+                 int32_t repeats,
+                 int32_t elements);
+void maximum_s16(const int16_t *left,
+                 const int16_t *right,
+                 int16_t *output,
+                 int32_t repeats,
+                 int32_t elements);
+
 void requantize_s8(const requantize_s8_parameters *parameters,
                    const int8_t *input,
                    int8_t *output,

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from compress.operators.binary import Binary, operand_repetition
 from compress.operators.elementwise import add_parameters, mul_parameters
 from compress.ops import Add, Maximum, Minimum, Mul
 from compress.types import Graph
-from hil.kernel_interface.call import Call, constant, factor
-from hil.kernel_interface.limits import check_constant, no_int16_kernel
-from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels, always
-from hil.types import Board, Step
+from hil.kernel_interface.call import Call, c_type, constant, factor
+from hil.kernel_interface.limits import check_constant
+from hil.kernel_interface.operator_kernels import OperatorKernels, always
+from hil.types import Step
 
 
 def _check_operand(graph: Graph, op: Binary) -> None:
     if op.constant:
-        check_constant(graph, op, op.right, "int8", any_zero_point=True)
-
-
-def _add_int16_kernels(graph: Graph, op: Add, board: Board) -> Iterator[Kernel]:
-    if op.constant:
-        raise no_int16_kernel(op)
-    yield Kernel("add_s16")
+        dtype = graph.tensors[op.output].dtype
+        check_constant(graph, op, op.right, dtype, any_zero_point=True)
 
 
 def _add_call(graph: Graph, step: Step, op: Add) -> Call:
@@ -70,7 +65,7 @@ def _binary_call(
         return Call(macro, values)
     if right.data is None:
         raise ValueError(f"{op.name}: {right.name} has no data")
-    operand = constant(step, "operand", "int8_t", right.data)
+    operand = constant(step, "operand", c_type(right), right.data)
     return Call(macro, {**values, "operand": operand.name}, constants=(operand,))
 
 
@@ -79,14 +74,28 @@ OPERATORS = (
         op=Add,
         check=_check_operand,
         kernels=always("add_s8"),
-        int16_kernels=_add_int16_kernels,
+        int16_kernels=always("add_s16"),
         call=_add_call,
     ),
-    OperatorKernels(op=Mul, check=_check_operand, kernels=always("mul_s8"), call=_mul_call),
     OperatorKernels(
-        op=Minimum, check=_check_operand, kernels=always("minimum_s8"), call=_extreme_call
+        op=Mul,
+        check=_check_operand,
+        kernels=always("mul_s8"),
+        int16_kernels=always("mul_s16"),
+        call=_mul_call,
     ),
     OperatorKernels(
-        op=Maximum, check=_check_operand, kernels=always("maximum_s8"), call=_extreme_call
+        op=Minimum,
+        check=_check_operand,
+        kernels=always("minimum_s8"),
+        int16_kernels=always("minimum_s16"),
+        call=_extreme_call,
+    ),
+    OperatorKernels(
+        op=Maximum,
+        check=_check_operand,
+        kernels=always("maximum_s8"),
+        int16_kernels=always("maximum_s16"),
+        call=_extreme_call,
     ),
 )

@@ -213,9 +213,9 @@ class GraphBuilder(MovementBuilder, MapOperators):
         gain: float = 1.0,
     ) -> int:
         a, b = self.tensors[left], self.tensors[right]
-        out = self._activation(
-            self._name("mul"), a.shape, a.scale * b.scale * 40 * gain, zero_point
-        )
+        steps = 10000 if a.dtype == "int16" else 40
+        scale = a.scale * b.scale * steps * gain
+        out = self._activation(self._name("mul"), a.shape, scale, zero_point, a.dtype)
         name, constant = self.tensors[out].name, b.data is not None
         self.ops.append(Mul(name, left, right, out, activation, constant))
         return out
@@ -228,7 +228,8 @@ class GraphBuilder(MovementBuilder, MapOperators):
         dtype: DType = "int8",
     ) -> int:
         """A constant operand."""
-        values: Array = self.rng.integers(-128, 128, shape).astype(dtype)
+        reach = 2**15 if dtype == "int16" else 2**7
+        values: Array = self.rng.integers(-reach, reach, shape).astype(dtype)
         name = f"{self._name('constant')}_{len(self.tensors)}"
         return self._tensor(Tensor(name, shape, dtype, (float32(scale),), zero_point, None, values))
 

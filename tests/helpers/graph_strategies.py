@@ -17,7 +17,7 @@ from helpers.map_strategies import (
     append_map_op,
     reductions,
 )
-from helpers.movement_strategies import draw_comparison, draw_movement
+from helpers.movement_strategies import draw_comparison, draw_movement, draw_repeated
 
 OP_KINDS = (
     "conv",
@@ -51,6 +51,9 @@ INT16_KINDS = (
     "fully_connected",
     "add",
     "subtract",
+    "mul",
+    "minimum",
+    "maximum",
     "average_pool",
     "max_pool",
     "reshape",
@@ -122,7 +125,9 @@ def draw_right_operand(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
     shapes = [x.shape, x.shape[-1:], (1, 1, 1, x.shape[-1]), (1, 1, *x.shape[2:]), (), (1,)]
     shapes += [(*x.shape[:3], 1), (*x.shape[:2], 1, x.shape[3]), (1, x.shape[1], 1, 1)]
     if x.dtype == "int16":
-        return b.requantize(source, scale)
+        if draw(st.booleans()):
+            return b.constant(draw(st.sampled_from(shapes)), scale, dtype="int16")
+        return b.requantize(draw_repeated(draw, b, source), scale)
     match draw(st.sampled_from(["equal", "channel", "constant"])):
         case "equal":
             return b.requantize(source, scale, zero_point)
@@ -193,14 +198,13 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             by_row = draw(st.booleans())
             return b.fully_connected(source, units, by_row=by_row, **scheme, **common)
         case "add" | "subtract" | "mul":
+            before = len(b.ops), len(b.tensors)
             right = draw_right_operand(draw, b, source)
             left = source
             if kind == "mul":
                 if b.tensors[left].scale * b.tensors[right].scale > LARGEST_SCALE:
                     # What nothing reads is not exported or not imported.
-                    if b.tensors[right].data is None:
-                        b.ops.pop()
-                    b.tensors.pop()
+                    del b.ops[before[0] :], b.tensors[before[1] :]
                     return b.requantize(source)
                 return b.mul(left, right, **common)
             if b.tensors[left].shape == b.tensors[right].shape and b.tensors[right].data is None:

@@ -27,6 +27,12 @@ def _first_of(b: GraphBuilder, source: int, axes: set[int]) -> int:
     return b.strided_slice(source, parts[1:])
 
 
+def draw_repeated(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """`source` or a part of it that repeats over it."""
+    axes = draw(st.sampled_from([(), (1, 2), (1,), (2,), (3,), (2, 3), (1, 2, 3)]))
+    return _first_of(b, source, set(axes))
+
+
 def draw_movement(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
     """Draw one operator of `kind` reading `source` (1, H, W, C) and append it."""
     shape = b.tensors[source].shape
@@ -66,7 +72,7 @@ def draw_comparison(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) ->
     axes = draw(st.sampled_from([(1, 2), (1,), (2,), (3,), (2, 3), (1, 2, 3), ()]))
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
     if draw(st.booleans()):
-        right = b.constant(draw(st.sampled_from([shape, ()])), x.scale, x.zero_point)
+        right = b.constant(draw(st.sampled_from([shape, ()])), x.scale, x.zero_point, x.dtype)
     else:
         right = b.strided_slice(source, [(n - 1, -1, n) for n in shape[1:]])
     return b.minimum(source, right) if kind == "minimum" else b.maximum(source, right)

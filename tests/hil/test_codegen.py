@@ -143,21 +143,21 @@ def awkward_copies() -> Graph:
     )
 
 
-def awkward_operands() -> Graph:
+def awkward_operands(wide: bool) -> Graph:
     """Operands that repeat along every kind of axes, differences both ways, extremes."""
     b = GraphBuilder(seed=11)
     x = b.input((5, 7, 3), 0.02, zero_point=-40)
-    y = b.add(x, b.mean(x, (2,), keep=True), gain=0.8)
-    y = b.mul(y, b.constant((1, 5, 7, 1), 0.05, -9), gain=0.5)
-    y = b.add(y, b.constant((5, 1, 1), 0.03, 12), subtract=True, reverse=True, gain=0.7)
-    y = b.add(y, b.mean(y, (3,), keep=True), subtract=True, reverse=True)
-    like = b.tensors[y].scale, b.tensors[y].zero_point
-    y = b.maximum(b.minimum(y, b.strided_slice(y, ((4, -1, 5), (3, 1, 1), (0, 1, 3)))), y)
-    y = b.minimum(y, b.constant((), *like))
-    y = b.maximum(y, b.constant((1, 7, 3), *like))
-    return b.finish(
-        b.maximum(y, b.strided_slice(y, ((0, 1, 5), (6, -1, 7), (2, -1, 3)))), "operands"
-    )
+    x = b.conv(b.widen(x), 3, (1, 1)) if wide else x
+    like = b.tensors[x].scale, b.tensors[x].zero_point, b.tensors[x].dtype
+    row = b.strided_slice(x, ((0, 1, 5), (3, 1, 1), (2, -1, 3)))
+    y = b.maximum(x, b.strided_slice(x, ((4, -1, 5), (6, -1, 7), (0, 1, 3))))
+    y = b.minimum(b.maximum(y, b.constant((5, 1, 3), *like)), row)
+    y = b.add(b.maximum(y, b.minimum(x, b.constant((7, 3) if wide else (), *like))), row, gain=0.8)
+    y = b.mul(y, b.constant((1, 5, 7, 1), 0.05, like[1], like[2]), gain=0.5)
+    y = b.add(y, b.constant((5, 1, 1), b.tensors[y].scale, 0, like[2]), subtract=True, reverse=True)
+    part = b.strided_slice(x, ((0, 1, 5), (0, 1, 7), (1, 1, 1)))
+    y = b.mul(b.add(y, part, subtract=True, reverse=True, gain=0.6), row, gain=0.5)
+    return b.finish(b.narrow(y), "awkward_operands")
 
 
 def awkward_movement(wide: bool) -> Graph:
@@ -277,9 +277,11 @@ def test_copies_broadcasts_and_means_are_bit_equal(target: Target, tmp_path: Pat
     assert kernels >= {"add_s8", "concatenate", "lookup_s8", "mean_s8", "mul_s8", "pad_s8"}
 
 
-def test_operands_that_repeat_are_bit_equal(target: Target, tmp_path: Path) -> None:
-    kernels = assert_every_layer_is_bit_equal(target, awkward_operands(), tmp_path)
-    assert kernels >= {"add_s8", "mul_s8", "minimum_s8", "maximum_s8"}
+@pytest.mark.parametrize("wide", [False, True])
+def test_operands_that_repeat_are_bit_equal(target: Target, tmp_path: Path, wide: bool) -> None:
+    kernels = assert_every_layer_is_bit_equal(target, awkward_operands(wide), tmp_path)
+    names = ("add", "mul", "minimum", "maximum")
+    assert kernels >= {f"{name}_{'s16' if wide else 's8'}" for name in names}
 
 
 @pytest.mark.parametrize("wide", [False, True])
