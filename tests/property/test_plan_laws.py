@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.integer.cost import peak_activation_bytes
-from compress.ops import Add, Lookup, Mul, Requantize, Reshape, Softmax, inputs_of
+from compress.ops import ElementWise, Reshape, inputs_of
 from compress.types import Graph
 from helpers.graph_strategies import graphs
 from helpers.graph_variants import with_weights
@@ -66,7 +66,7 @@ def test_live_values_do_not_meet(graph: Graph, board: str, small: bool) -> None:
         needed_later = {graph.output} | {t for o in graph.ops[index + 1 :] for t in inputs_of(o)}
         needed_later -= {op.output}
         for tensor, held in live.items():
-            element_wise = isinstance(op, Add | Mul | Requantize | Lookup | Softmax)
+            element_wise = isinstance(op, ElementWise)
             if isinstance(op, Reshape) and same_value(graph, tensor, op.output):
                 continue
             if element_wise and tensor in inputs_of(op) and held == written:
