@@ -212,5 +212,8 @@ FAMILY = Family(
             "DepthwiseConv2DOptions",
             (*_WINDOW_FIELDS, "DepthMultiplier", "FusedActivationFunction"),
         ),
+        # `compress.tflite.dilated` takes them out of a file before the import.
+        Builtin(BuiltinOperator.SPACE_TO_BATCH_ND, 2, None),
+        Builtin(BuiltinOperator.BATCH_TO_SPACE_ND, 2, None),
     ),
 )

@@ -16,6 +16,7 @@ from compress.integer.check import check_graph
 from compress.operator_interface.checks import check_activation
 from compress.operators.registry import BUILTINS, operator_of
 from compress.ops import CustomOperator, Op, activations_of
+from compress.tflite.dilated import with_dilations
 from compress.tflite.edges import int8_core, without_floats
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import MOVES
@@ -67,7 +68,7 @@ def import_with_indices(
     try:
         file = simplified(stored)
         core = int8_core(file)
-        core_file = rows_of_one_batch(without_floats(core))
+        core_file = rows_of_one_batch(with_dilations(without_floats(core)))
         return _graph(core_file, name if core is file else f"{name} (int8 core)", customs)
     except UnsupportedLayer:
         # What the file is as a whole says more than the first operator that it fails at.

@@ -13,8 +13,7 @@ or `Oracle.as_computed` describes the difference to the reference, which must th
 - FULLY_CONNECTED with one scale for all weights, MUL, LEAKY_RELU, and RELU that stands alone: the
   ratio of scales is one of double precision, not of single, which moves one value in 100,000 or so
   by one unit (`as_computed`).
-- RELU_N1_TO_1 does not exist, nor do some forms of operators that move elements
-  (`compress.tflite.absent_in_micro`).
+- RELU_N1_TO_1 does not exist.
 - RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
 - LOGISTIC and TANH are computed in fixed point, where TensorFlow Lite has tables made in float32.
   The two may round apart where the real function is a tie (4 of 1,000 random LOGISTICs had such an
@@ -39,7 +38,6 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.integer.rows import pack_rows, unpack_rows
-from compress.tflite.absent_in_micro import absent_in_micro
 from compress.tflite.edges import int8_core, to_outer
 from compress.tflite.fold import simplified
 from compress.tflite.mend import with_valid_dimensions
@@ -227,7 +225,7 @@ def _unlike_in_micro(file: File, operator: FileOperator) -> str:
         return "changes scale or zero point, which it ignores" if changes else ""
     if operator.code in _FIXED_POINT:
         return _apart_in_fixed_point(operator.code, file.tensors[operator.inputs[0]])
-    return absent_in_micro(file, operator) or gap_in_micro(file, operator)
+    return gap_in_micro(file, operator)
 
 
 def _apart_in_fixed_point(code: int, source: FileTensor) -> str:

@@ -3,7 +3,10 @@
 `compress.tflite.oracle` refuses models with them; it describes the differences in rounding.
 
 tflite-micro:
-- RESIZE_BILINEAR, REDUCE_MAX and REDUCE_MIN do not exist on int16, EXP on no integers.
+- GATHER, RESIZE_BILINEAR, REDUCE_MAX and REDUCE_MIN do not exist on int16, EXP on no integers, TILE
+  at all; STRIDED_SLICE, TRANSPOSE and BROADCAST_TO take fewer axes.
+- STRIDED_SLICE takes neither new axes nor an ellipsis, and a range for each axis.
+- SPACE_TO_BATCH_ND pads with 0, not with the zero point.
 
 tflite-runtime 2.14:
 - ELU does not exist among the reference kernels.
@@ -18,19 +21,40 @@ from compress.tflite_records.file import BuiltinOperator, File, FileOperator, Te
 from compress.tflite_records.tensor import type_name
 
 _ABSENT_IN_MICRO = {
+    (BuiltinOperator.GATHER, TensorType.INT16),
+    (BuiltinOperator.TILE, TensorType.INT8),
+    (BuiltinOperator.TILE, TensorType.INT16),
     (BuiltinOperator.RESIZE_BILINEAR, TensorType.INT16),
     (BuiltinOperator.REDUCE_MAX, TensorType.INT16),
     (BuiltinOperator.REDUCE_MIN, TensorType.INT16),
     (BuiltinOperator.EXP, TensorType.INT8),
 }
+_LARGEST_RANKS_OF_MICRO = {
+    BuiltinOperator.STRIDED_SLICE: 4,
+    BuiltinOperator.TRANSPOSE: 5,
+    BuiltinOperator.BROADCAST_TO: 5,
+}
 
 
 def gap_in_micro(file: File, operator: FileOperator) -> str:
     """Why tflite-micro cannot judge an operator, or ''."""
-    type_ = file.tensors[operator.inputs[0]].type
-    if (operator.code, type_) in _ABSENT_IN_MICRO:
-        return f"does not exist there on {type_name(type_)}"
-    return ""
+    source = file.tensors[operator.inputs[0]]
+    if (operator.code, source.type) in _ABSENT_IN_MICRO:
+        return f"does not exist there on {type_name(source.type)}"
+    rank = max(len(file.tensors[i].shape) for i in (operator.inputs[0], *operator.outputs))
+    if rank > _LARGEST_RANKS_OF_MICRO.get(operator.code, rank):
+        return f"of {rank} axes does not exist there"
+    match operator.code:
+        case BuiltinOperator.STRIDED_SLICE:
+            new = any(operator.options.get(f"{what}Mask", 0) for what in ("NewAxis", "Ellipsis"))
+            fewer = file.tensors[operator.inputs[1]].shape != (len(source.shape),)
+            return "of some axes, or with new ones, does not exist there" if new or fewer else ""
+        case BuiltinOperator.SPACE_TO_BATCH_ND if any(source.zero_points):
+            pads = file.tensors[operator.inputs[2]].data
+            padded = pads is None or pads.any()
+            return "pads with 0, not with the zero point" if padded else ""
+        case _:
+            return ""
 
 
 def gap_in_runtime(file: File, operator: FileOperator) -> str:
