@@ -19,6 +19,7 @@ WATCHDOG_S = 120
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--board", default="m3", help="board for the tests on hardware (m3)")
+    parser.addoption("--random-modules", default="200", help="random torch modules to try (200)")
 
 
 @pytest.fixture(scope="session")

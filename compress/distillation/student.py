@@ -4,7 +4,6 @@ Blocks are dropped first, then channels, while importance can still be read off 
 Then kernels are resized, and full convolutions are replaced by separable approximations.
 """
 
-import copy
 import math
 from typing import TypeGuard
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import Infeasible
+from compress.frontend.normalize import copied
 from compress.genome import Distill
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.prune import prune
@@ -30,7 +30,7 @@ def student(module: nn.Module, input_shape: tuple[int, ...], stage: Distill) -> 
     Raises Infeasible for a gene out of range, and for a kernel that cannot be resized without a
     change of its output shape.
     """
-    made = copy.deepcopy(module).eval()
+    made = copied(module).eval()
     made = _shallower(made, input_shape, stage.depth)
     if stage.width != 1.0:
         made = prune(made, input_shape, [stage.width], "l2", "uniform")

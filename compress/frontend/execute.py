@@ -1,10 +1,11 @@
-"""Execution of single float `Layer`s in torch; inputs and outputs are (N, C, H, W) or (N, K).
+"""Execution of float `Layer`s in torch; inputs and outputs are (N, C, H, W) or (N, K).
 
 Bias correction and AdaRound (`compress.quantization.refine`) work layer by layer: they need the
-inputs of each layer in two versions, float and quantized.
+inputs of each layer in two versions, float and quantized. `compress.frontend.check_capture` runs
+whole networks, in single and in double precision: a layer computes in the type of its input.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -31,15 +32,35 @@ def from_torch(weight: Values, kind: LayerKind) -> Array:
     return np.ascontiguousarray(weight.numpy().transpose(axes))
 
 
+def run_layers(layers: Sequence[Layer], source: str, x: Values) -> Iterator[tuple[Layer, Values]]:
+    """Each layer with its output, in order; `x` is the value called `source` (`network_input`).
+
+    Layers before and after fusing can be run. A flattened map has the order of the layers, height,
+    width, channels, not torch's.
+    """
+    values = {source: x}
+    for layer in layers:
+        values[layer.output] = run_layer(layer, tuple(values[name] for name in layer.inputs))
+        yield layer, values[layer.output]
+
+
+def run_layer(layer: Layer, inputs: tuple[Values, ...]) -> Values:
+    """The output of any layer, with its own constants, after its activation."""
+    if layer.kind in ("conv", "depthwise", "linear") and layer.weight is not None:
+        bias = np.zeros(layer.shape[-1]) if layer.bias is None else layer.bias
+        return activated(weighted_sum(layer, inputs[0], layer.weight, bias), layer)
+    return unweighted(layer, inputs)
+
+
 def weighted_sum(layer: Layer, x: Values, weight: Array, bias: Array) -> Values:
     """The output of a conv, depthwise or linear layer with these constants, before activation."""
-    shift = torch.from_numpy(bias.astype(np.float32))
+    shift = torch.from_numpy(bias.astype(np.float32)).to(x.dtype)
     if layer.kind == "linear":
-        return functional.linear(x, to_torch(weight, "linear"), shift)
+        return functional.linear(x, to_torch(weight, "linear").to(x.dtype), shift)
     groups = x.shape[1] if layer.kind == "depthwise" else layer.groups
     return functional.conv2d(
         padded(layer, x),
-        to_torch(weight, layer.kind),
+        to_torch(weight, layer.kind).to(x.dtype),
         shift,
         layer.stride,
         dilation=layer.dilation,

@@ -10,32 +10,17 @@ from torch import fx, nn
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.decompose import decompose
+from compress.frontend.in_place import make_functional
+from compress.frontend.recording import symbolic_trace
 
-# Attributes that a subclass may define without changing what its base class computes.
-_HARMLESS = {"__init__", "__repr__", "__doc__", "__module__", "__qualname__", "__annotations__",
-             "__constants__", "__slots__", "__static_attributes__", "__firstlineno__",
-             "__parameters__", "__orig_bases__", "extra_repr", "reset_parameters"}  # fmt: skip
 # Samples of the batch that shapes are taken from: with one, squeeze() would drop the batch.
 SAMPLES = 2
 
 
-class _Tracer(fx.Tracer):
-    """Keeps a module of torch.nn, and a subclass of one that computes the same, as one operation.
-
-    A subclass that overrides any method is traced into.
-    """
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        kind = type(m)
-        own: set[str] = set()
-        for base in kind.__mro__:
-            if base.__module__.startswith("torch.nn.modules") and base is not nn.Module:
-                changed = {name for name in own - _HARMLESS if hasattr(base, name)}
-                return not changed and base not in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-            if base is nn.Module:
-                return False
-            own.update(vars(base))
-        return False
+# What a network's Python code may raise when its values are torch.fx's, without numbers.
+_UNTRACEABLE = (
+    fx.proxy.TraceError, TypeError, NameError, AttributeError, LookupError, RuntimeError, ValueError
+)  # fmt: skip
 
 
 class _Shapes(fx.Interpreter):
@@ -59,19 +44,21 @@ def trace_module(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphMod
     """The module as a torch.fx graph with shapes, which shares its parameters.
 
     `input_shape` is (C, H, W), (C, L) or (K,). Sets the module to evaluation mode. Raises
-    UnsupportedLayer for a module whose Python code depends on tensor values, and for one that
-    cannot take a batch of such samples.
+    UnsupportedLayer for a module whose Python code depends on tensor values, for one that cannot
+    take a batch of such samples, and as `make_functional`, after which no operation of the graph
+    works in place.
     """
     module.eval()
     try:
-        traced = fx.GraphModule(module, _Tracer().trace(module), type(module).__name__)
-    except (fx.proxy.TraceError, TypeError) as error:
+        traced = symbolic_trace(module)
+    except _UNTRACEABLE as error:
         raise UnsupportedLayer(
-            f"{type(module).__name__} cannot be traced by torch.fx: {error}. "
-            "Avoid control flow that depends on tensor values"
+            f"{type(module).__name__} cannot be traced by torch.fx: {error}. Avoid control flow "
+            "that depends on tensor values, and layers that are made in forward"
         ) from error
-    decompose(traced)
     try:
+        make_functional(module, traced, input_shape)
+        decompose(traced)
         with torch.no_grad():
             _Shapes(traced).run(torch.zeros(SAMPLES, *input_shape))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:

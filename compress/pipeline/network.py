@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import UnsupportedLayer, UserError
+from compress.frontend.check_capture import check_capture, vary
+from compress.frontend.normalize import computed_with_zeros, copied, normalized
 from compress.genome import Criterion, Quantize
 from compress.pruning.blocks import block_names
 from compress.pruning.dead_channels import eliminate_dead_channels
@@ -51,13 +53,16 @@ class Network:
 class Original:
     """The task, its data and its trained network, from which every candidate of a run starts.
 
-    `probe` holds labeled training samples for calibration and for estimating importance.
+    The parameters of `module` are plain (`compress.frontend.normalize`). With `sparse`, its
+    weights that are zero stay zero. `probe` holds labeled training samples for calibration and for
+    estimating importance.
     """
 
     task: Task
     data: Dataset
     module: nn.Module
     seed: int
+    sparse: bool = False
     probe: Split = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,15 +118,45 @@ def original_of(task: Task, data: Dataset, seed: int, state_dict: bytes) -> Orig
     """The original whose network has the state dict that `train_original` wrote."""
     module = task.net()
     restore(module, io.BytesIO(state_dict))
-    return Original(task, data, module, seed)
+    return _original(task, data, module, seed)
+
+
+def _original(task: Task, data: Dataset, module: nn.Module, seed: int) -> Original:
+    """The original with the trained `module`, which is the network as the task makes it.
+
+    Raises UserError if the layers that are captured from it compute something else.
+    """
+    original = Original(task, data, normalized(module), seed, computed_with_zeros(module))
+    try:
+        check_capture(module, original.module, original.calibration)
+    except UnsupportedLayer as error:
+        raise UserError(f"task {task.name}: layer {error}") from error
+    return original
 
 
 def check_net(task: Task) -> None:
     """Check that the network maps (N, *input_shape) to (N, classes) and has an integer form.
 
-    Raises UserError if not.
+    It is lowered with noise, and with random batch-norms in place of fresh ones, which change
+    nothing: captured layers are compared with the network. Raises UserError if it cannot be,
+    naming the layer. Torch's global generator stays as it is.
     """
     check_shape(task)
+    with torch.random.fork_rng(devices=()):
+        _check_answer(task)
+        module = task.net()
+        torch.manual_seed(0)
+        vary(module)
+        noise = torch.randn(8, *task.input_shape)
+        noise[::2] *= 8  # large, so that ReLU6 and the like clip
+        try:
+            export_tflite(lower(module, Quantize(), noise.numpy(), task.name))
+        except UnsupportedLayer as error:
+            raise UserError(f"task {task.name}: layer {error}") from error
+
+
+def _check_answer(task: Task) -> None:
+    """Check the shape of the answer to two samples, and that the network can be trained."""
     module = task.net().eval()
     try:
         with torch.no_grad():
@@ -138,11 +173,15 @@ def check_net(task: Task) -> None:
             f"task {task.name}: its network answers two samples with {found or type(answer)}, "
             f"must be {wanted}: a logit for each of its classes"
         )
-    noise = np.random.default_rng(0).normal(size=(8, *task.input_shape)).astype(np.float32)
     try:
-        export_tflite(lower(module, Quantize(), noise, task.name))
-    except UnsupportedLayer as error:
-        raise UserError(f"task {task.name}: layer {error}") from error
+        module.train()(torch.randn(2, *task.input_shape)).sum().backward()
+        copied(normalized(module))
+    except (RuntimeError, ValueError, TypeError) as error:
+        said = str(error).partition("\n")[0]
+        raise UserError(
+            f"task {task.name}: its network cannot be trained on batches of samples or copied "
+            f"afterwards: {said}"
+        ) from error
 
 
 def train_original(
@@ -175,4 +214,4 @@ def train_original(
         check_learned(task, data, module)
         save(module, network_path)
         record_data_hash(data, network_path)
-    return Original(task, data, module, seed)
+    return _original(task, data, module, seed)

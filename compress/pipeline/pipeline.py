@@ -60,7 +60,9 @@ def run_stages(
     stages: tuple[Stage, ...], original: Original, cache: PrefixCache | None = None
 ) -> Snapshot:
     """Apply all stages, starting after the longest prefix that is in the cache."""
-    snapshot = _longest(stages, cache) or Snapshot(Network(original.lean), ())
+    snapshot = _longest(stages, cache) or Snapshot(
+        Network(original.lean, sparse=original.sparse), ()
+    )
     for length in range(len(snapshot.costs) + 1, len(stages) + 1):
         stage, seed = stages[length - 1], stage_seed(original.seed, stages[:length])
         started = time.monotonic()

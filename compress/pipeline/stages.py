@@ -6,7 +6,6 @@ quantization: distillation after `Quantize` is combined with quantization-aware 
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from statistics import fmean
 from typing import assert_never
@@ -16,6 +15,7 @@ from torch import nn
 from compress.distillation.distill import Distillation, TeacherModel
 from compress.distillation.student import student
 from compress.errors import Infeasible
+from compress.frontend.normalize import copied
 from compress.genome import Distill, Prune, Quantize, Scope, Sparsify, Stage
 from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
@@ -132,7 +132,7 @@ def _sparsify(
 def _quantize(
     network: Network, stage: Quantize, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    module = copy.deepcopy(network.module)
+    module = copied(network.module)
     if stage.equalize:
         module = equalize(module, original.task.input_shape)
     scheme = replace(network, module=module, spec=stage, learned=None)

@@ -1,6 +1,5 @@
 """Re-estimation of batch-norm statistics, since pruning shifts the inputs of the layers."""
 
-import copy
 import math
 
 import torch
@@ -8,6 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from compress.errors import Infeasible
+from compress.frontend.normalize import copied
 from compress.types import Array
 
 
@@ -21,7 +21,7 @@ def reestimate(module: nn.Module, x: Array, batch: int = 64) -> nn.Module:
     """
     if len(x) < 2:
         raise Infeasible(f"batch-norm statistics of {len(x)} samples: at least 2 are needed")
-    measured = copy.deepcopy(module).eval()
+    measured = copied(module).eval()
     norms = [
         layer
         for layer in measured.modules()
@@ -34,7 +34,8 @@ def reestimate(module: nn.Module, x: Array, batch: int = 64) -> nn.Module:
         norm.train()
     batches = min(math.ceil(len(x) / batch), len(x) // 2)
     with torch.no_grad():
-        for part in torch.tensor_split(torch.from_numpy(x), batches):
+        # A copy: a network whose first layer works in place would change the samples.
+        for part in torch.tensor_split(torch.tensor(x), batches):
             measured(part)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -6,7 +6,6 @@ of an addition x + branch(x) is not: without it the sum would be x + x instead o
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from compress.errors import Infeasible, UnsupportedLayer
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
+from compress.frontend.normalize import copied
 
 _WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
 
@@ -46,7 +46,7 @@ def block_names(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
 
     Raises UnsupportedLayer if the network cannot be lowered to integers.
     """
-    whole = copy.deepcopy(module).eval()
+    whole = copied(module).eval()
     doubled = _doubled(whole, input_shape)
     units = {unit.name: unit for unit in _units(whole, input_shape)}
     found: set[str] = set()
@@ -70,7 +70,7 @@ def drop_blocks(module: nn.Module, input_shape: tuple[int, ...], names: Sequence
     differ in shape (channels may have been pruned since `block_names`), and if an addition would
     add a value to itself.
     """
-    whole = copy.deepcopy(module).eval()
+    whole = copied(module).eval()
     if not names:
         return whole
     units = {unit.name: unit for unit in _units(whole, input_shape)}
@@ -89,11 +89,11 @@ def drop_blocks(module: nn.Module, input_shape: tuple[int, ...], names: Sequence
 
 def _without(module: nn.Module, names: Sequence[str]) -> nn.Module:
     """A copy of `module` with `nn.Identity` in place of the submodules of these names."""
-    copied = copy.deepcopy(module)
+    made = copied(module)
     for name in names:
         if not any(name.startswith(f"{outer}.") for outer in names):
-            copied.set_submodule(name, nn.Identity())
-    return copied
+            made.set_submodule(name, nn.Identity())
+    return made
 
 
 def _units(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[_Unit, ...]:

@@ -7,7 +7,6 @@ pass with NaN as input: a value that is not NaN does not depend on the input.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from compress.frontend.capture import trace_module
+from compress.frontend.normalize import normalized
 from compress.frontend.trace import SAMPLES
 from compress.pruning.groups import Group, find_groups, is_depthwise, remove_channels
 
@@ -30,6 +30,8 @@ MIN_CHANNELS = 2
 def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     """A copy of `module` without dead channels: the same function, up to rounding.
 
+    The copy is normalized (`compress.frontend.normalize`).
+
     A channel is removed from all layers of its dependency group (`compress.pruning.groups`) if, for
     every convolution or Linear that reads it, the weights for it are all zero or its value is
     constant. A constant is folded into the reader's bias; one other than zero only where the reader
@@ -38,7 +40,7 @@ def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, ...]) -> 
 
     Raises UnsupportedLayer for a network that torch.fx cannot trace.
     """
-    smaller = copy.deepcopy(module).eval()
+    smaller = normalized(module)
     while _narrow(smaller, input_shape):
         pass
     return smaller

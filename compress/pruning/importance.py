@@ -7,7 +7,6 @@ mode.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
@@ -19,6 +18,7 @@ from compress.errors import Infeasible
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
+from compress.frontend.normalize import copied
 from compress.genome import Criterion
 from compress.pruning.groups import Group, remove_channels
 from compress.training.train import predict
@@ -104,7 +104,7 @@ def _gamma(module: nn.Module, group: Group) -> Tensor:
 def _observed(
     module: nn.Module, groups: Sequence[Group], criterion: Criterion, probe: Split
 ) -> tuple[Tensor, ...]:
-    traced = trace_module(copy.deepcopy(module), probe.x.shape[1:])
+    traced = trace_module(copied(module), probe.x.shape[1:])
     layers, _, output = capture(traced)
     fused = fuse(layers, output)
     values = [_values(group, fused) for group in groups]
@@ -198,13 +198,13 @@ class _Watcher(fx.Interpreter):
 
 def _sensitivity(module: nn.Module, groups: Sequence[Group], probe: Split) -> tuple[Tensor, ...]:
     """The scores of criterion "sensitivity" (`scores`)."""
-    whole = copy.deepcopy(module).eval()
+    whole = copied(module).eval()
     loss = _loss(whole, probe)
     found = []
     for group in groups:
         magnitude = _magnitude(module, group, 2)
         weaker = torch.argsort(magnitude, stable=True)[: group.channels // 2].tolist()
-        halved = copy.deepcopy(whole)
+        halved = copied(whole)
         remove_channels(halved, groups, {group.name: weaker})
         rise = max(_loss(halved, probe) - loss, _SMALLEST_RISE)
         mean = magnitude.mean()

@@ -1,6 +1,5 @@
 """Structured pruning: removal of the least important channels, by dependency group."""
 
-import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import Infeasible
+from compress.frontend.normalize import copied
 from compress.genome import Criterion, Scope
 from compress.pruning.groups import Group, find_groups, remove_channels
 from compress.pruning.importance import LOSS_CRITERIA, scores
@@ -44,7 +44,7 @@ def prune(
     Raises Infeasible for other ratios, for a criterion that does not apply to this network, and
     for a network that does not run with fewer channels.
     """
-    pruned = copy.deepcopy(module)
+    pruned = copied(module)
     groups = find_groups(pruned, input_shape)
     _check_ratios(keep, scope, groups)
     if scope == "global":

@@ -4,7 +4,6 @@ All convolutions and Linear layers are included, also depthwise ones and the las
 the network and keep its zeros, call `compress.training.train.fit` with `keep_zeros`.
 """
 
-import copy
 import math
 from typing import Literal
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import Infeasible
+from compress.frontend.normalize import copied
 from compress.genome import Pattern
 
 _WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
@@ -36,7 +36,7 @@ def sparsify(
     """
     if not 0 <= share < 1:
         raise Infeasible(f"share {share} of zero weights: allowed are 0 <= share < 1")
-    sparse = copy.deepcopy(module)
+    sparse = copied(module)
     layers = [layer for layer in sparse.modules() if isinstance(layer, _WEIGHTED)]
     weights = [layer.weight.data for layer in layers]
     if pattern != "element":

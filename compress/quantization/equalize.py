@@ -5,7 +5,7 @@ s_i leaves the network's function as it is, since ReLU, pools and reshapes commu
 factor (arXiv:1906.04721, section 4.1; arXiv:2106.08295, section 3.2).
 """
 
-import copy
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import fx, nn
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
+from compress.frontend.normalize import copied
 from compress.ops import Activation
 from compress.quantization.grids import WEIGHTED, keeps_scale
 from compress.types import Array
@@ -48,12 +49,11 @@ def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     output channel i, r2_i that of the second layer's weights for it. The pairs are swept until the
     factors converge, as the layers of a chain belong to two pairs. Where a batch-norm follows the
     first layer, its scale and shift are divided. Not equalized: layers with ReLU6 or a second
-    reader in between, layers that run twice or read
-    channels in groups, layers whose batch-norm has no scale, and layers
-    followed by two batch-norms or by constants.
+    reader in between, layers and batch-norms that run twice, layers that read channels in groups,
+    layers whose batch-norm has no scale, and layers followed by two batch-norms or by constants.
     `input_shape` is (C, H, W). Raises UnsupportedLayer.
     """
-    equalized = copy.deepcopy(module)
+    equalized = copied(module)
     traced = trace_module(equalized, input_shape)
     pairs = _pairs(traced)
     for pair, factors in zip(pairs, _factors(pairs), strict=True):
@@ -70,13 +70,15 @@ def _pairs(traced: fx.GraphModule) -> list[_Pair]:
         for value in layer.inputs:
             readers.setdefault(value, []).append(layer)
     kinds = {layer.name: layer.kind for layer in captured}
-    names = [layer.name for layer in fused]
+    shared = {
+        name for name, count in Counter(layer.name for layer in captured).items() if count > 1
+    }
     pairs = []
     for first in fused:
         second = _reader(first, readers, output) if first.kind in WEIGHTED else None
         if second is None or second.groups > 1:
             continue
-        if names.count(first.name) > 1 or names.count(second.name) > 1:
+        if not shared.isdisjoint((first.name, second.name, *first.norms)):
             continue
         if any(kinds[name] != "batch_norm" for name in first.norms) or len(first.norms) > 1:
             continue

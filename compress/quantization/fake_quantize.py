@@ -18,7 +18,13 @@ from compress.frontend.layers import Layer
 from compress.genome import Quantize
 from compress.quantization.calibrate import calibrate
 from compress.quantization.fake_weights import Factor, WeightRounding, norm_factor
-from compress.quantization.grids import WEIGHTED, Grids, calibrated_values, weighted_layer_names
+from compress.quantization.grids import (
+    WEIGHTED,
+    Grids,
+    calibrated_values,
+    call_names,
+    weighted_layer_names,
+)
 from compress.quantization.lsq import StepSize, straight_through
 from compress.quantization.scheme import Grid, Learned, Scheme
 from compress.quantization.weight_grids import constant_grid
@@ -69,12 +75,17 @@ class FakeQuantized(fx.Interpreter):
         self.steps: dict[str, StepSize] = {}
         self.roundings = self._roundings()
         self.narrowings = self._narrowings(output)
+        self.calls = call_names(captured)
         self.weights = self._weight_roundings(captured)
         self.weight_steps: dict[str, StepSize] = {}
         if self.learns:
-            for name, rounding in self.weights.items():
-                weight: Any = self._submodule(name).weight
-                self.weight_steps[name] = rounding.learn(weight, known.peaks.get(name))
+            names = {layer.output: layer.name for layer in captured}
+            for value, rounding in self.weights.items():
+                weight: Any = self._submodule(names[value]).weight
+                self.weight_steps[value] = rounding.learn(
+                    weight, known.peaks.get(self.calls[value])
+                )
+        self._running = ""  # the name of the traced operation that runs
 
     def __call__(self, x: Values) -> Values:
         result: Values = self.run(x)
@@ -92,7 +103,8 @@ class FakeQuantized(fx.Interpreter):
             value: Grid(size.step.item(), size.zero_point, self.grids.bits[value])
             for value, size in self.steps.items()
         }
-        return Learned(grids, {name: self.weights[name].peaks() for name in self.weight_steps})
+        peaks = {self.calls[value]: self.weights[value].peaks() for value in self.weight_steps}
+        return Learned(grids, peaks)
 
     def _roundings(self) -> dict[str, Rounding]:
         """Fake quantizers by value name.
@@ -121,14 +133,22 @@ class FakeQuantized(fx.Interpreter):
         return {**roundings, **dict.fromkeys(constants, _rounded_constant)}
 
     def _weight_roundings(self, layers: tuple[Layer, ...]) -> dict[str, WeightRounding]:
-        """Fake quantizers of the weights, by layer name."""
+        """Fake quantizers of the weights, by output value: a layer that runs twice has two.
+
+        Another batch-norm may follow each run, and the inputs may differ in bits.
+        """
         norms = {layer.name: layer for layer in layers if layer.kind in ("batch_norm", "affine")}
-        folded = {layer.name: layer.norms for layer in self.grids.layers}
+        runs = call_names(self.grids.layers)
+        folded = {
+            runs[layer.output]: layer.norms for layer in self.grids.layers if layer.kind in WEIGHTED
+        }
         roundings = {}
         for layer in layers:
             if layer.kind in WEIGHTED:
-                factors = tuple(self._factor(norms[name]) for name in folded[layer.name])
-                roundings[layer.name] = WeightRounding(layer, self.grids.scheme, factors)
+                factors = tuple(
+                    self._factor(norms[name]) for name in folded[self.calls[layer.output]]
+                )
+                roundings[layer.output] = WeightRounding(layer, self.grids.scheme, factors)
         return roundings
 
     def _factor(self, layer: Layer) -> Factor:
@@ -155,6 +175,7 @@ class FakeQuantized(fx.Interpreter):
         return narrowings
 
     def run_node(self, n: fx.Node) -> object:
+        self._running = n.name
         value = super().run_node(n)
         rounding = self.roundings.get(n.name)
         return value if rounding is None or not isinstance(value, Values) else rounding(value)
@@ -170,12 +191,12 @@ class FakeQuantized(fx.Interpreter):
     def call_module(
         self, target: fx.node.Target, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        name = str(target)
-        module = self._submodule(name)
+        module = self._submodule(str(target))
         x = args[0]
         if not isinstance(x, Values):
             raise TypeError(f"{target}: input is a {type(x).__name__}, not a tensor")
-        rounding = self.weights.get(name)  # None for a layer that the output does not depend on
+        # None for a layer that the output does not depend on.
+        rounding = self.weights.get(self._running)
         if rounding is not None and isinstance(module, nn.Conv2d | nn.Conv1d):
             return module._conv_forward(x, rounding(module.weight), module.bias)
         if rounding is not None and isinstance(module, nn.Linear):

@@ -7,6 +7,7 @@ graph agree. NumPy only.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -35,6 +36,22 @@ _WINDOW_RATIO = 1 / 8
 def weighted_layer_names(layers: tuple[Layer, ...]) -> tuple[str, ...]:
     """Names of the weighted layers (conv, depthwise, linear), each once, in execution order."""
     return tuple(dict.fromkeys(layer.name for layer in layers if layer.kind in WEIGHTED))
+
+
+def call_names(layers: tuple[Layer, ...]) -> dict[str, str]:
+    """A name for each run of a weighted layer, by its output value.
+
+    The first run has the layer's name, later ones of the same layer have a number too ("conv:2").
+    Fusing keeps the order of runs, so that the names are the same before and after it.
+    """
+    runs: Counter[str] = Counter()
+    names = {}
+    for layer in layers:
+        if layer.kind in WEIGHTED:
+            runs[layer.name] += 1
+            number = runs[layer.name]
+            names[layer.output] = layer.name if number == 1 else f"{layer.name}:{number}"
+    return names
 
 
 def value_bits(layers: tuple[Layer, ...], source: str, scheme: Scheme) -> dict[str, int]:

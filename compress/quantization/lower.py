@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.frontend.capture import capture, trace_module
+from compress.frontend.check_capture import check_capture
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.frontend.layout import layer_shape
+from compress.frontend.normalize import normalized
 from compress.genome import Quantize
 from compress.ops import DepthwiseConv2D, Mean, Op, Requantize, Reshape
 from compress.quantization.calibrate import calibrate
@@ -25,6 +27,7 @@ from compress.quantization.grids import (
     WEIGHTED,
     Grids,
     calibrated_values,
+    call_names,
     over_whole_map,
     weighted_layer_names,
 )
@@ -74,13 +77,16 @@ def lower(
     replace calibrated ones where they fit. `seed` is AdaRound's. `spec.equalize` has no effect
     here: it changes the float network (`compress.quantization.equalize`), before training.
 
-    Raises UnsupportedLayer for a layer without an integer kernel, and Infeasible for bit widths
-    that are not allowed and for a network whose values are not finite.
+    Raises UnsupportedLayer for a layer without an integer kernel, and where the captured layers
+    compute something else than `module` (`compress.frontend.check_capture`). Raises Infeasible for
+    bit widths that are not allowed and for a network whose values are not finite.
     """
-    traced = trace_module(module, x.shape[1:])
+    plain = normalized(module)
+    traced = trace_module(plain, x.shape[1:])
     captured, source, output = capture(traced)
     scheme, fused = Scheme(spec, layers or weighted_layer_names(captured)), fuse(captured, output)
     histograms = calibrate(traced, calibrated_values(fused, source), x, spec)
+    check_capture(module, plain, x)
     grids = Grids(fused, source, scheme, histograms, learned or Learned())
     weights = rounded_to_nearest(grids)
     if spec.correct_bias or spec.rounding == "adaround":
@@ -96,6 +102,7 @@ def lower(
 def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:
     """Integer weights of every weighted layer, by the name of its output value."""
     spec, weights = grids.scheme.spec, {}
+    calls = call_names(grids.layers)
     for layer in grids.layers:
         if layer.kind not in (*WEIGHTED, "affine"):
             continue
@@ -111,7 +118,7 @@ def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:
                 granularity=spec.granularity,
                 weight_range=spec.weight_range,
                 input_scale=scale,
-                peaks=grids.learned.peaks.get(layer.name),
+                peaks=grids.learned.peaks.get(calls[layer.output]),
             )
     return weights
 

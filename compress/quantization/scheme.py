@@ -93,9 +93,9 @@ class Learned:
     """Step sizes learned in training (LSQ), which lowering uses in place of calibrated ones.
 
     `grids` are those of activations by value name. `peaks` are the magnitudes that the largest
-    integer weight represents, by layer name: float32 (channels,), or (1,) per tensor, with the
-    batch-norm folded in. Entries that do not fit the network (unknown names, other channel counts
-    or bit widths) are ignored.
+    integer weight represents, by run of a layer (`compress.quantization.grids.call_names`): float32
+    (channels,), or (1,) per tensor, with the batch-norm folded in. Entries that do not fit the
+    network (unknown names, other channel counts or bit widths) are ignored.
     """
 
     grids: Mapping[str, Grid] = field(default_factory=dict)

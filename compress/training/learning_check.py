@@ -23,15 +23,18 @@ def check_batches(task: Task, data: Dataset, module: nn.Module) -> None:
     for name, recipe in recipes.items():
         drawn = min(recipe.samples_per_epoch or len(data.train), len(data.train))
         batch = min(recipe.batch, drawn)
+        # The module itself runs: torch cannot copy one whose weights are computed from others.
+        state = copy.deepcopy(module.state_dict())
         try:
             with torch.no_grad():
-                copy.deepcopy(module).train()(torch.zeros(batch, *task.input_shape))
+                module.train()(torch.zeros(batch, *task.input_shape))
         except (ValueError, RuntimeError) as error:
             said = str(error).partition("\n")[0]
             raise UserError(
                 f"task {task.name}: its network cannot be trained on batches of {batch} "
                 f"(batch of {name}, or fewer samples): {said}; batch normalization needs 2 or more"
             ) from error
+        module.load_state_dict(state)
 
 
 def check_learned(task: Task, data: Dataset, module: nn.Module, path: Path | None = None) -> None:

@@ -148,7 +148,8 @@ def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
 def predict(forward: Forward, x: Array, batch: int = 256) -> Tensor:
     """Logits float32 (N, classes) for x (N, C, H, W), computed without gradients."""
     with torch.no_grad():
-        parts = [forward(torch.from_numpy(x[i : i + batch])) for i in range(0, len(x), batch)]
+        # Copies: a network whose first layer works in place would change the data.
+        parts = [forward(torch.tensor(x[i : i + batch])) for i in range(0, len(x), batch)]
     return torch.cat(parts)
 
 

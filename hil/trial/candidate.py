@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.errors import Infeasible
+from compress.frontend.normalize import normalized
 from compress.genome import Quantize
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, evaluate
@@ -213,7 +214,7 @@ def smallest_image(task: Task, board: Board) -> Image:
     if even this image does not link, UnsupportedLayer if the network cannot be lowered or written
     as .tflite.
     """
-    module, shape = task.net(), task.input_shape
+    module, shape = normalized(task.net()), task.input_shape
     module = drop_blocks(module, shape, block_names(module, shape))
     narrow = prune(module, shape, (1e-9,), "l2", "uniform")
     noise = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)

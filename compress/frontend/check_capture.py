@@ -1,0 +1,231 @@
+"""Comparison of captured layers with the network that they were captured from.
+
+torch.fx sees the operations that a network's Python code calls. It does not see hooks of layers,
+replaced methods, layers that stay in training mode, or state. So the network itself is run on a few
+samples, and the layers must compute the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor as Values
+from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from compress.errors import UnsupportedLayer
+from compress.frontend.capture import capture, trace_module
+from compress.frontend.execute import network_input, run_layers
+from compress.frontend.fuse import fuse
+from compress.frontend.in_place import ADDED
+from compress.frontend.layers import Layer
+from compress.frontend.normalize import hooked
+from compress.frontend.observe import Event, observe
+from compress.frontend.trace import shape_of
+from compress.types import Array
+
+# Two ways to sum in float32 differ by about 1e-7 of the largest term; networks of dozens of layers
+# by 1e-6 to 1e-5 of a value's largest magnitude. An int8 step is 4e-3 of it: what this lets pass is
+# a fortieth of the step by which the integer network rounds anyway.
+TOLERANCE = 1e-4
+# Where terms cancel, as in a batch-norm that subtracts a large mean, float32 loses more. How much
+# is measured: by this many times the difference between the layers in single precision, and in
+# double precision with other last bits of their constants.
+_ROUNDINGS = 32
+SAMPLES = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Difference:
+    """The largest difference of a value to the network's own, beyond `allowed`."""
+
+    found: float
+    allowed: float
+    largest: float
+
+
+def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
+    """Check that the layers captured from `plain` compute what `module` computes on x.
+
+    `plain` is `module` itself or what `compress.frontend.normalize` made of it. The first `SAMPLES`
+    of x float32 (N, ...) are used. Sets evaluation mode. The layers are compared as they are
+    after fusing, then, to name the first that differs, one by one. Values differ if they do by more
+    than `TOLERANCE` of the largest magnitude, or more than float32 rounds. A network whose answer
+    is not finite is not compared.
+
+    Raises UnsupportedLayer naming the first operation that differs, its source line and hooks.
+    """
+    module.eval()
+    samples = x[:SAMPLES].copy()
+    sample = torch.from_numpy(samples)
+    traced = trace_module(plain, x.shape[1:])
+    captured, source, output = capture(traced)
+    leaves = {str(node.target) for node in traced.graph.nodes if node.op == "call_module"}
+    answer, events = observe(module, sample, leaves)
+    again, repeated = observe(module, sample, leaves)
+    if not isinstance(answer, Values) or not torch.isfinite(answer).all():
+        return
+    if not torch.equal(answer, again):
+        raise UnsupportedLayer(_unsteady(events, repeated))
+    other = _nudged(captured)
+    pairs = ((captured, other), (fuse(captured, output), fuse(other, output)))
+    if output == source:
+        start = network_input(samples)
+        difference = _difference(answer, start, start.double(), in_order=True)
+        if difference is not None:
+            raise UnsupportedLayer(_differs(module, source, None, difference))
+    if _first(*pairs[1], source, samples, {output: answer}) is None:
+        return
+    own = dict(_paired(traced, events))
+    known = {node: event.value for node, event in own.items()} | {output: answer}
+    for layers, nudged in pairs:
+        differing = _first(layers, nudged, source, samples, known)
+        if differing is not None:
+            layer, difference = differing
+            raise UnsupportedLayer(_differs(module, layer.name, own.get(layer.output), difference))
+
+
+def vary(module: nn.Module) -> None:
+    """Make a fresh network's batch-norms and constant parameters random, in place.
+
+    As they are made they hide differences: a norm changes nothing, a branch that ends with zeros
+    adds nothing. Draws from torch's global generator.
+    """
+    with torch.no_grad():
+        for layer in module.modules():
+            for value in layer.parameters(recurse=False):
+                if value.numel() > 1 and value.is_floating_point() and value.min() == value.max():
+                    value.add_(torch.empty_like(value).uniform_(-0.5, 0.5))
+            if isinstance(layer, _BatchNorm):
+                mean, variance = layer.running_mean, layer.running_var
+                if mean is not None and variance is not None:
+                    mean.normal_(0.0, 0.5)
+                    variance.uniform_(0.5, 2.0)
+
+
+def _first(
+    layers: Sequence[Layer],
+    nudged: Sequence[Layer],
+    source: str,
+    x: Array,
+    wanted: Mapping[str, Values],
+) -> tuple[Layer, _Difference] | None:
+    """The first layer whose output is not the `wanted` one of its name, if there is one.
+
+    `nudged` are the layers with other last bits of their constants.
+    """
+    flattened: set[str] = set()
+    start = network_input(x)
+    runs = (run_layers(layers, source, start), run_layers(nudged, source, start.double()))
+    with torch.no_grad():
+        for (layer, single), (_, double) in zip(*runs, strict=True):
+            if layer.kind == "reshape" or (
+                layer.kind != "linear" and not flattened.isdisjoint(layer.inputs)
+            ):
+                flattened.add(layer.output)
+            if layer.output in wanted:
+                in_order = layer is layers[-1] or layer.output not in flattened
+                difference = _difference(wanted[layer.output], single, double, in_order)
+                if difference is not None:
+                    return layer, difference
+    return None
+
+
+def _nudged(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The layers with each constant replaced by the next float32 value above or below it.
+
+    Constants are rounded to float32 when batch-norms are folded; this shows how much it matters.
+    """
+    rng = np.random.default_rng(0)
+
+    def nudged(values: Array | None) -> Array | None:
+        if values is None:
+            return None
+        ends = np.where(rng.random(values.shape) < 0.5, -np.inf, np.inf).astype(np.float32)
+        moved: Array = np.nextafter(values.astype(np.float32), ends)
+        return moved
+
+    return tuple(
+        replace(layer, weight=nudged(layer.weight), bias=nudged(layer.bias)) for layer in layers
+    )
+
+
+def _difference(own: Values, single: Values, double: Values, in_order: bool) -> _Difference | None:
+    """How `own` differs from the value that layers compute in both precisions; None if it is equal.
+
+    A map that has been flattened counts as equal in any order, unless `in_order`: torch's order of
+    axes is another one than the layers'.
+    """
+    own = own[:, :, None] if own.dim() == 3 else own  # a series has height 1 in layers
+    largest = float(own.abs().max())
+    if own.shape != single.shape:
+        return _Difference(float("inf"), 0.0, largest)
+    rounding = float((single - double).abs().max())
+    allowed = max(TOLERANCE * largest, _ROUNDINGS * rounding)
+    found = float((single - own).abs().max())
+    if not in_order and found > allowed:
+        found = float((single.sort(1).values - own.sort(1).values).abs().max())
+    # A NaN is a difference, too.
+    return None if found <= allowed else _Difference(found, allowed, largest)
+
+
+def _paired(traced: fx.GraphModule, events: Sequence[Event]) -> Iterator[tuple[str, Event]]:
+    """The traced operations by name, each with the operation of the run that it stands for.
+
+    They are matched by what is called, in order: hooks call functions that are not traced.
+    """
+    nodes = [node for node in traced.graph.nodes if _is_value(node)]
+    ours, theirs = [_called(node) for node in nodes], [event.name.strip("_") for event in events]
+    for start, other, length in SequenceMatcher(None, ours, theirs, False).get_matching_blocks():
+        for step in range(length):
+            node, event = nodes[start + step], events[other + step]
+            if shape_of(node)[1:] == tuple(event.value.shape[1:]):
+                yield node.name, event
+
+
+def _is_value(node: fx.Node) -> bool:
+    """True for an operation of the network that returns a tensor."""
+    called = node.op in ("call_module", "call_function", "call_method")
+    own = called and not node.meta.get(ADDED, False)
+    return own and "shape" in node.meta and "constant" not in node.meta
+
+
+def _called(node: fx.Node) -> str:
+    """The name of what the operation calls, as `Event.name` without underscores around it."""
+    target: Any = node.target
+    return (target if isinstance(target, str) else str(target.__name__)).strip("_")
+
+
+def _unsteady(events: Iterable[Event], repeated: Iterable[Event]) -> str:
+    pairs = zip(events, repeated, strict=False)
+    first = next((a for a, b in pairs if not torch.equal(a.value, b.value)), None)
+    what = "the network" if first is None else _named(first.name, first.line)
+    return (
+        f"{what}: computes other values when it runs again on the same samples; dropout has to "
+        "follow training=self.training, and no state may be kept from one run to the next"
+    )
+
+
+def _differs(module: nn.Module, layer: str, event: Event | None, difference: _Difference) -> str:
+    name = _named(layer, event.line if event is not None else "")
+    hooks = hooked(module)
+    cause = (
+        f"remove the forward hooks of {', '.join(hooks)} or make them layers"
+        if hooks
+        else "replaced methods, layers left in training mode and changes of .data are not seen; "
+        "use layers of torch.nn as they are"
+    )
+    return (
+        f"{name}: the captured layers differ from the network from here on, by up to "
+        f"{difference.found:.3g} where the largest value is {difference.largest:.3g} and rounding "
+        f"explains {difference.allowed:.1g}; {cause}"
+    )
+
+
+def _named(name: str, line: str) -> str:
+    return f"{name} ({line})" if line else name
