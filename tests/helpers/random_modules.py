@@ -167,9 +167,15 @@ class _Maker:
             ("{0}.relu_()", lambda v: v.relu_()),
             ("F.relu6({0})", functional.relu6),
             ("F.relu6({0}, inplace=True)", lambda v: functional.relu6(v, inplace=True)),
+            ("{0}.clamp_(-0.5, 1.5)", lambda v: v.clamp_(-0.5, 1.5)),
+            ("F.hardswish({0}, True)", lambda v: functional.hardswish(v, True)),
+            ("{0}.sigmoid_()", lambda v: v.sigmoid_()),
+            ("F.leaky_relu_({0})", lambda v: functional.leaky_relu_(v)),
+            ("F.silu({0}, inplace=True)", lambda v: functional.silu(v, inplace=True)),
         )
         if self.rng.random() < 0.4:
-            kind = self.rng.choice((nn.ReLU, nn.ReLU6))
+            kinds = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.LeakyReLU, nn.SiLU, nn.Hardsigmoid)
+            kind: Any = self.rng.choice((nn.ReLU, self.rng.choice(kinds)))
             self.call(self.layer(kind(inplace=self.rng.random() < 0.6)), source, target)
             return
         text, form = self.rng.choice(forms)
@@ -216,6 +222,40 @@ class _Maker:
         )
         self.add(text.format(left, right, target), lambda net, v: form(v))
 
+    def other_than(self, target: str, source: str) -> str:
+        """A map that is not the one to be made, which may not exist yet."""
+        return self.rng.choice([name for name in self.maps if name != target] or [source])
+
+    def scaled(self, source: str, target: str) -> None:
+        """A sum or product with a constant, or a product of two maps."""
+        other = self.other_than(target, source)
+
+        def assigned(v: dict[str, Tensor]) -> None:
+            a = v[source]
+            a *= 0.5
+            v[target] = a
+
+        forms: tuple[tuple[str, Callable[[dict[str, Tensor]], None]], ...] = (
+            ("{2} = 0.7 * {0}", lambda v: v.update({target: 0.7 * v[source]})),
+            ("{0} *= 0.5; {2} = {0}", assigned),
+            ("{2} = {0} - {1}", lambda v: v.update({target: v[source] - v[other]})),
+            ("{2} = {0}.sub_(0.2)", lambda v: v.update({target: v[source].sub_(0.2)})),
+            ("{2} = {0}.mul_({1})", lambda v: v.update({target: v[source].mul_(v[other])})),
+            ("{2} = {0} * {1}", lambda v: v.update({target: v[source] * v[other]})),
+        )
+        text, form = self.rng.choice(forms)
+        self.add(text.format(source, other, target), lambda net, v: form(v))
+
+    def joined(self, source: str, target: str) -> None:
+        """Two maps one after the other, and a convolution to the width of one."""
+        other = self.other_than(target, source)
+
+        def step(net: RandomModule, v: dict[str, Tensor]) -> None:
+            v["joined"] = torch.cat((v[source], v[other]), 1)
+
+        self.add(f"joined = torch.cat(({source}, {other}), 1)", step)
+        self.convolution("joined", target, 2 * self.channels)
+
     def other_name(self, source: str, target: str) -> None:
         """The same tensor or, for some forms and in training, a copy."""
         forms: tuple[tuple[str, Callable[[RandomModule, Tensor], Tensor]], ...] = (
@@ -256,6 +296,7 @@ class _Maker:
             ("torch.flatten({0}, 1)", lambda v: torch.flatten(v, 1)),
             ("{0}.reshape({0}.size(0), -1)", lambda v: v.reshape(v.size(0), -1)),
             ("{0}.flatten(1)", lambda v: v.flatten(1)),
+            ("{0}.view({0}.size(0), -1)", lambda v: v.contiguous().view(v.size(0), -1)),
         )
         if not flatten:
             forms = (("{0}.mean((2, 3))", lambda v: v.mean((2, 3))),)
@@ -317,8 +358,17 @@ def _made(rng: Random, classes: int) -> tuple[RandomModule, tuple[int, int, int]
     made.convolution("x", made.name(), inputs)
     for _ in range(rng.randrange(2, 10)):
         kind = rng.choices(
-            ("convolution", "activation", "sum", "other_name", "pool", "wrong_dropout"),
-            (5, 5, 4, 2, 1, 0.1),
+            (
+                "convolution",
+                "activation",
+                "sum",
+                "other_name",
+                "pool",
+                "scaled",
+                "joined",
+                "wrong_dropout",
+            ),
+            (5, 5, 4, 2, 1, 1.5, 0.7, 0.1),
         )[0]
         sources = list(made.maps)
         source, target = rng.choice(sources), made.name()
