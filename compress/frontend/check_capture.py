@@ -161,17 +161,22 @@ def _difference(own: Values, single: Values, double: Values, in_order: bool) -> 
     A map that has been flattened counts as equal in any order, unless `in_order`: torch's order of
     axes is another one than the layers'.
     """
-    own = own[:, :, None] if own.dim() == 3 else own  # a series has height 1 in layers
     largest = float(own.abs().max())
-    if own.shape != single.shape:
+    if own.numel() != single.numel():
         return _Difference(float("inf"), 0.0, largest)
+    own = own.reshape(single.shape)  # layers keep axes of size 1, as the height of a series
     rounding = float((single - double).abs().max())
     allowed = max(TOLERANCE * largest, _ROUNDINGS * rounding)
     found = float((single - own).abs().max())
     if not in_order and found > allowed:
-        found = float((single.sort(1).values - own.sort(1).values).abs().max())
+        found = float((_sorted(single) - _sorted(own)).abs().max())
     # A NaN is a difference, too.
     return None if found <= allowed else _Difference(found, allowed, largest)
+
+
+def _sorted(values: Values) -> Values:
+    """The values of each sample, in ascending order."""
+    return values.flatten(1).sort(1).values
 
 
 def _paired(traced: fx.GraphModule, events: Sequence[Event]) -> Iterator[tuple[str, Event]]:
