@@ -37,7 +37,7 @@ TOLERANCE = 1e-4
 # is measured: by this many times the difference between the layers in single precision, and in
 # double precision with other last bits of their constants.
 _ROUNDINGS = 32
-SAMPLES = 4
+_SAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +52,7 @@ class _Difference:
 def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
     """Check that the layers captured from `plain` compute what `module` computes on x.
 
-    `plain` is `module` itself or what `compress.frontend.normalize` made of it. The first `SAMPLES`
+    `plain` is `module` itself or what `compress.frontend.normalize` made of it. The first `_SAMPLES`
     of x float32 (N, ...) are used. Sets evaluation mode. The layers are compared as they are
     after fusing, then, to name the first that differs, one by one. Values differ if they do by more
     than `TOLERANCE` of the largest magnitude, or more than float32 rounds. A network whose answer
@@ -61,7 +61,7 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
     Raises UnsupportedLayer naming the first operation that differs, its source line and hooks.
     """
     module.eval()
-    samples = x[:SAMPLES].copy()
+    samples = x[:_SAMPLES].copy()
     sample = torch.from_numpy(samples)
     traced = trace_module(plain, x.shape[1:])
     captured, source, output = capture(traced)
