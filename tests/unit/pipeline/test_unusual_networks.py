@@ -21,13 +21,14 @@ from compress.pipeline.network import Original, check_net, original_of, train_or
 from compress.pipeline.pipeline import lower_network, run_stages
 from compress.quantization.lower import quantize_input
 from compress.training.train import predict
-from compress.types import Dataset, Recipe, Task
+from compress.types import Dataset, Recipe, Split, Task
 from helpers.networks import probe
 
 torch.set_num_threads(1)
 
 SHAPE = (1, 6, 6)
-RECIPE = Recipe(epochs=1, batch=24, learning_rate=0.003)
+RECIPE = Recipe(epochs=8, batch=16, learning_rate=0.01)
+TUNE = Recipe(epochs=1, batch=24, learning_rate=0.003)
 
 
 class Twice(nn.Module):
@@ -118,11 +119,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 
 def _task(net: Callable[[], nn.Module], data: Dataset | None = None) -> Task:
     known = data or _data()
-    return Task("mine", "noise", SHAPE, ("a", "b", "c"), net, lambda: known, RECIPE, RECIPE, 0.5, 8)
+    return Task("mine", "noise", SHAPE, ("a", "b", "c"), net, lambda: known, RECIPE, TUNE, 0.5, 8)
 
 
 def _data() -> Dataset:
-    split = probe(SHAPE, 3, 64)
+    """Noise, with two brighter columns whose place is the class."""
+    noise = probe(SHAPE, 3, 64)
+    bright = np.arange(SHAPE[2]) // 2 == noise.y[:, np.newaxis]
+    split = Split(noise.x + 2 * bright[:, np.newaxis, np.newaxis].astype(np.float32), noise.y)
     return Dataset(split, split, split)
 
 
