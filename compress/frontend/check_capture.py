@@ -52,9 +52,9 @@ class _Difference:
 def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
     """Check that the layers captured from `plain` compute what `module` computes on x.
 
-    `plain` is `module` itself or what `compress.frontend.normalize` made of it. The first `_SAMPLES`
-    of x float32 (N, ...) are used. Sets evaluation mode. The layers are compared as they are
-    after fusing, then, to name the first that differs, one by one. Values differ if they do by more
+    `plain` is `module` itself or what `compress.frontend.normalize` made of it. The first
+    `_SAMPLES` of x float32 (N, ...) are used. Sets evaluation mode. The layers are compared as they
+    are after fusing, then, to name the first that differs, one by one. Values differ if they do by more
     than `TOLERANCE` of the largest magnitude, or more than float32 rounds. A network whose answer
     is not finite is not compared.
 

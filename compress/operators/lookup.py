@@ -1,6 +1,6 @@
 """Lookup: element-wise functions as tables, bit-exact to TFLite's kernels.
 
-`compress.operator_interface.functions` and `functions_int16` compute the values.
+`compress.arithmetic.functions` and `functions_int16` compute the values.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from compress.arithmetic.fixedpoint import value_range
+from compress.arithmetic.functions import int8_values
+from compress.arithmetic.functions_int16 import int16_values
 from compress.arithmetic.intervals import Bounds, extremes_between
 from compress.arithmetic.tables import Kernel, table_kernel
 from compress.operator_interface.channels import channel_by_channel
 from compress.operator_interface.checks import check_same_shape, require
-from compress.operator_interface.functions import int8_values
-from compress.operator_interface.functions_int16 import int16_values
 from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.ops import Function, Lookup
 from compress.tflite_records.export_context import ExportContext

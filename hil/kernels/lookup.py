@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from compress.arithmetic.functions import leaky_relu_multipliers
+from compress.arithmetic.functions_int16 import argument_multiplier
 from compress.arithmetic.sigmoid import SIGMOID_TABLE
-from compress.operator_interface.functions import leaky_relu_multipliers
-from compress.operator_interface.functions_int16 import argument_multiplier
 from compress.operators.lookup import lookup_table
 from compress.ops import Function, Lookup
 from compress.types import Graph

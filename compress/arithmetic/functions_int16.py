@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 from compress.arithmetic.fixedpoint import Int64Array
+from compress.arithmetic.functions import leaky_relu
 from compress.arithmetic.sigmoid import logistic_int16, tanh_int16
 from compress.arithmetic.tables import every_value
 from compress.errors import UnsupportedLayer
-from compress.operator_interface.functions import leaky_relu
 from compress.ops import Function, Lookup
 from compress.types import Graph
 
