@@ -22,6 +22,7 @@ from compress.ops import Function, ReduceMax, TransposeConv2D
 from compress.tflite.edges import int8_core
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
+from compress.tflite.oracle import installed
 from compress.tflite.read import read
 from compress.tflite.write import write
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
@@ -178,6 +179,25 @@ def test_long_rows_are_resized_as_by_the_oracles(
     except UnsupportedLayer:
         return  # TFLite reads beyond the input
     assert_oracles_compute(export_tflite(graph), graph, random_inputs(graph, 2))
+
+
+@needs_oracle
+@pytest.mark.parametrize("function", [Function.LOGISTIC, Function.TANH])
+@pytest.mark.parametrize("scale", [2.0**-13, 2.0**-12, 2.0**-11, 2.0**-10, 1e-6, 1.3, 2.66])
+@pytest.mark.parametrize("off", [0.0, 5e-4, -5e-4, 2e-3, -2e-3])
+def test_scales_at_and_near_powers_of_two_are_taken_as_by_the_oracles(
+    function: Function, scale: float, off: float
+) -> None:
+    b = GraphBuilder()
+    x = b.fully_connected(b.widen(b.input((12,))), 400)
+    x = b.requantize(x, scale * (1 + off))
+    graph = b.finish(b.lookup(x, function))
+    check_graph(graph)
+    inputs = random_inputs(graph, 8)
+    file = export_tflite(graph)
+    for oracle in installed():
+        expected = reference.trace(oracle.as_computed(graph), inputs)[graph.output]
+        np.testing.assert_array_equal(oracle.interpret(file, inputs), expected, oracle.package)
 
 
 def transposed_sums(graph: Graph, op: TransposeConv2D, x: np.ndarray) -> np.ndarray:
