@@ -54,9 +54,9 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
 
     `plain` is `module` itself or what `compress.frontend.normalize` made of it. The first
     `_SAMPLES` of x float32 (N, ...) are used. Sets evaluation mode. The layers are compared as they
-    are after fusing, then, to name the first that differs, one by one. Values differ if they do by more
-    than `TOLERANCE` of the largest magnitude, or more than float32 rounds. A network whose answer
-    is not finite is not compared.
+    are after fusing, then, to name the first that differs, one by one. Values differ if they do by
+    more than `TOLERANCE` of the largest magnitude, or more than float32 rounds. A network whose
+    answer is not finite is not compared.
 
     Raises UnsupportedLayer naming the first operation that differs, its source line and hooks.
     """
