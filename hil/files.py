@@ -25,7 +25,7 @@ PACKAGE = Path(__file__).resolve().parent
 def checkout() -> Path | None:
     """Root of the checkout that this code runs from; None where it was installed from a wheel."""
     root = PACKAGE.parent
-    is_checkout = (root / "pyproject.toml").is_file() and (root / "firmware").is_dir()
+    is_checkout = (root / "firmware" / "main.c").is_file() and (root / "boards").is_dir()
     return root if is_checkout else None
 
 
