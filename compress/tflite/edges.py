@@ -18,7 +18,7 @@ _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 
 
 def int8_core(file: File) -> File:
-    """The file without conversions at its edges; the same object if it has none.
+    """The file without conversions and constants at its edges; the same object if it has none.
 
     Each input that only a QUANTIZE reads gives way to its output, each output that a DEQUANTIZE
     or QUANTIZE writes to its input, where the conversion loses no value. An ARG_MAX or ARG_MIN that
@@ -30,7 +30,8 @@ def int8_core(file: File) -> File:
         core = _without_first(core, source)
     for output in dict.fromkeys(file.outputs):
         core = _without_last(core, output)
-    return core
+    computed = tuple(index for index in core.outputs if core.tensors[index].data is None)
+    return core if computed in ((), core.outputs) else replace(core, outputs=computed)
 
 
 def _without_first(file: File, source: int) -> File:

@@ -309,3 +309,15 @@ def test_a_name_that_would_break_a_line_is_not_kept() -> None:
     back = import_tflite(export_tflite(replace(graph, ops=(op,))), "model")
     assert back.ops[0].name == "softmax_0"
     assert back.output_tensor.name == "two?lines"
+
+
+@needs_oracle
+def test_an_output_that_is_a_constant_is_left_out() -> None:
+    b = GraphBuilder()
+    x = b.input((4,))
+    graph = b.finish(b.add(x, b.constant((4,))))
+    (op,) = graph.ops
+    data = edited(graph, lambda file: replace(file, outputs=(op.right, op.output)))
+    back = import_tflite(data, "anchors")
+    assert [tensor.name for tensor in back.output_tensors] == [graph.output_tensor.name]
+    assert_oracles_compute(data, back, random_inputs(graph, 3))
