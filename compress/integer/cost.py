@@ -14,7 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress.operators.registry import operator_of
-from compress.ops import ElementWise, Op, Reshape, constants_of, inputs_of, outputs_of
+from compress.ops import (
+    ElementWise,
+    Op,
+    Reshape,
+    constants_of,
+    inputs_of,
+    outputs_of,
+    states_of,
+)
 from compress.types import Graph, Tensor
 
 
@@ -113,7 +121,8 @@ def peak_activation_bytes(graph: Graph) -> int:
         for index in inputs_of(op):
             last[owner[index]] = step
         for index in outputs_of(op):
-            owner[index] = owner[op.input] if isinstance(op, Reshape) else index
+            kept = states_of(op).get(index, index)
+            owner[index] = owner[op.input] if isinstance(op, Reshape) else owner.get(kept, index)
             first.setdefault(owner[index], step)
             last[owner[index]] = step
     for index in graph.results:

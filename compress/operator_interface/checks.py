@@ -6,8 +6,15 @@ import math
 
 from compress.arithmetic.windows import LARGEST_WINDOW, output_size
 from compress.errors import UnsupportedLayer, UserError
-from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
-from compress.types import Tensor
+from compress.ops import (
+    AveragePool2D,
+    Conv2D,
+    DepthwiseConv2D,
+    MaxPool2D,
+    Op,
+    activations_of,
+)
+from compress.types import Graph, Tensor
 
 _LARGEST_ELEMENTS = 2**24  # of an activation: more than any microcontroller's RAM
 
@@ -72,3 +79,15 @@ def check_window(
             raise UnsupportedLayer(f"{op.name}: a window beyond {LARGEST_WINDOW}")
         extent = output_size(n, w, s, d, before + after)
         require(out.shape[1 + axis] == extent, op.name, f"output {out.shape}, must have {extent}")
+
+
+def check_state(graph: Graph, op: Op, read: int, written: int) -> None:
+    """Require a state of the graph that only `op` reads and writes, first its zero point."""
+    tensor = graph.tensors[read]
+    found = [v for v in graph.variables if read == v.read or written == v.written]
+    own = len(found) == 1 and (found[0].read, found[0].written) == (read, written)
+    require(own, op.name, f"{tensor.name} is not a state")
+    require(bool((found[0].initial == tensor.zero_point).all()), op.name, "first state")
+    others = (index for other in graph.ops if other is not op for index in activations_of(other))
+    shared = {read, written}.intersection((*graph.inputs, *graph.outputs, *others))
+    require(not shared, op.name, f"{tensor.name} is shared")

@@ -30,6 +30,7 @@ from compress.operators import (
     transposed_convolution,
 )
 from compress.ops import Op
+from compress.recurrent import lstm, svdf
 
 FAMILIES: tuple[Family, ...] = (
     convolution.FAMILY,
@@ -50,6 +51,8 @@ FAMILIES: tuple[Family, ...] = (
     resizing.FAMILY,
     prelu.FAMILY,
     transposed_convolution.FAMILY,
+    lstm.FAMILY,
+    svdf.FAMILY,
 )
 OPERATORS: Mapping[type[Op], Operator[Any]] = {
     operator.op: operator for family in FAMILIES for operator in family.operators

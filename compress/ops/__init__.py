@@ -37,7 +37,9 @@ from compress.ops.op import (
     inputs_of,
     outputs_of,
     renumbered,
+    states_of,
 )
+from compress.ops.recurrent import Lstm, Svdf
 from compress.ops.reduction import Mean, ReduceMax, ReduceMin, Sum
 from compress.ops.resizing import ResizeBilinear, ResizeNearest
 from compress.ops.windows import (
@@ -83,6 +85,8 @@ OP_TYPES: tuple[type[Op], ...] = (
     ReduceMin,
     TransposeConv2D,
     Prelu,
+    Lstm,
+    Svdf,
 )
 
 __all__ = [
@@ -101,6 +105,7 @@ __all__ = [
     "Function",
     "Gather",
     "Lookup",
+    "Lstm",
     "MaxPool2D",
     "Maximum",
     "Mean",
@@ -120,6 +125,7 @@ __all__ = [
     "Softmax",
     "StridedSlice",
     "Sum",
+    "Svdf",
     "Transpose",
     "TransposeConv2D",
     "Weighted",
@@ -128,4 +134,5 @@ __all__ = [
     "inputs_of",
     "outputs_of",
     "renumbered",
+    "states_of",
 ]

@@ -40,6 +40,11 @@ class Op:
     def writes(self) -> tuple[str, ...]:
         return ("output",)
 
+    @property
+    def states(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of fields: a state that is read, and the one that may be written over it."""
+        return ()
+
 
 def inputs_of(op: Op) -> tuple[int, ...]:
     """Indices of the activation tensors that `op` reads, without its constants."""
@@ -59,6 +64,11 @@ def outputs_of(op: Op) -> tuple[int, ...]:
 def activations_of(op: Op) -> tuple[int, ...]:
     """Indices of the activation tensors that `op` reads, then of those that it writes."""
     return (*inputs_of(op), *outputs_of(op))
+
+
+def states_of(op: Op) -> dict[int, int]:
+    """For each state that `op` writes, the index of the one that it may be written over."""
+    return {getattr(op, written): getattr(op, read) for read, written in op.states}
 
 
 def renumbered(op: Op, index: Mapping[int, int]) -> Op:

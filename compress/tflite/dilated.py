@@ -62,7 +62,7 @@ def _only_writer(file: File, reader: FileOperator) -> FileOperator | None:
     index = reader.inputs[0] if reader.inputs else -1
     readers = [operator for operator in file.operators if index in operator.inputs]
     writers = [operator for operator in file.operators if index in operator.outputs]
-    if len(readers) != 1 or len(writers) != 1 or index in file.outputs:
+    if len(readers) != 1 or len(writers) != 1 or index in file.results:
         return None
     return writers[0]
 

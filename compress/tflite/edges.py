@@ -36,7 +36,7 @@ def int8_core(file: File) -> File:
 
 def _without_first(file: File, source: int) -> File:
     readers = [operator for operator in file.operators if source in operator.inputs]
-    if len(readers) != 1 or source in file.outputs or file.inputs.count(source) != 1:
+    if len(readers) != 1 or source in file.results or file.inputs.count(source) != 1:
         return file
     (first,) = readers
     if first.code != BuiltinOperator.QUANTIZE or len(first.outputs) != 1:
@@ -52,6 +52,7 @@ def _without_first(file: File, source: int) -> File:
 def _without_last(file: File, output: int) -> File:
     writers = [operator for operator in file.operators if output in operator.outputs]
     read = any(output in operator.inputs for operator in file.operators)
+    read |= any(output == state.written for state in file.states)
     if len(writers) != 1 or read:
         return file
     (last,) = writers
@@ -97,7 +98,7 @@ def without_floats(file: File) -> File:
             (source,) = operator.inputs
             operator = replace(operator, inputs=(sources.get(source, source),))
         operators.append(operator)
-    read = {index for operator in operators for index in operator.inputs}.union(file.outputs)
+    read = {index for operator in operators for index in operator.inputs}.union(file.results)
     unread = {(index,) for index in sources if index not in read}
     return replace(file, operators=tuple(o for o in operators if o.outputs not in unread))
 

@@ -46,7 +46,7 @@ def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> 
     if len(operator.outputs) != 1 or not operator.inputs or min(operator.inputs) < 0:
         return None
     output = tensors[operator.outputs[0]]
-    if operator.outputs[0] in file.outputs or output.type not in NUMPY_TYPES:
+    if operator.outputs[0] in file.results or output.type not in NUMPY_TYPES:
         return None
     inputs = [tensors[index] for index in operator.inputs]
     folded = FOLDED.get(operator.code)
@@ -83,7 +83,7 @@ def _same_numbers(operator: FileOperator, inputs: list[FileTensor], output: File
 
 def _without_unread(file: File) -> File:
     """`file` without the operators none of whose outputs anything reads."""
-    read = set(file.outputs)
+    read = set(file.results)
     kept = []
     for operator in reversed(file.operators):
         if read.intersection(operator.outputs) or not operator.outputs:

@@ -24,7 +24,8 @@ _BY_FORM = (
 def without_identities(file: File) -> File:
     """`file` without them: readers get the input. Tensors keep their indices.
 
-    Operators with names were exported as such and stay; so does one that writes an output.
+    Operators with names were exported as such and stay; so does one that writes an output or a
+    state.
     """
     source: dict[int, int] = {}
     kept = []
@@ -35,7 +36,7 @@ def without_identities(file: File) -> File:
         removable = not operator.name and len(operator.outputs) == 1
         if (
             removable
-            and operator.outputs[0] not in file.outputs
+            and operator.outputs[0] not in file.results
             and _is_identity(operator, file.tensors)
         ):
             source[operator.outputs[0]] = operator.inputs[0]

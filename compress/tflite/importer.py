@@ -8,8 +8,10 @@ that nothing refers to are dropped. What cannot be imported is reported all at o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer.check import check_graph
@@ -25,16 +27,26 @@ from compress.tflite.problems import Problem, in_one_line
 from compress.tflite.read import read
 from compress.tflite.recognize import kind_of, whole_refusal
 from compress.tflite.rows import rows_of_one_batch
-from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, TensorType
+from compress.tflite.variables import without_variables
+from compress.tflite_records.file import (
+    KIND_NAMES,
+    BuiltinOperator,
+    File,
+    FileOperator,
+    FileState,
+    TensorType,
+)
 from compress.tflite_records.import_node import ImportNode, Padded
 from compress.tflite_records.names import shortened
 from compress.tflite_records.tensor import FILE_TYPES, from_file, type_name
-from compress.types import Graph, Tensor
+from compress.types import Graph, Tensor, Variable
 
 _TYPES = (*FILE_TYPES.values(), TensorType.INT64)  # of the operands
 # Operators on activations that need no scale. Others compute plain integers otherwise.
 _ON_PLAIN_NUMBERS = (*MOVES, BuiltinOperator.PAD, BuiltinOperator.PADV2)
 _NO_CUSTOMS: Mapping[str, CustomOperator] = {}
+# Kinds of which there are forms without a second operand.
+_LACKING = (BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM,)
 _UNUSED = Tensor("unused", (), "int8", (1.0,))  # in place of a tensor that nothing refers to
 
 
@@ -63,10 +75,11 @@ def import_with_indices(
     A tensor that the file lacks, such as a bias or an activation between two operators that one of
     the file is imported as, has an index beyond it. Conversely, not every activation of the file is
     one of the graph: a fused PAD and conversions have outputs of their own.
+    A variable tensor is two of the graph's: the state that is read, and the one that is written.
     """
     stored = read(data)
     try:
-        file = simplified(stored)
+        file = simplified(without_variables(stored))
         core = int8_core(file)
         core_file = rows_of_one_batch(with_dilations(without_floats(core)))
         return _graph(core_file, name if core is file else f"{name} (int8 core)", customs)
@@ -82,19 +95,22 @@ def _graph(
 ) -> tuple[Graph, tuple[int, ...]]:
     """The graph of one file, imported with the file's tensor indices, then renumbered."""
     tensors = [_UNUSED] * len(file.tensors)
-    ops = _built(file, tensors, customs)
+    states: list[Variable] = []
+    ops = _built(file, tensors, states, customs)
     if not ops and set(file.outputs) <= set(file.inputs):
         raise UnsupportedLayer("no operator computes anything: the outputs are the inputs")
-    for index in (*file.inputs, *file.outputs):
+    for index in (*file.inputs, *file.results, *(state.read for state in file.states)):
         tensors[index] = _tensor(file, index)
     graph = Graph(
         name=name,
         tensors=tuple(tensors),
-        ops=tuple(without_unread_pads(ops, file.outputs)),
+        ops=tuple(without_unread_pads(ops, file.results)),
         inputs=file.inputs,
         outputs=file.outputs,
+        variables=(*(_variable(tensors, state) for state in file.states), *states),
     )
-    indices = tuple(referenced(graph))
+    stored_as = {state.written: state.read for state in states}
+    indices = tuple(stored_as.get(index, index) for index in referenced(graph))
     graph = referenced_only(graph)
     try:
         check_graph(graph)
@@ -103,8 +119,21 @@ def _graph(
     return graph, indices
 
 
-def _built(file: File, tensors: list[Tensor], customs: Mapping[str, CustomOperator]) -> list[Op]:
-    """The operators; `tensors` gets those that they refer to.
+def _variable(tensors: Sequence[Tensor], state: FileState) -> Variable:
+    read = tensors[state.read]
+    if state.initial is None:
+        return Variable(state.read, state.written, np.full(read.shape, read.zero_point, read.item))
+    first = np.frombuffer(state.initial.tobytes(), np.dtype(read.item).newbyteorder("<"))
+    return Variable(state.read, state.written, first.astype(read.item).reshape(read.shape))
+
+
+def _built(
+    file: File,
+    tensors: list[Tensor],
+    states: list[Variable],
+    customs: Mapping[str, CustomOperator],
+) -> list[Op]:
+    """The operators; `tensors` gets those that they refer to, `states` the states that they keep.
 
     Raises UnsupportedLayer for all that cannot be imported at once.
     """
@@ -122,7 +151,8 @@ def _built(file: File, tensors: list[Tensor], customs: Mapping[str, CustomOperat
             for index in () if unknown else _checked_operands(file, stored, label, builtin.several):
                 if tensors[index] is _UNUSED:
                     tensors[index] = _tensor(file, index)
-            built = builtin.build(ImportNode(stored, label, file, tensors, padded, customs))
+            node = ImportNode(stored, label, file, tensors, padded, states, customs)
+            built = builtin.build(node)
             ops += built if isinstance(built, tuple) else (built,)
         except UnsupportedLayer as error:
             problems.append(_problem(file, position, str(error)))
@@ -174,7 +204,8 @@ def _checked_operands(file: File, stored: FileOperator, label: str, several: boo
     operands.
     """
     outputs = len(stored.outputs) == 1 or (several and len(stored.outputs) > 1)
-    if not stored.inputs or min(stored.inputs[:2]) < 0 or not outputs:
+    needed = 1 if stored.code in _LACKING else 2
+    if not stored.inputs or min(stored.inputs[:needed]) < 0 or not outputs:
         raise UserError(f"{label}: damaged: inputs {stored.inputs}, outputs {stored.outputs}")
     operands = [index for index in (*stored.inputs, *stored.outputs) if index >= 0]
     for index in operands:

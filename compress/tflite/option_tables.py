@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from compress.operators.registry import BUILTINS
 from compress.tflite.fold_functions import FOLDED
+from compress.tflite.variables import OPTIONS
 
 
 def option_table(code: int) -> tuple[str, tuple[str, ...]]:
     """(name of the options' table, fields); ("", ()) for an operator without any."""
+    if code in OPTIONS:
+        return OPTIONS[code]
     sources = [source for source in (BUILTINS.get(code), FOLDED.get(code)) if source is not None]
     table = next((source.table for source in sources if source.table), "")
     fields = dict.fromkeys(name for source in sources for name in source.fields)

@@ -10,9 +10,9 @@ Both are run where both are installed. tflite-micro differs from the specificati
 operators. No difference is excused: `Oracle.open` refuses models in which one may change a value,
 or `Oracle.as_computed` describes the difference to the reference, which must then be equal.
 
-- FULLY_CONNECTED with one scale for all weights, MUL, LEAKY_RELU, and RELU that stands alone: the
-  ratio of scales is one of double precision, not of single, which moves one value in 100,000 or so
-  by one unit (`as_computed`).
+- FULLY_CONNECTED with one scale for all weights, UNIDIRECTIONAL_SEQUENCE_LSTM, SVDF, MUL,
+  LEAKY_RELU, and RELU that stands alone: the ratio of scales is one of double precision, not of
+  single, which moves one value in 100,000 or so by one unit (`as_computed`).
 - RELU_N1_TO_1 does not exist.
 - RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
 - LOGISTIC and TANH on int8 are computed in fixed point, where TensorFlow Lite has tables made in
@@ -43,6 +43,7 @@ from compress.tflite.fold import simplified
 from compress.tflite.mend import with_valid_dimensions
 from compress.tflite.oracle_gaps import gap_in_micro, gap_in_runtime
 from compress.tflite.read import read
+from compress.tflite.variables import without_variables
 from compress.tflite_records.file import (
     KIND_NAMES,
     BuiltinOperator,
@@ -135,7 +136,7 @@ class Oracle:
         """
         if not self.installed:
             raise UserError(f"{self.package} is not installed")
-        file = simplified(read(tflite))
+        file = simplified(without_variables(read(tflite)))
         try:
             infer, remark = self.start(tflite, file)
         except ImportError as error:

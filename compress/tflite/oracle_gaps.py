@@ -13,9 +13,15 @@ tflite-runtime 2.14:
 - FULLY_CONNECTED takes the second dimension of the output for its units, which is wrong where there
   are more than two; later releases take the last one.
 - SUM takes int8 for uint8, and adds int16 without a change of scale.
+- UNIDIRECTIONAL_SEQUENCE_LSTM computes the gates' functions with gemmlowp's fixed point instead of
+  a table, and rounds products with the cell state once instead of twice.
+- SVDF takes an int8 state for int16, and demands ReLU, which it does not compute. With an int16
+  state and ReLU that the zero point implies, it is equal.
 """
 
 from __future__ import annotations
+
+import tflite
 
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, TensorType
 from compress.tflite_records.tensor import type_name
@@ -66,4 +72,15 @@ def gap_in_runtime(file: File, operator: FileOperator) -> str:
         return f"to {rank} dimensions, it takes 2"
     if operator.code == BuiltinOperator.SUM:
         return "has no kernel there for signed integers with a scale"
+    if operator.code == BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM:
+        return "rounds otherwise there"
+    return _gap_of_svdf(file, operator) if operator.code == BuiltinOperator.SVDF else ""
+
+
+def _gap_of_svdf(file: File, operator: FileOperator) -> str:
+    states = [file.tensors[i] for i in operator.inputs if i >= 0 and file.tensors[i].variable]
+    if any(state.type == TensorType.INT8 for state in states):
+        return "has an int8 state, which it takes for int16"
+    if operator.options.get("FusedActivationFunction") != tflite.ActivationFunctionType.RELU:
+        return "has no ReLU, which it demands"
     return ""

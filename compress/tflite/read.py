@@ -8,7 +8,7 @@ options that are absent, or of another operator, are all zero.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flatbuffers
@@ -24,6 +24,7 @@ from compress.tflite_records.file import (
     File,
     FileOperator,
     FileTensor,
+    Subgraph,
 )
 from compress.tflite_records.names import shortened
 
@@ -37,7 +38,7 @@ _numbers: Any = flatbuffers.number_types
 def read(data: bytes) -> File:
     """The records of a .tflite file.
 
-    Raises UserError for data that is not one, is damaged, or has several subgraphs.
+    Raises UserError for data that is not one or is damaged.
     """
     if data[4:8] != IDENTIFIER:
         raise UserError(foreign_file(data))
@@ -49,31 +50,45 @@ def read(data: bytes) -> File:
 
 def _read(data: bytes) -> File:
     model = _tables.Model.GetRootAs(data, 0)
-    if model.SubgraphsLength() != 1:
-        raise UserError(f"the .tflite file has {model.SubgraphsLength()} subgraphs, must be 1")
-    graph = model.Subgraphs(0)
+    if model.SubgraphsLength() == 0:
+        raise UserError("the .tflite file has no subgraph")
     codes = [
         (_builtin_code(code), _text(code.CustomCode()))
         for code in _items(model.OperatorCodesLength(), model.OperatorCodes)
     ]
     buffers = [b.DataAsNumpy() for b in _items(model.BuffersLength(), model.Buffers)]
+    graphs = _items(model.SubgraphsLength(), model.Subgraphs)
+    main, *others = graphs
+    names = _operator_names(model, buffers, main.OperatorsLength())
+    first = _read_subgraph(main, codes, buffers, names)
+    further = tuple(
+        _read_subgraph(graph, codes, buffers, [""] * graph.OperatorsLength()) for graph in others
+    )
+    return File(
+        first.name, first.tensors, first.operators, first.inputs, first.outputs, further=further
+    )
+
+
+def _read_subgraph(
+    graph: Any, codes: list[tuple[int, str]], buffers: list[Any], names: Sequence[str]
+) -> Subgraph:
+    """One subgraph; `names` has a name for each operator."""
     tensors = [_read_tensor(t, buffers) for t in _items(graph.TensorsLength(), graph.Tensors)]
     operators = []
     stored = _items(graph.OperatorsLength(), graph.Operators)
-    for operator, name in zip(stored, _operator_names(model, buffers, len(stored)), strict=True):
+    for operator, name in zip(stored, names, strict=True):
         code, custom = codes[operator.OpcodeIndex()]
         inputs, outputs = _ints(operator.InputsAsNumpy()), _ints(operator.OutputsAsNumpy())
-        options = _read_options(operator, code)
-        operators.append(
-            FileOperator(code, inputs, outputs, options, name, custom, _custom_options(operator))
-        )
+        options, own = _read_options(operator, code), _custom_options(operator)
+        inner = _ints(operator.IntermediatesAsNumpy())
+        operators.append(FileOperator(code, inputs, outputs, options, name, custom, own, inner))
     inputs, outputs = _ints(graph.InputsAsNumpy()), _ints(graph.OutputsAsNumpy())
     consumed = [i for o in operators for i in o.inputs if i != -1]
-    produced = [i for o in operators for i in o.outputs]
+    produced = [i for o in operators for i in (*o.outputs, *o.intermediates)]
     for index in (*inputs, *outputs, *consumed, *produced):
         if not 0 <= index < len(tensors):
             raise UserError(f"the .tflite file is damaged: it has no tensor {index}")
-    return File(_text(graph.Name()), tuple(tensors), tuple(operators), inputs, outputs)
+    return Subgraph(_text(graph.Name()), tuple(tensors), tuple(operators), inputs, outputs)
 
 
 def _builtin_code(code: Any) -> int:
@@ -128,6 +143,7 @@ def _read_tensor(tensor: Any, buffers: list[Any]) -> FileTensor:
         zero_points=zero_points,
         axis=axis,
         data=content if isinstance(content, np.ndarray) and content.size else None,
+        variable=bool(tensor.IsVariable()),
     )
 
 
@@ -145,7 +161,8 @@ def _read_options(operator: Any, code: int) -> dict[str, Any]:
         return dict.fromkeys(fields, 0)
     options = getattr(_tables, table)()
     options.Init(stored.Bytes, stored.Pos)
-    return {name: getattr(options, name)() for name in fields}
+    values = {name: getattr(options, name)() for name in fields}
+    return {name: _text(v) if isinstance(v, bytes) else v for name, v in values.items()}
 
 
 def _ints(values: Any) -> tuple[int, ...]:

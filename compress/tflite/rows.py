@@ -31,7 +31,7 @@ _BY_ROW = (
 
 def rows_of_one_batch(file: File) -> File:
     """`file` with (rows, K) as (1, rows, K) for activations inside that only such operators use."""
-    edges = {*file.inputs, *file.outputs}
+    edges = {*file.inputs, *file.results, *(state.read for state in file.states)}
     moved = {
         index
         for index, tensor in enumerate(file.tensors)

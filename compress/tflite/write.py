@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import flatbuffers
@@ -16,6 +17,7 @@ from compress.tflite_records.file import (
     File,
     FileOperator,
     FileTensor,
+    Subgraph,
 )
 from compress.types import Array
 
@@ -27,9 +29,10 @@ _tables: Any = tflite
 def write(file: File) -> bytes:
     """The .tflite file of these records."""
     b = _builders.Builder(1 << 16)
+    graphs: tuple[Subgraph, ...] = (file, *file.further)
     contents: list[Array | None] = [None]  # buffer 0 is empty by definition
     indices = []
-    for tensor in file.tensors:
+    for tensor in (tensor for graph in graphs for tensor in graph.tensors):
         indices.append(0 if tensor.data is None else len(contents))
         if tensor.data is not None:
             contents.append(tensor.data)
@@ -41,35 +44,43 @@ def write(file: File) -> bytes:
         metadata["Metadata"] = _table_vector(b, [entry])
         contents.append(np.frombuffer(names, np.uint8))
     buffers = _table_vector(b, [_write_buffer(b, content) for content in contents])
-    tensors = _table_vector(
-        b, [_write_tensor(b, t, i) for t, i in zip(file.tensors, indices, strict=True)]
-    )
-    codes = list(dict.fromkeys((operator.code, operator.custom) for operator in file.operators))
-    operators = _table_vector(
-        b, [_write_operator(b, o, codes.index((o.code, o.custom))) for o in file.operators]
-    )
-    subgraph = _table(
-        b,
-        "SubGraph",
-        Tensors=tensors,
-        Operators=operators,
-        Inputs=_numbers(b, file.inputs, np.int32),
-        Outputs=_numbers(b, file.outputs, np.int32),
-        Name=b.CreateString(file.name),
-    )
+    codes = list(dict.fromkeys((o.code, o.custom) for graph in graphs for o in graph.operators))
+    index = iter(indices)
+    subgraphs = [_write_subgraph(b, graph, index, codes) for graph in graphs]
     written_codes = [_write_code(b, code, custom) for code, custom in codes]
     model = _table(
         b,
         "Model",
         Version=3,
         OperatorCodes=_table_vector(b, written_codes),
-        Subgraphs=_table_vector(b, [subgraph]),
+        Subgraphs=_table_vector(b, subgraphs),
         Description=b.CreateString("hil-compress"),
         Buffers=buffers,
         **metadata,
     )
     b.Finish(model, IDENTIFIER)
     return bytes(b.Output())
+
+
+def _write_subgraph(
+    b: Any, graph: Subgraph, buffers: Iterator[int], codes: list[tuple[int, str]]
+) -> int:
+    """One subgraph; `buffers` yields the buffer of each tensor."""
+    tensors = _table_vector(
+        b, [_write_tensor(b, tensor, next(buffers)) for tensor in graph.tensors]
+    )
+    operators = _table_vector(
+        b, [_write_operator(b, o, codes.index((o.code, o.custom))) for o in graph.operators]
+    )
+    return _table(
+        b,
+        "SubGraph",
+        Tensors=tensors,
+        Operators=operators,
+        Inputs=_numbers(b, graph.inputs, np.int32),
+        Outputs=_numbers(b, graph.outputs, np.int32),
+        Name=b.CreateString(graph.name),
+    )
 
 
 def _write_buffer(b: Any, content: Array | None) -> int:
@@ -99,6 +110,7 @@ def _write_tensor(b: Any, tensor: FileTensor, buffer: int) -> int:
         Buffer=buffer,
         Name=b.CreateString(tensor.name),
         **quantization,
+        **({"IsVariable": True} if tensor.variable else {}),
     )
 
 
@@ -119,12 +131,19 @@ def _write_operator(b: Any, operator: FileOperator, code_index: int) -> int:
     table, _ = option_table(operator.code)
     options = {}
     if table:
+        values = {
+            name: b.CreateString(value) if isinstance(value, str) else value
+            for name, value in operator.options.items()
+        }
         options = {
             "BuiltinOptionsType": getattr(_tables.BuiltinOptions, table),
-            "BuiltinOptions": _table(b, table, **operator.options),
+            "BuiltinOptions": _table(b, table, **values),
         }
     if operator.custom_options:
         options["CustomOptions"] = _numbers(b, tuple(operator.custom_options), np.uint8)
+    inner = {}
+    if operator.intermediates:
+        inner = {"Intermediates": _numbers(b, operator.intermediates, np.int32)}
     return _table(
         b,
         "Operator",
@@ -132,6 +151,7 @@ def _write_operator(b: Any, operator: FileOperator, code_index: int) -> int:
         Inputs=_numbers(b, operator.inputs, np.int32),
         Outputs=_numbers(b, operator.outputs, np.int32),
         **options,
+        **inner,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from compress.ops import Op, inputs_of, outputs_of
@@ -15,12 +16,14 @@ class ExportContext:
     """Collects the records of one file: the graph's tensors first, then those that are added.
 
     `tensors` begins with the graph's own, by the graph's indices; an export may replace them.
+    `own_states` are the states, by the tensor that is read, that an operator keeps itself.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.tensors = [to_file(tensor) for tensor in graph.tensors]
         self.operators: list[FileOperator] = []
+        self.own_states: set[int] = set()
 
     def add(
         self,
@@ -28,9 +31,18 @@ class ExportContext:
         inputs: tuple[int, ...],
         output: int,
         options: Mapping[str, Any] | None = None,
+        intermediates: tuple[int, ...] = (),
     ) -> None:
         """Append an operator of builtin operator `code`, without a name."""
-        self.operators.append(FileOperator(code, inputs, (output,), options or {}))
+        self.operators.append(
+            FileOperator(code, inputs, (output,), options or {}, intermediates=intermediates)
+        )
+
+    def keep_state(self, read: int) -> int:
+        """Store the state `read` as a variable tensor, which its operator changes; its index."""
+        self.own_states.add(read)
+        self.tensors[read] = replace(self.tensors[read], variable=True)
+        return read
 
     def add_tensor(self, tensor: FileTensor) -> int:
         """Append a tensor; returns its index."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import tflite
 
 from compress.arithmetic.windows import LARGEST_WINDOW, same_padding
@@ -12,7 +13,7 @@ from compress.errors import UnsupportedLayer, UserError
 from compress.ops import Activation, CustomOperator, Padding
 from compress.tflite_records.file import File, FileOperator
 from compress.tflite_records.options import ACTIVATIONS
-from compress.types import Array, Tensor
+from compress.types import Array, Tensor, Variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class ImportNode:
 
     `label` names the operator in the graph and in errors. `tensors` are the graph's, by the file's
     own indices; an import may append to them. `padded` has the PADs so far, by output index, that
-    a convolution or pool may do itself. `customs` has the user's definitions of custom operators
-    by code.
+    a convolution or pool may do itself. `states` gets the states of operators that have some.
+    `customs` has the user's definitions of custom operators by code.
     """
 
     stored: FileOperator
@@ -39,6 +40,7 @@ class ImportNode:
     file: File
     tensors: list[Tensor]
     padded: dict[int, Padded]
+    states: list[Variable]
     customs: Mapping[str, CustomOperator] = field(default_factory=dict)
 
     @property
@@ -113,14 +115,31 @@ class ImportNode:
         return axis % rank
 
     def is_read(self, index: int) -> bool:
-        """True if an operator reads the tensor or the network gives it out."""
-        return index in self.file.outputs or any(index in o.inputs for o in self.file.operators)
+        """True if an operator reads the tensor, or it is an output or a next state."""
+        return index in self.file.results or any(index in o.inputs for o in self.file.operators)
 
     def reshaped(self, index: int, shape: tuple[int, ...], what: str) -> int:
         """Append an activation like tensor `index` with another shape; returns its index."""
         tensor = self.tensors[index]
         name = f"{self.tensors[self.output].name}_{what}"
         return self.add_tensor(replace(tensor, name=name, shape=shape, data=None))
+
+    def state(self, position: int) -> tuple[int, int]:
+        """(read, written): a variable tensor, an operand that the operator changes, as a state.
+
+        Raises UnsupportedLayer for an operand that is none, or is that of another operator, too.
+        """
+        inputs = self.stored.inputs
+        index = inputs[position] if position < len(inputs) else -1
+        if index < 0 or not self.file.tensors[index].variable:
+            raise UnsupportedLayer(f"{self.label}: operand {position} must be a variable tensor")
+        if sum(operator.inputs.count(index) for operator in self.file.operators) > 1:
+            raise UnsupportedLayer(f"{self.label}: operand {position} is read by others, too")
+        tensor = self.tensors[index]
+        written = self.add_tensor(replace(tensor, name=f"{tensor.name}_next"))
+        first: Array = np.full(tensor.shape, tensor.zero_point, tensor.item)
+        self.states.append(Variable(index, written, first))
+        return index, written
 
     def add_tensor(self, tensor: Tensor) -> int:
         """Append a tensor to the graph; returns its index."""

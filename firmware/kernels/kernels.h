@@ -140,6 +140,56 @@ typedef struct {
     int32_t diff_min;
 } softmax_s8_parameters;
 
+/* The scale factor of a product, at most 1: multiplier / 2^(31 + right_shift). */
+typedef struct {
+    int32_t multiplier;
+    int32_t right_shift;
+} product_factor;
+
+/* A gate: weights[units][inputs] and [units][units], and what is added to each unit's sums, which
+ * includes the bias and minus the zero points. On int16 the factors are as in multiply_by_reduced,
+ * without a left shift. */
+typedef struct {
+    const int8_t *input_weights;
+    const int8_t *recurrent_weights;
+    const int32_t *input_offsets;
+    const int32_t *recurrent_offsets;
+    scale_factor input;
+    scale_factor recurrent;
+} lstm_gate;
+
+/* The gates are input, forget, cell, output. The factors scale the products forget gate * cell
+ * state, input gate * cell gate, output gate * tanh(cell state); the cell state stays
+ * within -clip .. clip; times cell_multiplier / 2^cell_right_shift it is an argument of tanh_s16.
+ * `table` is that of logistic_s16. */
+typedef struct {
+    int32_t steps;
+    int32_t inputs;
+    int32_t units;
+    lstm_gate gates[4];
+    product_factor forget;
+    product_factor update;
+    product_factor output;
+    int32_t output_offset;
+    int32_t cell_multiplier;
+    int32_t cell_right_shift;
+    int32_t clip;
+    const uint16_t *table;
+} lstm_parameters;
+
+/* `feature` scales what enters the state, `output` the sums over time; offsets are the zero points
+ * of state and output. */
+typedef struct {
+    int32_t inputs;
+    int32_t units;
+    int32_t rank;
+    int32_t memory;
+    scale_factor feature;
+    scale_factor output;
+    int32_t state_offset;
+    int32_t output_offset;
+} svdf_parameters;
+
 /* Expand `count` weights to int8: packed ones of 4 or 2 bits; sparse ones, a bitmap and the nonzero
  * weights in 8, 4 or 2 bits. Format and size of `weights`: hil/kernels/weight_storage.py. `weights`
  * is word-aligned. Both return the end of the data read. */
@@ -413,5 +463,44 @@ void softmax_s8(const softmax_s8_parameters *parameters,
                 int8_t *output,
                 int32_t rows,
                 int32_t columns);
+
+/* LSTM over input[steps][inputs]; output[steps][units]. The next states may be written over the
+ * states, hidden[units] and cell[units]. */
+void lstm_s8(const lstm_parameters *parameters,
+             const int8_t *input,
+             const int8_t *hidden,
+             const int16_t *cell,
+             int8_t *output,
+             int8_t *next_hidden,
+             int16_t *next_cell);
+void lstm_s16(const lstm_parameters *parameters,
+              const int16_t *input,
+              const int16_t *hidden,
+              const int16_t *cell,
+              int16_t *output,
+              int16_t *next_hidden,
+              int16_t *next_cell);
+
+/* SVDF on input[inputs]: weights[units * rank][inputs] and [units * rank][memory], and what is
+ * added to the sums of each filter and of each unit. The next state may be written over the
+ * state, [units * rank][memory]. */
+void svdf_s8(const svdf_parameters *parameters,
+             const int8_t *input,
+             const int8_t *state,
+             const int8_t *feature_weights,
+             const int32_t *feature_offsets,
+             const int8_t *time_weights,
+             const int32_t *output_offsets,
+             int8_t *output,
+             int8_t *next_state);
+void svdf_s16(const svdf_parameters *parameters,
+              const int8_t *input,
+              const int16_t *state,
+              const int8_t *feature_weights,
+              const int32_t *feature_offsets,
+              const int16_t *time_weights,
+              const int32_t *output_offsets,
+              int8_t *output,
+              int16_t *next_state);
 
 #endif

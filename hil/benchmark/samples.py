@@ -15,6 +15,14 @@ from compress.integer.rows import pack_rows, unpack_rows
 from compress.tasks import get_task
 from compress.types import Array, Graph, Int8Array, IntArray, Samples, Tensor
 
+_SAMPLES = 4
+_SEQUENCE = 32  # a wake word's states last that long
+
+
+def sample_count(graph: Graph, asked: int | None) -> int:
+    """The number of samples that are `asked` for; else more for states, which must fill first."""
+    return asked or (_SEQUENCE if graph.variables else _SAMPLES)
+
 
 def random_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
     """Samples with random inputs, labeled by the reference's outputs.

@@ -63,12 +63,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         ] = None,
         board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
         samples: Annotated[
-            int,
+            int | None,
             typer.Option(
                 min=1,
-                help="Number of inputs that run on the board; accuracy is counted over these.",
+                help="Number of inputs that run on the board; accuracy is counted over these. "
+                "[default: 4; 32, one sequence, for a network with states]",
             ),
-        ] = 4,
+        ] = None,
         repeat: Annotated[
             int,
             typer.Option(
@@ -153,7 +154,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.benchmark.benchmark import benchmark
         from hil.benchmark.benchmark_json import benchmark_to_json
         from hil.benchmark.models import load_model, without_dead_channels
-        from hil.benchmark.samples import file_samples, random_samples, task_samples
+        from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
         from hil.measure.measure import BoardRunner
         from hil.target.open import check_reachable, open_target, open_waiting_target
 
@@ -169,13 +170,13 @@ def register(app: typer.Typer, runs: Path) -> None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         customs = None if operators is None else load_custom_operators(operators)
         network = load_model(model, runs, customs)  # trains a task's network if the cache has none
-        labeled = network.task is not None
+        labeled, count = network.task is not None, sample_count(network.graph, samples)
         if data is not None:
-            chosen, labeled = file_samples(network.graph, data, samples)
+            chosen, labeled = file_samples(network.graph, data, count)
         elif network.task is not None:
-            chosen = task_samples(network.graph, network.task, samples)
+            chosen = task_samples(network.graph, network.task, count)
         else:
-            chosen = random_samples(network.graph, samples)
+            chosen = random_samples(network.graph, count)
         if eliminate:  # after the whole network gave the expected outputs of the samples
             network = without_dead_channels(network)
         written = power_trace_of(facts)

@@ -2,8 +2,8 @@
 
 A tensor lives from the operator that writes it to the last that reads it; scratch and expanded
 weights live for their one operator. Buffers that are never alive together may share bytes. A
-Reshape's output shares its input's buffer, and an element-wise operator writes over an input that
-no later operator reads. States live for ever.
+Reshape's output shares its input's buffer, an element-wise operator writes over an input that no
+later operator reads, and an operator that keeps a state writes over it. States live for ever.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from compress.integer.cost import macs
-from compress.ops import ElementWise, Reshape, activations_of, inputs_of, outputs_of
+from compress.ops import ElementWise, Reshape, activations_of, inputs_of, outputs_of, states_of
 from compress.types import Graph
 from hil.codegen.arena import alignment_bytes, end_bytes, place
 from hil.kernel_interface.limits import round_up
@@ -137,13 +137,15 @@ def _storage(graph: Graph) -> list[_Storage]:
             equal = [i for i in inputs_of(op) if graph.tensors[i].size_bytes == size_bytes]
             dying = (group_of[tensor] for tensor in equal)
             home = next((g for g in dying if max(map(last_use.__getitem__, g)) <= index), None)
+        kept = states_of(op)
         for output in outputs:
-            if home is None or len(outputs) > 1:
-                home = []
-                groups.append(home)
+            place = group_of[kept[output]] if output in kept else home
+            if place is None:
+                place = []
+                groups.append(place)
                 first_op[output] = index
-            home.append(output)
-            group_of[output] = home
+            place.append(output)
+            group_of[output] = place
 
     return [
         _Storage(

@@ -13,7 +13,7 @@ import jinja2
 
 from compress.ops import Custom
 from hil.codegen.layers import layer_of
-from hil.codegen.states import state_constants, states
+from hil.codegen.states import state_constants, state_copies, states
 from hil.files import data_folder
 from hil.kernel_interface.call import c_type, safe
 from hil.types import Board, Buffer, Plan, Program
@@ -82,6 +82,7 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
         "custom_functions": sorted(
             {op.definition.function for op in graph.ops if isinstance(op, Custom)}
         ),
+        "state_copies": state_copies(plan),
         "buffers": _buffers(plan),
         "shapes": [shapes[name] for name in sorted(shapes)],
         "some_without_scratch": any(layer.shapes and not layer.step.scratch for layer in layers),

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from compress.errors import UnsupportedLayer
 from compress.types import Array, Graph
 from hil.kernel_interface.call import Constant, array, c_type, safe
 from hil.types import Plan
 
 
 def states(plan: Plan) -> list[dict[str, Any]]:
-    """What the templates need of each state: offsets, bytes, and its first value.
+    """What the templates need of each state: offset, bytes, and its first value.
 
     `fill` is the byte that the first value consists of, or else `constant` names an array.
     """
@@ -20,13 +21,37 @@ def states(plan: Plan) -> list[dict[str, Any]]:
     return [
         {
             "read": plan.tensors[variable.read].offset_bytes,
-            "written": plan.tensors[variable.written].offset_bytes,
             "bytes": graph.tensors[variable.read].size_bytes,
             "fill": int(_bytes(variable.initial)[0]),
             "constant": "" if _one_byte(variable.initial) else _name(number),
         }
         for number, variable in enumerate(graph.variables)
     ]
+
+
+def state_copies(plan: Plan) -> list[dict[str, int]]:
+    """The copies, in order, that make what an inference wrote the states of the next one.
+
+    A state may become the last value of another, as in a delay line: that is copied first. Raises
+    UnsupportedLayer for states that exchange their values.
+    """
+    places = [
+        (plan.tensors[v.read].offset_bytes, plan.tensors[v.written].offset_bytes, v)
+        for v in plan.graph.variables
+    ]
+    left = [place for place in places if place[0] != place[1]]
+    copies = []
+    while left:
+        still_read = [written for _, written, _ in left]
+        free = [place for place in left if place[0] not in still_read]
+        if not free:
+            names = ", ".join(plan.graph.tensors[v.read].name for _, _, v in left)
+            raise UnsupportedLayer(f"states {names} exchange their values")
+        for read, written, variable in free:
+            size_bytes = plan.graph.tensors[variable.read].size_bytes
+            copies.append({"read": read, "written": written, "bytes": size_bytes})
+        left = [place for place in left if place not in free]
+    return copies
 
 
 def state_constants(graph: Graph) -> list[Constant]:

@@ -27,6 +27,7 @@ from hil.kernels import (
     softmax,
     transposed_convolution,
 )
+from hil.recurrent import lstm, svdf
 
 FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     convolution.OPERATORS,
@@ -44,6 +45,8 @@ FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     resizing.OPERATORS,
     prelu.OPERATORS,
     transposed_convolution.OPERATORS,
+    lstm.OPERATORS,
+    svdf.OPERATORS,
 )
 _BY_TYPE = {operator.op: operator for family in FAMILIES for operator in family}
 

@@ -11,8 +11,9 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-# Fields of the options: name -> (number, struct format, default). The number of a table is its
-# place in the union BuiltinOptions.
+TEXT = "text"
+# Fields of the options: name -> (number, struct format or TEXT, default). The number of a table is
+# its place in the union BuiltinOptions.
 OPTION_TABLES: dict[int, dict[str, tuple[int, str, Any]]] = {
     1: {  # Conv2DOptions
         "Padding": (0, "b", 0),
@@ -39,6 +40,7 @@ OPTION_TABLES: dict[int, dict[str, tuple[int, str, Any]]] = {
         "FilterHeight": (4, "i", 0),
         "FusedActivationFunction": (5, "b", 0),
     },
+    6: {"Rank": (0, "i", 0), "FusedActivationFunction": (1, "b", 0)},  # SVDFOptions
     8: {  # FullyConnectedOptions
         "FusedActivationFunction": (0, "b", 0),
         "WeightsFormat": (1, "b", 0),
@@ -67,8 +69,16 @@ OPTION_TABLES: dict[int, dict[str, tuple[int, str, Any]]] = {
         "StrideH": (2, "i", 0),
         "FusedActivationFunction": (3, "b", 0),
     },
+    71: {  # UnidirectionalSequenceLSTMOptions
+        "FusedActivationFunction": (0, "b", 0),
+        "CellClip": (1, "f", 0.0),
+        "ProjClip": (2, "f", 0.0),
+        "TimeMajor": (3, "?", False),
+    },
     74: {"AlignCorners": (0, "?", False), "HalfPixelCenters": (1, "?", False)},  # ResizeNearest
     75: {"Alpha": (0, "f", 0.0)},  # LeakyReluOptions
+    103: {"InitSubgraphIndex": (0, "i", 0)},  # CallOnceOptions
+    111: {"Container": (0, TEXT, ""), "SharedName": (1, TEXT, "")},  # VarHandleOptions
 }
 
 
@@ -91,6 +101,10 @@ class Table:
     def number(self, number: int, form: str, default: Any) -> Any:
         place = self.place(number)
         return struct.unpack_from(f"<{form}", self.data, place)[0] if place else default
+
+    def option(self, number: int, form: str, default: Any) -> Any:
+        """A field of OPTION_TABLES."""
+        return self.text(number) if form == TEXT else self.number(number, form, default)
 
     def _target(self, number: int) -> int:
         place = self.place(number)

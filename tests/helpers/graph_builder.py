@@ -30,7 +30,7 @@ from compress.ops import (
     Reshape,
     Softmax,
 )
-from compress.types import Array, DType, Graph, Int8Array, Tensor
+from compress.types import Array, DType, Graph, Int8Array, Tensor, Variable
 from helpers.map_operators import MapOperators, reduced_shape
 from helpers.movement_builder import MovementBuilder
 
@@ -75,6 +75,7 @@ class GraphBuilder(MovementBuilder, MapOperators):
     seed: int = 0
     tensors: list[Tensor] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
@@ -351,7 +352,8 @@ class GraphBuilder(MovementBuilder, MapOperators):
         return out
 
     def finish(self, output: int, name: str = "example", source: int = 0) -> Graph:
-        return Graph(name, tuple(self.tensors), tuple(self.ops), (source,), (output,))
+        variables = tuple(self.variables)
+        return Graph(name, tuple(self.tensors), tuple(self.ops), (source,), (output,), variables)
 
     def _name(self, kind: str) -> str:
         return f"{kind}_{len(self.ops)}"

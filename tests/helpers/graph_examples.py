@@ -6,6 +6,7 @@ from compress.ops import Function, Padding
 from compress.types import Graph
 from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, same_padding
 from helpers.map_operators import append_every_map_operator
+from helpers.recurrent_layers import append_lstm, append_svdf
 
 
 def tiny_conv() -> Graph:
@@ -63,9 +64,9 @@ def every_op() -> Graph:
     y = b.broadcast_to(b.strided_slice(y, ((2, -1, 3), (1, 1, 1), (0, 2, 2))), (3, 2, 2))
     y = b.minimum(y, b.maximum(y, b.constant((3, 1, 1), b.tensors[y].scale, -128)))
     x = b.mean(b.transpose(b.concatenate((x, y)), (0, 1, 3, 2)), (2,))
-    elements = b.tensors[x].elements
-    x = b.fully_connected(b.reshape(x, (elements,)), 7)
-    return b.finish(b.softmax(x), "every_op")
+    x = append_lstm(b, b.reshape(x, (2, b.tensors[x].elements // 2)), 4)
+    x = append_svdf(b, b.reshape(x, (8,)), 9, memory=3)
+    return b.finish(b.softmax(b.fully_connected(x, 7)), "every_op")
 
 
 def squeeze_excite() -> Graph:

@@ -18,6 +18,7 @@ _KNOWN = re.compile(
     r"|(LOGISTIC|TANH) .*(tie|needs one below)|SUM .*has no kernel there"
     r"|tflite-runtime is built for NumPy 1"
     r"|FULLY_CONNECTED .*to \d dimensions, it takes 2"
+    r"|UNIDIRECTIONAL_SEQUENCE_LSTM .*rounds otherwise|SVDF .*(an int8 state|no ReLU), which it"
 )
 
 

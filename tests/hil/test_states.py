@@ -1,20 +1,33 @@
 """Networks with states and with several inputs and outputs: reference, oracles and device."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from compress.errors import UserError
+from compress.errors import UnsupportedLayer, UserError
 from compress.integer import reference
 from compress.integer.check import check_graph
 from compress.integer.rows import pack_rows, unpack_rows
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
-from compress.types import Graph, Samples, Variable
+from compress.tflite.oracle import ORACLES
+from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from helpers.oracles import needs_oracle
+from helpers.state_graphs import (
+    SHAPE,
+    delay_line,
+    lstm_network,
+    recurrent_int16,
+    running_sum,
+    samples_of,
+    svdf_network,
+)
+from hil.cli.main import app
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
@@ -24,8 +37,6 @@ from hil.measure.oracle_check import check_oracle
 from hil.target.target import Target
 from hil.types import Board
 
-SHAPE = (4, 4, 2)
-
 
 def two_by_two() -> Graph:
     """Two inputs, of int8; two outputs, the second of int16."""
@@ -34,34 +45,6 @@ def two_by_two() -> Graph:
     both = b.add(b.conv(left, 2, (1, 1)), right)
     wide = b.widen(b.conv(both, 3))
     return replace(b.finish(both), inputs=(left, right), outputs=(both, wide))
-
-
-def running_sum(initial: int | None) -> Graph:
-    """A sum of the input and a state, which the next inference reads as its state.
-
-    All values of the first state are `initial`, or differ if that is None.
-    """
-    b = GraphBuilder()
-    x, state = b.input(SHAPE), b.input(SHAPE, scale=0.06, zero_point=2)
-    added = b.add(x, state)
-    like = b.tensors[state]
-    b.tensors[added] = replace(b.tensors[added], scales=like.scales, zero_point=like.zero_point)
-    rng = np.random.default_rng(3)
-    first = rng.integers(-9, 9, like.shape) if initial is None else np.full(like.shape, initial)
-    last = b.conv(added, 3)
-    graph = replace(
-        b.finish(last), inputs=(x,), variables=(Variable(state, added, first.astype(np.int8)),)
-    )
-    check_graph(graph)
-    return graph
-
-
-def samples_of(graph: Graph, count: int) -> Samples:
-    size = sum(tensor.size_bytes for tensor in graph.input_tensors)
-    inputs = np.random.default_rng(1).integers(-128, 128, (count, size), dtype=np.int8)
-    outputs = reference.run(graph, inputs).reshape(count, -1)
-    scores = unpack_rows(graph.output_tensors, outputs)[0].reshape(count, -1)
-    return Samples(inputs, scores.argmax(1), outputs)
 
 
 def test_rows_hold_the_values_in_order() -> None:
@@ -110,7 +93,20 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
             check_graph(replace(graph, variables=(wrong,)))
 
 
-@pytest.mark.parametrize("graph", [two_by_two(), running_sum(-3), running_sum(None)])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        two_by_two(),
+        running_sum(-3),
+        running_sum(None),
+        delay_line(),
+        delay_line((2, 0, 1)),
+        lstm_network(),
+        svdf_network(),
+        recurrent_int16(),
+    ],
+    ids=lambda graph: graph.name,
+)
 def test_the_device_computes_every_output_and_keeps_states(
     graph: Graph, target: Target, board: Board, tmp_path: Path
 ) -> None:
@@ -130,6 +126,32 @@ def test_the_device_computes_every_output_and_keeps_states(
         measure(target, few, plan, replace(samples, outputs=wrong))
     assert caught.value.sample == 6
     assert caught.value.layer.startswith("output")
+
+
+@pytest.mark.parametrize("graph", [lstm_network(), svdf_network(), running_sum(None)])
+def test_bench_runs_a_sequence(graph: Graph, board: Board, tmp_path: Path) -> None:
+    """As long as the states need to fill; without dead channels, too."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(export_tflite(graph))
+    arguments = ["bench", str(path), "--board", board.name, "--json"]
+    plain, smaller = (
+        json.loads(CliRunner().invoke(app, [*arguments, *more]).stdout)
+        for more in ((), ("--eliminate",))
+    )
+    assert plain["compared"] == 32
+    assert plain["bit_exact"]
+    assert smaller["bit_exact"]
+    if any(oracle.installed for oracle in ORACLES):
+        assert plain["oracle"]
+
+
+def test_states_that_exchange_their_values_are_refused(board: Board) -> None:
+    graph = delay_line()
+    first, second, third = graph.variables
+    swapped = replace(graph, variables=(replace(first, written=second.read), second, third))
+    check_graph(swapped)
+    with pytest.raises(UnsupportedLayer, match=r"states .* exchange their values"):
+        render(make_plan(swapped, board), board)
 
 
 def test_a_wrong_layer_after_a_state_is_named(target: Target, board: Board, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ ROOMS = {
         ("arithmetic", "frontend", "space", "tasks", "training"),
         ("pruning", "tflite_records"),
         ("operator_interface",),
+        ("recurrent",),
         ("operators",),
         ("integer",),
         ("quantization", "tflite"),
@@ -32,6 +33,7 @@ ROOMS = {
     "hil": (
         ("",),
         ("emulator", "energy", "kernel_interface", "store"),
+        ("recurrent",),
         ("kernels",),
         ("codegen",),
         ("objective", "target"),

@@ -13,9 +13,11 @@ from helpers.checkout import ROOT
 # Names by which every module of a folder answers to the same caller.
 PROTOCOLS = {
     "compress/operators": {"FAMILY"},
+    "compress/recurrent": {"FAMILY"},
     "compress/tasks": {"TASK", "load", "net"},
     "hil/cli": {"register"},
     "hil/kernels": {"OPERATORS"},
+    "hil/recurrent": {"OPERATORS"},
 }
 
 

@@ -4,10 +4,10 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x9056002au
+#define MODEL_ID 0xda2aa0e3u
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
-#define MODEL_ARENA_BYTES 1504
+#define MODEL_ARENA_BYTES 1572
 
 /* The values of the first output. */
 #define MODEL_SCORES 7
@@ -42,7 +42,28 @@ extern const int32_t layer17_multipliers[25];
 extern const int32_t layer17_shifts[25];
 extern const int16_t layer21_indices[4];
 extern const int8_t layer24_operand[3];
-extern const int8_t layer30_weights[42];
-extern const int32_t layer30_bias[7];
+extern const uint16_t sigmoid_table[256];
+extern const int8_t layer30_input_input_weights[12];
+extern const int32_t layer30_input_input_offsets[4];
+extern const int8_t layer30_input_recurrent_weights[16];
+extern const int32_t layer30_input_recurrent_offsets[4];
+extern const int8_t layer30_forget_input_weights[12];
+extern const int32_t layer30_forget_input_offsets[4];
+extern const int8_t layer30_forget_recurrent_weights[16];
+extern const int32_t layer30_forget_recurrent_offsets[4];
+extern const int8_t layer30_cell_input_weights[12];
+extern const int32_t layer30_cell_input_offsets[4];
+extern const int8_t layer30_cell_recurrent_weights[16];
+extern const int32_t layer30_cell_recurrent_offsets[4];
+extern const int8_t layer30_output_input_weights[12];
+extern const int32_t layer30_output_input_offsets[4];
+extern const int8_t layer30_output_recurrent_weights[16];
+extern const int32_t layer30_output_recurrent_offsets[4];
+extern const int8_t layer32_feature_weights[144];
+extern const int32_t layer32_feature_offsets[18];
+extern const int8_t layer32_time_weights[54];
+extern const int32_t layer32_output_offsets[9];
+extern const int8_t layer33_weights[63];
+extern const int32_t layer33_bias[7];
 
 #endif

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
+from compress.integer.cost import peak_activation_bytes
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import every_op
+from helpers.state_graphs import delay_line, lstm_network, svdf_network
 from hil.board import load_board
 from hil.codegen.arena import lower_bound_bytes, place
 from hil.codegen.plan import make_plan
+from hil.codegen.states import state_copies
 from hil.types import Buffer
 
 M3, M4, M55 = load_board("m3"), load_board("m4"), load_board("m55")
@@ -124,3 +129,15 @@ def test_placement_reaches_the_lower_bound() -> None:
 def test_equal_buffers_are_placed_apart() -> None:
     twins = [Buffer("twin", 0, 8, 0, 1), Buffer("twin", 0, 8, 0, 1)]
     assert sorted(b.offset_bytes for b in place(twins, 4)) == [0, 8]
+
+
+@pytest.mark.parametrize("graph", [lstm_network(), svdf_network()])
+def test_an_operator_writes_over_its_state(graph: Graph) -> None:
+    """Nothing is copied at the end of an inference."""
+    plan = make_plan(graph, M4)
+    for variable in graph.variables:
+        assert plan.tensors[variable.read] is plan.tensors[variable.written]
+    assert state_copies(plan) == []
+    assert len(state_copies(make_plan(delay_line(), M4))) == 3
+    largest = max(tensor.size_bytes for tensor in graph.tensors if tensor.data is None)
+    assert largest < peak_activation_bytes(graph) <= plan.tensors_bytes

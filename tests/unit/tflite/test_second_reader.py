@@ -25,7 +25,13 @@ from compress.tflite.option_tables import option_table
 from compress.tflite.oracle import RUNTIME
 from compress.tflite.read import read
 from compress.tflite.write import write
-from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, FileTensor, TensorType
+from compress.tflite_records.file import (
+    KIND_NAMES,
+    BuiltinOperator,
+    FileTensor,
+    Subgraph,
+    TensorType,
+)
 from compress.types import Graph
 from helpers.checkout import SHARED_DATA
 from helpers.flatbuffer_reader import OPTION_TABLES, Table, root
@@ -33,6 +39,7 @@ from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import EXAMPLES, ds_cnn
 from helpers.graph_strategies import graphs
 from helpers.graph_variants import with_edges
+from helpers.state_graphs import delay_line, running_sum
 
 REAL = sorted(SHARED_DATA.rglob("*.tflite"))
 real_files = pytest.mark.parametrize(
@@ -45,18 +52,25 @@ real_files = pytest.mark.parametrize(
 def assert_equals_the_schema(data: bytes) -> None:
     """Every field that `read` takes, compared with the fields at the numbers of the schema."""
     file, model = read(data), root(data)
-    (graph,) = model.tables(2)
     buffers = [bytes(buffer.numbers(0, "B")) for buffer in model.tables(4)]
-    assert file.inputs == graph.numbers(1, "i")
-    assert file.outputs == graph.numbers(2, "i")
-    for found, stored in zip(file.tensors, graph.tables(0), strict=True):
-        _assert_tensor_equals(found, stored, buffers)
     # Newer files have the code in field 3 and 127 at most in field 0, older ones in field 0 alone.
     codes = [max(code.number(0, "b", 0), code.number(3, "i", 0)) for code in model.tables(1)]
-    for operator, stored in zip(file.operators, graph.tables(3), strict=True):
+    for found, stored in zip((file, *file.further), model.tables(2), strict=True):
+        _assert_subgraph_equals(found, stored, buffers, codes)
+
+
+def _assert_subgraph_equals(
+    found: Subgraph, graph: Table, buffers: list[bytes], codes: list[int]
+) -> None:
+    assert found.inputs == graph.numbers(1, "i")
+    assert found.outputs == graph.numbers(2, "i")
+    for tensor, stored in zip(found.tensors, graph.tables(0), strict=True):
+        _assert_tensor_equals(tensor, stored, buffers)
+    for operator, stored in zip(found.operators, graph.tables(3), strict=True):
         assert operator.code == codes[stored.number(0, "I", 0)]
         assert operator.inputs == stored.numbers(1, "i")
         assert operator.outputs == stored.numbers(2, "i")
+        assert operator.intermediates == stored.numbers(8, "i")
         table, fields = option_table(operator.code)
         wanted: dict[str, Any] = {}
         if table:
@@ -64,7 +78,7 @@ def assert_equals_the_schema(data: bytes) -> None:
             options = stored.table(4)
             assert options is not None
             assert stored.number(3, "B", 0) == getattr(tflite.BuiltinOptions, table)
-            wanted = {name: options.number(*form[name]) for name in fields}
+            wanted = {name: options.option(*form[name]) for name in fields}
         assert operator.options == wanted
 
 
@@ -74,6 +88,7 @@ def _assert_tensor_equals(found: FileTensor, stored: Table, buffers: list[bytes]
     content = buffers[stored.number(2, "I", 0)]
     assert (b"" if found.data is None else found.data.tobytes()) == content
     assert found.name == stored.text(3)
+    assert found.variable == stored.number(5, "?", False)
     quantization = stored.table(4)
     scales = quantization.numbers(2, "f") if quantization else ()
     assert found.scales == scales
@@ -127,10 +142,13 @@ _NUMPY = {
     TensorType.INT32: "i4",
     TensorType.INT64: "i8",
     TensorType.FLOAT32: "f4",
+    TensorType.RESOURCE: "O",
 }
 
 
 def generated_files() -> Iterator[bytes]:
+    for graph in (running_sum(None), delay_line()):
+        yield export_tflite(graph)
     for example in (*EXAMPLES, ds_cnn):
         graph = example()
         yield export_tflite(graph)

@@ -1,0 +1,1 @@
+"""Operator families that keep states from one inference to the next."""
