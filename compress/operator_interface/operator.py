@@ -77,7 +77,11 @@ class Builtin:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Operator types that share code, and the builtin operators that are imported as them."""
+    """Operator types that share code, and the builtin operators that are imported as them.
+
+    `limits` says in words what is refused: for the page of operators (`hil operators`).
+    """
 
     operators: tuple[Operator[Any], ...]
     builtins: tuple[Builtin, ...]
+    limits: str

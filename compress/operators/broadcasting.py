@@ -116,4 +116,5 @@ FAMILY = Family(
         Builtin(BuiltinOperator.BROADCAST_TO, 2, _import_broadcast),
         Builtin(BuiltinOperator.TILE, 2, _import_tile),
     ),
+    limits=("Constant shapes and multiples."),
 )

@@ -216,4 +216,8 @@ FAMILY = Family(
         Builtin(BuiltinOperator.SPACE_TO_BATCH_ND, 2, None),
         Builtin(BuiltinOperator.BATCH_TO_SPACE_ND, 2, None),
     ),
+    limits=(
+        "Weights int8 or int4, per channel or per tensor; groups; dilation and any padding. "
+        "On int16 the bias has 64 bits and a depthwise filter at most 511 taps."
+    ),
 )

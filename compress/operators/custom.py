@@ -113,4 +113,5 @@ FAMILY = Family(
         ),
     ),
     builtins=(Builtin(BuiltinOperator.CUSTOM, 1, _import, several=True),),
+    limits=("Supplied by the user ([custom operators](custom-operators.md))."),
 )

@@ -90,4 +90,8 @@ FAMILY = Family(
             ("FusedActivationFunction", "WeightsFormat", "KeepNumDims"),
         ),
     ),
+    limits=(
+        "Weights int8 or int4, per unit or per tensor; an input of several rows gives as many "
+        "rows. No shuffled weights."
+    ),
 )

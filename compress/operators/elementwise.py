@@ -273,4 +273,8 @@ FAMILY = Family(
         ),
         Builtin(BuiltinOperator.MUL, 2, _import, "MulOptions", ("FusedActivationFunction",)),
     ),
+    limits=(
+        "Operands may be repeated along any axes, and one may be a constant. ADD and SUB on "
+        "int16 with scales of powers of two (`pot_scale_int16`) are refused."
+    ),
 )

@@ -72,4 +72,5 @@ FAMILY = Family(
         Builtin(BuiltinOperator.MINIMUM, 2, _import),
         Builtin(BuiltinOperator.MAXIMUM, 2, _import),
     ),
+    limits=("Both operands have one scale and zero point."),
 )

@@ -93,4 +93,5 @@ FAMILY = Family(
         Builtin(BuiltinOperator.ELU, 1, _import),
         Builtin(BuiltinOperator.EXP, 2, _import),
     ),
+    limits=("LEAKY_RELU, LOGISTIC and TANH on int8 and int16, the others on int8."),
 )

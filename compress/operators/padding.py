@@ -165,4 +165,5 @@ FAMILY = Family(
         Builtin(BuiltinOperator.PAD, 2, _import),
         Builtin(BuiltinOperator.PADV2, 2, _import),
     ),
+    limits=("At most three padded axes that are not neighbors; on int16 the value is 0 or -1."),
 )

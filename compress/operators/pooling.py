@@ -155,4 +155,5 @@ FAMILY = Family(
         Builtin(BuiltinOperator.AVERAGE_POOL_2D, 2, _import, "Pool2DOptions", _FIELDS),
         Builtin(BuiltinOperator.MAX_POOL_2D, 2, _import, "Pool2DOptions", _FIELDS),
     ),
+    limits=("No window may lie wholly in the padding."),
 )

@@ -145,4 +145,5 @@ FAMILY = Family(
         ),
     ),
     builtins=(Builtin(BuiltinOperator.PRELU, 1, _import),),
+    limits=("A constant slope for each channel or for all."),
 )

@@ -224,4 +224,8 @@ FAMILY = Family(
         ),
         Builtin(BuiltinOperator.MIRROR_PAD, 2, _import_mirror_pad, "MirrorPadOptions", ("Mode",)),
     ),
+    limits=(
+        "Permutations that leave the batch in front; constant indices of GATHER, without "
+        "batch dimensions."
+    ),
 )

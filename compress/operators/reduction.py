@@ -173,4 +173,8 @@ FAMILY = Family(
         _operator(ReduceMin, _check_extreme, _extreme_kernel),
     ),
     builtins=tuple(Builtin(code, 2, _import, "ReducerOptions", ("KeepDims",)) for code in _TYPES),
+    limits=(
+        "Any axes that form at most two groups of neighbors, kept or dropped; sums stay "
+        "within int32."
+    ),
 )

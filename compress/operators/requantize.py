@@ -148,4 +148,8 @@ FAMILY = Family(
         # `compress.tflite.edges` takes it out of a file before the import.
         Builtin(BuiltinOperator.DEQUANTIZE, 2, None),
     ),
+    limits=(
+        "From int8 to int16 the ratio of scales is a power of two up to 128; RELU_N1_TO_1 on "
+        "int8 only."
+    ),
 )

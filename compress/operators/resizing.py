@@ -202,4 +202,8 @@ FAMILY = Family(
         ),
         Builtin(BuiltinOperator.RESIZE_BILINEAR, 2, _import, "ResizeBilinearOptions", _FIELDS),
     ),
+    limits=(
+        "Extents up to 32,767; BILINEAR not with both `align_corners` and "
+        "`half_pixel_centers`, nor where TensorFlow Lite reads beyond the input."
+    ),
 )

@@ -202,4 +202,5 @@ FAMILY = Family(
         ),
         Builtin(BuiltinOperator.PACK, 2, _import_pack, "PackOptions", ("Axis", "ValuesCount")),
     ),
+    limits=("One scale for all parts of a concatenation; parts may be constants."),
 )

@@ -270,4 +270,5 @@ FAMILY = Family(
         ),
         Builtin(BuiltinOperator.REVERSE_V2, 2, _import_reverse),
     ),
+    limits=("Constant bounds, all masks, negative strides."),
 )

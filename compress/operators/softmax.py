@@ -186,4 +186,7 @@ def _export(context: ExportContext, op: Softmax) -> None:
 FAMILY = Family(
     operators=(Operator(op=Softmax, check=_check, kernel=_kernel, export=_export),),
     builtins=(Builtin(BuiltinOperator.SOFTMAX, 2, _import, "SoftmaxOptions", ("Beta",)),),
+    limits=(
+        "Over the last axis of at most 4,095 values; beta 1; output scale 1/256, zero point -128."
+    ),
 )

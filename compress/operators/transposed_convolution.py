@@ -158,4 +158,5 @@ FAMILY = Family(
             ("Padding", "StrideW", "StrideH", "FusedActivationFunction"),
         ),
     ),
+    limits=("A constant output shape; bias of 32 bits on int8, 64 bits on int16."),
 )

@@ -173,4 +173,8 @@ FAMILY = Family(
             ("FusedActivationFunction", "CellClip", "TimeMajor"),
         ),
     ),
+    limits=(
+        "Without peepholes, projection, layer norm or coupled gates; time-major with one step "
+        "only. The states last from one inference to the next."
+    ),
 )

@@ -190,4 +190,5 @@ FAMILY = Family(
             BuiltinOperator.SVDF, 3, _import, "SVDFOptions", ("Rank", "FusedActivationFunction")
         ),
     ),
+    limits=("State int8 or int16; activation none or RELU (with output zero point -128)."),
 )

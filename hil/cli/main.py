@@ -19,6 +19,7 @@ from hil.cli import (
     energy,
     evolve,
     farm,
+    operators,
     report,
     sensitivity,
     store,
@@ -43,6 +44,7 @@ boards.register(app)
 doctor.register(app)
 energy.register(app)
 farm.register(app)
+operators.register(app)
 sensitivity.register(app, RUNS)
 store.register(app, RUNS)
 study.register(app, RUNS)
