@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 NO_ORACLE = "none"  # OracleCheck.text and Provenance.oracles of a network that none judged
 
 CounterKind = Literal["insn", "dwt", "systick"]
+# The memory that the form of stored weights saves.
+Memory = Literal["flash", "ram"]
 COUNTER_UNITS: dict[str, str] = {
     "insn": "instructions (emulator, exact)",
     "dwt": "cycles (silicon, DWT)",
@@ -286,6 +288,7 @@ class Provenance:
     `processor` is the one that trained the network, since another may round floats otherwise.
     `oracles` names those that the reference was compared with on this network, or is "none". Both
     are empty for trials of versions that did not record them, `oracles` for unmeasured trials too.
+    `saves` is the memory that the form of stored weights saves (`hil.codegen.plan`).
     """
 
     git_sha: str  # the commit of the checkout, or "v" and the version of an installed wheel
@@ -302,6 +305,7 @@ class Provenance:
     seed: int
     processor: str = ""
     oracles: str = ""
+    saves: Memory = "flash"
 
 
 @dataclass(frozen=True, slots=True)

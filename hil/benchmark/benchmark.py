@@ -19,7 +19,7 @@ from hil.benchmark.samples import scores
 from hil.board import without_limits, without_waits
 from hil.codegen.arena import alignment_bytes, lower_bound_bytes
 from hil.codegen.build import build
-from hil.codegen.plan import Memory, make_plan
+from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
@@ -34,6 +34,7 @@ from hil.types import (
     Image,
     LayerCount,
     Measurement,
+    Memory,
     OracleCheck,
     Plan,
     Provenance,
@@ -145,7 +146,7 @@ def benchmark(
             cycles_of(middle, board),
             cycles_error=middle.model_error or 0.0,
         ),
-        provenance=replace(provenance(board, 0), oracles=judged.text),
+        provenance=replace(provenance(board, 0, saves), oracles=judged.text),
         whole_macs=None if model.whole is None else total_macs(model.whole),
         val_accuracy=model.accuracy,
         float_accuracy=None if model.diagnosis is None else model.diagnosis.accuracy,

@@ -6,12 +6,12 @@ from compress.integer.cost import bops
 from compress.types import Graph
 from hil.codegen.plan import make_plan
 from hil.kernels.registry import kernels_of
-from hil.types import Board, Estimate
+from hil.types import Board, Estimate, Memory
 
 
-def estimate(graph: Graph, board: Board) -> Estimate:
+def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
     """Work, stored weights and arena of `graph`. Raises UnsupportedLayer without a kernel."""
-    plan = make_plan(graph, board)
+    plan = make_plan(graph, board, saves)
     return Estimate(
         macs=sum(step.macs for step in plan.steps),
         bops=bops(graph),

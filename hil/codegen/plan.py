@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from compress.integer.cost import macs
 from compress.ops import ElementWise, Reshape, activations_of, inputs_of, outputs_of, states_of
@@ -19,10 +18,7 @@ from hil.codegen.arena import alignment_bytes, end_bytes, place
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import choose
-from hil.types import Board, Buffer, Plan, Step
-
-# The memory that the form of stored weights saves.
-Memory = Literal["flash", "ram"]
+from hil.types import Board, Buffer, Memory, Plan, Step
 
 
 def make_plan(graph: Graph, board: Board, saves: Memory = "flash") -> Plan:

@@ -68,7 +68,7 @@ class Ticket:
             start=start,
             code=code_id(),
             data_sha256=data_sha256(task.load()),
-            provenance=provenance(start.board, start.seed),
+            provenance=provenance(start.board, start.seed, start.saves),
             task_source=task.source,
         )
 
@@ -108,7 +108,7 @@ def _measure(context: Context, ticket: Ticket, prepared: Prepared) -> Outcome:
     """
     if prepared.model is None:
         return Outcome(prepared.trial)
-    here = _provenance(context.board, ticket.start.seed)
+    here = _provenance(context.board, ticket.start.seed, ticket.start.saves)
     trained = prepared.trial.provenance
     origin = replace(here, processor=trained.processor, oracles=trained.oracles)
     trial = replace(prepared.trial, provenance=origin)

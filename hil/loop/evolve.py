@@ -97,7 +97,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
     The engine proposes a batch, the pool trains and measures it, the engine is told the trials.
     """
     goal = settings.goal
-    start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder)
+    start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder, goal.saves)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         original = start.original()
         note_diagnosis(original, goal, store, progress)

@@ -10,7 +10,7 @@ from hil.codegen.build import FLAGS, compiler_version
 from hil.emulator.plugin import qemu_version
 from hil.files import checkout
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.types import Board, Provenance
+from hil.types import Board, Memory, Provenance
 
 # Fields of /proc/cpuinfo that identify a kind of processor, on x86 and on Arm.
 _KIND = ("cpu family", "model", "CPU implementer", "CPU part")
@@ -18,8 +18,11 @@ _KIND = ("cpu family", "model", "CPU implementer", "CPU part")
 _VECTORS = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")
 
 
-def provenance(board: Board, seed: int) -> Provenance:
-    """The provenance of a measurement on `board` by this checkout or wheel, with `seed`."""
+def provenance(board: Board, seed: int, saves: Memory = "flash") -> Provenance:
+    """The provenance of a measurement on `board` by this checkout or wheel, with `seed`.
+
+    `saves` is the memory that stored weights save.
+    """
     return Provenance(
         git_sha=_git("rev-parse", "HEAD") or f"v{version('hil-compress')}",
         dirty=bool(_git("status", "--porcelain")),
@@ -34,6 +37,7 @@ def provenance(board: Board, seed: int) -> Provenance:
         torch=version("torch"),
         seed=seed,
         processor=processor(),
+        saves=saves,
     )
 
 

@@ -11,7 +11,7 @@ from hil.objective.costs import Costs, costs_of, cycles_of, knows_cycles
 from hil.objective.pareto import best as best_score
 from hil.objective.pareto import measurement_of
 from hil.objective.pareto import score as geometric_mean
-from hil.types import Board, Measurement, Trial
+from hil.types import Board, Measurement, Memory, Trial
 
 _UNKNOWN_EXCESS = 1.0  # an unknown cost violates its limit as if it were twice the limit
 _ASKED = ("accuracy", "flash_bytes", "ram_bytes", "latency_ms", "energy_uj")
@@ -64,6 +64,11 @@ class Goal:
     def of(cls, board: Board, accuracy: float) -> Goal:
         """The goal with the board's own limits."""
         return cls(board, accuracy, board.flash_limit_bytes, board.ram_limit_bytes)
+
+    @property
+    def saves(self) -> Memory:
+        """The memory that stored weights save: RAM if it weighs more than flash, else flash."""
+        return "ram" if self.weights and self.weights.ram > self.weights.flash else "flash"
 
     def violation(self, trial: Trial) -> float:
         """The constraint violation: 0 if feasible, 0 .. 1 if measured, above 1 if not measured.

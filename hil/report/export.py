@@ -11,7 +11,7 @@ from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.files import file_errors
 from hil.store.run_folder import network_path
-from hil.types import Board, Trial
+from hil.types import Board, Memory, Trial
 
 
 def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) -> None:
@@ -27,7 +27,9 @@ def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) ->
         try:
             if trial is not None and network_path(folder, trial.number).is_file():
                 part.mkdir()
-                _build(network_path(folder, trial.number), board, name, part)
+                _build(
+                    network_path(folder, trial.number), board, name, part, trial.provenance.saves
+                )
             _remove(chosen)
             if part.is_dir():
                 part.rename(chosen)
@@ -42,9 +44,9 @@ def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) ->
             _remove(part)
 
 
-def _build(tflite: Path, board: Board, name: str, folder: Path) -> None:
+def _build(tflite: Path, board: Board, name: str, folder: Path, saves: Memory) -> None:
     graph = import_tflite(tflite.read_bytes(), name)
-    build(render(make_plan(graph, board), board), without_limits(board), folder)
+    build(render(make_plan(graph, board, saves), board), without_limits(board), folder)
     shutil.copyfile(tflite, folder / "model.tflite")
 
 

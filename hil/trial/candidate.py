@@ -49,6 +49,7 @@ class Context:
 
     `original` is the trained float network, `runner` opens the board, `folder` is the run's folder,
     in which failures are saved, `cache` holds networks after the first stages of a genome.
+    `provenance` says, too, which memory stored weights save.
     Candidates are built without the board's limits and compared with them after the measurement,
     so that the search learns by how much a candidate is too large.
     """
@@ -130,7 +131,7 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
     try:
         with clock.step("compress"):
             model = compress(genome, context.original, context.cache, fidelity)
-        estimated = estimate(model.graph, context.board)
+        estimated = estimate(model.graph, context.board, context.provenance.saves)
     except Infeasible as error:
         return Prepared(replace(trial, reason=str(error), violation=1.0), None)
     evaluated = replace(
@@ -182,7 +183,7 @@ def run_on_board(
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         build_folder = Path(temporary)
         with clock.step("build"):
-            plan = make_plan(graph, context.board)
+            plan = make_plan(graph, context.board, context.provenance.saves)
             program = render(plan, context.board)
             image = build(program, without_limits(context.board), build_folder)
         try:

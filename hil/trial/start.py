@@ -20,7 +20,7 @@ from hil.store.store import Store
 from hil.target.open import open_target, open_waiting_target
 from hil.terminal import training_progress
 from hil.trial.candidate import Context, smallest_image
-from hil.types import Board
+from hil.types import Board, Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Start:
     """The start of a search as a value that can be sent to any process or machine.
 
     `state_dict` is the trained original network, `folder` the run's folder on the machine that
-    searches, in which failures are saved.
+    searches, in which failures are saved. `saves` is the memory that stored weights save.
     """
 
     task: str
@@ -36,9 +36,12 @@ class Start:
     seed: int
     folder: Path
     state_dict: bytes
+    saves: Memory = "flash"
 
     @classmethod
-    def prepare(cls, task: str, board: Board, seed: int, folder: Path) -> Self:
+    def prepare(
+        cls, task: str, board: Board, seed: int, folder: Path, saves: Memory = "flash"
+    ) -> Self:
         """Load the original network from `folder`, or train it and save it there.
 
         The file is synced to disk, since no trial can be compared without it. Raises as
@@ -48,7 +51,7 @@ class Start:
         with training_progress(f"training {wanted.name}") as tick:
             train_original(wanted, wanted.load(), seed, path, tick)
         sync_file(path)
-        return cls(task, board, seed, folder, path.read_bytes())
+        return cls(task, board, seed, folder, path.read_bytes(), saves)
 
     def original(self) -> Original:
         """The task with its data and its trained network, loaded again on each call."""
@@ -63,7 +66,7 @@ class Start:
             board=self.board,
             runner=BoardRunner(self.board, open_target, open_waiting_target),
             folder=self.folder,
-            provenance=provenance(self.board, self.seed),
+            provenance=provenance(self.board, self.seed, self.saves),
             cache=prefix_cache(original),
         )
 

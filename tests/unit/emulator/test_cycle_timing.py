@@ -264,7 +264,7 @@ MNEMONICS = {
     "mul": r"muls?|smul[bt][bt]|smmulr?|smuadx?",
     "mac": r"mla|mls|smla[bt][bt]|smladx?|smlsdx?|smmlar?",
     "long_mul": "[su]mull",
-    "long_mac": "[su]mlal|umaal",
+    "long_mac": "[su]mlal|smlal[bt][bt]|smlald|umaal",
     "divide": "[su]div",
     "extend": r"[su]xta?(b|h|b16)",
     "bits": r"[su]bfx|bfi|bfc|rev(16|sh)?|rbit|clz",

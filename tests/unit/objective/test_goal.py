@@ -133,3 +133,9 @@ def test_m4_draws_what_the_part_it_stands_for_does(board: Board) -> None:
     assert board.energy is not None
     assert (board.energy.active_mw, board.energy.clock_hz) == (163.0, 180_000_000)
     assert "STM32F446RE" in board.energy.source
+
+
+def test_weights_are_stored_for_the_memory_that_weighs_more() -> None:
+    assert make_goal(M4, 0.9).saves == "flash"
+    assert make_goal(M4, 0.9, weights=ObjectiveWeights()).saves == "flash"
+    assert make_goal(M4, 0.9, weights=ObjectiveWeights(ram=2.0)).saves == "ram"

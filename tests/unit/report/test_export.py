@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from compress.errors import UserError
 from compress.tflite.exporter import export_tflite
 from helpers.graph_examples import residual, tiny_conv
+from helpers.graph_variants import with_weights
 from helpers.trials import BASELINE, measured, pruned
 from hil.board import load_board
+from hil.codegen.plan import make_plan
 from hil.report.export import export_chosen
 from hil.store.run_folder import save_network
 
@@ -40,6 +43,20 @@ def test_another_choice_takes_the_place_of_the_former(run: Path) -> None:
     export_chosen(run, SMALL, BOARD, "test")
     assert files(run / "chosen") == before
     assert sorted(path.name for path in run.iterdir()) == ["chosen", "trials"]
+
+
+def test_weights_are_stored_as_they_were_when_measured(run: Path) -> None:
+    graph = with_weights(tiny_conv(), 4, 0.6)
+    save_network(run, SMALL.number, export_tflite(graph))
+    sources = []
+    for saves in ("flash", "ram"):
+        provenance = replace(SMALL.provenance, saves=saves)
+        export_chosen(run, replace(SMALL, provenance=provenance), BOARD, "test")
+        sources.append((run / "chosen" / "model.c").read_text())
+    expanded = ["expand_" in text for text in sources]
+    lean = make_plan(graph, BOARD, "ram")
+    assert expanded == [True, any(step.expanded for step in lean.steps)]
+    assert sources[0] != sources[1] or lean.arena_bytes == make_plan(graph, BOARD).arena_bytes
 
 
 def test_what_is_no_longer_chosen_goes(run: Path) -> None:
