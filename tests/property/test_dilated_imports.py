@@ -89,15 +89,15 @@ def test_groups_become_dilations(
     depthwise: bool, block: tuple[int, int], parts: tuple[int, int], data: st.DataObject
 ) -> None:
     pads, crops, shape = [], [], []
-    for b, n in zip(block, parts, strict=True):
+    for b, n, taps in zip(block, parts, (2, 3), strict=True):
         pad = data.draw(
             st.tuples(st.integers(0, 3), st.integers(0, 3)).filter(lambda p: sum(p) < 5)
         )
         pads.append(pad)
         crops.append([data.draw(st.integers(0, min(side, 1))) for side in pad])
         shape.append(b * n - sum(pad))
-        if shape[-1] < 1:
-            return
+        if shape[-1] < 1 or b * (n - taps + 1) <= sum(crops[-1]):
+            return  # no input or no output
     file = batched((shape[0], shape[1], 3), depthwise, block, np.array(pads), np.array(crops))
     graph = import_tflite(file, "dilated")
     (op,) = graph.ops
