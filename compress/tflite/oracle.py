@@ -155,7 +155,8 @@ class Oracle:
         model = self.open(tflite)
         values = model.trace(inputs, model.core.outputs)
         outputs = [values[index] for index in model.core.outputs]
-        return outputs[0] if len(outputs) == 1 else pack_rows(outputs)
+        shaped = len(outputs) == 1 and outputs[0].dtype == np.int8
+        return outputs[0] if shaped else pack_rows(outputs)
 
 
 def _with_batch(value: Array) -> Array:

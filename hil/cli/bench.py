@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from compress.errors import UserError
 from hil import formatting
@@ -253,11 +254,15 @@ def print_result(result: BenchmarkResult, console: Console) -> None:
     measured = result.measurement
     counted = formatting.COUNT_NOUNS[measured.counter]
     console.print(
-        f"[bold]{result.model}[/] on [bold]{result.board.name}[/] ({result.board.core}): "
-        f"{formatting.short_count(measured.count)} {counted}, {_time(result)}, "
-        f"{formatting.kib(measured.flash.total)} KiB flash, "
-        f"{formatting.kib(measured.ram.total)} KiB RAM",
-        highlight=False,
+        Text.assemble(
+            (result.model, "bold"),
+            " on ",
+            (result.board.name, "bold"),
+            f" ({result.board.core}): "
+            f"{formatting.short_count(measured.count)} {counted}, {_time(result)}, "
+            f"{formatting.kib(measured.flash.total)} KiB flash, "
+            f"{formatting.kib(measured.ram.total)} KiB RAM",
+        )
     )
     console.print(_layers(result, counted, wide=console.width >= 110))
     console.print(_bytes(result))
@@ -298,7 +303,7 @@ def _layers(result: BenchmarkResult, counted: str, wide: bool) -> Table:
             f"{100 * share:.1f} %",
         ]
         extra = ([layer.kernel], ["█" * round(24 * share)]) if wide else ([], [])
-        table.add_row(str(layer.index), layer.name, *extra[0], *cells, *extra[1])
+        table.add_row(str(layer.index), Text(layer.name), *extra[0], *cells, *extra[1])
     count = result.measurement.count
     whole = [
         f"{result.macs:,}",

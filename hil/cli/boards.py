@@ -9,6 +9,7 @@ from dataclasses import asdict
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from compress.errors import UserError
 from hil.board import board_names, load_board
@@ -73,7 +74,7 @@ def _table(boards: Sequence[Board]) -> Table:
     table.add_column("description")
     for board in boards:
         table.add_row(
-            board.name,
+            Text(board.name),
             board.core.removeprefix("cortex-"),
             board.limits_stand_for.split(",")[0],
             f"{board.time_clock_hz / 1e6:g}",
@@ -81,6 +82,6 @@ def _table(boards: Sequence[Board]) -> Table:
             str(board.ram_limit_bytes // 1024),
             cycles_known(board),
             "" if board.energy is None else f"{board.energy.active_mw:g}",
-            board.title,
+            Text(board.title),
         )
     return table

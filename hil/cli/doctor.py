@@ -84,7 +84,7 @@ def print_checks(checks: Sequence[Check], console: Console) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for check in checks:
-        table.add_row(_mark(check), check.name, Text(check.found))
+        table.add_row(_mark(check), Text(check.name), Text(check.found))
     console.print(table)
     mends = [check for check in checks if check.mend and not check.ok]
     if mends:

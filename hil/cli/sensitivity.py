@@ -136,11 +136,11 @@ def _headline(found: Sensitivity) -> str:
 
 def _shown(table: Table, text: Callable[[float], str]) -> Shown:
     shown = Shown(
-        box=SIMPLE_HEAD, pad_edge=False, title=table.title, title_justify="left", title_style="bold"
+        box=SIMPLE_HEAD, pad_edge=False, title=Text(table.title, "bold"), title_justify="left"
     )
     shown.add_column("")
     for column in table.columns:
-        shown.add_column(column, justify="right")
+        shown.add_column(Text(column), justify="right")
     for row, values in zip(table.rows, table.values, strict=True):
-        shown.add_row(row, *("" if v is None else text(v) for v in values))
+        shown.add_row(Text(row), *("" if v is None else text(v) for v in values))
     return shown

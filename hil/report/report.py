@@ -66,7 +66,7 @@ def _recalls(summary: Summary) -> Table:
     for row in originals.class_rows(summary):
         cells = ((row.baseline, row.baseline_fell), (row.chosen, row.chosen_fell))
         now = (Text(text, style="yellow" if fell else "") for text, fell in cells)
-        table.add_row(row.name, f"{row.samples:,}", row.original, *now)
+        table.add_row(Text(row.name), f"{row.samples:,}", row.original, *now)
     return table
 
 

@@ -121,6 +121,13 @@ def text_of(result: BenchmarkResult) -> str:
     return " ".join(console.export_text().split())
 
 
+def test_names_of_a_file_are_printed_as_they_are(result: BenchmarkResult) -> None:
+    named = [replace(layer, name="[/b]") for layer in result.layers]
+    text = text_of(replace(result, model="[red]", layers=tuple(named)))
+    assert "[red] on " in text
+    assert text.count("[/b]") == len(named)
+
+
 def test_the_oracles_that_judged_are_named(result: BenchmarkResult) -> None:
     both = replace(result, oracle=OracleCheck(("one 1.0", "two 2.0")))
     assert "to the integer reference, one 1.0 and two 2.0" in text_of(both)
