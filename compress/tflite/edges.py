@@ -1,8 +1,10 @@
-"""Removal of conversions to and from float32: at a model's edges, and between int8 and int16.
+"""The integers' part of a file: without conversions at its edges and what only follows them.
 
 Converters put a QUANTIZE after the input and a DEQUANTIZE (or a QUANTIZE to uint8) before the
-output by default; on a microcontroller the samples are int8 to begin with. From int8 to int16
-release 2.14 has no QUANTIZE of its own, only a DEQUANTIZE followed by a QUANTIZE.
+output by default; on a microcontroller the samples are int8 to begin with. Networks also end in
+operators on floats (LOG_SOFTMAX, TFLite_Detection_PostProcess) and in positions (ARG_MAX): there is
+no kernel for these, and whoever has the integers that they read can compute them. From int8 to
+int16 release 2.14 has no QUANTIZE of its own, only a DEQUANTIZE followed by a QUANTIZE.
 """
 
 from __future__ import annotations
@@ -11,27 +13,69 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite.recognize import WITH_WEIGHTS
+from compress.tflite_records.file import (
+    KIND_NAMES,
+    BuiltinOperator,
+    File,
+    FileOperator,
+    FileTensor,
+    TensorType,
+)
+from compress.tflite_records.tensor import raw_bytes
 from compress.types import Array, IntArray
 
 _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
+_LARGEST_RATIO = 1 << 15  # an int16 less its zero point, times this, is within int32
+_INTEGERS = (TensorType.INT8, TensorType.INT16)
+_CONVERSIONS = (BuiltinOperator.QUANTIZE, BuiltinOperator.DEQUANTIZE)
+_DETECTION = "TFLite_Detection_PostProcess"
+# Operators with an operand that states the shape of the output, and its position.
+_STATED = {BuiltinOperator.TRANSPOSE_CONV: 0, BuiltinOperator.RESHAPE: 1}
 
 
 def int8_core(file: File) -> File:
-    """The file without conversions and constants at its edges; the same object if it has none.
+    """The file without what is not computed in int8 or int16 at its edges; itself if all of it is.
 
-    Each input that only a QUANTIZE reads gives way to its output, each output that a DEQUANTIZE
-    or QUANTIZE writes to its input, where the conversion loses no value. An ARG_MAX or ARG_MIN that
-    writes an output gives way to the scores that it reads: there is no kernel for its int32 or
-    int64 positions, and whoever has the scores has the position.
+    - An input that only a QUANTIZE reads, which loses no value, gives way to its output.
+    - An input that only states the shape of an output becomes a constant.
+    - An output gives way to the last int8 or int16 tensors that it is computed from, if none of
+      the operators in between has weights.
+    - Outputs that are constants are left out.
     """
     core = file
     for source in file.inputs:
-        core = _without_first(core, source)
-    for output in dict.fromkeys(file.outputs):
-        core = _without_last(core, output)
+        core = _without_first(_with_stated_shape(core, source), source)
+    core = _without_tail(core)
     computed = tuple(index for index in core.outputs if core.tensors[index].data is None)
     return core if computed in ((), core.outputs) else replace(core, outputs=computed)
+
+
+def left_out(file: File, core: File) -> tuple[str, ...]:
+    """The kinds of the operators of `file` that its int8 core lacks, besides conversions."""
+    kept = set(map(id, core.operators))
+    lacking = (o for o in file.operators if id(o) not in kept and o.code not in _CONVERSIONS)
+    return tuple(dict.fromkeys(o.custom or KIND_NAMES[o.code] for o in lacking))
+
+
+def _with_stated_shape(file: File, source: int) -> File:
+    """The file with an input as a constant if it only states shapes of outputs, which are known."""
+    readers = [operator for operator in file.operators if source in operator.inputs]
+    shapes = {file.tensors[operator.outputs[0]].shape for operator in readers if operator.outputs}
+    only = source not in file.results and all(
+        operator.code in _STATED and operator.inputs.index(source) == _STATED[operator.code]
+        for operator in readers
+    )
+    if not only or len(shapes) != 1 or file.tensors[source].type != TensorType.INT32:
+        return file
+    (shape,) = shapes
+    values: Array = np.array(shape, np.int32)
+    if file.tensors[source].shape != values.shape or values.min() < 1:
+        return file
+    tensors = list(file.tensors)
+    tensors[source] = replace(tensors[source], data=raw_bytes(values))
+    inputs = tuple(index for index in file.inputs if index != source)
+    return replace(file, tensors=tuple(tensors), inputs=inputs)
 
 
 def _without_first(file: File, source: int) -> File:
@@ -49,38 +93,69 @@ def _without_first(file: File, source: int) -> File:
     return replace(file, operators=operators, inputs=inputs)
 
 
-def _without_last(file: File, output: int) -> File:
-    writers = [operator for operator in file.operators if output in operator.outputs]
-    read = any(output in operator.inputs for operator in file.operators)
-    read |= any(output == state.written for state in file.states)
-    if len(writers) != 1 or read:
+def _without_tail(file: File) -> File:
+    """The file whose outputs are the int8 or int16 tensors that they are computed from."""
+    tail = _tail(file)
+    outputs: list[int] = []
+    for output in file.outputs:
+        found = _last_integers(file, output, tail)
+        outputs += [output] if found is None else found
+    if tuple(outputs) == file.outputs or not outputs:
         return file
-    (last,) = writers
-    inner = last.inputs[0] if last.inputs else -1
-    if inner < 0 or not (_converts(file, last) or _chooses(file, last)):
-        return file
-    operators = tuple(operator for operator in file.operators if operator is not last)
-    outputs = tuple(inner if index == output else index for index in file.outputs)
-    return replace(file, operators=operators, outputs=outputs)
+    read = {*outputs, *(state.written for state in file.states)}
+    kept = []
+    for operator in reversed(file.operators):
+        if read.intersection(operator.outputs) or id(operator) not in tail:
+            kept.append(operator)
+            read.update(operator.inputs)
+    return replace(file, operators=tuple(kept[::-1]), outputs=tuple(dict.fromkeys(outputs)))
 
 
-def _converts(file: File, last: FileOperator) -> bool:
-    """True for a conversion of the values of one tensor."""
-    if last.code not in (BuiltinOperator.DEQUANTIZE, BuiltinOperator.QUANTIZE):
-        return False
-    if len(last.inputs) != 1 or len(last.outputs) != 1:
-        return False
-    return _same_values(file.tensors[last.outputs[0]], file.tensors[last.inputs[0]])
+def _tail(file: File) -> set[int]:
+    """Ids of the operators after which nothing is computed in int8 or int16.
+
+    They have no weights, and of custom operators TFLite_Detection_PostProcess alone is one.
+    """
+    tail: set[int] = set()
+    read = {state.written for state in file.states}
+    for operator in reversed(file.operators):
+        integers = any(file.tensors[index].type in _INTEGERS for index in operator.outputs)
+        known = operator.code != BuiltinOperator.CUSTOM or operator.custom == _DETECTION
+        computes = operator.code in WITH_WEIGHTS or not known or not operator.outputs
+        if integers or computes or read.intersection(operator.outputs):
+            read.update(operator.inputs)
+        else:
+            tail.add(id(operator))
+    return tail
 
 
-def _chooses(file: File, last: FileOperator) -> bool:
-    """True for the position of the largest or smallest of values that are no output themselves."""
-    if last.code not in (BuiltinOperator.ARG_MAX, BuiltinOperator.ARG_MIN):
-        return False
-    scores = file.tensors[last.inputs[0]]
-    one_scale = len(scores.scales) == 1 and len(scores.zero_points) == 1
-    whole = scores.data is None and last.inputs[0] not in (*file.inputs, *file.outputs)
-    return scores.type in (TensorType.INT8, TensorType.INT16) and one_scale and whole
+def _last_integers(file: File, output: int, tail: set[int]) -> list[int] | None:
+    """The integers that an output is computed from by operators of `tail`; None if by others.
+
+    None, too, for outputs that are computed from the inputs; empty for those that are constants.
+    """
+    found: dict[int, None] = {}
+    waiting = [output]
+    writers = {index: operator for operator in file.operators for index in operator.outputs}
+    seen = set()
+    while waiting:
+        index = waiting.pop(0)
+        writer = writers.get(index)
+        if index in seen or index < 0 or (file.tensors[index].data is not None and index != output):
+            continue
+        seen.add(index)
+        if writer is not None and id(writer) in tail:
+            waiting += writer.inputs
+        elif _is_activation(file.tensors[index]) and index != output:
+            found[index] = None
+        else:
+            return None
+    return None if found and set(found) <= set(file.inputs) else list(found)
+
+
+def _is_activation(tensor: FileTensor) -> bool:
+    one_scale = len(tensor.scales) == 1 and len(tensor.zero_points) == 1
+    return tensor.type in _INTEGERS and one_scale and tensor.data is None
 
 
 def without_floats(file: File) -> File:
@@ -111,19 +186,23 @@ def _types_of(file: File, operator: FileOperator) -> tuple[int, ...]:
 
 
 def to_outer(values: IntArray, outer: FileTensor, inner: FileTensor) -> Array:
-    """Values of the core's input `inner` in the type of the file's own, with equal real values."""
+    """Values of the file's own input that the core's input `inner` has these `values` for."""
     match outer.type:
         case TensorType.FLOAT32:
             steps = values.astype(np.float32) - np.float32(inner.zero_points[0])
             return steps * np.float32(inner.scales[0])
         case TensorType.UINT8:
             return (values.astype(np.int16) + _UINT8_SHIFT).astype(np.uint8)
+        case TensorType.INT32:
+            ratio = inner.scales[0] / outer.scales[0]
+            wide: Array = np.rint((values.astype(np.int64) - inner.zero_points[0]) * ratio)
+            return wide.astype(np.int32)
         case _:
             return values
 
 
 def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
-    """True if every value of `inner` has an equal one in `outer`: no information is lost."""
+    """True if for every value of `inner` there is one of `outer` that it is converted from."""
     if outer.shape != inner.shape:
         return False
     if len(inner.scales) != 1 or len(inner.zero_points) != 1:
@@ -131,4 +210,7 @@ def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
     if outer.type == TensorType.UINT8 and inner.type == TensorType.INT8:
         zero_points = tuple(zero_point + _UINT8_SHIFT for zero_point in inner.zero_points)
         return (outer.scales, outer.zero_points) == (inner.scales, zero_points)
-    return outer.type == TensorType.FLOAT32 and inner.type in (TensorType.INT8, TensorType.INT16)
+    if outer.type == TensorType.INT32 and outer.zero_points == (0,) and len(outer.scales) == 1:
+        ratio = inner.scales[0] / outer.scales[0] if outer.scales[0] > 0 else 0.0
+        return inner.type in _INTEGERS and 2 <= ratio < _LARGEST_RATIO
+    return outer.type == TensorType.FLOAT32 and inner.type in _INTEGERS

@@ -19,7 +19,7 @@ from compress.operator_interface.checks import check_activation
 from compress.operators.registry import BUILTINS, operator_of
 from compress.ops import CustomOperator, Op, activations_of
 from compress.tflite.dilated import with_dilations
-from compress.tflite.edges import int8_core, without_floats
+from compress.tflite.edges import int8_core, left_out, without_floats
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import MOVES
 from compress.tflite.graph import referenced, referenced_only, without_unread_pads
@@ -56,8 +56,9 @@ def import_tflite(
     """The graph in a .tflite file, checked.
 
     Operators have the names they were exported with; those of other files get kind and position.
-    Where input or output are not int8 and the model converts them, the graph is what is between
-    the conversions and its name says so: "NAME (int8 core)".
+    Where inputs or outputs are not int8, the graph is the part of the model that computes in
+    integers (`compress.tflite.edges`) and its name says so: "NAME (int8 core)", or "NAME (int8 core
+    without LOG_SOFTMAX)".
 
     `customs` has the definitions of custom operators by code.
 
@@ -82,12 +83,20 @@ def import_with_indices(
         file = simplified(without_variables(stored))
         core = int8_core(file)
         core_file = rows_of_one_batch(with_dilations(without_floats(core)))
-        return _graph(core_file, name if core is file else f"{name} (int8 core)", customs)
+        return _graph(core_file, name + _what_of(file, core), customs)
     except UnsupportedLayer:
         # What the file is as a whole says more than the first operator that it fails at.
         if refusal := whole_refusal(stored):
             raise UnsupportedLayer(refusal) from None
         raise
+
+
+def _what_of(file: File, core: File) -> str:
+    """What the name says of the part of the file that is imported; '' if it is all of it."""
+    if core is file:
+        return ""
+    lacking = ", ".join(left_out(file, core))
+    return f" (int8 core without {lacking})" if lacking else " (int8 core)"
 
 
 def _graph(

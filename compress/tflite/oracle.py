@@ -40,10 +40,12 @@ from compress.errors import UserError
 from compress.integer.rows import pack_rows, unpack_rows
 from compress.tflite.edges import int8_core, to_outer
 from compress.tflite.fold import simplified
+from compress.tflite.fold_functions import constant_values
 from compress.tflite.mend import with_valid_dimensions
 from compress.tflite.oracle_gaps import gap_in_micro, gap_in_runtime
 from compress.tflite.read import read
 from compress.tflite.variables import without_variables
+from compress.tflite.write import write
 from compress.tflite_records.file import (
     KIND_NAMES,
     BuiltinOperator,
@@ -67,9 +69,9 @@ _LARGEST_ARENA_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """One model in an oracle. A model that converts at its edges is run as a whole.
+    """One model in an oracle. A model that converts at its edges is run as a whole if it can be.
 
-    `remark` says what was mended in the copy that the oracle got; empty if nothing was.
+    `remark` says how the copy that the oracle got differs; empty if it got the file itself.
     """
 
     file: File
@@ -84,14 +86,18 @@ class Interpretation:
         takes them. States go on from the last call.
         """
         inner = [self.core.tensors[index] for index in self.core.inputs]
-        values = unpack_rows([from_file(tensor) for tensor in inner], inputs)
-        outer = [
-            to_outer(value, self.file.tensors[index], tensor)
-            for value, index, tensor in zip(values, self.file.inputs, inner, strict=True)
-        ]
+        whole = [replace(from_file(tensor), shape=(1, *tensor.shape)) for tensor in inner]
+        given = zip(unpack_rows(whole, inputs), inner, strict=True)
+        outer: list[Array] = []
+        for index in self.file.inputs:
+            stated = constant_values(self.core.tensors[index])
+            if stated is None:
+                value, tensor = next(given)
+                outer.append(to_outer(value, self.file.tensors[index], tensor))
+            else:
+                outer.append(np.broadcast_to(stated, (len(inputs), *stated.shape)))
         rows = [
-            self.infer([value[sample, np.newaxis] for value in outer], tensors)
-            for sample in range(len(inputs))
+            self.infer([value[sample] for value in outer], tensors) for sample in range(len(inputs))
         ]
         columns = zip(*rows, strict=True)
         return {
@@ -136,12 +142,28 @@ class Oracle:
         """
         if not self.installed:
             raise UserError(f"{self.package} is not installed")
-        file = simplified(without_variables(read(tflite)))
+        stored = read(tflite)
+        file = simplified(without_variables(stored))
+        core = int8_core(file)
         try:
             infer, remark = self.start(tflite, file)
         except ImportError as error:
             raise UserError(f"{self.package} cannot be imported: {error}") from None
-        return Interpretation(file, int8_core(file), infer, remark)
+        except UserError:
+            if core.operators == stored.operators or core.states:
+                raise
+            return self._open_copy(core)
+        return Interpretation(file, core, infer, remark)
+
+    def _open_copy(self, core: File) -> Interpretation:
+        """A copy of the integers' part alone, for a model whose other operators are refused."""
+        copy = write(core)
+        infer, _ = self.start(copy, simplified(read(copy)))
+        remark = (
+            f"{self.package} got a copy of the int8 core, with constants folded: it does not "
+            "accept the whole model"
+        )
+        return Interpretation(core, core, infer, remark)
 
     def as_computed(self, graph: Graph) -> Graph:
         """The graph for which the reference computes what the oracle does for `graph`."""

@@ -41,7 +41,7 @@ _COMPILED = (
     (re.compile(r"edgetpu-custom-op"), "Google's Edge TPU by edgetpu_compiler", "edgetpu_compiler"),
     (re.compile(r"XC_\w+"), "an xcore processor by XMOS's tools", "them"),
 )
-_WEIGHTED = (
+WITH_WEIGHTS = (
     BuiltinOperator.CONV_2D,
     BuiltinOperator.DEPTHWISE_CONV_2D,
     BuiltinOperator.FULLY_CONNECTED,
@@ -98,7 +98,7 @@ def whole_refusal(file: File) -> str:
         return _uint8_refusal(file, computing)
     if not any(TensorType.FLOAT32 in _types(file, o, o.outputs) for o in computing):
         return ""
-    weights = {kind for o in computing if o.code in _WEIGHTED for kind in _weights_of(file, o)}
+    weights = {kind for o in computing if o.code in WITH_WEIGHTS for kind in _weights_of(file, o)}
     if weights & {TensorType.INT8, TensorType.UINT8, TensorType.INT4}:
         names = " and ".join(sorted(map(type_name, weights & {*_QUANTIZED, TensorType.INT4})))
         return (
@@ -114,7 +114,7 @@ def whole_refusal(file: File) -> str:
 
 def _uint8_refusal(file: File, computing: Collection[FileOperator]) -> str:
     """Says that the model is quantized in the older way, if all of it is; otherwise ''."""
-    weighted = [o for o in computing if o.code in _WEIGHTED]
+    weighted = [o for o in computing if o.code in WITH_WEIGHTS]
     if not weighted or any(_types(file, o, o.inputs[:2]) != {TensorType.UINT8} for o in weighted):
         return ""
     return (

@@ -8,10 +8,13 @@ from compress.errors import UserError
 from compress.integer import reference
 from compress.integer.rows import pack_rows
 from compress.ops import outputs_of
+from compress.tflite.edges import int8_core
+from compress.tflite.fold import simplified
 from compress.tflite.importer import import_with_indices
 from compress.tflite.oracle import ORACLES, Interpretation, Oracle, installed
 from compress.tflite.read import read
 from compress.tflite.undefined import undefined_samples
+from compress.tflite.variables import without_variables
 from compress.tflite_records.file import BuiltinOperator
 from compress.types import Array, Graph, IntArray, Samples
 from hil.errors import Mismatch
@@ -27,7 +30,8 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     that differs, if an oracle computes other values.
     """
     judges: list[tuple[Oracle, Interpretation]] = []
-    customs = {o.custom for o in read(tflite).operators if o.code == BuiltinOperator.CUSTOM}
+    core = int8_core(simplified(without_variables(read(tflite))))
+    customs = {o.custom for o in core.operators if o.code == BuiltinOperator.CUSTOM}
     if customs:
         names = ", ".join(sorted(customs))
         return OracleCheck((), (f"no oracle knows the custom operator {names}",))

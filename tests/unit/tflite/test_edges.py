@@ -1,0 +1,166 @@
+"""What is left out at a file's edges: conversions, floats, positions, shapes that are stated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compress.errors import UnsupportedLayer
+from compress.integer import reference
+from compress.tflite.exporter import export_tflite
+from compress.tflite.importer import import_tflite
+from compress.tflite.read import read
+from compress.tflite.write import write
+from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
+from compress.tflite_records.tensor import raw_bytes
+from compress.types import Graph
+from helpers.graph_builder import GraphBuilder, random_inputs
+from helpers.graph_variants import nameless
+from helpers.oracles import assert_oracles_compute, needs_oracle
+from hil.benchmark.samples import random_samples
+from hil.measure.oracle_check import check_oracle
+
+FLOAT = TensorType.FLOAT32
+
+
+def dense() -> Graph:
+    b = GraphBuilder()
+    return b.finish(b.fully_connected(b.input((6,)), 4))
+
+
+def grown(
+    file: File, tensors: list[FileTensor], operators: list[FileOperator], outputs: tuple[int, ...]
+) -> bytes:
+    """The file with more tensors and operators at the end, and these outputs."""
+    return write(
+        replace(
+            nameless(file),
+            tensors=(*file.tensors, *tensors),
+            operators=(*nameless(file).operators, *operators),
+            outputs=outputs,
+        )
+    )
+
+
+def ending_in(code: int) -> bytes:
+    """A DEQUANTIZE and an operator on its floats at the end of a network."""
+    file = read(export_tflite(dense()))
+    first, (inner,) = len(file.tensors), file.outputs
+    floats = [FileTensor(name, (1, 4), FLOAT) for name in ("real", "last")]
+    operators = [
+        FileOperator(BuiltinOperator.DEQUANTIZE, (inner,), (first,)),
+        FileOperator(code, (first,), (first + 1,)),
+    ]
+    return grown(file, floats, operators, (first + 1,))
+
+
+def judged(data: bytes) -> Graph:
+    """The graph of the file, on which reference and oracles agree."""
+    graph = import_tflite(data, "model")
+    assert_oracles_compute(data, graph, random_inputs(graph, 3))
+    assert check_oracle(data, random_samples(graph, 3)).oracles
+    return graph
+
+
+@needs_oracle
+def test_floats_at_the_end_are_left_out() -> None:
+    graph = judged(ending_in(BuiltinOperator.LOG_SOFTMAX))
+    assert graph.name == "model (int8 core without LOG_SOFTMAX)"
+    assert graph.ops == import_tflite(ending_in(BuiltinOperator.EXP), "model").ops
+    inputs = random_inputs(graph, 3)
+    np.testing.assert_array_equal(reference.run(graph, inputs), reference.run(dense(), inputs))
+
+
+def test_scores_and_boxes_of_a_detection_are_the_outputs() -> None:
+    b = GraphBuilder()
+    x = b.input((6,))
+    parts = [b.reshape(b.fully_connected(x, 4 * n), (4, n)) for n in (4, 3)]
+    file = read(export_tflite(replace(b.finish(parts[0]), outputs=tuple(parts))))
+    first, anchors = len(file.tensors), np.zeros((4, 4), np.float32)
+    tensors = [FileTensor(f"real_{n}", (1, 4, n), FLOAT) for n in (4, 3)]
+    tensors.append(FileTensor("anchors", anchors.shape, FLOAT, data=raw_bytes(anchors)))
+    tensors += [FileTensor(f"found_{n}", (1, 4), FLOAT) for n in range(4)]
+    operators = [
+        FileOperator(BuiltinOperator.DEQUANTIZE, (inner,), (first + place,))
+        for place, inner in enumerate(file.outputs)
+    ]
+    found = tuple(range(first + 3, first + 7))
+    inputs = (first, first + 1, first + 2)
+    for custom in ("TFLite_Detection_PostProcess", "Another"):
+        last = FileOperator(BuiltinOperator.CUSTOM, inputs, found, custom=custom)
+        data = grown(file, tensors, [*operators, last], found)
+        if custom == "Another":
+            with pytest.raises(UnsupportedLayer, match="custom operator Another"):
+                import_tflite(data, "model")
+        else:
+            graph = import_tflite(data, "model")
+            assert graph.name == f"model (int8 core without {custom})"
+            assert [tensor.shape for tensor in graph.output_tensors] == [(1, 4, 4), (1, 4, 3)]
+
+
+def test_a_layer_with_weights_is_not_left_out() -> None:
+    file = read(ending_in(BuiltinOperator.EXP))
+    weights = np.ones((2, 4), np.float32)
+    constant = FileTensor("weights", weights.shape, FLOAT, data=raw_bytes(weights))
+    first, (source,) = len(file.tensors), file.outputs
+    last = FileOperator(BuiltinOperator.FULLY_CONNECTED, (source, first), (first + 1,))
+    data = grown(file, [constant, FileTensor("out", (1, 2), FLOAT)], [last], (first + 1,))
+    with pytest.raises(UnsupportedLayer, match="no integer kernel for DEQUANTIZE"):
+        import_tflite(data, "model")
+
+
+@needs_oracle
+def test_an_oracle_gets_the_core_where_it_refuses_the_rest() -> None:
+    """tflite-micro has no TILE, not even of a constant that only another output needs."""
+    file = read(export_tflite(dense()))
+    first = len(file.tensors)
+    tensors = [
+        FileTensor("anchor", (1, 2), TensorType.INT8, (0.1,), (0,), data=np.ones(2, np.uint8)),
+        FileTensor("twice", (2,), TensorType.INT32, data=raw_bytes(np.array([1, 2], np.int32))),
+        FileTensor("anchors", (1, 4), TensorType.INT8, (0.1,), (0,)),
+        FileTensor("real", (1, 4), FLOAT),
+    ]
+    operators = [
+        FileOperator(BuiltinOperator.TILE, (first, first + 1), (first + 2,)),
+        FileOperator(BuiltinOperator.DEQUANTIZE, (first + 2,), (first + 3,)),
+    ]
+    data = grown(file, tensors, operators, (first + 3, *file.outputs))
+    graph = judged(data)
+    assert len(graph.outputs) == 1
+    check = check_oracle(data, random_samples(graph, 2))
+    copies = [remark for remark in check.remarks if "copy of the int8 core" in remark]
+    assert any(name.startswith("tflite-micro") for name in check.oracles) == any(
+        remark.startswith("tflite-micro") for remark in copies
+    )
+
+
+def wide_input(file: File) -> File:
+    """A QUANTIZE from int32 before the first operator, with a scale of 1/64 of its output's."""
+    (inner,), first = file.inputs, len(file.tensors)
+    scales = tuple(scale / 64 for scale in file.tensors[inner].scales)
+    outer = FileTensor("wide", file.tensors[inner].shape, TensorType.INT32, scales, (0,))
+    conversion = FileOperator(BuiltinOperator.QUANTIZE, (first,), (inner,))
+    operators = (conversion, *nameless(file).operators)
+    return replace(file, tensors=(*file.tensors, outer), operators=operators, inputs=(first,))
+
+
+def stated_shape(file: File) -> File:
+    """The shape that a TRANSPOSE_CONV is given as an input of the network."""
+    shape = file.operators[0].inputs[0]
+    tensors = list(file.tensors)
+    tensors[shape] = replace(tensors[shape], data=None)
+    return replace(file, tensors=tuple(tensors), inputs=(shape, *file.inputs))
+
+
+@needs_oracle
+@pytest.mark.parametrize("edit", [wide_input, stated_shape])
+def test_inputs_that_are_no_activations(edit: Callable[[File], File]) -> None:
+    b = GraphBuilder()
+    plain = b.finish(b.transpose_conv(b.input((3, 4, 2)), 3, (6, 8)))
+    graph = judged(write(edit(nameless(read(export_tflite(plain))))))
+    assert graph.name == "model (int8 core)"
+    inputs = random_inputs(plain, 3)
+    np.testing.assert_array_equal(reference.run(graph, inputs), reference.run(plain, inputs))
