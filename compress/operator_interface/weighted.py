@@ -135,7 +135,11 @@ def import_constants(node: ImportNode) -> tuple[int, int]:
     else:
         on, found = node.type_of(source), node.type_of(bias)
         if (found == TensorType.INT64) != (on == TensorType.INT16):
-            raise UnsupportedLayer(f"{label}: bias of {type_name(found)} on {type_name(on)}")
+            wanted = "int64" if on == TensorType.INT16 else "int32"
+            raise UnsupportedLayer(
+                f"{label}: bias of {type_name(found)} on {type_name(on)}, must be {wanted} (the "
+                "converter's default)"
+            )
     return weights, bias
 
 

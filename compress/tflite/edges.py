@@ -27,9 +27,11 @@ from compress.types import Array, IntArray
 
 _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 _LARGEST_RATIO = 1 << 15  # an int16 less its zero point, times this, is within int32
+_LARGEST_DIFFERENCE = 2.0**-11  # of a ratio of scales: 255 steps stay within 1/8 of a step
 _INTEGERS = (TensorType.INT8, TensorType.INT16)
 _CONVERSIONS = (BuiltinOperator.QUANTIZE, BuiltinOperator.DEQUANTIZE)
-_DETECTION = "TFLite_Detection_PostProcess"
+# Custom operators that make a list of what was found from a network's last maps.
+_DECODERS = ("TFLite_Detection_PostProcess", "PosenetDecoderOp")
 # Operators with an operand that states the shape of the output, and its position.
 _STATED = {BuiltinOperator.TRANSPOSE_CONV: 0, BuiltinOperator.RESHAPE: 1}
 
@@ -38,6 +40,8 @@ def int8_core(file: File) -> File:
     """The file without what is not computed in int8 or int16 at its edges; itself if all of it is.
 
     - An input that only a QUANTIZE reads, which loses no value, gives way to its output.
+    - Inputs of another type give way to the int8 or int16 tensors that are made of them alone: by
+      operators without weights, then a QUANTIZE of float32.
     - An input that only states the shape of an output becomes a constant.
     - An output gives way to the last int8 or int16 tensors that it is computed from, if none of
       the operators in between has weights.
@@ -46,7 +50,7 @@ def int8_core(file: File) -> File:
     core = file
     for source in file.inputs:
         core = _without_first(_with_stated_shape(core, source), source)
-    core = _without_tail(core)
+    core = _without_tail(_without_head(core))
     computed = tuple(index for index in core.outputs if core.tensors[index].data is None)
     return core if computed in ((), core.outputs) else replace(core, outputs=computed)
 
@@ -93,6 +97,58 @@ def _without_first(file: File, source: int) -> File:
     return replace(file, operators=operators, inputs=inputs)
 
 
+def _without_head(file: File) -> File:
+    """The file whose inputs are the first int8 or int16 tensors that are computed from them."""
+    position = {
+        source: place
+        for place, source in enumerate(file.inputs)
+        if file.tensors[source].type not in _INTEGERS
+    }
+    made: dict[int, int] = {}
+    kept = []
+    for operator in file.operators:
+        read = [index for index in operator.inputs if not _is_constant(file, index)]
+        places = [position.get(index, -1) for index in read]
+        integers = {file.tensors[index].type in _INTEGERS for index in operator.outputs}
+        converts = operator.code == BuiltinOperator.QUANTIZE and _is_from_float(file, operator)
+        if min(places, default=-1) < 0 or _computes(operator) or integers != {converts}:
+            kept.append(operator)
+        else:
+            (made if converts else position).update(dict.fromkeys(operator.outputs, min(places)))
+    needed = {index for operator in kept for index in operator.inputs}.union(file.results)
+    if not made or needed.intersection(position):
+        return file
+    inputs = made | {i: n for n, i in enumerate(file.inputs) if i not in position}
+    ordered = tuple(sorted(inputs, key=inputs.__getitem__))
+    return replace(file, operators=tuple(kept), inputs=ordered)
+
+
+def _is_constant(file: File, index: int) -> bool:
+    return index < 0 or file.tensors[index].data is not None
+
+
+def _is_from_float(file: File, operator: FileOperator) -> bool:
+    """True for a conversion from float32 that keeps the shape."""
+    types = _types_of(file, operator)
+    if types not in [(TensorType.FLOAT32, inner) for inner in _INTEGERS]:
+        return False
+    source, out = (file.tensors[index] for index in (*operator.inputs, *operator.outputs))
+    return source.shape == out.shape and _is_activation(out)
+
+
+def is_reached(file: File, core: File) -> bool:
+    """True if for every input of the core there is one of the file that it is converted from."""
+    sources = {o.outputs[0]: o.inputs[0] for o in file.operators if len(o.inputs) == 1}
+    outer = [index for index in file.inputs if core.tensors[index].data is None]
+    return len(outer) == len(core.inputs) and all(
+        source == inner
+        or (
+            sources.get(inner) == source and _same_values(file.tensors[source], file.tensors[inner])
+        )
+        for source, inner in zip(outer, core.inputs, strict=True)
+    )
+
+
 def _without_tail(file: File) -> File:
     """The file whose outputs are the int8 or int16 tensors that they are computed from."""
     tail = _tail(file)
@@ -112,21 +168,43 @@ def _without_tail(file: File) -> File:
 
 
 def _tail(file: File) -> set[int]:
-    """Ids of the operators after which nothing is computed in int8 or int16.
+    """Ids of the operators without weights whose results are no int8 or int16, and of what follows.
 
-    They have no weights, and of custom operators TFLite_Detection_PostProcess alone is one.
+    An int8 that is widened to int16 by way of float32 stays what it is.
     """
     tail: set[int] = set()
-    read = {state.written for state in file.states}
-    for operator in reversed(file.operators):
-        integers = any(file.tensors[index].type in _INTEGERS for index in operator.outputs)
-        known = operator.code != BuiltinOperator.CUSTOM or operator.custom == _DETECTION
-        computes = operator.code in WITH_WEIGHTS or not known or not operator.outputs
-        if integers or computes or read.intersection(operator.outputs):
-            read.update(operator.inputs)
-        else:
+    lost: set[int] = set()  # what they compute
+    widened = _widened(file)
+    for operator in file.operators:
+        integers = all(file.tensors[index].type in _INTEGERS for index in operator.outputs)
+        outside = not integers or lost.intersection(operator.inputs)
+        if outside and not _computes(operator) and not widened.intersection(operator.outputs):
             tail.add(id(operator))
+            lost.update(operator.outputs)
     return tail
+
+
+def _computes(operator: FileOperator) -> bool:
+    """True for an operator that is left out in no case: it has weights, or nothing is known."""
+    unknown = operator.code == BuiltinOperator.CUSTOM and operator.custom not in _DECODERS
+    return operator.code in WITH_WEIGHTS or unknown or not operator.outputs
+
+
+def _widened(file: File) -> set[int]:
+    """The outputs of each QUANTIZE to int16 of a DEQUANTIZE of an int8."""
+    floats = {
+        operator.outputs[0]
+        for operator in file.operators
+        if operator.code == BuiltinOperator.DEQUANTIZE
+        and _types_of(file, operator) == (TensorType.INT8, TensorType.FLOAT32)
+    }
+    return {
+        operator.outputs[0]
+        for operator in file.operators
+        if operator.code == BuiltinOperator.QUANTIZE
+        and _types_of(file, operator) == (TensorType.FLOAT32, TensorType.INT16)
+        and operator.inputs[0] in floats
+    }
 
 
 def _last_integers(file: File, output: int, tail: set[int]) -> list[int] | None:
@@ -209,7 +287,8 @@ def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
         return False
     if outer.type == TensorType.UINT8 and inner.type == TensorType.INT8:
         zero_points = tuple(zero_point + _UINT8_SHIFT for zero_point in inner.zero_points)
-        return (outer.scales, outer.zero_points) == (inner.scales, zero_points)
+        ratio = inner.scales[0] / outer.scales[0] if len(outer.scales) == 1 else 0.0
+        return outer.zero_points == zero_points and abs(ratio - 1) < _LARGEST_DIFFERENCE
     if outer.type == TensorType.INT32 and outer.zero_points == (0,) and len(outer.scales) == 1:
         ratio = inner.scales[0] / outer.scales[0] if outer.scales[0] > 0 else 0.0
         return inner.type in _INTEGERS and 2 <= ratio < _LARGEST_RATIO

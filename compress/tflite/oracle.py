@@ -38,7 +38,7 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.integer.rows import pack_rows, unpack_rows
-from compress.tflite.edges import int8_core, to_outer
+from compress.tflite.edges import int8_core, is_reached, to_outer
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import constant_values
 from compress.tflite.mend import with_valid_dimensions
@@ -146,6 +146,8 @@ class Oracle:
         file = simplified(without_variables(stored))
         core = int8_core(file)
         try:
+            if not is_reached(file, core):
+                raise UserError(f"{self.package}: the int8 core's inputs are computed")
             infer, remark = self.start(tflite, file)
         except ImportError as error:
             raise UserError(f"{self.package} cannot be imported: {error}") from None
@@ -160,8 +162,8 @@ class Oracle:
         copy = write(core)
         infer, _ = self.start(copy, simplified(read(copy)))
         remark = (
-            f"{self.package} got a copy of the int8 core, with constants folded: it does not "
-            "accept the whole model"
+            f"{self.package} got a copy of the int8 core, with constants folded: the whole "
+            "model cannot be compared there"
         )
         return Interpretation(core, core, infer, remark)
 

@@ -1,7 +1,8 @@
-"""Tensors of several rows as activations of batch 1.
+"""Tensors without a batch dimension as activations of batch 1.
 
 A Dense layer on a sequence is often stored as RESHAPE to (rows, K), FULLY_CONNECTED, RESHAPE. The
-rows are no batch: with one more dimension, (1, rows, K), the same operators compute the same.
+rows are no batch: with one more dimension, (1, rows, K), the same operators compute the same. So
+do they with vectors and scalars, which have no batch at all.
 """
 
 from __future__ import annotations
@@ -26,19 +27,44 @@ _BY_ROW = (
     BuiltinOperator.LOGISTIC,
     BuiltinOperator.TANH,
     BuiltinOperator.SOFTMAX,
+    BuiltinOperator.ABS,
+    BuiltinOperator.ELU,
+    BuiltinOperator.EXP,
+    BuiltinOperator.MAXIMUM,
+    BuiltinOperator.MINIMUM,
+)
+# Operators whose output has all elements of the input, whatever their shapes are.
+_OF_ANY_SHAPE = (
+    BuiltinOperator.RESHAPE,
+    BuiltinOperator.SQUEEZE,
+    BuiltinOperator.EXPAND_DIMS,
+)
+# Operators on axes of the input, whose output may have any shape.
+_SLICES = (
+    BuiltinOperator.SLICE,
+    BuiltinOperator.STRIDED_SLICE,
+    BuiltinOperator.SPLIT,
+    BuiltinOperator.SPLIT_V,
+    BuiltinOperator.UNPACK,
 )
 
 
 def rows_of_one_batch(file: File) -> File:
-    """`file` with (rows, K) as (1, rows, K) for activations inside that only such operators use."""
-    edges = {*file.inputs, *file.results, *(state.read for state in file.states)}
+    """`file` with (rows, K) as (1, rows, K) for activations that only such operators use.
+
+    Inputs and outputs of several rows stay as they are if all have as many: these are a batch.
+    """
+    edges = {*file.inputs, *file.outputs}
+    states = {index for state in file.states for index in (state.read, state.written)}
+    is_batch = len({file.tensors[index].shape[:1] for index in edges}) == 1
     moved = {
         index
         for index, tensor in enumerate(file.tensors)
-        if len(tensor.shape) == 2
-        and tensor.shape[0] > 1
-        and tensor.data is None
-        and index not in edges
+        if tensor.data is None
+        and not tensor.variable
+        and index not in states
+        and (tensor.shape == () or tensor.shape[0] > 1)
+        and (len(tensor.shape) < 2 or index not in edges or not is_batch)
     }
     while staying := {
         index for operator in file.operators for index in _held_back(file, operator, moved)
@@ -63,7 +89,9 @@ def _held_back(file: File, operator: FileOperator, moved: set[int]) -> set[int]:
     """Those of `moved` that the operator does not let become (1, rows, K)."""
     operands = {*operator.inputs, *operator.outputs}
     own = operands & moved
-    if not own or operator.code == BuiltinOperator.RESHAPE:
+    if operator.code in _SLICES:
+        return own.intersection(operator.inputs)
+    if not own or operator.code in _OF_ANY_SHAPE:
         return set()
     others = {
         index

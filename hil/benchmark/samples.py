@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ def _random_values(tensor: Tensor, count: int, rng: np.random.Generator) -> IntA
     low, high = value_range(tensor.dtype)
     shape = (count, *tensor.shape[1:])
     noise = rng.integers(low, high + 1, shape)
-    positions = np.indices(shape[1:]).reshape(len(shape) - 1, -1)
+    positions = np.indices(shape[1:]).reshape(len(shape) - 1, math.prod(shape[1:]))
     frequencies = rng.uniform(0.02, 1.0, (count, len(shape) - 1))
     phases = rng.uniform(0, 2 * np.pi, (count, 1))
     unit = (high + 1) / 128

@@ -18,7 +18,7 @@ from compress.tflite_records.file import BuiltinOperator, File, FileOperator, Fi
 from compress.tflite_records.tensor import raw_bytes
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder, random_inputs
-from helpers.graph_variants import nameless
+from helpers.graph_variants import nameless, with_edges, with_tensor
 from helpers.oracles import assert_oracles_compute, needs_oracle
 from hil.benchmark.samples import random_samples
 from hil.measure.oracle_check import check_oracle
@@ -164,3 +164,67 @@ def test_inputs_that_are_no_activations(edit: Callable[[File], File]) -> None:
     assert graph.name == "model (int8 core)"
     inputs = random_inputs(plain, 3)
     np.testing.assert_array_equal(reference.run(graph, inputs), reference.run(plain, inputs))
+
+
+def islands(head: int, tail: bool) -> bytes:
+    """CAST or ABS of the input, then QUANTIZE; NEG in float32 between two integers at the end."""
+    b = GraphBuilder()
+    x = b.fully_connected(b.input((6,)), 4)
+    file = nameless(read(export_tflite(b.finish(b.requantize(x)))))
+    (inner,), first = file.inputs, len(file.tensors)
+    outer = TensorType.UINT8 if head == BuiltinOperator.CAST else FLOAT
+    before = [FileTensor("raw", (1, 6), outer), FileTensor("real", (1, 6), FLOAT)]
+    operators = [
+        FileOperator(head, (first,), (first + 1,)),
+        FileOperator(BuiltinOperator.QUANTIZE, (first + 1,), (inner,)),
+    ]
+    after, source = [], file.operators[-1].inputs[0]
+    if tail:
+        after = [FileTensor(f"tail_{n}", (1, 4), FLOAT) for n in range(2)]
+        after.append(replace(file.tensors[source], name="again"))
+        ends = [
+            FileOperator(BuiltinOperator.DEQUANTIZE, (source,), (first + 2,)),
+            FileOperator(BuiltinOperator.NEG, (first + 2,), (first + 3,)),
+            FileOperator(BuiltinOperator.QUANTIZE, (first + 3,), (first + 4,)),
+            replace(file.operators[-1], inputs=(first + 4,)),
+        ]
+        operators += [*file.operators[:-1], *ends]
+    else:
+        operators += file.operators
+    return write(
+        replace(
+            file,
+            tensors=(*file.tensors, *before, *after),
+            operators=tuple(operators),
+            inputs=(first,),
+        )
+    )
+
+
+@needs_oracle
+@pytest.mark.parametrize("head", [BuiltinOperator.CAST, BuiltinOperator.ABS])
+@pytest.mark.parametrize("tail", [False, True])
+def test_floats_before_the_first_and_after_the_last_integers(head: int, tail: bool) -> None:
+    data = islands(head, tail)
+    graph = judged(data)
+    kinds = [type(op).__name__ for op in graph.ops]
+    lacking = ["CAST" if head == BuiltinOperator.CAST else "ABS"]
+    assert kinds == (["FullyConnected"] if tail else ["FullyConnected", "Requantize"])
+    lacking += ["NEG"] if tail else []
+    assert graph.name == f"model (int8 core without {', '.join(lacking)})"
+    check = check_oracle(data, random_samples(graph, 2))
+    assert len(check.remarks) >= len(check.oracles)
+    assert all("copy of the int8 core" in remark for remark in check.remarks)
+
+
+def test_nearly_equal_scales_of_uint8_and_int8_are_one() -> None:
+    data = with_edges(dense(), TensorType.UINT8)
+    file = read(data)
+    outer, scale = file.inputs[0], file.tensors[file.inputs[0]].scales[0]
+    for factor, name in ((1 + 2.0**-20, "model (int8 core)"), (1.01, "")):
+        other = with_tensor(outer, scales=(scale * factor,))(file)
+        if name:
+            assert import_tflite(write(other), "model").name == name
+        else:
+            with pytest.raises(UnsupportedLayer, match="is uint8, must be int8"):
+                import_tflite(write(other), "model")
