@@ -6,22 +6,13 @@
   It computes some operators in place, even when told to preserve tensors, so that only outputs can
   be compared; tflite-micro keeps the values of every layer.
 
-Both are run where both are installed. tflite-micro differs from the specification in the following
-operators. No difference is excused: `Oracle.open` refuses models in which one may change a value,
-or `Oracle.as_computed` describes the difference to the reference, which must then be equal.
+Both are run where both are installed. tflite-micro combines scales in double precision, not in
+single, for FULLY_CONNECTED with one scale for all weights, UNIDIRECTIONAL_SEQUENCE_LSTM, SVDF, MUL,
+LEAKY_RELU, and RELU that stands alone, which moves one value in 100,000 or so by one unit.
+`Oracle.as_computed` describes this difference to the reference, which must then be equal.
 
-- FULLY_CONNECTED with one scale for all weights, UNIDIRECTIONAL_SEQUENCE_LSTM, SVDF, MUL,
-  LEAKY_RELU, and RELU that stands alone: the ratio of scales is one of double precision, not of
-  single, which moves one value in 100,000 or so by one unit (`as_computed`).
-- RELU_N1_TO_1 does not exist.
-- RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
-- LOGISTIC and TANH on int8 are computed in fixed point, where TensorFlow Lite has tables made in
-  float32. The two may round apart where the real function is a tie (4 of 1,000 random LOGISTICs had
-  such an entry, at most 0.00002 from it). Inputs are Q4.27, cut off at 15 / 2^ceil(log2 scale)
-  steps of the input: that is too early for LOGISTIC from a scale of 2 and for TANH from 8.
-
-Operators that an oracle does not have at all are in `compress.tflite.oracle_gaps`. tflite-micro has
-no uint8 at a model's output, either, and says so itself.
+Models in which another difference may change a value (`compress.tflite.oracle_gaps`) are refused by
+`Oracle.open`: none is excused. tflite-micro has no uint8 at a model's output, and says so itself.
 """
 
 from __future__ import annotations
@@ -51,8 +42,6 @@ from compress.tflite_records.file import (
     BuiltinOperator,
     File,
     FileOperator,
-    FileTensor,
-    TensorType,
 )
 from compress.tflite_records.tensor import from_file
 from compress.types import Array, Graph, Int8Array, IntArray
@@ -60,9 +49,6 @@ from compress.types import Array, Graph, Int8Array, IntArray
 # (values (1, ...) of each input, indices of tensors) -> values of these tensors after an inference.
 _Infer = Callable[[Sequence[Array], Sequence[int]], list[Array]]
 
-_TIE_WIDTH = 2.0**-14  # of an output unit; float32 and fixed point were within 0.00002 of a tie
-# Output units per one of LOGISTIC and TANH, and the first input scale that is cut off too early.
-_FIXED_POINT = {BuiltinOperator.LOGISTIC: (256.0, 2.0), BuiltinOperator.TANH: (128.0, 8.0)}
 _ARENA_PER_TENSOR_BYTES = 4 << 10  # records, alignment, working memory of operators
 _LARGEST_ARENA_BYTES = 1 << 30
 
@@ -194,7 +180,7 @@ def installed() -> tuple[Oracle, ...]:
 
 
 def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
-    _require_equal(file, _unlike_in_micro, "tflite-micro")
+    _require_equal(file, gap_in_micro, "tflite-micro")
     runtime: Any = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
     try:
         interpreter = runtime.Interpreter.from_bytes(
@@ -246,35 +232,6 @@ def _arena_bytes(model_bytes: int, file: File) -> int:
             f"{_LARGEST_ARENA_BYTES >> 20}"
         )
     return bytes_
-
-
-def _unlike_in_micro(file: File, operator: FileOperator) -> str:
-    """Reason why tflite-micro's values of an operator do not compare (module docstring), or ''."""
-    if operator.code == BuiltinOperator.RELU_N1_TO_1:
-        return "does not exist there"
-    if operator.code == BuiltinOperator.RELU6:
-        source, out = file.tensors[operator.inputs[0]], file.tensors[operator.outputs[0]]
-        changes = (source.scales, source.zero_points) != (out.scales, out.zero_points)
-        return "changes scale or zero point, which it ignores" if changes else ""
-    if operator.code in _FIXED_POINT:
-        source = file.tensors[operator.inputs[0]]
-        if source.type == TensorType.INT16:
-            return ""  # both interpolate in one table
-        return _apart_in_fixed_point(operator.code, source)
-    return gap_in_micro(file, operator)
-
-
-def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
-    """Why fixed point and a float32 table of LOGISTIC or TANH may differ; '' if they cannot."""
-    units, first_cut = _FIXED_POINT[code]
-    if len(source.scales) != 1 or len(source.zero_points) != 1:
-        return "has an input without one scale"
-    if source.scales[0] >= first_cut:
-        return f"has an input scale of {source.scales[0]:g}, it needs one below {first_cut:g}"
-    x = source.scales[0] * (np.arange(-128, 128, dtype=np.float64) - source.zero_points[0])
-    real = np.tanh(x) if code == BuiltinOperator.TANH else 0.5 + 0.5 * np.tanh(0.5 * x)
-    distances = np.abs(np.abs(units * real) % 1.0 - 0.5)
-    return "has a value next to a tie" if distances.min() < _TIE_WIDTH else ""
 
 
 def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:

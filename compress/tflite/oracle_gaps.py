@@ -1,12 +1,18 @@
 """Operators that an oracle lacks for a type, or computes otherwise than the specification says.
 
-`compress.tflite.oracle` refuses models with them; it describes the differences in rounding.
+`compress.tflite.oracle` refuses models with them.
 
 tflite-micro:
 - GATHER, RESIZE_BILINEAR, REDUCE_MAX and REDUCE_MIN do not exist on int16, EXP on no integers, TILE
   at all; STRIDED_SLICE, TRANSPOSE and BROADCAST_TO take fewer axes.
 - STRIDED_SLICE takes neither new axes nor an ellipsis, and a range for each axis.
 - SPACE_TO_BATCH_ND pads with 0, not with the zero point.
+- RELU_N1_TO_1 does not exist.
+- RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
+- LOGISTIC and TANH on int8 are computed in fixed point, where TensorFlow Lite has tables made in
+  float32. The two may round apart where the real function is a tie (4 of 1,000 random LOGISTICs had
+  such an entry, at most 0.00002 from it). Inputs are Q4.27, cut off at 15 / 2^ceil(log2 scale)
+  steps of the input: that is too early for LOGISTIC from a scale of 2 and for TANH from 8.
 
 tflite-runtime 2.14:
 - ELU does not exist among the reference kernels.
@@ -21,11 +27,15 @@ tflite-runtime 2.14:
 
 from __future__ import annotations
 
+import numpy as np
 import tflite
 
-from compress.tflite_records.file import BuiltinOperator, File, FileOperator, TensorType
+from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.tflite_records.tensor import type_name
 
+_TIE_WIDTH = 2.0**-14  # of an output unit; float32 and fixed point were within 0.00002 of a tie
+# Output units per one of LOGISTIC and TANH, and the first input scale that is cut off too early.
+_FIXED_POINT = {BuiltinOperator.LOGISTIC: (256.0, 2.0), BuiltinOperator.TANH: (128.0, 8.0)}
 _ABSENT_IN_MICRO = {
     (BuiltinOperator.GATHER, TensorType.INT16),
     (BuiltinOperator.TILE, TensorType.INT8),
@@ -45,6 +55,14 @@ _LARGEST_RANKS_OF_MICRO = {
 def gap_in_micro(file: File, operator: FileOperator) -> str:
     """Why tflite-micro cannot judge an operator, or ''."""
     source = file.tensors[operator.inputs[0]]
+    if operator.code == BuiltinOperator.RELU_N1_TO_1:
+        return "does not exist there"
+    if operator.code == BuiltinOperator.RELU6:
+        out = file.tensors[operator.outputs[0]]
+        changes = (source.scales, source.zero_points) != (out.scales, out.zero_points)
+        return "changes scale or zero point, which it ignores" if changes else ""
+    if operator.code in _FIXED_POINT and source.type != TensorType.INT16:
+        return _apart_in_fixed_point(operator.code, source)
     if (operator.code, source.type) in _ABSENT_IN_MICRO:
         return f"does not exist there on {type_name(source.type)}"
     rank = max(len(file.tensors[i].shape) for i in (operator.inputs[0], *operator.outputs))
@@ -61,6 +79,19 @@ def gap_in_micro(file: File, operator: FileOperator) -> str:
             return "pads with 0, not with the zero point" if padded else ""
         case _:
             return ""
+
+
+def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
+    """Why fixed point and a float32 table of LOGISTIC or TANH may differ; '' if they cannot."""
+    units, first_cut = _FIXED_POINT[code]
+    if len(source.scales) != 1 or len(source.zero_points) != 1:
+        return "has an input without one scale"
+    if source.scales[0] >= first_cut:
+        return f"has an input scale of {source.scales[0]:g}, it needs one below {first_cut:g}"
+    x = source.scales[0] * (np.arange(-128, 128, dtype=np.float64) - source.zero_points[0])
+    real = np.tanh(x) if code == BuiltinOperator.TANH else 0.5 + 0.5 * np.tanh(0.5 * x)
+    distances = np.abs(np.abs(units * real) % 1.0 - 0.5)
+    return "has a value next to a tie" if distances.min() < _TIE_WIDTH else ""
 
 
 def gap_in_runtime(file: File, operator: FileOperator) -> str:
