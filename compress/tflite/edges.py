@@ -2,9 +2,10 @@
 
 Converters put a QUANTIZE after the input and a DEQUANTIZE (or a QUANTIZE to uint8) before the
 output by default; on a microcontroller the samples are int8 to begin with. Networks also end in
-operators on floats (LOG_SOFTMAX, TFLite_Detection_PostProcess) and in positions (ARG_MAX): there is
-no kernel for these, and whoever has the integers that they read can compute them. From int8 to
-int16 release 2.14 has no QUANTIZE of its own, only a DEQUANTIZE followed by a QUANTIZE.
+operators on floats (LOG_SOFTMAX, TFLite_Detection_PostProcess), in positions (ARG_MAX) and in a
+softmax to int16: there is no kernel for these, and whoever has the integers that they read can
+compute them. From int8 to int16 release 2.14 has no QUANTIZE of its own, only a DEQUANTIZE followed
+by a QUANTIZE.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def _without_tail(file: File) -> File:
 
 
 def _tail(file: File) -> set[int]:
-    """Ids of the operators without weights whose results are no int8 or int16, and of what follows.
+    """Ids of the operators without weights that leave the integers, and of what follows.
 
     An int8 that is widened to int16 by way of float32 stays what it is.
     """
@@ -176,12 +177,22 @@ def _tail(file: File) -> set[int]:
     lost: set[int] = set()  # what they compute
     widened = _widened(file)
     for operator in file.operators:
-        integers = all(file.tensors[index].type in _INTEGERS for index in operator.outputs)
-        outside = not integers or lost.intersection(operator.inputs)
+        outside = _leaves_integers(file, operator) or lost.intersection(operator.inputs)
         if outside and not _computes(operator) and not widened.intersection(operator.outputs):
             tail.add(id(operator))
             lost.update(operator.outputs)
     return tail
+
+
+def _leaves_integers(file: File, operator: FileOperator) -> bool:
+    """True for outputs of another type, a softmax to int16, or int16 with a zero point."""
+    outputs = [file.tensors[index] for index in operator.outputs]
+    if operator.code == BuiltinOperator.SOFTMAX and outputs[0].type == TensorType.INT16:
+        return True
+    return any(
+        out.type not in _INTEGERS or (out.type == TensorType.INT16 and any(out.zero_points))
+        for out in outputs
+    )
 
 
 def _computes(operator: FileOperator) -> bool:

@@ -29,7 +29,7 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.integer.rows import pack_rows, unpack_rows
-from compress.tflite.edges import int8_core, is_reached, to_outer
+from compress.tflite.edges import int8_core, is_reached, left_out, to_outer
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import constant_values
 from compress.tflite.mend import with_valid_dimensions
@@ -134,14 +134,28 @@ class Oracle:
         try:
             if not is_reached(file, core):
                 raise UserError(f"{self.package}: the int8 core's inputs are computed")
+            lacking = left_out(file, core)
+            if lacking and not self.keeps_layers:
+                raise UserError(f"{self.package}: {lacking[0]} may overwrite what it reads")
             infer, remark = self.start(tflite, file)
+            model = Interpretation(file, core, infer, remark)
+            if lacking and not core.states:
+                self._try(model)
         except ImportError as error:
             raise UserError(f"{self.package} cannot be imported: {error}") from None
         except UserError:
             if core.operators == stored.operators or core.states:
                 raise
             return self._open_copy(core)
-        return Interpretation(file, core, infer, remark)
+        return model
+
+    def _try(self, model: Interpretation) -> None:
+        """Raise UserError if the oracle fails in an operator that the int8 core lacks."""
+        size = sum(from_file(model.core.tensors[index]).size_bytes for index in model.core.inputs)
+        try:
+            model.trace(np.zeros((1, size), np.int8), model.core.outputs)
+        except RuntimeError as error:
+            raise UserError(f"{self.package} does not run the model: {error}") from None
 
     def _open_copy(self, core: File) -> Interpretation:
         """A copy of the integers' part alone, for a model whose other operators are refused."""

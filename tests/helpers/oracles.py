@@ -7,6 +7,7 @@ import pytest
 
 from compress.errors import UserError
 from compress.integer import reference
+from compress.integer.rows import pack_rows
 from compress.tflite.oracle import installed
 from compress.types import Graph, Int8Array
 
@@ -46,4 +47,6 @@ def assert_oracles_compute(
         if found is not None:
             values = reference.trace(oracle.as_computed(graph), inputs)
             expected = values[graph.output if tensor is None else tensor]
+            if expected.dtype != found.dtype:  # of bytes
+                expected = pack_rows([expected])
             np.testing.assert_array_equal(found, expected.reshape(found.shape), oracle.package)

@@ -228,3 +228,25 @@ def test_nearly_equal_scales_of_uint8_and_int8_are_one() -> None:
         else:
             with pytest.raises(UnsupportedLayer, match="is uint8, must be int8"):
                 import_tflite(write(other), "model")
+
+
+@needs_oracle
+@pytest.mark.parametrize(("wide", "zero_point"), [(False, -32768), (True, 0)])
+def test_a_softmax_to_int16_is_left_out(wide: bool, zero_point: int) -> None:
+    """The last operators of TFLM's keyword_scrambled: SOFTMAX to int16, QUANTIZE to int32."""
+    b = GraphBuilder()
+    x = b.input((6,))
+    file = read(export_tflite(b.finish(b.fully_connected(b.widen(x) if wide else x, 4))))
+    (inner,), first = file.outputs, len(file.tensors)
+    scale = 2.0**-15 if wide else 2.0**-16
+    tensors = [
+        FileTensor("probabilities", (1, 4), TensorType.INT16, (scale,), (zero_point,)),
+        FileTensor("last", (1, 4), TensorType.INT32, (2.0**-15,), (0,)),
+    ]
+    operators = [
+        FileOperator(BuiltinOperator.SOFTMAX, (inner,), (first,), {"Beta": 1.0}),
+        FileOperator(BuiltinOperator.QUANTIZE, (first,), (first + 1,)),
+    ]
+    graph = judged(grown(file, tensors, operators, (first + 1,)))
+    assert graph.name == "model (int8 core without SOFTMAX)"
+    assert graph.output_tensor.dtype == ("int16" if wide else "int8")
