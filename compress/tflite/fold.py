@@ -12,7 +12,7 @@ import numpy as np
 
 from compress.tflite.fold_functions import FOLDED, MOVES, NUMPY_TYPES, Call, constant_values
 from compress.tflite.identities import without_identities
-from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor
+from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.tflite_records.tensor import raw_bytes
 from compress.types import Array
 
@@ -31,6 +31,8 @@ def _folded(file: File) -> File:
     kept = []
     for operator in file.operators:
         value = _value_of(operator, tensors, file)
+        if value is None:
+            value = _zero_product(operator, tensors, file)
         if value is None:
             kept.append(operator)
         else:
@@ -66,6 +68,24 @@ def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> 
     if result is None or result.dtype != np.dtype(NUMPY_TYPES[output.type]) or not result.size:
         return None
     return result
+
+
+def _zero_product(operator: FileOperator, tensors: list[FileTensor], file: File) -> Array | None:
+    """The output of a product with zeros, such as a first state of an LSTM that was unrolled.
+
+    Every fused activation keeps zero. The zeros may have a scale of zero.
+    """
+    if operator.code != BuiltinOperator.MUL or operator.outputs[0] in file.results:
+        return None
+    output = tensors[operator.outputs[0]]
+    if output.type not in (TensorType.INT8, TensorType.INT16) or len(output.zero_points) != 1:
+        return None
+    for index in operator.inputs:
+        values = constant_values(tensors[index])
+        zero = tensors[index].zero_points
+        if values is not None and len(zero) == 1 and (values == zero[0]).all():
+            return np.full(output.shape, output.zero_points[0], NUMPY_TYPES[output.type])
+    return None
 
 
 def _same_numbers(operator: FileOperator, inputs: list[FileTensor], output: FileTensor) -> bool:

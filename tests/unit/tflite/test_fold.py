@@ -30,7 +30,7 @@ from compress.tflite_records.file import (
 from compress.tflite_records.tensor import raw_bytes
 from compress.types import Array, Samples
 from helpers.graph_builder import GraphBuilder, random_inputs
-from helpers.graph_variants import nameless
+from helpers.graph_variants import edited, nameless, with_tensor
 from helpers.oracles import assert_oracles_compute, needs_oracle
 from hil.measure.oracle_check import check_oracle
 
@@ -365,3 +365,19 @@ def test_what_keeps_the_shape_may_still_change_values(
     conv = replace(file.operators[0], inputs=(moved, *file.operators[0].inputs[1:]))
     changed = replace(file, tensors=tensors, operators=(mover, conv))
     assert simplified(changed).operators == changed.operators
+
+
+@needs_oracle
+@pytest.mark.parametrize("scale", [0.0, 0.02])
+def test_a_product_with_zeros_is_a_constant(scale: float) -> None:
+    """As in the first step of an LSTM that was unrolled: its state is zero, and so is its scale."""
+    b = GraphBuilder()
+    x = b.input((4,))
+    zeros = b.constant((4,))
+    graph = b.finish(b.add(b.mul(x, zeros), x))
+    tensor = graph.tensors[zeros]
+    data = np.full(4, tensor.zero_point, np.int8).view(np.uint8)
+    file = edited(graph, with_tensor(zeros, data=data, scales=(scale,)))
+    found = import_tflite(file, "model")
+    assert [type(op).__name__ for op in found.ops] == ["Add"]
+    assert_oracles_compute(file, found, random_inputs(found, 5))
