@@ -158,5 +158,7 @@ FAMILY = Family(
             ("Padding", "StrideW", "StrideH", "FusedActivationFunction"),
         ),
     ),
-    limits=("A constant output shape; bias of 32 bits on int8, 64 bits on int16."),
+    limits=(
+        "An output shape that is a constant or an input; bias of 32 bits on int8, 64 bits on int16."
+    ),
 )
