@@ -83,8 +83,9 @@ class Variable:
 class Graph:
     """An integer network: operators in execution order over indexed tensors; batch 1, NHWC.
 
-    `double_ratios` is false for all networks but those that are compared with an oracle that
-    combines scales in double precision where TFLite combines them in single precision.
+    `other_precision` is false for all networks but those that are compared with an oracle that
+    computes constants in another precision than TFLite: ratios of scales in double instead of
+    single precision, and the reciprocals of a softmax on int16 in single instead of double.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     variables: tuple[Variable, ...] = ()
-    double_ratios: bool = False
+    other_precision: bool = False
 
     @property
     def input(self) -> int:

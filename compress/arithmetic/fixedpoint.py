@@ -53,8 +53,8 @@ def single_precision_ratio(factors: Sequence[float], divisor: float) -> float:
 
 
 def scale_ratio(graph: Graph, factors: Sequence[float], divisor: float) -> float:
-    """The ratio as TFLite's kernels have it, or in double precision: `Graph.double_ratios`."""
-    if graph.double_ratios:
+    """The ratio as TFLite's kernels have it, or in double precision: `Graph.other_precision`."""
+    if graph.other_precision:
         return math.prod(factors) / divisor
     return single_precision_ratio(factors, divisor)
 

@@ -33,11 +33,16 @@ def check_graph(graph: Graph) -> None:
         ready.update(outputs)
         for index in outputs:
             check_activation(graph.tensors[index])
-        _check_types(graph, op)
-        operator_of(op).check(graph, op)
+        check_operator(graph, op)
     require(ready.issuperset(graph.results), graph.name, "output is never computed")
     for variable in graph.variables:
         _check_variable(graph, variable)
+
+
+def check_operator(graph: Graph, op: Op) -> None:
+    """Raise as `check_graph` for an operator whose activations pass by themselves."""
+    _check_types(graph, op)
+    operator_of(op).check(graph, op)
 
 
 def _check_variable(graph: Graph, variable: Variable) -> None:
@@ -57,3 +62,9 @@ def _check_types(graph: Graph, op: Op) -> None:
         raise UnsupportedLayer(f"{op.name}: {type(op).__name__} of {' and '.join(sorted(types))}")
     if "int16" in types and not operator.on_int16:
         raise UnsupportedLayer(f"{op.name}: there is no {type(op).__name__} on int16")
+    for index in () if operator.int16_zero_points else activations_of(op):
+        tensor = graph.tensors[index]
+        if tensor.dtype == "int16" and tensor.zero_point != 0:
+            raise UnsupportedLayer(
+                f"{op.name}: {tensor.name} is int16 with zero point {tensor.zero_point}, must be 0"
+            )

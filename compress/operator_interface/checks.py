@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from compress.arithmetic.fixedpoint import value_range
 from compress.arithmetic.windows import LARGEST_WINDOW, output_size
 from compress.errors import UnsupportedLayer, UserError
 from compress.ops import (
@@ -26,7 +27,7 @@ def require(condition: bool, name: str, what: str) -> None:
 
 
 def check_activation(tensor: Tensor) -> None:
-    """Require int8, or int16 with zero point 0; one scale; batch 1."""
+    """Require int8 or int16; one scale; batch 1."""
     name = tensor.name
     require(tensor.data is None, name, "an activation with constant data")
     if tensor.dtype not in ("int8", "int16"):
@@ -34,8 +35,6 @@ def check_activation(tensor: Tensor) -> None:
     if len(tensor.scales) != 1:
         raise UnsupportedLayer(f"{name}: activations need exactly one scale")
     check_scale(tensor, name)
-    if tensor.dtype == "int16" and tensor.zero_point != 0:
-        raise UnsupportedLayer(f"{name}: int16 with zero point {tensor.zero_point}, must be 0")
     shape = tensor.shape
     if not shape:
         raise UnsupportedLayer(f"{name}: a scalar, must have a batch dimension of 1")
@@ -46,9 +45,10 @@ def check_activation(tensor: Tensor) -> None:
 
 
 def check_scale(tensor: Tensor, name: str) -> None:
-    """Require a positive scale and an int8 zero point of a tensor with one scale."""
+    """Require a positive scale, and a zero point of its type, of a tensor with one scale."""
+    lowest, highest = value_range(tensor.dtype)
     require(math.isfinite(tensor.scale) and tensor.scale > 0, name, f"scale {tensor.scale}")
-    require(-128 <= tensor.zero_point <= 127, name, f"zero point {tensor.zero_point}")
+    require(lowest <= tensor.zero_point <= highest, name, f"zero point {tensor.zero_point}")
 
 
 def check_same_shape(name: str, x: Tensor, out: Tensor) -> None:

@@ -40,7 +40,8 @@ class Operator(Generic[_OpT]):
     `ties` yields the channels that must be kept or removed together. Only `Conv2D` and
     `FullyConnected` may leave input channels untied: `compress.integer.eliminate` decides on those.
     `cut` returns the operator with its constants, and extents of its own, cut to the kept channels.
-    `on_int16` is True if inputs and output may be int16; `converts` if their types may differ.
+    `on_int16` is True if inputs and output may be int16; `converts` if their types may differ;
+    `int16_zero_points` if `check` decides on their zero points: all others must have zero point 0.
     """
 
     op: type[_OpT]
@@ -53,6 +54,7 @@ class Operator(Generic[_OpT]):
     cut: Callable[[Graph, _OpT, Kept, CutConstants], _OpT] = uncut
     on_int16: bool = False
     converts: bool = False
+    int16_zero_points: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,10 @@ def requantize_parameters(graph: Graph, op: Requantize) -> RequantizeParameters:
 
 
 def _check(graph: Graph, op: Requantize) -> None:
-    """TFLite's RELU and RELU6 keep the type, and there is no RELU_N1_TO_1 on int16."""
+    """TFLite's RELU and RELU6 keep the type, and there is no RELU_N1_TO_1 on int16.
+
+    An int16 with a zero point, which only Softmax writes, becomes int8.
+    """
     x, out = graph.tensors[op.input], graph.tensors[op.output]
     check_same_shape(op.name, x, out)
     if op.activation is not Activation.NONE and (
@@ -98,6 +101,11 @@ def _check(graph: Graph, op: Requantize) -> None:
     ):
         types = f"{x.dtype} to {out.dtype}"
         raise UnsupportedLayer(f"{op.name}: there is no {op.activation.name} of {types}")
+    shifted = next((t for t in (out, x) if t.dtype == "int16" and t.zero_point != 0), None)
+    if shifted is not None and (x.dtype, out.dtype) != ("int16", "int8"):
+        raise UnsupportedLayer(
+            f"{op.name}: {shifted.name} is int16 with zero point {shifted.zero_point}, must be 0"
+        )
     requantize_parameters(graph, op)
 
 
@@ -138,6 +146,7 @@ FAMILY = Family(
             ties=channel_by_channel,
             on_int16=True,
             converts=True,
+            int16_zero_points=True,
         ),
     ),
     builtins=(

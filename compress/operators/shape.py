@@ -171,6 +171,7 @@ FAMILY = Family(
     operators=(
         Operator(
             op=Reshape,
+            int16_zero_points=True,
             check=_check_reshape,
             kernel=_reshape_kernel,
             export=_export_reshape,

@@ -1,24 +1,16 @@
-"""Softmax, bit-exact to TFLite's reference kernel in fixed point.
+"""Softmax, bit-exact to TFLite's kernels: of int8 in fixed point, of int16 with tables.
 
 Sources, of TensorFlow Lite release 2.14: tensorflow/lite/kernels/activations.cc and
-internal/quantization_util.cc (parameters), internal/reference/softmax.h (rows), internal/common.h
-(GetReciprocal) and gemmlowp/fixedpoint/fixedpoint.h (exponential and division) in the
-double-rounding build. Fixed-point values are int32 in int64 arrays; Qm.n has m integer and n
-fraction bits.
-
-Where a row's exponentials add up to 512 or more, TFLite shifts an int32 by 32 bits or more, which
-is undefined in C: on x86 all outputs become 127. Here, and in our C kernel, the quotient is
-rounded as it is otherwise: each output, below 1/512, becomes -128 (`is_undefined_in_tflite`).
+internal/quantization_util.cc (parameters).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
-from compress.arithmetic.fixedpoint import Int64Array, named_multiplier
+from compress.arithmetic.fixedpoint import named_multiplier
+from compress.arithmetic.softmax_int8 import SOFTMAX_INTEGER_BITS, SoftmaxParameters, softmax_rows
+from compress.arithmetic.softmax_int16 import STEP_OF_EXPONENT, softmax_int16_rows
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer
 from compress.operator_interface.checks import check_same_shape
@@ -27,45 +19,22 @@ from compress.ops import Softmax
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator
 from compress.tflite_records.import_node import ImportNode
-from compress.types import Graph, Int8Array
+from compress.types import DType, Graph, IntArray
 
-BoolArray = npt.NDArray[np.bool_]
-
-SOFTMAX_INTEGER_BITS = 5
-MOST_DEFINED_CLASSES = 511  # fewer exponentials than a sum that TFLite does not define
-_ACCUMULATION_BITS = 12
-_LARGEST_DEFINED_SUM = 512 * 2**19 - 1  # of exponentials in Q12.19: beyond it the shift is 32
-_INT32_MAX, _INT32_MIN = 2**31 - 1, -(2**31)
-# exp(-2**k) for k = -2 .. 4 in Q0.31, each with the bit of a Q5.26 exponent that selects it.
-_EXP_FACTORS = (
-    (24, 1672461947),
-    (25, 1302514674),
-    (26, 790015084),
-    (27, 290630308),
-    (28, 39332535),
-    (29, 720401),
-    (30, 242),
-)
-_EXP_MINUS_EIGHTH = 1895147668  # Q0.31
-_ONE_THIRD = 715827883  # Q0.31
-_48_OVER_17 = 1515870810  # Q2.29
-_MINUS_32_OVER_17 = -1010580540  # Q2.29
-
-
-@dataclass(frozen=True, slots=True)
-class SoftmaxParameters:
-    """Differences to the row's maximum, times multiplier * 2**left_shift, are Q5.26 exponents.
-
-    Differences below `diff_min` contribute nothing and give -128.
-    """
-
-    multiplier: int
-    left_shift: int
-    diff_min: int
+# Output units per one, and zero point, by the types of input and output.
+_UNITS: Mapping[tuple[DType, DType], tuple[int, int]] = {
+    ("int8", "int8"): (2**8, -(2**7)),
+    ("int8", "int16"): (2**16, -(2**15)),
+    ("int16", "int16"): (2**15, 0),
+}
+_LARGEST_SHIFT = 15  # a difference of int16, at most 65535, stays within int32
 
 
 def softmax_parameters(graph: Graph, op: Softmax) -> SoftmaxParameters:
-    """Parameters of TFLite's int8 SOFTMAX (beta 1). Raises UnsupportedLayer below scale 2**-26."""
+    """Parameters of TFLite's SOFTMAX (beta 1) of int8.
+
+    Raises UnsupportedLayer for an input scale of 2**-26 or less.
+    """
     scale = graph.tensors[op.input].scale
     real = min(scale * 2 ** (31 - SOFTMAX_INTEGER_BITS), 2**31 - 1.0)
     if real <= 1:
@@ -78,98 +47,49 @@ def softmax_parameters(graph: Graph, op: Softmax) -> SoftmaxParameters:
 def _check(graph: Graph, op: Softmax) -> None:
     x, out = graph.tensors[op.input], graph.tensors[op.output]
     check_same_shape(op.name, x, out)
-    if out.zero_point != -128 or abs(out.scale * 256 - 1) > 1e-3:
-        raise UnsupportedLayer(f"{op.name}: output must have scale 1/256, zero point -128")
-    softmax_parameters(graph, op)
+    if (x.dtype, out.dtype) not in _UNITS:
+        raise UnsupportedLayer(f"{op.name}: there is no softmax of {x.dtype} to {out.dtype}")
+    units, zero_point = _UNITS[x.dtype, out.dtype]
+    if out.zero_point != zero_point or abs(out.scale * units - 1) > 1e-3:
+        raise UnsupportedLayer(
+            f"{op.name}: output must have scale 1/{units}, zero point {zero_point}"
+        )
+    if x.dtype == "int16":
+        if x.zero_point != 0:
+            raise UnsupportedLayer(f"{op.name}: int16 with zero point {x.zero_point}, must be 0")
+        exponent_multiplier(graph, op)
+    else:
+        softmax_parameters(graph, op)
+
+
+def exponent_multiplier(graph: Graph, op: Softmax) -> tuple[int, int]:
+    """(multiplier, shift) from an int16 input's scale to steps of the table of exponentials.
+
+    Raises UnsupportedLayer for a scale with which the largest difference would leave int32.
+    """
+    scale = graph.tensors[op.input].scale
+    multiplier, shift = named_multiplier(op.name, scale / STEP_OF_EXPONENT)
+    if shift > _LARGEST_SHIFT:
+        largest = 2.0**_LARGEST_SHIFT * STEP_OF_EXPONENT
+        raise UnsupportedLayer(f"{op.name}: input scale {scale:g}, must be below {largest:g}")
+    return multiplier, shift
 
 
 def _kernel(graph: Graph, op: Softmax) -> Kernel:
-    parameters = softmax_parameters(graph, op)
-    return lambda x: softmax_rows(x.reshape(-1, x.shape[-1]), parameters).reshape(x.shape)
+    if graph.tensors[op.input].dtype == "int16":
+        return _int16_kernel(graph, op)
+    parameters, item = softmax_parameters(graph, op), graph.tensors[op.output].item
+    return lambda x: softmax_rows(x.reshape(-1, x.shape[-1]), parameters, item).reshape(x.shape)
 
 
-def softmax_rows(x: Int8Array, parameters: SoftmaxParameters) -> Int8Array:
-    """Softmax of each row of x int8 (rows, classes): int8 with scale 1/256, zero point -128."""
-    exponentials = _exponentials(parameters)
-    below_max = x.max(axis=1, keepdims=True).astype(np.int64) - x
-    terms = exponentials[below_max]
-    sums = _round_shift(terms, _ACCUMULATION_BITS).sum(axis=1, keepdims=True)
-    reciprocal, bits_over_unit = _reciprocal(sums)
-    scaled = _round_shift(_multiply(reciprocal, terms), bits_over_unit + 31 - 8)
-    return np.clip(scaled - 128, -128, 127).astype(np.int8)
+def _int16_kernel(graph: Graph, op: Softmax) -> Kernel:
+    factor, single = exponent_multiplier(graph, op), graph.other_precision
 
+    def run_op(x: IntArray) -> IntArray:
+        rows = x.reshape(-1, x.shape[-1])
+        return softmax_int16_rows(rows, *factor, single_precision=single).reshape(x.shape)
 
-def is_undefined_in_tflite(x: Int8Array, parameters: SoftmaxParameters) -> BoolArray:
-    """True for each row of x int8 (rows, classes) whose softmax TFLite does not define."""
-    terms = _exponentials(parameters)[x.max(axis=1, keepdims=True).astype(np.int64) - x]
-    undefined: BoolArray = (
-        _round_shift(terms, _ACCUMULATION_BITS).sum(axis=1) > _LARGEST_DEFINED_SUM
-    )
-    return undefined
-
-
-def _exponentials(parameters: SoftmaxParameters) -> Int64Array:
-    """exp(-d * scale) in Q0.31 for d = 0 .. 255; 0 where the difference is below diff_min."""
-    differences = -np.arange(256, dtype=np.int64)
-    used = differences >= parameters.diff_min
-    shifted = np.where(used, differences, 0) << parameters.left_shift
-    exponents = _multiply(shifted, np.int64(parameters.multiplier))
-    return np.where(used, _exp_on_negative_values(exponents), 0)
-
-
-def _multiply(a: Int64Array, b: Int64Array | np.int64) -> Int64Array:
-    """gemmlowp's SaturatingRoundingDoublingHighMul: a * b / 2**31, ties towards plus infinity."""
-    product: Int64Array = (a * b + (1 << 30)) >> 31
-    return np.minimum(product, _INT32_MAX)
-
-
-def _round_shift(x: Int64Array, exponent: int | Int64Array) -> Int64Array:
-    """gemmlowp's RoundingDivideByPOT for exponents above 0: ties away from zero."""
-    places = np.asarray(exponent, np.int64)
-    shifted: Int64Array = (x + ((1 << places) >> 1) - (x < 0)) >> places
-    return shifted
-
-
-def _saturating_left_shift(x: Int64Array, exponent: int) -> Int64Array:
-    return np.clip(x << exponent, _INT32_MIN, _INT32_MAX)
-
-
-def _exp_on_negative_values(a: Int64Array) -> Int64Array:
-    """exp(a) in Q0.31 for a <= 0 in Q5.26."""
-    quarter = 1 << 24
-    fraction = (a & (quarter - 1)) - quarter
-    result = _exp_between_minus_quarter_and_zero(_saturating_left_shift(fraction, 5))
-    remainder = fraction - a
-    for bit, factor in _EXP_FACTORS:
-        result = np.where(remainder & (1 << bit), _multiply(result, np.int64(factor)), result)
-    return np.where(a == 0, _INT32_MAX, result)
-
-
-def _exp_between_minus_quarter_and_zero(a: Int64Array) -> Int64Array:
-    """Taylor expansion of exp around -1/8, Q0.31 in and out."""
-    x = a + (1 << 28)
-    x2 = _multiply(x, x)
-    x3 = _multiply(x2, x)
-    x4_over_4 = _round_shift(_multiply(x2, x2), 2)
-    tail = _round_shift(_multiply(x4_over_4 + x3, np.int64(_ONE_THIRD)) + x2, 1)
-    return _EXP_MINUS_EIGHTH + _multiply(x + tail, np.int64(_EXP_MINUS_EIGHTH))
-
-
-def _reciprocal(x: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """1 / x for x in Q12.19: (mantissa in Q0.31, number of bits above the unit)."""
-    leading_zeros = 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
-    one_to_two = (x << leading_zeros) - (1 << 31)
-    return _one_over_one_plus(one_to_two), _ACCUMULATION_BITS - leading_zeros
-
-
-def _one_over_one_plus(a: Int64Array) -> Int64Array:
-    """1 / (1 + a) in Q0.31 for a in [0, 1) in Q0.31, by three Newton-Raphson steps in Q2.29."""
-    half_denominator = (a + _INT32_MAX + 1) // 2
-    x = _48_OVER_17 + _multiply(half_denominator, np.int64(_MINUS_32_OVER_17))
-    for _ in range(3):
-        error = (1 << 29) - _multiply(half_denominator, x)
-        x = x + _saturating_left_shift(_multiply(x, error), 2)
-    return _saturating_left_shift(x, 1)
+    return run_op
 
 
 def _import(node: ImportNode) -> Softmax:
@@ -184,9 +104,21 @@ def _export(context: ExportContext, op: Softmax) -> None:
 
 
 FAMILY = Family(
-    operators=(Operator(op=Softmax, check=_check, kernel=_kernel, export=_export),),
+    operators=(
+        Operator(
+            op=Softmax,
+            check=_check,
+            kernel=_kernel,
+            export=_export,
+            on_int16=True,
+            converts=True,
+            int16_zero_points=True,
+        ),
+    ),
     builtins=(Builtin(BuiltinOperator.SOFTMAX, 2, _import, "SoftmaxOptions", ("Beta",)),),
     limits=(
-        "Over the last axis of at most 4,095 values; beta 1; output scale 1/256, zero point -128."
+        "Over the last axis of at most 4,095 values; beta 1. From int8 to int8 with scale 1/256 "
+        "and zero point -128 or to int16 with 1/65536 and -32768; from int16, with a scale below "
+        "5, to int16 with 1/32768 and 0."
     ),
 )

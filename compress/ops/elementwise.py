@@ -141,7 +141,11 @@ class Prelu(Op):
 
 @dataclass(frozen=True, slots=True)
 class Softmax(Op):
-    """Softmax (beta 1) over the last axis; output scale 1/256, zero point -128."""
+    """Softmax (beta 1) over the last axis.
+
+    From int8 to int8 with scale 1/256 and zero point -128, or to int16 with scale 1/65536 and zero
+    point -32768; from int16 to int16 with scale 1/32768 and zero point 0.
+    """
 
     input: int
     output: int

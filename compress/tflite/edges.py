@@ -185,12 +185,12 @@ def _tail(file: File) -> set[int]:
 
 
 def _leaves_integers(file: File, operator: FileOperator) -> bool:
-    """True for outputs of another type, a softmax to int16, or int16 with a zero point."""
+    """True for outputs of another type, or of int16 with a zero point, but for a softmax."""
     outputs = [file.tensors[index] for index in operator.outputs]
-    if operator.code == BuiltinOperator.SOFTMAX and outputs[0].type == TensorType.INT16:
-        return True
+    shifted = operator.code != BuiltinOperator.SOFTMAX
     return any(
-        out.type not in _INTEGERS or (out.type == TensorType.INT16 and any(out.zero_points))
+        out.type not in _INTEGERS
+        or (shifted and out.type == TensorType.INT16 and any(out.zero_points))
         for out in outputs
     )
 

@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from compress.errors import UnsupportedLayer, UserError
-from compress.integer.check import check_graph
+from compress.integer.check import check_graph, check_operator
 from compress.operator_interface.checks import check_activation
-from compress.operators.registry import BUILTINS, operator_of
+from compress.operators.registry import BUILTINS
 from compress.ops import CustomOperator, Op, activations_of
 from compress.tflite.dilated import with_dilations
 from compress.tflite.edges import int8_core, left_out, without_floats
@@ -183,7 +183,7 @@ def _all_of(graph: Graph) -> str:
         try:
             for index in activations_of(op):
                 check_activation(graph.tensors[index])
-            operator_of(op).check(graph, op)
+            check_operator(graph, op)
         except UnsupportedLayer as error:
             problems.append(Problem(type(op).__name__, op.name, "", str(error)))
         except UserError:

@@ -9,7 +9,9 @@
 Both are run where both are installed. tflite-micro combines scales in double precision, not in
 single, for FULLY_CONNECTED with one scale for all weights, UNIDIRECTIONAL_SEQUENCE_LSTM, SVDF, MUL,
 LEAKY_RELU, and RELU that stands alone, which moves one value in 100,000 or so by one unit.
-`Oracle.as_computed` describes this difference to the reference, which must then be equal.
+For SOFTMAX on int16 it computes the table of reciprocals in single precision, not in double: two of
+513 entries differ. `Oracle.as_computed` describes these differences to the reference, which must
+then be equal.
 
 Models in which another difference may change a value (`compress.tflite.oracle_gaps`) are refused by
 `Oracle.open`: none is excused. tflite-micro has no uint8 at a model's output, and says so itself.
@@ -98,14 +100,14 @@ class Oracle:
 
     `start` makes an inference function, and a remark (`Interpretation`), from a file.
     `keeps_layers` is true if every activation can be read after an inference, not only outputs.
-    `double_ratios` is true if it combines scales as the reference does for such a `Graph`.
+    `other_precision` is true if it computes as the reference does for such a `Graph`.
     """
 
     package: str
     module: str
     start: Callable[[bytes, File], tuple[_Infer, str]]
     keeps_layers: bool
-    double_ratios: bool
+    other_precision: bool
 
     @property
     def installed(self) -> bool:
@@ -169,7 +171,7 @@ class Oracle:
 
     def as_computed(self, graph: Graph) -> Graph:
         """The graph for which the reference computes what the oracle does for `graph`."""
-        return replace(graph, double_ratios=True) if self.double_ratios else graph
+        return replace(graph, other_precision=True) if self.other_precision else graph
 
     def interpret(self, tflite: bytes, inputs: Int8Array) -> Int8Array:
         """Outputs of the int8 core for N inputs, both as in `compress.integer.reference.run`.
@@ -279,8 +281,8 @@ def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
     return infer, remark
 
 
-MICRO = Oracle("tflite-micro", "tflite_micro", _start_micro, keeps_layers=True, double_ratios=True)
+MICRO = Oracle("tflite-micro", "tflite_micro", _start_micro, keeps_layers=True, other_precision=True)
 RUNTIME = Oracle(
-    "tflite-runtime", "tflite_runtime", _start_runtime, keeps_layers=False, double_ratios=False
+    "tflite-runtime", "tflite_runtime", _start_runtime, keeps_layers=False, other_precision=False
 )
 ORACLES = (MICRO, RUNTIME)

@@ -18,6 +18,7 @@ tflite-runtime 2.14:
 - ELU does not exist among the reference kernels.
 - FULLY_CONNECTED takes the second dimension of the output for its units, which is wrong where there
   are more than two; later releases take the last one.
+- QUANTIZE does not exist from int8 to int32.
 - SUM takes int8 for uint8, and adds int16 without a change of scale.
 - UNIDIRECTIONAL_SEQUENCE_LSTM computes the gates' functions with gemmlowp's fixed point instead of
   a table, and rounds products with the cell state once instead of twice.
@@ -101,6 +102,11 @@ def gap_in_runtime(file: File, operator: FileOperator) -> str:
     rank = len(file.tensors[operator.outputs[0]].shape) if operator.outputs else 0
     if operator.code == BuiltinOperator.FULLY_CONNECTED and rank != 2:
         return f"to {rank} dimensions, it takes 2"
+    if operator.code == BuiltinOperator.QUANTIZE:
+        indices = (operator.inputs[0], operator.outputs[0])
+        types = tuple(file.tensors[index].type for index in indices)
+        absent = types == (TensorType.INT8, TensorType.INT32)
+        return "of int8 to int32 does not exist there" if absent else ""
     if operator.code == BuiltinOperator.SUM:
         return "has no kernel there for signed integers with a scale"
     if operator.code == BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from compress.arithmetic.softmax_int8 import MOST_DEFINED_CLASSES, is_undefined_in_tflite
 from compress.integer import reference
-from compress.operators.softmax import (
-    MOST_DEFINED_CLASSES,
-    is_undefined_in_tflite,
-    softmax_parameters,
-)
+from compress.operators.softmax import softmax_parameters
 from compress.ops import Softmax
 from compress.types import Graph, Int8Array
 
@@ -21,6 +18,7 @@ def undefined_samples(graph: Graph, inputs: Int8Array) -> npt.NDArray[np.bool_]:
     """True for each input that makes a softmax's sum too large: tflite-micro ends the process."""
     undefined = np.zeros(len(inputs), np.bool_)
     wide = [op for op in graph.ops if isinstance(op, Softmax)]
+    wide = [op for op in wide if graph.tensors[op.output].dtype == "int8"]
     wide = [op for op in wide if graph.tensors[op.input].shape[-1] > MOST_DEFINED_CLASSES]
     if not wide:
         return undefined

@@ -140,6 +140,16 @@ typedef struct {
     int32_t diff_min;
 } softmax_s8_parameters;
 
+/* A difference to a row's maximum, times multiplier * 2^(left_shift - right_shift - 31), in steps
+ * of 10/65535; tables of exp over -10 .. 0 and of 1 / (1 + x) over 0 .. 1 in units of 2^-15. */
+typedef struct {
+    const int16_t *exponentials;
+    const int16_t *reciprocals;
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t right_shift;
+} softmax_s16_parameters;
+
 /* The scale factor of a product, at most 1: multiplier / 2^(31 + right_shift). */
 typedef struct {
     int32_t multiplier;
@@ -463,6 +473,16 @@ void softmax_s8(const softmax_s8_parameters *parameters,
                 int8_t *output,
                 int32_t rows,
                 int32_t columns);
+void softmax_s8_s16(const softmax_s8_parameters *parameters,
+                    const int8_t *input,
+                    int16_t *output,
+                    int32_t rows,
+                    int32_t columns);
+void softmax_s16(const softmax_s16_parameters *parameters,
+                 const int16_t *input,
+                 int16_t *output,
+                 int32_t rows,
+                 int32_t columns);
 
 /* LSTM over input[steps][inputs]; output[steps][units]. The next states may be written over the
  * states, hidden[units] and cell[units]. */

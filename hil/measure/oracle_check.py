@@ -97,8 +97,8 @@ def _compare_with(
     if apart == 0:
         return []
     return [
-        f"{oracle.package}: it combines scales of the model otherwise, which changes outputs of "
-        f"{apart} of {len(numbers)} samples: there it was compared with these scales"
+        f"{oracle.package}: it computes constants of the model in another precision, which changes "
+        f"outputs of {apart} of {len(numbers)} samples: there it was compared with these constants"
     ]
 
 

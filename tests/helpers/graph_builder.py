@@ -266,9 +266,12 @@ class GraphBuilder(MovementBuilder, MapOperators):
         self.ops.append(Reshape(self.tensors[out].name, source, out))
         return out
 
-    def softmax(self, source: int) -> int:
-        shape = self.tensors[source].shape
-        out = self._activation(self._name("softmax"), shape, 1 / 256, -128)
+    def softmax(self, source: int, dtype: DType = "int8") -> int:
+        """To int16 from int8 with zero point -32768; from int16 to int16 with zero point 0."""
+        x = self.tensors[source]
+        grid = (1 / 256, -128) if dtype == "int8" else (1 / 65536, -32768)
+        grid = (1 / 32768, 0) if x.dtype == dtype == "int16" else grid
+        out = self._tensor(Tensor(self._name("softmax"), x.shape, dtype, grid[:1], grid[1]))
         self.ops.append(Softmax(self.tensors[out].name, source, out))
         return out
 

@@ -65,6 +65,7 @@ INT16_KINDS = (
     "gather",
     "broadcast_to",
     "lookup",
+    "softmax",
     *MAP_INT16_KINDS,
 )
 # Products of products of larger scales would overflow single precision.
@@ -225,6 +226,8 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
             return b.average_pool(source, window, stride, padding, activation)
         case "reshape":
             return b.reshape(source, tuple(draw(st.permutations(x.shape[1:]))))
+        case "softmax" if x.dtype == "int16":
+            return _some_softmax_to_int16(draw, b, source)
         case "softmax":
             return _some_softmax(b, source)
         case "requantize":
@@ -298,6 +301,22 @@ def _some_softmax(b: GraphBuilder, source: int) -> int:
     if b.tensors[source].scale <= 2**-26:
         source = b.requantize(source, 2**-20)
     return b.softmax(source)
+
+
+def _some_softmax_to_int16(draw: st.DrawFn, b: GraphBuilder, source: int) -> int:
+    """Softmax of an int16, or of it as int8, whose values are some units apart."""
+    reach = draw(st.sampled_from([0.01, 1.0, 8.0, 1000.0]) | st.floats(0.1, 50.0))
+    x = b.tensors[source]
+    factor = b.constant((), reach / x.scale / 2**30, dtype="int16")
+    factor_data = b.tensors[factor].data
+    assert factor_data is not None
+    factor_data[...] = 2**15 - 1
+    source = b.mul(source, factor, gain=2**15 / 10000)
+    if draw(st.booleans()):
+        source = b.reshape(source, (x.elements,))
+    if draw(st.booleans()):
+        return b.softmax(source, "int16")
+    return b.softmax(b.narrow(source, draw(st.floats(100.0, 300.0)), draw(zero_points)), "int16")
 
 
 @st.composite

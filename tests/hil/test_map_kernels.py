@@ -101,8 +101,25 @@ def functions(wide: bool) -> Graph:
     return b.finish(b.narrow(y), "functions")
 
 
+def shares(wide: bool) -> Graph:
+    """Softmax to int16 over two classes, over some and over many."""
+    b = GraphBuilder(seed=15)
+    x = b.input((6, 20, 7), 0.04, zero_point=-20)
+    if wide:
+        x = b.requantize(b.conv(b.widen(x), 7, (1, 1)), 2e-4)
+    parts = []
+    for classes, largest in ((2, 1.0), (7, 1.0), (840, 0.016)):
+        y = b.softmax(b.reshape(x, (840 // classes, classes)), "int16")
+        y = b.narrow(y, largest / 256 / b.tensors[y].scale, -128)
+        parts.append(b.reshape(y, (840,)))
+    y = parts[0]
+    for part in parts[1:]:
+        y = b.add(y, part)
+    return b.finish(y, "shares")
+
+
 @pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("example", [resized, reduced, transposed, functions])
+@pytest.mark.parametrize("example", [resized, reduced, transposed, functions, shares])
 def test_every_layer_is_bit_equal(
     target: Target, tmp_path: Path, example: object, wide: bool
 ) -> None:

@@ -235,6 +235,15 @@ def test_softmax_of_many_classes_equals_the_oracle_where_it_is_defined(
         assert (reference.run(graph, inputs[undefined]) == -128).all()
 
 
+@needs_oracle
+def test_softmax_of_many_classes_to_int16_is_always_defined() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.softmax(b.input((4095,), 1e-3), "int16"))
+    inputs = random_inputs(graph, 4)
+    assert not undefined_samples(graph, inputs).any()
+    assert_equals_oracle(graph, 0)
+
+
 def test_samples_that_no_oracle_defines_are_set_aside() -> None:
     b = GraphBuilder()
     graph = b.finish(b.softmax(b.input((600,), 0.1)))

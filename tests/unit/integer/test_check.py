@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compress.errors import UnsupportedLayer
+from compress.errors import UnsupportedLayer, UserError
 from compress.integer import reference
 from compress.integer.check import check_graph
 from compress.ops import Function
@@ -38,7 +38,19 @@ def test_every_operator_on_int16_passes() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda b, x: b.softmax(x), "softmax_1: Softmax of int16 and int8"),
+        (lambda b, x: b.softmax(x), "softmax_1: there is no softmax of int16 to int8"),
+        (
+            lambda b, x: b.softmax(b.requantize(x, 5.1), "int16"),
+            r"softmax_2: input scale 5\.1, must be below 5\.00",
+        ),
+        (
+            lambda b, x: b.max_pool(b.softmax(b.narrow(x), "int16"), (2, 2)),
+            "max_pool_3: softmax_2 is int16 with zero point -32768, must be 0",
+        ),
+        (
+            lambda b, x: b.requantize(b.softmax(b.narrow(x), "int16")),
+            "requantize_3: softmax_2 is int16 with zero point -32768, must be 0",
+        ),
         (lambda b, x: b.lookup(x, Function.ABS), "abs_1: there is no ABS on int16"),
         (lambda b, x: b.lookup(x, Function.HARD_SWISH), "no HARD_SWISH on int16"),
         (lambda b, x: b.add(x, 0), "add_1: Add of int16 and int8"),
@@ -89,6 +101,31 @@ def test_int16_is_symmetric() -> None:
     for op in graph.ops[:2]:
         with pytest.raises(UnsupportedLayer, match="int16 with zero point 1, must be 0"):
             check_graph(changed(graph, op.output, zero_point=1))
+
+
+def test_softmax_to_int16_has_the_grid_that_is_prescribed() -> None:
+    b = GraphBuilder()
+    x = b.input((6,))
+    graph = b.finish(b.softmax(x, "int16"))
+    check_graph(graph)
+    check_graph(changed(graph, 1, scales=(1 / 65535,)))  # as converters write it
+    for changes in ({"zero_point": 0}, {"scales": (1 / 32768,)}):
+        with pytest.raises(UnsupportedLayer, match="must have scale 1/65536, zero point -32768"):
+            check_graph(changed(graph, 1, **changes))
+    wide = replace(graph.tensors[0], dtype="int16", zero_point=0)
+    shares = replace(graph.tensors[1], scales=(1 / 32768,), zero_point=0)
+    both = replace(graph, tensors=(wide, shares))
+    check_graph(both)
+    with pytest.raises(UnsupportedLayer, match="softmax_0: int16 with zero point 3, must be 0"):
+        check_graph(changed(both, 0, zero_point=3))
+
+
+def test_a_zero_point_is_one_of_its_type() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.reshape(b.input((6,)), (2, 3)))
+    for changes in ({"zero_point": 128}, {"dtype": "int16", "zero_point": -32769}):
+        with pytest.raises(UserError, match="zero point"):
+            check_graph(changed(graph, 0, **changes))
 
 
 def test_a_pool_that_could_leave_int32_is_refused() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from compress.arithmetic.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer import reference
 from compress.integer.check import check_graph
@@ -22,9 +23,10 @@ from compress.tflite_records.file import (
     BuiltinOperator,
     File,
     FileOperator,
+    FileTensor,
     TensorType,
 )
-from compress.types import Graph
+from compress.types import DType, Graph
 from helpers.checkout import MLPERF_TINY
 from helpers.graph_builder import GraphBuilder, random_inputs, same_padding
 from helpers.graph_examples import EXAMPLES, ds_cnn, residual
@@ -212,6 +214,48 @@ def test_the_int8_core_answers_as_the_whole_model(type_: int) -> None:
     for oracle in judges:
         found = oracle.interpret(file, inputs)
         np.testing.assert_array_equal(found, reference.run(graph, inputs), oracle.name)
+
+
+def with_int32_output(graph: Graph, scale: float, zero_point: int) -> bytes:
+    """The exported file with its output quantized to int32."""
+
+    def widened(file: File) -> File:
+        count, inner = len(file.tensors), file.tensors[file.outputs[0]]
+        outer = FileTensor("wide", inner.shape, TensorType.INT32, (scale,), (zero_point,))
+        last = FileOperator(BuiltinOperator.QUANTIZE, file.outputs, (count,))
+        return replace(
+            nameless(file),
+            tensors=(*file.tensors, outer),
+            operators=(*nameless(file).operators, last),
+            outputs=(count,),
+        )
+
+    return edited(graph, widened)
+
+
+@needs_oracle
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_an_int32_output_follows_from_the_core(dtype: DType) -> None:
+    """The oracles' int32 is the core's output in the other scale: nothing of it is lost."""
+    b = GraphBuilder()
+    graph = b.finish(b.softmax(b.input((5,)), dtype))
+    scale, zero_point = graph.output_tensor.scale * 1.7, 9
+    data, inputs = with_int32_output(graph, scale, zero_point), random_inputs(graph, 50)
+    assert import_tflite(data, "model").name == "model (int8 core)"
+    assert_oracles_compute(data, graph, inputs)
+    steps = reference.trace(graph, inputs)[graph.output].astype(np.int64)
+    steps -= graph.output_tensor.zero_point
+    factor = quantize_multiplier(graph.output_tensor.scale / float(np.float32(scale)))
+    expected = multiply_by_quantized_multiplier(steps, *factor) + zero_point
+    for oracle in installed():
+        if dtype == "int8" and oracle is not MICRO:
+            with pytest.raises(UserError, match="QUANTIZE of int8 to int32 does not exist there"):
+                oracle.open(data)
+            continue
+        model = oracle.open(data)
+        found = model.trace(inputs, model.file.outputs)[model.file.outputs[0]]
+        assert found.dtype == np.int32
+        np.testing.assert_array_equal(found, expected, oracle.name)
 
 
 def test_squeeze_and_expand_dims_are_reshapes() -> None:
