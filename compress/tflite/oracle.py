@@ -141,8 +141,9 @@ class Oracle:
                 raise UserError(f"{self.package}: {lacking[0]} may overwrite what it reads")
             infer, remark = self.start(tflite, file)
             model = Interpretation(file, core, infer, remark)
-            if lacking and not core.states:
+            if lacking:
                 self._try(model)
+                model = replace(model, infer=self.start(tflite, file)[0])  # with its first states
         except ImportError as error:
             raise UserError(f"{self.package} cannot be imported: {error}") from None
         except UserError:

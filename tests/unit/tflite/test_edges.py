@@ -20,6 +20,7 @@ from compress.types import Graph
 from helpers.graph_builder import GraphBuilder, random_inputs
 from helpers.graph_variants import nameless, with_edges, with_tensor
 from helpers.oracles import assert_oracles_compute, needs_oracle
+from helpers.state_graphs import svdf_network
 from hil.benchmark.samples import random_samples
 from hil.measure.oracle_check import check_oracle
 
@@ -250,3 +251,17 @@ def test_a_softmax_to_int16_is_left_out(wide: bool, zero_point: int) -> None:
     graph = judged(grown(file, tensors, operators, (first + 1,)))
     assert graph.name == "model (int8 core without SOFTMAX)"
     assert graph.output_tensor.dtype == ("int16" if wide else "int8")
+
+
+@needs_oracle
+def test_states_are_the_first_ones_when_an_oracle_judges() -> None:
+    file = read(export_tflite(svdf_network()))
+    (inner,), first = file.outputs, len(file.tensors)
+    floats = [FileTensor(name, (1, 4), FLOAT) for name in ("real", "last")]
+    operators = [
+        FileOperator(BuiltinOperator.DEQUANTIZE, (inner,), (first,)),
+        FileOperator(BuiltinOperator.EXP, (first,), (first + 1,)),
+    ]
+    data = grown(file, floats, operators, (first + 1,))
+    graph = import_tflite(data, "model")
+    assert check_oracle(data, random_samples(graph, 4)).oracles
