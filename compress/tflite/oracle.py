@@ -282,7 +282,9 @@ def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
     return infer, remark
 
 
-MICRO = Oracle("tflite-micro", "tflite_micro", _start_micro, keeps_layers=True, other_precision=True)
+MICRO = Oracle(
+    "tflite-micro", "tflite_micro", _start_micro, keeps_layers=True, other_precision=True
+)
 RUNTIME = Oracle(
     "tflite-runtime", "tflite_runtime", _start_runtime, keeps_layers=False, other_precision=False
 )
