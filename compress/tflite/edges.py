@@ -2,10 +2,10 @@
 
 Converters put a QUANTIZE after the input and a DEQUANTIZE (or a QUANTIZE to uint8) before the
 output by default; on a microcontroller the samples are int8 to begin with. Networks also end in
-operators on floats (LOG_SOFTMAX, TFLite_Detection_PostProcess), in positions (ARG_MAX) and in a
-softmax to int16: there is no kernel for these, and whoever has the integers that they read can
-compute them. From int8 to int16 release 2.14 has no QUANTIZE of its own, only a DEQUANTIZE followed
-by a QUANTIZE.
+operators on floats (LOG_SOFTMAX, TFLite_Detection_PostProcess), in positions (ARG_MAX) and in
+int32: there is no kernel for these, and whoever has the integers that they read can compute them.
+From int8 to int16 release 2.14 has no QUANTIZE of its own, only a DEQUANTIZE followed by a
+QUANTIZE.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 _LARGEST_RATIO = 1 << 15  # an int16 less its zero point, times this, is within int32
 _LARGEST_DIFFERENCE = 2.0**-11  # of a ratio of scales: 255 steps stay within 1/8 of a step
 _INTEGERS = (TensorType.INT8, TensorType.INT16)
+_SHIFTED = (BuiltinOperator.SOFTMAX, BuiltinOperator.RESHAPE)  # may write int16 with a zero point
 _CONVERSIONS = (BuiltinOperator.QUANTIZE, BuiltinOperator.DEQUANTIZE)
 # Custom operators that make a list of what was found from a network's last maps.
 _DECODERS = ("TFLite_Detection_PostProcess", "PosenetDecoderOp")
@@ -185,12 +186,12 @@ def _tail(file: File) -> set[int]:
 
 
 def _leaves_integers(file: File, operator: FileOperator) -> bool:
-    """True for outputs of another type, or of int16 with a zero point, but for a softmax."""
+    """True for outputs of another type, or int16 with a zero point that has no kernel."""
+    symmetric = operator.code not in _SHIFTED
     outputs = [file.tensors[index] for index in operator.outputs]
-    shifted = operator.code != BuiltinOperator.SOFTMAX
     return any(
         out.type not in _INTEGERS
-        or (shifted and out.type == TensorType.INT16 and any(out.zero_points))
+        or (symmetric and out.type == TensorType.INT16 and any(out.zero_points))
         for out in outputs
     )
 

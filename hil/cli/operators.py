@@ -34,7 +34,7 @@ VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE and CALL_ONCE become states that last
 inference to the next ([states](states.md)); WHILE and IF are refused. Conversions from and to
 float32 and uint8 at the edges of a network are left out: the graph is what lies between them, and
 its name says so. So are operators without weights that compute no int8 or int16, and what follows
-them, at the end (ARG_MAX, LOG_SOFTMAX, a softmax to int16, TFLite_Detection_PostProcess) and
+them, at the end (ARG_MAX, LOG_SOFTMAX, a QUANTIZE to int32, TFLite_Detection_PostProcess) and
 before the first QUANTIZE: the graph gives the last integers, or takes the first ones.
 
 Where an oracle lacks an operator, or computes it otherwise, the result names it; the table of

@@ -81,7 +81,7 @@ def test_a_bench_gives_up_after_three_emulators_with_the_last_transcript(
 ) -> None:
     plan = make_plan(smoke_graph(), board)
     image = build(render(plan, board), board, tmp_path)
-    monkeypatch.setattr("hil.measure.measure._START_S", 0.3)
+    monkeypatch.setattr("hil.measure.batch._START_S", 0.3)
     opened = []
 
     def open_mute(board: Board) -> QemuTarget:

@@ -87,7 +87,7 @@ def test_on_a_farm_the_compiler_is_the_benchs_and_the_processor_the_trainers(
     made = replace(PROVENANCE, processor="elsewhere", oracles="an oracle")
     model: Any = object()
     context: Any = SimpleNamespace(board=load_board("m3"))
-    ticket: Any = SimpleNamespace(session="one", start=SimpleNamespace(seed=0))
+    ticket: Any = SimpleNamespace(session="one", start=SimpleNamespace(seed=0, saves="ram"))
     prepared = Prepared(measured(1, BASELINE, provenance=made), model)
     told = worker._measure(context, ticket, prepared).trial.provenance
     assert (told.processor, told.oracles) == ("elsewhere", "an oracle")
