@@ -86,6 +86,11 @@ class Graph:
     `other_precision` is false for all networks but those that are compared with an oracle that
     computes constants in another precision than TFLite: ratios of scales in double instead of
     single precision, and the reciprocals of a softmax on int16 in single instead of double.
+
+    `uint8` is true for a network in the uint8 quantization of TensorFlow 1. Its tensors are int8
+    here: values and zero points are the file's less 128. TFLite's uint8 kernels differ from those
+    of int8 in three ways: weights have a zero point, convolutions multiply the scales of input and
+    weights in single precision, and average pools round ties upwards.
     """
 
     name: str
@@ -95,6 +100,7 @@ class Graph:
     outputs: tuple[int, ...]
     variables: tuple[Variable, ...] = ()
     other_precision: bool = False
+    uint8: bool = False
 
     @property
     def input(self) -> int:

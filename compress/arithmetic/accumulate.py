@@ -3,7 +3,8 @@
 Sums run in float32 or float64 through BLAS, but only where every partial sum is an exactly
 representable integer: the result depends neither on the order of summation nor on the library.
 The input's zero point is moved into the constant term,
-sum((x - z) * w) + bias = sum(x * w) + (bias - z * sum(w)), as CMSIS-NN does too.
+sum((x - z) * w) + bias = sum(x * w) + (bias - z * sum(w)), as CMSIS-NN does too. The zero point of
+weights, which only those of `Graph.uint8` have, is subtracted from them first.
 """
 
 from __future__ import annotations
@@ -65,8 +66,16 @@ def accumulator_reach(graph: Graph, op: Weighted) -> tuple[int, ...]:
     """Largest magnitude of any partial sum of `op`, per channel, in any order of summation.
 
     The sum is over products of raw inputs, with `accumulator_offset` added at any point of it.
+    Where weights have a zero point, kernels sum products with the input less its zero point: the
+    reach covers these sums, too.
     """
     reach = _product_reach(graph, op) + np.abs(_offset(graph, op))
+    if graph.tensors[op.weights].zero_point != 0:
+        lowest, highest = value_range(graph.tensors[op.input].dtype)
+        zero_point = graph.tensors[op.input].zero_point
+        largest = max(zero_point - lowest, highest - zero_point)
+        weights = np.abs(_by_channel(graph, op).astype(np.int64)).sum(axis=1)
+        reach = np.maximum(reach, largest * weights + np.abs(_constant(graph, op.bias)))
     return tuple(int(n) for n in reach)
 
 
@@ -89,7 +98,7 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
 
     The sums are integers (N, *output shape[1:]) held exactly in an integer or float type.
     """
-    weights, out = _constant(graph, op.weights), graph.tensors[op.output]
+    weights, out = centered_weights(graph, op), graph.tensors[op.output]
     if isinstance(op, DepthwiseConv2D):
         return _depthwise_accumulator(graph, op)
     by_channel = _by_channel(graph, op)
@@ -139,7 +148,7 @@ def accumulator(graph: Graph, op: Weighted) -> Callable[[IntArray], Array]:
 
 def _depthwise_accumulator(graph: Graph, op: DepthwiseConv2D) -> Callable[[IntArray], Array]:
     exact: npt.DTypeLike = np.int32 if _product_reach(graph, op).max() < 2**31 else np.int64
-    weights, out = _constant(graph, op.weights)[0].astype(exact), graph.tensors[op.output]
+    weights, out = centered_weights(graph, op)[0].astype(exact), graph.tensors[op.output]
     source = graph.tensors[op.input]
     multiplier = out.shape[3] // source.shape[3]
 
@@ -209,9 +218,18 @@ def _constant(graph: Graph, index: int) -> Array:
     return data
 
 
+def centered_weights(graph: Graph, op: Weighted) -> Array:
+    """Weights less their zero point: int8, or int16 if they have one."""
+    weights, zero_point = _constant(graph, op.weights), graph.tensors[op.weights].zero_point
+    if zero_point == 0:
+        return weights
+    centered: Array = weights.astype(np.int16) - np.int16(zero_point)
+    return centered
+
+
 def _by_channel(graph: Graph, op: Weighted) -> Array:
-    """Weights as one row per output channel."""
-    weights = _constant(graph, op.weights)
+    """Centered weights as one row per output channel."""
+    weights = centered_weights(graph, op)
     if isinstance(op, DepthwiseConv2D):
         return weights.reshape(-1, weights.shape[-1]).T
     return weights.reshape(len(weights), -1)

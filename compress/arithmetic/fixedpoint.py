@@ -150,8 +150,9 @@ def conv_multipliers(graph: Graph, op: Weighted) -> tuple[tuple[int, int], ...]:
     """(mantissa, shift) of input scale * weight scale / output scale.
 
     One per output channel, computed in double precision. A FullyConnected whose weights have one
-    scale has a single one, which TFLite computes in single precision. Raises UnsupportedLayer
-    where the ratio has no multiplier.
+    scale has a single one, and TFLite multiplies the scales of input and weights in single
+    precision; it does so for all operators of `Graph.uint8`. Raises UnsupportedLayer where the
+    ratio has no multiplier.
     """
     weights = graph.tensors[op.weights]
     scale_in, scale_out = graph.tensors[op.input].scale, graph.tensors[op.output].scale
@@ -159,6 +160,9 @@ def conv_multipliers(graph: Graph, op: Weighted) -> tuple[tuple[int, int], ...]:
         product = scale_ratio(graph, (scale_in, weights.scale), 1.0)
         return (named_multiplier(op.name, product / scale_out),)
     channels = graph.tensors[op.output].shape[-1]
+    if graph.uint8:
+        product = single_precision_ratio((scale_in, weights.scale), 1.0)
+        return (named_multiplier(op.name, product / scale_out),) * channels
     scales = weights.scales if len(weights.scales) == channels else weights.scales * channels
     return tuple(named_multiplier(op.name, scale_in * scale / scale_out) for scale in scales)
 

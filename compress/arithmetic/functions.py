@@ -19,6 +19,7 @@ from compress.arithmetic.fixedpoint import (
     scale_ratio,
     single_precision_ratio,
 )
+from compress.arithmetic.rescaled import rescaled
 from compress.arithmetic.tables import every_value
 from compress.errors import UnsupportedLayer
 from compress.ops import Function, Lookup
@@ -27,6 +28,7 @@ from compress.types import DType, Graph, Tensor
 _INT16_MAX, _INT16_MIN = 2**15 - 1, -(2**15)
 # Left shifts that keep an int8 minus a zero point, 9 bits, and an int16 within int32.
 _LARGEST_SHIFT = {"int8": 22, "int16": 15}
+_LARGEST_RATIO = 2.0**22  # as much, of a change of scale in float32
 
 
 def int8_values(graph: Graph, op: Lookup) -> Int64Array:
@@ -54,6 +56,12 @@ def int8_values(graph: Graph, op: Lookup) -> Int64Array:
             return _tabulated(op, source, out, _elu)
         case Function.EXP:
             return _tabulated(op, source, out, _exp)
+        case Function.RESCALE:
+            ratio = source.scale / out.scale
+            if not graph.uint8 or ratio >= _LARGEST_RATIO:
+                reason = f"by {ratio:g} overflows" if graph.uint8 else "exists on uint8 only"
+                raise UnsupportedLayer(f"{op.name}: a change of scale in float32 {reason}")
+            return rescaled(every_value("int8"), source, out)
         case _:
             assert_never(op.function)
 

@@ -94,10 +94,10 @@ def weight_bits(tensor: Tensor) -> int:
 def zero_share(graph: Graph) -> float:
     """Share of zeros among all weights, without biases; 0 for a graph without weights."""
     indices = {index for op in graph.ops for index in _macs_by_weights(graph, op)}
-    data = [graph.tensors[index].data for index in indices]
-    values = [array for array in data if array is not None]
-    elements = sum(array.size for array in values)
-    nonzero = sum(int(np.count_nonzero(array)) for array in values)
+    tensors = [graph.tensors[index] for index in indices]
+    values = [(t.data, t.zero_point) for t in tensors if t.data is not None]
+    elements = sum(data.size for data, _ in values)
+    nonzero = sum(int(np.count_nonzero(data != zero_point)) for data, zero_point in values)
     return 1 - nonzero / elements if elements else 0.0
 
 

@@ -13,6 +13,7 @@ from typing import TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from compress.arithmetic.accumulate import centered_weights
 from compress.arithmetic.fixedpoint import Int64Array
 from compress.arithmetic.intervals import Bounds
 from compress.arithmetic.windows import pad, taps
@@ -89,7 +90,7 @@ def _shares(
     differently at the border, unless the weights in question are zeros.
     """
     channels = graph.tensors[op.input].shape[-1]
-    weights = _data(graph, op.weights)
+    weights = centered_weights(graph, op)
     weights = weights.reshape(len(weights), -1, channels).astype(np.int64)
     values = x.lowest.astype(np.int64) - graph.tensors[op.input].zero_point
     same = np.zeros(channels, np.bool_)

@@ -21,7 +21,7 @@ from compress.arithmetic.intervals import Bounds
 from compress.errors import UnsupportedLayer, UserError
 from compress.operator_interface.channels import CutConstants, Kept, sliced
 from compress.operator_interface.checks import require
-from compress.ops import Conv2D, FullyConnected, Weighted
+from compress.ops import Conv2D, FullyConnected, TransposeConv2D, Weighted
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import TensorType
 from compress.tflite_records.import_node import ImportNode
@@ -30,7 +30,11 @@ from compress.types import Array, Graph, Tensor
 
 
 def check_constants(graph: Graph, op: Weighted, channels: int, axis: int) -> None:
-    """Require int8 or int4 weights, symmetric, of one scale or one per channel; an int32 bias."""
+    """Require int8 or int4 weights, symmetric, of one scale or one per channel; an int32 bias.
+
+    Those of `Graph.uint8` are int8 of one scale and, but for transposed convolutions, any zero
+    point.
+    """
     weights, bias = graph.tensors[op.weights], graph.tensors[op.bias]
     for tensor, dtypes in ((weights, ("int8", "int4")), (bias, ("int32",))):
         data = tensor.data
@@ -48,8 +52,13 @@ def check_constants(graph: Graph, op: Weighted, channels: int, axis: int) -> Non
         require(in_range, op.name, f"int4 weights of {lowest} .. {highest}")
     require(weights.shape[axis : axis + 1] == (channels,), op.name, "weights' shape")
     require(bias.shape == (channels,), op.name, f"bias of shape {bias.shape}")
-    if weights.zero_point != 0 or bias.zero_point != 0:
+    symmetric = not graph.uint8 or isinstance(op, TransposeConv2D)
+    if (weights.zero_point != 0 and symmetric) or bias.zero_point != 0:
         raise UnsupportedLayer(f"{op.name}: weights must be symmetric (zero point 0)")
+    if graph.uint8:
+        require(-128 <= weights.zero_point <= 127, op.name, f"zero point {weights.zero_point}")
+        if weights.dtype != "int8" or len(weights.scales) != 1:
+            raise UnsupportedLayer(f"{op.name}: weights must be uint8 of one scale")
     if len(weights.scales) != 1 and (len(weights.scales) != channels or weights.axis != axis):
         allowed = f"one scale, or {channels} along axis {axis}"
         raise UnsupportedLayer(f"{op.name}: weights have {len(weights.scales)} scales: {allowed}")
@@ -89,11 +98,11 @@ def weighted_bounds(graph: Graph, op: Weighted, operands: Sequence[Bounds]) -> B
 
 
 def _with_clipped_weights(graph: Graph, op: Weighted, clip: np.ufunc) -> Graph:
-    """`graph` with the weights of `op` clipped at zero."""
+    """`graph` with the weights of `op` clipped at their zero point."""
     tensors = list(graph.tensors)
     weights = tensors[op.weights]
     if weights.data is not None:
-        tensors[op.weights] = replace(weights, data=clip(weights.data, np.int8(0)))
+        tensors[op.weights] = replace(weights, data=clip(weights.data, np.int8(weights.zero_point)))
     return replace(graph, tensors=tuple(tensors))
 
 

@@ -18,10 +18,11 @@ from compress.arithmetic.tables import Kernel, table_kernel
 from compress.operator_interface.channels import channel_by_channel
 from compress.operator_interface.checks import check_same_shape, require
 from compress.operator_interface.operator import Builtin, Family, Operator
-from compress.ops import Function, Lookup
+from compress.ops import Activation, Function, Lookup
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator
 from compress.tflite_records.import_node import ImportNode
+from compress.tflite_records.options import activation_option
 from compress.types import Graph, IntArray
 
 _CODES: Mapping[Function, int] = {
@@ -68,6 +69,11 @@ def _import(node: ImportNode) -> Lookup:
 
 
 def _export(context: ExportContext, op: Lookup) -> None:
+    if op.function is Function.RESCALE:  # it is what a concatenation of one part does
+        axis = len(context.graph.tensors[op.output].shape) - 1
+        options = {"Axis": axis, **activation_option(Activation.NONE)}
+        context.add(BuiltinOperator.CONCATENATION, (op.input,), op.output, options)
+        return
     options = {"Alpha": op.alpha} if op.function is Function.LEAKY_RELU else {}
     context.add(_CODES[op.function], (op.input,), op.output, options)
 

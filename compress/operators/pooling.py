@@ -53,7 +53,10 @@ def _check(graph: Graph, op: AveragePool2D | MaxPool2D) -> None:
 
 
 def _average_kernel(graph: Graph, op: AveragePool2D) -> Kernel:
-    """(sum +- count / 2) / count over in-bounds elements: to nearest, ties away from zero."""
+    """The mean of in-bounds elements, rounded to nearest.
+
+    Ties round away from zero, (sum +- count / 2) / count; in `Graph.uint8` they round upwards.
+    """
     out = graph.tensors[op.output]
     shape, lo_hi = out.shape, clamp_range(out, op.activation)
 
@@ -68,6 +71,8 @@ def _average_kernel(graph: Graph, op: AveragePool2D) -> Kernel:
 
     def run_op(x: IntArray) -> IntArray:
         sums = window_sums(x)
+        if graph.uint8:
+            return np.clip((sums + counts // 2) // counts, *lo_hi).astype(out.item)
         means: npt.NDArray[np.int32] = (np.abs(sums) + counts // 2) // counts
         return np.clip(np.where(sums < 0, -means, means), *lo_hi).astype(out.item)
 

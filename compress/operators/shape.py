@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from compress.arithmetic.fixedpoint import value_range
 from compress.arithmetic.intervals import rising
+from compress.arithmetic.rescaled import rescaled
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
 from compress.operator_interface.channels import FIXED, Channels, CutConstants, Kept, Tie, sliced
-from compress.operator_interface.checks import check_same_scale, require
+from compress.operator_interface.checks import check_same_scale, check_scale, require
 from compress.operator_interface.operator import Builtin, Family, Operator
-from compress.ops import Activation, Concatenate, Op, Reshape
+from compress.ops import Activation, Concatenate, Function, Lookup, Op, Reshape
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator
 from compress.tflite_records.import_node import ImportNode
@@ -131,14 +133,47 @@ def _concatenation(node: ImportNode, parts: Sequence[int], axis: int) -> Concate
     return Concatenate(node.label, inputs, node.output, axis, fixed, places)
 
 
-def _import_concatenate(node: ImportNode) -> Op:
+def _import_concatenate(node: ImportNode) -> tuple[Op, ...]:
+    """CONCATENATION; on uint8 it converts inputs of other scales, which Lookups do here."""
     if node.activation() is not Activation.NONE:
         raise UnsupportedLayer(f"{node.label}: a concatenation with a fused activation")
     if min(node.stored.inputs) < 0:
         raise UserError(f"{node.label}: damaged: inputs {node.stored.inputs}")
     rank = len(node.tensors[node.output].shape)
     axis = node.axis(int(node.stored.options.get("Axis", 0)), rank)
-    return _concatenation(node, node.stored.inputs, axis)
+    ops: list[Op] = []
+    parts = list(node.stored.inputs)
+    for number, index in enumerate(parts if node.uint8 else ()):
+        parts[number] = _on_output_scale(node, index, number, ops)
+    if len(parts) == 1 and ops:
+        return (Lookup(node.label, node.input, node.output, Function.RESCALE),)
+    return (*ops, _concatenation(node, parts, axis))
+
+
+def _on_output_scale(node: ImportNode, index: int, number: int, ops: list[Op]) -> int:
+    """Part `index` of a concatenation in the output's scale; `ops` gets the operator it needs."""
+    source, out = node.tensors[index], node.tensors[node.output]
+    if (source.scales, source.zero_point) == (out.scales, out.zero_point):
+        return index
+    for tensor in (source, out):
+        require(len(tensor.scales) == 1, node.label, f"{tensor.name} has several scales")
+        check_scale(tensor, node.label)
+    data = source.data
+    if data is not None:
+        values = rescaled(data, source, out) + out.zero_point
+        data = np.clip(values, *value_range("int8")).astype(np.int8)
+    part = replace(
+        source,
+        name=f"{out.name}_part_{number}",
+        scales=out.scales,
+        zero_point=out.zero_point,
+        data=data,
+    )
+    converted = node.add_tensor(part)
+    if data is None:
+        name = f"{node.label}_part_{number}"
+        ops.append(Lookup(name, index, converted, Function.RESCALE))
+    return converted
 
 
 def _import_pack(node: ImportNode) -> tuple[Op, ...]:

@@ -24,9 +24,9 @@ from compress.tflite_records.file import (
     TensorType,
 )
 from compress.tflite_records.tensor import raw_bytes
+from compress.tflite_records.uint8 import SHIFT
 from compress.types import Array, IntArray
 
-_UINT8_SHIFT = 128  # from int8's zero point to that of uint8
 _LARGEST_RATIO = 1 << 15  # an int16 less its zero point, times this, is within int32
 _LARGEST_DIFFERENCE = 2.0**-11  # of a ratio of scales: 255 steps stay within 1/8 of a step
 _INTEGERS = (TensorType.INT8, TensorType.INT16)
@@ -282,7 +282,7 @@ def to_outer(values: IntArray, outer: FileTensor, inner: FileTensor) -> Array:
             steps = values.astype(np.float32) - np.float32(inner.zero_points[0])
             return steps * np.float32(inner.scales[0])
         case TensorType.UINT8:
-            return (values.astype(np.int16) + _UINT8_SHIFT).astype(np.uint8)
+            return (values.astype(np.int16) + SHIFT).astype(np.uint8)
         case TensorType.INT32:
             ratio = inner.scales[0] / outer.scales[0]
             wide: Array = np.rint((values.astype(np.int64) - inner.zero_points[0]) * ratio)
@@ -298,7 +298,7 @@ def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
     if len(inner.scales) != 1 or len(inner.zero_points) != 1:
         return False
     if outer.type == TensorType.UINT8 and inner.type == TensorType.INT8:
-        zero_points = tuple(zero_point + _UINT8_SHIFT for zero_point in inner.zero_points)
+        zero_points = tuple(zero_point + SHIFT for zero_point in inner.zero_points)
         ratio = inner.scales[0] / outer.scales[0] if len(outer.scales) == 1 else 0.0
         return outer.zero_points == zero_points and abs(ratio - 1) < _LARGEST_DIFFERENCE
     if outer.type == TensorType.INT32 and outer.zero_points == (0,) and len(outer.scales) == 1:

@@ -3,6 +3,7 @@
 Each operator's family in `compress.operators` writes its records. Equal graphs give equal bytes.
 States that no operator keeps itself become resource variables: they are read before the first
 operator and assigned after the last, and CALL_ONCE assigns their first values.
+A graph in uint8 quantization is stored in it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from compress.tflite_records.file import (
     TensorType,
 )
 from compress.tflite_records.tensor import raw_bytes
+from compress.tflite_records.uint8 import as_uint8
 from compress.types import Graph, Variable
 
 
@@ -42,7 +44,8 @@ def export_tflite(graph: Graph) -> bytes:
         outputs=graph.outputs,
     )
     states = [v for v in graph.variables if v.read not in context.own_states]
-    return write(_referenced_only(_with_variables(file, states) if states else file))
+    file = _referenced_only(_with_variables(file, states) if states else file)
+    return write(as_uint8(file) if graph.uint8 else file)
 
 
 def _with_variables(file: File, states: list[Variable]) -> File:

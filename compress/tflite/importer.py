@@ -1,4 +1,4 @@
-"""Import of an int8 .tflite file as a `Graph`.
+"""Import of an int8 .tflite file as a `Graph`, and of uint8 ones (`tflite_records.uint8`).
 
 Each operator's family in `compress.operators` reads its records. A PAD is fused into the
 convolution or pool that reads it where possible; missing biases become zeros; constants are
@@ -39,6 +39,7 @@ from compress.tflite_records.file import (
 from compress.tflite_records.import_node import ImportNode, Padded
 from compress.tflite_records.names import shortened
 from compress.tflite_records.tensor import FILE_TYPES, from_file, type_name
+from compress.tflite_records.uint8 import UINT8_OPERATORS, as_int8
 from compress.types import Graph, Tensor, Variable
 
 _TYPES = (*FILE_TYPES.values(), TensorType.INT64)  # of the operands
@@ -58,7 +59,7 @@ def import_tflite(
     Operators have the names they were exported with; those of other files get kind and position.
     Where inputs or outputs are not int8, the graph is the part of the model that computes in
     integers (`compress.tflite.edges`) and its name says so: "NAME (int8 core)", or "NAME (int8 core
-    without LOG_SOFTMAX)".
+    without LOG_SOFTMAX)". A model in uint8 quantization is imported as int8 throughout.
 
     `customs` has the definitions of custom operators by code.
 
@@ -80,10 +81,12 @@ def import_with_indices(
     """
     stored = read(data)
     try:
-        file = simplified(without_variables(stored))
+        simple = simplified(without_variables(stored))
+        file = as_int8(simple)
         core = int8_core(file)
         core_file = rows_of_one_batch(with_dilations(without_floats(core)))
-        return _graph(core_file, name + _what_of(file, core), customs)
+        label = name + _what_of(file, core)
+        return _graph(core_file, label, customs, uint8=file is not simple)
     except UnsupportedLayer:
         # What the file is as a whole says more than the first operator that it fails at.
         if refusal := whole_refusal(stored):
@@ -100,12 +103,12 @@ def _what_of(file: File, core: File) -> str:
 
 
 def _graph(
-    file: File, name: str, customs: Mapping[str, CustomOperator]
+    file: File, name: str, customs: Mapping[str, CustomOperator], uint8: bool
 ) -> tuple[Graph, tuple[int, ...]]:
     """The graph of one file, imported with the file's tensor indices, then renumbered."""
     tensors = [_UNUSED] * len(file.tensors)
     states: list[Variable] = []
-    ops = _built(file, tensors, states, customs)
+    ops = _built(file, tensors, states, customs, uint8)
     if not ops and set(file.outputs) <= set(file.inputs):
         raise UnsupportedLayer("no operator computes anything: the outputs are the inputs")
     for index in (*file.inputs, *file.results, *(state.read for state in file.states)):
@@ -117,6 +120,7 @@ def _graph(
         inputs=file.inputs,
         outputs=file.outputs,
         variables=(*(_variable(tensors, state) for state in file.states), *states),
+        uint8=uint8,
     )
     stored_as = {state.written: state.read for state in states}
     indices = tuple(stored_as.get(index, index) for index in referenced(graph))
@@ -141,6 +145,7 @@ def _built(
     tensors: list[Tensor],
     states: list[Variable],
     customs: Mapping[str, CustomOperator],
+    uint8: bool,
 ) -> list[Op]:
     """The operators; `tensors` gets those that they refer to, `states` the states that they keep.
 
@@ -156,11 +161,16 @@ def _built(
             continue
         try:
             unknown = stored.code == BuiltinOperator.CUSTOM and stored.custom not in customs
+            if uint8 and stored.code not in UINT8_OPERATORS:
+                reason = "has no exact kernel on uint8, only on int8"
+                if stored.code == BuiltinOperator.CUSTOM:
+                    reason = "in a model on uint8, they are taken in models on int8 only"
+                raise UnsupportedLayer(f"{label}: {kind_of(stored)} {reason}")
             # The import of an unknown custom operator refuses it, whatever its operands are.
             for index in () if unknown else _checked_operands(file, stored, label, builtin.several):
                 if tensors[index] is _UNUSED:
                     tensors[index] = _tensor(file, index)
-            node = ImportNode(stored, label, file, tensors, padded, states, customs)
+            node = ImportNode(stored, label, file, tensors, padded, states, customs, uint8)
             built = builtin.build(node)
             ops += built if isinstance(built, tuple) else (built,)
         except UnsupportedLayer as error:

@@ -14,7 +14,8 @@ For SOFTMAX on int16 it computes the table of reciprocals in single precision, n
 then be equal.
 
 Models in which another difference may change a value (`compress.tflite.oracle_gaps`) are refused by
-`Oracle.open`: none is excused. tflite-micro has no uint8 at a model's output, and says so itself.
+`Oracle.open`: none is excused. tflite-micro has no kernels for models in uint8 quantization, and no
+uint8 at a model's output, as it says itself.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from compress.tflite_records.file import (
     FileOperator,
 )
 from compress.tflite_records.tensor import from_file
+from compress.tflite_records.uint8 import as_int8, as_uint8, from_uint8, is_uint8
 from compress.types import Array, Graph, Int8Array, IntArray
 
 # (values (1, ...) of each input, indices of tensors) -> values of these tensors after an inference.
@@ -71,7 +73,7 @@ class Interpretation:
         """Values (N, ...) of tensors of the file, by index, for N consecutive inferences.
 
         `inputs` are those of the int8 core, int8 (N, ...), as `compress.integer.reference.run`
-        takes them. States go on from the last call.
+        takes them. States go on from the last call. Values of uint8 are returned as those of int8.
         """
         inner = [self.core.tensors[index] for index in self.core.inputs]
         whole = [replace(from_file(tensor), shape=(1, *tensor.shape)) for tensor in inner]
@@ -89,7 +91,7 @@ class Interpretation:
         ]
         columns = zip(*rows, strict=True)
         return {
-            tensor: np.concatenate([_with_batch(value) for value in column])
+            tensor: np.concatenate([_with_batch(from_uint8(value)) for value in column])
             for tensor, column in zip(tensors, columns, strict=True)
         }
 
@@ -132,7 +134,7 @@ class Oracle:
             raise UserError(f"{self.package} is not installed")
         stored = read(tflite)
         file = simplified(without_variables(stored))
-        core = int8_core(file)
+        uint8, core = is_uint8(file), int8_core(as_int8(file))
         try:
             if not is_reached(file, core):
                 raise UserError(f"{self.package}: the int8 core's inputs are computed")
@@ -149,7 +151,7 @@ class Oracle:
         except UserError:
             if core.operators == stored.operators or core.states:
                 raise
-            return self._open_copy(core)
+            return self._open_copy(core, uint8)
         return model
 
     def _try(self, model: Interpretation) -> None:
@@ -160,15 +162,16 @@ class Oracle:
         except RuntimeError as error:
             raise UserError(f"{self.package} does not run the model: {error}") from None
 
-    def _open_copy(self, core: File) -> Interpretation:
+    def _open_copy(self, core: File, uint8: bool) -> Interpretation:
         """A copy of the integers' part alone, for a model whose other operators are refused."""
-        copy = write(core)
+        part = as_uint8(core) if uint8 else core
+        copy = write(part)
         infer, _ = self.start(copy, simplified(read(copy)))
         remark = (
             f"{self.package} got a copy of the int8 core, with constants folded: the whole "
             "model cannot be compared there"
         )
-        return Interpretation(core, core, infer, remark)
+        return Interpretation(part, core, infer, remark)
 
     def as_computed(self, graph: Graph) -> Graph:
         """The graph for which the reference computes what the oracle does for `graph`."""
@@ -197,6 +200,8 @@ def installed() -> tuple[Oracle, ...]:
 
 
 def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
+    if is_uint8(file):
+        raise UserError("tflite-micro has no kernels for a model in uint8 quantization")
     _require_equal(file, gap_in_micro, "tflite-micro")
     runtime: Any = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
     try:
@@ -267,7 +272,7 @@ def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
         interpreter = runtime.Interpreter(
             model_content=mended,
             experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=int8_core(file) is not file,
+            experimental_preserve_all_tensors=int8_core(as_int8(file)).outputs != file.outputs,
         )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:

@@ -107,7 +107,8 @@ def gap_in_runtime(file: File, operator: FileOperator) -> str:
         types = tuple(file.tensors[index].type for index in indices)
         absent = types == (TensorType.INT8, TensorType.INT32)
         return "of int8 to int32 does not exist there" if absent else ""
-    if operator.code == BuiltinOperator.SUM:
+    unsigned = file.tensors[operator.inputs[0]].type == TensorType.UINT8
+    if operator.code == BuiltinOperator.SUM and not unsigned:
         return "has no kernel there for signed integers with a scale"
     if operator.code == BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM:
         return "rounds otherwise there"

@@ -6,7 +6,6 @@ Each answer is one line: what the file is, then what to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 
 from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, TensorType
 from compress.tflite_records.tensor import type_name
@@ -95,7 +94,7 @@ def whole_refusal(file: File) -> str:
                 )
     computing = [o for o in file.operators if o.code not in _CONVERSIONS]
     if any(_types(file, o, o.outputs) & set(_QUANTIZED) for o in computing):
-        return _uint8_refusal(file, computing)
+        return ""
     if not any(TensorType.FLOAT32 in _types(file, o, o.outputs) for o in computing):
         return ""
     weights = {kind for o in computing if o.code in WITH_WEIGHTS for kind in _weights_of(file, o)}
@@ -109,17 +108,6 @@ def whole_refusal(file: File) -> str:
     return (
         f"a float model ({stored} weights), must be int8: convert it again with post-training int8 "
         f"quantization: {_INT8_CONVERSION}"
-    )
-
-
-def _uint8_refusal(file: File, computing: Collection[FileOperator]) -> str:
-    """Says that the model is quantized in the older way, if all of it is; otherwise ''."""
-    weighted = [o for o in computing if o.code in WITH_WEIGHTS]
-    if not weighted or any(_types(file, o, o.inputs[:2]) != {TensorType.UINT8} for o in weighted):
-        return ""
-    return (
-        "a uint8 model of TensorFlow 1's quantization, must be int8: convert it again with "
-        f"post-training int8 quantization: {_INT8_CONVERSION}"
     )
 
 

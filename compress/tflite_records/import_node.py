@@ -32,7 +32,8 @@ class ImportNode:
     `label` names the operator in the graph and in errors. `tensors` are the graph's, by the file's
     own indices; an import may append to them. `padded` has the PADs so far, by output index, that
     a convolution or pool may do itself. `states` gets the states of operators that have some.
-    `customs` has the user's definitions of custom operators by code.
+    `customs` has the user's definitions of custom operators by code. `uint8` is
+    that of the graph.
     """
 
     stored: FileOperator
@@ -42,6 +43,7 @@ class ImportNode:
     padded: dict[int, Padded]
     states: list[Variable]
     customs: Mapping[str, CustomOperator] = field(default_factory=dict)
+    uint8: bool = False
 
     @property
     def input(self) -> int:

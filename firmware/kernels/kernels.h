@@ -363,6 +363,42 @@ void convolve_groups_s8(const cmsis_nn_context *scratch,
                         const cmsis_nn_dims *output_dims,
                         int8_t *output);
 
+/* Convolutions of any depth multiplier or in groups whose weights have a zero point:
+ * `filter_offset` is minus it, and is added to each. */
+void convolve_offset_s8(const cmsis_nn_context *scratch,
+                        const cmsis_nn_conv_params *parameters,
+                        const cmsis_nn_per_channel_quant_params *scale,
+                        const cmsis_nn_dims *input_dims,
+                        const int8_t *input,
+                        const cmsis_nn_dims *filter_dims,
+                        const int8_t *filter,
+                        const cmsis_nn_dims *bias_dims,
+                        const int32_t *bias,
+                        const cmsis_nn_dims *output_dims,
+                        int8_t *output,
+                        int32_t filter_offset);
+void depthwise_offset_s8(const cmsis_nn_context *scratch,
+                         const cmsis_nn_dw_conv_params *parameters,
+                         const cmsis_nn_per_channel_quant_params *scale,
+                         const cmsis_nn_dims *input_dims,
+                         const int8_t *input,
+                         const cmsis_nn_dims *filter_dims,
+                         const int8_t *filter,
+                         const cmsis_nn_dims *bias_dims,
+                         const int32_t *bias,
+                         const cmsis_nn_dims *output_dims,
+                         int8_t *output,
+                         int32_t filter_offset);
+
+/* Rounds ties upwards, as TensorFlow Lite does on uint8. */
+void average_pool_up_s8(const cmsis_nn_context *scratch,
+                        const cmsis_nn_pool_params *parameters,
+                        const cmsis_nn_dims *input_dims,
+                        const int8_t *input,
+                        const cmsis_nn_dims *filter_dims,
+                        const cmsis_nn_dims *output_dims,
+                        int8_t *output);
+
 /* The int16 kernels below have the signatures of CMSIS-NN's int8 kernels and use no scratch buffer.
  * A fully connected layer is a convolution of one column. convolve_s16 takes groups. */
 void convolve_s16(const cmsis_nn_context *scratch,

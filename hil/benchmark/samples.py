@@ -14,6 +14,7 @@ from compress.errors import UserError
 from compress.integer import reference
 from compress.integer.rows import pack_rows, unpack_rows
 from compress.tasks import get_task
+from compress.tflite_records.uint8 import from_uint8
 from compress.types import Array, Graph, Int8Array, IntArray, Samples, Tensor
 
 _SAMPLES = 4
@@ -57,15 +58,15 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
 
     The file has an array `x` for the one input, or `x0`, `x1`, ... for several, in the network's
     order: (N, *input shape without batch), in the input's integer type, or float32 or float64,
-    which are quantized with its scale. `y` has the labels (N,); without them, the samples are
-    labeled by the reference's outputs.
+    which are quantized with its scale; a network in uint8 quantization takes uint8, too. `y` has
+    the labels (N,); without them, the samples are labeled by the reference's outputs.
 
     Raises UserError for another file, shape or type.
     """
     names = ["x"] if len(graph.inputs) == 1 else [f"x{i}" for i in range(len(graph.inputs))]
     arrays = _arrays(path, names)
     values = [
-        _given_values(path, name, arrays[name], tensor)
+        _given_values(path, name, _as_stored(graph, arrays[name]), tensor)
         for name, tensor in zip(names, graph.input_tensors, strict=True)
     ]
     labels = arrays.get("y")
@@ -92,6 +93,11 @@ def _arrays(path: Path, names: list[str]) -> Mapping[str, Array]:
     if missing:
         raise UserError(f"--data {path}: an .npz with arrays {', '.join(names)} and, for labels, y")
     return found
+
+
+def _as_stored(graph: Graph, array: Array) -> Array:
+    """The array with values of int8 where those of a network in uint8 quantization are uint8."""
+    return from_uint8(array) if graph.uint8 else array
 
 
 def _given_values(path: Path, name: str, array: Array, tensor: Tensor) -> IntArray:

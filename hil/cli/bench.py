@@ -80,8 +80,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         data: Annotated[
             Path | None,
             typer.Option(
-                help="Inputs: an .npz file with x, int8 or float32 (several inputs: x0, x1, "
-                "...), and labels y for the accuracy.",
+                help="Inputs: an .npz file with x, int8 (for a uint8 model uint8) or float32 "
+                "(several inputs: x0, x1, ...), and labels y for the accuracy.",
                 show_default="the task's, else random inputs",
             ),
         ] = None,

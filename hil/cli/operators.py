@@ -14,6 +14,7 @@ from compress.operator_interface.operator import Family
 from compress.operators.registry import FAMILIES
 from compress.tflite.fold_functions import FOLDED
 from compress.tflite_records.file import KIND_NAMES
+from compress.tflite_records.uint8 import UINT8_OPERATORS
 from hil.cli.options import JsonFlag
 
 _TITLE = """# Operators
@@ -36,6 +37,11 @@ float32 and uint8 at the edges of a network are left out: the graph is what lies
 its name says so. So are operators without weights that compute no int8 or int16, and what follows
 them, at the end (ARG_MAX, LOG_SOFTMAX, a QUANTIZE to int32, TFLite_Detection_PostProcess) and
 before the first QUANTIZE: the graph gives the last integers, or takes the first ones.
+
+A model in TensorFlow 1's uint8 quantization runs as int8 throughout: values and zero points less
+128, and weights with a zero point. Parts of a concatenation may have scales of their own there.
+Its operators are of these:
+{uint8}.
 
 Where an oracle lacks an operator, or computes it otherwise, the result names it; the table of
 such cases is in `compress/tflite/oracle_gaps.py`. How an operator is added is in
@@ -85,7 +91,8 @@ def operators_page() -> str:
         for row in operator_rows()
     ]
     folded = ", ".join(sorted(KIND_NAMES[code] for code in FOLDED))
-    return _TITLE + "".join(lines) + _REST.format(folded=folded)
+    uint8 = ", ".join(sorted(KIND_NAMES[code] for code in UINT8_OPERATORS))
+    return _TITLE + "".join(lines) + _REST.format(folded=folded, uint8=uint8)
 
 
 def _row(family: Family) -> OperatorRow:

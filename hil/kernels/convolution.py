@@ -22,6 +22,7 @@ from hil.kernels.cmsis_nn import cmsis_nn
 from hil.kernels.weights import (
     check_weights,
     expanded_bytes,
+    have_zero_point,
     stored_in,
     weight_bytes,
     weighted_call,
@@ -54,6 +55,9 @@ def _convolution_kernels(graph: Graph, op: Conv2D, board: Board) -> Iterator[Ker
     _, out_height, out_width, _ = graph.tensors[op.output].shape
     _, rows, columns, depth = graph.tensors[op.weights].shape
     room = expanded_bytes(graph, op)
+    if have_zero_point(graph, op):
+        yield Kernel("convolve_offset_s8", 0, room)
+        return
     if depth != channels:
         yield Kernel("convolve_groups_s8", 0, room)
         return
@@ -98,6 +102,9 @@ def _depthwise_kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Itera
     dilated = (op.dilation[0] > 1 and rows > 1) or (op.dilation[1] > 1 and columns > 1)
     top, left = op.padding.top, op.padding.left
 
+    if have_zero_point(graph, op):
+        yield Kernel("depthwise_offset_s8", 0, room)
+        return
     if out_channels != channels:
         yield Kernel("arm_depthwise_conv_s8", 0, room)
         return

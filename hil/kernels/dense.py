@@ -1,4 +1,4 @@
-"""FullyConnected: CMSIS-NN's kernels on int8, ours on int16."""
+"""FullyConnected: CMSIS-NN's kernels on int8, ours on int16 and for weights with a zero point."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hil.kernels.cmsis_nn import cmsis_nn
 from hil.kernels.weights import (
     check_weights,
     expanded_bytes,
+    have_zero_point,
     stored_in,
     weight_bytes,
     weighted_call,
@@ -28,6 +29,9 @@ def _kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[Kernel]
     the weights summed beforehand.
     """
     room = expanded_bytes(graph, op)
+    if have_zero_point(graph, op):
+        yield Kernel("convolve_offset_s8", 0, room)
+        return
     one_scale = len(graph.tensors[op.weights].scales) == 1
     if one_scale and not (cmsis_nn().since_7 and "mve" in board.features):
         yield Kernel("arm_fully_connected_s8", 0, room)

@@ -1,6 +1,7 @@
 """AveragePool2D and MaxPool2D: CMSIS-NN's kernels on int8, ours on int16.
 
-CMSIS-NN rounds averages as TensorFlow Lite's reference does.
+CMSIS-NN rounds averages as TensorFlow Lite's int8 reference does. On uint8 that rounds ties
+upwards, which makes a difference where a window has an even number of elements.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ def _check(graph: Graph, op: _Pool) -> None:
 
 def _average_kernels(graph: Graph, op: AveragePool2D, board: Board) -> Iterator[Kernel]:
     """Scratch as in arm_avgpool_s8_get_buffer_size: with DSP int32 sums of a pixel's channels."""
+    p, (rows, columns) = op.padding, op.filter
+    if graph.uint8 and (rows * columns % 2 == 0 or any((p.top, p.bottom, p.left, p.right))):
+        yield Kernel("average_pool_up_s8")
+        return
     sums = "dsp" in board.features and "mve" not in board.features
     channels = graph.tensors[op.input].shape[3]
     yield Kernel("arm_avgpool_s8", channels * 4 if sums else 0)

@@ -22,8 +22,13 @@ _BYTES_PER_CHANNEL = 12
 
 def check_weights(graph: Graph, op: Weighted) -> None:
     """Raise UnsupportedLayer unless weights are int8 or int4 and biases int32 constants."""
-    check_constant(graph, op, op.weights, "int8", "int4")
+    check_constant(graph, op, op.weights, "int8", "int4", any_zero_point=graph.uint8)
     check_constant(graph, op, op.bias, "int32")
+
+
+def have_zero_point(graph: Graph, op: Weighted) -> bool:
+    """True if the weights have a zero point, which only kernels named "offset" subtract."""
+    return graph.tensors[op.weights].zero_point != 0
 
 
 def expanded_bytes(graph: Graph, op: Weighted) -> int:
@@ -77,6 +82,7 @@ def weighted_call(
             "symbol": symbol(step),
             "input_offset": -source.zero_point,
             "output_offset": out.zero_point,
+            "filter_offset": -graph.tensors[op.weights].zero_point,
             "range": clamp_range(out, op.activation),
             "upscale": step.kernel == "arm_convolve_s8" and cmsis_nn().since_7,
             "expand": _expansion(step, constants, stored),

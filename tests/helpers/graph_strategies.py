@@ -43,6 +43,7 @@ OP_KINDS = (
     "maximum",
     *MAP_KINDS,
 )
+INT8_FUNCTIONS = tuple(function for function in Function if function is not Function.RESCALE)
 INT16_FUNCTIONS = (Function.LEAKY_RELU, Function.LOGISTIC, Function.TANH)
 # Operators that also take int16; "requantize" is then drawn from and to any type.
 INT16_KINDS = (
@@ -237,7 +238,7 @@ def append_op(draw: st.DrawFn, b: GraphBuilder, source: int, kind: str) -> int:
                 activation = RELU
             return b.requantize(source, scale, common["zero_point"], activation)
         case "lookup":
-            functions = INT16_FUNCTIONS if x.dtype == "int16" else tuple(Function)
+            functions = INT16_FUNCTIONS if x.dtype == "int16" else INT8_FUNCTIONS
             function = draw(st.sampled_from(functions))
             scale = x.scale * draw(st.sampled_from([0.1, 0.5, 1.0]) | st.floats(0.02, 50))
             if function is Function.HARD_SWISH:

@@ -11,6 +11,7 @@ from test_codegen import assert_every_layer_is_bit_equal
 from compress.ops import Function
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
+from helpers.graph_strategies import INT8_FUNCTIONS
 from hil.board import load_board, without_limits
 from hil.target.open import open_target
 from hil.target.target import Target
@@ -93,7 +94,7 @@ def functions(wide: bool) -> Graph:
             b.lookup(x, Function.TANH),
         ]
     else:
-        parts = [b.lookup(x, function, 0.03, alpha=0.3) for function in Function]
+        parts = [b.lookup(x, function, 0.03, alpha=0.3) for function in INT8_FUNCTIONS]
         parts.append(b.prelu(x, b.constant((5, 3), 0.01, 20), 0.03))
     y = parts[0]
     for part in parts[1:]:

@@ -52,6 +52,16 @@ def test_a_file_gives_integers_or_real_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.inputs, samples.inputs)
 
 
+def test_a_network_in_uint8_quantization_takes_uint8(tmp_path: Path) -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.input((3,)), 2))
+    np.savez(tmp_path / "data.npz", x=np.array([[0, 128, 255]], np.uint8))
+    samples, _ = file_samples(replace(graph, uint8=True), tmp_path / "data.npz", 1)
+    np.testing.assert_array_equal(samples.inputs, [[-128, 0, 127]])
+    with pytest.raises(UserError, match="x is uint8"):
+        file_samples(graph, tmp_path / "data.npz", 1)
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [

@@ -141,7 +141,11 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
         UnsupportedLayer,
         "a dynamic-range (hybrid) model: int8 weights, but float32 activations",
     ),
-    "uint8": (dense(UINT8, UINT8), UnsupportedLayer, "a uint8 model of TensorFlow 1's"),
+    "uint8 and int8": (
+        dense(UINT8, INT8),
+        UnsupportedLayer,
+        "fully_connected_0: x is uint8, must be int8",
+    ),
     "vela": (
         custom("ethos-u"),
         UnsupportedLayer,
