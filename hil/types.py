@@ -163,11 +163,13 @@ class Program:
     """Rendered C sources, headers and linker script by file name; deterministic for a genome.
 
     `id` is the first 4 bytes of the sha256 over the files; the firmware reports it in HELLO.
+    `main` is the file of `firmware/` that has the function main.
     """
 
     files: Mapping[str, str]
     sha256: str
     id: int
+    main: str = "main.c"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,12 +93,21 @@ def weight_bits(tensor: Tensor) -> int:
 
 def zero_share(graph: Graph) -> float:
     """Share of zeros among all weights, without biases; 0 for a graph without weights."""
+    elements = sum(tensor.elements for tensor in _weight_tensors(graph))
+    return 1 - nonzero_weights(graph) / elements if elements else 0.0
+
+
+def nonzero_weights(graph: Graph) -> int:
+    """Number of weights other than zero, without biases."""
+    return sum(
+        int(np.count_nonzero(tensor.data != tensor.zero_point)) for tensor in _weight_tensors(graph)
+    )
+
+
+def _weight_tensors(graph: Graph) -> list[Tensor]:
+    """The constant weights, each once."""
     indices = {index for op in graph.ops for index in _macs_by_weights(graph, op)}
-    tensors = [graph.tensors[index] for index in indices]
-    values = [(t.data, t.zero_point) for t in tensors if t.data is not None]
-    elements = sum(data.size for data, _ in values)
-    nonzero = sum(int(np.count_nonzero(data != zero_point)) for data, zero_point in values)
-    return 1 - nonzero / elements if elements else 0.0
+    return [graph.tensors[index] for index in indices if graph.tensors[index].data is not None]
 
 
 def weight_bytes(graph: Graph) -> int:

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from compress.errors import OverBudget
-from compress.integer.cost import total_macs
+from compress.integer.cost import nonzero_weights, total_macs
 from compress.pipeline.diagnosis import Remark
 from compress.types import Samples
+from hil.benchmark.mlperf_runner import RunnerTrial
 from hil.benchmark.models import BenchmarkModel
 from hil.benchmark.samples import scores
 from hil.board import without_limits, without_waits
@@ -54,6 +55,8 @@ class BenchmarkResult:
     were eliminated, None if that was not asked for; `macs` and all measurements are after the
     elimination. On the whole validation split this network has `val_accuracy`, the float network
     that it was made from `float_accuracy`, None if unknown; `remarks` are warnings about both.
+    `dropped_weights` counts the weights other than zero that went with dead channels, None as
+    `whole_macs`. `runner` is the trial of MLPerf Tiny's runner firmware, if that was asked for.
     """
 
     model: str
@@ -69,9 +72,11 @@ class BenchmarkResult:
     energy: Energy | None
     provenance: Provenance
     whole_macs: int | None = None
+    dropped_weights: int | None = None
     val_accuracy: float | None = None
     float_accuracy: float | None = None
     remarks: tuple[Remark, ...] = ()
+    runner: RunnerTrial | None = None
 
     @property
     def latency_ms(self) -> float | None:
@@ -148,6 +153,9 @@ def benchmark(
         ),
         provenance=replace(provenance(board, 0, saves), oracles=judged.text),
         whole_macs=None if model.whole is None else total_macs(model.whole),
+        dropped_weights=None
+        if model.whole is None
+        else nonzero_weights(model.whole) - nonzero_weights(model.graph),
         val_accuracy=model.accuracy,
         float_accuracy=None if model.diagnosis is None else model.diagnosis.accuracy,
         remarks=model.remarks,

@@ -49,9 +49,18 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "energy": None if result.energy is None else asdict(result.energy),
         "macs": result.macs,
         "eliminated_macs": None if result.whole_macs is None else result.whole_macs - result.macs,
+        "eliminated_weights": result.dropped_weights,  # other than zero
         "accuracy": result.accuracy,
         "val_accuracy": result.val_accuracy,  # on the whole split; "accuracy" is on `compared`
         "float_accuracy": result.float_accuracy,
+        "mlperf_runner": None
+        if result.runner is None
+        else {
+            "benchmark": result.runner.benchmark.name,
+            "samples": result.runner.samples,
+            "inferences_per_s": result.runner.inferences_per_s,
+            "elf_sha256": result.runner.image.sha256,
+        },
         "remarks": [asdict(remark) for remark in result.remarks],
         "flash_bytes": _sizes(measured.flash),
         "ram_bytes": _sizes(result.ram),

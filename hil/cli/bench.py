@@ -25,6 +25,10 @@ from hil.types import Board, LayerCount, Measurement
 
 if TYPE_CHECKING:
     from hil.benchmark.benchmark import BenchmarkResult
+    from hil.benchmark.mlperf_runner import RunnerTrial
+
+
+_RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
 
 
 class Limits(StrEnum):
@@ -39,6 +43,15 @@ class Saves(StrEnum):
 
     FLASH = "flash"
     RAM = "ram"
+
+
+class RunnerName(StrEnum):
+    """The benchmarks of MLPerf Tiny."""
+
+    KWS = "kws01"
+    IC = "ic01"
+    VWW = "vww01"
+    AD = "ad01"
 
 
 LimitsOption = Annotated[
@@ -110,9 +123,17 @@ def register(app: typer.Typer, runs: Path) -> None:
             bool,
             typer.Option(
                 "--eliminate",
-                help="Remove channels that cannot change the output; outputs stay the same.",
+                help="Remove channels that cannot change the output; outputs stay the same. "
+                "MLPerf Tiny's closed division allows only weights of 0 to be dropped.",
             ),
         ] = False,
+        mlperf_runner: Annotated[
+            RunnerName | None,
+            typer.Option(
+                help="Build the firmware that answers MLPerf Tiny's benchmark runner, too, and try "
+                "it; it stays on a real board, and goes to KEEP/runner.",
+            ),
+        ] = None,
         trace: Annotated[
             Path | None,
             typer.Option(
@@ -154,6 +175,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         from compress.tflite.custom_file import load_custom_operators
         from hil.benchmark.benchmark import benchmark
         from hil.benchmark.benchmark_json import benchmark_to_json
+        from hil.benchmark.mlperf_runner import check_runner, try_runner
+        from hil.benchmark.mlperf_tiny import BENCHMARKS
         from hil.benchmark.models import load_model, without_dead_channels
         from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
         from hil.measure.measure import BoardRunner
@@ -171,6 +194,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         customs = None if operators is None else load_custom_operators(operators)
         network = load_model(model, runs, customs)  # trains a task's network if the cache has none
+        if mlperf_runner is not None:
+            check_runner(BENCHMARKS[mlperf_runner.value], network.graph, facts)
         labeled, count = network.task is not None, sample_count(network.graph, samples)
         if data is not None:
             chosen, labeled = file_samples(network.graph, data, count)
@@ -193,6 +218,17 @@ def register(app: typer.Typer, runs: Path) -> None:
                 keep=keep,
                 saves=optimize.value,
             )
+            if mlperf_runner is not None:
+                trial = try_runner(
+                    BENCHMARKS[mlperf_runner.value],
+                    network.graph,
+                    facts,
+                    opened,
+                    min(count, _RUNNER_SAMPLES),
+                    keep,
+                    optimize.value,
+                )
+                result = replace(result, runner=trial)
         if seen is None and written is not None:
             check_is_new(written, before)
             seen = energy_in(written, supply_v, threshold_mw, trigger, inferences)
@@ -363,6 +399,10 @@ def _notes(result: BenchmarkResult) -> list[str]:
         lines.insert(
             0, f"without dead channels: {gone:,} of {whole:,} MACs removed, outputs unchanged"
         )
+    if result.dropped_weights is not None:
+        lines.insert(1, _closed_division(result.dropped_weights))
+    if result.runner is not None:
+        lines.append(_runner_note(result.runner))
     if result.energy is not None:
         energy = result.energy
         lines.append(
@@ -381,6 +421,25 @@ def _notes(result: BenchmarkResult) -> list[str]:
             1, f"accuracy {formatting.percent(result.accuracy)} on these {result.compared} samples"
         )
     return lines
+
+
+def _closed_division(dropped: int) -> str:
+    """What MLPerf Tiny's closed division says of the elimination of dead channels."""
+    if dropped == 0:
+        return "all removed weights are 0, as MLPerf Tiny's closed division demands"
+    return (
+        f"{dropped:,} of the removed weights are not 0: MLPerf Tiny's closed division allows dead "
+        "code elimination, but not the discarding of weights other than 0"
+    )
+
+
+def _runner_note(trial: RunnerTrial) -> str:
+    """What the trial of MLPerf Tiny's runner firmware showed."""
+    return (
+        f"MLPerf Tiny runner firmware ({trial.benchmark.name}): answered "
+        f"{formatting.number_of(trial.samples, 'input')} with the reference's results, "
+        f"{trial.inferences_per_s:.3f} inferences/s by its own timestamps"
+    )
 
 
 def _cycles_note(result: BenchmarkResult) -> list[str]:

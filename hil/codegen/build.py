@@ -100,7 +100,7 @@ def build(program: Program, board: Board, folder: Path) -> Image:
         work = Path(name)
         for file, text in program.files.items():
             (work / file).write_text(text, encoding="utf-8")
-        sources = [FIRMWARE / "main.c", work / "model.c", work / "weights.c"]
+        sources = [FIRMWARE / program.main, work / "model.c", work / "weights.c"]
         includes = [work, FIRMWARE, FIRMWARE / "kernels", *cmsis_nn().includes]
         _compile(sources, work, board, includes, WARNINGS)
         customs = sorted(work.glob("custom_*.c"))

@@ -48,6 +48,14 @@ def _custom_sources(plan: Plan) -> dict[str, str]:
 
 
 def _files(context: Mapping[str, Any], program_id: int) -> dict[str, str]:
+    return {
+        name: template(name).render(context, program_id=program_id)
+        for name in ("link.ld", "model.c", "model.h", "weights.c")
+    }
+
+
+def template(name: str) -> jinja2.Template:
+    """The template of the generated file `name`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -55,10 +63,7 @@ def _files(context: Mapping[str, Any], program_id: int) -> dict[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return {
-        name: environment.get_template(f"{name}.j2").render(context, program_id=program_id)
-        for name in ("link.ld", "model.c", "model.h", "weights.c")
-    }
+    return environment.get_template(f"{name}.j2")
 
 
 def _context(plan: Plan, board: Board) -> dict[str, Any]:

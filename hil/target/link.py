@@ -64,6 +64,11 @@ class Link:
         """The last exchange in hex: `>` to the firmware, `<` from it."""
         return str(self._transcript)
 
+    @property
+    def port(self) -> Port:
+        """The serial port."""
+        return self._port
+
     def discard_received(self) -> None:
         """Discard everything received so far: it came from a program that no longer runs."""
         try:

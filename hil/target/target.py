@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compress.errors import OverBudget
+from hil.target.link import Port
 from hil.target.wire import HelloReply, RunRequest
 from hil.types import Board, Image, Region, RunReply
 
@@ -29,6 +30,10 @@ class Target(Protocol):
 
     def load(self, image: Image) -> HelloReply:
         """Write the image, verify it by reading it back, start it and return its HELLO reply."""
+        ...
+
+    def start(self, image: Image) -> Port:
+        """As `load`, for an image of another protocol; returns the port that it answers on."""
         ...
 
     def write(self, address: int, data: bytes) -> None:

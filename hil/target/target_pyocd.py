@@ -23,7 +23,7 @@ from pyocd.probe.aggregator import DebugProbeAggregator
 
 from compress.errors import UserError
 from hil.errors import BenchError, FirmwareFault, FlashFailed, NoReply, ProbeLost
-from hil.target.link import Link
+from hil.target.link import Link, Port
 from hil.target.serial_port import open_port
 from hil.target.wire import HelloReply, RunRequest
 from hil.types import Board, Image, RunReply
@@ -72,6 +72,22 @@ class PyocdTarget:
         Raises FlashFailed if the image is for another board, the memory cannot be written or
         another program answers.
         """
+        self.start(image)
+        with self._bench_errors(f"starting {image.elf}"):
+            hello = self._serial.hello(HELLO_TIMEOUT_S)
+            if hello.model_id != image.program.id:
+                raise FlashFailed(
+                    f"{image.elf}: program {hello.model_id:#010x} answers, "
+                    f"loaded was {image.program.id:#010x}",
+                    self._serial.transcript,
+                )
+        return hello
+
+    def start(self, image: Image) -> Port:
+        """Load an image, verify it and start it; returns the serial port that it answers on.
+
+        For an image that speaks another protocol than ours. Raises FlashFailed as `load`.
+        """
         if image.board.name != self.board.name:
             raise FlashFailed(f"{image.elf} is for board {image.board.name}, not {self.board.name}")
         self._halted_run = None
@@ -82,15 +98,7 @@ class PyocdTarget:
             self._chip.reset_and_halt()
             self._serial.discard_received()
             self._chip.resume()
-        with self._bench_errors(f"starting {image.elf}"):
-            hello = self._serial.hello(HELLO_TIMEOUT_S)
-            if hello.model_id != image.program.id:
-                raise FlashFailed(
-                    f"{image.elf}: program {hello.model_id:#010x} answers, "
-                    f"loaded was {image.program.id:#010x}",
-                    self._serial.transcript,
-                )
-        return hello
+        return self._serial.port
 
     def write(self, address: int, data: bytes) -> None:
         with self._bench_errors(f"writing {len(data)} bytes at {address:#010x}"):

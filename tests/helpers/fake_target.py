@@ -14,6 +14,7 @@ from compress.integer import reference
 from compress.ops import outputs_of
 from compress.types import Int8Array
 from hil.errors import FirmwareFault, FlashFailed, NoReply, ProbeLost
+from hil.target.link import Port
 from hil.target.wire import HelloReply, RunRequest
 from hil.types import Board, Image, Plan, Program, RunReply, Sizes
 
@@ -61,6 +62,10 @@ class FakeTarget:
         self._halted: tuple[RunRequest, Failure] | None = None
         regions = [board.ram] if board.staging is None else [board.ram, board.staging]
         self._memory = [(region, bytearray(region.length_bytes)) for region in regions]
+
+    def start(self, image: Image) -> Port:
+        """The fake runs no other firmware than ours."""
+        raise NotImplementedError(image.program.main)
 
     def load(self, image: Image) -> HelloReply:
         self._lasting = Failure.DIE if self._lasting is Failure.DIE else Failure.NONE
