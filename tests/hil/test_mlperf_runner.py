@@ -15,13 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from compress.errors import UserError
-from compress.integer import reference
 from compress.tflite.exporter import export_tflite
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from hil.benchmark.mlperf_runner import RunnerClient, check_runner, try_runner
 from hil.benchmark.mlperf_tiny import (
     BENCHMARKS,
+    RunnerBenchmark,
     expected_results,
     model_inputs,
     random_input,
@@ -91,7 +91,7 @@ def test_more_inferences_take_longer_and_answer_the_same(client: RunnerClient) -
 
 
 @pytest.mark.parametrize(
-    "command, answer",
+    ("command", "answer"),
     [
         ("dance", r"e-\[Unknown command: dance\]"),
         ("infer 0", r"e-\[Inference iterations must be >0\]"),
@@ -112,12 +112,13 @@ def test_mistakes_are_answered(client: RunnerClient, command: str, answer: str) 
 
 
 @pytest.mark.parametrize("benchmark", [KWS, AD], ids=lambda one: one.name)
-def test_results_are_the_references(board: Board, benchmark: object, tmp_path: Path) -> None:
-    """`try_runner` compares them; a reference with another output is told from the device's."""
-    chosen = KWS if benchmark is KWS else AD
-    graph = _dense(chosen.inputs, chosen.outputs)
+def test_results_are_the_references(
+    board: Board, benchmark: RunnerBenchmark, tmp_path: Path
+) -> None:
+    """`try_runner` raises Mismatch for other results."""
+    graph = _dense(benchmark.inputs, benchmark.outputs)
     with BoardRunner(board, open_target) as runner:
-        trial = try_runner(chosen, graph, board, runner, samples=2, keep=tmp_path)
+        trial = try_runner(benchmark, graph, board, runner, samples=2, keep=tmp_path)
     assert trial.inferences_per_s > 0
     assert (tmp_path / "runner" / "runner.h").is_file()
     assert (tmp_path / "runner" / "model.elf").is_file()
@@ -133,7 +134,7 @@ def test_float_inputs_and_errors_are_computed_as_tflite_does() -> None:
     assert np.array_equal(model_inputs(settings, sent.tobytes())[:7], expected)
     outputs = np.zeros(640, np.int8)
     real = -settings.output_zero * settings.output_scale
-    (error,) = expected_results(settings, sent[:0].tobytes() + sent.tobytes(), outputs)
+    (error,) = expected_results(settings, sent.tobytes(), outputs)
     assert error == pytest.approx(np.mean((real - sent.astype(float)) ** 2))
 
 
@@ -147,14 +148,11 @@ def test_models_of_other_benchmarks_and_boards_without_time_are_refused(board: B
 def test_bench_tries_the_firmware_and_tells_it(board: Board, tmp_path: Path) -> None:
     graph = _dense(KWS.inputs, KWS.outputs)
     (tmp_path / "small.tflite").write_bytes(export_tflite(graph))
-    run = CliRunner().invoke(
-        app,
-        ["bench", str(tmp_path / "small.tflite"), f"--board={board.name}", "--json"]
-        + ["--mlperf-runner=kws01", "--samples=1", f"--keep={tmp_path / 'kept'}"],
-    )
+    options = (f"--board={board.name}", "--json", "--mlperf-runner=kws01", "--samples=1")
+    model, kept = str(tmp_path / "small.tflite"), tmp_path / "kept"
+    run = CliRunner().invoke(app, ["bench", model, *options, f"--keep={kept}"])
     assert run.exit_code == 0, run.output
     told = json.loads(run.stdout.strip().splitlines()[-1])["mlperf_runner"]
-    assert told["benchmark"] == "kws01" and told["samples"] == 1
-    assert (tmp_path / "kept" / "runner" / "model.elf").is_file()
-    assert (tmp_path / "kept" / "model.tflite").is_file()
-    assert reference.run(graph, np.zeros((1, 490), np.int8)).shape[-1] == 12
+    assert (told["benchmark"], told["samples"]) == ("kws01", 1)
+    assert (kept / "runner" / "model.elf").is_file()
+    assert (kept / "model.tflite").is_file()
