@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 Int8Array = npt.NDArray[np.int8]
 IntArray = npt.NDArray[np.signedinteger[Any]]  # values of an activation: int8 or int16
 DType = Literal["int8", "int16", "int32", "int4"]
+TaskType = Literal["classification", "multi_label", "regression", "autoencoder", "segmentation"]
+Better = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,10 +149,19 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """A part of a data set: samples x float32 (N, *input shape) and labels y int64 (N,)."""
+    """A part of a data set: samples x float32 (N, *input shape) and what is to be learned, y.
+
+    y is, by the task's type:
+
+    - classification: int64 (N,), the number of each sample's class
+    - multi_label: float32 (N, K), 1 for each label that the sample has, else 0
+    - regression: float32 (N, K), the K numbers to predict
+    - autoencoder: int64 (N,), 0 for a normal sample, 1 for an anomalous one; the network learns x
+    - segmentation: int64 (N, H, W), the number of the class at each position
+    """
 
     x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int64]
+    y: Array
 
     def __post_init__(self) -> None:
         # torch reads no array with negative strides, as slicing with a step of -1 makes them.
@@ -178,9 +189,11 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Hyperparameters of training with AdamW, one-cycle learning rate and cross entropy.
+    """Hyperparameters of training with AdamW, one-cycle learning rate and the loss of the type.
 
     An epoch runs over `samples_per_epoch` samples, drawn anew for each epoch; None is all samples.
+    `huber_delta`, of a regression, is the error in the targets' unit above which its loss grows
+    linearly (Huber's loss); None is the squared error.
     """
 
     epochs: int
@@ -188,19 +201,38 @@ class Recipe:
     learning_rate: float
     weight_decay: float = 1e-4
     samples_per_epoch: int | None = None
+    huber_delta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a task's networks are judged by: `name` as people see it, and its direction.
+
+    `compute` gets outputs float32 (N, *output shape in torch's layout), y and x of the same samples
+    (`Split`) and returns the value of the metric over them. It uses NumPy only.
+    """
+
+    name: str
+    better: Better
+    compute: Callable[[npt.NDArray[np.float32], Array, npt.NDArray[np.float32]], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A network, its data, how it is trained, and the accuracy to keep.
 
-    `net` makes the freshly initialized float network (input (N, *input_shape), output logits
-    (N, classes)); `load` gets the data (cached; may take minutes the first time and then shows a
-    progress bar on stderr). `recipe` trains the original, `fine_tune` is what stages are given
-    shares and multiples of. `accuracy_floor` is the default target, a share of 1;
+    `net` makes the freshly initialized float network (input (N, *input_shape), output as the type
+    has it (`compress.task_types`): logits (N, classes) of a classifier); `load` gets the data
+    (cached; may take minutes the first time and then shows a progress bar on stderr). `recipe`
+    trains the original, `fine_tune` is what stages are given shares and multiples of.
     `input_shape` is (C, H, W), that of a series (C, L), that of a vector (K,).
     `device_samples` validation samples run on the board with each candidate. `source` is a
     hash of the path and text of the file that defines the task, empty for one of this package.
+
+    `classes` names the outputs: the classes, labels or numbers to predict; ("normal", "anomalous")
+    for an autoencoder. `accuracy_floor` is the default goal in the unit of the metric, the most
+    that is allowed where less is better. `metric` is by default the first of the type
+    (`compress.metrics.registry`).
     """
 
     name: str
@@ -214,11 +246,16 @@ class Task:
     accuracy_floor: float
     device_samples: int
     source: str = ""
+    type: TaskType = "classification"
+    metric: Metric | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
     """Inputs for the device, their labels, and the outputs it must give, bit for bit.
+
+    Labels are the classes of a classifier's samples; for any other type, and without labels, they
+    are the positions of the largest of the reference's outputs.
 
     `inputs` has the bytes of all inputs of the network, int8 (N, ...); where there is one, of int8,
     the shape may be (N, *input shape without batch). `labels` is int64 (N,). `outputs` has the
@@ -249,9 +286,11 @@ class StageCost:
 class QuantizedModel:
     """A compressed candidate: the integer graph, its accuracy on the host, and what it cost.
 
-    `accuracy` is that of the integer reference on the whole validation split; `samples` are the
-    samples of this split that run on the device. `right` is the number of right answers on the
-    split by class, of screened candidates on a part of it.
+    `accuracy` is that of the integer reference on the whole validation split: the task's metric as
+    a share where more is better (`compress.metrics.scale`). `samples` are the samples of this split
+    that run on the device. `right` is the number of right answers on the split by class, of
+    screened candidates on a part of it; empty where answers are not classes. `device_value` is the
+    metric of the samples for the device, in its own unit, from the outputs that they must have.
     """
 
     genome: Genome
@@ -260,6 +299,7 @@ class QuantizedModel:
     samples: Samples
     costs: tuple[StageCost, ...]
     right: tuple[int, ...] = ()
+    device_value: float | None = None
 
     @property
     def epochs(self) -> float:

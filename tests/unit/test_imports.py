@@ -20,7 +20,9 @@ ROOMS = {
     "compress": (
         ("ops",),
         ("",),
-        ("arithmetic", "frontend", "space", "tasks", "training"),
+        ("arithmetic", "frontend", "metrics", "space"),
+        ("task_types", "tasks"),
+        ("training",),
         ("pruning", "tflite_records"),
         ("operator_interface",),
         ("recurrent",),
@@ -47,7 +49,9 @@ ROOMS = {
     ),
 }
 MOST_MODULES = 20  # of a room, without its __init__.py
-ROOMS_OF_TORCH = {"frontend", "training", "pruning", "quantization", "distillation", "pipeline"}
+ROOMS_OF_TORCH = {
+    *("frontend", "task_types", "training", "pruning", "quantization", "distillation", "pipeline")
+}
 TORCH = {"torch", "torch_pruning"}
 
 
