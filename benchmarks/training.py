@@ -43,7 +43,7 @@ def main(task: str = "kws", epochs: float = 0.5, rounds: int = 5) -> None:
     wanted, stages, line = get_task(task), kinds(epochs), ProgressLine()
     with tempfile.TemporaryDirectory() as place, training_progress(f"training {task}") as tick:
         original = train_original(wanted, wanted.load(), 0, Path(place) / "original.pt", tick)
-    assert len(original.logits)  # the teacher's answers: computed once, in no training
+    assert len(original.outputs)  # the teacher's answers: computed once, in no training
     seconds: dict[str, list[float]] = {name: [] for name in stages}
     for turn in range(rounds):
         for index, (name, stage) in enumerate(stages.items()):

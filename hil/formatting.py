@@ -6,6 +6,7 @@ import math
 from dataclasses import fields
 
 from compress.genome import Genome, Stage
+from compress.metrics.scale import MetricScale, number_text
 from hil.cycle_model import MemoryTiming
 from hil.types import Board, CounterKind
 
@@ -21,6 +22,21 @@ _GAP = "\N{NO-BREAK SPACE}"  # between a number and its unit
 def percent(share: float) -> str:
     """A share of 1 in percent, `95.13 %`, with a no-break space."""
     return f"{100 * share:.2f}{_GAP}%"
+
+
+def metric(scale: MetricScale, share: float) -> str:
+    """A share as people read the metric, without its name: `95.13 %`, `0.310`."""
+    return metric_value(scale, scale.value(share))
+
+
+def metric_value(scale: MetricScale, value: float) -> str:
+    """A value of a metric, without the metric's name: `95.13 %`, `0.310`."""
+    return percent(value) if scale.in_percent else number_text(value)
+
+
+def named_metric(scale: MetricScale, share: float) -> str:
+    """A share as people read the metric: `accuracy 95.13 %`, `MAE 0.310`."""
+    return f"{scale.title} {metric(scale, share)}"
 
 
 def kib(size_bytes: float) -> str:

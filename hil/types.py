@@ -225,6 +225,11 @@ class Measurement:
     `memory_timing` (`MemoryTiming.key`) add, None if these were not modeled. `right` are the right
     answers by class on the whole validation split, by the reference whose outputs the device's
     equaled; empty if they were not counted.
+
+    Where samples have no class, the labels that the firmware counts by are the positions of the
+    reference's largest outputs, and `value` is the task's metric, in its unit, of the outputs that
+    were read back from the device: they equal the reference's, from which it is computed. It is
+    None for accuracy in older runs, and where these samples do not define it.
     """
 
     counter: CounterKind
@@ -241,6 +246,7 @@ class Measurement:
     wait_cycles: int | None = None
     memory_timing: str = ""
     right: tuple[int, ...] = ()
+    value: float | None = None
 
     @property
     def accuracy(self) -> float:
@@ -327,7 +333,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A genome and its result. `accuracy` is the reference's on the validation split.
+    """A genome and its result.
+
+    `accuracy` is the reference's on the validation split: the task's metric as a share where more
+    is better (`compress.metrics.scale`).
 
     `fidelity` is the share of its stages' training that the genome got, 0..1. Only at 1 is it
     measured on the board; at 0 nothing is trained, only batch-norm statistics are recomputed.

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from compress.distillation.features import FeatureDistance, FeatureExtractor
 from compress.genome import Distill
-from compress.training.train import Forward, Loss, cross_entropy, predict
+from compress.task_types.rules import Rules
+from compress.training.train import Forward, Loss, loss_of, predict
 from compress.types import Split
 
 
@@ -17,13 +17,13 @@ from compress.types import Split
 class TeacherModel:
     """A teacher network in evaluation mode, which is not trained.
 
-    `forward` is the module itself or an interpreter of it. `logits` (samples of the training split,
-    classes) are its outputs if they are known already, else None.
+    `forward` is the module itself or an interpreter of it. `outputs` (samples of the training
+    split, ...) are its outputs if they are known already, else None.
     """
 
     module: nn.Module
     forward: Forward
-    logits: Tensor | None = None
+    outputs: Tensor | None = None
 
 
 class Distillation:
@@ -31,10 +31,11 @@ class Distillation:
 
     `module` is the student and `forward` the module itself or an interpreter of it, as they will be
     during training: `compress.training.train.fit` takes `loss`, `forward` and `parameters` of this
-    object. The teachers' logits for the training split are computed once, their inner features (if
-    the stage compares any) batch by batch. Several teachers have equal weight: targets are the mean
-    of their softened outputs, and feature distances are averaged. The regressors of hints are
-    initialized from torch's global generator, which the caller seeds.
+    object. What is compared at the outputs, `rules` say. The teachers' outputs for the training
+    split are computed once, their inner features (if the stage compares any) batch by batch.
+    Several teachers have equal weight: targets are the mean of their softened outputs, and feature
+    distances are averaged. The regressors of hints are initialized from torch's global generator,
+    which the caller seeds.
 
     Raises Infeasible if features are compared and the networks have no convolution in common.
     """
@@ -47,11 +48,12 @@ class Distillation:
         forward: Forward,
         input_shape: tuple[int, ...],
         split: Split,
+        rules: Rules,
     ) -> None:
         self._stage = stage
         self._forward = forward
         self._output_loss = (
-            cross_entropy if stage.weight == 0.0 else _output_loss(stage, teachers, split)
+            loss_of(rules) if stage.weight == 0.0 else _output_loss(stage, teachers, split, rules)
         )
         self._comparisons: list[FeatureDistance] = []
         if stage.features != "none":
@@ -70,50 +72,51 @@ class Distillation:
         return tuple(p for comparison in self._comparisons for p in comparison.parameters)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The student's logits (N, classes) for the batch x (N, C, H, W)."""
-        logits = self._forward(x)
+        """The student's outputs (N, ...) for the batch x (N, C, H, W)."""
+        outputs = self._forward(x)
         if self._comparisons:
             self._distance = self.distance(x)
-        return logits
+        return outputs
 
     def distance(self, x: Tensor) -> Tensor:
         """The mean feature distance to the teachers, a scalar, for the student's last batch x."""
         return torch.stack([comparison.distance(x) for comparison in self._comparisons]).mean()
 
-    def loss(self, logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, indices: Tensor) -> Tensor:
         """The scalar loss that `Distill` states, for the last batch of `forward`.
 
-        `labels` (N,) are its classes and `indices` (N,) its samples' places in the training split.
+        `indices` (N,) are its samples' places in the training split.
         """
-        value = self._output_loss(logits, labels, indices)
+        value = self._output_loss(outputs, targets, indices)
         if not self._comparisons:
             return value
         return value + self._stage.feature_weight * self._distance
 
 
-def distillation_loss(teacher_logits: Tensor, temperature: float, weight: float) -> Loss:
-    """The loss (1 - weight) * cross entropy + weight * T**2 * KL(teacher || student).
+def distillation_loss(rules: Rules, outputs: Tensor, temperature: float, weight: float) -> Loss:
+    """The loss (1 - weight) * loss of the targets + weight * factor * loss of the teachers.
 
-    KL compares softmax(logits / T), T being `temperature`; T**2 keeps its gradients at the same
-    size for every T (arXiv:1503.02531, section 2). `teacher_logits` are (samples of the split,
-    classes); those of several teachers, (teachers, samples, classes), are softened and averaged.
+    `outputs` are those of the teachers, (teachers, samples of the split, ...). For classes this is
+    (1 - weight) * cross entropy + weight * T**2 * KL(teacher || student) of softmax(logits / T), T
+    being `temperature`; T**2 keeps its gradients at the same size for every T (arXiv:1503.02531,
+    section 2). For other types see `compress.task_types`.
     """
-    softened = torch.softmax(teacher_logits / temperature, -1)
-    targets = softened.reshape(-1, *softened.shape[-2:]).mean(0)
+    soft_targets = rules.soft_targets(outputs, temperature)
+    factor = rules.soft_factor(temperature)
 
-    def loss(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        soft = functional.kl_div(
-            torch.log_softmax(logits / temperature, 1), targets[indices], reduction="batchmean"
-        )
-        hard = functional.cross_entropy(logits, labels)
-        return (1.0 - weight) * hard + weight * temperature**2 * soft
+    def loss(outputs: Tensor, targets: Tensor, indices: Tensor) -> Tensor:
+        soft = rules.soft_loss(outputs, soft_targets[indices], temperature)
+        hard = rules.loss(outputs, targets, "mean")
+        return (1.0 - weight) * hard + weight * factor * soft
 
     return loss
 
 
-def _output_loss(stage: Distill, teachers: Sequence[TeacherModel], split: Split) -> Loss:
-    logits = [
-        predict(teacher.forward, split.x) if teacher.logits is None else teacher.logits
+def _output_loss(
+    stage: Distill, teachers: Sequence[TeacherModel], split: Split, rules: Rules
+) -> Loss:
+    outputs = [
+        predict(teacher.forward, split.x) if teacher.outputs is None else teacher.outputs
         for teacher in teachers
     ]
-    return distillation_loss(torch.stack(logits), stage.temperature, stage.weight)
+    return distillation_loss(rules, torch.stack(outputs), stage.temperature, stage.weight)

@@ -12,7 +12,7 @@ from compress.types import Array, Metric
 _RESAMPLES = 200
 _MOST_SAMPLES = 2000
 # What a user's function raises for arrays that it does not expect.
-_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 
 def value_of(metric: Metric, outputs: Array, y: Array, x: Array) -> float:
@@ -38,7 +38,8 @@ def standard_error(metric: Metric, outputs: Array, y: Array, x: Array, seed: int
 
     It is the deviation over 200 resamples, drawn with replacement by a generator of `seed`. Of many
     samples each resample has 2,000, and the deviation is scaled to the number there are. Resamples
-    on which the metric is undefined do not count. 0 for a metric that does not vary.
+    on which the metric is undefined do not count. It is at least the part that one sample has of
+    the value, so that it is not 0 where every sample is right.
     """
     count = len(y)
     drawn = min(count, _MOST_SAMPLES)
@@ -50,4 +51,5 @@ def standard_error(metric: Metric, outputs: Array, y: Array, x: Array, seed: int
             values.append(value_of(metric, outputs[chosen], y[chosen], x[chosen]))
         except UserError:
             continue  # as a resample without any anomalous sample
-    return float(np.std(values)) * math.sqrt(drawn / count) if values else 0.0
+    least = abs(value_of(metric, outputs, y, x)) / count
+    return max(float(np.std(values or [0.0])) * math.sqrt(drawn / count), least)

@@ -54,6 +54,10 @@ class MetricScale:
         """The inverse of `share`, with its errors."""
         return share if self.better == "higher" else (1.0 - share) * self._reference()
 
+    def text(self, value: float, decimals: int = 1) -> str:
+        """A value without the metric's name: "95.1 %" with these decimals, else "0.310"."""
+        return f"{100 * value:.{decimals}f} %" if self.in_percent else number_text(value)
+
     def to_json(self) -> dict[str, Any]:
         """All fields. Keys are only added, never renamed."""
         return asdict(self)
@@ -67,6 +71,13 @@ class MetricScale:
         if self.reference is None:
             raise ValueError(f"the reference of metric {self.name} is not known")
         return self.reference
+
+
+def number_text(value: float) -> str:
+    """A number with three significant digits: "0.0310", "0.957", "1.00", "1234", "1.20e-05"."""
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:#.3g}".removesuffix(".")
 
 
 ACCURACY = MetricScale("accuracy")

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from compress.metrics.classification import METRICS
+from compress.metrics.judge import standard_error
 from compress.ops import AveragePool2D, Op, Weighted, inputs_of, outputs_of
 from compress.pipeline.diagnosis import LEAST_SQNR_DB, CoarseInput, Diagnosis, NoisyLayer
 from compress.pipeline.network import Network, Original
@@ -15,6 +17,7 @@ from compress.quantization.sqnr import Noise, decibels, layer_noise
 from compress.training.train import predict
 from compress.types import Array, Graph
 
+ACCURACY = METRICS[0]  # its standard error has a formula
 # Calibration samples on which the noise of layers is measured.
 _SAMPLES = 128
 # A part of a layer's noise is named as its cause if it alone brings the layer this near to the
@@ -27,20 +30,23 @@ def diagnose(original: Original) -> Diagnosis:
 
     Raises Infeasible (UnsupportedLayer included) for a network that cannot be lowered.
     """
-    val, classes = original.data.val, original.task.classes
-    answers = predict(original.module, val.x).argmax(1).numpy()
+    val, judge = original.data.val, original.judge
+    outputs = predict(original.module, val.x).numpy()
     inputs = coarse_inputs(original.calibration)
+    error = None
+    if judge.metric != ACCURACY:
+        error = standard_error(judge.metric, outputs, val.y, val.x)
     return Diagnosis(
-        classes=classes,
-        samples=_by_class(val.y, len(classes)),
-        right=_by_class(val.y[answers == val.y], len(classes)),
+        classes=original.task.classes,
+        samples=judge.rules.by_class(val.y),
+        right=judge.rules.right(val.y, outputs),
         inputs=inputs,
         layers=noisy_layers(original, coarse=bool(inputs)),
+        metric=judge.scale,
+        value=judge.value(outputs, val),
+        error=error,
+        constant=judge.constant,
     )
-
-
-def _by_class(labels: Array, classes: int) -> tuple[int, ...]:
-    return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
 def coarse_inputs(x: Array) -> tuple[CoarseInput, ...]:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from compress.metrics.scale import ACCURACY, MetricScale, number_text
+
 Kind = Literal["input", "goal", "layer", "gap", "recall"]
 # Signal-to-noise ratio below which a layer or an input is remarked on, in dB.
 LEAST_SQNR_DB = 25.0
@@ -65,8 +67,14 @@ class Diagnosis:
     """What is known of a task's data and of its trained float network before a search.
 
     `samples` are the validation samples of each of the `classes`, `right` those of them that the
-    float network classifies correctly. Of `layers` only those are listed at which the noise
-    begins: layers behind them inherit it.
+    float network classifies correctly; both are empty where samples have no class. Of `layers` only
+    those are listed at which the noise begins: layers behind them inherit it.
+
+    `metric` is what networks are judged by, `value` the float network's on the validation split, in
+    the metric's unit, `error` the standard error of that, `constant` the value of the best answer
+    that is the same for every sample. Runs of versions that knew classifiers only have none of
+    these: then the metric is accuracy, and its error and the best constant answer follow from
+    `samples` and `right`. `error` is None for accuracy in new runs, too.
     """
 
     classes: tuple[str, ...]
@@ -74,11 +82,33 @@ class Diagnosis:
     right: tuple[int, ...]
     inputs: tuple[CoarseInput, ...] = ()
     layers: tuple[NoisyLayer, ...] = ()
+    metric: MetricScale = ACCURACY
+    value: float | None = None
+    error: float | None = None
+    constant: float | None = None
 
     @property
     def accuracy(self) -> float:
-        """The float network's accuracy on the validation split (0..1)."""
-        return sum(self.right) / sum(self.samples)
+        """The float network's metric on the validation split, a share where more is better."""
+        if self.value is None:
+            return sum(self.right) / sum(self.samples)
+        return self.metric.share(self.value)
+
+    @property
+    def float_value(self) -> float:
+        """The float network's metric on the validation split, in its unit."""
+        return self.metric.value(self.accuracy)
+
+    def named(self, share: float) -> str:
+        """A share as the value that people read, with the metric's name: "MAE 0.310"."""
+        return f"{self.metric.title} {self.metric.text(self.metric.value(share))}"
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the float network's metric, in its unit."""
+        if self.error is None:
+            return standard_error(sum(self.right), sum(self.samples))
+        return self.error
 
     @property
     def majority(self) -> tuple[str, float]:
@@ -104,6 +134,10 @@ class Diagnosis:
             right=tuple(fields["right"]),
             inputs=tuple(CoarseInput(**one) for one in fields["inputs"]),
             layers=tuple(NoisyLayer(**one) for one in fields["layers"]),
+            metric=MetricScale.from_json(fields["metric"]) if "metric" in fields else ACCURACY,
+            value=fields.get("value"),
+            error=fields.get("error"),
+            constant=fields.get("constant"),
         )
 
 
@@ -139,7 +173,9 @@ def input_remarks(inputs: Sequence[CoarseInput]) -> tuple[Remark, ...]:
 
 
 def goal_remarks(diagnosis: Diagnosis, accuracy: float) -> tuple[Remark, ...]:
-    """A remark on an accuracy goal that the answer "always the same class" reaches."""
+    """A remark on a goal, a share, that the same answer for every sample reaches."""
+    if diagnosis.error is not None:
+        return _constant_remarks(diagnosis, accuracy)
     name, share = diagnosis.majority
     if accuracy > share:
         return ()
@@ -150,6 +186,21 @@ def goal_remarks(diagnosis: Diagnosis, accuracy: float) -> tuple[Remark, ...]:
             f"the validation split, {_percent(share)}: always answering {name!r} reaches it; "
             f"raise --accuracy (the float network has {_percent(diagnosis.accuracy)}) and look at "
             "the recall of each class",
+        ),
+    )
+
+
+def _constant_remarks(diagnosis: Diagnosis, accuracy: float) -> tuple[Remark, ...]:
+    constant = diagnosis.constant
+    if constant is None or accuracy > diagnosis.metric.share(constant):
+        return ()
+    return (
+        Remark(
+            "goal",
+            f"the goal {diagnosis.named(accuracy)} is no better than "
+            f"{diagnosis.metric.text(constant)}, which the best answer that is the same for every "
+            "sample reaches on the validation split; choose a stricter --floor (the float network "
+            f"has {diagnosis.metric.text(diagnosis.float_value)})",
         ),
     )
 
@@ -172,30 +223,35 @@ def early_remarks(diagnosis: Diagnosis, accuracy: float | None = None) -> tuple[
     return (*input_remarks(diagnosis.inputs), *goal, *layer_remarks(diagnosis.layers))
 
 
-def gap_remarks(diagnosis: Diagnosis, right: Sequence[int]) -> tuple[Remark, ...]:
-    """A remark if the int8 baseline, with `right` answers by class, lost accuracy.
+def gap_remarks(diagnosis: Diagnosis, accuracy: float) -> tuple[Remark, ...]:
+    """A remark if the int8 baseline, of this `accuracy` (a share), lost more than noise.
 
     More must be lost than the standard error. What other networks may lose, the goal says.
     """
-    total, now = sum(diagnosis.samples), sum(right) / sum(diagnosis.samples)
-    error = standard_error(sum(diagnosis.right), total)
-    lost = diagnosis.accuracy - now
-    if lost <= error:
+    metric, error = diagnosis.metric, diagnosis.standard_error
+    values = metric.value(accuracy), diagnosis.float_value
+    if diagnosis.accuracy <= accuracy or abs(values[1] - values[0]) <= error:
         return ()
+    now, before = map(metric.text, values)
     return (
         Remark(
             "gap",
-            f"the int8 baseline has {_percent(now)} accuracy, the float network "
-            f"{_percent(diagnosis.accuracy)}: quantization alone loses {_points(lost)} (standard "
-            f"error {_points(error)}); hil sensitivity shows which layers bear how many bits",
+            f"the int8 baseline has {now} {metric.title}, the float network {before}: quantization "
+            f"alone loses {_distance(metric, abs(values[1] - values[0]))} (standard error "
+            f"{_distance(metric, error)}); hil sensitivity shows which layers bear how many bits",
         ),
     )
 
 
-def baseline_remarks(diagnosis: Diagnosis, right: Sequence[int]) -> tuple[Remark, ...]:
-    """All that can be remarked on the int8 baseline, with `right` answers by class."""
-    recalls = recall_remarks(diagnosis, "the int8 baseline", right)
-    return (*gap_remarks(diagnosis, right), *recalls)
+def baseline_remarks(
+    diagnosis: Diagnosis, right: Sequence[int], accuracy: float
+) -> tuple[Remark, ...]:
+    """All that can be remarked on the int8 baseline.
+
+    It has `right` answers by class (empty if unknown) and this `accuracy` as a share.
+    """
+    recalls = recall_remarks(diagnosis, "the int8 baseline", right) if right else ()
+    return (*gap_remarks(diagnosis, accuracy), *recalls)
 
 
 def recall_remarks(diagnosis: Diagnosis, name: str, right: Sequence[int]) -> tuple[Remark, ...]:
@@ -232,5 +288,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.1f} points"
+def _distance(metric: MetricScale, distance: float) -> str:
+    """The distance of two values of a metric."""
+    return f"{100 * distance:.1f} points" if metric.in_percent else number_text(distance)

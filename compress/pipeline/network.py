@@ -17,6 +17,7 @@ from compress.errors import UnsupportedLayer, UserError
 from compress.frontend.check_capture import check_capture, vary
 from compress.frontend.normalize import computed_with_zeros, copied, normalized
 from compress.genome import Criterion, Quantize
+from compress.pipeline.judge import Judge, judge_of
 from compress.pruning.blocks import block_names
 from compress.pruning.dead_channels import eliminate_dead_channels
 from compress.pruning.prune import group_names
@@ -24,10 +25,21 @@ from compress.quantization.fake_quantize import weighted_layers
 from compress.quantization.lower import lower
 from compress.quantization.scheme import Learned
 from compress.space.space import Space
+from compress.task_types.registry import rules_of
+from compress.task_types.rules import Rules
 from compress.tflite.exporter import export_tflite
 from compress.training.data_check import check_data, check_same_data, check_shape, record_data_hash
 from compress.training.learning_check import check_batches, check_learned
-from compress.training.train import Schedule, Tick, fit, predict, restore, save, seed_torch
+from compress.training.train import (
+    Schedule,
+    Tick,
+    fit,
+    loss_of,
+    predict,
+    restore,
+    save,
+    seed_torch,
+)
 from compress.types import Array, Dataset, Split, Task
 
 CALIBRATION_SAMPLES = 256
@@ -54,8 +66,8 @@ class Original:
     """The task, its data and its trained network, from which every candidate of a run starts.
 
     The parameters of `module` are plain (`compress.frontend.normalize`). With `sparse`, its
-    weights that are zero stay zero. `probe` holds labeled training samples for calibration and for
-    estimating importance.
+    weights that are zero stay zero. `probe` holds training samples, with the targets of the loss,
+    for calibration and for estimating importance.
     """
 
     task: Task
@@ -66,7 +78,7 @@ class Original:
     probe: Split = field(init=False)
 
     def __post_init__(self) -> None:
-        train = self.data.train
+        train = self.train
         chosen = np.random.default_rng(self.seed).permutation(len(train))[:CALIBRATION_SAMPLES]
         object.__setattr__(self, "probe", Split(train.x[chosen], train.y[chosen]))
 
@@ -81,9 +93,28 @@ class Original:
         return eliminate_dead_channels(self.module, self.task.input_shape)
 
     @cached_property
-    def logits(self) -> Tensor:
-        """The original's logits on the training split (N, classes), computed once."""
+    def rules(self) -> Rules:
+        """The rules of the task's type."""
+        return rules_of(self.task)
+
+    @cached_property
+    def train(self) -> Split:
+        """The training split, its y being the targets of the loss."""
+        return self.rules.training_split(self.data.train)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Who evaluates outputs by the task's metric."""
+        return judge_of(self.task, self.data)
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """The original's outputs on the training split (N, ...), computed once."""
         return predict(self.module, self.data.train.x)
+
+    def share(self, split: Split) -> float:
+        """The float network's metric on a split, as a share where more is better."""
+        return self.judge.share(predict(self.module, split.x).numpy(), split)
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -135,7 +166,7 @@ def _original(task: Task, data: Dataset, module: nn.Module, seed: int) -> Origin
 
 
 def check_net(task: Task) -> None:
-    """Check that the network maps (N, *input_shape) to (N, classes) and has an integer form.
+    """Check that the network answers as its type must, and that it has an integer form.
 
     It is lowered with noise, and with random batch-norms in place of fresh ones, which change
     nothing: captured layers are compared with the network. Raises UserError if it cannot be,
@@ -167,11 +198,14 @@ def _check_answer(task: Task) -> None:
             f"task {task.name}: its network cannot take an input of (2, "
             f"{', '.join(map(str, task.input_shape))}), two samples of its input_shape: {said}"
         ) from error
-    wanted, found = (2, len(task.classes)), tuple(getattr(answer, "shape", ()))
-    if found != wanted:
+    rules, found = rules_of(task), tuple(getattr(answer, "shape", ()))
+    wanted = (2, *rules.output_shape)
+    if len(found) != len(wanted) or any(
+        size not in (None, there) for size, there in zip(wanted, found, strict=True)
+    ):
         raise UserError(
             f"task {task.name}: its network answers two samples with {found or type(answer)}, "
-            f"must be {wanted}: a logit for each of its classes"
+            f"must be {wanted}: {rules.output_words}"
         )
     try:
         module.train()(torch.randn(2, *task.input_shape)).sum().backward()
@@ -210,7 +244,14 @@ def train_original(
         check_learned(task, data, module, network_path)
     else:
         check_batches(task, data, module)
-        fit(module, data.train, Schedule(task.recipe, task.recipe.epochs, seed), tick=tick)
+        rules = rules_of(task)
+        fit(
+            module,
+            rules.training_split(data.train),
+            Schedule(task.recipe, task.recipe.epochs, seed),
+            loss=loss_of(rules),
+            tick=tick,
+        )
         check_learned(task, data, module)
         save(module, network_path)
         record_data_hash(data, network_path)

@@ -15,14 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from compress.errors import Infeasible, UserError
 from compress.genome import Genome, Quantize, Stage
 from compress.integer import reference
 from compress.integer.eliminate import eliminate
+from compress.pipeline.judge import Judge
 from compress.pipeline.network import Network, Original
 from compress.pipeline.prefix_cache import PrefixCache, Snapshot, identity_of, prefix_folder
 from compress.pipeline.stages import apply_stage
 from compress.pruning.batch_norm import reestimate
-from compress.quantization.lower import lower, quantize_input
+from compress.quantization.lower import dequantize_output, lower, quantize_input
 from compress.types import Graph, QuantizedModel, Samples, Split, StageCost
 
 # Validation samples for the accuracy below fidelity 1: the standard error at 90 % is
@@ -51,9 +53,16 @@ def compress(
         network = replace(network, module=reestimate(network.module, original.calibration))
     graph = eliminate(lower_network(network, original))
     lowered = StageCost("lower", 0, time.monotonic() - started)
-    found = evaluate(graph, val, original.task.device_samples)
-    costs = (*snapshot.costs, lowered)
-    return QuantizedModel(genome, graph, found.accuracy, found.samples, costs, found.right)
+    found = evaluate(graph, val, original.judge, original.task.device_samples)
+    return QuantizedModel(
+        genome=genome,
+        graph=graph,
+        accuracy=found.accuracy,
+        samples=found.samples,
+        costs=(*snapshot.costs, lowered),
+        right=found.right,
+        device_value=found.device_value,
+    )
 
 
 def run_stages(
@@ -114,7 +123,7 @@ def preview(genome: Genome, original: Original) -> Graph:
 def prefix_cache(original: Original) -> PrefixCache:
     """The prefix cache in the user's cache folder, for candidates of this original."""
     task = original.task
-    facts = (task.name, task.source, repr(task.fine_tune), str(original.seed))
+    facts = (task.name, task.source, task.type, repr(task.fine_tune), str(original.seed))
     return PrefixCache(prefix_folder(), identity_of(original.module.state_dict(), facts))
 
 
@@ -122,27 +131,46 @@ def prefix_cache(original: Original) -> PrefixCache:
 class Evaluation:
     """The result of the integer reference on a split, and the samples of it for the device.
 
-    `right` is the number of right answers by class.
+    `accuracy` is the metric as a share where more is better, `right` the number of right answers by
+    class, `device_value` the metric of `samples` in its unit; None if these few do not define it.
     """
 
     accuracy: float
     right: tuple[int, ...]
     samples: Samples
+    device_value: float | None
 
 
-def evaluate(graph: Graph, split: Split, device_samples: int) -> Evaluation:
+def evaluate(graph: Graph, split: Split, judge: Judge, device_samples: int) -> Evaluation:
     """Evaluate the graph by the integer reference on the whole split.
 
     The device gets at most `device_samples`, evenly spaced, because samples of one class may be
-    next to each other in the split.
+    next to each other in the split. Raises Infeasible if the metric is not a finite number.
     """
     inputs = quantize_input(graph, split.x)
-    outputs = reference.run(graph, inputs).reshape(len(split), -1)
-    equal = outputs.argmax(1) == split.y
-    right = np.bincount(split.y[equal], minlength=outputs.shape[1])
-    chosen = _spaced_indices(len(split), device_samples)
-    samples = Samples(inputs[chosen], split.y[chosen], outputs[chosen])
-    return Evaluation(float(np.mean(equal)), tuple(right.tolist()), samples)
+    outputs = reference.run(graph, inputs)
+    real = judge.rules.shaped(dequantize_output(graph, outputs))
+    try:
+        accuracy = judge.share(real, split)
+    except UserError as error:  # the float network has a value: these outputs are the reason
+        raise Infeasible(str(error)) from error
+    samples, value = samples_for_device(graph, evenly_spaced(split, device_samples), judge)
+    return Evaluation(accuracy, judge.rules.right(split.y, real), samples, value)
+
+
+def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Samples, float | None]:
+    """All samples of a split for the device, and the metric of their outputs in its unit.
+
+    The metric is None if so few samples do not define it, as an AUC without anomalous ones.
+    """
+    inputs = quantize_input(graph, split.x)
+    outputs = reference.run(graph, inputs)
+    flat = outputs.reshape(len(split), -1)
+    samples = Samples(inputs, judge.rules.device_labels(split.y, flat), flat)
+    try:
+        return samples, judge.value(judge.rules.shaped(dequantize_output(graph, outputs)), split)
+    except UserError:
+        return samples, None
 
 
 def evenly_spaced(split: Split, samples: int) -> Split:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from compress.genome import Genome, Prune, Quantize, Sparsify, Stage
+from compress.metrics.scale import ACCURACY, MetricScale
 from compress.pipeline.diagnose import diagnose
 from compress.pipeline.diagnosis import Remark, baseline_remarks, early_remarks
 from compress.pipeline.network import Original
@@ -39,7 +40,9 @@ _KINDS: tuple[tuple[str, tuple[Stage, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """The tables of one trained network. Accuracies are shares of 1, by the integer reference.
+    """The tables of one trained network, by the integer reference.
+
+    Accuracies are the task's `metric` as shares where more is better (`compress.metrics.scale`).
 
     `baseline` is the accuracy of the plain int8 network on the same number of validation samples,
     `samples`, `float_accuracy` that of the float network; `remarks` are warnings about the two.
@@ -58,6 +61,7 @@ class Sensitivity:
     sqnr_db: tuple[Table, ...]
     float_accuracy: float
     remarks: tuple[Remark, ...] = ()
+    metric: MetricScale = ACCURACY
 
 
 def measure_sensitivity(
@@ -89,8 +93,9 @@ def measure_sensitivity(
         return accuracy(Quantize(each, weight_range="mse"))
 
     baseline, diagnosis = compress(Genome((Quantize(),)), shortened), diagnose(shortened)
-    keep = _grid("accuracy by keep ratio", groups, RATIOS, narrowed)
-    bits = _grid("accuracy by weight bits", layers, BITS, quantized)
+    title = diagnosis.metric.title
+    keep = _grid(f"{title} by keep ratio", groups, RATIOS, narrowed)
+    bits = _grid(f"{title} by weight bits", layers, BITS, quantized)
     kinds = tuple(kind for kind, _ in _KINDS)
     sqnr_db: dict[int, list[dict[str, float]]] = {width: [] for width in _WIDTHS}
     accuracies = []
@@ -111,7 +116,7 @@ def measure_sensitivity(
         baseline=baseline.accuracy,
         keep=keep,
         bits=bits,
-        pruned=Table("accuracy by pruning and weight bits", kinds, _BITS_NAMES, tuple(accuracies)),
+        pruned=Table(f"{title} by pruning and weight bits", kinds, _BITS_NAMES, tuple(accuracies)),
         sqnr_db=tuple(
             Table(
                 f"SQNR in dB, {width}-bit weights",
@@ -122,7 +127,9 @@ def measure_sensitivity(
             for width, columns in sqnr_db.items()
         ),
         float_accuracy=diagnosis.accuracy,
-        remarks=early_remarks(diagnosis) + baseline_remarks(diagnosis, baseline.right),
+        remarks=early_remarks(diagnosis)
+        + baseline_remarks(diagnosis, baseline.right, baseline.accuracy),
+        metric=diagnosis.metric,
     )
 
 

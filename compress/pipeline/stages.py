@@ -26,7 +26,7 @@ from compress.pruning.sparsify import sparsify
 from compress.quantization.equalize import equalize
 from compress.quantization.fake_quantize import FakeQuantized
 from compress.training.checkpoint import Checkpoint
-from compress.training.train import Forward, Schedule, cross_entropy, fit, seed_torch
+from compress.training.train import Forward, Schedule, fit, loss_of, seed_torch
 
 
 def apply_stage(
@@ -61,7 +61,9 @@ def _prune(
     module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
     for step, ratios in enumerate(_rounds(module, stage, original)):
         scope: Scope = "global" if stage.scope == "global" else "group"
-        module = prune(module, shape, ratios, stage.criterion, scope, original.probe)
+        module = prune(
+            module, shape, ratios, stage.criterion, scope, original.probe, original.rules.loss
+        )
         if stage.reestimate:
             module = reestimate(module, original.calibration)
         network = replace(network, module=module, learned=None)
@@ -152,7 +154,7 @@ def _distill(
     )
     if stage.epochs == 0:
         return learner
-    first = TeacherModel(original.module, original.module, original.logits)
+    first = TeacherModel(original.module, original.module, original.outputs)
     second = TeacherModel(network.module, _forward(network, original))
     teachers = {"original": (first,), "compressed": (second,), "both": (first, second)}
     return _trained(learner, stage, original, seed, checkpoint, teachers[stage.teacher])
@@ -169,20 +171,20 @@ def _trained(
 ) -> Network:
     """Train the network's module in place; return the network with the ranges it has learned.
 
-    This is one of `rounds` equal shares of the stage's epochs. Without `teachers` the loss is the
-    cross entropy with the labels.
+    This is one of `rounds` equal shares of the stage's epochs. Without `teachers` the loss is that
+    of the task's type.
     """
     if stage.epochs == 0:
         return network
-    module, forward, train = network.module, _forward(network, original), original.data.train
+    module, forward, train = network.module, _forward(network, original), original.train
     fine_tune = original.task.fine_tune
     recipe = replace(fine_tune, learning_rate=fine_tune.learning_rate * stage.rate)
     schedule = Schedule(recipe, stage.epochs / rounds, seed)
     ranges = forward.parameters_to_learn if isinstance(forward, FakeQuantized) else ()
-    loss, run, extra = cross_entropy, forward, ranges
+    loss, run, extra = loss_of(original.rules), forward, ranges
     if isinstance(stage, Distill):
         shape = original.task.input_shape
-        taught = Distillation(stage, teachers, module, forward, shape, train)
+        taught = Distillation(stage, teachers, module, forward, shape, train, original.rules)
         loss, run, extra = taught.loss, taught.forward, (*ranges, *taught.parameters)
     own_checkpoint = None if checkpoint is None else checkpoint.for_round(seed)
     fit(
@@ -201,7 +203,7 @@ def _trained(
 
 
 def _forward(network: Network, original: Original) -> Forward:
-    """The function from a batch to logits; with fake quantization if the network has a scheme."""
+    """The function from a batch to outputs; with fake quantization if the network has a scheme."""
     if network.spec is None:
         return network.module
     return FakeQuantized(

@@ -12,7 +12,6 @@ from typing import assert_never
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
 from compress.errors import Infeasible
 from compress.frontend.capture import capture, trace_module
@@ -21,6 +20,8 @@ from compress.frontend.layers import Layer
 from compress.frontend.normalize import copied
 from compress.genome import Criterion
 from compress.pruning.groups import Group, remove_channels
+from compress.task_types.classification import cross_entropy
+from compress.task_types.rules import TargetLoss
 from compress.training.train import predict
 from compress.types import Array, Split
 
@@ -29,7 +30,7 @@ LOSS_CRITERIA: tuple[Criterion, ...] = ("taylor", "sensitivity")
 _BATCH = 64
 _WEIGHTED = ("conv", "depthwise", "linear")
 _PASSING = ("add", "mul", "affine", "activation", "clip", "lookup")
-# Least rise of the loss in nats, far below any measured one: it keeps the scores of a group that
+# Least rise of the loss, far below any measured one: it keeps the scores of a group that
 # can be halved without loss ordered by magnitude.
 _SMALLEST_RISE = 1e-9
 
@@ -39,6 +40,7 @@ def scores(
     groups: Sequence[Group],
     criterion: Criterion,
     probe: Split | None = None,
+    loss: TargetLoss = cross_entropy,
 ) -> tuple[Tensor, ...]:
     """Importance scores of each group's channels, float32 (channels,).
 
@@ -54,8 +56,8 @@ def scores(
     - sensitivity: l2 divided by its mean in the group, times the rise of the mean loss when the
       half of the group with the smaller l2 is removed, and only that.
 
-    The last four are measured on the samples `probe`. Raises Infeasible if they get no samples, and
-    for batch_norm if a group has no batch-norm with a scale.
+    The last four are measured on the samples `probe`, whose y are the targets of `loss`. Raises
+    Infeasible if they get no samples, and for batch_norm if a group has no batch-norm with a scale.
     """
     match criterion:
         case "l1":
@@ -65,9 +67,9 @@ def scores(
         case "batch_norm":
             return tuple(_gamma(module, group) for group in groups)
         case "activation" | "apoz" | "taylor":
-            return _observed(module, groups, criterion, _given(probe, criterion))
+            return _observed(module, groups, criterion, _given(probe, criterion), loss)
         case "sensitivity":
-            return _sensitivity(module, groups, _given(probe, criterion))
+            return _sensitivity(module, groups, _given(probe, criterion), loss)
         case _:
             assert_never(criterion)
 
@@ -102,7 +104,11 @@ def _gamma(module: nn.Module, group: Group) -> Tensor:
 
 
 def _observed(
-    module: nn.Module, groups: Sequence[Group], criterion: Criterion, probe: Split
+    module: nn.Module,
+    groups: Sequence[Group],
+    criterion: Criterion,
+    probe: Split,
+    loss: TargetLoss,
 ) -> tuple[Tensor, ...]:
     traced = trace_module(copied(module), probe.x.shape[1:])
     layers, _, output = capture(traced)
@@ -111,7 +117,8 @@ def _observed(
     watcher = _Watcher(traced, {name for held in values for name in held})
     totals = [torch.zeros(group.channels) for group in groups]
     for start in range(0, len(probe), _BATCH):
-        seen = watcher.watch(probe, slice(start, start + _BATCH), criterion == "taylor")
+        part = slice(start, start + _BATCH)
+        seen = watcher.watch(probe, part, loss if criterion == "taylor" else None)
         for total, held in zip(totals, values, strict=True):
             total += _score(seen, held, criterion).sum(0)
     return tuple(total / len(probe) for total in totals)
@@ -170,18 +177,17 @@ class _Watcher(fx.Interpreter):
         self.names = names
         self.seen: dict[str, Tensor] = {}
 
-    def watch(self, probe: Split, part: slice, gradients: bool) -> dict[str, Tensor]:
+    def watch(self, probe: Split, part: slice, loss: TargetLoss | None) -> dict[str, Tensor]:
         """The values by name for the samples `part`.
 
-        With `gradients`, their `grad` is that of the samples' summed loss.
+        With `loss`, their `grad` is that of the samples' summed loss.
         """
-        self.seen = {}
+        self.seen, gradients = {}, loss is not None
         with torch.set_grad_enabled(gradients):
             x = torch.from_numpy(probe.x[part]).requires_grad_(gradients)
-            logits = self.run(x)
-            if gradients:
-                labels = torch.from_numpy(probe.y[part])
-                functional.cross_entropy(logits, labels, reduction="sum").backward()
+            outputs = self.run(x)
+            if loss is not None:
+                loss(outputs, torch.from_numpy(probe.y[part]), "sum").backward()
         return self.seen
 
     def run_node(self, n: fx.Node) -> object:
@@ -196,23 +202,25 @@ class _Watcher(fx.Interpreter):
         return kept.reshape(value.shape).clone()
 
 
-def _sensitivity(module: nn.Module, groups: Sequence[Group], probe: Split) -> tuple[Tensor, ...]:
+def _sensitivity(
+    module: nn.Module, groups: Sequence[Group], probe: Split, loss: TargetLoss
+) -> tuple[Tensor, ...]:
     """The scores of criterion "sensitivity" (`scores`)."""
     whole = copied(module).eval()
-    loss = _loss(whole, probe)
+    before = _mean_loss(whole, probe, loss)
     found = []
     for group in groups:
         magnitude = _magnitude(module, group, 2)
         weaker = torch.argsort(magnitude, stable=True)[: group.channels // 2].tolist()
         halved = copied(whole)
         remove_channels(halved, groups, {group.name: weaker})
-        rise = max(_loss(halved, probe) - loss, _SMALLEST_RISE)
+        rise = max(_mean_loss(halved, probe, loss) - before, _SMALLEST_RISE)
         mean = magnitude.mean()
         found.append(rise * (magnitude / mean if mean > 0 else magnitude))
     return tuple(found)
 
 
-def _loss(module: nn.Module, probe: Split) -> float:
-    """Mean cross entropy in nats, computed in float64 since differences of it are small."""
-    logits = predict(module, probe.x).double()
-    return float(functional.cross_entropy(logits, torch.from_numpy(probe.y)))
+def _mean_loss(module: nn.Module, probe: Split, loss: TargetLoss) -> float:
+    """The mean loss, computed in float64 since differences of it are small."""
+    outputs = predict(module, probe.x).double()
+    return float(loss(outputs, torch.from_numpy(probe.y), "mean"))

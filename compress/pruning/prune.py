@@ -11,6 +11,8 @@ from compress.frontend.normalize import copied
 from compress.genome import Criterion, Scope
 from compress.pruning.groups import Group, find_groups, remove_channels
 from compress.pruning.importance import LOSS_CRITERIA, scores
+from compress.task_types.classification import cross_entropy
+from compress.task_types.rules import TargetLoss
 from compress.types import Split
 
 # CMSIS-NN kernels process four channels at a time; other widths are far slower per channel.
@@ -33,13 +35,15 @@ def prune(
     criterion: Criterion,
     scope: Scope = "group",
     probe: Split | None = None,
+    loss: TargetLoss = cross_entropy,
 ) -> nn.Module:
     """A copy of `module` with only its most important channels; the tensors are smaller.
 
     `keep` are ratios in (0, 1]: one per group in scope "group", a single one in scope "uniform"
     (for every group) and "global" (of all channels together). The number of channels kept is a
     multiple of 4, at least 4; narrower groups stay whole. Importance is that of `criterion`
-    (`compress.pruning.importance.scores`), measured on the samples `probe` where it needs samples.
+    (`compress.pruning.importance.scores`), measured by `loss` on the samples `probe` where it needs
+    samples.
 
     Raises Infeasible for other ratios, for a criterion that does not apply to this network, and
     for a network that does not run with fewer channels.
@@ -48,10 +52,10 @@ def prune(
     groups = find_groups(pruned, input_shape)
     _check_ratios(keep, scope, groups)
     if scope == "global":
-        gone = _weakest_of_all(pruned, groups, keep[0], criterion, probe)
+        gone = _weakest_of_all(pruned, groups, keep[0], criterion, probe, loss)
     else:
         ratios = keep if scope == "group" else [keep[0]] * len(groups)
-        gone = _weakest_of_each(pruned, groups, ratios, criterion, probe)
+        gone = _weakest_of_each(pruned, groups, ratios, criterion, probe, loss)
     if gone:
         before = _size(pruned, input_shape)
         remove_channels(pruned, groups, gone)
@@ -102,6 +106,7 @@ def _weakest_of_each(
     ratios: Sequence[float],
     criterion: Criterion,
     probe: Split | None,
+    loss: TargetLoss,
 ) -> dict[str, list[int]]:
     surplus = {
         group.name: group.channels - kept_channels(group.channels, ratio)
@@ -110,7 +115,7 @@ def _weakest_of_each(
     chosen = [group for group in groups if surplus[group.name] > 0]
     return {
         group.name: _ascending(score)[: surplus[group.name]]
-        for group, score in zip(chosen, scores(module, chosen, criterion, probe), strict=True)
+        for group, score in zip(chosen, scores(module, chosen, criterion, probe, loss), strict=True)
     }
 
 
@@ -120,6 +125,7 @@ def _weakest_of_all(
     ratio: float,
     criterion: Criterion,
     probe: Split | None,
+    loss: TargetLoss,
 ) -> dict[str, list[int]]:
     """Channels to remove by group name: the weakest of all groups together, down to `ratio`.
 
@@ -135,7 +141,7 @@ def _weakest_of_all(
     if surplus <= 0:
         return {}
     bundles: list[tuple[float, str, list[int]]] = []
-    for group, score in zip(wide, scores(module, wide, criterion, probe), strict=True):
+    for group, score in zip(wide, scores(module, wide, criterion, probe, loss), strict=True):
         mean = float(score.mean())
         fair = score if criterion in LOSS_CRITERIA or mean == 0 else score / mean
         weakest_first = _ascending(score)[: group.channels - CHANNEL_MULTIPLE]

@@ -61,6 +61,18 @@ def quantize_input(graph: Graph, x: Array) -> Int8Array:
     return result
 
 
+def dequantize_output(graph: Graph, outputs: Int8Array) -> Array:
+    """The graph's output int8 (N, ...) as real values float32 in torch's layout.
+
+    (N, H, W, C) becomes (N, C, H, W), a vector (N, K) stays as it is. A series (N, C, L) of torch
+    is (N, 1, L, C) here and becomes (N, C, 1, L): the caller knows its shape.
+    """
+    tensor = graph.output_tensor
+    values = outputs.reshape(len(outputs), *tensor.shape[1:]).astype(np.int32) - tensor.zero_point
+    real: Array = np.moveaxis(values * np.float32(tensor.scale), -1, 1).astype(np.float32)
+    return real
+
+
 def lower(
     module: "nn.Module",
     spec: Quantize,

@@ -43,6 +43,12 @@ class Autoencoder(Rules):
             return f"labels from {split.y.min()} to {split.y.max()}; must be 0 or 1"
         return wrong
 
+    def wrong_training(self, train: Split) -> str:
+        anomalous = int(np.count_nonzero(train.y != _NORMAL))
+        if not anomalous:
+            return ""
+        return f"{anomalous} samples are anomalous; an autoencoder must be trained on normal ones"
+
     def constants(self, train: Split) -> tuple[Array, ...]:
         """The mean of the training samples."""
         return (train.x.mean(0, dtype=np.float64).astype(np.float32),)

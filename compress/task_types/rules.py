@@ -32,6 +32,13 @@ class Rules(ABC):
     def output_shape(self) -> tuple[int | None, ...]:
         """The shape of the network's output without the batch; None for a size of its choice."""
 
+    def shaped(self, outputs: Array) -> Array:
+        """Outputs of a graph in torch's layout, a series (N, C, 1, L) as torch's (N, C, L)."""
+        wanted = self.output_shape
+        if outputs.ndim == len(wanted) + 2 and outputs.shape[2] == 1:
+            return outputs.reshape(*outputs.shape[:2], *outputs.shape[3:])
+        return outputs
+
     @property
     @abstractmethod
     def output_words(self) -> str:
@@ -56,6 +63,10 @@ class Rules(ABC):
     @abstractmethod
     def wrong_labels(self, split: Split) -> str:
         """The first thing wrong with y of a split whose x is right; '' if nothing is."""
+
+    def wrong_training(self, train: Split) -> str:
+        """What is wrong with the y of the training split in particular; '' if nothing is."""
+        return ""
 
     @abstractmethod
     def constants(self, train: Split) -> tuple[Array, ...]:

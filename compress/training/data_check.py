@@ -12,6 +12,10 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.files import write_atomically
+from compress.metrics.judge import value_of
+from compress.metrics.registry import METRICS, metric_of
+from compress.task_types.registry import rules_of
+from compress.task_types.rules import Rules
 from compress.types import Dataset, Split, Task
 
 
@@ -26,14 +30,35 @@ def check_shape(task: Task) -> None:
 
 
 def check_data(task: Task, data: Dataset) -> None:
-    """Check each split: finite float32 samples (N, *input_shape), int64 labels (N,), N at least 1.
+    """Check each split: N > 0 finite float32 samples (N, *input_shape), and y as the type has it.
 
+    The metric must be defined on the validation and test splits, where it is one of the type's own.
     Raises UserError naming the split, what it is and what it must be.
     """
+    rules = rules_of(task)
     for name in ("train", "val", "test"):
-        wrong = _wrong(getattr(data, name), task.input_shape, len(task.classes))
+        split = getattr(data, name)
+        wrong = _wrong(split, task.input_shape, rules)
+        if not wrong and name == "train":
+            wrong = rules.wrong_training(split)
         if wrong:
             raise UserError(f"task {task.name}: {name} split: {wrong}")
+    _check_metric(task, rules, data)
+
+
+def _check_metric(task: Task, rules: Rules, data: Dataset) -> None:
+    """Check that a metric of the type is defined, whatever the outputs are. Raises UserError."""
+    metric = metric_of(task)
+    if metric not in METRICS[task.type]:
+        return
+    answer = rules.constants(data.train)[0]
+    for name in ("val", "test"):
+        split = getattr(data, name)
+        outputs = np.broadcast_to(answer, (len(split), *answer.shape))
+        try:
+            value_of(metric, outputs, split.y, split.x)
+        except UserError as error:
+            raise UserError(f"task {task.name}: {name} split: {error}") from error
 
 
 def data_sha256(data: Dataset) -> str:
@@ -69,17 +94,13 @@ def _hash_path(network_path: Path) -> Path:
     return network_path.with_suffix(".data")
 
 
-def _wrong(split: Split, shape: tuple[int, ...], classes: int) -> str:
+def _wrong(split: Split, shape: tuple[int, ...], rules: Rules) -> str:
     """The first thing wrong with a split; '' if nothing is."""
     x, y = split.x, split.y
     if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
         return f"x and y are {type(x).__name__} and {type(y).__name__}; must be NumPy arrays"
     if x.dtype != np.float32 or x.shape[1:] != shape or len(x) < 1:
         return f"x is {x.dtype} {x.shape}; must be float32 (N, {', '.join(map(str, shape))}), N > 0"
-    if y.dtype != np.int64 or y.shape != x.shape[:1]:
-        return f"y is {y.dtype} {y.shape}; must be int64 ({len(x)},): the number of each class"
     if not np.isfinite(x).all():
         return "x has values that are not finite"
-    if y.min() < 0 or y.max() >= classes:
-        return f"labels from {y.min()} to {y.max()}; the task has {classes} classes, from 0 on"
-    return ""
+    return rules.wrong_labels(split)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from compress.errors import UserError
+from compress.task_types.registry import rules_of
 from compress.training.train import predict
 from compress.types import Dataset, Task
 
@@ -27,7 +28,7 @@ def check_batches(task: Task, data: Dataset, module: nn.Module) -> None:
         state = copy.deepcopy(module.state_dict())
         try:
             with torch.no_grad():
-                module.train()(torch.zeros(batch, *task.input_shape))
+                answer = module.train()(torch.zeros(batch, *task.input_shape))
         except (ValueError, RuntimeError) as error:
             said = str(error).partition("\n")[0]
             raise UserError(
@@ -35,15 +36,16 @@ def check_batches(task: Task, data: Dataset, module: nn.Module) -> None:
                 f"(batch of {name}, or fewer samples): {said}; batch normalization needs 2 or more"
             ) from error
         module.load_state_dict(state)
+        wrong = rules_of(task).wrong_positions(tuple(answer.shape[1:]), data.train)
+        if wrong:
+            raise UserError(f"task {task.name}: {wrong}")
 
 
 def check_learned(task: Task, data: Dataset, module: nn.Module, path: Path | None = None) -> None:
     """Check that a trained network is finite and better than answering without looking.
 
-    It must classify more of the validation split than its most frequent class has, or find its
-    classes better than by chance: their mean recall must be above 1 / classes by more than the
-    standard error of a guess. Samples of one class only tell nothing. `path` is the file that the
-    network was read from, None for one trained just now. Raises UserError.
+    What that means is the rule of the task's type (`Rules.what_is_unlearned`). `path` is the file
+    that the network was read from, None for one trained just now. Raises UserError.
     """
     where = "its network, trained anew," if path is None else str(path)
     broken = [name for name, value in module.state_dict().items() if not value.isfinite().all()]
@@ -54,20 +56,12 @@ def check_learned(task: Task, data: Dataset, module: nn.Module, path: Path | Non
         raise UserError(
             f"task {task.name}: {where} diverged: {what} not finite; {_advice(task, data, path)}"
         )
-    right = answers.argmax(1).numpy() == val.y
-    present, samples = np.unique(val.y, return_counts=True)
-    accuracy, share = float(np.mean(right)), float(samples.max() / len(val))
-    recall = float(np.mean([np.mean(right[val.y == label]) for label in present]))
-    chance = 1 / len(present)
-    # Of a mean of recalls: each has the variance chance * (1 - chance) / samples.
-    error = float(np.sqrt(chance * (1 - chance) * np.sum(1 / samples)) / len(present))
-    if accuracy > share or recall > chance + error or len(present) == 1:
-        return
-    label = task.classes[int(present[samples.argmax()])]
-    raise UserError(
-        f"task {task.name}: {where} has learned nothing: accuracy {100 * accuracy:.1f} % on the "
-        f"validation split, {100 * share:.1f} % of which are {label!r}; {_advice(task, data, path)}"
-    )
+    unlearned = rules_of(task).what_is_unlearned(answers.numpy(), val, data.train)
+    if unlearned:
+        raise UserError(
+            f"task {task.name}: {where} has learned nothing: {unlearned}; "
+            f"{_advice(task, data, path)}"
+        )
 
 
 def _advice(task: Task, data: Dataset, path: Path | None) -> str:

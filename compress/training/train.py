@@ -14,12 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from compress.files import write_atomically
+from compress.task_types.rules import Rules
 from compress.training.checkpoint import Checkpoint
 from compress.types import Array, Recipe, Split
 
@@ -38,7 +38,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _keep_memory()
 
 Forward = Callable[[Tensor], Tensor]
-# (logits, labels, indices of the samples in the split) -> scalar loss
+# (outputs, targets, indices of the samples in the split) -> scalar loss
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 # progress callback: gets the share done, 0..1
 Tick = Callable[[float], None]
@@ -47,6 +47,15 @@ Tick = Callable[[float], None]
 def cross_entropy(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
     """The mean cross entropy of logits (N, classes) and labels (N,); `indices` is unused."""
     return functional.cross_entropy(logits, labels)
+
+
+def loss_of(rules: Rules) -> Loss:
+    """The mean loss of a type of task."""
+
+    def loss(outputs: Tensor, targets: Tensor, indices: Tensor) -> Tensor:
+        return rules.loss(outputs, targets, "mean")
+
+    return loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +85,12 @@ def fit(
 ) -> None:
     """Train `module` in place with AdamW and a one-cycle learning rate (arXiv:1708.07120).
 
-    `forward` maps a batch (N, C, H, W) to logits and defaults to the module itself; one with fake
-    quantization trains the same weights. `tick` is called after each batch with the share done,
-    0..1. `extra` parameters (learned ranges, regressors) are trained too, without weight decay.
-    With `keep_zeros` weights of convolutions and Linear that are zero stay zero. With a
-    `checkpoint` training continues from the state in it, which must be of the same training run.
+    `forward` maps a batch (N, C, H, W) to outputs and defaults to the module itself; one with fake
+    quantization trains the same weights. The y of `split` are the targets of `loss`. `tick` is
+    called after each batch with the share done, 0..1. `extra` parameters (learned ranges,
+    regressors) are trained too, without weight decay. With `keep_zeros` weights of convolutions and
+    Linear that are zero stay zero. With a `checkpoint` training continues from the state in it,
+    which must be of the same training run.
     Leaves the module in evaluation mode. The same seed gives the same weights.
     """
     if schedule.epochs == 0:
@@ -146,16 +156,11 @@ def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
 
 
 def predict(forward: Forward, x: Array, batch: int = 256) -> Tensor:
-    """Logits float32 (N, classes) for x (N, C, H, W), computed without gradients."""
+    """Outputs float32 (N, ...) for x (N, C, H, W), computed without gradients."""
     with torch.no_grad():
         # Copies: a network whose first layer works in place would change the data.
         parts = [forward(torch.tensor(x[i : i + batch])) for i in range(0, len(x), batch)]
     return torch.cat(parts)
-
-
-def accuracy(forward: Forward, split: Split) -> float:
-    """The share of samples whose largest logit is that of the label."""
-    return float(np.mean(predict(forward, split.x).argmax(1).numpy() == split.y))
 
 
 def save(module: nn.Module, path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from compress.errors import OverBudget
 from compress.integer.cost import nonzero_weights, total_macs
+from compress.metrics.scale import ACCURACY, MetricScale
 from compress.pipeline.diagnosis import Remark
 from compress.types import Samples
 from hil.benchmark.mlperf_runner import RunnerTrial
@@ -54,7 +55,8 @@ class BenchmarkResult:
     `energy` is None if the board's power is unknown. `whole_macs` are the MACs before dead channels
     were eliminated, None if that was not asked for; `macs` and all measurements are after the
     elimination. On the whole validation split this network has `val_accuracy`, the float network
-    that it was made from `float_accuracy`, None if unknown; `remarks` are warnings about both.
+    that it was made from `float_accuracy`, as shares of `metric`, None if unknown; `value` is the
+    metric of the compared samples in its unit, None if unknown; `remarks` are warnings about both.
     `dropped_weights` counts the weights other than zero that went with dead channels, None as
     `whole_macs`. `runner` is the trial of MLPerf Tiny's runner firmware, if that was asked for.
     """
@@ -77,6 +79,8 @@ class BenchmarkResult:
     float_accuracy: float | None = None
     remarks: tuple[Remark, ...] = ()
     runner: RunnerTrial | None = None
+    metric: MetricScale = ACCURACY
+    value: float | None = None
 
     @property
     def latency_ms(self) -> float | None:
@@ -103,13 +107,15 @@ def benchmark(
     labeled: bool,
     keep: Path | None = None,
     saves: Memory = "flash",
+    value: float | None = None,
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
     The count of a repeat is the median over the samples, which excludes the first inference with
-    its cold caches. `labeled` is true if the samples have true labels. `saves` is the memory
-    that stored weights save (`hil.codegen.plan`). The folder `keep` gets the C
-    sources and the ELF that were measured, and the .tflite. Raises OverBudget, with the memory
+    its cold caches. `labeled` is true if the samples have true labels; `value` is the model's
+    metric of the samples' outputs, if it is known. `saves` is the memory that stored weights save
+    (`hil.codegen.plan`). The folder `keep` gets the C sources and the ELF that were measured, and
+    the .tflite. Raises OverBudget, with the memory
     and the excess, if the network does not fit; Mismatch if the values of the device, the
     reference and the oracles are not equal bit for bit.
     """
@@ -159,6 +165,8 @@ def benchmark(
         val_accuracy=model.accuracy,
         float_accuracy=None if model.diagnosis is None else model.diagnosis.accuracy,
         remarks=model.remarks,
+        metric=model.metric,
+        value=value,
     )
 
 

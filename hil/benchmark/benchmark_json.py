@@ -61,6 +61,10 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
             "inferences_per_s": result.runner.inferences_per_s,
             "elf_sha256": result.runner.image.sha256,
         },
+        "metric": result.metric.to_json(),
+        "value": result.value,  # of the metric, in its unit, on `compared`
+        "val_value": _value(result, result.val_accuracy),
+        "float_value": _value(result, result.float_accuracy),
         "remarks": [asdict(remark) for remark in result.remarks],
         "flash_bytes": _sizes(measured.flash),
         "ram_bytes": _sizes(result.ram),
@@ -115,6 +119,10 @@ def compare_results(old: dict[str, Any], new: dict[str, Any], tolerance: float) 
         for name, was, now in pairs
         if was is not None and now is not None
     ]
+
+
+def _value(result: BenchmarkResult, share: float | None) -> float | None:
+    return None if share is None else result.metric.value(share)
 
 
 def _sizes(sizes: Sizes) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
 from compress.integer.eliminate import eliminate
+from compress.metrics.scale import ACCURACY, MetricScale
 from compress.ops import CustomOperator
 from compress.pipeline.diagnosis import (
     Diagnosis,
@@ -38,8 +39,9 @@ class BenchmarkModel:
 
     After the elimination of dead channels, `graph` is the reduced graph and `whole` that of the
     .tflite; otherwise `whole` is None. `diagnosis` is that of the float network it was made from,
-    `right` its own right answers by class on the whole validation split; None and empty if they
-    are not known, as for a file. `is_baseline` is true for the int8 baseline of a task.
+    `right` its own right answers by class on the whole validation split, `share` its metric there
+    as a share where more is better; None and empty if they are not known, as for a file.
+    `is_baseline` is true for the int8 baseline of a task.
     """
 
     name: str
@@ -50,13 +52,24 @@ class BenchmarkModel:
     diagnosis: Diagnosis | None = None
     right: tuple[int, ...] = ()
     is_baseline: bool = False
+    share: float | None = None
 
     @property
     def accuracy(self) -> float | None:
-        """The accuracy on the whole validation split (0..1); None if it is not known."""
-        if self.diagnosis is None or not self.right:
-            return None
+        """The metric on the whole validation split as a share; None if it is not known."""
+        if self.share is not None or self.diagnosis is None or not self.right:
+            return self.share
         return sum(self.right) / sum(self.diagnosis.samples)
+
+    @property
+    def metric(self) -> MetricScale:
+        """The scale by which people read its accuracies."""
+        return ACCURACY if self.diagnosis is None else self.diagnosis.metric
+
+    @property
+    def has_classes(self) -> bool:
+        """True if its samples have labels: a task's, if that is not known to have none."""
+        return self.task is not None and (self.diagnosis is None or bool(self.diagnosis.samples))
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
@@ -64,8 +77,8 @@ class BenchmarkModel:
         if self.diagnosis is None:
             return ()
         found = early_remarks(self.diagnosis)
-        if self.is_baseline:
-            return found + baseline_remarks(self.diagnosis, self.right)
+        if self.is_baseline and self.accuracy is not None:
+            return found + baseline_remarks(self.diagnosis, self.right, self.accuracy)
         if self.right:
             found += recall_remarks(self.diagnosis, self.name, self.right)
         return found
@@ -116,7 +129,7 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
         raise UserError(f"no network of trial {number} in {run}: {why}")
     model, measured = _model(text, _read(path), task), trial.measurement
     right = () if measured is None else measured.right
-    return replace(model, diagnosis=read_diagnosis(run), right=right)
+    return replace(model, diagnosis=read_diagnosis(run), right=right, share=trial.accuracy)
 
 
 def _model(
@@ -156,12 +169,19 @@ def _task_model(name: str) -> BenchmarkModel:
         model = compress(baseline(), original)
         (folder / "model.tflite").write_bytes(export_tflite(model.graph))
         save_diagnosis(folder, diagnose(original))
-        (folder / "right.json").write_text(json.dumps(model.right), encoding="utf-8")
+        figures = {"right": model.right, "share": model.accuracy}
+        (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
 
     folder = cached("networks", f"{task_label(name)}-{_key(task, data)}", make)
     model = _model(task_label(name), (folder / "model.tflite").read_bytes(), name)
-    right = tuple(json.loads((folder / "right.json").read_text(encoding="utf-8")))
-    return replace(model, diagnosis=read_diagnosis(folder), right=right, is_baseline=True)
+    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    return replace(
+        model,
+        diagnosis=read_diagnosis(folder),
+        right=tuple(figures["right"]),
+        share=figures["share"],
+        is_baseline=True,
+    )
 
 
 def _key(task: Task, data: Dataset) -> str:

@@ -118,11 +118,18 @@ def _given_values(path: Path, name: str, array: Array, tensor: Tensor) -> IntArr
     return values
 
 
-def task_samples(graph: Graph, task: str, count: int) -> Samples:
-    """`count` samples of the task's validation split, evenly spaced, with their labels."""
-    from compress.pipeline.pipeline import evaluate  # torch: only where it is needed
+def task_samples(graph: Graph, task: str, count: int) -> tuple[Samples, float | None]:
+    """`count` samples of the task's validation split, evenly spaced, with their labels.
 
-    return evaluate(graph, get_task(task).load().val, count).samples
+    Beside them is the task's metric of their outputs, in its unit; None if so few samples do not
+    define it.
+    """
+    from compress.pipeline.judge import judge_of  # torch: only where it is needed
+    from compress.pipeline.pipeline import evenly_spaced, samples_for_device
+
+    wanted = get_task(task)
+    data = wanted.load()
+    return samples_for_device(graph, evenly_spaced(data.val, count), judge_of(wanted, data))
 
 
 def samples_of(graph: Graph, inputs: Int8Array, labels: Array | None) -> Samples:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
+from compress.metrics.scale import ACCURACY
 from hil import formatting
 from hil.board import load_board, without_limits
 from hil.cli.compare import show_comparison
@@ -196,11 +197,12 @@ def register(app: typer.Typer, runs: Path) -> None:
         network = load_model(model, runs, customs)  # trains a task's network if the cache has none
         if mlperf_runner is not None:
             check_runner(BENCHMARKS[mlperf_runner.value], network.graph, facts)
-        labeled, count = network.task is not None, sample_count(network.graph, samples)
+        labeled, count = network.has_classes, sample_count(network.graph, samples)
+        value = None
         if data is not None:
             chosen, labeled = file_samples(network.graph, data, count)
         elif network.task is not None:
-            chosen = task_samples(network.graph, network.task, count)
+            chosen, value = task_samples(network.graph, network.task, count)
         else:
             chosen = random_samples(network.graph, count)
         if eliminate:  # after the whole network gave the expected outputs of the samples
@@ -217,6 +219,7 @@ def register(app: typer.Typer, runs: Path) -> None:
                 labeled=labeled,
                 keep=keep,
                 saves=optimize.value,
+                value=value,
             )
             if mlperf_runner is not None:
                 trial = try_runner(
@@ -413,10 +416,14 @@ def _notes(result: BenchmarkResult) -> list[str]:
     if result.float_accuracy is not None and result.val_accuracy is not None:
         lines.insert(
             1,
-            f"accuracy on the whole validation split {formatting.percent(result.val_accuracy)}, "
-            f"of the float network {formatting.percent(result.float_accuracy)}",
+            f"{result.metric.title} on the whole validation split "
+            f"{formatting.metric(result.metric, result.val_accuracy)}, "
+            f"of the float network {formatting.metric(result.metric, result.float_accuracy)}",
         )
-    if result.accuracy is not None:
+    if result.value is not None and result.metric != ACCURACY:
+        value = formatting.metric_value(result.metric, result.value)
+        lines.insert(1, f"{result.metric.title} {value} on these {result.compared} samples")
+    elif result.accuracy is not None:
         lines.insert(
             1, f"accuracy {formatting.percent(result.accuracy)} on these {result.compared} samples"
         )

@@ -15,15 +15,19 @@ from compress.tasks import get_task, task_label
 from hil.board import board_path, load_board, without_limits
 from hil.cli.bench import Limits, LimitsOption
 from hil.cli.goal_options import (
+    AccuracyOption,
     EnergyBudgetOption,
     EngineOption,
+    FloorOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
     WeightsOption,
     energy_budget_of,
+    floor_of,
     goal_of,
+    with_floor,
 )
 from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption, TaskOption
 from hil.energy.calibration import calibrated
@@ -39,14 +43,8 @@ def register(app: typer.Typer, runs: Path) -> None:
     def evolve(
         board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
         task: TaskOption = "digits",
-        accuracy: Annotated[
-            float | None,
-            typer.Option(
-                help="Accuracy that the chosen network must reach on the validation split, "
-                "between 0 and 1.",
-                show_default="the task's",
-            ),
-        ] = None,
+        accuracy: AccuracyOption = None,
+        floor: FloorOption = None,
         minutes: Minutes = 8.0,
         trials: Annotated[
             int,
@@ -103,18 +101,17 @@ def register(app: typer.Typer, runs: Path) -> None:
         check_positive("--minutes", minutes)
         facts, wanted = calibrated(load_board(board)), get_task(task)
         folder = runs / check_name(run or f"{task_label(task)}-{facts.name}")
-        if accuracy is not None:
-            check_accuracy(accuracy)
-        floor = wanted.accuracy_floor if accuracy is None else accuracy
-        goal = goal_of(
+        asked = floor_of(wanted, accuracy, floor)
+        limited = goal_of(
             facts if limits is Limits.BOARD else without_limits(facts),
-            floor,
+            0.0,
             max_flash=max_flash,
             max_ram=max_ram,
             max_latency=max_latency,
             max_energy=max_energy,
             weights=weights,
         )
+        goal = with_floor(limited, wanted, asked)
         if engine not in ENGINE_NAMES:
             raise UserError(f"--engine {engine!r}: allowed are {', '.join(ENGINE_NAMES)}")
         energy = energy_budget_of(energy_budget)
@@ -148,13 +145,6 @@ def register(app: typer.Typer, runs: Path) -> None:
         else:
             print_summary(summary, settings.folder, Console())
         export_chosen(settings.folder, summary.chosen, facts, wanted.name)
-
-
-def check_accuracy(value: float) -> None:
-    """Raise UserError unless 0 < `value` < 1."""
-    if not 0.0 < value < 1.0:
-        hint = f"; did you mean {value / 100:g}?" if 1.0 < value < 100.0 else ""
-        raise UserError(f"--accuracy {value:g}: must be a share of 1, 0 < accuracy < 1{hint}")
 
 
 def check_positive(option: str, value: float) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from compress.errors import UserError
+from compress.metrics.registry import metric_of
+from compress.metrics.scale import MetricScale
+from compress.types import Task
 from hil.energy.machine_energy import EnergyBudget, MachineMeter
+from hil.objective.floor import Floor, check_floor, parse_floor
 from hil.objective.goal import Goal, make_goal
 from hil.objective.quantities import (
     bytes_in,
@@ -20,6 +26,26 @@ from hil.types import Board
 
 _BOARD = "the board's"
 
+AccuracyOption = Annotated[
+    float | None,
+    typer.Option(
+        "--accuracy",
+        help="Accuracy that the chosen network must reach on the validation split, between 0 and "
+        "1; the same as --floor of a number.",
+        show_default="the task's",
+    ),
+]
+FloorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--floor",
+        metavar="VALUE",
+        help="Metric that the chosen network must reach on the validation split (at most, where "
+        "less is better): a value in the metric's unit such as 0.9, a distance to the float "
+        "network such as float-0.02, or a share of its value such as float-2%.",
+        show_default="the task's",
+    ),
+]
 MaxFlash = Annotated[
     str | None,
     typer.Option(
@@ -76,6 +102,34 @@ EngineOption = Annotated[
         "--weights; the others search the whole front.",
     ),
 ]
+
+
+def floor_of(task: Task, accuracy: float | None, floor: str | None) -> Floor:
+    """The floor that `--accuracy` or `--floor` asks for, else the task's own.
+
+    Raises UserError for both, and for a floor that the task's metric does not allow.
+    """
+    if accuracy is not None and floor is not None:
+        raise UserError("--accuracy and --floor: give one of them")
+    if floor is not None:
+        option, wanted = "--floor", parse_floor(floor)
+    elif accuracy is not None:
+        option, wanted = "--accuracy", Floor(accuracy)
+    else:
+        return Floor(task.accuracy_floor)
+    metric = metric_of(task)
+    check_floor(option, wanted, MetricScale(metric.name, metric.better))
+    return wanted
+
+
+def with_floor(goal: Goal, task: Task, floor: Floor) -> Goal:
+    """The goal with this floor; its accuracy is 0 until the float network is known, if it must be.
+
+    A number is the accuracy itself for a metric where more is better.
+    """
+    if floor.kind == "absolute" and metric_of(task).better == "higher":
+        return replace(goal, accuracy=floor.amount)
+    return replace(goal, accuracy=0.0, floor=floor)
 
 
 def goal_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,11 +93,13 @@ def write(found: Sensitivity, folder: Path) -> None:
 
     path = folder / f"{_FILE_STEM}.json"
     write_file(path, json.dumps(asdict(found), indent=1).encode())
-    percent = ("{:.1%}", min(found.baseline - 0.2, _lowest(found)), found.baseline)
+    value, baseline = found.metric.value, found.baseline
+    # The better end is the bright one, also where less is better.
+    form = "{:.1%}" if found.metric.in_percent else "{:.3g}"
+    worst, best = value(min(baseline - 0.2, _lowest(found))), value(baseline)
+    shares = (found.keep, found.bits, found.pruned)
     panels = (
-        Panel(found.keep, *percent),
-        Panel(found.bits, *percent),
-        Panel(found.pruned, *percent),
+        *(Panel(in_unit(table, value), form, worst, best) for table in shares),
         *(Panel(table, "{:.0f}", 0.0, 45.0) for table in found.sqnr_db),
     )
     write_png(heat_map(panels, _headline(found)), folder / f"{_FILE_STEM}.png")
@@ -106,13 +108,21 @@ def write(found: Sensitivity, folder: Path) -> None:
 def show(found: Sensitivity, folder: Path, console: Console) -> None:
     """Print all tables, a legend, and the path of the heat map."""
     console.print(Text(_headline(found), style="bold"))
+    metric = found.metric
+
+    def cell(share: float) -> str:
+        if metric.in_percent:
+            return f"{100 * share:.2f}"
+        return formatting.metric(metric, share)
+
     for table in (found.keep, found.bits, found.pruned):
-        console.print(_shown(table, lambda value: f"{100 * value:.2f}"))
+        console.print(_shown(table, cell))
     for table in found.sqnr_db:
         console.print(_shown(table, lambda value: f"{value:.1f}"))
+    unit = " in percent" if metric.in_percent else ""
     console.print(
         Text(
-            "accuracies in percent, by the integer reference; groups are narrowed without "
+            f"{metric.title}{unit}, by the integer reference; groups are narrowed without "
             "training, with batch-norm statistics recomputed; one layer has weights of fewer bits, "
             "the others have 8; kinds of pruning after the same fine-tuning",
             style="dim",
@@ -121,16 +131,24 @@ def show(found: Sensitivity, folder: Path, console: Console) -> None:
     console.print(Text(f"heat map: {folder / _FILE_STEM}.png"), soft_wrap=True)
 
 
+def in_unit(table: Table, value: Callable[[float], float]) -> Table:
+    """A table of shares as one of the metric's values."""
+    rows = (tuple(None if v is None else value(v) for v in row) for row in table.values)
+    return replace(table, values=tuple(rows))
+
+
 def _lowest(found: Sensitivity) -> float:
     values = [v for table in (found.keep, found.bits) for row in table.values for v in row if v]
     return max(min(values), found.baseline - 0.5)
 
 
 def _headline(found: Sensitivity) -> str:
+    metric = found.metric
     return (
-        f"{found.task}, seed {found.seed}: int8 accuracy {formatting.percent(found.baseline)}, "
-        f"of the float network {formatting.percent(found.float_accuracy)}, on {found.samples} "
-        "samples of the validation split"
+        f"{found.task}, seed {found.seed}: int8 {metric.title} "
+        f"{formatting.metric(metric, found.baseline)}, of the float network "
+        f"{formatting.metric(metric, found.float_accuracy)}, on {found.samples} samples of the "
+        "validation split"
     )
 
 

@@ -10,12 +10,12 @@ candidate's way to a trial is `hil.trial.candidate.try_proposal`:
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from compress.errors import UserError
 from compress.pipeline.diagnose import diagnose
-from compress.pipeline.diagnosis import early_remarks
+from compress.pipeline.diagnosis import Diagnosis, early_remarks
 from compress.pipeline.network import Original
 from compress.space.recipes import baseline
 from compress.tasks import get_task
-from compress.training.train import accuracy
 from hil.board import board_sha256
 from hil.energy.machine_energy import EnergyBudget
 from hil.loop.batch import run_batch
@@ -26,7 +26,7 @@ from hil.measure.provenance import provenance
 from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
 from hil.search.registry import open_engine
-from hil.store.run_folder import copy_board_file, network_path, save_diagnosis
+from hil.store.run_folder import copy_board_file, network_path, read_diagnosis, save_diagnosis
 from hil.store.store import RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
@@ -75,6 +75,8 @@ def evolve(settings: Settings) -> str:
             copy_board_file(settings.board_file, settings.folder)
         check_has_original(store)
         goal = replace(goal, board=as_measured(board, store.trials()))
+        if (known := read_diagnosis(settings.folder)) is not None:
+            goal = goal.settled(known.metric, known.float_value)
         settings = replace(settings, goal=goal)
         if not feasible_front(store.trials(fidelity=1.0), goal):
             check_feasible(get_task(settings.task), goal)
@@ -100,7 +102,12 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder, goal.saves)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         original = start.original()
-        note_diagnosis(original, goal, store, progress)
+        diagnosis = keep_diagnosis(original, store)
+        goal = settled_goal(goal, diagnosis, store)
+        rule.goal = goal
+        progress.follow(goal, diagnosis.metric)
+        for remark in early_remarks(diagnosis, goal.accuracy):
+            progress.note(f"warning: {remark.text}")
         engine = open_engine(settings.engine, original, goal, settings.seed)
         while not (reason := rule.reason(store)):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
@@ -109,17 +116,34 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         # After the loop, so that figures for the report do not use up the search's budget.
         measure_finals(trials_missing_finals(store, goal), store, pool, progress.show)
         if "test" not in store.original_accuracies():
-            store.set_original_accuracy("test", accuracy(original.module, original.data.test))
+            store.set_original_accuracy("test", original.share(original.data.test))
     return reason
 
 
-def note_diagnosis(original: Original, goal: Goal, store: Store, progress: SearchProgress) -> None:
-    """Keep the diagnosis of the original network, and say what is wrong before any trial."""
-    diagnosis = diagnose(original)
+def keep_diagnosis(original: Original, store: Store) -> Diagnosis:
+    """The diagnosis of the original network, kept with the run.
+
+    Raises UserError if the trials of the run were judged by another metric.
+    """
+    diagnosis, before = diagnose(original), read_diagnosis(store.folder)
+    if before is not None and store.next_number() > 1 and before.metric != diagnosis.metric:
+        raise UserError(
+            f"the trials of {store.folder} are judged by {before.metric.title}, task "
+            f"{original.task.name} asks for {diagnosis.metric.title} now (or its data gave another "
+            "best constant answer): they do not compare; choose another run folder, or restore the "
+            "former metric"
+        )
     save_diagnosis(store.folder, diagnosis)
     store.set_original_accuracy("val", diagnosis.accuracy)
-    for remark in early_remarks(diagnosis, goal.accuracy):
-        progress.note(f"warning: {remark.text}")
+    return diagnosis
+
+
+def settled_goal(goal: Goal, diagnosis: Diagnosis, store: Store) -> Goal:
+    """The goal whose floor follows from the float network, as the session has it from now on."""
+    settled = goal.settled(diagnosis.metric, diagnosis.float_value)
+    if settled != goal:
+        store.settle_goal(settled.accuracy, settled.to_json())
+    return settled
 
 
 def open_pool(settings: Settings, start: Start) -> Pool:

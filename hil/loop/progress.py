@@ -8,6 +8,7 @@ from typing import Self
 
 from rich.console import Console
 
+from compress.metrics.scale import ACCURACY, MetricScale
 from compress.space.recipes import baseline
 from hil import formatting
 from hil.loop.stop import Budget
@@ -35,6 +36,7 @@ class SearchProgress:
     ) -> None:
         self._budget = budget
         self._goal = goal
+        self._metric = ACCURACY
         self._line = ProgressLine(console, now)
         self._now = now
         self._began = now()
@@ -49,6 +51,10 @@ class SearchProgress:
 
     def __exit__(self, *_: object) -> None:
         self._line.close()
+
+    def follow(self, goal: Goal, metric: MetricScale) -> None:
+        """Show the best trial by this goal from now on, its accuracy in the unit of `metric`."""
+        self._goal, self._metric = goal, metric
 
     def update(self, store: Store, generation: int | None = None) -> None:
         """Redraw the line. The trials are read only if the store has new ones."""
@@ -68,7 +74,7 @@ class SearchProgress:
         parts = [
             f"{count}/{self._budget.trials} trials",
             f"at most {formatting.duration(60 * minutes_left)} left",
-            _best_words(self._best),
+            _best_words(self._best, self._metric),
         ]
         if self._screened:
             parts.insert(1, f"{self._screened} screened")
@@ -101,12 +107,12 @@ class SearchProgress:
         self._line.show(share, text)
 
 
-def _best_words(best: Trial | None) -> str:
+def _best_words(best: Trial | None, metric: MetricScale) -> str:
     if best is None:
-        return "none meets the accuracy yet"
+        return f"none meets the {metric.title} yet"
     measurement = pareto.measurement_of(best)
     return (
-        f"best {formatting.percent(best.accuracy or 0.0)}, "
+        f"best {formatting.metric(metric, best.accuracy or 0.0)}, "
         f"{formatting.kib(measurement.flash.total)} KiB, "
         f"{formatting.short_count(measurement.count)} {formatting.COUNT_NOUNS[measurement.counter]}"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from compress.errors import UserError
+from compress.metrics.scale import MetricScale
 from hil.objective.costs import Costs, costs_of, cycles_of, knows_cycles
+from hil.objective.floor import Floor, parse_floor
 from hil.objective.pareto import best as best_score
 from hil.objective.pareto import measurement_of
 from hil.objective.pareto import score as geometric_mean
@@ -48,8 +50,10 @@ class ObjectiveWeights:
 class Goal:
     """The limits that a feasible network keeps on `board`, and the objective weights.
 
-    `accuracy` is the floor on the validation split, a share of 1. The others are upper limits for
-    one inference, None where there is none. Without `weights` the whole front is sought.
+    `accuracy` is the floor on the validation split: the task's metric as a share where more is
+    better (`compress.metrics.scale`). It follows from `floor`, if that is not None, once the float
+    network is known (`settled`). The others are upper limits for one inference, None where there is
+    none. Without `weights` the whole front is sought.
     """
 
     board: Board
@@ -59,6 +63,16 @@ class Goal:
     latency_ms: float | None = None
     energy_uj: float | None = None
     weights: ObjectiveWeights | None = None
+    floor: Floor | None = None
+
+    def settled(self, metric: MetricScale, original: float) -> Goal:
+        """The goal with the `accuracy` that `floor` means for a float network of value `original`.
+
+        `metric` has its reference.
+        """
+        if self.floor is None:
+            return self
+        return replace(self, accuracy=self.floor.share(metric, original))
 
     @classmethod
     def of(cls, board: Board, accuracy: float) -> Goal:
@@ -83,9 +97,13 @@ class Goal:
             _UNKNOWN_EXCESS if used is None else max(0.0, used / most - 1.0)
             for used, most in self._limited(costs)
         )
-        missing = max(0.0, self.accuracy - trial.accuracy)
-        excess += missing / self.accuracy if missing else 0.0
+        excess += self.shortfall(trial.accuracy)
         return excess / (1.0 + excess)
+
+    def shortfall(self, accuracy: float) -> float:
+        """How much an accuracy is below the floor, relative to the floor; 0 if it is not."""
+        missing = max(0.0, self.accuracy - accuracy)
+        return missing / (abs(self.accuracy) or 1.0) if missing else 0.0
 
     def weighted_mean(self, trial: Trial, baseline: Trial) -> float:
         """The weighted mean of the cost ratios to the int8 `baseline`; smaller is better.
@@ -128,13 +146,22 @@ class Goal:
     def to_json(self) -> dict[str, Any]:
         """The limits and weights, without the board, as `from_json` reads them."""
         asked = {name: getattr(self, name) for name in _ASKED}
-        return {**asked, "weights": None if self.weights is None else asdict(self.weights)}
+        return {
+            **asked,
+            "weights": None if self.weights is None else asdict(self.weights),
+            "floor": None if self.floor is None else str(self.floor),
+        }
 
     @classmethod
     def from_json(cls, board: Board, asked: Mapping[str, Any]) -> Goal:
-        """The goal from the output of `to_json`. Raises KeyError or TypeError for anything else."""
+        """The goal from the output of `to_json`; older ones have no floor.
+
+        Raises KeyError or TypeError for anything else.
+        """
         weights = None if asked["weights"] is None else ObjectiveWeights(**asked["weights"])
-        return cls(board, **{name: asked[name] for name in _ASKED}, weights=weights)
+        floor = None if asked.get("floor") is None else parse_floor(asked["floor"])
+        limits = {name: asked[name] for name in _ASKED}
+        return cls(board, **limits, weights=weights, floor=floor)
 
     def _limited(self, costs: Costs) -> Iterator[tuple[float | None, float]]:
         """(used, limit) of every cost that has a limit; used is None if it is unknown."""

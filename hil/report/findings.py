@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
+from compress.metrics.scale import ACCURACY
 from hil import formatting
 from hil.energy.energy import energy_error
 from hil.objective import pareto
@@ -88,9 +89,9 @@ def trial_row(summary: Summary, trial: Trial) -> TrialRow:
         stages=formatting.stage_order(trial.genome),
         order=trial.genome.order,
         details=formatting.stage_details(trial.genome),
-        accuracy="" if trial.accuracy is None else formatting.percent(trial.accuracy),
-        device=f"{measurement.correct}/{measurement.total}" if measurement else "",
-        test=formatting.percent(final.accuracy) if final else "",
+        accuracy="" if trial.accuracy is None else shown(summary, trial.accuracy),
+        device="" if measurement is None else _device(summary, measurement),
+        test=shown(summary, final.accuracy) if final else "",
         flash=cost(lambda m: m.flash.total, formatting.kib),
         ram=cost(lambda m: m.ram.total, formatting.kib),
         count=cost(lambda m: m.count, formatting.short_count),
@@ -105,32 +106,49 @@ def trial_row(summary: Summary, trial: Trial) -> TrialRow:
     )
 
 
+def shown(summary: Summary, share: float) -> str:
+    """An accuracy in the unit of the run's metric, without its name."""
+    return formatting.metric(summary.metric, share)
+
+
+def _device(summary: Summary, measurement: Measurement) -> str:
+    """Right answers of all as the firmware counted them; where there are no classes, the metric."""
+    if measurement.right or measurement.value is None:
+        return f"{measurement.correct}/{measurement.total}"
+    return formatting.metric_value(summary.metric, measurement.value)
+
+
+def _counts_classes(summary: Summary) -> bool:
+    """False if the device's outputs are no classes, as of a regression."""
+    pairs = ((m.right, m.value) for t in summary.measured if (m := t.measurement))
+    return all(right or value is None for right, value in pairs)
+
+
 def headline(summary: Summary) -> str:
     """The result in one sentence."""
-    target = formatting.percent(summary.accuracy_target)
+    target, named = shown(summary, summary.accuracy_target), summary.metric.title
     if not summary.measured:
         return "No trial has been measured yet."
     if summary.chosen is None:
-        most = max(trial.accuracy or 0.0 for trial in summary.measured)
+        most = max(trial.accuracy for trial in summary.measured if trial.accuracy is not None)
         if most >= summary.accuracy_target:
             return f"No measured network meets the whole goal: {goal_text(summary)}."
         original = float_accuracy(summary, "val")
         return (
-            f"No measured network reaches the accuracy target of {target}; the best has "
-            f"{formatting.percent(most)}{original and f', the float network {original}'}."
+            f"No measured network reaches the {named} target of {target}; the best has "
+            f"{shown(summary, most)}{original and f', the float network {original}'}."
         )
     chosen = trial_row(summary, summary.chosen)
     if chosen.is_baseline and summary.goal.weights is not None:
         return (
-            f"By the given weights, no network that reaches the accuracy target of {target} is "
+            f"By the given weights, no network that reaches the {named} target of {target} is "
             "better than the int8 baseline yet."
         )
     if chosen.is_baseline:
         return (
-            f"No network smaller than the int8 baseline reaches the accuracy target of {target} "
-            "yet."
+            f"No network smaller than the int8 baseline reaches the {named} target of {target} yet."
         )
-    found = f"Trial {chosen.number}, {chosen.stages}: accuracy {chosen.accuracy}"
+    found = f"Trial {chosen.number}, {chosen.stages}: {named} {chosen.accuracy}"
     if summary.baseline is None:
         costs = f"{chosen.flash.value} KiB of flash, {chosen.ram.value} KiB of RAM"
         return f"{found} (target {target}), {costs}, {chosen.count.value} {counted(summary)}."
@@ -166,7 +184,7 @@ def goal_text(summary: Summary) -> str:
     goal, imported = summary.goal, summary.goal_source == "task"
     source = " (the task's default, since no search ran here)" if imported else ""
     parts = [
-        f"accuracy {formatting.percent(goal.accuracy)}{source}",
+        f"{_floor_text(summary)}{source}",
         f"at most {formatting.kib(goal.flash_bytes)} KiB of flash",
         f"{formatting.kib(goal.ram_bytes)} KiB of RAM",
     ]
@@ -178,6 +196,15 @@ def goal_text(summary: Summary) -> str:
         weights = asdict(goal.weights).items()
         parts.append("weights " + " ".join(f"{name} {weight:g}" for name, weight in weights))
     return ", ".join(parts)
+
+
+def _floor_text(summary: Summary) -> str:
+    """The floor in the unit of the metric, and what was asked for if that is a distance."""
+    goal, metric = summary.goal, summary.metric
+    most = "at most " if metric.better == "lower" else ""
+    text = f"{metric.title} {most}{shown(summary, goal.accuracy)}"
+    relative = goal.floor is not None and goal.floor.kind != "absolute"
+    return f"{text} ({goal.floor})" if relative else text
 
 
 def counted(summary: Summary) -> str:
@@ -193,11 +220,10 @@ def notes(summary: Summary) -> dict[str, str]:
     counters = ", ".join(sorted({COUNTER_UNITS[m.counter] for m in measurements}))
     return {
         "goal": goal_text(summary),
-        "accuracy": "share of the validation split that the integer reference on the host "
-        "classifies correctly; on every sample that ran on the device, its outputs equaled the "
-        "reference's bit for bit",
-        "device": f"correct answers on {samples} validation samples, counted by the firmware",
-        "test": "accuracy on the test split, which no decision of the search used",
+        summary.metric.title: f"{_accuracy_words(summary)}; on every sample that ran on the "
+        "device, its outputs equaled the reference's bit for bit",
+        "device": _device_words(summary, samples),
+        "test": f"{summary.metric.title} on the test split, which no decision of the search used",
         **_float_note(summary),
         "flash": "bytes placed by the linker: weights, model, kernels, harness, C library",
         "RAM": "arena, static data and stack high-water mark, measured on the board by stack "
@@ -207,6 +233,33 @@ def notes(summary: Summary) -> dict[str, str]:
         "score": f"{_score(summary)}; the chosen network has the smallest score among those that "
         "meet the goal",
     }
+
+
+def _accuracy_words(summary: Summary) -> str:
+    """What the accuracy of a trial is."""
+    metric = summary.metric
+    if metric == ACCURACY:
+        return (
+            "share of the validation split that the integer reference on the host classifies "
+            "correctly"
+        )
+    words = f"of the integer reference's outputs on the validation split, {metric.better} is better"
+    if metric.reference is None:
+        return words
+    return (
+        f"{words}; the best answer that is the same for every sample has "
+        f"{formatting.metric_value(metric, metric.reference)}, and the search compares networks by "
+        "1 - value / that"
+    )
+
+
+def _device_words(summary: Summary, samples: str) -> str:
+    if _counts_classes(summary):
+        return f"correct answers on {samples} validation samples, counted by the firmware"
+    return (
+        f"{summary.metric.title} of the outputs read back from the device for {samples} validation "
+        "samples"
+    )
 
 
 def _float_note(summary: Summary) -> dict[str, str]:

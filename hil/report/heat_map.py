@@ -19,7 +19,10 @@ _ROW_INCHES, _COLUMN_INCHES = 0.3, 0.6
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One map: its table, the format of a number, and the ends of the color scale."""
+    """One map: its table, the format of a number, and the ends of the color scale.
+
+    The dark end is `lowest`, which is the larger number where less is better.
+    """
 
     table: Table
     format: str
@@ -46,7 +49,9 @@ def heat_map(panels: Sequence[Panel], title: str) -> Figure:
 def _draw(axes: Axes, panel: Panel) -> None:
     table = panel.table
     values = np.array([[np.nan if v is None else v for v in row] for row in table.values], float)
-    axes.imshow(values, cmap=_COLORS, vmin=panel.lowest, vmax=panel.highest, aspect="auto")
+    ends = sorted((panel.lowest, panel.highest))
+    reverse = "_r" if panel.lowest > panel.highest else ""
+    axes.imshow(values, cmap=_COLORS + reverse, vmin=ends[0], vmax=ends[1], aspect="auto")
     axes.set_title(table.title, fontsize=10)
     axes.set_xticks(range(len(table.columns)), table.columns, rotation=45, ha="right")
     axes.set_yticks(range(len(table.rows)), table.rows)
@@ -55,6 +60,6 @@ def _draw(axes: Axes, panel: Panel) -> None:
     middle = (panel.lowest + panel.highest) / 2
     for row, column in np.argwhere(np.isfinite(values)):
         value = values[row, column]
-        color = "black" if value > middle else "white"
+        color = "black" if (value > middle) == (not reverse) else "white"
         text = panel.format.format(value)
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)

@@ -12,7 +12,7 @@ from hil.report.summary import Summary
 def float_accuracy(summary: Summary, split: str) -> str:
     """The original float network's accuracy on a split; "" if it is not known."""
     share = summary.originals.get(split)
-    return "" if share is None else formatting.percent(share)
+    return "" if share is None else formatting.metric(summary.metric, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +61,4 @@ def float_line(summary: Summary) -> str:
     found = {name: float_accuracy(summary, name) for name in ("val", "test")}
     names = {"val": "validation", "test": "test"}
     known = [f"{text} on the {names[split]} split" for split, text in found.items() if text]
-    return f"float network: accuracy {', '.join(known)}" if known else ""
+    return f"float network: {summary.metric.title} {', '.join(known)}" if known else ""

@@ -58,7 +58,7 @@ class _Cost:
 
 
 def pareto_figure(summary: Summary) -> Figure:
-    """A figure of three panels: validation accuracy against flash, RAM and count."""
+    """A figure of three panels: the metric on the validation split by flash, RAM and count."""
     counters = {pareto.measurement_of(trial).counter for trial in summary.measured}
     counted = formatting.COUNT_NOUNS[counters.pop()] if counters else "count"
     with plot_style():
@@ -78,9 +78,11 @@ def pareto_figure(summary: Summary) -> Figure:
             axes.xaxis.set_major_formatter(
                 EngFormatter(sep=" ") if cost.name.startswith(counted) else ScalarFormatter()
             )
-        panels[0].set_ylabel("accuracy (validation split)")
-        panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
-        panels[0].set_ylim(*_accuracy_limits(summary))
+        metric = summary.metric
+        panels[0].set_ylabel(f"{metric.title} (validation split)")
+        if metric.in_percent:
+            panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+        panels[0].set_ylim(*map(metric.value, _accuracy_limits(summary)))  # the better one on top
         figure.legend(handles=_legend(summary), loc="outside lower center", ncols=4)
         return figure
 
@@ -186,22 +188,29 @@ def _accuracy_limits(summary: Summary) -> tuple[float, float]:
 
 def _draw_panel(axes: Axes, summary: Summary, cost: _Cost) -> None:
     lowest = _accuracy_limits(summary)[0]
+    value = summary.metric.value
     front = {trial.number for trial in summary.front}
 
-    def point(trial: Trial) -> tuple[float, float]:
+    def place(trial: Trial) -> tuple[float, float]:
         return cost.value(pareto.measurement_of(trial)), max(trial.accuracy or 0.0, lowest)
+
+    def point(trial: Trial) -> tuple[float, float]:
+        x, share = place(trial)
+        return x, value(share)
 
     for group in _groups(summary):
         for strong in (False, True):
             trials = [trial for trial in group.trials if (trial.number in front) == strong]
             points = list(map(point, trials))
             _dots(axes, group, trials, [x for x, _ in points], [y for _, y in points], strong)
-    points = sorted(map(point, summary.measured))
-    if points:
-        x_values = [x for x, _ in points]
-        reached = list(accumulate((y for _, y in points), max))
+    places = sorted(map(place, summary.measured))
+    if places:
+        x_values = [x for x, _ in places]
+        reached = [value(share) for share in accumulate((y for _, y in places), max)]
         axes.step(x_values, reached, where="post", color=_INK, linewidth=1.2, zorder=2)
-    axes.axhline(summary.accuracy_target, color=_TARGET, linewidth=1.1, linestyle="--", zorder=1)
+    axes.axhline(
+        value(summary.accuracy_target), color=_TARGET, linewidth=1.1, linestyle="--", zorder=1
+    )
     if summary.baseline is not None:
         axes.add_line(_star(point(summary.baseline)))
     if summary.chosen is not None:
@@ -253,8 +262,8 @@ def _legend(summary: Summary) -> list[Line2D]:
         for group in _groups(summary)
     ]
     handles += [
-        Line2D([], [], color=_INK, label="best accuracy for the cost"),
-        Line2D([], [], color=_TARGET, linestyle="--", label="accuracy target"),
+        Line2D([], [], color=_INK, label=f"best {summary.metric.title} for the cost"),
+        Line2D([], [], color=_TARGET, linestyle="--", label=f"{summary.metric.title} target"),
     ]
     if summary.baseline is not None:
         handles.append(_star())

@@ -49,7 +49,7 @@ def print_table(summary: Summary, console: Console) -> None:
         extra = _extra(summary)
         columns = () if console.width < NARROW_COLUMNS else extra
         short = console.width < NARROW_COLUMNS + _SCORE_COLUMNS * ("score" in extra)
-        console.print(_table(rows, findings.counted(summary), short, columns))
+        console.print(_table(rows, summary.metric.title, findings.counted(summary), short, columns))
         console.print(Text("\n".join(_legend(summary, len(front), extra)), style="dim"))
     console.print(Text(findings.status(summary), style="dim"))
     if any(remark.kind == "recall" for remark in summary.remarks):
@@ -102,6 +102,7 @@ def write_html(summary: Summary, path: Path) -> None:
     notes = findings.notes(summary)
     pareto = plots.pareto_figure(summary)
     progress = plots.progress_figure(summary)
+    heading = summary.metric.title[0].upper() + summary.metric.title[1:]
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         headline=findings.headline(summary),
@@ -119,7 +120,9 @@ def write_html(summary: Summary, path: Path) -> None:
         float_test=originals.float_accuracy(summary, "test"),
         classes=originals.class_rows(summary),
         remarks=summary.remarks,
-        pareto=Markup(svg(pareto, summary, "Accuracy against flash, RAM and count")),
+        pareto=Markup(svg(pareto, summary, f"{heading} against flash, RAM and count")),
+        metric=summary.metric.title,
+        heading=heading,
         progress=progress and Markup(svg(progress, summary, "Score over the trials")),
         notes=notes,
         provenance=findings.provenance_rows(summary),
@@ -142,11 +145,13 @@ def _extra(summary: Summary) -> tuple[str, ...]:
     return tuple(name for name in _EXTRA if name in known and (weighed or name != "score"))
 
 
-def _table(rows: list[TrialRow], counted: str, short: bool, extra: Sequence[str]) -> Table:
+def _table(
+    rows: list[TrialRow], metric: str, counted: str, short: bool, extra: Sequence[str]
+) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("order" if short else "stages")
-    for heading in ("accuracy", "device", "test"):
+    for heading in (metric, "device", "test"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("flash KiB", "RAM KiB", counted):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from compress.genome import Genome, Quantize
+from compress.metrics.registry import metric_of
+from compress.metrics.scale import ACCURACY, MetricScale
 from compress.pipeline.diagnosis import (
     Diagnosis,
     Remark,
@@ -16,10 +18,12 @@ from compress.pipeline.diagnosis import (
     recall_remarks,
 )
 from compress.tasks import get_task
+from compress.types import Task
 from hil.board import without_limits
 from hil.energy.calibration import calibrated
 from hil.objective import pareto
 from hil.objective.costs import as_measured
+from hil.objective.floor import Floor
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of
 from hil.store import sqlite
@@ -38,7 +42,8 @@ class Summary:
     the best measured trial by `goal`, which is that of the last session, or the task's accuracy
     floor if there was none. `stopped_by` is None while the search runs, or if it was killed.
     `diagnosis` is that of the original network, None for runs of versions that made none, and
-    `originals` its accuracy by split. Accuracies are 0..1 on the validation split.
+    `originals` its accuracy by split. Accuracies are the task's metric on the validation split as
+    shares where more is better; `metric` is the scale by which people read them.
     """
 
     task: str
@@ -57,6 +62,7 @@ class Summary:
     profile: TimeProfile
     diagnosis: Diagnosis | None
     originals: Mapping[str, float]
+    metric: MetricScale = ACCURACY
 
     @property
     def measured(self) -> tuple[Trial, ...]:
@@ -65,7 +71,7 @@ class Summary:
 
     @property
     def accuracy_target(self) -> float:
-        """The accuracy that the chosen network must reach (0..1)."""
+        """The accuracy that the chosen network must reach, as a share."""
         return self.goal.accuracy
 
     def meets_target(self, trial: Trial) -> bool:
@@ -94,8 +100,10 @@ class Summary:
         if self.diagnosis is None:
             return ()
         found = early_remarks(self.diagnosis, self.accuracy_target)
-        if base := self.right(self.baseline):
-            found += baseline_remarks(self.diagnosis, base)
+        base = self.right(self.baseline)
+        known = base or not self.diagnosis.samples
+        if known and self.baseline is not None and self.baseline.accuracy is not None:
+            found += baseline_remarks(self.diagnosis, base, self.baseline.accuracy)
         if self.chosen != self.baseline and (chosen := self.right(self.chosen)):
             found += recall_remarks(self.diagnosis, "the chosen network", chosen)
         return found
@@ -125,10 +133,14 @@ def summarize(store: Store) -> Summary:
     trials = tuple(trial for trial in everything if trial.fidelity == 1.0)
     front, lone = pareto.front(trials), _baseline(trials)
     board = as_measured(calibrated(board_of(store.folder, identity.board)), everything)
+    diagnosis = read_diagnosis(store.folder)
     if sessions:
+        metric = ACCURACY if diagnosis is None else diagnosis.metric
         goal = _goal(board, sessions[-1], store.path)
     else:  # an imported table has no goal
-        goal = Goal.of(without_limits(board), get_task(identity.task).accuracy_floor)
+        task = get_task(identity.task)
+        metric = _metric(task) if diagnosis is None else diagnosis.metric
+        goal = _task_goal(board, task, metric)
     return Summary(
         task=identity.task,
         board=identity.board,
@@ -144,8 +156,9 @@ def summarize(store: Store) -> Summary:
         chosen=goal.best(trials, lone),
         finals=store.finals(),
         profile=profile_of(everything, sessions),
-        diagnosis=read_diagnosis(store.folder),
+        diagnosis=diagnosis,
         originals=store.original_accuracies(),
+        metric=metric,
     )
 
 
@@ -172,10 +185,17 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
         "stopped_by": summary.stopped_by,
         "finals": [asdict(final) for final in summary.finals],
         "float_accuracies": dict(summary.originals),
+        "metric": summary.metric.to_json(),
+        "values": {str(t.number): _value(summary, t) for t in summary.measured},
         "diagnosis": summary.diagnosis and summary.diagnosis.to_json(),
         "recalls": _recalls(summary),
         "remarks": [asdict(remark) for remark in summary.remarks],
     }
+
+
+def _value(summary: Summary, trial: Trial) -> float | None:
+    """The trial's metric on the validation split, in its unit."""
+    return None if trial.accuracy is None else summary.metric.value(trial.accuracy)
 
 
 def _recalls(summary: Summary) -> dict[str, dict[str, float | None]] | None:
@@ -193,6 +213,25 @@ def _recalls(summary: Summary) -> dict[str, dict[str, float | None]] | None:
         for name, right in networks.items()
         if right
     }
+
+
+def _metric(task: Task) -> MetricScale:
+    """The scale of a task's metric without its data: that of its skill where less is better."""
+    metric = metric_of(task)
+    if metric.better == "higher":
+        return MetricScale(metric.name)
+    return MetricScale(f"skill of {metric.name}")
+
+
+def _task_goal(board: Board, task: Task, metric: MetricScale) -> Goal:
+    """The task's own floor, with the board's memories as limits.
+
+    A floor in the unit of a metric whose reference is not known, as without a diagnosis, is left
+    out: then networks need be no better than a constant answer.
+    """
+    known = metric_of(task).name == metric.name
+    accuracy = Floor(task.accuracy_floor).share(metric, 0.0) if known else 0.0
+    return Goal.of(without_limits(board), accuracy)
 
 
 def _goal(board: Board, session: Session, path: Path) -> Goal:

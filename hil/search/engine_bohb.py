@@ -168,7 +168,7 @@ def estimated_violation(trial: Trial, goal: Goal) -> float:
     """
     if trial.accuracy is None or trial.estimate is None:
         return 1.0 + trial.violation
-    short = max(0.0, (goal.accuracy - trial.accuracy) / goal.accuracy)
+    short = goal.shortfall(trial.accuracy)
     flash = max(0.0, trial.estimate.weight_bytes / goal.flash_bytes - 1.0)
     ram = max(0.0, trial.estimate.arena_bytes / goal.ram_bytes - 1.0)
     excess = short + flash + ram

@@ -66,8 +66,8 @@ class Session:
 class Final:
     """The final figures of a trial on a split that no decision of the search used.
 
-    The device got `correct` of `total` samples right; `accuracy` (0..1) is the host's on the
-    whole split.
+    The device got `correct` of `total` samples right; `accuracy` is the host's on the whole split,
+    the task's metric as a share where more is better (0..1 for the accuracy of classes).
     """
 
     number: int
@@ -203,14 +203,14 @@ class Store:
         return tuple(Final(**row) for row in rows)
 
     def set_original_accuracy(self, split: str, accuracy: float) -> bool:
-        """Store the original network's accuracy (0..1) on a split.
+        """Store the original network's accuracy (a share) on a split.
 
         Returns False, without a change, if the split already has one.
         """
         return self._insert("originals", "split", {"split": split, "accuracy": accuracy})
 
     def original_accuracies(self) -> dict[str, float]:
-        """The original network's accuracy (0..1) by split, for the splits that have one."""
+        """The original network's accuracy (a share) by split, for the splits that have one."""
         rows = self._rows("SELECT * FROM originals ORDER BY split")
         return {row["split"]: row["accuracy"] for row in rows}
 
@@ -240,6 +240,14 @@ class Store:
                 (now, now, accuracy_target, engine, json.dumps(goal), processes),
             )
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
+
+    def settle_goal(self, accuracy_target: float, goal: Mapping[str, Any]) -> None:
+        """Replace this session's goal, whose floor follows from the float network."""
+        with sqlite.transaction(self._connection, self.path):
+            self._connection.execute(
+                "UPDATE sessions SET accuracy_target = ?, goal = ? WHERE id = ?",
+                (accuracy_target, json.dumps(goal), self._session),
+            )
 
     def add_goal(self, accuracy_target: float, goal: Mapping[str, Any] | None) -> None:
         """Add the goal of another run for the report, as a session that took no time."""

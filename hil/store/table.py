@@ -162,7 +162,7 @@ def _trial(row: Row) -> Trial:
     fields = {
         "number": row.whole("number"),
         **{name: row.cells[name] for name in _TEXTS},
-        "accuracy": row.share("accuracy") if has_accuracy else None,
+        "accuracy": row.metric("accuracy") if has_accuracy else None,
         "fidelity": row.share("fidelity"),
         "epochs": row.number("epochs"),
         "violation": row.number("violation"),
@@ -186,13 +186,13 @@ def _finals(row: Row, number: int) -> list[Final]:
             correct, total = row.whole(f"{split}_correct"), row.whole(f"{split}_total")
             if correct > total:
                 raise row.error(f"{split}_correct", f"at most the {total} of {split}_total")
-            finals.append(Final(number, split, correct, total, row.share(f"{split}_accuracy")))
+            finals.append(Final(number, split, correct, total, row.metric(f"{split}_accuracy")))
     return finals
 
 
 def _originals(row: Row) -> dict[str, float]:
     return {
-        name.removeprefix(_ORIGINAL): row.share(name)
+        name.removeprefix(_ORIGINAL): row.metric(name)
         for name, cell in row.cells.items()
         if name.startswith(_ORIGINAL) and cell
     }

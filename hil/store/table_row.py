@@ -17,6 +17,7 @@ _TEXTS = {  # values with text
     "measurement": ("counter", "outputs_sha256", "memory_timing"),
     "costs": ("stage",),
 }
+_SIGNED = ("value",)  # of a metric, which may be negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ class Row:
         """A number from 0 to 1."""
         return self.number(column, at_most=1.0)
 
+    def metric(self, column: str) -> float:
+        """A finite number, also a negative one: a metric as a share where more is better."""
+        try:
+            number = float(self.cells[column])
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.error(column, "a finite number")
+        return number
+
     def json(self, column: str) -> Any:
         """The parsed JSON of the cell; NaN and infinity are refused."""
         try:
@@ -87,9 +98,15 @@ def _refuse(constant: str) -> NoReturn:
 def _are_figures(value: object, texts: tuple[str, ...]) -> bool:
     if isinstance(value, dict):
         return all(
-            isinstance(item, str) if key in texts else _are_figures(item, texts)
+            isinstance(item, str)
+            if key in texts
+            else _is_signed(key, item) or _are_figures(item, texts)
             for key, item in value.items()
         )
     if isinstance(value, list):
         return all(_are_figures(item, texts) for item in value)
     return value is None or (isinstance(value, int | float) and value >= 0)
+
+
+def _is_signed(key: str, value: object) -> bool:
+    return key in _SIGNED and isinstance(value, int | float)

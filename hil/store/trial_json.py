@@ -46,14 +46,15 @@ def measurement_to_json(measurement: Measurement) -> Json:
         "wait_cycles": measurement.wait_cycles,
         "memory_timing": measurement.memory_timing,
         "right_by_class": list(measurement.right),
+        "value": measurement.value,
     }
 
 
 def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
     """The inverse of `measurement_to_json`.
 
-    Older ones have no modelled cycles, wait states or right answers by class. Raises KeyError for
-    any other missing field.
+    Older ones have no modelled cycles, wait states, right answers by class or value. Raises
+    KeyError for any other missing field.
     """
     return Measurement(
         counter=fields["counter"],
@@ -70,6 +71,7 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
         wait_cycles=fields.get("wait_cycles"),
         memory_timing=fields.get("memory_timing", ""),
         right=tuple(fields.get("right_by_class", ())),
+        value=fields.get("value"),
     )
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compress.pipeline.network import Original
-from compress.training.train import accuracy
 from hil.board import board_sha256, without_waits
 from hil.files import open_folder
 from hil.loop.batch import record_outcome
@@ -191,8 +190,7 @@ def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
     """The float network's accuracy by split (shares of 1), measured once per store."""
     if "test" not in store.original_accuracies():
         for split in ("val", "test"):
-            samples = getattr(original.data, split)
-            store.set_original_accuracy(split, accuracy(original.module, samples))
+            store.set_original_accuracy(split, original.share(getattr(original.data, split)))
     return dict(store.original_accuracies())
 
 

@@ -166,7 +166,7 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
         state="infeasible" if excess else "measured",
         reason=excess,
         violation=violation,
-        measurement=replace(measurement, right=model.right),
+        measurement=replace(measurement, right=model.right, value=model.device_value),
         seconds=clock.seconds,
         program_sha256=program.sha256,
     )
@@ -202,7 +202,7 @@ def measure_final(context: Context, number: int, tflite: bytes) -> Final:
     """
     graph = import_tflite(tflite, context.original.task.name)
     task, data = context.original.task, context.original.data
-    found = evaluate(graph, data.test, task.device_samples)
+    found = evaluate(graph, data.test, context.original.judge, task.device_samples)
     _, measurement = run_on_board(context, number, graph, found.samples, Stopwatch())
     return Final(number, "test", measurement.correct, measurement.total, found.accuracy)
 

@@ -17,12 +17,14 @@ from compress.distillation.student import student
 from compress.errors import Infeasible
 from compress.genome import Distill, Features, Quantize
 from compress.quantization.fake_quantize import FakeQuantized
+from compress.task_types.registry import rules_of
 from compress.tasks import digits, kws
 from compress.training.train import Forward, Schedule, fit, predict
 from compress.types import Split
 
 SHAPE = (1, 8, 8)
 RNG = np.random.default_rng(0)
+CLASSES = rules_of(digits.TASK)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,9 @@ def _lesson(
 ) -> tuple[nn.Module, Distillation]:
     torch.manual_seed(1)
     made = student(teachers[0].module, SHAPE, stage)
-    return made, Distillation(stage, teachers, made, _forward(made, split, quantized), SHAPE, split)
+    return made, Distillation(
+        stage, teachers, made, _forward(made, split, quantized), SHAPE, split, CLASSES
+    )
 
 
 def _forward(module: nn.Module, split: Split, quantized: bool) -> Forward:
@@ -79,8 +83,7 @@ def test_distillation_loss_is_the_published_formula(teachers: int) -> None:
     divergence = np.mean(np.sum(p * np.log(p / q), axis=1))
     entropy = -np.mean(np.log(softened(mine, 1.0)[np.arange(3), labels]))
     wanted = 0.3 * entropy + 0.7 * 16 * divergence
-    given = torch.tensor(answers[0] if teachers == 1 else answers)
-    loss = distillation_loss(given, temperature, weight)
+    loss = distillation_loss(CLASSES, torch.tensor(answers), temperature, weight)
     got = loss(torch.tensor(mine), torch.tensor(labels), torch.tensor(chosen))
     assert float(got) == pytest.approx(wanted)
 
@@ -91,7 +94,7 @@ def test_a_stage_with_two_teachers_has_the_loss_of_their_mean(split: Split) -> N
     few = Split(split.x[:20], split.y[:20])
     stage = Distill("both", temperature=2.0, weight=1.0)
     teachers = [TeacherModel(first, first), TeacherModel(second, second)]
-    lesson = Distillation(stage, teachers, first, first, SHAPE, few)
+    lesson = Distillation(stage, teachers, first, first, SHAPE, few, CLASSES)
     x = torch.from_numpy(few.x)
     softened = [torch.softmax(net(x).detach().double() / 2, 1).numpy() for net in (first, second)]
     p, q = (softened[0] + softened[1]) / 2, softened[0]
@@ -104,9 +107,13 @@ def test_known_logits_are_not_computed_again(trained: nn.Module, split: Split) -
         raise AssertionError("the teacher was run")
 
     logits = predict(trained, split.x)
-    Distillation(Distill(), [TeacherModel(trained, refuse, logits)], trained, trained, SHAPE, split)
+    Distillation(
+        Distill(), [TeacherModel(trained, refuse, logits)], trained, trained, SHAPE, split, CLASSES
+    )
     scratch = Distill(weight=0.0)
-    lesson = Distillation(scratch, [TeacherModel(trained, refuse)], trained, trained, SHAPE, split)
+    lesson = Distillation(
+        scratch, [TeacherModel(trained, refuse)], trained, trained, SHAPE, split, CLASSES
+    )
     labels = torch.from_numpy(split.y[:9])
     got = lesson.loss(logits[:9], labels, torch.arange(9))
     assert torch.equal(got, functional.cross_entropy(logits[:9], labels))
@@ -148,7 +155,9 @@ def test_hint_distance_is_the_mean_squared_error_behind_the_regressor() -> None:
     teacher, pupil = Pair(3).eval(), Pair(2).eval()
     few = Split(RNG.normal(size=(5, 1, 4, 6)).astype(np.float32), np.zeros(5, np.int64))
     stage = Distill(weight=0.0, features="hints", feature_weight=2.5)
-    lesson = Distillation(stage, [TeacherModel(teacher, teacher)], pupil, pupil, (1, 4, 6), few)
+    lesson = Distillation(
+        stage, [TeacherModel(teacher, teacher)], pupil, pupil, (1, 4, 6), few, CLASSES
+    )
     assert [tuple(p.shape) for p in lesson.parameters] == [(3, 2, 1, 1), (3,)] * 2
     x, y = torch.from_numpy(few.x), torch.from_numpy(few.y)
     logits = lesson.forward(x)
@@ -324,4 +333,4 @@ def test_networks_without_a_convolution_in_common_are_refused(trained: nn.Module
     teachers = [TeacherModel(trained, trained)]
     empty = Split(np.zeros((2, *SHAPE), np.float32), np.zeros(2, np.int64))
     with pytest.raises(Infeasible, match=r"teacher has conv1\.conv, .*, the student none"):
-        Distillation(Distill(features="hints"), teachers, other, other, SHAPE, empty)
+        Distillation(Distill(features="hints"), teachers, other, other, SHAPE, empty, CLASSES)

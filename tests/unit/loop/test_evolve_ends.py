@@ -11,7 +11,6 @@ import pytest
 
 import hil.loop.evolve
 from compress.errors import UserError
-from compress.training.train import accuracy
 from helpers.networks import original
 from helpers.trials import BASELINE, AnsweringPool, measured, with_cycles
 from hil.board import board_sha256, load_board, without_waits
@@ -71,7 +70,7 @@ def test_minutes_that_the_final_figures_use_up_did_not_end_the_search(
         assert diagnosis is not None
         assert store.original_accuracies() == {
             "val": diagnosis.accuracy,
-            "test": accuracy(original("mobile").module, original("mobile").data.test),
+            "test": original("mobile").share(original("mobile").data.test),
         }
 
 

@@ -84,7 +84,7 @@ def test_an_offset_larger_than_the_signal_is_named_with_what_to_do() -> None:
     assert "steps of the network's input" in texts[1]
     baseline = compress(Genome((Quantize(),)), original)
     assert sum(baseline.right) / 150 == baseline.accuracy < 0.8
-    kinds = [remark.kind for remark in baseline_remarks(found, baseline.right)]
+    kinds = [remark.kind for remark in baseline_remarks(found, baseline.right, baseline.accuracy)]
     assert kinds == ["gap", "recall"]
 
 
@@ -92,7 +92,8 @@ def test_the_same_waves_without_the_offset_need_no_remark() -> None:
     original = _trained(0.0)
     found = diagnose(original)
     assert early_remarks(found, 0.9) == ()
-    assert baseline_remarks(found, compress(Genome((Quantize(),)), original).right) == ()
+    baseline = compress(Genome((Quantize(),)), original)
+    assert baseline_remarks(found, baseline.right, baseline.accuracy) == ()
     assert Diagnosis.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
@@ -162,7 +163,7 @@ def test_a_goal_that_the_majority_reaches_is_named() -> None:
 def test_a_recall_that_falls_at_equal_accuracy_is_named() -> None:
     baseline, chosen = (1443, 44), (1447, 40)
     assert sum(baseline) == sum(chosen)
-    assert baseline_remarks(RARE, baseline) == ()
+    assert baseline_remarks(RARE, baseline, sum(baseline) / 1500) == ()
     (remark,) = recall_remarks(RARE, "the chosen network", chosen)
     assert "'fault' 78.4 % instead of 88.2 %" in remark.text
     assert "good" not in remark.text
@@ -170,8 +171,8 @@ def test_a_recall_that_falls_at_equal_accuracy_is_named() -> None:
 
 def test_a_gap_beyond_the_standard_error_is_named() -> None:
     even = Diagnosis(("a", "b"), (200, 200), (200, 200))
-    assert gap_remarks(even, (199, 200)) == ()
-    (remark,) = gap_remarks(even, (180, 181))
+    assert gap_remarks(even, 399 / 400) == ()
+    (remark,) = gap_remarks(even, 361 / 400)
     assert "90.2 % accuracy, the float network 100.0 %: quantization alone loses 9.8" in remark.text
 
 

@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 from compress.genome import Genome, Prune, Quantize
 from compress.pipeline.pipeline import compress
 from compress.pipeline.sensitivity import BITS, RATIOS, Sensitivity, measure_sensitivity
-from compress.training.train import accuracy
 from helpers.networks import original
 from hil.cli.main import app
 from hil.report.heat_map import Panel, heat_map
@@ -39,7 +38,7 @@ def test_the_float_network_stands_beside_its_integers(found: Sensitivity) -> Non
     start = original("mobile")
     val = start.data.val
     first = type(val)(val.x[:40], val.y[:40])
-    assert found.float_accuracy == accuracy(start.module, first)
+    assert found.float_accuracy == start.share(first)
     assert {remark.kind for remark in found.remarks} <= {"layer", "gap", "recall"}
 
 

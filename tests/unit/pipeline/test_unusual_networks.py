@@ -156,7 +156,7 @@ def test_a_network_runs_through_every_stage(name: str, tmp_path: Path) -> None:
     assert _sqnr_db(original, Sparsify(0.5, epochs=1), Distill(epochs=1), Quantize(epochs=1)) > 20
     state = (tmp_path / "original.pt").read_bytes()
     again = original_of(original.task, original.data, 0, state)
-    torch.testing.assert_close(again.logits, original.logits, rtol=0, atol=0)
+    torch.testing.assert_close(again.outputs, original.outputs, rtol=0, atol=0)
     assert again.sparse == original.sparse
 
 
@@ -200,7 +200,7 @@ def test_a_network_that_works_in_place_leaves_the_data_alone(tmp_path: Path) -> 
     data = _data()
     kept = data.val.x.copy()
     original = train_original(_task(net, data), data, 0, tmp_path / "original.pt")
-    assert original.logits.shape == (64, 3)
+    assert original.outputs.shape == (64, 3)
     _sqnr_db(original, Quantize(epochs=1))
     np.testing.assert_array_equal(data.val.x, kept)
 

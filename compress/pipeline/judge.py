@@ -1,0 +1,70 @@
+"""The evaluation of outputs by a task's metric, as values and as shares where more is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compress.errors import UserError
+from compress.metrics.judge import value_of
+from compress.metrics.registry import metric_of
+from compress.metrics.scale import MetricScale
+from compress.task_types.registry import rules_of
+from compress.task_types.rules import Rules
+from compress.types import Array, Dataset, Metric, Split, Task
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """The rules of a task's type, its metric, and the scale of that.
+
+    `constant` is the metric of the best answer that is the same for every sample, on the validation
+    split; None if the metric is not defined for it.
+    """
+
+    rules: Rules
+    metric: Metric
+    scale: MetricScale
+    constant: float | None
+
+    def value(self, outputs: Array, split: Split) -> float:
+        """The metric of outputs float32 (N, ...) for a split, in its unit. Raises UserError."""
+        return value_of(self.metric, outputs, split.y, split.x)
+
+    def share(self, outputs: Array, split: Split) -> float:
+        """`value` as a share where more is better. Raises UserError."""
+        return self.scale.share(self.value(outputs, split))
+
+
+def judge_of(task: Task, data: Dataset) -> Judge:
+    """The judge of a task with this data.
+
+    Raises UserError for a metric where less is better that is not defined for constant answers, or
+    is 0 or less for them: values could not be compared with it.
+    """
+    rules, metric = rules_of(task), metric_of(task)
+    constant = _best_constant(rules, metric, data)
+    reference = None
+    if metric.better == "lower":
+        if constant is None or constant <= 0:
+            raise UserError(
+                f"task {task.name}: metric {metric.name} is {constant} on the validation split for "
+                "the best answer that is the same for every sample; less is better, so that it "
+                "must be above 0"
+            )
+        reference = constant
+    return Judge(rules, metric, MetricScale(metric.name, metric.better, reference), constant)
+
+
+def _best_constant(rules: Rules, metric: Metric, data: Dataset) -> float | None:
+    """The best value of the type's constant answers on the validation split; None if undefined."""
+    val, found = data.val, []
+    for answer in rules.constants(data.train):
+        outputs = np.broadcast_to(answer, (len(val), *answer.shape))
+        try:
+            found.append(value_of(metric, outputs, val.y, val.x))
+        except UserError:
+            continue  # such as a correlation with a constant
+    best = min if metric.better == "lower" else max
+    return best(found, default=None)
