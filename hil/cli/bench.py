@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
-from compress.metrics.scale import ACCURACY
 from hil import formatting
+from hil.benchmark.metric_lines import metric_lines
 from hil.board import load_board, without_limits
 from hil.cli.compare import show_comparison
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
@@ -413,20 +413,7 @@ def _notes(result: BenchmarkResult) -> list[str]:
             f"({formatting.three_digits(energy.low)} to {formatting.three_digits(energy.high)}): "
             f"{energy.source}"
         )
-    if result.float_accuracy is not None and result.val_accuracy is not None:
-        lines.insert(
-            1,
-            f"{result.metric.title} on the whole validation split "
-            f"{formatting.metric(result.metric, result.val_accuracy)}, "
-            f"of the float network {formatting.metric(result.metric, result.float_accuracy)}",
-        )
-    if result.value is not None and result.metric != ACCURACY:
-        value = formatting.metric_value(result.metric, result.value)
-        lines.insert(1, f"{result.metric.title} {value} on these {result.compared} samples")
-    elif result.accuracy is not None:
-        lines.insert(
-            1, f"accuracy {formatting.percent(result.accuracy)} on these {result.compared} samples"
-        )
+    lines[1:1] = metric_lines(result)
     return lines
 
 

@@ -3,6 +3,8 @@
 The first columns are for people. A trial is read back from the columns `_TEXTS`, `_NUMBERS` and
 `_AS_JSON` (cells in JSON). Final figures are in `<split>_accuracy`, `<split>_correct` and
 `<split>_total`; the original network's accuracies are in `original_<split>` of every row.
+Accuracies are shares where more is better of the metric in `metric`, JSON of
+`compress.metrics.scale.MetricScale`, empty if it is not known; then it is accuracy.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.errors import UserError
+from compress.metrics.scale import ACCURACY
 from hil.store.merge import MergeResult, merge_trials
+from hil.store.run_folder import read_diagnosis
 from hil.store.store import Final, RunIdentity, Store, check_same_run
 from hil.store.table_file import Cell, read_table, write_table
 from hil.store.table_row import Row
@@ -29,6 +33,7 @@ _NEEDED = ("number", *_IDENTITY, *_TEXTS, *_NUMBERS, *_AS_JSON)
 _STATES = ("measured", "screened", "infeasible")
 IMPORT_ELSEWHERE = "import it into a run of its own"
 _ORIGINAL = "original_"
+_METRIC = "metric"
 
 
 def export_store(store: Store, path: Path) -> int:
@@ -41,7 +46,10 @@ def export_store(store: Store, path: Path) -> int:
     splits = sorted({"test", *(final.split for final in finals)})
     names = sorted({"val", "test", *originals})
     by_trial = {(final.number, final.split): final for final in finals}
-    same = {**identity, **{_ORIGINAL + name: originals.get(name) for name in names}}
+    diagnosis = read_diagnosis(store.folder)
+    metric = "" if diagnosis is None else json.dumps(diagnosis.metric.to_json())
+    found = {_ORIGINAL + name: originals.get(name) for name in names}
+    same: dict[str, Cell] = {**identity, **found, _METRIC: metric}
     rows = []
     for trial in trials:
         results: dict[str, Cell] = {}
@@ -162,7 +170,7 @@ def _trial(row: Row) -> Trial:
     fields = {
         "number": row.whole("number"),
         **{name: row.cells[name] for name in _TEXTS},
-        "accuracy": row.metric("accuracy") if has_accuracy else None,
+        "accuracy": _accuracy(row, "accuracy") if has_accuracy else None,
         "fidelity": row.share("fidelity"),
         "epochs": row.number("epochs"),
         "violation": row.number("violation"),
@@ -186,13 +194,21 @@ def _finals(row: Row, number: int) -> list[Final]:
             correct, total = row.whole(f"{split}_correct"), row.whole(f"{split}_total")
             if correct > total:
                 raise row.error(f"{split}_correct", f"at most the {total} of {split}_total")
-            finals.append(Final(number, split, correct, total, row.metric(f"{split}_accuracy")))
+            finals.append(Final(number, split, correct, total, _accuracy(row, f"{split}_accuracy")))
     return finals
 
 
 def _originals(row: Row) -> dict[str, float]:
     return {
-        name.removeprefix(_ORIGINAL): row.metric(name)
+        name.removeprefix(_ORIGINAL): _accuracy(row, name)
         for name, cell in row.cells.items()
         if name.startswith(_ORIGINAL) and cell
     }
+
+
+def _accuracy(row: Row, column: str) -> float:
+    """An accuracy: a share from 0 to 1, of another metric any finite number."""
+    metric = row.json(_METRIC) if row.cells.get(_METRIC) else None
+    if isinstance(metric, dict) and metric.get("name") != ACCURACY.name:
+        return row.metric(column)
+    return row.share(column)
