@@ -232,7 +232,8 @@ class Task:
     `classes` names the outputs: the classes, labels or numbers to predict; ("normal", "anomalous")
     for an autoencoder. `accuracy_floor` is the default goal in the unit of the metric, the most
     that is allowed where less is better. `metric` is by default the first of the type
-    (`compress.metrics.registry`).
+    (`compress.metrics.registry`). `pretrained` loads trained weights into a fresh network, which is
+    then not trained; None if there are none.
     """
 
     name: str
@@ -248,6 +249,7 @@ class Task:
     source: str = ""
     type: TaskType = "classification"
     metric: Metric | None = None
+    pretrained: Callable[[nn.Module], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Python files of the user: run once per process and text."""
+"""Python files of the user: run once per process and text, and their functions called."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import traceback
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from compress.cache import content_hash
 from compress.errors import UserError
@@ -28,8 +28,43 @@ def run_user_file(path: Path, what: str, defines: str) -> tuple[ModuleType, str]
             f"cannot read {what} {path}: {error.strerror}; give the path of a Python file that "
             f"defines {defines}"
         ) from error
+    return run_user_source(path, source, what)
+
+
+def run_user_source(path: Path, source: bytes, what: str) -> tuple[ModuleType, str]:
+    """As `run_user_file`, of the text `source`, which `path` had when it was read."""
     key = content_hash([str(path), source])
     return _module(path, source, f"{what.replace(' ', '_')}_{key}", what), key
+
+
+def call_user_function(path: Path, module: ModuleType, function: str, what: str) -> Any:
+    """What the function `function` of the file answers, called without arguments.
+
+    `what` is the option that named it, as "--model". Raises UserError if the file defines no such
+    function, or if it raises: then with the line of the file, and the exception.
+    """
+    found = getattr(module, function, None)
+    if not callable(found):
+        names = sorted(
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", None) == module.__name__ and callable(value)
+        )
+        there = f"it has {', '.join(names)}" if names else "it defines none"
+        raise UserError(f"{what}: {path} has no function {function}; {there}")
+    try:
+        return found()
+    except (Exception, SystemExit) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{what}: {function} of {path}{_line(error, path)}: {type(error).__name__}: "
+            f"{_first_line(error)}; correct the file"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _module(path: Path, source: bytes, name: str, what: str) -> ModuleType:
@@ -50,9 +85,22 @@ def _module(path: Path, source: bytes, name: str, what: str) -> ModuleType:
         said = error.msg if _is_syntax_of(error, path) else error
         raise UserError(
             f"{what} {path}{_line(error, path)}: {type(error).__name__}: {said}; correct the "
-            "file (it is run when it is loaded)"
+            f"file (it is run when it is loaded){_beside(error, path)}"
         ) from error
     return module
+
+
+def _beside(error: BaseException, path: Path) -> str:
+    """Advice where the module that is missing lies beside the file; '' for any other error."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    beside = path.with_name(f"{error.name.partition('.')[0]}.py")
+    if not beside.is_file():
+        return ""
+    return (
+        f"; {beside.name} lies beside it, but only files that are named are run: put its code into "
+        f"{path.name}, or install it as a package"
+    )
 
 
 def _line(error: BaseException, path: Path) -> str:

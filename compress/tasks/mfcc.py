@@ -75,3 +75,22 @@ def mfcc(audio: FloatArray) -> FloatArray:
     magnitudes = np.abs(np.fft.rfft(frames, _DFT_POINTS)).astype(np.float32)
     features: FloatArray = np.log(magnitudes @ _MEL + np.float32(_LOG_FLOOR)) @ _DCT
     return features
+
+
+def mfcc_settings() -> dict[str, int | float | str]:
+    """The settings of `mfcc` by name, for a device that computes the same features."""
+    return {
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "clip_samples": CLIP_SAMPLES,
+        "window": "Hann, periodic",
+        "window_samples": WINDOW_SAMPLES,
+        "stride_samples": STRIDE_SAMPLES,
+        "frames": FRAMES,
+        "dft_points": _DFT_POINTS,
+        "filters": _FILTERS,
+        "lowest_hz": _LOWEST_HZ,
+        "highest_hz": _HIGHEST_HZ,
+        "mel_scale": "HTK, magnitudes",
+        "log_floor": _LOG_FLOOR,
+        "coefficients": COEFFICIENTS,
+    }

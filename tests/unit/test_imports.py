@@ -22,7 +22,7 @@ ROOMS = {
         ("",),
         ("arithmetic", "frontend", "metrics", "space"),
         ("task_types", "tasks"),
-        ("training",),
+        ("projects", "training"),
         ("pruning", "tflite_records"),
         ("operator_interface",),
         ("recurrent",),
@@ -50,7 +50,16 @@ ROOMS = {
 }
 MOST_MODULES = 20  # of a room, without its __init__.py
 ROOMS_OF_TORCH = {
-    *("frontend", "task_types", "training", "pruning", "quantization", "distillation", "pipeline")
+    *(
+        "frontend",
+        "projects",
+        "task_types",
+        "training",
+        "pruning",
+        "quantization",
+        "distillation",
+        "pipeline",
+    )
 }
 TORCH = {"torch", "torch_pruning"}
 

@@ -1,0 +1,146 @@
+"""What a user's function or .npz file gives, as the splits of a task's data.
+
+Accepted are a `Dataset`; arrays x_train, y_train, x_val, y_val, x_test, y_test, by these names or
+as a tuple in this order; and x, y, with groups if samples belong together, which are split here.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.errors import UserError
+from compress.projects.splitting import split_samples
+from compress.projects.targets import labels_of
+from compress.types import Array, Dataset, Split, TaskType
+
+NAMES = ("train", "val", "test")
+SIX = tuple(f"{part}_{name}" for name in NAMES for part in "xy")
+_FORMS = (
+    f"a compress.types.Dataset, arrays {', '.join(SIX)} (a dict or a tuple in this order), or x, y "
+    "(a dict, which may have groups, or a tuple)"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrays:
+    """The data of a task: splits before scaling, names of the outputs, and what to tell.
+
+    The names are those of the data (of folders, or labels that are text) if they are `named`, else
+    numbers. `images` are pixels of 0 to 1, `features` those computed of sounds.
+    """
+
+    data: Dataset
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    named: bool = False
+    images: bool = False
+    features: str | None = None
+
+
+def arrays_of(found: Any, where: str, kind: TaskType) -> Arrays:
+    """The data in what a function answered, which `where` names, for a task of type `kind`.
+
+    Raises UserError for another form, shape or type.
+    """
+    if isinstance(found, Dataset):
+        found = {
+            f"{part}_{name}": getattr(getattr(found, name), part) for name in NAMES for part in "xy"
+        }
+    elif isinstance(found, tuple | list) and len(found) in (2, len(SIX)):
+        found = dict(zip(SIX if len(found) == len(SIX) else ("x", "y"), found, strict=True))
+    if not isinstance(found, Mapping):
+        size = f" of {len(found)}" if isinstance(found, tuple | list) else ""
+        raise UserError(f"{where} gives a {type(found).__name__}{size}: needed is {_FORMS}")
+    return _named_arrays({str(name): value for name, value in found.items()}, where, kind)
+
+
+def read_npz(path: Path, kind: TaskType) -> Arrays:
+    """The data of an .npz file. Raises UserError for another file, array name, shape or type."""
+    where = f"data: {path}"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+    except OSError as error:
+        raise UserError(f"{where}: {error.strerror or error}") from error
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{where}: not an .npz of plain arrays ({str(error).partition(chr(10))[0]}): write it "
+            "with numpy.savez, without objects"
+        ) from error
+    return _named_arrays(found, where, kind)
+
+
+def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> Arrays:
+    if "x" in found and "y" in found:
+        return _one_set(found, where, kind)
+    missing = [name for name in SIX if name not in found]
+    if missing:
+        there = ", ".join(found) or "none"
+        raise UserError(
+            f"{where} has arrays {there}; missing {_are(missing)}: needed are {', '.join(SIX)}, or "
+            "x and y, and groups if samples belong together"
+        )
+    x = {name: samples_of(found[f"x_{name}"], f"{where}: x_{name}") for name in NAMES}
+    shapes = {name: array.shape[1:] for name, array in x.items()}
+    for name in NAMES:
+        _check_equally_many(x[name], found[f"y_{name}"], f"{where}: x_{name}, y_{name}")
+        if shapes[name] != shapes["train"]:
+            raise UserError(
+                f"{where}: samples of x_{name} are {shapes[name]}, those of x_train "
+                f"{shapes['train']}: all must have one shape"
+            )
+    lengths = np.cumsum([len(x[name]) for name in NAMES])[:-1]
+    try:
+        joined = np.concatenate([np.asarray(found[f"y_{name}"]) for name in NAMES])
+    except ValueError as error:
+        raise UserError(f"{where}: y_train, y_val and y_test do not agree: {error}") from error
+    y, classes = labels_of(joined, kind, f"{where}: y")
+    train, val, test = (
+        Split(x[name], part) for name, part in zip(NAMES, np.split(y, lengths), strict=True)
+    )
+    return Arrays(Dataset(train, val, test), classes, named=joined.dtype.kind == "U")
+
+
+def _one_set(found: Mapping[str, Any], where: str, kind: TaskType) -> Arrays:
+    x = samples_of(found["x"], f"{where}: x")
+    _check_equally_many(x, found["y"], f"{where}: x, y")
+    y, classes = labels_of(np.asarray(found["y"]), kind, f"{where}: y")
+    groups = None if "groups" not in found else np.asarray(found["groups"])
+    if groups is not None and groups.shape != (len(x),):
+        raise UserError(f"{where}: groups is {groups.shape}, must be ({len(x)},): one per sample")
+    data, note = split_samples(x, y, groups, classes, kind, where)
+    return Arrays(data, classes, (note,), named=np.asarray(found["y"]).dtype.kind == "U")
+
+
+def samples_of(found: Any, where: str) -> Array:
+    """Samples float32 (N, ...), contiguous, of numbers of any type. Raises UserError."""
+    array = np.asarray(found)
+    if array.dtype.kind not in "fiu":
+        raise UserError(
+            f"{where} is of type {array.dtype}: must be numbers, float32 (N, channels, height, "
+            "width), (N, channels, length) or (N, features)"
+        )
+    if array.ndim < 2 or len(array) < 1:
+        raise UserError(
+            f"{where} is {array.shape}: must be (N, channels, height, width), (N, channels, "
+            "length) or (N, features), N at least 1"
+        )
+    samples: Array = np.ascontiguousarray(array, dtype=np.float32)
+    return samples
+
+
+def _check_equally_many(x: Array, y: Any, where: str) -> None:
+    if len(np.atleast_1d(y)) != len(x):
+        raise UserError(
+            f"{where}: {len(x)} samples and {len(np.atleast_1d(y))} labels: must be equally many"
+        )
+
+
+def _are(names: list[str]) -> str:
+    return f"{'is' if len(names) == 1 else 'are'} {', '.join(names)}"

@@ -1,0 +1,197 @@
+"""Open a project: run its code, read its data, and put both together as a `Task`."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from compress.errors import UserError
+from compress.metrics.registry import METRICS, metric_named
+from compress.projects.arrays import Arrays, arrays_of, read_npz
+from compress.projects.code_files import call_project_function, project_function
+from compress.projects.defaults import (
+    device_samples_of,
+    fine_tune_of,
+    recipe_of,
+    training_note,
+)
+from compress.projects.folders import read_folder
+from compress.projects.keys import CodeRef
+from compress.projects.names import with_names
+from compress.projects.project import Project, ProjectSettings, sha256_of_data
+from compress.projects.scaling import scaled
+from compress.projects.weights import load_weights
+from compress.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ, mfcc_settings
+from compress.types import Metric, Task
+
+# Of a metric with values up to 1; for others the user has to say what is good enough.
+_FLOOR = 0.9
+_PIXEL_MEAN, _PIXEL_STD = (0.5,), (0.5,)  # of pixels 0..1: to -1..1
+
+_lock = threading.Lock()
+_opened: dict[str, OpenedProject] = {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedProject:
+    """A project's task, what to tell of it, and the facts that a device needs beside the network.
+
+    `facts` is JSON: names of the outputs, scaling of the inputs and settings of the features.
+    """
+
+    task: Task
+    notes: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+def open_project(project: Project) -> OpenedProject:
+    """The opened project; its code runs and its data are read once in a process.
+
+    Raises UserError for anything that is wrong with them.
+    """
+    with _lock:
+        if project.source not in _opened:
+            _opened[project.source] = _open(project)
+        return _opened[project.source]
+
+
+def _open(project: Project) -> OpenedProject:
+    found = _read_data(project)
+    settings = project.settings
+    if found.images and settings.mean is None and settings.std is None:
+        settings = replace(settings, mean=_PIXEL_MEAN, std=_PIXEL_STD)
+    named = with_names(found, settings.classes)
+    data = scaled(named.data, settings)
+    recipe = recipe_of(settings, len(data.train))
+    fine_tune = fine_tune_of(settings, recipe, len(data.train))
+    metric = _metric(project)
+    shape = tuple(int(size) for size in data.train.x.shape[1:])
+    task = Task(
+        name=project.name,
+        title=settings.title or f"{project.name}, input {'x'.join(map(str, shape))}",
+        input_shape=shape,
+        classes=named.classes,
+        net=functools.partial(_network, project),
+        load=lambda: data,
+        recipe=recipe,
+        fine_tune=fine_tune,
+        accuracy_floor=_floor(settings, metric),
+        device_samples=device_samples_of(settings, len(data.val)),
+        source=project.source,
+        type=settings.type,
+        metric=metric,
+        pretrained=_pretrained(project),
+    )
+    check_network(project, task)
+    training = training_note(settings, recipe, fine_tune, len(data.train))
+    notes = (*found.notes, *((training,) if training else ()))
+    return OpenedProject(task, notes, _facts(settings, found))
+
+
+def _read_data(project: Project) -> Arrays:
+    """The data before scaling. Raises UserError if they changed since the project was read."""
+    named, kind = project.settings.data, project.settings.type
+    if isinstance(named, CodeRef):
+        where = f"data: {named.function} of {named.path}"
+        _refuse(project, ("image_size", "color", "features"), "of a folder of images or WAV files")
+        return arrays_of(call_project_function(project, "data"), where, kind)
+    if sha256_of_data(named) != project.file("data").sha256:
+        raise UserError(
+            f"data: {named} is not what the search has (its content differs): copy it there "
+            "unchanged, or run the command again"
+        )
+    if named.is_dir():
+        if kind != "classification":
+            raise UserError(f"data: a folder of classes is for type classification, not {kind}")
+        return read_folder(project.settings, named, project.file("data").sha256)
+    _refuse(project, ("image_size", "color", "features"), "of a folder of images or WAV files")
+    return read_npz(named, kind)
+
+
+def _refuse(project: Project, keys: tuple[str, ...], why: str) -> None:
+    for key in keys:
+        if getattr(project.settings, key) is not None:
+            raise UserError(f"{key} is {why}, but data is {project.file('data').path}")
+
+
+def _network(project: Project) -> nn.Module:
+    """A fresh network. Raises UserError if the function fails or answers something else."""
+    found = call_project_function(project, "model")
+    if isinstance(found, nn.Module):
+        return found
+    named = project.settings.model
+    raise UserError(
+        f"model: {named.function} of {named.path} gives a {type(found).__name__}, must be a "
+        f"torch.nn.Module{': call it, with ()' if isinstance(found, type) else ''}"
+    )
+
+
+def _metric(project: Project) -> Metric | None:
+    """The metric that the project names; None for the default of its type."""
+    settings = project.settings
+    if not isinstance(settings.metric, CodeRef):
+        if settings.better is not None:
+            raise UserError("better is of a metric of your own: metric = FILE.py:FUNCTION")
+        return None if settings.metric is None else metric_named(settings.metric, settings.type)
+    compute = project_function(project, "metric")
+    return Metric(settings.metric.function, settings.better or "higher", compute)
+
+
+def _floor(settings: ProjectSettings, metric: Metric | None) -> float:
+    """The goal that the project sets; by default that of a share where more is better."""
+    if settings.floor is not None:
+        return settings.floor
+    own = isinstance(settings.metric, CodeRef)
+    if own or (metric or METRICS[settings.type][0]).better == "lower":
+        name = metric.name if metric is not None else METRICS[settings.type][0].name
+        raise UserError(
+            f"floor is missing: what {name} is good enough? Give floor in [task], or --floor, in "
+            "its own unit"
+        )
+    return _FLOOR
+
+
+def _pretrained(project: Project) -> Callable[[nn.Module], None] | None:
+    if project.settings.weights is None:
+        return None
+    return functools.partial(load_weights, project.file("weights"))
+
+
+def check_network(project: Project, task: Task) -> None:
+    """Check that the network takes two samples, with advice on the order of axes.
+
+    Raises UserError; `compress.pipeline.network.check_net` checks all else.
+    """
+    module = task.net().eval()
+    try:
+        with torch.no_grad():
+            module(torch.zeros(2, *task.input_shape))
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
+        said = str(error).partition("\n")[0]
+        last = task.input_shape[-1] in (1, 3) and len(task.input_shape) == 3
+        advice = "; the last axis looks like channels: torch has them first, (N, C, H, W)"
+        raise UserError(
+            f"model: the network of {project.settings.model.path} cannot take samples of "
+            f"{task.input_shape} as the data have: {type(error).__name__}: {said}"
+            f"{advice if last else ''}"
+        ) from error
+
+
+def _facts(settings: ProjectSettings, found: Arrays) -> Mapping[str, Any]:
+    features: dict[str, dict[str, int | float | str]] = {
+        "mfcc": mfcc_settings(),
+        "raw": {"sample_rate_hz": SAMPLE_RATE_HZ, "clip_samples": CLIP_SAMPLES},
+    }
+    return {
+        "type": settings.type,
+        "pixels": "divided by 255" if found.images else None,
+        "mean": settings.mean and list(settings.mean),
+        "std": settings.std and list(settings.std),
+        "features": found.features and {"name": found.features, **features[found.features]},
+    }
