@@ -223,6 +223,8 @@ def train_original(
 ) -> Original:
     """Train the task's network with its recipe, or read it from `network_path` if that exists.
 
+    Weights that the task brings (`Task.pretrained`) are taken instead of training.
+
     A network that diverged or learned nothing is not kept. Raises UserError for it, for data that
     cannot be trained on, and for a file that is damaged, or of another network or other data than
     the task has now.
@@ -242,6 +244,13 @@ def train_original(
             ) from error
         check_same_data(task, data, network_path)
         check_learned(task, data, module, network_path)
+    elif task.pretrained is not None:
+        check_batches(task, data, module)
+        task.pretrained(module)
+        module.eval()
+        check_learned(task, data, module)
+        save(module, network_path)
+        record_data_hash(data, network_path)
     else:
         check_batches(task, data, module)
         rules = rules_of(task)

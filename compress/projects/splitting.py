@@ -91,10 +91,11 @@ def _by_group(x: Array, y: Array, groups: Array, labeled: bool, where: str) -> l
         )
     folds = min(_FOLDS, count)
     if labeled and folds <= int(np.bincount(y)[np.unique(y)].min()):
-        maker = StratifiedGroupKFold(folds, shuffle=True, random_state=SEED)
-        pairs = list(maker.split(x, y, groups))
+        maker = StratifiedGroupKFold(folds, shuffle=True, random_state=SEED)  # type: ignore[no-untyped-call]
+        pairs = list(maker.split(x, y, groups))  # type: ignore[no-untyped-call]
     else:
-        pairs = list(GroupKFold(folds).split(x, y, groups))
+        maker = GroupKFold(folds)  # type: ignore[no-untyped-call]
+        pairs = list(maker.split(x, y, groups))  # type: ignore[no-untyped-call]
     parts = [np.sort(part) for _, part in pairs]
     parts.sort(key=len, reverse=True)  # a fold without groups, if there is one, comes last
     filled = [part for part in parts if len(part)]

@@ -47,7 +47,8 @@ def check_learned(task: Task, data: Dataset, module: nn.Module, path: Path | Non
     What that means is the rule of the task's type (`Rules.what_is_unlearned`). `path` is the file
     that the network was read from, None for one trained just now. Raises UserError.
     """
-    where = "its network, trained anew," if path is None else str(path)
+    new = "its network, trained anew," if task.pretrained is None else "its network, as given,"
+    where = new if path is None else str(path)
     broken = [name for name, value in module.state_dict().items() if not value.isfinite().all()]
     val = data.val
     answers = predict(module.eval(), val.x)
@@ -68,6 +69,12 @@ def _advice(task: Task, data: Dataset, path: Path | None) -> str:
     if path is not None:
         return "choose another run folder, or put a trained network there"
     x = data.train.x
+    if task.pretrained is not None:
+        return (
+            "its weights are those of a file: give the weights of a trained network, the classes "
+            "in its order, and the inputs scaled as it was trained (here mean "
+            f"{x.mean(dtype=np.float64):.3g}, standard deviation {x.std(dtype=np.float64):.3g})"
+        )
     return (
         f"it is not kept. Change recipe (learning rate {task.recipe.learning_rate:g}, "
         f"{task.recipe.epochs} epochs) or scale the inputs (mean {x.mean(dtype=np.float64):.3g}, "

@@ -20,12 +20,14 @@ from compress.pipeline.diagnosis import (
     early_remarks,
     recall_remarks,
 )
-from compress.tasks import TASK_NAMES, full_task_name, get_task, is_task_file, task_label
+from compress.projects.find import TaskRef, find_task, label_of, names_task, task_ref
+from compress.tasks import TASK_NAMES
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.training.data_check import data_sha256
 from compress.types import Dataset, Graph, Task
 from hil.cache import cached
+from hil.store.project_files import run_task
 from hil.store.run_folder import network_path, read_diagnosis, save_diagnosis
 from hil.store.store import Store
 
@@ -47,7 +49,7 @@ class BenchmarkModel:
     name: str
     tflite: bytes
     graph: Graph
-    task: str | None = None
+    task: TaskRef | None = None
     whole: Graph | None = None
     diagnosis: Diagnosis | None = None
     right: tuple[int, ...] = ()
@@ -89,13 +91,13 @@ def load_model(
 ) -> BenchmarkModel:
     """The model that `text` names. Raises UserError, with the allowed forms, for any other text.
 
-    `text` is FILE.tflite or FILE.lite; a task's name or file (its int8 baseline, trained if
-    necessary); or RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path. `customs`
-    are definitions of a file's custom operators, by code.
+    `text` is FILE.tflite or FILE.lite; a task's name, project or file (its int8 baseline, trained
+    if necessary); or RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path.
+    `customs` are definitions of a file's custom operators, by code.
     """
     trial = _TRIAL.fullmatch(text)
-    if text in TASK_NAMES or is_task_file(text):
-        return _task_model(full_task_name(text))
+    if names_task(text):
+        return task_model(task_ref(text))
     if Path(text).suffix.lower() in _SUFFIXES:
         return _model(Path(text).stem, _read(Path(text)), path=text, customs=customs)
     if trial:
@@ -103,7 +105,8 @@ def load_model(
         return _trial_model(text, run, int(trial["number"]))
     raise UserError(
         f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}, "
-        "or a Python file that defines TASK), or RUN:NUMBER for a trial of a run"
+        "a project's hil.toml or folder, or a Python file that defines TASK), or RUN:NUMBER for a "
+        "trial of a run"
     )
 
 
@@ -114,7 +117,10 @@ def without_dead_channels(model: BenchmarkModel) -> BenchmarkModel:
 
 def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
     with Store.read(run) as store:
-        task, trials = store.identity.task, {trial.number: trial for trial in store.trials()}
+        task, trials = (
+            run_task(run, store.identity.task),
+            {trial.number: trial for trial in store.trials()},
+        )
     if number not in trials:
         there = f"it has trials 1 to {max(trials)}" if trials else "it has no trials yet"
         raise UserError(f"no trial {number} in {run}: {there}")
@@ -127,7 +133,7 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
             "the search there (hil evolve) trains the networks of the front again",
         }[trial.state]
         raise UserError(f"no network of trial {number} in {run}: {why}")
-    model, measured = _model(text, _read(path), task), trial.measurement
+    model, measured = _model(text, _read(path), run_task(run, task)), trial.measurement
     right = () if measured is None else measured.right
     return replace(model, diagnosis=read_diagnosis(run), right=right, share=trial.accuracy)
 
@@ -135,7 +141,7 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
 def _model(
     name: str,
     tflite: bytes,
-    task: str | None = None,
+    task: TaskRef | None = None,
     path: str = "",
     customs: Mapping[str, CustomOperator] | None = None,
 ) -> BenchmarkModel:
@@ -152,7 +158,7 @@ def _read(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _task_model(name: str) -> BenchmarkModel:
+def task_model(ref: TaskRef) -> BenchmarkModel:
     """A task's int8 baseline with seed 0; trained once, then read from the cache."""
     from compress.pipeline.diagnose import diagnose  # torch: only where it is needed
     from compress.pipeline.network import train_original
@@ -160,7 +166,7 @@ def _task_model(name: str) -> BenchmarkModel:
     from compress.space.recipes import baseline
     from hil.terminal import training_progress
 
-    task = get_task(name)
+    task, name = find_task(ref), label_of(ref)
     data = task.load()
 
     def make(folder: Path) -> None:
@@ -172,8 +178,8 @@ def _task_model(name: str) -> BenchmarkModel:
         figures = {"right": model.right, "share": model.accuracy}
         (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
 
-    folder = cached("networks", f"{task_label(name)}-{_key(task, data)}", make)
-    model = _model(task_label(name), (folder / "model.tflite").read_bytes(), name)
+    folder = cached("networks", f"{name}-{_key(task, data)}", make)
+    model = _model(name, (folder / "model.tflite").read_bytes(), ref)
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     return replace(
         model,

@@ -13,7 +13,7 @@ from compress.arithmetic.fixedpoint import value_range
 from compress.errors import UserError
 from compress.integer import reference
 from compress.integer.rows import pack_rows, unpack_rows
-from compress.tasks import get_task
+from compress.projects.find import TaskRef, find_task
 from compress.tflite_records.uint8 import from_uint8
 from compress.types import Array, Graph, Int8Array, IntArray, Samples, Tensor
 
@@ -118,7 +118,7 @@ def _given_values(path: Path, name: str, array: Array, tensor: Tensor) -> IntArr
     return values
 
 
-def task_samples(graph: Graph, task: str, count: int) -> tuple[Samples, float | None]:
+def task_samples(graph: Graph, task: TaskRef, count: int) -> tuple[Samples, float | None]:
     """`count` samples of the task's validation split, evenly spaced, with their labels.
 
     Beside them is the task's metric of their outputs, in its unit; None if so few samples do not
@@ -127,7 +127,7 @@ def task_samples(graph: Graph, task: str, count: int) -> tuple[Samples, float | 
     from compress.pipeline.judge import judge_of  # torch: only where it is needed
     from compress.pipeline.pipeline import evenly_spaced, samples_for_device
 
-    wanted = get_task(task)
+    wanted = find_task(task)
     data = wanted.load()
     return samples_for_device(graph, evenly_spaced(data.val, count), judge_of(wanted, data))
 

@@ -21,6 +21,7 @@ from hil.cli.compare import show_comparison
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
 from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
+from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.terminal import warn
 from hil.types import Board, LayerCount, Measurement
 
@@ -68,12 +69,15 @@ def register(app: typer.Typer, runs: Path) -> None:
     """Add the command to `app`; runs are folders in `runs`."""
 
     @app.command()
+    @with_task_options
     def bench(
-        model: Annotated[
+        chosen: TaskChoice,
+        what: Annotated[
             str | None,
             typer.Argument(
-                help="A FILE.tflite (int8), a task (its int8 baseline), or RUN:NUMBER for a trial "
-                "of a run."
+                metavar="[MODEL]",
+                help="A FILE.tflite (int8), a task or project (its int8 baseline), or RUN:NUMBER "
+                "for a trial of a run; without it, the project of --model, --task or this folder.",
             ),
         ] = None,
         board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
@@ -92,10 +96,11 @@ def register(app: typer.Typer, runs: Path) -> None:
             ),
         ] = 1,
         data: Annotated[
-            Path | None,
+            str | None,
             typer.Option(
                 help="Inputs: an .npz file with x, int8 (for a uint8 model uint8) or float32 "
-                "(several inputs: x0, x1, ...), and labels y for the accuracy.",
+                "(several inputs: x0, x1, ...), and labels y for the accuracy. Without MODEL: the "
+                "project's data.",
                 show_default="the task's, else random inputs",
             ),
         ] = None,
@@ -169,8 +174,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         if compare is not None:
             show_comparison(*compare, tolerance, as_json)
             return
-        if model is None:
-            raise UserError("MODEL is missing: hil bench MODEL, or hil bench --compare OLD NEW")
+        ref, inputs = what_to_measure(what, chosen, data)
         facts = with_memory(load_board(board), flash_timing, delayed_ram)
         # These imports take a second: the options are checked before.
         from compress.tflite.custom_file import load_custom_operators
@@ -186,8 +190,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         facts = facts if limits is Limits.BOARD else without_limits(facts)
         check_trace_options(supply_v, threshold_mw, trigger)
         check_reachable(facts)
-        if data is not None and not data.is_file():
-            raise UserError(f"--data {data}: no such file")
+        if inputs is not None and not inputs.is_file():
+            raise UserError(f"--data {inputs}: no such file")
         if keep is not None:
             check_is_free(keep)
         seen = None
@@ -199,12 +203,12 @@ def register(app: typer.Typer, runs: Path) -> None:
             check_runner(BENCHMARKS[mlperf_runner.value], network.graph, facts)
         labeled, count = network.has_classes, sample_count(network.graph, samples)
         value = None
-        if data is not None:
-            chosen, labeled = file_samples(network.graph, data, count)
+        if inputs is not None:
+            picked, labeled = file_samples(network.graph, inputs, count)
         elif network.task is not None:
-            chosen, value = task_samples(network.graph, network.task, count)
+            picked, value = task_samples(network.graph, network.task, count)
         else:
-            chosen = random_samples(network.graph, count)
+            picked = random_samples(network.graph, count)
         if eliminate:  # after the whole network gave the expected outputs of the samples
             network = without_dead_channels(network)
         written = power_trace_of(facts)
@@ -214,7 +218,7 @@ def register(app: typer.Typer, runs: Path) -> None:
                 network,
                 facts,
                 opened,
-                chosen,
+                picked,
                 repeats=repeat,
                 labeled=labeled,
                 keep=keep,
@@ -245,6 +249,24 @@ def register(app: typer.Typer, runs: Path) -> None:
             print(json.dumps(benchmark_to_json(result)))
         else:
             print_result(result, Console())
+
+
+def what_to_measure(
+    what: str | None, chosen: TaskChoice, data: str | None
+) -> tuple[str | Project, Path | None]:
+    """The model, and the file of inputs if one is given: --data is a project's data without MODEL.
+
+    Raises UserError if nothing is named, or both MODEL and a project.
+    """
+    parts = {name: value for name, value in chosen.parts.items() if name != "data"}
+    if what is not None:
+        if parts or chosen.task is not None:
+            option = next(iter(parts), "task").replace("_", "-")
+            raise UserError(f"{what} and --{option}: name one network, by MODEL or by options")
+        return what, None if data is None else Path(data)
+    if not (parts or TaskChoice(chosen.task, {}).is_given):
+        raise UserError("MODEL is missing: hil bench MODEL, or hil bench --compare OLD NEW")
+    return chosen.ref(), None
 
 
 def check_is_free(folder: Path) -> None:

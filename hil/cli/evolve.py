@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,8 @@ import typer
 from rich.console import Console
 
 from compress.errors import UserError
-from compress.tasks import get_task, task_label
+from compress.projects.find import TaskRef, find_task, label_of
+from compress.projects.project import Project
 from hil.board import board_path, load_board, without_limits
 from hil.cli.bench import Limits, LimitsOption
 from hil.cli.goal_options import (
@@ -23,13 +25,14 @@ from hil.cli.goal_options import (
     MaxFlash,
     MaxLatency,
     MaxRam,
-    WeightsOption,
+    PreferOption,
     energy_budget_of,
     floor_of,
     goal_of,
     with_floor,
 )
-from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption, TaskOption
+from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
+from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.energy.calibration import calibrated
 from hil.report.summary import summarize, summary_to_json
 from hil.search.registry import ENGINE_NAMES
@@ -40,9 +43,10 @@ def register(app: typer.Typer, runs: Path) -> None:
     """Add the command to `app`; runs are folders in `runs`."""
 
     @app.command()
+    @with_task_options
     def evolve(
+        chosen: TaskChoice,
         board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
-        task: TaskOption = "digits",
         accuracy: AccuracyOption = None,
         floor: FloorOption = None,
         minutes: Minutes = 8.0,
@@ -73,7 +77,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         max_ram: MaxRam = None,
         max_latency: MaxLatency = None,
         max_energy: MaxEnergy = None,
-        weights: WeightsOption = None,
+        prefer: PreferOption = None,
         energy_budget: EnergyBudgetOption = None,
         engine: EngineOption = ENGINE_NAMES[0],
         farm: Annotated[
@@ -99,9 +103,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         """
         check_positive("--trials", trials)
         check_positive("--minutes", minutes)
-        facts, wanted = calibrated(load_board(board)), get_task(task)
-        folder = runs / check_name(run or f"{task_label(task)}-{facts.name}")
-        asked = floor_of(wanted, accuracy, floor)
+        facts = calibrated(load_board(board))
+        chosen, prefer = without_former_weights(chosen, prefer)
+        task = chosen.ref()
+        folder = runs / check_name(run or f"{label_of(task)}-{facts.name}")
+        wanted = find_task(task)
+        tell(task)
+        asked = floor_of(wanted, accuracy, floor or relative_floor(task, accuracy))
         limited = goal_of(
             facts if limits is Limits.BOARD else without_limits(facts),
             0.0,
@@ -109,7 +117,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             max_ram=max_ram,
             max_latency=max_latency,
             max_energy=max_energy,
-            weights=weights,
+            weights=prefer,
         )
         goal = with_floor(limited, wanted, asked)
         if engine not in ENGINE_NAMES:
@@ -119,6 +127,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.loop.evolve import Settings
         from hil.loop.evolve import evolve as search
         from hil.report.export import export_chosen
+        from hil.report.model_facts import model_facts
         from hil.report.report import print_summary, write_report
 
         settings = Settings(
@@ -144,7 +153,29 @@ def register(app: typer.Typer, runs: Path) -> None:
             print(json.dumps(summary_to_json(summary)))
         else:
             print_summary(summary, settings.folder, Console())
-        export_chosen(settings.folder, summary.chosen, facts, wanted.name)
+        export_chosen(
+            settings.folder,
+            summary.chosen,
+            facts,
+            wanted.name,
+            model_facts(wanted, settings.folder, summary.chosen, facts),
+        )
+
+
+def relative_floor(task: TaskRef, accuracy: float | None) -> str | None:
+    """The floor of a project where it is relative to the float network, unless --accuracy is given."""
+    if accuracy is not None or not isinstance(task, Project):
+        return None
+    return task.settings.floor if isinstance(task.settings.floor, str) else None
+
+
+def without_former_weights(chosen: TaskChoice, prefer: str | None) -> tuple[TaskChoice, str | None]:
+    """The options, with --weights NAME=NUMBER,... of former versions taken as --prefer."""
+    weights = str(chosen.parts.get("weights", ""))
+    if "=" not in weights or Path(weights).exists():
+        return chosen, prefer
+    parts = {name: value for name, value in chosen.parts.items() if name != "weights"}
+    return replace(chosen, parts=parts), prefer or weights
 
 
 def check_positive(option: str, value: float) -> None:

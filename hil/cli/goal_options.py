@@ -76,10 +76,10 @@ MaxEnergy = Annotated[
         show_default="none",
     ),
 ]
-WeightsOption = Annotated[
+PreferOption = Annotated[
     str | None,
     typer.Option(
-        "--weights",
+        "--prefer",
         metavar="NAME=NUMBER,...",
         help="Minimize the weighted mean of accuracy, flash, ram, latency, energy instead of "
         "searching the whole Pareto front, such as flash=1,ram=0.5,latency=2.",
@@ -99,7 +99,7 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         help=f"Search algorithm, one of: {', '.join(ENGINE_NAMES)}. Only adaptive and weighted use "
-        "--weights; the others search the whole front.",
+        "--prefer; the others search the whole front.",
     ),
 ]
 
@@ -151,7 +151,7 @@ def goal_of(
             None if max_latency is None else milliseconds_in("--max-latency", max_latency)
         ),
         max_energy=None if max_energy is None else microjoules_in("--max-energy", max_energy),
-        weights=None if weights is None else weights_in("--weights", weights),
+        weights=None if weights is None else weights_in("--prefer", weights),
     )
 
 

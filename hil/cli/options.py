@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from compress.tasks import TASK_NAMES, full_task_name
-
 # The largest seed that all libraries accept.
 MOST_SEED = 2**31 - 1
 MOST_MINUTES = 525_600.0  # a year
@@ -38,13 +36,6 @@ Minutes = Annotated[
         max=MOST_MINUTES,
         callback=finite,
         help="Stop after this many minutes, earlier calls included; a larger number continues.",
-    ),
-]
-TaskOption = Annotated[
-    str,
-    typer.Option(
-        callback=full_task_name,
-        help=f"One of: {', '.join(TASK_NAMES)}; or the path of a Python file that defines TASK.",
     ),
 ]
 JsonFlag = Annotated[

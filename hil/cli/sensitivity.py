@@ -15,10 +15,11 @@ from rich.table import Table as Shown
 from rich.text import Text
 
 from compress.errors import UserError
-from compress.tasks import get_task, task_label
+from compress.projects.find import find_task, label_of
 from compress.types import Table
 from hil import formatting
-from hil.cli.options import JsonFlag, SeedOption, TaskOption
+from hil.cli.options import JsonFlag, SeedOption
+from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.files import write_file
 from hil.terminal import warn
 
@@ -32,8 +33,9 @@ def register(app: typer.Typer, runs: Path) -> None:
     """Add the command to `app`; results are written to a folder in `runs`."""
 
     @app.command()
+    @with_task_options
     def sensitivity(
-        task: TaskOption = "digits",
+        chosen: TaskChoice,
         seed: SeedOption = 0,
         samples: Annotated[
             int | None,
@@ -54,8 +56,10 @@ def register(app: typer.Typer, runs: Path) -> None:
         It shows the accuracy by layer for keep ratios and weight bits, and the SQNR by kind of
         pruning.
         """
-        wanted = get_task(task)
-        folder = runs / f"sensitivity-{task_label(task)}-{seed}"
+        task = chosen.ref()
+        wanted = find_task(task)
+        tell(task)
+        folder = runs / f"sensitivity-{label_of(task)}-{seed}"
         # Importing torch takes seconds: the options are checked before.
         from compress.pipeline.network import train_original
         from compress.pipeline.pipeline import prefix_cache

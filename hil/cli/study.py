@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from compress.errors import UserError
-from compress.tasks import get_task, task_label
+from compress.projects.find import find_task, identity_of_task, label_of
 from hil.board import load_board
-from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, TaskOption, finite
+from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, finite
+from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.study.arm_names import NAMES
 
 RESULTS = Path("docs/results")
@@ -29,8 +30,9 @@ def register(app: typer.Typer, runs: Path) -> None:
     """Add the command to `app`; its stores are in a folder in `runs`."""
 
     @app.command()
+    @with_task_options
     def study(
-        task: TaskOption = "digits",
+        chosen: TaskChoice,
         board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m4",
         seeds: Annotated[
             int,
@@ -68,7 +70,10 @@ def register(app: typer.Typer, runs: Path) -> None:
         as_json: JsonFlag = False,
     ) -> None:
         """Compare methods, recipes and searches for TASK on BOARD; an earlier study goes on."""
-        wanted, facts, names = get_task(task), load_board(board), chosen_arms(arms)
+        facts, names = load_board(board), chosen_arms(arms)
+        task = chosen.ref()
+        wanted = find_task(task)
+        tell(task)
         # Importing torch takes seconds: the options are checked before.
         from hil.study.arm_replay import ArmBudget
         from hil.study.arms import arms as all_arms
@@ -82,14 +87,14 @@ def register(app: typer.Typer, runs: Path) -> None:
         settings = StudySettings(
             task=task,
             board=facts,
-            folder=runs / f"study-{task_label(task)}-{facts.name}",
-            log=results / f"study-{task_label(task)}-{facts.name}",
+            folder=runs / f"study-{label_of(task)}-{facts.name}",
+            log=results / f"study-{label_of(task)}-{facts.name}",
             seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
             arms=tuple(arm for arm in all_arms() if arm.name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
         )
         command = (
-            f"hil study --task {task} --board {board} --seeds {seeds} "
+            f"hil study --task {identity_of_task(task)} --board {board} --seeds {seeds} "
             f"--measurements {measurements} --epochs {epochs:g}"
         )
         if names != NAMES:

@@ -20,7 +20,7 @@ from typing import TypeVar
 from compress.cache import cache_folder, content_hash
 from compress.errors import HilError, UserError
 from compress.pipeline.pipeline import prefix_cache
-from compress.tasks import get_task
+from compress.projects.find import find_task, label_of
 from compress.training.data_check import data_sha256
 from hil.farm.journal import Journal
 from hil.farm.source_fingerprint import code_id
@@ -62,7 +62,7 @@ class Ticket:
     @classmethod
     def of(cls, start: Start, session: str) -> Ticket:
         """The ticket for a search that this machine runs. Raises UserError as `provenance` does."""
-        task = get_task(start.task)
+        task = find_task(start.task)
         return cls(
             session=session,
             start=start,
@@ -181,12 +181,12 @@ def _open(ticket: Ticket) -> Context:
     original = start.original()
     if original.task.source != ticket.task_source:
         raise UserError(
-            f"this worker's {start.task} is not the file of the search: copy it to the same path "
-            "on every machine"
+            f"this worker's {label_of(start.task)} is not the file of the search: copy it to the "
+            "same path on every machine"
         )
     if data_sha256(original.data) != ticket.data_sha256:
         raise UserError(
-            f"this worker's data of task {start.task} differ from those of the search: "
+            f"this worker's data of task {label_of(start.task)} differ from those of the search: "
             "create them again with the same versions of all packages (constraints.txt)"
         )
     return Context(

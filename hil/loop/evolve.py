@@ -14,8 +14,9 @@ from compress.errors import UserError
 from compress.pipeline.diagnose import diagnose
 from compress.pipeline.diagnosis import Diagnosis, early_remarks
 from compress.pipeline.network import Original
+from compress.projects.find import TaskRef, find_task, identity_of_task
+from compress.projects.project import Project
 from compress.space.recipes import baseline
-from compress.tasks import get_task
 from hil.board import board_sha256
 from hil.energy.machine_energy import EnergyBudget
 from hil.loop.batch import run_batch
@@ -26,11 +27,12 @@ from hil.measure.provenance import provenance
 from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
 from hil.search.registry import open_engine
+from hil.store.project_files import check_same_project, kept_project, save_project
 from hil.store.run_folder import copy_board_file, network_path, read_diagnosis, save_diagnosis
-from hil.store.store import RunIdentity, Store
+from hil.store.store import STORE_FILE, RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
-from hil.trial.start import Start, check_feasible, check_has_original
+from hil.trial.start import Start, check_feasible, check_has_original, check_startable
 from hil.types import Trial
 
 
@@ -45,7 +47,7 @@ class Settings:
     file of a user's own board, None for a board that ships with hil.
     """
 
-    task: str
+    task: TaskRef
     goal: Goal
     folder: Path
     trials: int
@@ -69,8 +71,16 @@ def evolve(settings: Settings) -> str:
     goal, board = settings.goal, settings.goal.board
     check_prerequisites(settings)
     processes = settings.processes if settings.farm is None else 0
-    identity = RunIdentity(settings.task, board.name, settings.seed, board_sha256(board))
+    task = identity_of_task(settings.task)
+    identity = RunIdentity(task, board.name, settings.seed, board_sha256(board))
+    is_new = not (settings.folder / STORE_FILE).exists()
+    if is_new:  # before there is a folder
+        check_feasible(find_task(settings.task), goal)
+        check_startable(find_task(settings.task))
+    if isinstance(settings.task, Project):
+        check_same_project(settings.folder, settings.task)
     with Store.open(settings.folder, identity) as store:
+        keep_project(settings.task, settings.folder)
         if settings.board_file is not None:
             copy_board_file(settings.board_file, settings.folder)
         check_has_original(store)
@@ -78,8 +88,8 @@ def evolve(settings: Settings) -> str:
         if (known := read_diagnosis(settings.folder)) is not None:
             goal = goal.settled(known.metric, known.float_value)
         settings = replace(settings, goal=goal)
-        if not feasible_front(store.trials(fidelity=1.0), goal):
-            check_feasible(get_task(settings.task), goal)
+        if not is_new and not feasible_front(store.trials(fidelity=1.0), goal):
+            check_feasible(find_task(settings.task), goal)
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
@@ -118,6 +128,16 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         if "test" not in store.original_accuracies():
             store.set_original_accuracy("test", original.share(original.data.test))
     return reason
+
+
+def keep_project(ref: TaskRef, folder: Path) -> None:
+    """Keep the project that a new run is of in its folder (`hil.store.project_files`)."""
+    if not isinstance(ref, Project) or kept_project(folder) is not None:
+        return
+    from compress.projects.opened import open_project
+
+    opened = open_project(ref)
+    save_project(folder, ref, opened.task, opened.facts)
 
 
 def keep_diagnosis(original: Original, store: Store) -> Diagnosis:

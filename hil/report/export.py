@@ -1,7 +1,9 @@
 """Export of the chosen network for the user: C sources, ELF, .tflite."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from compress.errors import UserError
 from compress.tflite.importer import import_tflite
@@ -10,12 +12,22 @@ from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.files import file_errors
+from hil.report.model_facts import write_model_json
 from hil.store.run_folder import network_path
 from hil.types import Board, Memory, Trial
 
 
-def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) -> None:
+def export_chosen(
+    folder: Path,
+    trial: Trial | None,
+    board: Board,
+    name: str,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     """Write the sources, the ELF and the .tflite of `trial` to `folder`/chosen.
+
+    With `facts` (`hil.report.model_facts`), model.json has them and those of the network's inputs
+    and outputs.
 
     The sources are rendered again from the stored network; the same network gives the same bytes.
     The former folder stays until the new one is complete. It is removed if `trial` is None or its
@@ -27,9 +39,10 @@ def export_chosen(folder: Path, trial: Trial | None, board: Board, name: str) ->
         try:
             if trial is not None and network_path(folder, trial.number).is_file():
                 part.mkdir()
-                _build(
-                    network_path(folder, trial.number), board, name, part, trial.provenance.saves
-                )
+                network = network_path(folder, trial.number)
+                _build(network, board, name, part, trial.provenance.saves)
+                if facts is not None:
+                    write_model_json(part / "model.json", network, name, facts)
             _remove(chosen)
             if part.is_dir():
                 part.rename(chosen)

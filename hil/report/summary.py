@@ -17,7 +17,7 @@ from compress.pipeline.diagnosis import (
     early_remarks,
     recall_remarks,
 )
-from compress.tasks import get_task
+from compress.projects.find import find_task
 from compress.types import Task
 from hil.board import without_limits
 from hil.energy.calibration import calibrated
@@ -27,6 +27,7 @@ from hil.objective.floor import Floor
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of
 from hil.store import sqlite
+from hil.store.project_files import run_task
 from hil.store.run_folder import board_of, read_diagnosis
 from hil.store.store import Final, Session, Store
 from hil.store.trial_json import trial_to_json
@@ -138,7 +139,7 @@ def summarize(store: Store) -> Summary:
         metric = ACCURACY if diagnosis is None else diagnosis.metric
         goal = _goal(board, sessions[-1], store.path)
     else:  # an imported table has no goal
-        task = get_task(identity.task)
+        task = find_task(run_task(store.folder, identity.task))
         metric = _metric(task) if diagnosis is None else diagnosis.metric
         goal = _task_goal(board, task, metric)
     return Summary(

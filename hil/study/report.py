@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from compress.tasks import get_task, task_label
+from compress.projects.find import find_task, identity_of_task, label_of
 from hil import formatting
 from hil.files import write_file
 from hil.report.plots import write_png
@@ -43,7 +43,7 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
     write_csv(result, folder / f"{name}-traces.csv.gz")
     missing = gaps(result)
     parts = [
-        f"# Study: {get_task(result.task).title}, on `{result.board.name}`"
+        f"# Study: {find_task(result.task).title}, on `{result.board.name}`"
         f"{' (partial)' if missing else ''}\n",
         f"Made by `{command}`; raw figures: [{name}-traces.csv.gz]({name}-traces.csv.gz).\n",
         _partial(missing),
@@ -89,7 +89,7 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
     """
     chosen, grown = choices(result), curves(result)
     return {
-        "task": result.task,
+        "task": identity_of_task(result.task),
         "board": result.board.name,
         "seeds": list(result.seeds),
         "budget_measurements": result.budget_measurements,
@@ -135,7 +135,7 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
 
 def _name(result: StudyResult) -> str:
     arms = arm_names(result) if left_out(result) else ()
-    return "-".join(["study", task_label(result.task), result.board.name, *arms])
+    return "-".join(["study", label_of(result.task), result.board.name, *arms])
 
 
 def _partial(missing: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from compress.projects.find import TaskRef
 from hil.store.store import Final
 from hil.study.arm_names import ArmKind
 from hil.types import Board, Trial
@@ -83,7 +84,7 @@ class StudyResult:
     are the requested seeds without any trial.
     """
 
-    task: str
+    task: TaskRef
     board: Board
     budget_measurements: int
     budget_epochs: float

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compress.pipeline.network import Original
+from compress.projects.find import TaskRef, identity_of_task
 from hil.board import board_sha256, without_waits
 from hil.files import open_folder
 from hil.loop.batch import record_outcome
@@ -46,7 +47,7 @@ class StudySettings:
     `folder` has a store for each seed, `log` the same trials as files (`hil.study.log`).
     """
 
-    task: str
+    task: TaskRef
     board: Board
     folder: Path
     log: Path
@@ -110,7 +111,7 @@ def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> St
         original = start.original()
         adopt_sensitivity(settings.log, original, seed)
         identity = RunIdentity(
-            settings.task, settings.board.name, seed, board_sha256(settings.board)
+            identity_of_task(settings.task), settings.board.name, seed, board_sha256(settings.board)
         )
         with Store.open(place, identity) as store:
             import_log(settings.log, store, seed)

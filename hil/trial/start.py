@@ -10,7 +10,8 @@ from compress.errors import OverBudget, UnsupportedLayer, UserError
 from compress.files import sync_file
 from compress.pipeline.network import Original, check_net, original_of, train_original
 from compress.pipeline.pipeline import prefix_cache
-from compress.tasks import get_task
+from compress.projects.find import TaskRef, find_task
+from compress.training.data_check import check_data
 from compress.types import Task
 from hil.measure.measure import BoardRunner
 from hil.measure.provenance import provenance
@@ -28,10 +29,12 @@ class Start:
     """The start of a search as a value that can be sent to any process or machine.
 
     `state_dict` is the trained original network, `folder` the run's folder on the machine that
-    searches, in which failures are saved. `saves` is the memory that stored weights save.
+    searches, in which failures are saved. A project is here with the text of its code files, which
+    every process runs, whatever lies at their paths by then. `saves` is the memory that stored
+    weights save.
     """
 
-    task: str
+    task: TaskRef
     board: Board
     seed: int
     folder: Path
@@ -40,14 +43,14 @@ class Start:
 
     @classmethod
     def prepare(
-        cls, task: str, board: Board, seed: int, folder: Path, saves: Memory = "flash"
+        cls, task: TaskRef, board: Board, seed: int, folder: Path, saves: Memory = "flash"
     ) -> Self:
         """Load the original network from `folder`, or train it and save it there.
 
         The file is synced to disk, since no trial can be compared without it. Raises as
         `train_original`.
         """
-        wanted, path = get_task(task), original_path(folder)
+        wanted, path = find_task(task), original_path(folder)
         with training_progress(f"training {wanted.name}") as tick:
             train_original(wanted, wanted.load(), seed, path, tick)
         sync_file(path)
@@ -55,7 +58,7 @@ class Start:
 
     def original(self) -> Original:
         """The task with its data and its trained network, loaded again on each call."""
-        task = get_task(self.task)
+        task = find_task(self.task)
         return original_of(task, task.load(), self.seed, self.state_dict)
 
     def open(self) -> Context:
@@ -83,6 +86,13 @@ def check_has_original(store: Store) -> None:
             "started; copy it from the run the trials come from, or import their table again with "
             "--original FILE.pt, or choose another run folder"
         )
+
+
+def check_startable(task: Task) -> None:
+    """Check the task's data and weights before a run is made. Raises UserError."""
+    check_data(task, task.load())
+    if task.pretrained is not None:
+        task.pretrained(task.net())
 
 
 def check_feasible(task: Task, goal: Goal) -> None:

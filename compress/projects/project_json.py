@@ -1,0 +1,79 @@
+"""A project as text: JSON of its settings, and the hil.toml that says all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from compress.projects.keys import TASK_KEYS, TRAINING_KEYS, CodeRef
+from compress.projects.project import ProjectSettings
+from compress.types import Recipe
+
+
+def settings_to_json(settings: ProjectSettings) -> dict[str, Any]:
+    """The settings that have a value, with paths as objects."""
+    return {name: _to_json(value) for name, value in settings.given().items()}
+
+
+def settings_from_json(fields: Mapping[str, Any]) -> ProjectSettings:
+    """The inverse of `settings_to_json`. Raises KeyError or TypeError for anything else."""
+    return ProjectSettings(**{name: _from_json(value) for name, value in fields.items()})
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, CodeRef):
+        return {"path": str(value.path), "function": value.function}
+    if isinstance(value, Path):
+        return {"path": str(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        path = Path(value["path"])
+        return CodeRef(path, value["function"]) if "function" in value else path
+    return tuple(value) if isinstance(value, list) else value
+
+
+def to_toml(
+    settings: ProjectSettings, recipe: Recipe, fine_tune: Recipe, copies: Mapping[str, str]
+) -> str:
+    """A hil.toml with all settings, also of the training that was derived.
+
+    `copies` has the names of the code files beside it, by key; other paths are absolute.
+    """
+    given = settings.given()
+    training = {
+        "epochs": recipe.epochs,
+        "batch": recipe.batch,
+        "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "samples_per_epoch": recipe.samples_per_epoch,
+        "huber_delta": recipe.huber_delta,
+        "fine_tune_epochs": fine_tune.epochs,
+        "fine_tune_learning_rate": fine_tune.learning_rate,
+        "fine_tune_samples_per_epoch": fine_tune.samples_per_epoch,
+    }
+    lines = ["# The project as the run has it; the code files are the copies beside this file.", ""]
+    for section, keys, values in (
+        ("task", TASK_KEYS, given),
+        ("training", TRAINING_KEYS, training),
+    ):
+        lines.append(f"[{section}]")
+        for key in keys:
+            value = values.get(key)
+            if value is not None:
+                lines.append(f"{key} = {_toml(value, copies.get(key))}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: Any, copy: str | None) -> str:
+    """A value in TOML. Its strings and lists of them are those of JSON."""
+    if isinstance(value, CodeRef):
+        value = f"{copy or value.path}:{value.function}"
+    if isinstance(value, Path):
+        value = str(value)
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
