@@ -30,8 +30,8 @@ def checkout() -> Path | None:
 
 
 @cache
-def data_folder(name: Literal["boards", "firmware"]) -> Path:
-    """Folder of board files or of the firmware's sources.
+def data_folder(name: Literal["boards", "firmware", "project_templates"]) -> Path:
+    """Folder of board files, of the firmware's sources, or of example projects.
 
     In a checkout it lies at the root; a wheel carries it as package data (`hil/data`), which is
     unpacked into the user's cache where the package itself is no folder (a zip file).

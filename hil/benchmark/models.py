@@ -117,10 +117,7 @@ def without_dead_channels(model: BenchmarkModel) -> BenchmarkModel:
 
 def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
     with Store.read(run) as store:
-        task, trials = (
-            run_task(run, store.identity.task),
-            {trial.number: trial for trial in store.trials()},
-        )
+        task, trials = store.identity.task, {trial.number: trial for trial in store.trials()}
     if number not in trials:
         there = f"it has trials 1 to {max(trials)}" if trials else "it has no trials yet"
         raise UserError(f"no trial {number} in {run}: {there}")

@@ -19,6 +19,7 @@ from hil.cli import (
     energy,
     evolve,
     farm,
+    init,
     operators,
     report,
     sensitivity,
@@ -44,6 +45,7 @@ boards.register(app)
 doctor.register(app)
 energy.register(app)
 farm.register(app)
+init.register(app)
 operators.register(app)
 sensitivity.register(app, RUNS)
 store.register(app, RUNS)
