@@ -28,7 +28,7 @@ _FORMS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Arrays:
+class ProjectData:
     """The data of a task: splits before scaling, names of the outputs, and what to tell.
 
     The names are those of the data (of folders, or labels that are text) if they are `named`, else
@@ -43,7 +43,7 @@ class Arrays:
     features: str | None = None
 
 
-def arrays_of(found: Any, where: str, kind: TaskType) -> Arrays:
+def arrays_of(found: Any, where: str, kind: TaskType) -> ProjectData:
     """The data in what a function answered, which `where` names, for a task of type `kind`.
 
     Raises UserError for another form, shape or type.
@@ -60,7 +60,7 @@ def arrays_of(found: Any, where: str, kind: TaskType) -> Arrays:
     return _named_arrays({str(name): value for name, value in found.items()}, where, kind)
 
 
-def read_npz(path: Path, kind: TaskType) -> Arrays:
+def read_npz(path: Path, kind: TaskType) -> ProjectData:
     """The data of an .npz file. Raises UserError for another file, array name, shape or type."""
     where = f"data: {path}"
     try:
@@ -76,7 +76,7 @@ def read_npz(path: Path, kind: TaskType) -> Arrays:
     return _named_arrays(found, where, kind)
 
 
-def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> Arrays:
+def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> ProjectData:
     if "x" in found and "y" in found:
         return _one_set(found, where, kind)
     missing = [name for name in SIX if name not in found]
@@ -104,10 +104,10 @@ def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> Arrays:
     train, val, test = (
         Split(x[name], part) for name, part in zip(NAMES, np.split(y, lengths), strict=True)
     )
-    return Arrays(Dataset(train, val, test), classes, named=joined.dtype.kind == "U")
+    return ProjectData(Dataset(train, val, test), classes, named=joined.dtype.kind == "U")
 
 
-def _one_set(found: Mapping[str, Any], where: str, kind: TaskType) -> Arrays:
+def _one_set(found: Mapping[str, Any], where: str, kind: TaskType) -> ProjectData:
     x = samples_of(found["x"], f"{where}: x")
     _check_equally_many(x, found["y"], f"{where}: x, y")
     y, classes = labels_of(np.asarray(found["y"]), kind, f"{where}: y")
@@ -115,7 +115,7 @@ def _one_set(found: Mapping[str, Any], where: str, kind: TaskType) -> Arrays:
     if groups is not None and groups.shape != (len(x),):
         raise UserError(f"{where}: groups is {groups.shape}, must be ({len(x)},): one per sample")
     data, note = split_samples(x, y, groups, classes, kind, where)
-    return Arrays(data, classes, (note,), named=np.asarray(found["y"]).dtype.kind == "U")
+    return ProjectData(data, classes, (note,), named=np.asarray(found["y"]).dtype.kind == "U")
 
 
 def samples_of(found: Any, where: str) -> Array:

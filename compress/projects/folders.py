@@ -15,7 +15,7 @@ import numpy as np
 
 from compress.cache import PACKAGE, content_hash
 from compress.errors import UserError
-from compress.projects.arrays import NAMES, Arrays
+from compress.projects.arrays import NAMES, ProjectData
 from compress.projects.images import IMAGE_SUFFIXES, image_form, read_images
 from compress.projects.project import ProjectSettings, visible_files
 from compress.projects.sounds import SOUND_SUFFIXES, read_sounds, values_of
@@ -40,7 +40,7 @@ class Listing:
     ignored: tuple[Path, ...]
 
 
-def read_folder(settings: ProjectSettings, folder: Path, sha256: str) -> Arrays:
+def read_folder(settings: ProjectSettings, folder: Path, sha256: str) -> ProjectData:
     """The data of the folder whose content has the hash `sha256`.
 
     Images are float32 (N, 1 or 3, H, W) of 0 to 1, sounds as `read_sounds` says. Raises UserError
@@ -52,7 +52,7 @@ def read_folder(settings: ProjectSettings, folder: Path, sha256: str) -> Arrays:
     x, note = (_sounds if sounds else _images)(settings, listing, sha256)
     data, split = _split(listing, x)
     ignored = (_ignored_note(listing),) if listing.ignored else ()
-    return Arrays(
+    return ProjectData(
         data,
         listing.classes,
         (note, *ignored, *split),

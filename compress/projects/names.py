@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from compress.errors import UserError
-from compress.projects.arrays import Arrays
+from compress.projects.arrays import ProjectData
 from compress.types import Dataset, Split
 
 
-def with_names(found: Arrays, names: tuple[str, ...] | None) -> Arrays:
+def with_names(found: ProjectData, names: tuple[str, ...] | None) -> ProjectData:
     """The data with the outputs called `names`, in their order; as they are if it is None.
 
     Where the data have names of their own, `names` puts them into another order. Raises UserError

@@ -13,7 +13,7 @@ from torch import nn
 
 from compress.errors import UserError
 from compress.metrics.registry import METRICS, metric_named
-from compress.projects.arrays import Arrays, arrays_of, read_npz
+from compress.projects.arrays import ProjectData, arrays_of, read_npz
 from compress.projects.code_files import call_project_function, project_function
 from compress.projects.defaults import (
     device_samples_of,
@@ -94,7 +94,7 @@ def _open(project: Project) -> OpenedProject:
     return OpenedProject(task, notes, _facts(settings, found))
 
 
-def _read_data(project: Project) -> Arrays:
+def _read_data(project: Project) -> ProjectData:
     """The data before scaling. Raises UserError if they changed since the project was read."""
     named, kind = project.settings.data, project.settings.type
     if isinstance(named, CodeRef):
@@ -183,7 +183,7 @@ def check_network(project: Project, task: Task) -> None:
         ) from error
 
 
-def _facts(settings: ProjectSettings, found: Arrays) -> Mapping[str, Any]:
+def _facts(settings: ProjectSettings, found: ProjectData) -> Mapping[str, Any]:
     features: dict[str, dict[str, int | float | str]] = {
         "mfcc": mfcc_settings(),
         "raw": {"sample_rate_hz": SAMPLE_RATE_HZ, "clip_samples": CLIP_SAMPLES},

@@ -44,8 +44,23 @@ def to_toml(
 
     `copies` has the names of the code files beside it, by key; other paths are absolute.
     """
-    given = settings.given()
-    training = {
+    lines = ["# The project as the run has it; the code files are the copies beside this file.", ""]
+    for section, keys, values in (
+        ("task", TASK_KEYS, settings.given()),
+        ("training", TRAINING_KEYS, training_of(recipe, fine_tune)),
+    ):
+        lines.append(f"[{section}]")
+        for key in keys:
+            value = values.get(key)
+            if value is not None:
+                lines.append(f"{key} = {_toml(value, copies.get(key))}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def training_of(recipe: Recipe, fine_tune: Recipe) -> dict[str, Any]:
+    """The keys of the section [training] that say these recipes."""
+    return {
         "epochs": recipe.epochs,
         "batch": recipe.batch,
         "learning_rate": recipe.learning_rate,
@@ -56,18 +71,6 @@ def to_toml(
         "fine_tune_learning_rate": fine_tune.learning_rate,
         "fine_tune_samples_per_epoch": fine_tune.samples_per_epoch,
     }
-    lines = ["# The project as the run has it; the code files are the copies beside this file.", ""]
-    for section, keys, values in (
-        ("task", TASK_KEYS, given),
-        ("training", TRAINING_KEYS, training),
-    ):
-        lines.append(f"[{section}]")
-        for key in keys:
-            value = values.get(key)
-            if value is not None:
-                lines.append(f"{key} = {_toml(value, copies.get(key))}")
-        lines.append("")
-    return "\n".join(lines)
 
 
 def _toml(value: Any, copy: str | None) -> str:

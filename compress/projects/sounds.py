@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def _clip(path: Path, bad: list[str]) -> Array:
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no sound
             rate_hz, signal = wavfile.read(path)  # type: ignore[no-untyped-call]
         return _one_second(_real(signal), rate_hz)
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, struct.error) as error:
         bad.append(f"{path} ({str(error).partition(chr(10))[0]})")
         return np.zeros(CLIP_SAMPLES, np.float32)
 

@@ -94,8 +94,8 @@ def _by_group(x: Array, y: Array, groups: Array, labeled: bool, where: str) -> l
         maker = StratifiedGroupKFold(folds, shuffle=True, random_state=SEED)  # type: ignore[no-untyped-call]
         pairs = list(maker.split(x, y, groups))  # type: ignore[no-untyped-call]
     else:
-        maker = GroupKFold(folds)  # type: ignore[no-untyped-call]
-        pairs = list(maker.split(x, y, groups))  # type: ignore[no-untyped-call]
+        plain = GroupKFold(folds)  # type: ignore[no-untyped-call]
+        pairs = list(plain.split(x, y, groups))  # type: ignore[no-untyped-call]
     parts = [np.sort(part) for _, part in pairs]
     parts.sort(key=len, reverse=True)  # a fold without groups, if there is one, comes last
     filled = [part for part in parts if len(part)]

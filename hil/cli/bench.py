@@ -19,6 +19,7 @@ from hil.benchmark.metric_lines import metric_lines
 from hil.board import load_board, without_limits
 from hil.cli.compare import show_comparison
 from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
+from hil.cli.measured_model import what_to_measure
 from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.cli.task_options import TaskChoice, tell, with_task_options
@@ -249,24 +250,6 @@ def register(app: typer.Typer, runs: Path) -> None:
             print(json.dumps(benchmark_to_json(result)))
         else:
             print_result(result, Console())
-
-
-def what_to_measure(
-    what: str | None, chosen: TaskChoice, data: str | None
-) -> tuple[str | Project, Path | None]:
-    """The model, and the file of inputs if one is given: --data is a project's data without MODEL.
-
-    Raises UserError if nothing is named, or both MODEL and a project.
-    """
-    parts = {name: value for name, value in chosen.parts.items() if name != "data"}
-    if what is not None:
-        if parts or chosen.task is not None:
-            option = next(iter(parts), "task").replace("_", "-")
-            raise UserError(f"{what} and --{option}: name one network, by MODEL or by options")
-        return what, None if data is None else Path(data)
-    if not (parts or TaskChoice(chosen.task, {}).is_given):
-        raise UserError("MODEL is missing: hil bench MODEL, or hil bench --compare OLD NEW")
-    return chosen.ref(), None
 
 
 def check_is_free(folder: Path) -> None:

@@ -14,7 +14,12 @@ from compress.errors import UserError
 from compress.projects.find import TaskRef
 from compress.projects.keys import PROJECT_FILE
 from compress.projects.project import NamedFile, Project, deciding
-from compress.projects.project_json import settings_from_json, settings_to_json, to_toml
+from compress.projects.project_json import (
+    settings_from_json,
+    settings_to_json,
+    to_toml,
+    training_of,
+)
 from compress.types import Task
 from hil.files import file_errors, write_file
 
@@ -52,6 +57,7 @@ def save_project(folder: Path, project: Project, task: Task, facts: Mapping[str,
             }
             for file in project.files
         ],
+        "training": training_of(task.recipe, task.fine_tune),
         "facts": dict(facts),
     }
     write_file(place / _FACTS, json.dumps(kept, indent=1).encode())
@@ -120,10 +126,12 @@ def check_same_project(folder: Path, project: Project) -> None:
 
 def _check_same_settings(folder: Path, kept: Project, project: Project, advice: str) -> None:
     here, there = _values(project), _values(kept)
+    derived = (_read(folder) or {}).get("training", {})
     for name in sorted({*here, *there}):
-        if here.get(name) != there.get(name):
+        before = there.get(name, derived.get(name))
+        if here.get(name) != before:
             raise UserError(
-                f"{name} was {_shown(there.get(name))} when the run {folder} began, is now "
+                f"{name} was {_shown(before)} when the run {folder} began, is now "
                 f"{_shown(here.get(name))}: {advice}"
             )
 

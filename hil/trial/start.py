@@ -58,8 +58,12 @@ class Start:
 
     def original(self) -> Original:
         """The task with its data and its trained network, loaded again on each call."""
-        task = find_task(self.task)
+        task = self.task_of_this_process()
         return original_of(task, task.load(), self.seed, self.state_dict)
+
+    def task_of_this_process(self) -> Task:
+        """The task, made here from the text that the start has, or found by its name."""
+        return find_task(self.task)
 
     def open(self) -> Context:
         """The context of this process. The board is opened when it is first needed."""
