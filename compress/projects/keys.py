@@ -80,6 +80,20 @@ def _number(value: Any, place: Place) -> float:
     return float(value)
 
 
+def _floor(value: Any, place: Place) -> float | str:
+    """A value of the metric, or text such as float-2%, relative to the float network."""
+    if not isinstance(value, str):
+        return _number(value, place)
+    if value.startswith("float"):
+        return value  # `hil.objective.floor` reads it
+    try:
+        return _number(float(value), place)
+    except ValueError:
+        raise place.error(
+            value, "must be a number, or relative to the float network, as float-0.02 or float-2%"
+        ) from None
+
+
 def _positive(value: Any, place: Place) -> float:
     number = _number(value, place)
     if number <= 0:
@@ -181,7 +195,7 @@ TASK_KEYS: Mapping[str, Check] = {
     "type": _one_of(TYPES),
     "metric": _metric,
     "better": _one_of(BETTER),
-    "floor": _number,
+    "floor": _floor,
     "classes": _names,
     "mean": _numbers,
     "std": _positive_numbers,

@@ -144,14 +144,18 @@ def _metric(project: Project) -> Metric | None:
 
 
 def _floor(settings: ProjectSettings, metric: Metric | None) -> float:
-    """The goal that the project sets; by default that of a share where more is better."""
-    if settings.floor is not None:
+    """The goal that the project sets; by default that of a share where more is better.
+
+    One that is relative to the float network is settled by the search; here it is the strictest.
+    """
+    if isinstance(settings.floor, float):
         return settings.floor
-    own = isinstance(settings.metric, CodeRef)
-    if own or (metric or METRICS[settings.type][0]).better == "lower":
-        name = metric.name if metric is not None else METRICS[settings.type][0].name
+    judged = metric or METRICS[settings.type][0]
+    if settings.floor is not None:
+        return 1.0 if judged.better == "higher" else 0.0
+    if isinstance(settings.metric, CodeRef) or judged.better == "lower":
         raise UserError(
-            f"floor is missing: what {name} is good enough? Give floor in [task], or --floor, in "
+            f"floor is missing: what {judged.name} is good enough? Give floor in [task], or --floor, in "
             "its own unit"
         )
     return _FLOOR

@@ -38,7 +38,7 @@ class ProjectSettings:
     type: TaskType = "classification"
     metric: str | CodeRef | None = None
     better: Better | None = None
-    floor: float | None = None
+    floor: float | str | None = None
     classes: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None

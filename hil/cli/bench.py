@@ -18,13 +18,22 @@ from hil import formatting
 from hil.benchmark.metric_lines import metric_lines
 from hil.board import load_board, without_limits
 from hil.cli.compare import show_comparison
-from hil.cli.energy import Supply, Threshold, Trigger, check_trace_options, energy_in
+from hil.cli.energy import (
+    Supply,
+    Threshold,
+    Trigger,
+    check_is_new,
+    check_trace_options,
+    energy_in,
+    power_trace_of,
+    state_of,
+)
 from hil.cli.measured_model import what_to_measure
 from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.terminal import warn
-from hil.types import Board, LayerCount, Measurement
+from hil.types import LayerCount, Measurement
 
 if TYPE_CHECKING:
     from hil.benchmark.benchmark import BenchmarkResult
@@ -213,7 +222,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         if eliminate:  # after the whole network gave the expected outputs of the samples
             network = without_dead_channels(network)
         written = power_trace_of(facts)
-        before = _state(written)
+        before = state_of(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
             result = benchmark(
                 network,
@@ -264,33 +273,6 @@ def warn_unjudged(result: BenchmarkResult, console: Console) -> None:
     """Say that only the integer reference was compared with the board, and why."""
     why = "; ".join(result.oracle.remarks)
     console.print(f"no oracle judged {result.model}: {why}", markup=False, soft_wrap=True)
-
-
-def power_trace_of(board: Board) -> Path | None:
-    """The file that the bench's power analyzer writes, if bench.toml names one for `board`."""
-    if board.backend != "pyocd":
-        return None
-    from hil.target.bench_file import find_benches
-
-    return find_benches(board)[0].power
-
-
-def check_is_new(trace: Path, before: tuple[int, int] | None) -> None:
-    """Raise UserError if the trace was not written since `before`: it is of another network."""
-    if before is not None and _state(trace) == before:
-        raise UserError(
-            f"{trace} was not written while the board computed, although bench.toml names it: "
-            "start the recording of the power analyzer"
-        )
-
-
-def _state(file: Path | None) -> tuple[int, int] | None:
-    """The file's modification time (ns since 1970) and size; None if there is no file."""
-    try:
-        status = None if file is None else file.stat()
-    except OSError:
-        return None
-    return status and (status.st_mtime_ns, status.st_size)
 
 
 def print_result(result: BenchmarkResult, console: Console) -> None:

@@ -191,3 +191,30 @@ def _show(figure: PowerFigure, board: str, as_json: bool) -> None:
         markup=False,
         highlight=False,
     )
+
+
+def power_trace_of(board: Board) -> Path | None:
+    """The file that the bench's power analyzer writes, if bench.toml names one for `board`."""
+    if board.backend != "pyocd":
+        return None
+    from hil.target.bench_file import find_benches
+
+    return find_benches(board)[0].power
+
+
+def check_is_new(trace: Path, before: tuple[int, int] | None) -> None:
+    """Raise UserError if the trace was not written since `before`: it is of another network."""
+    if before is not None and state_of(trace) == before:
+        raise UserError(
+            f"{trace} was not written while the board computed, although bench.toml names it: "
+            "start the recording of the power analyzer"
+        )
+
+
+def state_of(file: Path | None) -> tuple[int, int] | None:
+    """The file's modification time (ns since 1970) and size; None if there is no file."""
+    try:
+        status = None if file is None else file.stat()
+    except OSError:
+        return None
+    return status and (status.st_mtime_ns, status.st_size)

@@ -163,7 +163,7 @@ def register(app: typer.Typer, runs: Path) -> None:
 
 
 def relative_floor(task: TaskRef, accuracy: float | None) -> str | None:
-    """The floor of a project where it is relative to the float network, unless --accuracy is given."""
+    """A project's floor if it is relative to the float network, and --accuracy is not given."""
     if accuracy is not None or not isinstance(task, Project):
         return None
     return task.settings.floor if isinstance(task.settings.floor, str) else None

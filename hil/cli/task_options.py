@@ -127,12 +127,8 @@ def _options(
         _option("better", "|".join(BETTER), "Direction of a metric of your own.", "higher"),
     ] = None,
     floor: Annotated[
-        float | None,
-        typer.Option(
-            help="Value of the metric that the chosen network must reach, in its own unit.",
-            show_default=_OF_PROJECT,
-            rich_help_panel=_PROJECTS,
-        ),
+        str | None,
+        _option("floor", "VALUE", "Metric to reach, in its unit, or relative as float-2%."),
     ] = None,
     classes: Annotated[
         str | None, _option("classes", "A,B,...", "Names of the outputs.", "the data's")

@@ -82,7 +82,7 @@ def test_settings_survive_json_and_toml(tmp_path: Path) -> None:
         ("[task\n", r"hil\.toml: Expected .* correct the file"),
         ("[task]\nmodel = 'net.py'\n", r"\[task\] data is missing: a project needs model and"),
         ("[task]\nmodel = 'net.onnx'\n", r"model = 'net\.onnx': must be FILE\.py:FUNCTION"),
-        (TOML + "floor = 'high'\n", r"\[task\] floor = 'high': must be a number"),
+        (TOML + "floor = 'high'\n", r"\[task\] floor = 'high': must be a number, or relative"),
         (TOML + "type = 'regresion'\n", r"type = 'regresion': .*did you mean regression\?"),
         (TOML + "std = 0\n", r"\[task\] std = 0: must be more than 0"),
         (TOML + "classes = ['a', 'a']\n", r"classes = .*: must be names that differ"),
