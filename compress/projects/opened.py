@@ -155,8 +155,8 @@ def _floor(settings: ProjectSettings, metric: Metric | None) -> float:
         return 1.0 if judged.better == "higher" else 0.0
     if isinstance(settings.metric, CodeRef) or judged.better == "lower":
         raise UserError(
-            f"floor is missing: what {judged.name} is good enough? Give floor in [task], or --floor, in "
-            "its own unit"
+            f"floor is missing: what {judged.name} is good enough? Give floor in [task], or "
+            "--floor, in its own unit"
         )
     return _FLOOR
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
+from compress.projects.project import Project
 from hil import formatting
 from hil.benchmark.metric_lines import metric_lines
 from hil.board import load_board, without_limits
@@ -192,7 +193,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.benchmark.benchmark_json import benchmark_to_json
         from hil.benchmark.mlperf_runner import check_runner, try_runner
         from hil.benchmark.mlperf_tiny import BENCHMARKS
-        from hil.benchmark.models import load_model, without_dead_channels
+        from hil.benchmark.models import load_model, task_model, without_dead_channels
         from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
         from hil.measure.measure import BoardRunner
         from hil.target.open import check_reachable, open_target, open_waiting_target
@@ -208,7 +209,11 @@ def register(app: typer.Typer, runs: Path) -> None:
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         customs = None if operators is None else load_custom_operators(operators)
-        network = load_model(model, runs, customs)  # trains a task's network if the cache has none
+        if isinstance(ref, Project):
+            tell(ref)
+            network = task_model(ref)  # trained if the cache has none
+        else:
+            network = load_model(ref, runs, customs)
         if mlperf_runner is not None:
             check_runner(BENCHMARKS[mlperf_runner.value], network.graph, facts)
         labeled, count = network.has_classes, sample_count(network.graph, samples)

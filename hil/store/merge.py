@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compress.errors import UserError
+from hil.store.project_files import copy_project
 from hil.store.run_folder import (
     copy_original,
     network_path,
@@ -60,6 +61,7 @@ def merge(target: Store, source: Store) -> MergeResult:
     check_same_run(source.folder, source.identity, target.identity, MERGE_ELSEWHERE)
     if original_path(source.folder).is_file():
         copy_original(original_path(source.folder), target.folder)
+    copy_project(source.folder, target.folder)
     diagnosis = read_diagnosis(source.folder)
     if diagnosis is not None and read_diagnosis(target.folder) is None:
         save_diagnosis(target.folder, diagnosis)

@@ -6,6 +6,7 @@ A run is continued with the same files only; reports and later measurements take
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,20 @@ def kept_facts(folder: Path) -> Mapping[str, Any] | None:
 def run_task(folder: Path, name: str) -> TaskRef:
     """The run's task: the project kept with it, else the task of that name."""
     return kept_project(folder) or name
+
+
+def copy_project(source: Path, target: Path) -> None:
+    """Copy the project of the run `source` to the run `target`, which must have the same or none.
+
+    Raises UserError for another one, or files that cannot be written.
+    """
+    project = kept_project(source)
+    if project is None:
+        return
+    check_same_project(target, project)
+    if kept_project(target) is None:
+        with file_errors(target):
+            shutil.copytree(project_folder(source), project_folder(target), dirs_exist_ok=True)
 
 
 def check_same_project(folder: Path, project: Project) -> None:

@@ -15,6 +15,7 @@ from compress.projects.project import Project
 from helpers.projects import DATA, NET, TOML, blobs, read, write_project
 from hil.store.project_files import (
     check_same_project,
+    copy_project,
     kept_facts,
     kept_project,
     run_task,
@@ -102,3 +103,15 @@ def test_two_files_of_one_name_are_both_kept(tmp_path: Path) -> None:
     copy = read(tmp_path / "run" / "project" / "hil.toml")
     assert copy.file("model").content == NET.encode()
     assert copy.file("data").content == DATA.encode()
+
+
+def test_a_merged_run_has_the_project_of_its_source(tmp_path: Path) -> None:
+    path = write_project(tmp_path / "mine")
+    kept(tmp_path / "run", read(path))
+    (tmp_path / "merged").mkdir()
+    copy_project(tmp_path / "run", tmp_path / "merged")
+    assert kept_project(tmp_path / "merged") == read(path)
+    copy_project(tmp_path / "none", tmp_path / "merged")
+    kept(tmp_path / "other", read(write_project(tmp_path / "mine", net=NET + "#\n")))
+    with pytest.raises(UserError, match=r"net\.py \(model\) has changed"):
+        copy_project(tmp_path / "other", tmp_path / "merged")
