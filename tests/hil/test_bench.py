@@ -25,7 +25,7 @@ from hil.benchmark.benchmark_json import benchmark_to_json, compare_results
 from hil.benchmark.models import BenchmarkModel, load_model
 from hil.benchmark.samples import random_samples
 from hil.board import load_board
-from hil.cli.bench import print_result, warn_unjudged
+from hil.cli.bench_result import print_result, warn_unjudged
 from hil.cli.energy import power_trace_of
 from hil.cli.main import app
 from hil.codegen.build import build

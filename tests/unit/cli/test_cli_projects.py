@@ -17,8 +17,7 @@ from compress.projects.project import Project
 from helpers.projects import TOML, read, write_project
 from hil.cli.evolve import without_former_weights
 from hil.cli.main import app
-from hil.cli.measured_model import what_to_measure
-from hil.cli.task_options import TaskChoice
+from hil.cli.task_options import TaskChoice, what_to_measure
 from hil.loop.evolve import Settings
 
 
