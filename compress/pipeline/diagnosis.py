@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from compress.metrics.scale import ACCURACY, MetricScale, number_text
 
-Kind = Literal["input", "goal", "layer", "gap", "recall"]
+Kind = Literal["data", "input", "goal", "layer", "gap", "recall"]
 # Signal-to-noise ratio below which a layer or an input is remarked on, in dB.
 LEAST_SQNR_DB = 25.0
 _NAMED = 3  # channels, layers or classes that a remark names

@@ -40,7 +40,7 @@ from compress.training.train import (
     save,
     seed_torch,
 )
-from compress.types import Array, Dataset, Split, Task
+from compress.types import Array, Dataset, Graph, Split, Task
 
 CALIBRATION_SAMPLES = 256
 # Raised by torch for a file that is not its own, is truncated, or holds another network.
@@ -172,6 +172,14 @@ def check_net(task: Task) -> None:
     nothing: captured layers are compared with the network. Raises UserError if it cannot be,
     naming the layer. Torch's global generator stays as it is.
     """
+    untrained_graph(task)
+
+
+def untrained_graph(task: Task) -> Graph:
+    """The int8 graph of the task's network before training, with the checks of `check_net`.
+
+    Ranges are calibrated on noise.
+    """
     check_shape(task)
     with torch.random.fork_rng(devices=()):
         _check_answer(task)
@@ -181,9 +189,11 @@ def check_net(task: Task) -> None:
         noise = torch.randn(8, *task.input_shape)
         noise[::2] *= 8  # large, so that ReLU6 and the like clip
         try:
-            export_tflite(lower(module, Quantize(), noise.numpy(), task.name))
+            graph = lower(module, Quantize(), noise.numpy(), task.name)
+            export_tflite(graph)
         except UnsupportedLayer as error:
             raise UserError(f"task {task.name}: layer {error}") from error
+    return graph
 
 
 def _check_answer(task: Task) -> None:

@@ -30,6 +30,7 @@ from hil.cache import cached
 from hil.store.project_files import run_task
 from hil.store.run_folder import network_path, read_diagnosis, save_diagnosis
 from hil.store.store import Store
+from hil.types import Board
 
 _SUFFIXES = (".tflite", ".lite")  # in lower or upper case
 _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
@@ -87,17 +88,21 @@ class BenchmarkModel:
 
 
 def load_model(
-    text: str, runs: Path, customs: Mapping[str, CustomOperator] | None = None
+    text: str,
+    runs: Path,
+    customs: Mapping[str, CustomOperator] | None = None,
+    board: Board | None = None,
 ) -> BenchmarkModel:
     """The model that `text` names. Raises UserError, with the allowed forms, for any other text.
 
     `text` is FILE.tflite or FILE.lite; a task's name, project or file (its int8 baseline, trained
     if necessary); or RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path.
-    `customs` are definitions of a file's custom operators, by code.
+    `customs` are definitions of a file's custom operators, by code. Before a task's network is
+    trained, a first look at its data is printed, and at the untrained network on `board`.
     """
     trial = _TRIAL.fullmatch(text)
     if names_task(text):
-        return task_model(task_ref(text))
+        return task_model(task_ref(text), board)
     if Path(text).suffix.lower() in _SUFFIXES:
         return _model(Path(text).stem, _read(Path(text)), path=text, customs=customs)
     if trial:
@@ -155,18 +160,20 @@ def _read(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
-def task_model(ref: TaskRef) -> BenchmarkModel:
+def task_model(ref: TaskRef, board: Board | None = None) -> BenchmarkModel:
     """A task's int8 baseline with seed 0; trained once, then read from the cache."""
     from compress.pipeline.diagnose import diagnose  # torch: only where it is needed
     from compress.pipeline.network import train_original
     from compress.pipeline.pipeline import compress
     from compress.space.recipes import baseline
+    from hil.benchmark.first_look import show_first_look
     from hil.terminal import training_progress
 
     task, name = find_task(ref), label_of(ref)
     data = task.load()
 
     def make(folder: Path) -> None:
+        show_first_look(task, data, board)
         with training_progress(f"training {task.name}") as tick:
             original = train_original(task, data, 0, folder / "original.pt", tick)
         model = compress(baseline(), original)

@@ -205,9 +205,9 @@ def register(app: typer.Typer, runs: Path) -> None:
         customs = None if operators is None else load_custom_operators(operators)
         if isinstance(ref, Project):
             tell(ref)
-            network = task_model(ref)  # trained if the cache has none
+            network = task_model(ref, facts)  # trained if the cache has none
         else:
-            network = load_model(ref, runs, customs)
+            network = load_model(ref, runs, customs, facts)
         if mlperf_runner is not None:
             check_runner(BENCHMARKS[mlperf_runner.value], network.graph, facts)
         labeled, count = network.has_classes, sample_count(network.graph, samples)

@@ -61,16 +61,19 @@ def register(app: typer.Typer, runs: Path) -> None:
         tell(task)
         folder = runs / f"sensitivity-{label_of(task)}-{seed}"
         # Importing torch takes seconds: the options are checked before.
-        from compress.pipeline.network import train_original
+        from compress.pipeline.network import check_net, train_original
         from compress.pipeline.pipeline import prefix_cache
         from compress.pipeline.sensitivity import measure_sensitivity
+        from hil.benchmark.first_look import show_first_look
         from hil.terminal import training_progress
 
+        data = wanted.load()
+        check_net(wanted)
+        show_first_look(wanted, data, None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror}") from error
-        data = wanted.load()
         with training_progress(f"training {wanted.name}") as tick:
             original = train_original(wanted, data, seed, folder / "original.pt", tick)
         with training_progress(f"sensitivity of {wanted.name}") as tick:

@@ -17,6 +17,7 @@ from compress.pipeline.network import Original
 from compress.projects.find import TaskRef, find_task, identity_of_task
 from compress.projects.project import Project
 from compress.space.recipes import baseline
+from hil.benchmark.first_look import show_first_look
 from hil.board import board_sha256
 from hil.energy.machine_energy import EnergyBudget
 from hil.loop.batch import run_batch
@@ -28,7 +29,13 @@ from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
 from hil.search.registry import open_engine
 from hil.store.project_files import check_same_project, kept_project, save_project
-from hil.store.run_folder import copy_board_file, network_path, read_diagnosis, save_diagnosis
+from hil.store.run_folder import (
+    copy_board_file,
+    network_path,
+    original_path,
+    read_diagnosis,
+    save_diagnosis,
+)
 from hil.store.store import STORE_FILE, RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
@@ -74,8 +81,9 @@ def evolve(settings: Settings) -> str:
     task = identity_of_task(settings.task)
     identity = RunIdentity(task, board.name, settings.seed, board_sha256(board))
     is_new = not (settings.folder / STORE_FILE).exists()
-    if is_new:  # before there is a folder
-        check_feasible(find_task(settings.task), goal)
+    begins = is_new or not original_path(settings.folder).is_file()
+    if begins:  # before there is a folder
+        take_first_look(settings)
         check_startable(find_task(settings.task))
     if isinstance(settings.task, Project):
         check_same_project(settings.folder, settings.task)
@@ -88,7 +96,7 @@ def evolve(settings: Settings) -> str:
         if (known := read_diagnosis(settings.folder)) is not None:
             goal = goal.settled(known.metric, known.float_value)
         settings = replace(settings, goal=goal)
-        if not is_new and not feasible_front(store.trials(fidelity=1.0), goal):
+        if not begins and not feasible_front(store.trials(fidelity=1.0), goal):
             check_feasible(find_task(settings.task), goal)
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)
@@ -101,6 +109,17 @@ def evolve(settings: Settings) -> str:
         rule.note_energy(store)
         store.end_session(reason)
     return reason
+
+
+def take_first_look(settings: Settings) -> None:
+    """Show what is known of the task and the board before training, and check that they can work.
+
+    A new run's folder does not exist yet: nothing is left of a search that is refused.
+    """
+    task, goal = find_task(settings.task), settings.goal
+    check_feasible(task, goal)
+    here = goal.board if settings.farm is None else None
+    show_first_look(task, task.load(), here, goal.accuracy)
 
 
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
