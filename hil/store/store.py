@@ -137,6 +137,8 @@ class Store:
         with ExitStack() as resources, sqlite.store_errors(path):
             connection = sqlite.open_database(path, read_only=True)
             resources.callback(connection.close)
+            if sqlite.is_new(connection):
+                raise UserError(f"no run in {folder} yet: it is just being created")
             sqlite.check_format(connection, path)
             if sqlite.version(connection) < sqlite.SCHEMA_VERSION:
                 connection = migrate.migrated_copy(connection, path)

@@ -46,7 +46,7 @@ def test_an_emulated_board_measures_the_untrained_network(task: Task) -> None:
     line = look_line(found, board)
     assert line.startswith("int8 on m4, before training: ")
     assert "of 512.0 KiB flash" in line
-    assert line.endswith(" MHz of the STM32F446RE without its memory's wait states")
+    assert line.endswith("MHz of the STM32F446RE without its memory's wait states")
 
 
 def test_data_are_told_and_warned_of(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
