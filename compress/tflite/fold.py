@@ -75,7 +75,9 @@ def _zero_product(operator: FileOperator, tensors: list[FileTensor], file: File)
 
     Every fused activation keeps zero. The zeros may have a scale of zero.
     """
-    if operator.code != BuiltinOperator.MUL or operator.outputs[0] in file.results:
+    if operator.code != BuiltinOperator.MUL or len(operator.outputs) != 1:
+        return None
+    if operator.outputs[0] in file.results:
         return None
     output = tensors[operator.outputs[0]]
     if output.type not in (TensorType.INT8, TensorType.INT16) or len(output.zero_points) != 1:

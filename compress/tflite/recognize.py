@@ -15,6 +15,8 @@ _INT8_CONVERSION = (
     "(a function that yields samples), converter.target_spec.supported_ops = "
     "[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
 )
+# How the command line quantizes a float model itself.
+CALIBRATE = "give samples to calibrate it with (hil bench FILE --data samples.npz, x float32)"
 _FIRST_BYTES = (
     (b"\x89HDF\r\n\x1a\n", "a Keras or HDF5 file (.h5)", f"convert it to int8: {_INT8_CONVERSION}"),
     (b"PK\x03\x04", "a zip archive (or a .keras or PyTorch file)", "unpack the .tflite file in it"),
@@ -68,10 +70,7 @@ def foreign_file(data: bytes) -> str:
         if head.startswith(start):
             return f"{what}, not a .tflite file: {todo}"
     if head[0] == _ONNX_START and (b"onnx" in head.lower() or b"pytorch" in head.lower()):
-        return (
-            "an ONNX model, not a .tflite file: convert it to TensorFlow first, for example with "
-            f"onnx2tf, then to int8: {_INT8_CONVERSION}"
-        )
+        return f"an ONNX model, not a .tflite file: name it FILE.onnx, and {CALIBRATE}"
     if head.lstrip().lower().startswith(_HTML):
         return "a web page, not a .tflite file: download the file itself (on GitHub: Raw)"
     if _LINK.fullmatch(data):
@@ -92,23 +91,29 @@ def whole_refusal(file: File) -> str:
                     f"compiled for {target} (custom operator {custom}), which this core does not "
                     f"have: give the .tflite file that went into {tool}"
                 )
+    if not is_float(file):
+        return ""
     computing = [o for o in file.operators if o.code not in _CONVERSIONS]
-    if any(_types(file, o, o.outputs) & set(_QUANTIZED) for o in computing):
-        return ""
-    if not any(TensorType.FLOAT32 in _types(file, o, o.outputs) for o in computing):
-        return ""
     weights = {kind for o in computing if o.code in WITH_WEIGHTS for kind in _weights_of(file, o)}
     if weights & {TensorType.INT8, TensorType.UINT8, TensorType.INT4}:
         names = " and ".join(sorted(map(type_name, weights & {*_QUANTIZED, TensorType.INT4})))
         return (
             f"a dynamic-range (hybrid) model: {names} weights, but float32 activations; must be "
-            f"int8 throughout: convert it again with {_INT8_CONVERSION}"
+            f"int8 throughout: {CALIBRATE}, or convert it again with {_INT8_CONVERSION}"
         )
     stored = "float16" if TensorType.FLOAT16 in weights else "float32"
     return (
-        f"a float model ({stored} weights), must be int8: convert it again with post-training int8 "
-        f"quantization: {_INT8_CONVERSION}"
+        f"a float model ({stored} weights), must be int8: {CALIBRATE}, or convert it again with "
+        f"post-training int8 quantization: {_INT8_CONVERSION}"
     )
+
+
+def is_float(file: File) -> bool:
+    """True if operators of the file compute float32 and none computes quantized integers."""
+    computing = [o for o in file.operators if o.code not in _CONVERSIONS]
+    if any(_types(file, o, o.outputs) & set(_QUANTIZED) for o in computing):
+        return False
+    return any(TensorType.FLOAT32 in _types(file, o, o.outputs) for o in computing)
 
 
 def _types(file: File, operator: FileOperator, indices: tuple[int, ...]) -> set[int]:

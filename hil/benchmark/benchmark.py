@@ -15,6 +15,7 @@ from compress.integer.cost import nonzero_weights, total_macs
 from compress.metrics.scale import ACCURACY, MetricScale
 from compress.pipeline.diagnosis import Remark
 from compress.types import Samples
+from hil.benchmark.float_models import FloatComparison
 from hil.benchmark.mlperf_runner import RunnerTrial
 from hil.benchmark.models import BenchmarkModel
 from hil.benchmark.samples import scores
@@ -59,6 +60,7 @@ class BenchmarkResult:
     metric of the compared samples in its unit, None if unknown; `remarks` are warnings about both.
     `dropped_weights` counts the weights other than zero that went with dead channels, None as
     `whole_macs`. `runner` is the trial of MLPerf Tiny's runner firmware, if that was asked for.
+    `comparison` is that with the outputs of the float file that the network was made from.
     """
 
     model: str
@@ -81,6 +83,7 @@ class BenchmarkResult:
     runner: RunnerTrial | None = None
     metric: MetricScale = ACCURACY
     value: float | None = None
+    comparison: FloatComparison | None = None
 
     @property
     def latency_ms(self) -> float | None:
@@ -167,6 +170,7 @@ def benchmark(
         remarks=model.remarks,
         metric=model.metric,
         value=value,
+        comparison=model.comparison,
     )
 
 

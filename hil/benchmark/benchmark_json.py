@@ -65,6 +65,7 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "value": result.value,  # of the metric, in its unit, on `compared`
         "val_value": _value(result, result.val_accuracy),
         "float_value": _value(result, result.float_accuracy),
+        "float_comparison": None if result.comparison is None else asdict(result.comparison),
         "remarks": [asdict(remark) for remark in result.remarks],
         "flash_bytes": _sizes(measured.flash),
         "ram_bytes": _sizes(result.ram),

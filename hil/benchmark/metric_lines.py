@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def metric_lines(result: BenchmarkResult) -> list[str]:
-    """One line on the samples that ran, one on the whole validation split; none if unknown."""
+    """Lines on the samples that ran, the validation split and the float file, where known."""
     metric, lines = result.metric, []
     if result.value is not None and metric != ACCURACY:
         value = formatting.metric_value(metric, result.value)
@@ -26,4 +26,6 @@ def metric_lines(result: BenchmarkResult) -> list[str]:
             f"{formatting.metric(metric, result.val_accuracy)}, of the float network "
             f"{formatting.metric(metric, result.float_accuracy)}"
         )
+    if result.comparison is not None:
+        lines.append(result.comparison.text)
     return lines

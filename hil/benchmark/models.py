@@ -1,4 +1,4 @@
-"""The models that `hil bench` measures: a .tflite file, a task's network, a trial of a run."""
+"""The models that `hil bench` measures: a model's file, a task's network, a trial of a run."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.training.data_check import data_sha256
 from compress.types import Dataset, Graph, Task
+from hil.benchmark.float_models import FloatComparison, QuantizedFile, is_float_file, quantized
 from hil.cache import cached
 from hil.store.project_files import run_task
 from hil.store.run_folder import network_path, read_diagnosis, save_diagnosis
 from hil.store.store import Store
 from hil.types import Board
 
-_SUFFIXES = (".tflite", ".lite")  # in lower or upper case
+_SUFFIXES = (".tflite", ".lite", ".onnx")  # in lower or upper case
 _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 
@@ -44,7 +45,8 @@ class BenchmarkModel:
     .tflite; otherwise `whole` is None. `diagnosis` is that of the float network it was made from,
     `right` its own right answers by class on the whole validation split, `share` its metric there
     as a share where more is better; None and empty if they are not known, as for a file.
-    `is_baseline` is true for the int8 baseline of a task.
+    `is_baseline` is true for the int8 baseline of a task. `quantized` has the samples of a float
+    model's file that was quantized here.
     """
 
     name: str
@@ -56,6 +58,12 @@ class BenchmarkModel:
     right: tuple[int, ...] = ()
     is_baseline: bool = False
     share: float | None = None
+    quantized: QuantizedFile | None = None
+
+    @property
+    def comparison(self) -> FloatComparison | None:
+        """How the outputs compare with those of the float file; None for other models."""
+        return None if self.quantized is None else self.quantized.comparison
 
     @property
     def accuracy(self) -> float | None:
@@ -92,26 +100,31 @@ def load_model(
     runs: Path,
     customs: Mapping[str, CustomOperator] | None = None,
     board: Board | None = None,
+    data: Path | None = None,
 ) -> BenchmarkModel:
     """The model that `text` names. Raises UserError, with the allowed forms, for any other text.
 
-    `text` is FILE.tflite or FILE.lite; a task's name, project or file (its int8 baseline, trained
-    if necessary); or RUN:NUMBER for a trial of a run, which is a folder in `runs` or a path.
-    `customs` are definitions of a file's custom operators, by code. Before a task's network is
-    trained, a first look at its data is printed, and at the untrained network on `board`.
+    `text` is FILE.tflite, FILE.lite or FILE.onnx, a float one being quantized with the samples of
+    `data`; a task's name, project or file (its int8 baseline, trained if necessary); or RUN:NUMBER
+    for a trial of a run, which is a folder in `runs` or a path. `customs` are definitions of a
+    file's custom operators, by code. Before a task's network is trained, a first look at its data
+    is printed, and at the untrained network on `board`.
     """
     trial = _TRIAL.fullmatch(text)
     if names_task(text):
         return task_model(task_ref(text), board)
     if Path(text).suffix.lower() in _SUFFIXES:
-        return _model(Path(text).stem, _read(Path(text)), path=text, customs=customs)
+        path, content = Path(text), _read(Path(text))
+        if is_float_file(path, content):
+            return _quantized_model(path, data)
+        return _model(path.stem, content, path=text, customs=customs)
     if trial:
         run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
         return _trial_model(text, run, int(trial["number"]))
     raise UserError(
-        f"model {text!r}: allowed are a FILE.tflite, a task ({', '.join(TASK_NAMES)}, "
-        "a project's hil.toml or folder, or a Python file that defines TASK), or RUN:NUMBER for a "
-        "trial of a run"
+        f"model {text!r}: allowed are a FILE.tflite or FILE.onnx, a task "
+        f"({', '.join(TASK_NAMES)}, a project's hil.toml or folder, or a Python file that defines "
+        "TASK), or RUN:NUMBER for a trial of a run"
     )
 
 
@@ -151,6 +164,12 @@ def _model(
         return BenchmarkModel(name, tflite, import_tflite(tflite, name, customs or {}), task)
     except HilError as error:
         raise type(error)(f"{path or name}: {error}") from error
+
+
+def _quantized_model(path: Path, data: Path | None) -> BenchmarkModel:
+    """A float file's network in int8. Raises as `quantized`."""
+    made = quantized(path, data)
+    return BenchmarkModel(path.stem, export_tflite(made.graph), made.graph, quantized=made)
 
 
 def _read(path: Path) -> bytes:

@@ -64,7 +64,7 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
     Raises UserError for another file, shape or type.
     """
     names = ["x"] if len(graph.inputs) == 1 else [f"x{i}" for i in range(len(graph.inputs))]
-    arrays = _arrays(path, names)
+    arrays = read_arrays(path, names)
     values = [
         _given_values(path, name, _as_stored(graph, arrays[name]), tensor)
         for name, tensor in zip(names, graph.input_tensors, strict=True)
@@ -81,7 +81,7 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
     return samples_of(graph, inputs, chosen), labels is not None
 
 
-def _arrays(path: Path, names: list[str]) -> Mapping[str, Array]:
+def read_arrays(path: Path, names: list[str]) -> Mapping[str, Array]:
     """The arrays `names` of an .npz file, and `y` if it has that."""
     try:
         with np.load(path) as arrays:

@@ -81,8 +81,9 @@ def register(app: typer.Typer, runs: Path) -> None:
             str | None,
             typer.Argument(
                 metavar="[MODEL]",
-                help="A FILE.tflite (int8), a task or project (its int8 baseline), or RUN:NUMBER "
-                "for a trial of a run; without it, the project of --model, --task or this folder.",
+                help="A FILE.tflite or FILE.onnx (if float, quantized with --data), a task or "
+                "project (its int8 baseline), or RUN:NUMBER for a trial of a run; without it, the "
+                "project of --model, --task or this folder.",
             ),
         ] = None,
         board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
@@ -104,8 +105,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             str | None,
             typer.Option(
                 help="Inputs: an .npz file with x, int8 (for a uint8 model uint8) or float32 "
-                "(several inputs: x0, x1, ...), and labels y for the accuracy. Without MODEL: the "
-                "project's data.",
+                "(several inputs: x0, x1, ...), and labels y for the accuracy. A float model is "
+                "calibrated on all of them. Without MODEL: the project's data.",
                 show_default="the task's, else random inputs",
             ),
         ] = None,
@@ -207,12 +208,14 @@ def register(app: typer.Typer, runs: Path) -> None:
             tell(ref)
             network = task_model(ref, facts)  # trained if the cache has none
         else:
-            network = load_model(ref, runs, customs, facts)
+            network = load_model(ref, runs, customs, facts, inputs)
         if mlperf_runner is not None:
             check_runner(BENCHMARKS[mlperf_runner.value], network.graph, facts)
         labeled, count = network.has_classes, sample_count(network.graph, samples)
         value = None
-        if inputs is not None:
+        if network.quantized is not None:
+            picked, labeled = network.quantized.first(count)
+        elif inputs is not None:
             picked, labeled = file_samples(network.graph, inputs, count)
         elif network.task is not None:
             picked, value = task_samples(network.graph, network.task, count)

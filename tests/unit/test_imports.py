@@ -29,7 +29,7 @@ ROOMS = {
         ("operators",),
         ("integer",),
         ("quantization", "tflite"),
-        ("distillation",),
+        ("distillation", "model_files"),
         ("pipeline",),
     ),
     "hil": (
@@ -50,16 +50,8 @@ ROOMS = {
 }
 MOST_MODULES = 20  # of a room, without its __init__.py
 ROOMS_OF_TORCH = {
-    *(
-        "frontend",
-        "projects",
-        "task_types",
-        "training",
-        "pruning",
-        "quantization",
-        "distillation",
-        "pipeline",
-    )
+    *("frontend", "projects", "task_types", "training", "pruning", "quantization"),
+    *("distillation", "model_files", "pipeline"),
 }
 TORCH = {"torch", "torch_pruning"}
 

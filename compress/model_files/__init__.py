@@ -1,0 +1,1 @@
+"""Float models from files: ONNX and .tflite become networks of ordinary torch layers."""
