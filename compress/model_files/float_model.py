@@ -13,7 +13,7 @@ from compress.errors import HilError, UnsupportedLayer, UserError
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.recording import symbolic_trace
 from compress.model_files.imported import Imported
-from compress.model_files.values import Shape
+from compress.model_files.values import Extents
 from compress.types import Array
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ONNX_SUFFIXES = (".onnx",)
 TFLITE_SUFFIXES = (".tflite", ".lite")  # all in lower or upper case
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,10 +35,10 @@ class FloatModel:
 
     name: str
     module: nn.Module
-    input_shape: Shape
-    output_shape: Shape
-    file_shape: Shape
-    order: Shape
+    input_shape: Extents
+    output_shape: Extents
+    file_shape: Extents
+    order: Extents
     producer: str
 
     @property
@@ -61,6 +62,16 @@ class FloatModel:
             )
             raise UserError(f"samples have the shape {x.shape}, must have {wanted}")
         return np.ascontiguousarray(moved, np.float32)
+
+    def answers(self, x: Array) -> Array:
+        """The outputs float64 (N, elements) for x in torch's layout; of maps with channels last."""
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(x), _BATCH):
+                y = self.module(torch.from_numpy(x[start : start + _BATCH])).numpy()
+                parts.append(np.moveaxis(y, 1, -1).reshape(len(y), -1))
+        outputs: Array = np.concatenate(parts).astype(np.float64)
+        return outputs
 
 
 def load_float_model(path: Path) -> FloatModel:
@@ -102,7 +113,7 @@ def imported_file(path: Path) -> Imported:
     raise UserError("neither an .onnx nor a .tflite file")
 
 
-def _check_lowering(imported: Imported, shape: Shape) -> None:
+def _check_lowering(imported: Imported, shape: Extents) -> None:
     """Raise UnsupportedLayer, naming the file's node, for what capture does not know."""
     module = imported.module
     try:

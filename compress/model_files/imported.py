@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import fx
 
-from compress.model_files.values import Shape
+from compress.model_files.values import Extents
 
 _MOST_NAMED = 3
 
@@ -22,13 +22,13 @@ class Imported:
     """
 
     module: fx.GraphModule
-    file_shape: Shape
-    order: Shape
+    file_shape: Extents
+    order: Extents
     origins: Mapping[fx.Node, str] = field(default_factory=dict)
     producer: str = ""
 
 
-def in_one_line(labels: Sequence[str], nearest: Mapping[str, str]) -> str:
+def without_form(labels: Sequence[str], nearest: Mapping[str, str]) -> str:
     """The refusal of operators, by labels "node (kind)"; `nearest` says what to use for a kind."""
     by_kind: dict[str, list[str]] = {}
     for label in labels:

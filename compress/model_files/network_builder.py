@@ -18,11 +18,11 @@ from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from compress.errors import UnsupportedLayer
+from compress.frontend.trace import SAMPLES
 from compress.model_files.compose import compose
-from compress.model_files.values import Constant, Shape, Value, inverse
+from compress.model_files.values import Constant, Extents, Value, inverse
 from compress.types import Array
 
-SAMPLES = 2  # of the batch that shapes are taken from: with one, a squeeze would drop the batch
 _LARGEST_ELEMENTS = 1 << 24  # of an activation of one sample: far more than fits a microcontroller
 # What torch, NumPy and protobuf raise for operands that do not fit each other.
 _REFUSED = (
@@ -67,7 +67,7 @@ class NetworkBuilder:
         """The file's node that is being read, for messages."""
         return self._label
 
-    def input(self, name: str, shape: Shape, order: Shape) -> Value:
+    def input(self, name: str, shape: Extents, order: Extents) -> Value:
         """An input whose samples have this shape in the file; the network's axis j is `order[j]`.
 
         The file's axis 0 is the batch, which `shape` lacks.
@@ -77,22 +77,22 @@ class NetworkBuilder:
         self.origins[node] = name
         return Value(node, inverse(order))
 
-    def order(self, rank: int) -> Shape:
+    def order(self, rank: int) -> Extents:
         """The axes of a file's tensor in torch's order: N, C, then those of a map or series."""
         if self.channels_last and rank > 2:
             return (0, rank - 1, *range(1, rank - 1))
         return tuple(range(rank))
 
-    def shape(self, value: Value) -> Shape:
+    def shape(self, value: Value) -> Extents:
         """The shape of a value in the file, with the file's own batch."""
         own = self.node_shape(value.node)
         return tuple(self.batch if axis == 0 else own[axis] for axis in value.axes)
 
-    def node_shape(self, node: fx.Node) -> Shape:
+    def node_shape(self, node: fx.Node) -> Extents:
         """The shape that an operation computes for `SAMPLES` samples."""
         return tuple(self._results[node].shape)
 
-    def node(self, value: Value | Constant, order: Shape | None = None) -> fx.Node:
+    def node(self, value: Value | Constant, order: Extents | None = None) -> fx.Node:
         """The operation that has axis `order[j]` of the file as axis j; `order` None: as it is.
 
         Raises UnsupportedLayer for a constant, and where the batch would not stay first.
@@ -174,7 +174,7 @@ class NetworkBuilder:
                 delattr(made, name)
         return made.eval()
 
-    def _empty(self, shape: Shape) -> torch.Tensor:
+    def _empty(self, shape: Extents) -> torch.Tensor:
         with self._fake:
             return torch.empty(shape)
 

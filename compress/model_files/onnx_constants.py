@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 _LARGEST_CONSTANT = 1 << 26  # elements
-FOLDED = frozenset((
+EVALUATED = frozenset((
     "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Concat", "Constant", "ConstantOfShape",
     "Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Greater", "GreaterOrEqual",
     "Identity", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow",
@@ -48,10 +48,10 @@ def shape_constant(b: NetworkBuilder, node: OnnxNode) -> Constant:
 def evaluated(proto: NodeProto, node: OnnxNode) -> list[Constant]:
     """The outputs of a node all of whose inputs are constants.
 
-    Raises UnsupportedLayer for a kind that is not in `FOLDED`, UserError for a constant of absurd
+    Raises UnsupportedLayer for a kind not in `EVALUATED`, UserError for a constant of absurd
     size.
     """
-    if node.kind not in FOLDED:
+    if node.kind not in EVALUATED:
         raise UnsupportedLayer(f"{node.label}: computes with constants alone; fold it at export")
     inputs = [value for value in node.inputs if isinstance(value, Constant)]
     _check_size(node, inputs)

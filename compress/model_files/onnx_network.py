@@ -11,18 +11,21 @@ import numpy as np
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.model_files import onnx_operators, onnx_rearranging
-from compress.model_files.imported import Imported, in_one_line
+from compress.model_files.imported import Imported, without_form
 from compress.model_files.network_builder import NetworkBuilder
-from compress.model_files.onnx_constants import FOLDED, evaluated, shape_constant
+from compress.model_files.onnx_constants import EVALUATED, evaluated, shape_constant
 from compress.model_files.onnx_file import opset_of, read_onnx
 from compress.model_files.onnx_nodes import OnnxNode, attributes_of
-from compress.model_files.onnx_operators import Read
-from compress.model_files.values import Constant, Shape, Value
+from compress.model_files.onnx_operators import ReadNode
+from compress.model_files.values import Constant, Extents, Value
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto
 
-OPERATORS: Mapping[str, Read] = {**onnx_operators.OPERATORS, **onnx_rearranging.OPERATORS}
+ONNX_OPERATORS: Mapping[str, ReadNode] = {
+    **onnx_operators.ONNX_LAYERS,
+    **onnx_rearranging.ONNX_MOVES,
+}
 # What to use in place of operators that have no form here.
 _NEAREST = {
     "ArgMax": "end the network before it: the host takes the largest output",
@@ -83,7 +86,7 @@ def _read_nodes(
     unknown = [_label(n, i) for i, n in enumerate(graph.node) if not _has_form(n)]
     if unknown:
         kinds = {node.op_type: _NEAREST.get(node.op_type, "") for node in graph.node}
-        raise UnsupportedLayer(in_one_line(unknown, kinds))
+        raise UnsupportedLayer(without_form(unknown, kinds))
     uses = Counter(name for node in graph.node for name in node.input)
     uses.update(held.name for held in graph.output)
     for position, proto in enumerate(graph.node):
@@ -111,15 +114,17 @@ def _results(builder: NetworkBuilder, proto: NodeProto, node: OnnxNode) -> list[
     if node.kind == "Shape":
         return [shape_constant(builder, node)]
     if any(isinstance(value, Value) for value in node.inputs):
-        if node.kind not in OPERATORS:
+        if node.kind not in ONNX_OPERATORS:
             raise UnsupportedLayer(f"{node.label}: is known on constants only")
-        return list(OPERATORS[node.kind](builder, node))
+        return list(ONNX_OPERATORS[node.kind](builder, node))
     return [*evaluated(proto, node)]
 
 
 def _has_form(node: NodeProto) -> bool:
     own = node.domain in ("", "ai.onnx")
-    return own and (node.op_type in OPERATORS or node.op_type in FOLDED or node.op_type == "Shape")
+    return own and (
+        node.op_type in ONNX_OPERATORS or node.op_type in EVALUATED or node.op_type == "Shape"
+    )
 
 
 def _label(node: NodeProto, position: int) -> str:
@@ -143,7 +148,7 @@ def _array(held: TensorProto) -> np.ndarray[tuple[int, ...], np.dtype[np.generic
     return values.astype(np.float32) if values.dtype.kind not in "iub" else values
 
 
-def _input_shape(held: ValueInfoProto) -> tuple[int, Shape]:
+def _input_shape(held: ValueInfoProto) -> tuple[int, Extents]:
     """The file's batch (1 if it is free), and the shape of a sample."""
     from onnx import TensorProto, helper
 
@@ -165,7 +170,7 @@ def _input_shape(held: ValueInfoProto) -> tuple[int, Shape]:
     return max(1, dims[0].dim_value), tuple(dim.dim_value for dim in dims[1:])
 
 
-def _input_order(graph: GraphProto, name: str, rank: int) -> Shape:
+def _input_order(graph: GraphProto, name: str, rank: int) -> Extents:
     """The file's axes in the order of the network's: those of NCHW where all that reads the input
     turns it from NHWC."""
     readers = [node for node in graph.node if name in node.input]

@@ -16,15 +16,15 @@ from compress.model_files import pointwise, weighted, windows
 from compress.model_files.network_builder import NetworkBuilder
 from compress.model_files.onnx_nodes import OnnxNode
 from compress.model_files.recurrent import recurrent
-from compress.model_files.values import Constant, Shape, Value
+from compress.model_files.values import Constant, Extents, Value
 from compress.model_files.weighted import Window
 
-Read = Callable[[NetworkBuilder, OnnxNode], Sequence[Value | Constant]]
+ReadNode = Callable[[NetworkBuilder, OnnxNode], Sequence[Value | Constant]]
 _BATCH_STATISTICS = ("scale", "bias", "mean", "variance")
 
 
 def pads_of(
-    node: OnnxNode, extents: Shape, window: Shape, stride: Shape, dilation: Shape
+    node: OnnxNode, extents: Extents, window: Extents, stride: Extents, dilation: Extents
 ) -> windows.Pads:
     """The padding of each axis, explicit or by auto_pad."""
     auto = node.text("auto_pad", "NOTSET")
@@ -36,7 +36,7 @@ def pads_of(
     return tuple((pads[axis], pads[axis + rank]) for axis in range(rank))
 
 
-def steps(node: OnnxNode, name: str, rank: int) -> Shape:
+def steps(node: OnnxNode, name: str, rank: int) -> Extents:
     """An attribute with a number for each axis of the map, 1 if it is left out."""
     return tuple(node.integers(name) or [1] * rank)
 
@@ -48,7 +48,7 @@ def _conv(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     extents = b.node_shape(b.native(node.x))[2:]
     pads = pads_of(node, extents, weight.shape[2:], stride, dilation)
     window = Window(stride, dilation, pads, node.integer("group", 1))
-    return [weighted.convolution(b, node.x, weight, bias, window)]
+    return [weighted.convolution_layer(b, node.x, weight, bias, window)]
 
 
 def _conv_transpose(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -77,7 +77,7 @@ def _gemm(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     if bias is not None:
         bias = bias * np.float32(node.number("beta", 1.0))
         bias = np.broadcast_to(bias, (1, weight.shape[0])).ravel()
-    return [weighted.linear(b, node.x, weight, bias)]
+    return [weighted.linear_layer(b, node.x, weight, bias)]
 
 
 def _matmul(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -87,7 +87,7 @@ def _matmul(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     weight = right.fixed(node.label)
     if weight.ndim != 2:
         raise UnsupportedLayer(f"{node.label}: a constant of {weight.ndim} axes; 2 are allowed")
-    return [weighted.linear(b, node.x, weight.T, None)]
+    return [weighted.linear_layer(b, node.x, weight.T, None)]
 
 
 def _batch_norm(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -98,7 +98,7 @@ def _batch_norm(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     )
     kept = 1.0 - node.number("momentum", 0.9)
     statistics = (weight, bias, mean, variance)
-    return [weighted.batch_norm(b, node.x, statistics, node.number("epsilon", 1e-5), kept)]
+    return [weighted.batch_norm_layer(b, node.x, statistics, node.number("epsilon", 1e-5), kept)]
 
 
 def _layer_norm(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -150,7 +150,7 @@ def _clip(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     return [pointwise.clipped(b, node.x, limits[0], limits[1])]
 
 
-def _module(made: Callable[[OnnxNode], nn.Module]) -> Read:
+def _module(made: Callable[[OnnxNode], nn.Module]) -> ReadNode:
     """Reads an activation that is a module of torch."""
     return lambda b, node: [pointwise.applied(b, node.x, made(node))]
 
@@ -183,7 +183,7 @@ def _softmax(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
             )
         axis = wide[0] if wide else axis
     kind = nn.Softmax if node.kind == "Softmax" else nn.LogSoftmax
-    return [pointwise.along_axis(b, node.x, axis, kind)]
+    return [pointwise.softmax_along(b, node.x, axis, kind)]
 
 
 def _prelu(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -250,7 +250,7 @@ def _plain(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     return [pointwise.applied(b, node.x, pointwise.PLAIN_MODULES[node.kind]())]
 
 
-OPERATORS: Mapping[str, Read] = {
+ONNX_LAYERS: Mapping[str, ReadNode] = {
     "Add": _add,
     "BatchNormalization": _batch_norm,
     "Celu": _module(lambda node: nn.CELU(node.number("alpha", 1.0))),

@@ -11,8 +11,8 @@ from compress.errors import UnsupportedLayer
 from compress.model_files import rearranging, windows
 from compress.model_files.network_builder import NetworkBuilder
 from compress.model_files.onnx_nodes import OnnxNode
-from compress.model_files.onnx_operators import Read, pads_of, steps
-from compress.model_files.values import Constant, Shape, Value
+from compress.model_files.onnx_operators import ReadNode, pads_of, steps
+from compress.model_files.values import Constant, Extents, Value
 
 _REDUCERS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min"}
 # How torch rounds coordinates: coordinate_transformation_mode and, for nearest, nearest_mode.
@@ -78,7 +78,7 @@ def _reshape(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
         before[axis] if n == 0 and copies and axis < len(before) else int(n)
         for axis, n in enumerate(np.ravel(target.data))
     ]
-    return [rearranging.reshape(b, node.x, shape)]
+    return [rearranging.reshaped(b, node.x, shape)]
 
 
 def _flatten(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -86,7 +86,7 @@ def _flatten(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     shape, axis = b.shape(value), node.integer("axis", 1)
     axis = axis + len(shape) if axis < 0 else axis
     ends = [math.prod(shape[:axis]), math.prod(shape[axis:])]
-    return [rearranging.reshape(b, value, ends)]
+    return [rearranging.reshaped(b, value, ends)]
 
 
 def _squeeze(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -130,7 +130,7 @@ def _slice(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     items: list[slice | int] = [slice(None)] * value.rank
     for start, end, axis, step in zip(starts, ends, axes, steps_, strict=True):
         items[axis] = slice(start, end, step)
-    return [rearranging.sliced(b, value, items)]
+    return [rearranging.slice_of(b, value, items)]
 
 
 def _gather(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -151,7 +151,7 @@ def _pad(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     mode = modes.get(node.text("mode", "constant"), "")
     if not mode:
         raise UnsupportedLayer(f"{node.label}: mode {node.text('mode', '')}")
-    return [windows.pad(b, value, tuple(pads), mode, number)]
+    return [windows.padding_around(b, value, tuple(pads), mode, number)]
 
 
 def _resize(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
@@ -182,7 +182,7 @@ def _resize(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     return [rearranging.resized(b, value, tuple(native[2:]), mode, aligned)]
 
 
-def _resized_shape(node: OnnxNode, before: Shape) -> Shape:
+def _resized_shape(node: OnnxNode, before: Extents) -> Extents:
     """The shape after a Resize or Upsample, by its sizes or scales."""
     sizes = node.get(3)
     if isinstance(sizes, Constant) and sizes.data.size:
@@ -216,7 +216,7 @@ def _cast(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     return _same(b, node)
 
 
-OPERATORS: Mapping[str, Read] = {
+ONNX_MOVES: Mapping[str, ReadNode] = {
     "AveragePool": _pool,
     "Cast": _cast,
     "CastLike": _cast,

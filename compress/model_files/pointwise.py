@@ -84,7 +84,9 @@ def hard_sigmoid(b: NetworkBuilder, x: Value | Constant, alpha: float, beta: flo
     return Value(b.call(torch.clamp, scaled, 0.0, 1.0), value.axes)
 
 
-def along_axis(b: NetworkBuilder, x: Value | Constant, axis: int, kind: type[nn.Module]) -> Value:
+def softmax_along(
+    b: NetworkBuilder, x: Value | Constant, axis: int, kind: type[nn.Module]
+) -> Value:
     """Softmax or LogSoftmax over an axis of the file's tensor."""
     value = _value(b, x)
     return Value(b.module(kind(value.axes[axis % value.rank]), value.node), value.axes)

@@ -12,7 +12,7 @@ from torch import nn
 
 from compress.errors import UnsupportedLayer
 from compress.model_files.network_builder import NetworkBuilder
-from compress.model_files.values import Constant, Shape, Value
+from compress.model_files.values import Constant, Extents, Value
 
 
 def activation(b: NetworkBuilder, x: Value | Constant) -> Value:
@@ -22,7 +22,7 @@ def activation(b: NetworkBuilder, x: Value | Constant) -> Value:
     return x
 
 
-def reshape(b: NetworkBuilder, x: Value | Constant, target: Sequence[int]) -> Value:
+def reshaped(b: NetworkBuilder, x: Value | Constant, target: Sequence[int]) -> Value:
     """The elements in the file's order with another shape, in which the batch stays an axis.
 
     `target` has the file's batch; -1 is what is left.
@@ -50,7 +50,7 @@ def reshape(b: NetworkBuilder, x: Value | Constant, target: Sequence[int]) -> Va
     return Value(node, axes)
 
 
-def _merged_axes(before: Shape, after: Shape) -> tuple[int, int] | None:
+def _merged_axes(before: Extents, after: Extents) -> tuple[int, int] | None:
     """The first and last axis that become one in `after`, if nothing else changes."""
     extra = len(before) - len(after)
     for first in range(len(after)) if extra > 0 else ():
@@ -61,7 +61,7 @@ def _merged_axes(before: Shape, after: Shape) -> tuple[int, int] | None:
     return None
 
 
-def _whole_shape(b: NetworkBuilder, before: Shape, target: Sequence[int]) -> Shape:
+def _whole_shape(b: NetworkBuilder, before: Extents, target: Sequence[int]) -> Extents:
     """`target` with the extent that -1 stands for."""
     known = math.prod(n for n in target if n != -1)
     if list(target).count(-1) > 1 or min(target, default=1) < -1:
@@ -70,7 +70,7 @@ def _whole_shape(b: NetworkBuilder, before: Shape, target: Sequence[int]) -> Sha
     return tuple(whole // max(1, known) if n == -1 else n for n in target)
 
 
-def _batch_axis(b: NetworkBuilder, before: Shape, batch: int, after: Shape) -> int:
+def _batch_axis(b: NetworkBuilder, before: Extents, batch: int, after: Extents) -> int:
     """The axis of the new shape that is the batch. Raises UnsupportedLayer if there is none."""
     candidates = (batch, *(axis for axis in range(len(after)) if axis != batch))
     for axis in candidates:
@@ -83,7 +83,7 @@ def _batch_axis(b: NetworkBuilder, before: Shape, batch: int, after: Shape) -> i
     )
 
 
-def _ones_moved(b: NetworkBuilder, value: Value, after: Shape, batch: int) -> Value:
+def _ones_moved(b: NetworkBuilder, value: Value, after: Extents, batch: int) -> Value:
     """A reshape that only adds and drops axes of extent 1, in a file of batch 1."""
     before = b.shape(value)
     if before == after and batch == value.batch:
@@ -145,7 +145,7 @@ def split(b: NetworkBuilder, x: Value | Constant, sizes: Sequence[int], axis: in
     ]
 
 
-def sliced(b: NetworkBuilder, x: Value | Constant, items: Sequence[slice | int]) -> Value:
+def slice_of(b: NetworkBuilder, x: Value | Constant, items: Sequence[slice | int]) -> Value:
     """Indexing with a slice for each axis, or a number, which drops the axis."""
     value = activation(b, x)
     places: list[slice | int] = [slice(None)] * value.rank
@@ -178,7 +178,7 @@ def taken(b: NetworkBuilder, x: Value | Constant, indices: Any, axis: int) -> Va
     items: list[slice | int] = [slice(None)] * value.rank
     if indices.ndim == 0:
         items[axis] = int(indices)
-        return sliced(b, value, items)
+        return slice_of(b, value, items)
     extent = b.shape(value)[axis]
     places = [int(i) % extent for i in indices.ravel()]
     first, step = places[0], (places[1] - places[0]) if len(places) > 1 else 1
@@ -188,11 +188,11 @@ def taken(b: NetworkBuilder, x: Value | Constant, indices: Any, axis: int) -> Va
             "indices at one distance, in rising order"
         )
     items[axis] = slice(first, places[-1] + 1, step)
-    return sliced(b, value, items)
+    return slice_of(b, value, items)
 
 
 def resized(
-    b: NetworkBuilder, x: Value | Constant, extents: Shape, mode: str, aligned: bool
+    b: NetworkBuilder, x: Value | Constant, extents: Extents, mode: str, aligned: bool
 ) -> Value:
     """A map or series at other extents; `mode` "nearest" or "linear" as torch computes them."""
     node = b.native(x)

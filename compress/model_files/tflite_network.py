@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.errors import UnsupportedLayer, UserError
-from compress.model_files.imported import Imported, in_one_line
+from compress.model_files.imported import Imported, without_form
 from compress.model_files.network_builder import NetworkBuilder
 from compress.model_files.onnx_file import LARGEST_BYTES
-from compress.model_files.tflite_nodes import FloatOperator, constant_of
-from compress.model_files.tflite_operators import OPERATORS
+from compress.model_files.tflite_nodes import FloatOperator, real_constant
+from compress.model_files.tflite_operators import TFLITE_OPERATORS
 from compress.model_files.values import Constant, Value
 from compress.tflite.fold import simplified
 from compress.tflite.read import read
@@ -45,10 +45,10 @@ def _network(file: File) -> Imported:
     unknown = [
         f"{_name(file, place)} ({kind_of(operator)})"
         for place, operator in enumerate(file.operators)
-        if operator.code not in OPERATORS
+        if operator.code not in TFLITE_OPERATORS
     ]
     if unknown:
-        raise UnsupportedLayer(in_one_line(unknown, {}))
+        raise UnsupportedLayer(without_form(unknown, {}))
     source = file.tensors[file.inputs[0]]
     if source.type != TensorType.FLOAT32 or len(source.shape) < 2 or min(source.shape) < 1:
         raise UserError(
@@ -59,7 +59,7 @@ def _network(file: File) -> Imported:
     order = builder.order(len(source.shape))
     known: dict[int, Value | Constant] = {}
     for index, tensor in enumerate(file.tensors):
-        constant = constant_of(tensor, shortened(tensor.name) or f"tensor_{index}")
+        constant = real_constant(tensor, shortened(tensor.name) or f"tensor_{index}")
         if constant is not None:
             known[index] = constant
     name = shortened(source.name) or "input"
@@ -89,7 +89,7 @@ def _read_operators(
             raise UserError(f"{label}: damaged: outputs {stored.outputs}")
         node = FloatOperator(label, stored.code, stored.options, inputs, shapes)
         with builder.at(label):
-            made = OPERATORS[stored.code](builder, node)
+            made = TFLITE_OPERATORS[stored.code](builder, node)
         known.update(zip(stored.outputs, made, strict=False))
 
 

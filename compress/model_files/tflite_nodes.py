@@ -11,7 +11,7 @@ import numpy as np
 from compress.errors import UnsupportedLayer, UserError
 from compress.model_files import pointwise
 from compress.model_files.network_builder import NetworkBuilder
-from compress.model_files.values import Constant, Shape, Value, whole_numbers
+from compress.model_files.values import Constant, Extents, Value, whole_numbers
 from compress.model_files.windows import Pads, same_pads
 from compress.tflite.fold_functions import constant_values
 from compress.tflite_records.file import FileTensor
@@ -33,7 +33,7 @@ class FloatOperator:
     code: int
     options: Mapping[str, Any]
     inputs: Sequence[Value | Constant | None]
-    shapes: Sequence[Shape]
+    shapes: Sequence[Extents]
 
     @property
     def x(self) -> Value | Constant:
@@ -70,11 +70,11 @@ class FloatOperator:
         """An option; 0 if the file does not say."""
         return self.options.get(name, 0)
 
-    def pair(self, name: str) -> Shape:
+    def pair(self, name: str) -> Extents:
         """The two options for height and width whose names begin and end like this."""
         return int(self.option(name.format("H"))), int(self.option(name.format("W")))
 
-    def pads(self, extents: Shape, window: Shape, stride: Shape, dilation: Shape) -> Pads:
+    def pads(self, extents: Extents, window: Extents, stride: Extents, dilation: Extents) -> Pads:
         """The padding of height and width."""
         if min(stride) < 1 or min(dilation) < 1:
             raise UserError(f"{self.label}: damaged: stride {stride}, dilation {dilation}")
@@ -94,7 +94,7 @@ class FloatOperator:
         return pointwise.clipped(b, value, *_FUSED[code])
 
 
-def constant_of(tensor: FileTensor, label: str) -> Constant | None:
+def real_constant(tensor: FileTensor, label: str) -> Constant | None:
     """The constant that a tensor holds, as real numbers if it is quantized; None if it has none.
 
     Raises UserError for data that do not fit the shape.

@@ -22,7 +22,7 @@ from compress.model_files.weighted import Window
 from compress.tflite_records.file import BuiltinOperator as Builtin
 from compress.types import Array
 
-Read = Callable[[NetworkBuilder, FloatOperator], Sequence[Value]]
+ReadOperator = Callable[[NetworkBuilder, FloatOperator], Sequence[Value]]
 _MIRRORED = {0: "reflect", 1: "symmetric"}  # MirrorPadMode
 _LSTM_LACKING = (
     ("peepholes", (9, 10, 11)),
@@ -53,7 +53,7 @@ def _convolved(
     extents = b.node_shape(b.native(node.x))[2:]
     pads = node.pads(extents, weight.shape[2:], stride, dilation)
     window = Window(stride, dilation, pads, groups)
-    return node.activated(b, weighted.convolution(b, node.x, weight, bias, window))
+    return node.activated(b, weighted.convolution_layer(b, node.x, weight, bias, window))
 
 
 def _transposed(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
@@ -86,10 +86,10 @@ def _fully_connected(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
     if shape[-1] != inputs:
         if math.prod(shape) != inputs * b.batch:
             raise UnsupportedLayer(f"{node.label}: reads {shape} as rows of {inputs}")
-        x = rearranging.reshape(b, x, (b.batch, inputs))
-    made = weighted.linear(b, x, weight, bias)
+        x = rearranging.reshaped(b, x, (b.batch, inputs))
+    made = weighted.linear_layer(b, x, weight, bias)
     if len(b.shape(made)) != len(node.shapes[0]):
-        made = rearranging.reshape(b, made, node.shapes[0])
+        made = rearranging.reshaped(b, made, node.shapes[0])
     return [node.activated(b, made)]
 
 
@@ -103,10 +103,10 @@ def _batch_matmul(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
     if len(rows) != 2 or y.data.size != math.prod(rows):
         raise UnsupportedLayer(f"{node.label}: a constant of shape {y.data.shape}")
     weight = y.data.reshape(rows)
-    return [weighted.linear(b, x, weight if node.option("AdjY") else weight.T, None)]
+    return [weighted.linear_layer(b, x, weight if node.option("AdjY") else weight.T, None)]
 
 
-def _pool(kind: str) -> Read:
+def _pool(kind: str) -> ReadOperator:
     def read(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
         stride = node.pair("Stride{}")
         window = int(node.option("FilterHeight")), int(node.option("FilterWidth"))
@@ -118,7 +118,7 @@ def _pool(kind: str) -> Read:
     return read
 
 
-def _binary(kind: str) -> Read:
+def _binary(kind: str) -> ReadOperator:
     def read(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
         limit = node.needed(1)
         if kind in ("Max", "Min") and isinstance(limit, Constant) and limit.data.size == 1:
@@ -135,7 +135,7 @@ def _squared_difference(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
     return [pointwise.binary(b, "Mul", difference, difference)]
 
 
-def _reduced(kind: str) -> Read:
+def _reduced(kind: str) -> ReadOperator:
     def read(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
         axes = tuple(node.integers(1, "axes"))
         return [windows.reduced(b, node.x, kind, axes, bool(node.option("KeepDims")))]
@@ -145,7 +145,7 @@ def _reduced(kind: str) -> Read:
 
 def _reshape(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
     """RESHAPE, SQUEEZE and EXPAND_DIMS: the file's shape of the result says it all."""
-    return [rearranging.reshape(b, node.x, node.shapes[0])]
+    return [rearranging.reshaped(b, node.x, node.shapes[0])]
 
 
 def _transpose(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
@@ -171,25 +171,25 @@ def _pad(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
         if mode != "reflect":
             raise UnsupportedLayer(f"{node.label}: mode {mode}; allowed is reflect")
     number = 0.0 if fill is None else float(fill.ravel()[0])
-    return [windows.pad(b, value, pads, mode, number)]
+    return [windows.padding_around(b, value, pads, mode, number)]
 
 
 def _softmax(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
     if node.code == Builtin.SOFTMAX and node.option("Beta") != 1.0:
         raise UnsupportedLayer(f"{node.label}: beta {node.option('Beta'):g}; allowed is 1")
     kind = nn.Softmax if node.code == Builtin.SOFTMAX else nn.LogSoftmax
-    return [pointwise.along_axis(b, node.x, -1, kind)]
+    return [pointwise.softmax_along(b, node.x, -1, kind)]
 
 
-def _clip(low: float, high: float | None) -> Read:
+def _clip(low: float, high: float | None) -> ReadOperator:
     return lambda b, node: [pointwise.clipped(b, node.x, low, high)]
 
 
-def _module(made: Callable[[FloatOperator], nn.Module]) -> Read:
+def _module(made: Callable[[FloatOperator], nn.Module]) -> ReadOperator:
     return lambda b, node: [pointwise.applied(b, node.x, made(node))]
 
 
-def _function(function: Callable[..., torch.Tensor]) -> Read:
+def _function(function: Callable[..., torch.Tensor]) -> ReadOperator:
     return lambda b, node: [pointwise.called(b, node.x, function)]
 
 
@@ -197,7 +197,7 @@ def _prelu(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
     return [pointwise.prelu(b, node.x, Constant(node.constant(1, "slope")))]
 
 
-def _resize(mode: str) -> Read:
+def _resize(mode: str) -> ReadOperator:
     def read(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
         value = rearranging.activation(b, node.x)
         before, after = b.shape(value)[1:3], tuple(node.integers(1, "size"))
@@ -219,7 +219,7 @@ def _slice(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
         slice(begin, None if size < 0 else begin + size)
         for begin, size in zip(begins, sizes, strict=True)
     ]
-    return [rearranging.sliced(b, node.x, items)]
+    return [rearranging.slice_of(b, node.x, items)]
 
 
 def _strided_slice(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
@@ -234,7 +234,7 @@ def _strided_slice(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
             items.append(begin)
         else:
             items.append(slice(None if no_begin else begin, None if no_end else end, step))
-    return [rearranging.sliced(b, node.x, items)]
+    return [rearranging.slice_of(b, node.x, items)]
 
 
 def _split(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
@@ -272,7 +272,7 @@ def _lstm(b: NetworkBuilder, node: FloatOperator) -> list[Value]:
     return [made if node.option("TimeMajor") else made.transposed((1, 0, 2))]
 
 
-OPERATORS: Mapping[int, Read] = {
+TFLITE_OPERATORS: Mapping[int, ReadOperator] = {
     Builtin.ABS: _function(torch.abs),
     Builtin.ADD: _binary("Add"),
     Builtin.AVERAGE_POOL_2D: _pool("average"),

@@ -10,7 +10,7 @@ from torch import fx
 from compress.errors import UnsupportedLayer
 from compress.types import Array
 
-Shape = tuple[int, ...]
+Extents = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class Value:
     """
 
     node: fx.Node
-    axes: Shape
+    axes: Extents
     unflattened: Value | None = None
 
     @property
@@ -35,7 +35,7 @@ class Value:
         """The axis of the file's tensor that is the batch."""
         return self.axes.index(0)
 
-    def transposed(self, order: Shape) -> Value:
+    def transposed(self, order: Extents) -> Value:
         """The value with its axis `order[i]` as axis i."""
         return Value(self.node, tuple(self.axes[axis] for axis in order))
 
@@ -70,6 +70,6 @@ def whole_numbers(values: Array, label: str) -> list[int]:
     return [int(value) for value in np.ravel(values)]
 
 
-def inverse(order: Shape) -> Shape:
+def inverse(order: Extents) -> Extents:
     """The permutation that undoes `order`."""
     return tuple(order.index(axis) for axis in range(len(order)))

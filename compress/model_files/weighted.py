@@ -15,8 +15,8 @@ from torch import nn
 
 from compress.errors import UnsupportedLayer
 from compress.model_files.network_builder import NetworkBuilder
-from compress.model_files.values import Constant, Shape, Value
-from compress.model_files.windows import padded, symmetric
+from compress.model_files.values import Constant, Extents, Value
+from compress.model_files.windows import symmetric, zeros_around
 from compress.types import Array
 
 _CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {3: nn.Conv1d, 4: nn.Conv2d}
@@ -35,20 +35,20 @@ _NORMS: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d]] = {
 class Window:
     """How a convolution moves, one number for each axis of the map; `pads` are (before, after)."""
 
-    stride: Shape
-    dilation: Shape
+    stride: Extents
+    dilation: Extents
     pads: tuple[tuple[int, int], ...]
     groups: int = 1
 
 
-def convolution(
+def convolution_layer(
     b: NetworkBuilder, x: Value | Constant, weight: Array, bias: Array | None, window: Window
 ) -> Value:
     """A convolution; padding that is not the same on both sides is a ZeroPad before it."""
     node = b.native(x)
     sides = symmetric(window.pads)
     if sides is None:
-        node = padded(b, node, window.pads)
+        node = zeros_around(b, node, window.pads)
         sides = (0,) * len(window.pads)
     outputs, inputs = weight.shape[0], weight.shape[1] * window.groups
     made = _of_rank(b, _CONVOLUTIONS, weight.ndim)(
@@ -64,7 +64,7 @@ def transposed_convolution(
     weight: Array,
     bias: Array | None,
     window: Window,
-    output_padding: Shape,
+    output_padding: Extents,
 ) -> Value:
     """A transposed convolution of `weight` (Cin, Cout / groups, ...).
 
@@ -88,7 +88,9 @@ def transposed_convolution(
     return b.of_native(node)
 
 
-def linear(b: NetworkBuilder, x: Value | Constant, weight: Array, bias: Array | None) -> Value:
+def linear_layer(
+    b: NetworkBuilder, x: Value | Constant, weight: Array, bias: Array | None
+) -> Value:
     """x times `weight` (outputs, inputs), along the last axis of the file's tensor."""
     if isinstance(x, Value) and x.unflattened is not None:
         inner = x.unflattened
@@ -116,7 +118,7 @@ def biased(b: NetworkBuilder, x: Value, bias: Array) -> bool:
     return True
 
 
-def batch_norm(
+def batch_norm_layer(
     b: NetworkBuilder,
     x: Value | Constant,
     statistics: tuple[Array, Array, Array, Array],
@@ -168,10 +170,3 @@ def _of_rank(b: NetworkBuilder, kinds: dict[int, Any], rank: int) -> Any:
             f"{' and '.join(map(str, sorted(kinds)))}"
         )
     return kinds[rank]
-
-
-def constant_of(value: Value | Constant | None, label: str, what: str) -> Array:
-    """The values of a weight. Raises UnsupportedLayer for one that the network computes."""
-    if not isinstance(value, Constant):
-        raise UnsupportedLayer(f"{label}: its {what} must be a constant of the file")
-    return value.fixed(label)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from compress.errors import UnsupportedLayer
 from compress.model_files.network_builder import NetworkBuilder
-from compress.model_files.values import Constant, Shape, Value
+from compress.model_files.values import Constant, Extents, Value
 
 Pads = tuple[tuple[int, int], ...]  # (before, after) of each axis of a map or series
 
@@ -34,7 +34,7 @@ _REDUCERS: dict[str, Callable[..., Any]] = {
 
 
 def same_pads(
-    extents: Shape, window: Shape, stride: Shape, dilation: Shape, odd_before: bool = False
+    extents: Extents, window: Extents, stride: Extents, dilation: Extents, odd_before: bool = False
 ) -> Pads:
     """Padding for ceil(extent / stride) outputs; the odd element goes after the map.
 
@@ -48,20 +48,20 @@ def same_pads(
     return tuple(pads)
 
 
-def symmetric(pads: Pads) -> Shape | None:
+def symmetric(pads: Pads) -> Extents | None:
     """The padding of each axis if it is the same before and after; else None."""
     if any(before != after for before, after in pads):
         return None
     return tuple(before for before, _ in pads)
 
 
-def padded(b: NetworkBuilder, node: fx.Node, pads: Pads) -> fx.Node:
+def zeros_around(b: NetworkBuilder, node: fx.Node, pads: Pads) -> fx.Node:
     """`node` with zeros around the map or series."""
     widths = [width for pair in reversed(pads) for width in pair]
     return b.call(functional.pad, node, widths)
 
 
-def pad(
+def padding_around(
     b: NetworkBuilder, x: Value | Constant, pads: Pads, mode: str = "constant", value: float = 0.0
 ) -> Value:
     """Padding of every axis of the file's tensor; `mode` is torch's."""
@@ -81,8 +81,8 @@ def pad(
 
 
 def pool(
-    b: NetworkBuilder, kind: str, x: Value | Constant, window: Shape, stride: Shape, pads: Pads,
-    outputs: Shape, counts_padding: bool = False,
+    b: NetworkBuilder, kind: str, x: Value | Constant, window: Extents, stride: Extents, pads: Pads,
+    outputs: Extents, counts_padding: bool = False,
 ) -> Value:  # fmt: skip
     """The maximum or the mean (`kind` "max" or "average") of windows.
 
@@ -91,7 +91,7 @@ def pool(
     """
     node = b.native(x)
     if counts_padding and kind == "average" and symmetric(pads) is None:
-        node, pads = padded(b, node, pads), ((0, 0),) * len(pads)
+        node, pads = zeros_around(b, node, pads), ((0, 0),) * len(pads)
     before = tuple(first for first, _ in pads)
     pools = _MAX_POOLS if kind == "max" else _AVERAGE_POOLS
     if len(window) not in pools:
@@ -128,7 +128,7 @@ def pool_of_all(b: NetworkBuilder, kind: str, x: Value | Constant) -> Value:
     return b.of_native(b.module(made(1), node))
 
 
-def reduced(b: NetworkBuilder, x: Value | Constant, kind: str, axes: Shape, keeps: bool) -> Value:
+def reduced(b: NetworkBuilder, x: Value | Constant, kind: str, axes: Extents, keeps: bool) -> Value:
     """A mean, sum, maximum or minimum (`kind` as torch calls it) over axes of the file's tensor."""
     if isinstance(x, Constant):
         raise UnsupportedLayer(f"{b.label}: reduces a constant")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _CALIBRATED = 256  # samples, as in a search
 _COMPARED = 1024  # samples
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ def _compared(
     from compress.quantization.sqnr import decibels
 
     count = min(len(x), _COMPARED)
-    wanted = _float_outputs(model, x[:count])
+    wanted = model.answers(x[:count])
     tensor = graph.output_tensor
     integers = reference.run(graph, inputs[:count]).reshape(count, -1).astype(np.float64)
     found = (integers - tensor.zero_point) * tensor.scale
@@ -142,16 +141,3 @@ def _compared(
         if labels is not None:
             accuracy = float(np.mean(wanted.argmax(1) == labels[:count]))
     return FloatComparison(count, used, ratio, agreeing, accuracy)
-
-
-def _float_outputs(model: FloatModel, x: Array) -> Array:
-    """The float model's outputs (N, elements), maps with channels last as in the graph."""
-    import torch
-
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(x), _BATCH):
-            y = model.module(torch.from_numpy(x[start : start + _BATCH])).numpy()
-            parts.append(np.moveaxis(y, 1, -1).reshape(len(y), -1))
-    outputs: Array = np.concatenate(parts).astype(np.float64)
-    return outputs

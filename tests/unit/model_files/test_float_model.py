@@ -133,8 +133,8 @@ def test_the_page_lists_the_operators_that_are_read() -> None:
     page = (ROOT / "docs" / "model-files.md").read_text(encoding="utf-8")
     lists = re.findall(r"<!-- (\w+) -->\n(.*?)\n<!-- end -->", page, re.DOTALL)
     found = {name: " ".join(text.split()) for name, text in lists}
-    tflite = sorted(KIND_NAMES[code] for code in tflite_operators.OPERATORS)
-    assert found["onnx"] == ", ".join(sorted(onnx_network.OPERATORS)) + "."
+    tflite = sorted(KIND_NAMES[code] for code in tflite_operators.TFLITE_OPERATORS)
+    assert found["onnx"] == ", ".join(sorted(onnx_network.ONNX_OPERATORS)) + "."
     assert found["tflite"] == ", ".join(tflite) + "."
 
 
