@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from compress.errors import Infeasible
 from compress.frontend.capture import trace_module
-from compress.frontend.trace import shape_of
 from compress.genome import Features
+from compress.tracing.trace import shape_of
 from compress.training.train import Forward
 
 MAX_POINTS = 3

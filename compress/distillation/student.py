@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import Infeasible
-from compress.frontend.normalize import copied
 from compress.genome import Distill
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.prune import prune
+from compress.tracing.normalize import copied
 
 _KERNELS = (0, 3, 5)
 

@@ -8,15 +8,14 @@ not depend on is left out.
 import inspect
 from typing import Any
 
-from torch import fx
+from torch import fx, nn
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.capture_calls import CALLS, call_name, supported_calls
 from compress.frontend.capture_modules import captured, supported_modules
 from compress.frontend.layers import Layer
-from compress.frontend.layout import is_own, layer_shape, own_order
-from compress.frontend.reader import Reader, View, label
-from compress.frontend.trace import shape_of, trace_module
+from compress.frontend.reader import Reader, label
+from compress.tracing.trace import trace_module
 
 __all__ = ["capture", "trace_module"]
 
@@ -28,7 +27,8 @@ def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], str, str]:
     """The layers in execution order, and the names of the input and output values.
 
     The meta entries of each traced operation become "value", the name of the value that it is here,
-    and "order", that of its elements in memory (`compress.frontend.layout`).
+    and "order", that of its elements in memory (`compress.frontend.layout`), of the value of the
+    operation's own name if there is one.
     Raises UnsupportedLayer, naming the layer and what is allowed.
     """
     reader, source, output = Reader(), "", ""
@@ -38,10 +38,7 @@ def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], str, str]:
             if source:
                 raise UnsupportedLayer("a network with several inputs; one is supported")
             source = node.name
-            shape = shape_of(node)
-            reader.views[source] = View(
-                source, layer_shape(shape), shape, own_order(shape), source, source
-            )
+            reader.start(node)
         elif node.op == "output":
             output = _output(reader, node)
         elif node in needed and "constant" not in node.meta:
@@ -49,7 +46,8 @@ def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], str, str]:
     for node in traced.graph.nodes:
         if node.name in reader.views:
             view = reader.views[node.name]
-            node.meta["value"], node.meta["order"] = view.value, view.order
+            node.meta["value"] = view.value
+            node.meta["order"] = reader.orders.get(node.name, view.order)
     return tuple(reader.layers), source, output
 
 
@@ -69,10 +67,7 @@ def _output(reader: Reader, node: fx.Node) -> str:
     value = node.args[0]
     if not isinstance(value, fx.Node):
         raise UnsupportedLayer("a network with several outputs; one is supported")
-    view = reader.view(value, node)
-    if len(view.shape) == 2 and not is_own(view.order, view.shape):
-        raise UnsupportedLayer(f"{value.name}: a flattened map as output; end with Linear")
-    return reader.value(view, value)
+    return reader.value(reader.view(value, node), value)
 
 
 def _read(reader: Reader, traced: fx.GraphModule, node: fx.Node) -> None:
@@ -83,8 +78,8 @@ def _read(reader: Reader, traced: fx.GraphModule, node: fx.Node) -> None:
         found = captured(module)
         if found is None:
             raise UnsupportedLayer(
-                f"{label(node)}: {type(module).__name__} has no integer kernel; supported are "
-                f"{supported_modules()}"
+                f"{label(node)}: {type(module).__name__} has no integer kernel"
+                f"{_instead_of(module)}; supported are {supported_modules()}"
             )
         read, extra = found.read, found.arguments(module)
     else:
@@ -102,6 +97,24 @@ def _read(reader: Reader, traced: fx.GraphModule, node: fx.Node) -> None:
     except TypeError as error:
         raise UnsupportedLayer(f"{label(node)}: {error}") from error
     read(reader, node, *args, **kwargs, **extra)
+
+
+# The nearest form that is supported, by the names of modules that are not.
+_INSTEAD = {
+    "GroupNorm": "use one group, one for each channel, or BatchNorm2d",
+    "InstanceNorm2d": "use it without track_running_stats",
+    "InstanceNorm1d": "use it without track_running_stats",
+    "MultiheadAttention": "use Linear for queries, keys, values and the output, and "
+    "torch.nn.functional.scaled_dot_product_attention",
+    "TransformerEncoderLayer": "use LayerNorm, Linear and "
+    "torch.nn.functional.scaled_dot_product_attention",
+    "Conv3d": "use Conv2d",
+    "Embedding": "give its vectors as the input",
+}
+
+
+def _instead_of(module: nn.Module) -> str:
+    return f" ({_INSTEAD[name]})" if (name := type(module).__name__) in _INSTEAD else ""
 
 
 def _known(node: fx.Node) -> Any:

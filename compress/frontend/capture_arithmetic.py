@@ -1,15 +1,25 @@
-"""Capture of sums, differences, products and quotients of two values, or of one and a constant."""
+"""Capture of sums, differences, products, quotients and extremes of two values, or one constant."""
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from torch import Tensor, fx
 
 from compress.errors import UnsupportedLayer
+from compress.frontend.capture_elementwise import clamp, table
 from compress.frontend.layers import LayerKind
-from compress.frontend.layout import in_layout, layer_shape, per_channel
+from compress.frontend.layout import (
+    Shape,
+    in_memory,
+    layer_shape,
+    own_order,
+    per_channel,
+    row_order,
+    row_shape,
+)
 from compress.frontend.reader import Reader, View, array, label, wide
-from compress.frontend.trace import shape_of
+from compress.tracing.trace import shape_of
 from compress.types import Array
 
 
@@ -32,7 +42,7 @@ def subtract(reader: Reader, node: fx.Node, x: Any, y: Any, alpha: float = 1) ->
             f"{label(node)}: a difference with alpha={alpha}; multiply in its place"
         )
     if isinstance(right, View):
-        if left.shape != shape_of(node) and right.shape != left.shape:
+        if left.shape != shape_of(node):
             raise UnsupportedLayer(
                 f"{label(node)}: {wide(left.shape)} minus {wide(right.shape)}; the first one must "
                 "have the shape of the result"
@@ -53,9 +63,33 @@ def multiply(reader: Reader, node: fx.Node, x: Any, y: Any) -> None:
         _scaled(reader, node, left, right)
 
 
-def divide(reader: Reader, node: fx.Node, x: Any, y: Any, rounding_mode: Any = None) -> None:
-    """A value divided by a constant."""
+def minimum(reader: Reader, node: fx.Node, x: Any, y: Any) -> None:
+    """The lesser of two values, or of a value and a constant."""
+    _extreme(reader, node, "minimum", x, y)
+
+
+def maximum(reader: Reader, node: fx.Node, x: Any, y: Any) -> None:
+    """The greater of two values, or of a value and a constant."""
+    _extreme(reader, node, "maximum", x, y)
+
+
+def _extreme(reader: Reader, node: fx.Node, kind: LayerKind, x: Any, y: Any) -> None:
     left, right = _operands(reader, node, x, y)
+    if isinstance(right, View):
+        _emit_of_two(reader, node, kind, left, right)
+    elif right.size == 1:
+        limits = (-np.inf, right.item()) if kind == "minimum" else (right.item(), np.inf)
+        clamp(reader, node, x if isinstance(x, fx.Node) else y, *limits)
+    else:
+        _emit_with_constant(reader, node, kind, left, right)
+
+
+def divide(reader: Reader, node: fx.Node, x: Any, y: Any, rounding_mode: Any = None) -> None:
+    """A value divided by a constant, or a number divided by a value."""
+    left, right = _operands(reader, node, x, y)
+    if isinstance(x, int | float) and rounding_mode is None:
+        table(reader, node, y, "quotient", float(x))
+        return
     if isinstance(right, View) or not isinstance(x, fx.Node) or rounding_mode is not None:
         raise UnsupportedLayer(
             f"{label(node)}: division by a value of the network has no integer kernel; allowed "
@@ -95,29 +129,39 @@ def _emit_of_two(
     reader: Reader, node: fx.Node, kind: LayerKind, left: View, right: View, **fields: Any
 ) -> None:
     """A layer of two values, the second of which may repeat over the first."""
+    if left.shape == right.shape:
+        reader.emit(node, kind, [left, right], keeps_order=True, **fields)
+        return
     if left.shape != shape_of(node):
         left, right = right, left
-    whole, part = layer_shape(left.shape), layer_shape(right.shape)
-    core = part[next((i for i, n in enumerate(part) if n > 1), len(part)) :]
-    repeats = len(whole) == len(part) and whole[len(whole) - len(core) :] == core
-    if left.shape != shape_of(node) or len(left.shape) != len(right.shape) or not repeats:
+    in_rows = left.in_rows
+    shapes = [(row_shape if in_rows else layer_shape)(view.shape) for view in (left, right)]
+    if left.shape != shape_of(node) or not _repeats(*shapes):
         raise UnsupportedLayer(
             f"{label(node)}: {wide(left.shape)} and {wide(right.shape)} do not combine; allowed "
-            "are two equal shapes, and one value per channel, as (N, C, 1, 1), as the second"
+            "are two equal shapes, and one value for neighboring axes, such as (N, C, 1, 1) or "
+            "(N, 1, H, W), as the second"
         )
-    same = left.shape == right.shape
-    reader.emit(node, kind, [left, right], keeps_order=same, **fields)
+    reader.emit(node, kind, [left, right], in_rows=in_rows, **fields)
+
+
+def _repeats(whole: Shape, part: Shape) -> bool:
+    """True if `part` has extent 1 along neighboring axes of `whole`, and else its extents."""
+    if len(whole) != len(part) or any(m not in (1, n) for n, m in zip(whole, part, strict=True)):
+        return False
+    kinds = [n != m for n, m in zip(whole, part, strict=True) if n > 1]
+    return sum(1 for repeated, _ in groupby(kinds) if repeated) <= 1
 
 
 def _shifted(reader: Reader, node: fx.Node, left: View, constant: Array) -> None:
-    if per_channel(constant, left.shape) is not None:
+    if per_channel(_in_memory(left, constant)) is not None:
         _affine(reader, node, left, np.array(1.0, np.float32), constant)
     else:
         _emit_with_constant(reader, node, "add", left, constant)
 
 
 def _scaled(reader: Reader, node: fx.Node, left: View, constant: Array) -> None:
-    if per_channel(constant, left.shape) is not None:
+    if per_channel(_in_memory(left, constant)) is not None:
         _affine(reader, node, left, constant, 0.0)
     else:
         _emit_with_constant(reader, node, "mul", left, constant)
@@ -127,15 +171,9 @@ def _emit_with_constant(
     reader: Reader, node: fx.Node, kind: LayerKind, left: View, constant: Array
 ) -> None:
     """A layer with a constant that differs from position to position."""
-    order = left.order if len(left.shape) == 2 else None
-    reader.emit(
-        node,
-        kind,
-        [left],
-        keeps_order=True,
-        weight=in_layout(np.asarray(constant, np.float32), left.shape, order),
-        constant=_constant_of(node),
-    )
+    weight = _in_memory(left, constant)
+    made = _constant_of(node)
+    reader.emit(node, kind, [left], keeps_order=True, weight=weight, constant=made)
 
 
 def _affine(
@@ -143,18 +181,26 @@ def _affine(
 ) -> None:
     """source * scale + shift, each one number or one per channel."""
     scale, shift = np.asarray(scale, np.float32), np.asarray(shift, np.float32)
-    weight, bias = per_channel(scale, source.shape), per_channel(shift, source.shape)
+    weight, bias = (per_channel(_in_memory(source, values)) for values in (scale, shift))
     if weight is None or bias is None:
         raise UnsupportedLayer(
             f"{label(node)}: a constant minus a value; allowed is one number, or one per channel"
         )
-    if len(source.shape) == 2:
-        weight, bias = weight[source.order], bias[source.order]
     several = scale.size > 1 or shift.size > 1
     constant = _constant_of(node) if several else ""
     reader.emit(
         node, "affine", [source], keeps_order=True, weight=weight, bias=bias, constant=constant
     )
+
+
+def _in_memory(source: View, values: Array) -> Array:
+    """`values`, which broadcast to the shape in torch, as they lie beside `source`."""
+    shape = source.shape
+    if len(shape) == 2:
+        return in_memory(values, shape, source.order, layer_shape(shape))
+    if source.in_rows:
+        return in_memory(values, shape, row_order(shape), row_shape(shape))
+    return in_memory(values, shape, own_order(shape), layer_shape(shape))
 
 
 def _constant_of(node: fx.Node) -> str:

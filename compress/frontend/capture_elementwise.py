@@ -3,10 +3,11 @@
 import math
 from typing import Any
 
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from compress.errors import UnsupportedLayer
-from compress.frontend.reader import Reader, label
+from compress.frontend.layers import Pointwise
+from compress.frontend.reader import Reader, array, label
 from compress.ops import Activation, Function
 
 _ACTIVATIONS = {
@@ -38,7 +39,7 @@ def hardtanh(
 
 
 def clamp(reader: Reader, node: fx.Node, x: fx.Node, min: Any = None, max: Any = None) -> None:
-    """ReLU, ReLU6, or a range that the integer grid of the output has as its ends."""
+    """ReLU, ReLU6, or a range that the integer grid of the output has as its ends; or a table."""
     if isinstance(min, Tensor | fx.Node) or isinstance(max, Tensor | fx.Node):
         raise UnsupportedLayer(f"{label(node)}: limits that are tensors; use numbers")
     limits = (-math.inf if min is None else float(min), math.inf if max is None else float(max))
@@ -46,11 +47,12 @@ def clamp(reader: Reader, node: fx.Node, x: fx.Node, min: Any = None, max: Any =
     if limits in _ACTIVATIONS:
         reader.emit(node, "activation", source, keeps_order=True, activation=_ACTIVATIONS[limits])
         return
-    if not -math.inf < limits[0] <= 0.0 <= limits[1] < math.inf or limits[0] == limits[1]:
-        raise UnsupportedLayer(
-            f"{label(node)}: clips to {limits[0]:g} .. {limits[1]:g}; allowed are two limits with "
-            "0 between them, and ReLU"
-        )
+    if limits == (-math.inf, math.inf):
+        reader.look(node, x)
+        return
+    if not -math.inf < limits[0] <= 0.0 <= limits[1] < math.inf or limits[0] >= limits[1]:
+        table(reader, node, x, "clamp", *limits)
+        return
     reader.emit(node, "clip", source, keeps_order=True, limits=limits)
 
 
@@ -81,10 +83,30 @@ def leaky(
         relu(reader, node, x)
         return
     if negative_slope < 0.0:
-        raise UnsupportedLayer(
-            f"{label(node)}: negative_slope {negative_slope:g}; allowed are slopes from 0 on"
-        )
+        table(reader, node, x, "leaky_relu", negative_slope)
+        return
     _lookup(reader, node, x, Function.LEAKY_RELU, alpha=float(negative_slope))
+
+
+def table(reader: Reader, node: fx.Node, x: fx.Node, name: str, *parameters: float) -> None:
+    """A function of `compress.frontend.pointwise`."""
+    numbers = tuple(map(float, parameters))
+    reader.emit(
+        node, "table", [reader.view(x, node)], keeps_order=True, pointwise=Pointwise(name, numbers)
+    )
+
+
+def prelu(reader: Reader, node: fx.Node, x: fx.Node, module: nn.PReLU) -> None:
+    """max(x, 0) + weight * min(x, 0), with one weight for all channels or one for each."""
+    slopes, source = array(module.weight), reader.view(x, node)
+    if slopes.size == 1:
+        table(reader, node, x, "leaky_relu", slopes.item())
+        return
+    order = source.order if len(source.shape) == 2 else None
+    reader.emit(
+        node, "prelu", [source], keeps_order=order is not None,
+        weight=slopes if order is None else slopes[order], order=order,
+    )  # fmt: skip
 
 
 def _lookup(
@@ -102,11 +124,13 @@ def softmax(
     _stacklevel: int = 3,
     dtype: Any = None,
 ) -> None:
-    """Softmax over channels or classes: axis 1 in torch, the last one here."""
+    """Softmax over channels or classes, axis 1 in torch, or over the last axis."""
     source = reader.view(x, node)
     rank = len(source.shape)
     axis = (0 if rank == 3 else 1) if dim is None else dim % rank  # torch's rule for None
-    if axis != 1:
+    if axis not in (1, rank - 1):
         found = axis if dim is None else dim
-        raise UnsupportedLayer(f"{label(node)}: softmax over axis {found}; allowed is axis 1")
-    reader.emit(node, "softmax", [source])
+        raise UnsupportedLayer(
+            f"{label(node)}: softmax over axis {found}; allowed are axis 1 and the last one"
+        )
+    reader.emit(node, "softmax", [source], in_rows=axis != 1)

@@ -11,9 +11,11 @@ from torch import nn
 
 from compress.frontend import capture_elementwise as elementwise
 from compress.frontend import capture_pools as pools
+from compress.frontend import capture_resizing as resizing
 from compress.frontend import capture_shapes as shapes
+from compress.frontend import capture_tables as tables
 from compress.frontend import capture_weighted as weighted
-from compress.frontend import decompose
+from compress.tracing import decompose
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,18 @@ _MAX_POOL = Captured(
 _POOL_1D = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 _SIZE = ("output_size",)
 _PAD = Captured(pools.pad_module, ("padding", "value"))
+_UPSAMPLE = Captured(
+    resizing.upsample_module,
+    ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor"),
+)
 _IDENTITY = Captured(shapes.identity)
 
 MODULES: dict[type[nn.Module], Captured] = {
     nn.Conv2d: Captured(weighted.convolution, _WHOLE),
     nn.Conv1d: Captured(weighted.convolution, _WHOLE),
     nn.Linear: Captured(weighted.linear, _WHOLE),
+    nn.ConvTranspose2d: Captured(weighted.transposed_convolution, _WHOLE),
+    nn.ConvTranspose1d: Captured(weighted.transposed_convolution, _WHOLE),
     nn.BatchNorm2d: Captured(weighted.batch_norm, _WHOLE),
     nn.BatchNorm1d: Captured(weighted.batch_norm, _WHOLE),
     nn.ReLU: Captured(elementwise.relu),
@@ -56,6 +64,21 @@ MODULES: dict[type[nn.Module], Captured] = {
     nn.Sigmoid: Captured(elementwise.sigmoid),
     nn.Tanh: Captured(elementwise.tanh),
     nn.Hardswish: Captured(elementwise.hardswish),
+    nn.PReLU: Captured(elementwise.prelu, _WHOLE),
+    nn.SiLU: Captured(tables.silu),
+    nn.GELU: Captured(tables.gelu, ("approximate",)),
+    nn.Softplus: Captured(tables.softplus, ("beta", "threshold")),
+    nn.ELU: Captured(tables.elu, ("alpha",)),
+    nn.CELU: Captured(tables.celu, ("alpha",)),
+    nn.SELU: Captured(tables.selu),
+    nn.Mish: Captured(tables.mish),
+    nn.Softsign: Captured(tables.softsign),
+    nn.LogSigmoid: Captured(tables.logsigmoid),
+    nn.Tanhshrink: Captured(tables.tanhshrink),
+    nn.Hardshrink: Captured(tables.hardshrink, ("lambd",)),
+    nn.Softshrink: Captured(tables.softshrink, ("lambd",)),
+    nn.Threshold: Captured(tables.threshold, ("threshold", "value")),
+    nn.RReLU: Captured(tables.rrelu, ("lower", "upper")),
     nn.Softmax: Captured(elementwise.softmax, ("dim",)),
     nn.MaxPool2d: _MAX_POOL,
     nn.MaxPool1d: _MAX_POOL,
@@ -69,6 +92,12 @@ MODULES: dict[type[nn.Module], Captured] = {
     nn.ZeroPad1d: _PAD,
     nn.ConstantPad2d: _PAD,
     nn.ConstantPad1d: _PAD,
+    nn.Upsample: _UPSAMPLE,
+    nn.UpsamplingNearest2d: _UPSAMPLE,
+    nn.UpsamplingBilinear2d: _UPSAMPLE,
+    nn.PixelShuffle: Captured(shapes.shuffle, _WHOLE),
+    nn.PixelUnshuffle: Captured(shapes.shuffle, _WHOLE),
+    nn.ChannelShuffle: Captured(shapes.shuffle, _WHOLE),
     nn.Flatten: Captured(shapes.reshape),
     nn.Unflatten: Captured(shapes.reshape),
     nn.Identity: _IDENTITY,

@@ -1,4 +1,4 @@
-"""Capture of pools, means and padding."""
+"""Capture of pools and padding."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from compress.errors import UnsupportedLayer
 from compress.frontend.capture_weighted import Pair, pair
 from compress.frontend.layers import LayerKind
 from compress.frontend.reader import Reader, View, label, wide
-from compress.frontend.trace import shape_of
 from compress.ops import Padding
+from compress.tracing.trace import shape_of
 
 
 def max_pool(
@@ -131,31 +131,6 @@ def _adaptive_pool(reader: Reader, node: fx.Node, source: View, kind: LayerKind)
     reader.emit(node, kind, [source], filter=window, stride=window)
 
 
-def mean(
-    reader: Reader,
-    node: fx.Node,
-    x: fx.Node,
-    dim: Any = None,
-    keepdim: bool = False,
-    dtype: Any = None,
-) -> None:
-    """The mean over height, width or both, as a pool of the whole extent."""
-    source = reader.view(x, node)
-    shape = source.shape
-    given = (dim,) if isinstance(dim, int) else tuple(dim or range(len(shape)))
-    axes = {axis % len(shape) for axis in given}
-    if len(shape) not in (3, 4) or not axes <= set(range(2, len(shape))):
-        raise UnsupportedLayer(
-            f"{label(node)}: mean of {wide(shape)} over {sorted(axes)}; allowed are height and "
-            "width, axes 2 and 3"
-        )
-    kept = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
-    wanted = [n if axis in axes else 1 for axis, n in enumerate(shape)][2:]
-    window = pair(wanted, len(shape))
-    dropped = None if keepdim else kept
-    reader.emit(node, "average_pool", [source], shape=dropped, filter=window, stride=window)
-
-
 def constant_pad(
     reader: Reader,
     node: fx.Node,
@@ -170,18 +145,26 @@ def constant_pad(
     most = 2 * (rank - 2)
     if mode != "constant":
         raise UnsupportedLayer(f"{label(node)}: padding mode {mode!r}; allowed is 'constant'")
-    if rank not in (3, 4) or any(widths[most:]) or min(widths, default=0) < 0:
+    if rank not in (3, 4) or any(widths[most + 2 :]) or min(widths, default=0) < 0:
         raise UnsupportedLayer(
             f"{label(node)}: padding {widths} of {wide(source.shape)}; allowed are widths from 0 "
-            "on, along height and width"
+            "on, along channels, height and width of maps and series"
         )
     left, right, top, bottom = (*widths[:most], 0, 0, 0, 0)[:4]
-    reader.emit(
-        node,
-        "pad",
-        [source],
-        padding=Padding(top, bottom, left, right),
-        value=float(value or 0.0),
+    before, behind = (*widths[most:], 0, 0)[:2]
+    if ((before or behind) and not (left or right or top or bottom)) or not (before or behind):
+        reader.emit(
+            node,
+            "pad",
+            [source],
+            padding=Padding(top, bottom, left, right),
+            before=before,
+            behind=behind,
+            value=float(value or 0.0),
+        )
+        return
+    raise UnsupportedLayer(
+        f"{label(node)}: padding {widths} of channels and of positions at once; pad twice"
     )
 
 

@@ -20,13 +20,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.capture import capture, trace_module
-from compress.frontend.execute import network_input, run_layers
+from compress.frontend.execute import in_memory, network_input, run_layers
 from compress.frontend.fuse import fuse
-from compress.frontend.in_place import ADDED
 from compress.frontend.layers import Layer
-from compress.frontend.normalize import hooked
-from compress.frontend.observe import Event, observe
-from compress.frontend.trace import shape_of
+from compress.frontend.layout import own_order
+from compress.tracing.in_place import ADDED
+from compress.tracing.normalize import hooked
+from compress.tracing.observe import Event, observe
+from compress.tracing.trace import shape_of
 from compress.types import Array
 
 # Two ways to sum in float32 differ by about 1e-7 of the largest term; networks of dozens of layers
@@ -52,7 +53,7 @@ class _Difference:
 def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
     """Check that the layers captured from `plain` compute what `module` computes on x.
 
-    `plain` is `module` itself or what `compress.frontend.normalize` made of it. The first
+    `plain` is `module` itself or what `compress.tracing.normalize` made of it. The first
     `_SAMPLES` of x float32 (N, ...) are used. Sets evaluation mode. The layers are compared as they
     are after fusing, then, to name the first that differs, one by one. Values differ if they do by
     more than `TOLERANCE` of the largest magnitude, or more than float32 rounds. A network whose
@@ -74,20 +75,38 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
         raise UnsupportedLayer(_unsteady(events, repeated))
     other = _nudged(captured)
     pairs = ((captured, other), (fuse(captured, output), fuse(other, output)))
+    orders = {
+        node.name: torch.from_numpy(node.meta["order"])
+        for node in traced.graph.nodes
+        if "order" in node.meta
+    }
     if output == source:
         start = network_input(samples)
-        difference = _difference(answer, start, start.double(), in_order=True)
+        wanted = _in_memory(answer, torch.from_numpy(own_order(answer.shape)))
+        difference = _difference(wanted, start, start.double())
         if difference is not None:
             raise UnsupportedLayer(_differs(module, source, None, difference))
-    if _first(*pairs[1], source, samples, {output: answer}) is None:
+    last = {output: _in_memory(answer, torch.from_numpy(own_order(answer.shape)))}
+    if _first(*pairs[1], source, samples, last) is None:
         return
     own = dict(_paired(traced, events))
-    known = {node: event.value for node, event in own.items()} | {output: answer}
+    known = {
+        node: _in_memory(event.value, orders[node]) for node, event in own.items() if node in orders
+    }
     for layers, nudged in pairs:
-        differing = _first(layers, nudged, source, samples, known)
+        differing = _first(layers, nudged, source, samples, known | last)
         if differing is not None:
             layer, difference = differing
             raise UnsupportedLayer(_differs(module, layer.name, own.get(layer.output), difference))
+
+
+def _in_memory(value: Values, order: Values) -> Values:
+    """A value of torch, (N, elements), in the `order` in which its elements lie in memory.
+
+    A value of another size is left as it is.
+    """
+    flat = value.reshape(len(value), -1)
+    return flat[:, order] if flat.shape[1] == len(order) else flat
 
 
 def vary(module: nn.Module) -> None:
@@ -119,18 +138,12 @@ def _first(
 
     `nudged` are the layers with other last bits of their constants.
     """
-    flattened: set[str] = set()
     start = network_input(x)
     runs = (run_layers(layers, source, start), run_layers(nudged, source, start.double()))
     with torch.no_grad():
         for (layer, single), (_, double) in zip(*runs, strict=True):
-            if layer.kind == "reshape" or (
-                layer.kind != "linear" and not flattened.isdisjoint(layer.inputs)
-            ):
-                flattened.add(layer.output)
             if layer.output in wanted:
-                in_order = layer is layers[-1] or layer.output not in flattened
-                difference = _difference(wanted[layer.output], single, double, in_order)
+                difference = _difference(wanted[layer.output], single, double)
                 if difference is not None:
                     return layer, difference
     return None
@@ -147,6 +160,8 @@ def _nudged(layers: Sequence[Layer]) -> tuple[Layer, ...]:
         if values is None:
             return None
         ends = np.where(rng.random(values.shape) < 0.5, -np.inf, np.inf).astype(np.float32)
+        if values.size and (values == values.flat[0]).all():
+            ends[...] = ends.flat[0]  # one number for all channels stays one: fusing asks
         moved: Array = np.nextafter(values.astype(np.float32), ends)
         return moved
 
@@ -155,28 +170,19 @@ def _nudged(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     )
 
 
-def _difference(own: Values, single: Values, double: Values, in_order: bool) -> _Difference | None:
-    """How `own` differs from the value that layers compute in both precisions; None if it is equal.
+def _difference(own: Values, single: Values, double: Values) -> _Difference | None:
+    """How `own`, as in memory, differs from the value that layers compute; None if it is equal.
 
-    A map that has been flattened counts as equal in any order, unless `in_order`: torch's order of
-    axes is another one than the layers'.
+    The layers' value is given in both precisions.
     """
     largest = float(own.abs().max())
     if own.numel() != single.numel():
         return _Difference(float("inf"), 0.0, largest)
-    own = own.reshape(single.shape)  # layers keep axes of size 1, as the height of a series
+    found = float((in_memory(single).reshape(own.shape) - own).abs().max())
     rounding = float((single - double).abs().max())
     allowed = max(TOLERANCE * largest, _ROUNDINGS * rounding)
-    found = float((single - own).abs().max())
-    if not in_order and found > allowed:
-        found = float((_sorted(single) - _sorted(own)).abs().max())
     # A NaN is a difference, too.
     return None if found <= allowed else _Difference(found, allowed, largest)
-
-
-def _sorted(values: Values) -> Values:
-    """The values of each sample, in ascending order."""
-    return values.flatten(1).sort(1).values
 
 
 def _paired(traced: fx.GraphModule, events: Sequence[Event]) -> Iterator[tuple[str, Event]]:

@@ -13,11 +13,16 @@ from torch import Tensor as Values
 from torch.nn import functional
 
 from compress.frontend.layers import Layer, LayerKind
+from compress.frontend.pointwise import evaluate
 from compress.ops import Activation, Function
 from compress.types import Array
 
 # Axes of a layer's weight in torch's order: (outputs, inputs per group, height, width).
-_TO_TORCH: dict[LayerKind, tuple[int, ...]] = {"conv": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2)}
+_TO_TORCH: dict[LayerKind, tuple[int, ...]] = {
+    "conv": (0, 3, 1, 2),
+    "depthwise": (3, 0, 1, 2),
+    "transposed": (3, 0, 1, 2),  # torch's own has the inputs first
+}
 
 
 def to_torch(weight: Array, kind: LayerKind) -> Values:
@@ -46,17 +51,19 @@ def run_layers(layers: Sequence[Layer], source: str, x: Values) -> Iterator[tupl
 
 def run_layer(layer: Layer, inputs: tuple[Values, ...]) -> Values:
     """The output of any layer, with its own constants, after its activation."""
-    if layer.kind in ("conv", "depthwise", "linear") and layer.weight is not None:
+    if layer.kind in ("conv", "depthwise", "transposed", "linear") and layer.weight is not None:
         bias = np.zeros(layer.shape[-1]) if layer.bias is None else layer.bias
         return activated(weighted_sum(layer, inputs[0], layer.weight, bias), layer)
     return unweighted(layer, inputs)
 
 
 def weighted_sum(layer: Layer, x: Values, weight: Array, bias: Array) -> Values:
-    """The output of a conv, depthwise or linear layer with these constants, before activation."""
+    """The output of a layer with weights and these constants, before activation."""
     shift = torch.from_numpy(bias.astype(np.float32)).to(x.dtype)
     if layer.kind == "linear":
         return functional.linear(x, to_torch(weight, "linear").to(x.dtype), shift)
+    if layer.kind == "transposed":
+        return _transposed(layer, x, to_torch(weight, "transposed").to(x.dtype), shift)
     groups = x.shape[1] if layer.kind == "depthwise" else layer.groups
     return functional.conv2d(
         padded(layer, x),
@@ -66,6 +73,15 @@ def weighted_sum(layer: Layer, x: Values, weight: Array, bias: Array) -> Values:
         dilation=layer.dilation,
         groups=groups,
     )
+
+
+def _transposed(layer: Layer, x: Values, weight: Values, shift: Values) -> Values:
+    """A transposed convolution: rows and columns are cut off in front, and off or added behind."""
+    whole = functional.conv_transpose2d(x, weight, stride=layer.stride)
+    rows, columns = layer.shape[1:3]
+    top, left = layer.padding.top, layer.padding.left
+    more = (0, left + columns - whole.shape[3], 0, top + rows - whole.shape[2])
+    return functional.pad(whole, more)[:, :, top:, left:] + shift[:, None, None]
 
 
 def padded(layer: Layer, x: Values, value: float = 0.0) -> Values:
@@ -81,20 +97,37 @@ def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
         case "affine" | "batch_norm":
             scale, shift = (_per_channel(values, x) for values in (layer.weight, layer.bias))
             return activated(x * scale + shift, layer)
-        case "add" | "mul":
+        case "add" | "mul" | "minimum" | "maximum":
             y = inputs[1] if len(inputs) == 2 else _from_layout(layer.weight)
             if layer.kind == "mul":
                 return activated(x * y, layer)
+            if layer.kind != "add":
+                return torch.minimum(x, y) if layer.kind == "minimum" else torch.maximum(x, y)
             return activated(x - y if layer.subtract else x + y, layer)
         case "activation" | "clip":
             return activated(x, layer)
         case "lookup" if layer.function is not None:
             return _FUNCTIONS[layer.function](x, layer.alpha)
+        case "table" if layer.pointwise is not None:
+            return evaluate(layer.pointwise, x)
+        case "prelu":
+            slopes = _per_channel(layer.weight, x)
+            return x.clamp(min=0) + slopes * x.clamp(max=0)
         case "concat":
             axis = {3: 1, 1: 2, 2: 3}[layer.axis] if x.dim() == 4 else layer.axis
             return torch.cat(inputs, axis)
         case "pad":
+            if layer.before or layer.behind:
+                return functional.pad(
+                    x, (*[0] * 2 * (x.dim() - 2), layer.before, layer.behind), value=layer.value
+                )
             return padded(layer, x, layer.value)
+        case "resize_nearest" | "resize_bilinear":
+            mode = "bilinear" if layer.kind == "resize_bilinear" else "nearest"
+            if mode == "nearest" and layer.centers == "half_pixel":
+                mode = "nearest-exact"
+            aligned = None if mode != "bilinear" else layer.centers == "aligned"
+            return functional.interpolate(x, layer.shape[1:3], mode=mode, align_corners=aligned)
         case "average_pool":
             # The mean is over the elements inside the map only: divide by their share.
             inside = functional.avg_pool2d(
@@ -104,10 +137,14 @@ def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
         case "max_pool":
             lowest = padded(layer, x, -torch.inf)
             return functional.max_pool2d(lowest, layer.filter, layer.stride)
-        case "reshape":
-            flat = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).reshape(len(x), -1)
-            shaped = flat.reshape(len(x), *layer.shape[1:])
-            return shaped.permute(0, 3, 1, 2) if shaped.dim() == 4 else shaped
+        case "matmul":
+            y = in_memory(inputs[1])
+            made = in_memory(x) @ (y.transpose(-1, -2) if layer.transposed else y)
+            return from_memory(made)
+        case "reshape" | "transpose" | "slice" | "gather" | "broadcast" | "mean" | "sum":
+            return from_memory(_moved_or_reduced(layer, in_memory(x)))
+        case "reduce_max" | "reduce_min":
+            return from_memory(_moved_or_reduced(layer, in_memory(x)))
         case "softmax":
             return torch.softmax(x, 1)
         case _:
@@ -126,6 +163,45 @@ def network_input(x: Array) -> Values:
     """Samples (N, C, H, W), (N, C, L) or (N, K) as layers read them: a series has height 1."""
     values = torch.from_numpy(x)
     return values[:, :, None] if values.dim() == 3 else values
+
+
+def in_memory(x: Values) -> Values:
+    """A value (N, C, H, W) as it lies in memory, (N, H, W, C); one of other ranks as it is."""
+    return x.permute(0, 2, 3, 1) if x.dim() == 4 else x
+
+
+def from_memory(x: Values) -> Values:
+    """Inverse of `in_memory`."""
+    return x.permute(0, 3, 1, 2) if x.dim() == 4 else x
+
+
+def _moved_or_reduced(layer: Layer, x: Values) -> Values:
+    """The output of a layer that moves elements or reduces axes, on values as in memory."""
+    shape = (len(x), *layer.shape[1:])
+    match layer.kind:
+        case "transpose" if layer.movement is not None:
+            seen = x.reshape(len(x), *layer.movement.extents)
+            return seen.permute(0, *(axis + 1 for axis in layer.movement.axes)).reshape(shape)
+        case "slice":
+            ends = zip(layer.begin, layer.step, shape, strict=True)
+            for axis, (begin, step, count) in list(enumerate(ends))[1:]:
+                places = torch.arange(count) * step + begin
+                x = x.index_select(axis, places)
+            return x
+        case "gather":
+            return x.index_select(layer.axis, torch.tensor(layer.indices))
+        case "broadcast":
+            return x.expand(shape)
+        case "mean":
+            return x.mean(layer.axes).reshape(shape)
+        case "sum":
+            return x.sum(layer.axes).reshape(shape)
+        case "reduce_max":
+            return x.amax(layer.axes).reshape(shape)
+        case "reduce_min":
+            return x.amin(layer.axes).reshape(shape)
+        case _:
+            return x.reshape(shape)
 
 
 def _per_channel(values: Array | None, x: Values) -> Values:

@@ -1,4 +1,4 @@
-"""Fusion of float layers: padding, batch-norm and constants are folded, activations fused.
+"""Fusion of float layers: padding, batch-norm and constants are folded, functions joined.
 
 Each rule merges two consecutive layers if no other layer reads the value between them. The merged
 layer keeps the output name of the second one, so that ranges recorded for that value stay valid.
@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from compress.frontend.layers import Layer
+from compress.frontend.pointwise_chains import with_joined_chains
 from compress.ops import Activation, Padding
 from compress.types import Array
 
-_WEIGHTED = ("conv", "depthwise", "linear")
+_WEIGHTED = ("conv", "depthwise", "transposed", "linear")
 _SCALES = ("batch_norm", "affine")
 _FUSES_ACTIVATION = (*_WEIGHTED, "affine", "add", "mul")
 
@@ -22,7 +23,8 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
 
     A batch_norm or affine layer is folded into the convolution, Linear or affine layer before it;
     elsewhere it is an affine layer of its own. An activation, limits or padding that cannot be
-    fused stay layers. `output` is the value that the network returns.
+    fused stay layers. Chains of functions of one value become tables
+    (`compress.frontend.pointwise_chains`). `output` is the value that the network returns.
     """
     fused: list[Layer] = []
     readers = _readers(layers, output)
@@ -44,7 +46,11 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
                 )
                 _put(fused, before, joined)
             case "conv" | "depthwise" if (
-                before is not None and free and before.kind == "pad" and before.value == 0.0
+                before is not None
+                and free
+                and before.kind == "pad"
+                and before.value == 0.0
+                and not (before.before or before.behind)
             ):
                 padding = _sum(before.padding, layer.padding)
                 fused.remove(before)
@@ -53,7 +59,8 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
                 )
             case _:
                 fused.append(layer)
-    return tuple(fused)
+    norms = {layer.name for layer in layers if layer.kind == "batch_norm"}
+    return with_joined_chains(fused, output, norms)
 
 
 def _readers(layers: tuple[Layer, ...], output: str) -> dict[str, int]:

@@ -12,10 +12,20 @@ from torch import Tensor, fx
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.layers import Layer, LayerKind
-from compress.frontend.layout import Shape, is_own, layer_shape, own_order
-from compress.frontend.trace import SAMPLES, shape_of
+from compress.frontend.layout import (
+    Shape,
+    is_own,
+    layer_shape,
+    movement,
+    own_order,
+    row_order,
+    row_shape,
+)
 from compress.ops import Padding
+from compress.tracing.trace import LABEL, SAMPLES, WIDE, shape_of
 from compress.types import Array
+
+_LARGEST_RANK = 4
 
 
 @dataclass(eq=False)
@@ -34,13 +44,38 @@ class View:
     label: str
     name: str
 
+    @property
+    def in_rows(self) -> bool:
+        """True for a map or series that lies in rows, and not as torch's channels lie here."""
+        rows = len(self.shape) > 2 and np.array_equal(self.order, row_order(self.shape))
+        return rows and not is_own(self.order, self.shape)
+
+    @property
+    def row_shape(self) -> Shape:
+        return row_shape(self.shape)
+
 
 @dataclass
 class Reader:
-    """The layers read so far, and the view of each traced tensor by the operation's name."""
+    """The layers read so far, and the view of each traced tensor by the operation's name.
+
+    `parts` are the views of a split, by the operation's name: each an axis of torch, the first
+    element and the number of elements. `orders` are those of all values, by their names, `made` the
+    names of arranged values by what they are made of.
+    """
 
     layers: list[Layer] = field(default_factory=list)
     views: dict[str, View] = field(default_factory=dict)
+    parts: dict[str, tuple[View, list[tuple[int, int, int]]]] = field(default_factory=dict)
+    orders: dict[str, Array] = field(default_factory=dict)
+    made: dict[tuple[str, Shape, bytes], str] = field(default_factory=dict)
+
+    def start(self, source: fx.Node) -> None:
+        """Take `source`, the network's input, for a value."""
+        name, shape = source.name, shape_of(source)
+        order = own_order(shape)
+        self.views[name] = View(name, layer_shape(shape), shape, order, name, name)
+        self.orders[name] = order
 
     def view(self, source: Any, reader: fx.Node) -> View:
         """The operand `source` of operation `reader`. Raises UnsupportedLayer for a constant."""
@@ -58,28 +93,43 @@ class Reader:
         *,
         keeps_order: bool = False,
         any_order: bool = False,
+        in_rows: bool = False,
         shape: Shape | None = None,
+        inputs: tuple[str, ...] = (),
         **fields: Any,
     ) -> None:
         """Append the layer that computes `node` from `sources`.
 
-        With `keeps_order` it works element by element on vectors, whatever their order; with
-        `any_order` it reads those, too. `shape` is that of the output in torch, if it is not that
-        of `node`: with the axes that `node` drops.
+        With `keeps_order` it works element by element, in the order in which its inputs lie if that
+        is one of a vector or in rows; with `any_order` it reads vectors of any order; with
+        `in_rows` inputs and output lie in rows. `shape` is that of the output in torch, if it is
+        not that of `node`: with the axes that `node` drops. `inputs` are the names of the values
+        if they have been arranged already.
         """
         made = shape or shape_of(node)
-        order = own_order(made)
+        if len(made) > _LARGEST_RANK and not in_rows:
+            raise UnsupportedLayer(
+                f"{label(node)}: a tensor of {len(made)} axes; computed are those of up to "
+                f"{_LARGEST_RANK}"
+            )
+        in_rows = in_rows or (keeps_order and all(source.in_rows for source in sources))
+        order = row_order(made) if in_rows else own_order(made)
         if keeps_order and len(made) == 2:
             order = sources[0].order
             if any(not np.array_equal(source.order, order) for source in sources):
-                raise UnsupportedLayer(
-                    f"{label(node)}: {kind} of vectors flattened in different orders; flatten "
-                    "all of them alike"
-                )
-        inputs = tuple(self.value(source, node, keeps_order or any_order) for source in sources)
-        stored = layer_shape(made)
-        layer = Layer(label(node), kind, inputs, node.name, stored, node=node.name, **fields)
+                order, keeps_order = own_order(made), False
+        flat = any_order or (keeps_order and len(made) == 2)
+        inputs = inputs or tuple(
+            self.in_rows(source, node) if in_rows else self.value(source, node, flat)
+            for source in sources
+        )
+        stored = row_shape(made) if in_rows else layer_shape(made)
+        wide = bool(node.meta.get(WIDE, False))
+        layer = Layer(
+            label(node), kind, inputs, node.name, stored, node=node.name, wide=wide, **fields
+        )
         self.layers.append(layer)
+        self.orders[node.name] = order
         name = node.name if shape is None else f"{node.name}_flat"
         self.views[node.name] = View(node.name, stored, shape_of(node), order, label(node), name)
 
@@ -96,24 +146,51 @@ class Reader:
         return View(name, stored, shape, own_order(shape), pad, name)
 
     def value(self, view: View, reader: fx.Node, any_order: bool = False) -> str:
-        """The name of a value that the operation `reader` can read as `view`.
+        """The name of a value that the operation `reader` can read as `view`, channels last.
 
-        Appends a reshape where needed. Raises UnsupportedLayer if elements would have to move;
-        with `any_order`, those of a vector need not.
+        Appends a reshape or a transposition where needed; with `any_order`, the elements of a
+        vector stay where they are.
         """
         vector = len(view.shape) == 2
-        if not (any_order and vector) and not is_own(view.order, view.shape):
-            why = "a flattened map, which only Linear and element-wise layers read"
-            if not vector:
-                why = f"{view.label}, whose elements would have to be transposed"
-            raise UnsupportedLayer(f"{label(reader)}: reads {why}")
-        wanted = layer_shape(view.shape)
-        if view.stored != wanted:
+        order = view.order if any_order and vector else own_order(view.shape)
+        return self.arranged(view, reader, order, layer_shape(view.shape), "")
+
+    def in_rows(self, view: View, reader: fx.Node, stored: Shape | None = None) -> str:
+        """The name of the value in rows, as one of the shape `stored`."""
+        wanted = stored or row_shape(view.shape)
+        return self.arranged(view, reader, row_order(view.shape), wanted, "_rows")
+
+    def arranged(
+        self, view: View, reader: fx.Node, order: Array, stored: Shape, suffix: str
+    ) -> str:
+        """The name of a value of this `order` and shape: the view's own, or that of a new layer."""
+        moves = not np.array_equal(view.order, order)
+        if not moves and view.stored == stored:
+            return view.value
+        key = view.value, stored, order.tobytes()
+        if key not in self.made:
+            name = view.name if view.name not in self.orders else f"{view.name}{suffix or '_own'}"
+            while name in self.orders:
+                name += "_"
+            found = movement(view.order, order) if moves else None
+            if moves and found is None:
+                raise UnsupportedLayer(
+                    f"{label(reader)}: reads {view.label}, whose elements would have to be moved "
+                    "otherwise than by an exchange of axes"
+                )
             self.layers.append(
-                Layer(view.label, "reshape", (view.value,), view.name, wanted, node=reader.name)
+                Layer(
+                    view.label,
+                    "transpose" if moves else "reshape",
+                    (view.value,),
+                    name,
+                    stored,
+                    node=reader.name,
+                    movement=found,
+                )
             )
-            view.value, view.stored = view.name, wanted
-        return view.value
+            self.orders[name], self.made[key] = order, name
+        return self.made[key]
 
     def look(self, node: fx.Node, source: fx.Node, order: Array | None = None) -> None:
         """Note that `node` is `source` with another shape, or with another `order` of elements.
@@ -135,7 +212,8 @@ class Reader:
 
 def label(node: fx.Node) -> str:
     """The name of the layer in messages: the module's path, or that of the operation."""
-    return str(node.target) if node.op == "call_module" else node.name
+    known: str = node.meta.get(LABEL, "")
+    return known or (str(node.target) if node.op == "call_module" else node.name)
 
 
 def wide(shape: Shape) -> str:

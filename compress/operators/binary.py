@@ -12,9 +12,9 @@ import numpy as np
 
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
+from compress.movement.broadcasting import broadcast, can_repeat
 from compress.operator_interface.channels import FIXED, Channels, CutConstants, Kept, Tie, sliced
 from compress.operator_interface.checks import check_scale, require
-from compress.operators.broadcasting import broadcast, can_repeat
 from compress.ops import Add, Maximum, Minimum, Mul, Op
 from compress.tflite_records.import_node import ImportNode
 from compress.types import Graph

@@ -11,6 +11,7 @@ from compress.arithmetic.accumulate import weighted_kernel
 from compress.arithmetic.fixedpoint import conv_multipliers
 from compress.arithmetic.windows import LARGEST_WINDOW, same_padding
 from compress.errors import UserError
+from compress.movement.padding import padded_input, with_padding_before
 from compress.operator_interface.channels import (
     Channels,
     CutConstants,
@@ -31,7 +32,6 @@ from compress.operator_interface.weighted import (
     weighted_bounds,
     weighted_macs,
 )
-from compress.operators.padding import padded_input, with_padding_before
 from compress.ops import Conv2D, DepthwiseConv2D
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

@@ -16,10 +16,10 @@ from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
 from compress.arithmetic.windows import pad, same_padding, taps
 from compress.errors import UnsupportedLayer
+from compress.movement.padding import padded_input, with_padding_before
 from compress.operator_interface.channels import channel_by_channel
 from compress.operator_interface.checks import check_same_scale, check_window, require
 from compress.operator_interface.operator import Builtin, Family, Operator
-from compress.operators.padding import padded_input, with_padding_before
 from compress.ops import AveragePool2D, MaxPool2D
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator

@@ -8,24 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from compress.movement import broadcasting, padding, rearranging, shape, slicing
 from compress.operator_interface.operator import Builtin, Family, Operator
 from compress.operators import (
-    broadcasting,
     convolution,
     custom,
     dense,
     elementwise,
     extremes,
     lookup,
-    padding,
+    matmul,
     pooling,
     prelu,
-    rearranging,
     reduction,
     requantize,
     resizing,
-    shape,
-    slicing,
     softmax,
     transposed_convolution,
 )
@@ -35,6 +32,7 @@ from compress.recurrent import lstm, svdf
 FAMILIES: tuple[Family, ...] = (
     convolution.FAMILY,
     dense.FAMILY,
+    matmul.FAMILY,
     elementwise.FAMILY,
     extremes.FAMILY,
     pooling.FAMILY,

@@ -8,7 +8,7 @@ asserts that every operator is in it.
 """
 
 from compress.ops.custom import Custom, CustomOperator, Operand
-from compress.ops.dense import FullyConnected
+from compress.ops.dense import BatchMatMul, FullyConnected
 from compress.ops.elementwise import (
     Add,
     Function,
@@ -19,6 +19,7 @@ from compress.ops.elementwise import (
     Prelu,
     Requantize,
     Softmax,
+    Table,
 )
 from compress.ops.movement import (
     BroadcastTo,
@@ -54,7 +55,7 @@ from compress.ops.windows import (
 # Operators that multiply by constant weights.
 Weighted = Conv2D | DepthwiseConv2D | FullyConnected | TransposeConv2D
 # Operators that may write their output over an input of the same size with no later reader.
-ElementWise = Add | Mul | Minimum | Maximum | Softmax | Requantize | Lookup | Prelu
+ElementWise = Add | Mul | Minimum | Maximum | Softmax | Requantize | Lookup | Table | Prelu
 # All operators.
 OP_TYPES: tuple[type[Op], ...] = (
     Conv2D,
@@ -68,6 +69,7 @@ OP_TYPES: tuple[type[Op], ...] = (
     Softmax,
     Requantize,
     Lookup,
+    Table,
     Mean,
     Pad,
     Concatenate,
@@ -85,6 +87,7 @@ OP_TYPES: tuple[type[Op], ...] = (
     ReduceMin,
     TransposeConv2D,
     Prelu,
+    BatchMatMul,
     Lstm,
     Svdf,
 )
@@ -94,6 +97,7 @@ __all__ = [
     "Activation",
     "Add",
     "AveragePool2D",
+    "BatchMatMul",
     "BroadcastTo",
     "Concatenate",
     "Conv2D",
@@ -126,6 +130,7 @@ __all__ = [
     "StridedSlice",
     "Sum",
     "Svdf",
+    "Table",
     "Transpose",
     "TransposeConv2D",
     "Weighted",

@@ -1,4 +1,4 @@
-"""Operators that multiply a vector by a matrix of constant weights."""
+"""Operators that multiply by a matrix: of constant weights, or another activation."""
 
 from __future__ import annotations
 
@@ -24,3 +24,20 @@ class FullyConnected(Op):
     @property
     def constants(self) -> tuple[str, ...]:
         return ("weights", "bias")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMatMul(Op):
+    """left (1,...,M,K) * right (1,...,K,N) -> output (1,...,M,N), a matrix for each of `...`.
+
+    With `transposed`, right is (1,...,N,K). Each tensor has its own scale.
+    """
+
+    left: int
+    right: int
+    output: int
+    transposed: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("left", "right")

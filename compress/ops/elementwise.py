@@ -126,6 +126,22 @@ class Lookup(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Table(Op):
+    """output = table[input + 128], element-wise on int8, for any function of one operand.
+
+    `table` is a constant int8 (256,): the outputs for the inputs -128 .. 127, in that order.
+    """
+
+    input: int
+    table: int
+    output: int
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("table",)
+
+
+@dataclass(frozen=True, slots=True)
 class Prelu(Op):
     """The input where it is not negative, elsewhere the product with the constant `alpha`.
 

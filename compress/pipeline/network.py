@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.frontend.check_capture import check_capture, vary
-from compress.frontend.normalize import computed_with_zeros, copied, normalized
 from compress.genome import Criterion, Quantize
 from compress.pipeline.judge import Judge, judge_of
 from compress.pruning.blocks import block_names
@@ -28,6 +27,7 @@ from compress.space.space import Space
 from compress.task_types.registry import rules_of
 from compress.task_types.rules import Rules
 from compress.tflite.exporter import export_tflite
+from compress.tracing.normalize import computed_with_zeros, copied, normalized
 from compress.training.data_check import check_data, check_same_data, check_shape, record_data_hash
 from compress.training.learning_check import check_batches, check_learned
 from compress.training.train import (
@@ -65,7 +65,7 @@ class Network:
 class Original:
     """The task, its data and its trained network, from which every candidate of a run starts.
 
-    The parameters of `module` are plain (`compress.frontend.normalize`). With `sparse`, its
+    The parameters of `module` are plain (`compress.tracing.normalize`). With `sparse`, its
     weights that are zero stay zero. `probe` holds training samples, with the targets of the loss,
     for calibration and for estimating importance.
     """

@@ -15,7 +15,6 @@ from torch import nn
 from compress.distillation.distill import Distillation, TeacherModel
 from compress.distillation.student import student
 from compress.errors import Infeasible
-from compress.frontend.normalize import copied
 from compress.genome import Distill, Prune, Quantize, Scope, Sparsify, Stage
 from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
@@ -25,6 +24,7 @@ from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune
 from compress.pruning.sparsify import sparsify
 from compress.quantization.equalize import equalize
 from compress.quantization.fake_quantize import FakeQuantized
+from compress.tracing.normalize import copied
 from compress.training.checkpoint import Checkpoint
 from compress.training.train import Forward, Schedule, fit, loss_of, seed_torch
 

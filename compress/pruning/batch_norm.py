@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from compress.errors import Infeasible
-from compress.frontend.normalize import copied
+from compress.tracing.normalize import copied
 from compress.types import Array
 
 

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from compress.errors import Infeasible, UnsupportedLayer
 from compress.frontend.capture import capture, trace_module
-from compress.frontend.fuse import fuse
-from compress.frontend.normalize import copied
+from compress.tracing.normalize import copied
 
 _WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
 
@@ -130,5 +129,5 @@ def _shape(value: object) -> tuple[int, ...] | None:
 
 def _doubled(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """The number of layers that combine a value with itself. Raises UnsupportedLayer."""
-    layers, _, output = capture(trace_module(module, input_shape))
-    return sum(len(set(layer.inputs)) < len(layer.inputs) for layer in fuse(layers, output))
+    layers, _, _ = capture(trace_module(module, input_shape))
+    return sum(len(set(layer.inputs)) < len(layer.inputs) for layer in layers)

@@ -9,6 +9,7 @@ of the network's input and output, and those that the network's code or a consta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import torch
 from torch import fx, nn
 
 from compress.frontend.capture import capture
-from compress.frontend.layers import Layer
+from compress.frontend.layers import Layer, Movement
 from compress.types import Array
 
 Side = Literal["out", "in"]
@@ -25,6 +26,8 @@ Side = Literal["out", "in"]
 Sides = dict[tuple[str, Side], Array]
 
 IMMOVABLE = 0
+# ChannelShuffle reads its channels in groups of a stated number.
+_COUNTING = (nn.Unflatten, nn.ChannelShuffle)
 _RESHAPES = (torch.reshape, "reshape", "view")
 _UNFLATTENS = (torch.unflatten, "unflatten")
 
@@ -70,7 +73,7 @@ class _Ties:
         out = self.values[layer.output]
         inputs = [self.values[value] for value in layer.inputs]
         match layer.kind:
-            case "conv" | "linear":
+            case "conv" | "linear" | "transposed":
                 self._note(layer, "in", _in_torch(inputs[0], layer))
                 self._note(layer, "out", out)
             case "depthwise":
@@ -78,7 +81,7 @@ class _Ties:
                 self._note(layer, "out", out)
                 if len(out) != len(inputs[0]):
                     self.fix(out)  # several filters per channel
-            case "batch_norm":
+            case "batch_norm" | "prelu":
                 self._tie(out, inputs[0])
                 self._note(layer, "out", _in_torch(out, layer))
             case "concat":
@@ -90,6 +93,14 @@ class _Ties:
             case "reshape":
                 element = np.arange(np.lcm(len(inputs[0]), len(out)))
                 self._tie(out[element % len(out)], inputs[0][element % len(inputs[0])])
+            case "transpose" if layer.movement is not None:
+                self._move(layer.movement, inputs[0], out)
+            case "matmul":
+                for part in (*inputs, out):
+                    self.fix(part)
+            case "slice" | "gather" | "pad" if _counts_channels(layer, len(inputs[0])):
+                self.fix(inputs[0])
+                self.fix(out)
             case _:
                 for part in inputs:
                     if len(part) == len(out):
@@ -98,6 +109,18 @@ class _Ties:
                         self.fix(part)  # one channel that repeats over all
                 if layer.constant:
                     self.fix(out)
+
+    def _move(self, movement: Movement, source: Array, out: Array) -> None:
+        """Tie what a transposition moves, if channels stay whole or several make one; else fix."""
+        elements = np.arange(math.prod(movement.extents)).reshape(movement.extents)
+        read = elements.transpose(movement.axes).ravel() % len(source)
+        written = np.arange(len(read)) % len(out)
+        pairs = np.unique(np.stack([read, written], axis=1), axis=0)
+        if len(pairs) > max(len(source), len(out)):
+            self.fix(source)
+            self.fix(out)
+        else:
+            self._tie(out[pairs[:, 1]], source[pairs[:, 0]])
 
     def _note(self, layer: Layer, side: Side, nodes: Array) -> None:
         """Let `nodes` stand for the slices of a layer; a layer that runs twice ties both."""
@@ -119,6 +142,13 @@ class _Ties:
         for a, b in zip(left.tolist(), right.tolist(), strict=True):
             a, b = self._root(a), self._root(b)
             self._parents[max(a, b)] = min(a, b)  # IMMOVABLE is the lowest number: it stays a root
+
+
+def _counts_channels(layer: Layer, channels: int) -> bool:
+    """True if the layer adds channels or takes a part of them: the network's code counts them."""
+    if layer.kind == "gather":
+        return layer.axis == len(layer.shape) - 1
+    return layer.shape[-1] != channels or layer.step[-1:] == (-1,)
 
 
 def _in_torch(channels: Array, layer: Layer) -> Array:
@@ -144,7 +174,7 @@ def _counted_on(traced: fx.GraphModule, node: fx.Node) -> list[str]:
 
 def _states_channels(traced: fx.GraphModule, node: fx.Node) -> bool:
     if node.op == "call_module":
-        return isinstance(traced.get_submodule(str(node.target)), nn.Unflatten)
+        return isinstance(traced.get_submodule(str(node.target)), _COUNTING)
     if node.target in _UNFLATTENS:
         return True
     if node.target not in _RESHAPES:

@@ -15,9 +15,9 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from compress.frontend.capture import trace_module
-from compress.frontend.normalize import normalized
-from compress.frontend.trace import SAMPLES
 from compress.pruning.groups import Group, find_groups, is_depthwise, remove_channels
+from compress.tracing.normalize import normalized
+from compress.tracing.trace import SAMPLES
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv1d)
 _READERS = (*_CONVOLUTIONS, nn.Linear)
@@ -30,7 +30,7 @@ MIN_CHANNELS = 2
 def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     """A copy of `module` without dead channels: the same function, up to rounding.
 
-    The copy is normalized (`compress.frontend.normalize`).
+    The copy is normalized (`compress.tracing.normalize`).
 
     A channel is removed from all layers of its dependency group (`compress.pruning.groups`) if, for
     every convolution or Linear that reads it, the weights for it are all zero or its value is
@@ -136,10 +136,13 @@ def _share(layer: nn.Conv2d | nn.Conv1d | nn.Linear, x: Tensor, slices: list[int
 
     None if they add no constant.
     """
-    weight, values = layer.weight[:, slices], x[0, slices]
     if isinstance(layer, nn.Linear):
-        read = weight.any(dim=0)
-        return None if values[read].isnan().any() else weight[:, read] @ values[read]
+        weight = layer.weight[:, slices]
+        read, rows = weight.any(dim=0), x[0].reshape(-1, x.shape[-1])[:, slices]
+        values = rows[0, read]
+        # NaN equals nothing; on a sequence, the same has to be added everywhere.
+        return weight[:, read] @ values if (rows[:, read] == values).all() else None
+    weight, values = layer.weight[:, slices], x[0, slices]
     window = tuple(range(1, weight.dim()))
     if not weight.any():
         return weight.sum(dim=window)

@@ -55,8 +55,8 @@ def find_groups(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Group,
 
     Not prunable are the channels of the network's input and output (the classes), those that the
     network's code states as a number, and those of layers other than Conv2d and Conv1d (depthwise
-    or ungrouped), Linear and batch-norm with plain weights of their own. Raises UnsupportedLayer
-    for a network that cannot be captured.
+    or ungrouped), Linear, PReLU and batch-norm with plain weights of their own. Raises
+    UnsupportedLayer for a network that cannot be captured.
     """
     sides = _by_module(module, tied_slices(trace_module(module, input_shape)))
     fixed = {IMMOVABLE}
@@ -126,7 +126,7 @@ def _is_prunable(module: nn.Module, name: str) -> bool:
     layer = found.get(name)
     ungrouped = isinstance(layer, _CONVOLUTIONS) and layer.groups == 1
     if layer is None or not (
-        ungrouped or is_depthwise(layer) or isinstance(layer, (nn.Linear, *_NORMS))
+        ungrouped or is_depthwise(layer) or isinstance(layer, (nn.Linear, nn.PReLU, *_NORMS))
     ):
         return False
     weight = layer._parameters.get("weight")
@@ -165,3 +165,5 @@ def _remove(layer: nn.Module, side: Side, gone: Array) -> None:
         setattr(layer, f"{side}_features", kept)
     elif isinstance(layer, _NORMS):
         layer.num_features = kept
+    elif isinstance(layer, nn.PReLU):
+        layer.num_parameters = kept

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
@@ -17,11 +18,13 @@ from compress.errors import Infeasible
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
-from compress.frontend.normalize import copied
+from compress.frontend.layout import is_own, own_order, row_order
 from compress.genome import Criterion
 from compress.pruning.groups import Group, remove_channels
 from compress.task_types.classification import cross_entropy
 from compress.task_types.rules import TargetLoss
+from compress.tracing.normalize import copied
+from compress.tracing.trace import shape_of
 from compress.training.train import predict
 from compress.types import Array, Split
 
@@ -29,7 +32,9 @@ LOSS_CRITERIA: tuple[Criterion, ...] = ("taylor", "sensitivity")
 
 _BATCH = 64
 _WEIGHTED = ("conv", "depthwise", "linear")
-_PASSING = ("add", "mul", "affine", "activation", "clip", "lookup")
+_PASSING = (
+    "add", "mul", "minimum", "maximum", "affine", "activation", "clip", "lookup", "table", "prelu",
+)  # fmt: skip
 # Least rise of the loss, far below any measured one: it keeps the scores of a group that
 # can be halved without loss ordered by magnitude.
 _SMALLEST_RISE = 1e-9
@@ -151,7 +156,8 @@ def _score(seen: Mapping[str, Tensor], held: Mapping[str, Array], criterion: Cri
 def _values(group: Group, layers: Sequence[Layer]) -> dict[str, Array]:
     """The traced values that hold the group's channels, as later layers read them.
 
-    By name, with the slices of each channel along axis 1, int64 (channels, slices per channel).
+    By name, with the slices of each channel along the channels' axis, int64 (channels, slices per
+    channel).
     They are the outputs of the group's layers and what becomes of them element by element, after
     the non-linearity. A value that only an element-wise layer reads is left out, as it is part of
     a later value.
@@ -194,12 +200,22 @@ class _Watcher(fx.Interpreter):
         value = super().run_node(n)
         if n.name not in self.names or not isinstance(value, Tensor):
             return value
-        kept = value.reshape(*value.shape[:2], -1)
+        axis = _channel_axis(n)
+        moved = value.movedim(axis, 1)
+        kept = moved.reshape(*moved.shape[:2], -1)
         if kept.requires_grad:
             kept.retain_grad()
         self.seen[n.name] = kept
         # The network goes on with a copy, since in-place operations must not change the kept value.
-        return kept.reshape(value.shape).clone()
+        return kept.reshape(moved.shape).movedim(1, axis).clone()
+
+
+def _channel_axis(node: fx.Node) -> int:
+    """The axis of the channels of a captured value: 1, or the last one if it lies in rows."""
+    shape = shape_of(node)
+    order: Array = node.meta.get("order", own_order(shape))
+    rows = len(shape) > 2 and np.array_equal(order, row_order(shape))
+    return len(shape) - 1 if rows and not is_own(order, shape) else 1
 
 
 def _sensitivity(

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import Infeasible
-from compress.frontend.normalize import copied
 from compress.genome import Criterion, Scope
 from compress.pruning.groups import Group, find_groups, remove_channels
 from compress.pruning.importance import LOSS_CRITERIA, scores
 from compress.task_types.classification import cross_entropy
 from compress.task_types.rules import TargetLoss
+from compress.tracing.normalize import copied
 from compress.types import Split
 
 # CMSIS-NN kernels process four channels at a time; other widths are far slower per channel.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from compress.errors import Infeasible
-from compress.frontend.normalize import copied
 from compress.genome import Pattern
+from compress.tracing.normalize import copied
 
 _WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
 _N_OF_M: dict[Pattern, tuple[int, int]] = {"1:4": (1, 4), "2:4": (2, 4)}

@@ -16,11 +16,14 @@ from torch import fx, nn
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
-from compress.frontend.normalize import copied
 from compress.ops import Activation
-from compress.quantization.grids import WEIGHTED, keeps_scale
+from compress.quantization.grids import keeps_scale
+from compress.tracing.normalize import copied
 from compress.types import Array
 
+WEIGHTED = ("conv", "depthwise", "linear")
+# Kinds of layer that leave each channel where it is, and commute with a positive factor.
+_BY_CHANNEL = ("average_pool", "max_pool", "pad", "reshape", "resize_nearest", "resize_bilinear")
 # The largest factor, and its inverse the smallest. Without a limit, a nearly dead channel would be
 # scaled up until its bias alone sets the range of the layer's activations.
 _LIMIT = 256.0
@@ -103,9 +106,18 @@ def _reader(first: Layer, readers: dict[str, list[Layer]], output: str) -> Layer
         (layer,) = found
         if layer.kind in WEIGHTED:
             return layer
-        if layer.kind != "activation" and not keeps_scale(layer):
+        if layer.kind != "activation" and (
+            layer.kind not in _BY_CHANNEL
+            or not keeps_scale(layer)
+            or _changes_channels(layer, first)
+        ):
             return None
     return None
+
+
+def _changes_channels(layer: Layer, first: Layer) -> bool:
+    """True if a map's channels behind `layer` are not those that `first` has computed."""
+    return len(layer.shape) > 2 and layer.shape[-1] != first.shape[-1]
 
 
 def _factors(pairs: list[_Pair]) -> list[Array]:

@@ -19,6 +19,7 @@ from compress.genome import Quantize
 from compress.quantization.calibrate import calibrate
 from compress.quantization.fake_weights import Factor, WeightRounding, norm_factor
 from compress.quantization.grids import (
+    MOVES,
     WEIGHTED,
     Grids,
     calibrated_values,
@@ -73,6 +74,11 @@ class FakeQuantized(fx.Interpreter):
         self.learns = spec.learn_ranges
         self.input_elements = math.prod(x.shape[1:])
         self.steps: dict[str, StepSize] = {}
+        self._moved = {
+            layer.output: layer.inputs[0]
+            for layer in fused
+            if layer.kind in ("reshape", "transpose")
+        }
         self.roundings = self._roundings()
         self.narrowings = self._narrowings(output)
         self.calls = call_names(captured)
@@ -81,7 +87,7 @@ class FakeQuantized(fx.Interpreter):
         if self.learns:
             names = {layer.output: layer.name for layer in captured}
             for value, rounding in self.weights.items():
-                weight: Any = self._submodule(names[value]).weight
+                weight = _outputs_first(self._submodule(names[value]))
                 self.weight_steps[value] = rounding.learn(
                     weight, known.peaks.get(self.calls[value])
                 )
@@ -109,9 +115,9 @@ class FakeQuantized(fx.Interpreter):
     def _roundings(self) -> dict[str, Rounding]:
         """Fake quantizers by value name.
 
-        Values that share a grid share its step size. The output of a max pool needs no rounding,
-        as its elements are on the grid already. Constant operands of sums and products are values,
-        too, by the name of the traced operation that makes them.
+        Values that share a grid share its step size. What only moves elements, as a max pool,
+        needs no rounding: they are on the grid already. Constant operands of sums and products are
+        values, too, by the name of the traced operation that makes them.
         """
         source, layers = self.grids.source, self.grids.layers
         sizes = {layer.output: math.prod(layer.shape) for layer in layers}
@@ -127,10 +133,15 @@ class FakeQuantized(fx.Interpreter):
                     self.steps[value] = StepSize(step, grid.zero_point, ends, features)
                     roundings[value] = self.steps[value]
         for value, kind in kinds.items():
-            if value not in roundings and kind != "max_pool":
+            if value not in roundings and (kind == "pad" or kind not in MOVES):
                 roundings[value] = roundings[self.grids.root(value)]
         constants = {layer.constant for layer in layers if layer.kind in ("add", "mul")} - {""}
-        return {**roundings, **dict.fromkeys(constants, _rounded_constant)}
+        compared = {
+            layer.constant: roundings[self.grids.root(layer.output)]
+            for layer in layers
+            if layer.kind in ("minimum", "maximum") and layer.constant
+        }
+        return {**roundings, **dict.fromkeys(constants, _rounded_constant), **compared}
 
     def _weight_roundings(self, layers: tuple[Layer, ...]) -> dict[str, WeightRounding]:
         """Fake quantizers of the weights, by output value: a layer that runs twice has two.
@@ -164,15 +175,21 @@ class FakeQuantized(fx.Interpreter):
 
         By the names of the traced operation and of the value.
         """
-        bits, narrowings = self.grids.bits, {}
+        bits, narrowings = self.grids.bits, dict[tuple[str, str], Rounding]()
         if bits[output] > 8:
             narrowings["output", output] = fake_quantizer(self.grids.of(output, 8))
         for layer in self.grids.layers:
             for value in layer.inputs:
                 grid = self.grids.read_by(layer, value)
                 if bits[value] > grid.bits:
-                    narrowings[layer.node, value] = fake_quantizer(grid)
+                    narrowings[layer.node, self._unmoved(value)] = fake_quantizer(grid)
         return narrowings
+
+    def _unmoved(self, value: str) -> str:
+        """The value that `value` is a reshape or transposition of: what is traced may be either."""
+        while value in self._moved:
+            value = self._moved[value]
+        return value
 
     def run_node(self, n: fx.Node) -> object:
         self._running = n.name
@@ -183,7 +200,8 @@ class FakeQuantized(fx.Interpreter):
     def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
         def fetch(operand: fx.Node) -> Any:
             value = self.env[operand]
-            narrowed = self.narrowings.get((n.name, operand.meta.get("value", "")))
+            read = self._unmoved(operand.meta.get("value", ""))
+            narrowed = self.narrowings.get((n.name, read))
             return value if narrowed is None else narrowed(value)
 
         return fx.node.map_arg(n.args, fetch), fx.node.map_arg(n.kwargs, fetch)
@@ -201,6 +219,15 @@ class FakeQuantized(fx.Interpreter):
             return module._conv_forward(x, rounding(module.weight), module.bias)
         if rounding is not None and isinstance(module, nn.Linear):
             return functional.linear(x, rounding(module.weight), module.bias)
+        if rounding is not None and isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+            weight = rounding(_outputs_first(module)).swapaxes(0, 1)
+            convolve: Any = functional.conv_transpose2d
+            if isinstance(module, nn.ConvTranspose1d):
+                convolve = functional.conv_transpose1d
+            geometry = (module.stride, module.padding, module.output_padding)
+            return convolve(x, weight, module.bias, *geometry)
+        if isinstance(module, nn.PReLU) and module.weight.numel() > 1:
+            return functional.prelu(x, _rounded_constant(module.weight))
         return super().call_module(target, args, kwargs)
 
     def _submodule(self, name: str) -> nn.Module:
@@ -224,6 +251,14 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Values) -> Any:
         return straight_through(grads[0], *ctx.saved_tensors, *ctx.ends), None, None, None
+
+
+def _outputs_first(module: Any) -> Values:
+    """A layer's weight with the axis of the outputs in front."""
+    weight: Values = module.weight
+    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        return weight.swapaxes(0, 1)
+    return weight
 
 
 def _rounded_constant(x: Values) -> Values:

@@ -16,14 +16,28 @@ from compress.ops import Function, Padding
 from compress.quantization.ranges import Histogram, calibrated_range, grid_for_range
 from compress.quantization.scheme import Grid, Learned, Scheme
 
-WEIGHTED = ("conv", "depthwise", "linear")
+WEIGHTED = ("conv", "depthwise", "transposed", "linear")
 # Kinds of layer whose output has the input's scale and zero point, but for pads with another value
 # than zero and for the means below.
-SAME_SCALE = ("average_pool", "max_pool", "pad", "reshape")
+SAME_SCALE = (
+    "average_pool",
+    "max_pool",
+    "pad",
+    "reshape",
+    "transpose",
+    "slice",
+    "gather",
+    "reduce_max",
+    "reduce_min",
+    "resize_nearest",
+    "resize_bilinear",
+)
 # Of these, the ones whose output elements are input elements or zeros.
-_MOVES = ("max_pool", "pad", "reshape")
+MOVES = tuple(kind for kind in SAME_SCALE if kind not in ("average_pool", "resize_bilinear"))
+# Kinds of layer whose inputs have the scale of the output.
+_ONE_SCALE = ("concat", "minimum", "maximum")
 # Kinds of layer that have no kernel on int16.
-_ON_INT8 = ("softmax", "clip", "lookup", "mul", "concat")
+_ON_INT8 = (*_ONE_SCALE, "softmax", "clip", "lookup", "table", "prelu", "mul", "matmul")
 # The output grids that TFLite prescribes: scale 1/256, zero point -128, or scale 1/128.
 _PROBABILITY, _SIGNED_SHARE = Grid(1.0 / 256.0, -128, 8), Grid(1.0 / 128.0, 0, 8)
 # The largest ratio of a mean's own scale to its input's with which it keeps its own. Over the whole
@@ -34,7 +48,7 @@ _WINDOW_RATIO = 1 / 8
 
 
 def weighted_layer_names(layers: tuple[Layer, ...]) -> tuple[str, ...]:
-    """Names of the weighted layers (conv, depthwise, linear), each once, in execution order."""
+    """Names of the weighted layers (`WEIGHTED`), each once, in execution order."""
     return tuple(dict.fromkeys(layer.name for layer in layers if layer.kind in WEIGHTED))
 
 
@@ -58,14 +72,16 @@ def value_bits(layers: tuple[Layer, ...], source: str, scheme: Scheme) -> dict[s
     """The bit width (8 or 16) of each value by name.
 
     The network's input `source` has 8 bits. Any other value has the bits that its layer computes
-    with: of a weighted layer the scheme's activation bits, of a layer without kernels on int16 and
-    of one with limits 8, of any other layer those of its widest input.
+    with: of a wide layer 16, of a weighted layer the scheme's activation bits, of a layer without
+    kernels on int16 and of one with limits 8, of any other layer those of its widest input.
     """
     bits = {source: 8}
     shapes = {layer.output: layer.shape for layer in layers}
     for layer in layers:
         repeats = any(shapes.get(value, layer.shape) != layer.shape for value in layer.inputs)
-        if layer.kind in _ON_INT8 or layer.limits is not None or layer.value != 0.0:
+        if layer.wide:
+            bits[layer.output] = 16
+        elif layer.kind in _ON_INT8 or layer.limits is not None or layer.value != 0.0:
             bits[layer.output] = 8
         elif layer.kind in WEIGHTED:
             bits[layer.output] = scheme.of(layer.name).activations
@@ -137,7 +153,8 @@ class Grids:
         """The value whose grid `value` shares.
 
         It is the value itself, the input of its pool, padding or reshape, or the concatenation
-        that alone reads it. A mean that keeps few bits on its input's grid is its own root.
+        (or extreme) that alone reads it. A mean that keeps few bits on its input's grid is its own
+        root.
         """
         while value in self._parent:
             value = self._parent[value]
@@ -187,7 +204,7 @@ class Grids:
 
     def read_by(self, layer: Layer, value: str) -> Grid:
         """The grid in which `layer` reads `value`: that of its output where both must be equal."""
-        if layer.kind == "concat" or (layer.kind == "pad" and not keeps_scale(layer)):
+        if layer.kind in _ONE_SCALE or (layer.kind == "pad" and not keeps_scale(layer)):
             return self.of(layer.output)
         return self.of(value, self.bits[layer.output])
 
@@ -196,7 +213,8 @@ def _parents(layers: tuple[Layer, ...], bits: Mapping[str, int]) -> dict[str, st
     """The values whose grids values share, by name; those of means are not decided here.
 
     The inputs of a concatenation get its grid where nothing else reads them: TFLite wants one
-    scale, and its range covers theirs. Others are converted.
+    scale, and its range covers theirs. Others are converted. So it is with the greater or lesser of
+    two values: what is cut off at an end of the output's range would have been that end.
     """
     makers = {layer.output: layer for layer in layers}
     readers: dict[str, set[str]] = {}
@@ -209,7 +227,7 @@ def _parents(layers: tuple[Layer, ...], bits: Mapping[str, int]) -> dict[str, st
         if keeps_scale(layer) and layer.kind != "average_pool"
     }
     for layer in layers:
-        for value in layer.inputs if layer.kind == "concat" else ():
+        for value in layer.inputs if layer.kind in _ONE_SCALE else ():
             reader = layer.output
             while len(readers[value]) == 1 and bits[value] == 8 and value in makers:
                 maker = makers[value]
@@ -217,7 +235,7 @@ def _parents(layers: tuple[Layer, ...], bits: Mapping[str, int]) -> dict[str, st
                     if fixed_grid(maker) is None:
                         parents[value] = reader
                     break
-                if maker.kind not in _MOVES:
+                if maker.kind not in MOVES:
                     break
                 (value,) = maker.inputs
 

@@ -17,11 +17,11 @@ import numpy as np
 from compress.frontend.capture import capture, trace_module
 from compress.frontend.check_capture import check_capture
 from compress.frontend.fuse import fuse
-from compress.frontend.layers import Layer
+from compress.frontend.layers import Layer, Pointwise
 from compress.frontend.layout import layer_shape
-from compress.frontend.normalize import normalized
+from compress.frontend.pointwise import tabulated
 from compress.genome import Quantize
-from compress.ops import DepthwiseConv2D, Mean, Op, Requantize, Reshape
+from compress.ops import DepthwiseConv2D, Mean, Op, Requantize, Reshape, Transpose
 from compress.quantization.calibrate import calibrate
 from compress.quantization.grids import (
     WEIGHTED,
@@ -41,6 +41,7 @@ from compress.quantization.weight_grids import (
     integer_bias,
     quantized_weights,
 )
+from compress.tracing.normalize import normalized
 from compress.types import Array, DType, Graph, Int8Array, Tensor
 
 if TYPE_CHECKING:
@@ -174,6 +175,9 @@ class _Builder:
         if layer.kind == "affine" and len(layer.shape) == 2:
             self._add_affine_of_vector(layer, inputs[0])
             return
+        if layer.kind == "transpose":
+            self._add_transposition(layer, inputs[0])
+            return
         constants = self._constants(layer, self.weights.get(layer.output), inputs[0])
         output = self.activation(layer.output, layer.shape)
         self.ops.append(operator_for(layer, inputs, constants, self.tensors[output], output))
@@ -208,10 +212,36 @@ class _Builder:
             Reshape(f"{layer.name}.out", ends[1], output),
         ]
 
+    def _add_transposition(self, layer: Layer, source: int) -> None:
+        """Exchange axes of the value as its `Movement` sees it, with reshapes around."""
+        if layer.movement is None:
+            raise TypeError(f"{layer.name}: a transposition has a movement")
+        output = self.activation(layer.output, layer.shape)
+        permutation = (0, *(axis + 1 for axis in layer.movement.axes))
+        seen = (1, *layer.movement.extents)
+        moved = tuple(seen[axis] for axis in permutation)
+        first, last = source, output
+        if self.tensors[source].shape != seen:
+            first = self._seen(source, f"{layer.output}.seen", seen)
+            self.ops.append(Reshape(f"{layer.name}.seen", source, first))
+        if self.tensors[output].shape != moved:
+            last = self._seen(output, f"{layer.output}.moved", moved)
+        self.ops.append(Transpose(layer.name, first, last, permutation))
+        if last != output:
+            self.ops.append(Reshape(f"{layer.name}.shaped", last, output))
+
+    def _seen(self, index: int, name: str, shape: tuple[int, ...]) -> int:
+        """An activation like tensor `index` with another shape."""
+        return self._tensor(replace(self.tensors[index], name=name, shape=shape))
+
     def _constants(
         self, layer: Layer, weights: LayerWeights | None, source: int
     ) -> tuple[int, ...]:
         """Add the constant tensors of a layer that reads tensor `source`; their indices."""
+        if layer.pointwise is not None:
+            return (self._table(layer, layer.pointwise, source),)
+        if layer.kind in ("minimum", "maximum") and layer.weight is not None:
+            return (self._on_grid(layer, self.grids.of(layer.output), layer.weight),)
         if weights is None:
             return () if layer.weight is None else (self._operand(layer.name, layer.weight),)
         scales, axis, values = weights.scales, weights.axis, weights.values
@@ -233,6 +263,20 @@ class _Builder:
             data=bias,
         )
         return self._tensor(weight_tensor), self._tensor(bias_tensor)
+
+    def _table(self, layer: Layer, function: Pointwise, source: int) -> int:
+        """Add a function's values for each int8 of `source`, on the output's grid."""
+        x = self.tensors[source]
+        real = np.float64(x.scale) * (np.arange(-128, 128) - x.zero_point)
+        return self._on_grid(layer, self.grids.of(layer.output), tabulated(function, real))
+
+    def _on_grid(self, layer: Layer, grid: Grid, values: Array) -> int:
+        """Add a constant on an int8 grid."""
+        integers = np.clip(np.round(values / grid.scale) + grid.zero_point, -128, 127)
+        name, data = f"{layer.name}.constant", integers.astype(np.int8)
+        return self._tensor(
+            Tensor(name, data.shape, "int8", (grid.scale,), grid.zero_point, data=data)
+        )
 
     def _operand(self, name: str, values: Array) -> int:
         """Add the constant operand of a sum or product, on a symmetric grid of its range."""

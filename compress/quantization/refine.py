@@ -68,7 +68,7 @@ def _refined_layer(
     if bits < grids.bits[value]:
         read = fake_quantizer(grids.of(value, bits))(read)
     target = weighted_sum(layer, source.exact, weights.real, weights.bias)
-    if spec.rounding == "adaround":
+    if spec.rounding == "adaround" and layer.kind != "transposed":
         weights = adaround(layer, weights, read, target, seed)
     if spec.correct_bias:
         actual = weighted_sum(layer, read, weights.rounded, weights.bias)

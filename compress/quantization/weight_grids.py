@@ -71,7 +71,7 @@ def channel_axis(layer: Layer, granularity: Granularity) -> int | None:
     """
     if granularity == "tensor":
         return None
-    return {"conv": 0, "depthwise": 3}.get(layer.kind)
+    return {"conv": 0, "transposed": 0, "depthwise": 3}.get(layer.kind)
 
 
 def quantized_weights(
@@ -82,7 +82,7 @@ def quantized_weights(
     input_scale: float,
     peaks: Array | None = None,
 ) -> LayerWeights:
-    """The weights of a conv, depthwise or linear layer, rounded to nearest, and its bias.
+    """The weights of a layer that has some, rounded to nearest, and its bias.
 
     scale = peak / limit, where the peak is the magnitude that the largest integer represents.
     `peaks` (channels,) or (1,) are learned ones; without them, or where their number is not that

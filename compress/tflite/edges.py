@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from compress.tflite.recognize import WITH_WEIGHTS
+from compress.tflite.tables import position_parts
 from compress.tflite_records.file import (
     KIND_NAMES,
     BuiltinOperator,
@@ -172,14 +173,15 @@ def _without_tail(file: File) -> File:
 def _tail(file: File) -> set[int]:
     """Ids of the operators without weights that leave the integers, and of what follows.
 
-    An int8 that is widened to int16 by way of float32 stays what it is.
+    An int8 that is widened to int16 by way of float32 stays what it is, and so do the positions in
+    a table.
     """
     tail: set[int] = set()
     lost: set[int] = set()  # what they compute
-    widened = _widened(file)
+    inside = _widened(file) | position_parts(file)
     for operator in file.operators:
         outside = _leaves_integers(file, operator) or lost.intersection(operator.inputs)
-        if outside and not _computes(operator) and not widened.intersection(operator.outputs):
+        if outside and not _computes(operator) and not inside.intersection(operator.outputs):
             tail.add(id(operator))
             lost.update(operator.outputs)
     return tail

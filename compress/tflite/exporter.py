@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from compress.integer.referenced import referenced_only
 from compress.operators.registry import operator_of
-from compress.tflite.graph import referenced_only
 from compress.tflite.write import write
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import (

@@ -15,6 +15,7 @@ import numpy as np
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.integer.check import check_graph, check_operator
+from compress.integer.referenced import referenced, referenced_only, without_unread_pads
 from compress.operator_interface.checks import check_activation
 from compress.operators.registry import BUILTINS
 from compress.ops import CustomOperator, Op, activations_of
@@ -22,11 +23,11 @@ from compress.tflite.dilated import with_dilations
 from compress.tflite.edges import int8_core, left_out, without_floats
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import MOVES
-from compress.tflite.graph import referenced, referenced_only, without_unread_pads
 from compress.tflite.problems import Problem, in_one_line
 from compress.tflite.read import read
 from compress.tflite.recognize import kind_of, whole_refusal
 from compress.tflite.rows import rows_of_one_batch
+from compress.tflite.tables import with_tables
 from compress.tflite.variables import without_variables
 from compress.tflite_records.file import (
     KIND_NAMES,
@@ -84,7 +85,7 @@ def import_with_indices(
         simple = simplified(without_variables(stored))
         file = as_int8(simple)
         core = int8_core(file)
-        core_file = rows_of_one_batch(with_dilations(without_floats(core)))
+        core_file = rows_of_one_batch(with_dilations(with_tables(without_floats(core))))
         label = name + _what_of(file, core)
         return _graph(core_file, label, customs, uint8=file is not simple)
     except UnsupportedLayer:

@@ -69,6 +69,23 @@ typedef struct {
     scale_factor below;
 } prelu_s8_parameters;
 
+/* Extents of left[batches][rows][depth]. An element of the right matrix is `along` elements from the
+ * next one of its column, and `across` from the next one of its row. */
+typedef struct {
+    int32_t left_offset;
+    int32_t right_offset;
+    int32_t output_offset;
+    int32_t multiplier;
+    int32_t left_shift;
+    int32_t right_shift;
+    int32_t batches;
+    int32_t rows;
+    int32_t depth;
+    int32_t columns;
+    int32_t along;
+    int32_t across;
+} batch_matmul_s8_parameters;
+
 /* The scale factor is as in requantize_s8_parameters; that of a mean includes the division by the
  * count. */
 typedef struct {
@@ -289,6 +306,12 @@ void prelu_s8(const prelu_s8_parameters *parameters,
               int8_t *output,
               int32_t repeats,
               int32_t elements);
+
+/* The output must not overlap the inputs. */
+void batch_matmul_s8(const batch_matmul_s8_parameters *parameters,
+                     const int8_t *left,
+                     const int8_t *right,
+                     int8_t *output);
 
 /* The factors are those of inputs from zero on, and of those below. */
 void leaky_relu_s16(const scale_factor *above,

@@ -1,15 +1,20 @@
-"""FullyConnected: CMSIS-NN's kernels on int8, ours on int16 and for weights with a zero point."""
+"""FullyConnected: CMSIS-NN's kernels on int8, ours on int16 and for weights with a zero point.
+
+BatchMatMul: our own kernel on int8.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from compress.arithmetic.fixedpoint import conv_multipliers
-from compress.ops import FullyConnected
+from compress.operators.matmul import matmul_parameters
+from compress.ops import BatchMatMul, FullyConnected
 from compress.types import Graph
-from hil.kernel_interface.call import Call, Dims
-from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels
+from hil.kernel_interface.call import Call, Dims, factor
+from hil.kernel_interface.operator_kernels import Kernel, OperatorKernels, always
 from hil.kernels.cmsis_nn import cmsis_nn
 from hil.kernels.weights import (
     check_weights,
@@ -73,7 +78,28 @@ def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
     )
 
 
+def _matmul_call(graph: Graph, step: Step, op: BatchMatMul) -> Call:
+    """The kernel walks the right matrix by steps: `along` its columns and `across` them."""
+    p, left = matmul_parameters(graph, op), graph.tensors[op.left].shape
+    rows, depth = left[-2:]
+    columns = graph.tensors[op.output].shape[-1]
+    values = {
+        "left_offset": p.left_offset,
+        "right_offset": p.right_offset,
+        "output_offset": p.output_offset,
+        **factor(p.multiplier, p.shift),
+        "batches": math.prod(left[:-2]),
+        "rows": rows,
+        "depth": depth,
+        "columns": columns,
+        "along": 1 if op.transposed else columns,
+        "across": depth if op.transposed else 1,
+    }
+    return Call("matmul", values)
+
+
 OPERATORS = (
+    OperatorKernels(op=BatchMatMul, kernels=always("batch_matmul_s8"), call=_matmul_call),
     OperatorKernels(
         op=FullyConnected,
         check=check_weights,

@@ -9,8 +9,9 @@ import numpy as np
 from compress.arithmetic.functions import leaky_relu_multipliers
 from compress.arithmetic.functions_int16 import argument_multiplier
 from compress.arithmetic.sigmoid import SIGMOID_TABLE
+from compress.movement.table import TABLE_OFFSET, table_values
 from compress.operators.lookup import lookup_table
-from compress.ops import Function, Lookup
+from compress.ops import Function, Lookup, Table
 from compress.types import Graph
 from hil.kernel_interface.call import Call, array, constant, factor
 from hil.kernel_interface.limits import no_int16_kernel
@@ -49,8 +50,16 @@ def _call(graph: Graph, step: Step, op: Lookup) -> Call:
     return Call("sigmoid", values, constants=(table,))
 
 
+def _table_call(graph: Graph, step: Step, op: Table) -> Call:
+    values = np.roll(table_values(graph, op), -TABLE_OFFSET)
+    table = constant(step, "table", "int8_t", values)
+    elements = graph.tensors[op.output].elements
+    return Call("lookup", {"table": table.name, "elements": elements}, constants=(table,))
+
+
 OPERATORS = (
     OperatorKernels(
         op=Lookup, kernels=always("lookup_s8"), int16_kernels=_int16_kernels, call=_call
     ),
+    OperatorKernels(op=Table, kernels=always("lookup_s8"), call=_table_call),
 )

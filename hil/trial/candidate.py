@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from compress.errors import Infeasible
-from compress.frontend.normalize import normalized
 from compress.genome import Quantize
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, evaluate
@@ -28,6 +27,7 @@ from compress.pruning.prune import prune
 from compress.quantization.lower import lower
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
+from compress.tracing.normalize import normalized
 from compress.types import Graph, QuantizedModel, Samples, Task
 from hil.board import without_limits
 from hil.codegen.build import build

@@ -52,6 +52,7 @@ OPTION_TABLES: dict[int, dict[str, tuple[int, str, Any]]] = {
     21: {"FusedActivationFunction": (0, "b", 0)},  # MulOptions
     28: {"FusedActivationFunction": (0, "b", 0), "PotScaleInt16": (1, "?", True)},  # SubOptions
     27: {"KeepDims": (0, "?", False)},  # ReducerOptions
+    101: {"AdjX": (0, "?", False), "AdjY": (1, "?", False)},  # BatchMatMulOptions
     23: {"Axis": (0, "i", 0), "BatchDims": (1, "i", 0)},  # GatherOptions
     32: {  # StridedSliceOptions
         "BeginMask": (0, "i", 0),

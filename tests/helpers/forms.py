@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.frontend.execute import activated, network_input, unweighted, weighted_sum
+from compress.frontend.execute import network_input, run_layer
 from compress.frontend.layers import Layer
 
 torch.set_num_threads(1)  # two wait for each other where a core is shared
@@ -123,6 +123,83 @@ def _unused(s: Any, x: Tensor) -> Tensor:
     y = torch.relu(s.conv(x))
     s.aux(torch.erf(y))
     return s.out(y)
+
+
+def _two(parts: Any) -> tuple[Tensor, Tensor]:
+    return parts[0], parts[1]
+
+
+def _u_net(s: Any, x: Tensor) -> Tensor:
+    first = torch.relu(s.down(x))
+    inner = torch.relu(s.inner(functional.max_pool2d(first, 2)))
+    return s.out(torch.cat([s.up(inner), first], 1))
+
+
+class Attention(nn.Module):
+    """Self-attention after a norm, with a shortcut, by heads."""
+
+    def __init__(self, features: int, heads: int = 1, function: bool = False) -> None:
+        super().__init__()
+        self.heads, self.function, self.norm = heads, function, nn.LayerNorm(features)
+        self.q, self.k, self.v, self.out = (nn.Linear(features, features) for _ in range(4))
+
+    def split(self, x: Tensor) -> Tensor:
+        n, length, features = x.shape
+        if self.heads == 1:
+            return x
+        return x.view(n, length, self.heads, features // self.heads).transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(x)
+        q, k, v = (self.split(part) for part in (self.q(y), self.k(y), self.v(y)))
+        if self.function:
+            z = functional.scaled_dot_product_attention(q, k, v)
+        else:
+            z = torch.softmax(q @ k.transpose(-2, -1) * 0.5, dim=-1) @ v
+        z = z if self.heads == 1 else z.transpose(1, 2).flatten(2)
+        return x + self.out(z)
+
+
+def _attention(heads: int = 1, function: bool = False) -> nn.Module:
+    return Form(lambda s, x: s.out(s.attention(x.transpose(1, 2)).mean(1)), out=nn.Linear(8, 4),
+                attention=Attention(8, heads, function))  # fmt: skip
+
+
+def _mixer(s: Any, x: Tensor) -> Tensor:
+    y = s.patch(x).flatten(2).transpose(1, 2)
+    y = y + s.tokens(s.norm(y).transpose(1, 2)).transpose(1, 2)
+    y = y + functional.gelu(s.channels(s.norm(y)))
+    return s.out(y.mean(dim=1))
+
+
+_TABLES: dict[str, Callable[[Tensor], Tensor]] = {
+    "GELU": nn.GELU(),
+    "GELU, tanh": nn.GELU(approximate="tanh"),
+    "F.gelu": functional.gelu,
+    "Softplus": nn.Softplus(beta=2),
+    "ELU": nn.ELU(0.7),
+    "CELU": nn.CELU(0.5),
+    "SELU": nn.SELU(),
+    "Mish": nn.Mish(),
+    "Softsign": nn.Softsign(),
+    "LogSigmoid": nn.LogSigmoid(),
+    "Tanhshrink": nn.Tanhshrink(),
+    "Hardshrink": nn.Hardshrink(),
+    "Softshrink": nn.Softshrink(),
+    "Threshold": nn.Threshold(0.1, -0.5),
+    "RReLU": nn.RReLU(),
+    "abs, square, sqrt": lambda x: torch.sqrt(torch.square(x).abs() + 0.1),
+    "x ** 2, erf, sin": lambda x: torch.erf(x) + torch.sin(x) ** 2 - (x / 3) ** 3,
+    "GELU written out": lambda x: 0.5 * x * (1 + torch.erf(x / 2**0.5)),
+    "hard swish written out": lambda x: x * (x + 3).clamp(0, 6) / 6,
+    "two functions of one value": lambda x: torch.relu(x) * torch.sigmoid(x) - torch.tanh(-x),
+    "exp, log1p": lambda x: torch.log1p(torch.exp(x)),
+}
+
+
+def _table_form(name: str) -> nn.Module:
+    function = _TABLES[name]
+    return _between(copy.deepcopy(function) if isinstance(function, nn.Module) else function)
 
 
 _relu = torch.relu
@@ -262,6 +339,125 @@ FORMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
                         nn.AvgPool1d(2), nn.AdaptiveAvgPool1d(4), features=32), SERIES),
     "Conv1d, mean": (lambda: Form(lambda s, x: s.out(s.conv(x).mean(2)), conv=nn.Conv1d(3, 8, 5),
                                   out=nn.Linear(8, 4)), SERIES),
+    **{name: (partial(_table_form, name), MAP) for name in _TABLES},
+    "PReLU": (lambda: nn.Sequential(conv(), nn.PReLU(8), conv(8, 8), nn.PReLU(), end(512)), MAP),
+    "PReLU of a flattened map": (
+        lambda: nn.Sequential(conv(), nn.Flatten(), nn.PReLU(512), nn.Linear(512, 4)), MAP),
+    "minimum and maximum": (
+        lambda: _branches(lambda a, b: torch.maximum(torch.minimum(a, b), 0.3 * a)), MAP),
+    "extremes of a value with other readers": (
+        lambda: _branches(lambda a, b: torch.max(a, torch.sigmoid(b)) + torch.min(b, a + b)), MAP),
+    "maximum with constants": (
+        lambda: Form(lambda s, x: s.out(torch.maximum(s.conv(x), s.low).clamp(max=0.8)),
+                     conv=conv(), out=end(512),
+                     low=torch.linspace(-0.5, 0.5, 8).reshape(8, 1, 1)), MAP),
+    "clamp(min=-0.3)": (lambda: _between(lambda x: x.clamp(min=-0.3)), MAP),
+    "clamp(0.1, 1.5)": (lambda: _between(lambda x: x.clamp(0.1, 1.5)), MAP),
+    "1 / (1 + exp(-x))": (lambda: _between(lambda x: 1 / (1 + torch.exp(-x))), MAP),
+    "ConvTranspose2d(2, 2)": (
+        lambda: nn.Sequential(conv(), nn.ReLU(), nn.MaxPool2d(2), nn.ConvTranspose2d(8, 6, 2, 2),
+                              nn.BatchNorm2d(6), nn.ReLU(), end(384)), MAP),
+    "ConvTranspose2d(4, 2, 1)": (
+        lambda: nn.Sequential(conv(), nn.ReLU(), nn.ConvTranspose2d(8, 4, 4, 2, 1), nn.ReLU6(),
+                              end(1024)), MAP),
+    "ConvTranspose2d(3, 2, 1, 1)": (
+        lambda: nn.Sequential(conv(), nn.ReLU(), nn.ConvTranspose2d(8, 4, 3, 2, 1, 1, bias=False),
+                              nn.BatchNorm2d(4), nn.ReLU(), end(4 * 18 * 14)), ODD),
+    "ConvTranspose2d(3, (2, 3))": (
+        lambda: nn.Sequential(conv(), nn.ConvTranspose2d(8, 4, 3, (2, 3), 0, (1, 0)), nn.ReLU(),
+                              end(4 * 20 * 21)), ODD),
+    "ConvTranspose1d": (
+        lambda: _series(nn.MaxPool1d(2), nn.ConvTranspose1d(8, 6, 4, 2, 1), nn.ReLU(),
+                        features=192), SERIES),
+    "Upsample": (lambda: _between(nn.Upsample(scale_factor=2), 2048), MAP),
+    "F.interpolate, nearest, to a size": (
+        lambda: _between(lambda x: functional.interpolate(x, size=(5, 11)), 440), MAP),
+    "F.interpolate, nearest-exact": (
+        lambda: _between(lambda x: functional.interpolate(x, (12, 5), mode="nearest-exact"), 480),
+        MAP),
+    "F.interpolate, bilinear": (
+        lambda: _between(lambda x: functional.interpolate(x, scale_factor=2, mode="bilinear"),
+                         2048), MAP),
+    "Upsample, bilinear, align_corners": (
+        lambda: _between(nn.Upsample((15, 13), mode="bilinear", align_corners=True), 8 * 195),
+        MAP),
+    "Upsample of a series": (
+        lambda: _series(nn.Upsample(scale_factor=2, mode="linear"), features=512), SERIES),
+    "U-Net": (
+        lambda: Form(_u_net, down=conv(), inner=conv(8, 12), up=nn.ConvTranspose2d(12, 8, 2, 2),
+                     out=end(1024)), MAP),
+    "PixelShuffle": (
+        lambda: nn.Sequential(conv(3, 12), nn.ReLU(), nn.PixelShuffle(2), nn.Conv2d(3, 4, 3),
+                              nn.ReLU(), end(784)), MAP),
+    "PixelUnshuffle": (
+        lambda: nn.Sequential(conv(), nn.PixelUnshuffle(2), nn.Conv2d(32, 8, 1), nn.ReLU(),
+                              end(128)), MAP),
+    "ChannelShuffle": (
+        lambda: nn.Sequential(conv(), nn.ReLU(), nn.ChannelShuffle(2),
+                              nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(), end(288)), MAP),
+    "channel shuffle by view": (
+        lambda: _between(lambda x: _relu(
+            x.view(x.size(0), 4, 2, 8, 8).transpose(1, 2).reshape(x.size(0), 8, 8, 8))), MAP),
+    "a map transposed": (lambda: _between(lambda x: _relu(x.transpose(2, 3))), MAP),
+    "a map with rows as channels": (
+        lambda: Form(lambda s, x: s.out(s.after(_relu(s.conv(x)).permute(0, 2, 1, 3))),
+                     conv=conv(), after=nn.Conv2d(8, 4, 1), out=end(256)), MAP),
+    "a flattened map that is sliced": (
+        lambda: Form(lambda s, x: s.out(s.conv(x).flatten(1)[:, 3:200:2]), conv=conv(),
+                     out=nn.Linear(99, 4)), MAP),
+    "slices of channels": (
+        lambda: Form(lambda s, x: (lambda y: s.out(s.a(y[:, :3]) * y[:, -5:]))(_relu(s.conv(x))),
+                     conv=conv(), a=nn.Conv2d(3, 5, 1), out=end(320)), MAP),
+    "slices of positions": (
+        lambda: _between(lambda x: x[:, :, 1:-1, ::3] + x.narrow(2, 0, 6)[..., 2:5], 144), MAP),
+    "one row": (lambda: _between(lambda x: x[:, :, 3] - x.select(2, 0), 64), MAP),
+    "chunk": (
+        lambda: _between(lambda x: (lambda a, b: a * torch.sigmoid(b))(*_two(x.chunk(2, 1))), 256),
+        MAP),
+    "split": (
+        lambda: _between(lambda x: torch.cat([part.relu() for part in _two(
+            torch.split(x, [3, 5], 1))], 1)), MAP),
+    "unbind and stack": (
+        lambda: _between(lambda x: torch.stack(
+            [x.mean((2, 3)), x.amax((2, 3)), x.unbind(2)[1].mean(2)], 1), 24), MAP),
+    "flip and gather": (lambda: _between(lambda x: x.flip(3)[:, [0, 2, 2, 7]], 256), MAP),
+    "index_select": (
+        lambda: Form(lambda s, x: s.out(s.conv(x).index_select(2, s.rows)), conv=conv(),
+                     rows=torch.tensor([1, 1, 6]), out=end(192)), MAP),
+    "padded channels": (
+        lambda: Form(lambda s, x: s.out(_relu(functional.pad(s.a(x), (0, 0, 0, 0, 1, 2)) + s.b(x))),
+                     a=nn.Conv2d(3, 5, 1), b=conv(), out=end(512)), MAP),
+    "sum, amax and amin": (
+        lambda: _between(lambda x: torch.cat(
+            [x.sum((2, 3)), x.amax((2, 3)), torch.amin(x, dim=(2, 3))], 1), 24), MAP),
+    "attention over positions": (
+        lambda: _between(lambda x: x * torch.sigmoid(
+            x.mean(1, keepdim=True) + x.amax(1, keepdim=True))), MAP),
+    "mean of everything": (
+        lambda: Form(lambda s, x: s.out(torch.cat([_relu(s.conv(x)).mean((1, 2, 3)).unsqueeze(1),
+                                                   s.conv(x).amin((1, 3))], 1)),
+                     conv=conv(), out=nn.Linear(9, 4)), MAP),
+    "Linear on a sequence": (
+        lambda: Form(lambda s, x: s.out(s.net(x).mean(1)), out=nn.Linear(8, 4),
+                     net=nn.Sequential(nn.Linear(12, 16), nn.GELU(), nn.Linear(16, 8), nn.ReLU())),
+        (10, 12)),
+    "channels last": (
+        lambda: Form(lambda s, x: s.out(s.mlp(s.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)),
+                     conv=conv(), out=end(512), mlp=nn.Sequential(
+                         nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))), MAP),
+    "LayerNorm": (
+        lambda: nn.Sequential(conv(), nn.LayerNorm([8, 8, 8]), nn.ReLU(), end(512)), MAP),
+    "InstanceNorm2d": (
+        lambda: nn.Sequential(conv(), nn.InstanceNorm2d(8, affine=True), nn.ReLU(), end(512)), MAP),
+    "GroupNorm(1)": (lambda: nn.Sequential(conv(), nn.GroupNorm(1, 8), nn.GELU(), end(512)), MAP),
+    "LayerNorm of vectors": (
+        lambda: nn.Sequential(nn.Linear(12, 16), nn.LayerNorm(16), nn.Linear(16, 4)), (12,)),
+    "attention": (_attention, (8, 12)),
+    "attention of two heads": (partial(_attention, 2), (8, 12)),
+    "scaled_dot_product_attention": (partial(_attention, 2, True), (8, 12)),
+    "MLP-Mixer": (lambda: Form(_mixer, patch=nn.Conv2d(3, 8, 4, 4), norm=nn.LayerNorm(8),
+                               tokens=nn.Linear(4, 4), channels=nn.Linear(8, 8),
+                               out=nn.Linear(8, 4)), MAP),
     "vectors": (
         lambda: nn.Sequential(nn.Linear(12, 16), nn.BatchNorm1d(16), nn.Hardtanh(),
                               nn.Linear(16, 4)), (12,)),
@@ -280,10 +476,11 @@ def made(name: str) -> tuple[nn.Module, Tensor]:
     with torch.no_grad():
         module(x)
         for layer in module.modules():
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm):
                 nn.init.uniform_(layer.weight, 0.5, 1.5)
                 nn.init.uniform_(layer.bias, -0.5, 0.5)
-                layer.momentum = 0.5
+                if not isinstance(layer, nn.LayerNorm):
+                    layer.momentum = 0.5
         module.train()
         for _ in range(8):
             module(x)
@@ -295,10 +492,5 @@ def run_layers(layers: tuple[Layer, ...], source: str, output: str, x: Tensor) -
     values = {source: network_input(x.numpy())}
     for layer in layers:
         inputs = tuple(values[value] for value in layer.inputs)
-        if layer.kind in ("conv", "depthwise", "linear") and layer.weight is not None:
-            bias = np.zeros(layer.shape[-1]) if layer.bias is None else layer.bias
-            made = weighted_sum(layer, inputs[0], layer.weight, bias)
-            values[layer.output] = activated(made, layer)
-        else:
-            values[layer.output] = unweighted(layer, inputs)
+        values[layer.output] = run_layer(layer, inputs)
     return values[output]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from compress.arithmetic.windows import same_padding
 from compress.ops import (
     Activation,
+    BatchMatMul,
     Op,
     Prelu,
     ReduceMax,
@@ -14,6 +15,7 @@ from compress.ops import (
     ResizeBilinear,
     ResizeNearest,
     Sum,
+    Table,
     TransposeConv2D,
 )
 from compress.types import Tensor
@@ -33,6 +35,8 @@ class MapOperators:
     _name: Callable[[str], str]
     _activation: Callable[..., int]
     constant: Callable[..., int]
+    requantize: Callable[..., int]
+    reshape: Callable[..., int]
     _constants: Callable[..., tuple[int, int, float]]
 
     def resize_nearest(
@@ -105,6 +109,31 @@ class MapOperators:
         self.ops.append(Prelu(self.tensors[out].name, source, alpha, out))
         return out
 
+    def table(self, source: int, scale: float = 0.1, zero_point: int = 4) -> int:
+        """A function of random values."""
+        table = self.constant((256,), scale, zero_point)
+        x = self.tensors[source]
+        out = self._activation(self._name("table"), x.shape, scale, zero_point)
+        self.ops.append(Table(self.tensors[out].name, source, table, out))
+        return out
+
+    def matmul(
+        self,
+        left: int,
+        right: int,
+        transposed: bool = False,
+        gain: float = 1.0,
+        zero_point: int = 6,
+    ) -> int:
+        """The product of two activations; `gain` is that of a range that fits the sums."""
+        a, b = self.tensors[left], self.tensors[right]
+        columns = b.shape[-2 if transposed else -1]
+        scale = a.scale * b.scale * 20 * a.shape[-1] ** 0.5 / gain
+        shape = (*a.shape[:-1], columns)
+        out = self._activation(self._name("matmul"), shape, scale, zero_point)
+        self.ops.append(BatchMatMul(self.tensors[out].name, left, right, out, transposed))
+        return out
+
     def sum(
         self,
         source: int,
@@ -142,6 +171,8 @@ def append_every_map_operator(b: MapOperators, x: int) -> int:
     """One of each operator of this module after x (1, H, W, C); the shape is kept."""
     _, height, width, _ = b.tensors[x].shape
     x = b.prelu(x, b.constant((b.tensors[x].shape[3],), 0.01))
+    x = b.add(x, b.table(x))
+    x = b.add(x, b.matmul(b.matmul(x, x, transposed=True), x))
     x = b.resize_nearest(x, (height * 2, width))
     x = b.resize_bilinear(x, (height, width), half_pixel_centers=True)
     x = b.add(x, b.reduce_max(x, (1, 2)))

@@ -17,9 +17,12 @@ MAP_KINDS = (
     "reduce_min",
     "transpose_conv",
     "prelu",
+    "table",
+    "matmul",
 )
+_INT8_KINDS = ("prelu", "table", "matmul")
 REDUCTION_KINDS = ("mean", "sum", "reduce_max", "reduce_min")  # the output may lose axes
-MAP_INT16_KINDS = (*(kind for kind in MAP_KINDS if kind != "prelu"), "mean")
+MAP_INT16_KINDS = (*(kind for kind in MAP_KINDS if kind not in _INT8_KINDS), "mean")
 
 
 def append_map_op(draw: st.DrawFn, b: MapOperators, source: int, kind: str) -> int:
@@ -42,6 +45,17 @@ def append_map_op(draw: st.DrawFn, b: MapOperators, source: int, kind: str) -> i
             alpha = b.constant(shape, draw(st.floats(0.001, 0.1)), draw(st.integers(-128, 127)))
             scale = x.scale * draw(st.sampled_from([0.5, 1.0]) | st.floats(0.1, 10))
             return b.prelu(source, alpha, scale, draw(st.integers(-128, 127)))
+        case "table":
+            return b.table(source, draw(st.floats(0.001, 1)), draw(st.integers(-128, 127)))
+        case "matmul":
+            x = b.tensors[source]
+            transposed = draw(st.booleans())
+            other = b.requantize(source, x.scale * draw(st.floats(0.1, 10)), draw(zero_points))
+            if not transposed:
+                _, height, width, channels = x.shape
+                other = b.reshape(other, (height, channels, width))
+            gain = draw(st.sampled_from([0.3, 1.0, 5.0]))
+            return b.matmul(source, other, transposed, gain, draw(zero_points))
         case "reduce_max":
             return b.reduce_max(source, *draw(reductions))
         case "reduce_min":
@@ -85,4 +99,5 @@ every_axes = [axes for n in range(1, 4) for axes in itertools.combinations((1, 2
 reductions = st.tuples(st.sampled_from(every_axes), st.booleans()) | st.tuples(
     st.sampled_from(every_axes).map(lambda axes: (0, *axes)), st.just(True)
 )
+zero_points = st.integers(-128, 127)
 sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))

@@ -172,9 +172,23 @@ class _Maker:
             ("{0}.sigmoid_()", lambda v: v.sigmoid_()),
             ("F.leaky_relu_({0})", lambda v: functional.leaky_relu_(v)),
             ("F.silu({0}, inplace=True)", lambda v: functional.silu(v, inplace=True)),
+            ("F.gelu({0})", functional.gelu),
+            ("F.mish({0}, True)", lambda v: functional.mish(v, True)),
+            ("F.elu_({0}, 0.5)", lambda v: functional.elu_(v, 0.5)),
+            ("F.softplus({0}, 2)", lambda v: functional.softplus(v, 2)),
+            ("{0}.abs_()", lambda v: v.abs_()),
+            ("{0} * torch.sigmoid(1.7 * {0})", lambda v: v * torch.sigmoid(1.7 * v)),
+            ("{0}.clamp(min=-0.3)", lambda v: v.clamp(min=-0.3)),
         )
         if self.rng.random() < 0.4:
-            kinds = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.LeakyReLU, nn.SiLU, nn.Hardsigmoid)
+            if self.rng.random() < 0.3:
+                made = (nn.GELU(), nn.GELU("tanh"), nn.Softplus(), nn.PReLU(), nn.Softsign())
+                self.call(self.layer(self.rng.choice(made)), source, target)
+                return
+            kinds = (
+                nn.ReLU, nn.ReLU6, nn.Hardswish, nn.LeakyReLU, nn.SiLU, nn.Hardsigmoid, nn.Mish,
+                nn.ELU, nn.SELU,
+            )  # fmt: skip
             kind: Any = self.rng.choice((nn.ReLU, self.rng.choice(kinds)))
             self.call(self.layer(kind(inplace=self.rng.random() < 0.6)), source, target)
             return
@@ -190,8 +204,8 @@ class _Maker:
             else:
                 v.setdefault(target, v[source])
 
-        made = text.format(source)
-        self.add(f"{kept} = {made}" if kept else made, step)
+        statement = text.format(source)
+        self.add(f"{kept} = {statement}" if kept else statement, step)
 
     def sum(self, left: str, right: str, target: str) -> None:
         def plus(v: dict[str, Tensor]) -> None:
@@ -281,6 +295,87 @@ class _Maker:
         kinds = (nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1, count_include_pad=False))
         self.call(self.layer(self.rng.choice(kinds)), source, target)
 
+    def moved(self, source: str, target: str) -> None:
+        """The elements of a map in another order, or as many of two maps."""
+        size, other = self.size, self.other_than(target, source)
+        forms: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor]], ...] = (
+            ("{0}.transpose(2, 3)", lambda v, w: v.transpose(2, 3)),
+            ("{0}.transpose(3, 2).contiguous()", lambda v, w: v.transpose(3, 2).contiguous()),
+            ("{0}.flip(2)", lambda v, w: v.flip(2)),
+            ("F.channel_shuffle({0}, 2)", lambda v, w: functional.channel_shuffle(v, 2)),
+            (
+                "{0}.view({0}.size(0), 2, -1, *s).transpose(1, 2).reshape({0}.shape)",
+                lambda v, w: (
+                    v.reshape(v.size(0), 2, -1, size, size).transpose(1, 2).reshape(v.shape)
+                ),
+            ),
+            (
+                "torch.cat(({0}[:, 2:], {1}[:, :2]), 1)",
+                lambda v, w: torch.cat((v[:, 2:], w[:, :2]), 1),
+            ),
+            (
+                "torch.cat(({0}[:, :, 1:], {0}[:, :, :1]), 2)",
+                lambda v, w: torch.cat((v[:, :, 1:], v[:, :, :1]), 2),
+            ),
+            (
+                "torch.cat(({0}.chunk(2, 1)[1], {1}.chunk(2, 1)[0]), 1)",
+                lambda v, w: torch.cat((v.chunk(2, 1)[1], w.chunk(2, 1)[0]), 1),
+            ),
+            ("torch.cat(({0}[:, :, :2], 0.5 * {1}[:, :, 2:]), 2)", _of_rows),
+        )
+        text, form = self.rng.choice(forms)
+
+        def step(net: RandomModule, v: dict[str, Tensor]) -> None:
+            v[target] = form(v[source], v[other])
+
+        self.add(f"{target} = {text.format(source, other)}", step)
+
+    def resized(self, source: str, target: str) -> None:
+        """A map made larger and smaller again, or a transposed convolution that keeps its size."""
+        if self.rng.random() < 0.4:
+            kernel = self.rng.choice((1, 3))
+            conv = nn.ConvTranspose2d(self.channels, self.channels, kernel, 1, kernel // 2)
+            self.call(self.layer(conv), source, target)
+            return
+        options = self.rng.choice(
+            ({"mode": "nearest"}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True})
+        )
+
+        def step(net: RandomModule, v: dict[str, Tensor]) -> None:
+            larger = functional.interpolate(v[source], scale_factor=2, **options)
+            v[target] = functional.max_pool2d(larger, 2)
+
+        text = f"F.max_pool2d(F.interpolate({source}, scale_factor=2, **{options}), 2)"
+        self.add(f"{target} = {text}", step)
+
+    def reduced(self, source: str, target: str) -> None:
+        """Extremes of two maps, and factors that are means, sums or extremes of some axes."""
+        other = self.other_than(target, source)
+        forms: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor]], ...] = (
+            ("torch.maximum({0}, {1})", torch.maximum),
+            ("torch.min({0}, {1})", torch.min),
+            ("{0} * sigmoid({1}.mean(1, True))", lambda v, w: v * w.mean(1, True).sigmoid()),
+            ("{0} + {1}.amax((2, 3), True)", lambda v, w: v + w.amax((2, 3), True)),
+            ("{0} - {1}.amin(1, True)", lambda v, w: v - w.amin(1, True)),
+            ("{0} + 0.2 * {1}.sum(3, True)", lambda v, w: v + 0.2 * w.sum(3, True)),
+        )
+        text, form = self.rng.choice(forms)
+
+        def step(net: RandomModule, v: dict[str, Tensor]) -> None:
+            v[target] = form(v[source], v[other])
+
+        self.add(f"{target} = {text.format(source, other)}", step)
+
+    def channels_last(self, source: str, target: str) -> None:
+        """A norm, a Linear or both over the channels, which are the last axis in between."""
+        parts = [nn.LayerNorm(self.channels), nn.Linear(self.channels, self.channels), nn.GELU()]
+        name = self.layer(nn.Sequential(*parts[self.rng.randrange(2) : self.rng.randrange(2, 4)]))
+
+        def step(net: RandomModule, v: dict[str, Tensor]) -> None:
+            v[target] = net.get_submodule(name)(v[source].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+        self.add(f"{target} = self.{name}(channels last of {source})", step)
+
     def wrong_dropout(self, source: str, target: str) -> None:
         """Dropout that people forget to switch off: it has to be refused."""
 
@@ -319,6 +414,11 @@ class _Maker:
         self.call(name, "f", "y")
         self.hook(name)
         self.net.last = name
+
+
+def _of_rows(left: Tensor, right: Tensor) -> Tensor:
+    """Rows of two maps."""
+    return torch.cat((left[:, :, :2], 0.5 * right[:, :, 2:]), 2)
 
 
 def _halve(module: nn.Module, args: Any, result: Tensor) -> None:
@@ -366,9 +466,13 @@ def _made(rng: Random, classes: int) -> tuple[RandomModule, tuple[int, int, int]
                 "pool",
                 "scaled",
                 "joined",
+                "moved",
+                "resized",
+                "reduced",
+                "channels_last",
                 "wrong_dropout",
             ),
-            (5, 5, 4, 2, 1, 1.5, 0.7, 0.1),
+            (5, 5, 4, 2, 1, 1.5, 0.7, 1.5, 0.6, 1.2, 0.5, 0.1),
         )[0]
         sources = list(made.maps)
         source, target = rng.choice(sources), made.name()

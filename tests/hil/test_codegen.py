@@ -214,9 +214,14 @@ def awkward_groups() -> Graph:
     return b.finish(b.narrow(x), "awkward_groups")
 
 
-def assert_every_layer_is_bit_equal(target: Target, graph: Graph, tmp_path: Path) -> set[str]:
-    """Compare all layers and check that none is saturated; returns the kernels' names."""
-    inputs = random_inputs(graph, 1)
+def assert_every_layer_is_bit_equal(
+    target: Target, graph: Graph, tmp_path: Path, inputs: Int8Array | None = None
+) -> set[str]:
+    """Compare all layers and check that none is saturated; returns the kernels' names.
+
+    `inputs` are one sample; if there is none, a random one is run.
+    """
+    inputs = random_inputs(graph, 1) if inputs is None else inputs
     plan = make_plan(graph, target.board)
     image = build(render(plan, target.board), target.board, tmp_path)
     expected = reference.trace(graph, inputs)

@@ -95,6 +95,7 @@ def functions(wide: bool) -> Graph:
         ]
     else:
         parts = [b.lookup(x, function, 0.03, alpha=0.3) for function in INT8_FUNCTIONS]
+        parts.append(b.table(x, 0.03))
         parts.append(b.prelu(x, b.constant((5, 3), 0.01, 20), 0.03))
     y = parts[0]
     for part in parts[1:]:
@@ -119,8 +120,20 @@ def shares(wide: bool) -> Graph:
     return b.finish(y, "shares")
 
 
+def products(wide: bool) -> Graph:
+    """Products of one matrix and of several, by rows and by columns, of one row and one column."""
+    b = GraphBuilder(seed=16)
+    x = b.input((3, 7, 5), 0.02, zero_point=-20)
+    x = b.requantize(x, 0.03, zero_point=127)
+    shares = b.matmul(x, x, transposed=True, zero_point=-128)
+    x = b.matmul(shares, x, gain=3.0)
+    row = b.reshape(x, (1, 105))
+    column = b.matmul(b.reshape(x, (105, 1)), b.reshape(b.mean(x), (1, 5)))
+    return b.finish(b.matmul(row, column, gain=0.2), "products")
+
+
 @pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("example", [resized, reduced, transposed, functions, shares])
+@pytest.mark.parametrize("example", [resized, reduced, transposed, functions, shares, products])
 def test_every_layer_is_bit_equal(
     target: Target, tmp_path: Path, example: object, wide: bool
 ) -> None:

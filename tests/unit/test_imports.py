@@ -20,12 +20,12 @@ ROOMS = {
     "compress": (
         ("ops",),
         ("",),
-        ("arithmetic", "frontend", "metrics", "space"),
-        ("task_types", "tasks"),
+        ("arithmetic", "metrics", "space", "tracing"),
+        ("frontend", "task_types", "tasks"),
         ("projects", "training"),
         ("pruning", "tflite_records"),
         ("operator_interface",),
-        ("recurrent",),
+        ("movement", "recurrent"),
         ("operators",),
         ("integer",),
         ("quantization", "tflite"),
@@ -50,7 +50,7 @@ ROOMS = {
 }
 MOST_MODULES = 20  # of a room, without its __init__.py
 ROOMS_OF_TORCH = {
-    *("frontend", "projects", "task_types", "training", "pruning", "quantization"),
+    *("frontend", "projects", "tracing", "task_types", "training", "pruning", "quantization"),
     *("distillation", "model_files", "pipeline"),
 }
 TORCH = {"torch", "torch_pruning"}

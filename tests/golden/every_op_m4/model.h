@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0xa455fe22u
+#define MODEL_ID 0x18bdad84u
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1572
@@ -34,36 +34,37 @@ extern const int32_t layer1_shifts[12];
 extern const int8_t layer5_operand[12];
 extern const int8_t layer6_table[256];
 extern const int8_t layer10_alpha[25];
-extern const int16_t layer11_rows[6];
-extern const int16_t layer11_columns[2];
-extern const int8_t layer17_weights[5625];
-extern const int32_t layer17_bias[25];
-extern const int32_t layer17_multipliers[25];
-extern const int32_t layer17_shifts[25];
-extern const int16_t layer21_indices[4];
-extern const int8_t layer24_operand[3];
+extern const int8_t layer11_table[256];
+extern const int16_t layer16_rows[6];
+extern const int16_t layer16_columns[2];
+extern const int8_t layer22_weights[5625];
+extern const int32_t layer22_bias[25];
+extern const int32_t layer22_multipliers[25];
+extern const int32_t layer22_shifts[25];
+extern const int16_t layer26_indices[4];
+extern const int8_t layer29_operand[3];
 extern const uint16_t sigmoid_table[256];
-extern const int8_t layer30_input_input_weights[12];
-extern const int32_t layer30_input_input_offsets[4];
-extern const int8_t layer30_input_recurrent_weights[16];
-extern const int32_t layer30_input_recurrent_offsets[4];
-extern const int8_t layer30_forget_input_weights[12];
-extern const int32_t layer30_forget_input_offsets[4];
-extern const int8_t layer30_forget_recurrent_weights[16];
-extern const int32_t layer30_forget_recurrent_offsets[4];
-extern const int8_t layer30_cell_input_weights[12];
-extern const int32_t layer30_cell_input_offsets[4];
-extern const int8_t layer30_cell_recurrent_weights[16];
-extern const int32_t layer30_cell_recurrent_offsets[4];
-extern const int8_t layer30_output_input_weights[12];
-extern const int32_t layer30_output_input_offsets[4];
-extern const int8_t layer30_output_recurrent_weights[16];
-extern const int32_t layer30_output_recurrent_offsets[4];
-extern const int8_t layer32_feature_weights[144];
-extern const int32_t layer32_feature_offsets[18];
-extern const int8_t layer32_time_weights[54];
-extern const int32_t layer32_output_offsets[9];
-extern const int8_t layer33_weights[63];
-extern const int32_t layer33_bias[7];
+extern const int8_t layer35_input_input_weights[12];
+extern const int32_t layer35_input_input_offsets[4];
+extern const int8_t layer35_input_recurrent_weights[16];
+extern const int32_t layer35_input_recurrent_offsets[4];
+extern const int8_t layer35_forget_input_weights[12];
+extern const int32_t layer35_forget_input_offsets[4];
+extern const int8_t layer35_forget_recurrent_weights[16];
+extern const int32_t layer35_forget_recurrent_offsets[4];
+extern const int8_t layer35_cell_input_weights[12];
+extern const int32_t layer35_cell_input_offsets[4];
+extern const int8_t layer35_cell_recurrent_weights[16];
+extern const int32_t layer35_cell_recurrent_offsets[4];
+extern const int8_t layer35_output_input_weights[12];
+extern const int32_t layer35_output_input_offsets[4];
+extern const int8_t layer35_output_recurrent_weights[16];
+extern const int32_t layer35_output_recurrent_offsets[4];
+extern const int8_t layer37_feature_weights[144];
+extern const int32_t layer37_feature_offsets[18];
+extern const int8_t layer37_time_weights[54];
+extern const int32_t layer37_output_offsets[9];
+extern const int8_t layer38_weights[63];
+extern const int32_t layer38_bias[7];
 
 #endif

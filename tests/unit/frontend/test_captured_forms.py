@@ -61,14 +61,14 @@ def test_what_the_output_does_not_depend_on_is_left_out() -> None:
 
 
 def test_messages_name_all_that_is_supported() -> None:
-    with pytest.raises(UnsupportedLayer, match=r"^0: GroupNorm has no integer kernel") as refused:
-        _kinds(nn.Sequential(nn.GroupNorm(1, 3)))
+    with pytest.raises(UnsupportedLayer, match=r"^0: Fold has no integer kernel") as refused:
+        _kinds(nn.Sequential(nn.Fold(8, 1)), (3, 64))
     for kind in MODULES:
         assert f"{kind.__name__}," in f"{refused.value},"
     assert "SiLU" in supported_modules()
     assert "Hardsigmoid" in supported_modules()
-    with pytest.raises(UnsupportedLayer, match="erf has no integer kernel") as refused:
-        _kinds(Form(lambda _, x: torch.erf(x)))
+    with pytest.raises(UnsupportedLayer, match="erfc has no integer kernel") as refused:
+        _kinds(Form(lambda _, x: torch.erfc(x)))
     assert supported_calls() in str(refused.value)
     for name in ("max_pool2d", "relu", "flatten", "cat", "adaptive_max_pool1d", "silu"):
         assert f" {name}," in f" {supported_calls()},"
@@ -83,19 +83,26 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "divisor": (nn.AvgPool2d(2, divisor_override=3), "divisor_override"),
     "dilated pool": (nn.MaxPool2d(2, dilation=2), "dilation"),
     "adaptive": (nn.AdaptiveAvgPool2d(3), "pools 7x8 to 3x3.*divides the input's"),
-    "softmax of rows": (nn.Softmax(2), "softmax over axis 2; allowed is axis 1"),
-    "a flattened map as output": (nn.Flatten(), "end with Linear"),
-    "a transposed map": (lambda x: torch.relu(x.transpose(1, 2)), "would have to be transposed"),
+    "softmax of rows": (nn.Softmax(2), "softmax over axis 2; allowed are axis 1 and the last"),
     "batch first": (lambda x: x.transpose(0, 1), "permutes the samples"),
     "mixed samples": (lambda x: x.reshape(-1, 14), "mixes the samples"),
     "joined batches": (lambda x: torch.cat([x, x]), "joins the samples of batches"),
-    "a slice": (lambda x: x[:, :2], "slices have no integer kernel"),
+    "groups of a norm": (nn.GroupNorm(2, 4), "GroupNorm has no integer kernel .use one group"),
+    "samples": (lambda x: x[:1], "samples out of a batch"),
+    "a mask": (lambda x: x * (x > 0), "gt has no integer kernel"),
+    "parts": (lambda x: torch.cat(x.split(2, 1)[:1], 1), "takes several parts"),
+    "positions of a maximum": (lambda x: x.max(1)[0], "use torch.amax"),
+    "bicubic": (nn.Upsample(scale_factor=2, mode="bicubic"), "'bicubic' of .*; allowed are"),
+    "a factor of 1.3": (nn.Upsample(scale_factor=1.3), "give the size"),
+    "grouped transposed": (nn.ConvTranspose2d(4, 4, 2, 2, groups=2), "groups or dilation"),
+    "cut transposed": (
+        nn.ConvTranspose2d(4, 4, 5, 2, 1), "padding 0, and kernel_size - 2 [*] padding [+] output"),
+    "softmax of five axes": (
+        lambda x: torch.softmax(x.reshape(x.size(0), 2, 2, 7, 8), 1), "a tensor of 5 axes"),
+    "elements mixed": (lambda x: x.flatten(1)[:, ::3].softmax(1).mean(0), "samples of a batch"),
     "a quotient": (lambda x: x / (x + 1), "allowed is division by a constant"),
-    "a factor per pixel": (lambda x: x * x.mean(1, True), "mean of"),
-    "a factor per row": (lambda x: x * x[:, :1], "slices"),
+    "two factors": (lambda x: x * x.mean((1, 2), True), "do not combine"),
     "alpha": (lambda x: torch.add(x, x, alpha=2), "alpha=2; multiply"),
-    "one-sided": (lambda x: x.clamp(max=1), "clips to -inf .. 1"),
-    "without zero": (lambda x: x.clamp(1, 2), "clips to 1 .. 2; allowed are two limits with 0"),
     "mirrored": (
         lambda x: functional.pad(x, (1, 1, 1, 1), "reflect"), "allowed is 'constant'"),
     "cropped": (lambda x: functional.pad(x, (-1, 0)), "allowed are widths from 0 on"),

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.check_capture import check_capture, vary
-from compress.frontend.normalize import normalized
+from compress.tracing.normalize import normalized
 from compress.types import Array
 
 X = np.random.default_rng(0).standard_normal((8, 2, 6, 6)).astype(np.float32)

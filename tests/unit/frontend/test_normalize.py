@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
-from compress.frontend.normalize import computed_with_zeros, copied, hooked, normalized
+from compress.tracing.normalize import computed_with_zeros, copied, hooked, normalized
 
 X = torch.linspace(-1, 1, 60).reshape(3, 20)
 

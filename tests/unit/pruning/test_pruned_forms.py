@@ -22,10 +22,17 @@ from compress.quantization.lower import lower
 from compress.types import Split
 from helpers.forms import FORMS, Form, conv, end, made
 
-# Channels that constants or the network's code count on cannot be removed.
+# Channels that constants, norms over a sample or the network's code count on cannot be removed, nor
+# can those of transposed convolutions.
 _FIXED = {
     "view(-1, 512)", "layer scale", "positional embedding", "product with a window", "F.conv2d",
-    "an unused branch",
+    "an unused branch", "maximum with constants", "ChannelShuffle", "channel shuffle by view",
+    "slices of channels", "chunk", "split", "unbind and stack", "flip and gather",
+    "a flattened map that is sliced", "padded channels", "attention over positions",
+    "mean of everything", "LayerNorm", "LayerNorm of vectors", "InstanceNorm2d", "GroupNorm(1)",
+    "MLP-Mixer", "attention", "attention of two heads", "scaled_dot_product_attention",
+    "ConvTranspose2d(2, 2)", "ConvTranspose2d(4, 2, 1)", "ConvTranspose2d(3, 2, 1, 1)",
+    "ConvTranspose2d(3, (2, 3))", "ConvTranspose1d",
 }  # fmt: skip
 _READERS = (nn.Conv2d, nn.Conv1d, nn.Linear)
 

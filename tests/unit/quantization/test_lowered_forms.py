@@ -109,7 +109,7 @@ def _lowering(name: str) -> tuple[nn.Module, Quantize, Array, str]:
 
 
 def test_tables_have_the_output_scales_of_tflite() -> None:
-    graph = _graph(nn.Sequential(conv(), nn.Sigmoid(), nn.Tanh(), end(512)))
+    graph = _graph(nn.Sequential(conv(), nn.Sigmoid(), conv(8, 8), nn.Tanh(), end(512)))
     grids = [
         (graph.tensors[op.output].scale, graph.tensors[op.output].zero_point)
         for op in graph.ops

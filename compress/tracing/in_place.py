@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
 
 from compress.errors import UnsupportedLayer
-from compress.frontend.recording import AUGMENTED, source_line
+from compress.tracing.recording import AUGMENTED, source_line
 
 # Methods that change how a tensor is indexed, not its values.
 _OF_SHAPE = (

@@ -1,4 +1,4 @@
-"""Transpose and Gather: the elements in another order.
+"""Transpose and Gather: the elements in another order; Table, which is stored as a GATHER, too.
 
 DEPTH_TO_SPACE and SPACE_TO_DEPTH are imported as Transposes between Reshapes, MIRROR_PAD as a
 Gather along each padded axis.
@@ -16,11 +16,12 @@ import tflite
 from compress.arithmetic.intervals import rising
 from compress.arithmetic.tables import Kernel
 from compress.errors import UnsupportedLayer, UserError
+from compress.movement import table
+from compress.movement.slicing import slice_and_reshape, whole
 from compress.operator_interface.channels import Channels, Tie, all_fixed
 from compress.operator_interface.checks import check_same_scale, require
 from compress.operator_interface.operator import Builtin, Family, Operator
-from compress.operators.slicing import slice_and_reshape, whole
-from compress.ops import Gather, Op, Reshape, Transpose
+from compress.ops import Gather, Op, Reshape, Table, Transpose
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator
 from compress.tflite_records.import_node import ImportNode
@@ -122,7 +123,12 @@ def _gather_ties(graph: Graph, op: Gather, channels: Channels) -> Iterator[Tie]:
 
 
 def _import_gather(node: ImportNode) -> tuple[Op, ...]:
-    """GATHER with constant indices of any shape, which may also be a single one."""
+    """GATHER with constant indices of any shape, which may also be a single one.
+
+    From a constant table, indexed by int8 (`compress.tflite.tables`), it is a Table.
+    """
+    if node.tensors[node.input].data is not None and len(node.stored.inputs) == 2:
+        return (Table(node.label, node.stored.inputs[1], node.input, node.output),)
     shape = node.tensors[node.input].shape
     axis = node.axis(int(node.stored.options.get("Axis", 0)), len(shape))
     if node.stored.options.get("BatchDims", 0):
@@ -204,6 +210,7 @@ FAMILY = Family(
             ties=_gather_ties,
             on_int16=True,
         ),
+        table.OPERATOR,
     ),
     builtins=(
         Builtin(BuiltinOperator.TRANSPOSE, 2, _import_transpose),
@@ -222,10 +229,12 @@ FAMILY = Family(
             "SpaceToDepthOptions",
             ("BlockSize",),
         ),
+        # Of a table's positions: `compress.tflite.tables` takes it out before the import.
+        Builtin(BuiltinOperator.CAST, 1, None),
         Builtin(BuiltinOperator.MIRROR_PAD, 2, _import_mirror_pad, "MirrorPadOptions", ("Mode",)),
     ),
     limits=(
         "Permutations that leave the batch in front; constant indices of GATHER, without "
-        "batch dimensions."
+        "batch dimensions; a GATHER from a constant of 256 values, of an int8 plus 128, is a table."
     ),
 )

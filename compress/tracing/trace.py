@@ -9,9 +9,11 @@ import torch
 from torch import fx, nn
 
 from compress.errors import UnsupportedLayer
-from compress.frontend.decompose import decompose
-from compress.frontend.in_place import make_functional
-from compress.frontend.recording import symbolic_trace
+from compress.tracing.decompose import LABEL, WIDE, decompose
+from compress.tracing.in_place import make_functional
+from compress.tracing.recording import symbolic_trace
+
+__all__ = ["LABEL", "SAMPLES", "WIDE", "shape_of", "trace_module"]
 
 # Samples of the batch that shapes are taken from: with one, squeeze() would drop the batch.
 SAMPLES = 2

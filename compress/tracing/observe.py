@@ -18,7 +18,7 @@ from torch import Tensor as Values
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from compress.frontend.recording import is_foreign
+from compress.tracing.recording import is_foreign
 
 
 @dataclass(frozen=True, slots=True, eq=False)

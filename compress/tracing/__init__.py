@@ -1,0 +1,1 @@
+"""torch networks as torch.fx graphs of pure, supported operations."""
