@@ -88,11 +88,12 @@ def _map_norm(node: fx.Node, module: nn.Module) -> fx.Node | None:
     None for another one, which stays.
     """
     name, x = str(node.target), node.all_input_nodes[0]
+    axes: tuple[int, ...]
     if isinstance(module, nn.GroupNorm):
-        groups, axes = module.num_groups, (1, 2, 3)
+        groups = module.num_groups
         if groups not in (1, module.num_channels):
             return None
-        axes = axes if groups == 1 else (2, 3)
+        axes = (1, 2, 3) if groups == 1 else (2, 3)
     elif isinstance(module, nn.InstanceNorm1d | nn.InstanceNorm2d):
         if module.track_running_stats:
             return None

@@ -129,7 +129,7 @@ def products(wide: bool) -> Graph:
     x = b.matmul(shares, x, gain=3.0)
     row = b.reshape(x, (1, 105))
     column = b.matmul(b.reshape(x, (105, 1)), b.reshape(b.mean(x), (1, 5)))
-    return b.finish(b.matmul(row, column, gain=0.2), "products")
+    return b.finish(b.matmul(row, column, gain=0.02), "products")
 
 
 @pytest.mark.parametrize("wide", [False, True])
