@@ -455,7 +455,7 @@ FORMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "attention": (_attention, (8, 12)),
     "attention of two heads": (partial(_attention, 2), (8, 12)),
     "scaled_dot_product_attention": (partial(_attention, 2, True), (8, 12)),
-    "MLP-Mixer": (lambda: Form(_mixer, patch=nn.Conv2d(3, 8, 4, 4), norm=nn.LayerNorm(8),
+    "MLP-Mixer": (lambda: Form(_mixer, patch=nn.Conv2d(3, 8, 3, 3), norm=nn.LayerNorm(8),
                                tokens=nn.Linear(4, 4), channels=nn.Linear(8, 8),
                                out=nn.Linear(8, 4)), MAP),
     "vectors": (

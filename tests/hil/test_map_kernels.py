@@ -127,9 +127,9 @@ def products(wide: bool) -> Graph:
     x = b.requantize(x, 0.03, zero_point=127)
     shares = b.matmul(x, x, transposed=True, zero_point=-128)
     x = b.matmul(shares, x, gain=3.0)
-    row = b.reshape(x, (1, 105))
-    column = b.matmul(b.reshape(x, (105, 1)), b.reshape(b.mean(x), (1, 5)))
-    return b.finish(b.matmul(row, column, gain=0.02), "products")
+    row = b.reshape(b.mean(x), (1, 5))
+    x = b.matmul(row, b.reshape(x, (21, 5)), transposed=True, gain=8.0)
+    return b.finish(b.matmul(b.reshape(x, (21, 1)), row, gain=8.0), "products")
 
 
 @pytest.mark.parametrize("wide", [False, True])

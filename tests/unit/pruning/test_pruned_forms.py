@@ -85,9 +85,11 @@ def test_a_pruned_network_lowers(name: str) -> None:
 
 
 # torch-pruning does not follow these: it removes other channels than a permuted or joined vector
-# has, narrows no constant and no code, or sees no channels in a series.
+# has, narrows no constant and no code, or sees no channels in a series, in a shuffled map, behind a
+# PReLU of one slope or behind a transposed convolution.
 _UNLIKE_TORCH_PRUNING = {
     "permute to NHWC and flatten", "cat of flattened maps", "Flatten(2) and flatten", "unflatten",
+    "PReLU", "U-Net", "PixelShuffle", "PixelUnshuffle",
 } | _FIXED  # fmt: skip
 
 
