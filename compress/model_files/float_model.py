@@ -11,9 +11,9 @@ import torch
 
 from compress.errors import HilError, UnsupportedLayer, UserError
 from compress.frontend.capture import capture, trace_module
-from compress.frontend.recording import symbolic_trace
 from compress.model_files.imported import Imported
 from compress.model_files.values import Extents
+from compress.tracing.recording import symbolic_trace
 from compress.types import Array
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from compress.errors import UnsupportedLayer
-from compress.frontend.trace import SAMPLES
 from compress.model_files.compose import compose
 from compress.model_files.values import Constant, Extents, Value, inverse
+from compress.tracing.trace import SAMPLES
 from compress.types import Array
 
 _LARGEST_ELEMENTS = 1 << 24  # of an activation of one sample: far more than fits a microcontroller
