@@ -124,7 +124,7 @@ help:
 	echo '  make evolve BOARD=m7 TASK=kws ACCURACY=0.86 MINUTES=20'
 	echo
 	echo '  BOARD     ' $$(grep -l '"qemu"' boards/*.toml | sed 's,.*/,,; s,.toml,,') 'or a real one, see boards/'
-	echo '  TASK       digits kws'
+	echo '  TASK      ' $$(grep -l '^TASK = Task(' compress/tasks/*.py | sed 's,.*/,,; s,.py,,') 'or a file, see docs/tasks.md'
 	echo '  ACCURACY   what to keep, a share of 1'
 	echo '  MINUTES    budget in time'
 	echo '  TRIALS     budget in candidates'

@@ -22,7 +22,7 @@ LAYOUT = Layout(
     title="CIFAR-10",
     folders=(_PYTHON, _BINARY),
     holds="data_batch_1 to data_batch_5 and test_batch (each .bin in the binary version)",
-    source="cifar-10-python.tar.gz or cifar-10-binary.tar.gz of www.cs.toronto.edu/~kriz/cifar.html",
+    source="cifar-10-python.tar.gz or -binary.tar.gz of www.cs.toronto.edu/~kriz/cifar.html",
 )
 
 Bytes = npt.NDArray[np.uint8]

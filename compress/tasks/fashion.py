@@ -22,7 +22,7 @@ _VALIDATION_SHARE = 1 / 6
 
 
 def net() -> nn.Module:
-    """Three 3x3 convolutions, pools between them, mean, Linear: 23,824 weights, 1.9 million MACs.
+    """Three 3x3 convolutions, each before a pool, and a Linear: 28,944 weights, 1.9 million MACs.
 
     Input (N, 1, 28, 28), output logits (N, 10).
     """
@@ -33,9 +33,9 @@ def net() -> nn.Module:
             conv2=_block(16, 32),
             pool2=nn.MaxPool2d(2),
             conv3=_block(32, 64),
-            mean=nn.AdaptiveAvgPool2d(1),
+            pool3=nn.MaxPool2d(2),
             flatten=nn.Flatten(),
-            classify=nn.Linear(64, len(fashion.CLASSES)),
+            classify=nn.Linear(64 * 9, len(fashion.CLASSES)),
         )
     )
 
@@ -85,7 +85,7 @@ def _scaled(images: Array) -> Array:
 
 TASK = Task(
     name="fashion",
-    title="Fashion-MNIST, 28x28 photographs of clothes, CNN of 23,824 weights",
+    title="Fashion-MNIST, 28x28 photographs of clothes, CNN of 28,944 weights",
     input_shape=(1, 28, 28),
     classes=fashion.CLASSES,
     net=net,

@@ -19,7 +19,6 @@ from compress.tasks.cache import Arrays, cached
 from compress.types import Array, Dataset, Recipe, Split, Task
 
 WINDOW = 128  # samples: 2.56 s
-STRIDE = 64
 FOLDS = 5
 FOLD = 4  # of the task; the others are for a cross-validation by subject
 # A wrist that hits something gives single values of 30 standard deviations, which would take the
@@ -87,11 +86,11 @@ def subjects_of(subjects: Sequence[int], fold: int) -> dict[str, list[int]]:
     }
 
 
-def make(recordings: Sequence[Recording], fold: int) -> Arrays:
-    """Arrays x_<split> float32 (N, 6, 128), y_<split> int64 (N,), subject_<split> int64 (N,).
+def make(recordings: Sequence[Recording], fold: int, window: int = WINDOW) -> Arrays:
+    """Arrays x_<split> float32 (N, 6, window), y_<split> int64 (N,), subject_<split> int64 (N,).
 
-    Each channel is less its mean and divided by its standard deviation in the training subjects'
-    recordings, then limited to -5..5.
+    Windows overlap by half. Each channel is less its mean and divided by its standard deviation in
+    the training subjects' recordings, then limited to -5..5.
     """
     chosen = subjects_of([recording.subject for recording in recordings], fold)
     training = [r.x for r in recordings if r.subject in chosen["train"]]
@@ -100,7 +99,7 @@ def make(recordings: Sequence[Recording], fold: int) -> Arrays:
     arrays: Arrays = {}
     for name, subjects in chosen.items():
         own = [r for r in recordings if r.subject in subjects]
-        parts = [_windows(r.x) for r in own]
+        parts = [_windows(r.x, window) for r in own]
         counts = [len(part) for part in parts]
         x = (np.concatenate(parts) - mean) / deviation
         arrays[f"x_{name}"] = np.ascontiguousarray(
@@ -111,10 +110,10 @@ def make(recordings: Sequence[Recording], fold: int) -> Arrays:
     return arrays
 
 
-def _windows(x: Array) -> Array:
-    """Windows (N, 128, 6) of a recording (samples, 6); what is left at its end is not used."""
-    starts = range(0, len(x) - WINDOW + 1, STRIDE)
-    return np.stack([x[start : start + WINDOW] for start in starts])
+def _windows(x: Array, length: int) -> Array:
+    """Windows (N, length, 6) of a recording (samples, 6); what is left at its end is not used."""
+    starts = range(0, len(x) - length + 1, length // 2)
+    return np.stack([x[start : start + length] for start in starts])
 
 
 TASK = Task(
@@ -124,7 +123,7 @@ TASK = Task(
     classes=EXERCISES,
     net=net,
     load=load,
-    recipe=Recipe(epochs=8, batch=64, learning_rate=0.005),
+    recipe=Recipe(epochs=16, batch=64, learning_rate=0.005),
     fine_tune=Recipe(epochs=2, batch=64, learning_rate=0.003),
     accuracy_floor=0.80,
     device_samples=128,

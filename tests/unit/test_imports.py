@@ -20,7 +20,7 @@ ROOMS = {
     "compress": (
         ("ops",),
         ("",),
-        ("arithmetic", "metrics", "space", "tracing"),
+        ("arithmetic", "datasets", "metrics", "space", "tracing"),
         ("frontend", "task_types", "tasks"),
         ("projects", "training"),
         ("pruning", "tflite_records"),

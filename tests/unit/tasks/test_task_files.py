@@ -34,7 +34,7 @@ def written(folder: Path, text: str, name: str = "mine.py") -> str:
 
 
 def test_tasks_of_the_package_are_found_by_name() -> None:
-    assert TASK_NAMES == ("digits", "kws")
+    assert {"digits", "fashion", "kws", "motion"} < {*TASK_NAMES}
     assert get_task("digits") is TASK
 
 
@@ -45,7 +45,9 @@ def test_a_module_with_a_task_needs_no_entry_in_a_list(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_what_is_allowed() -> None:
-    with pytest.raises(UserError, match=r"unknown task 'mine': allowed are digits, kws, or .*\.py"):
+    with pytest.raises(
+        UserError, match=r"unknown task 'mine': allowed are .*digits, .*kws, .*or .*\.py"
+    ):
         get_task("mine")
 
 
