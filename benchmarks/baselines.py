@@ -240,7 +240,7 @@ def page(folder: Path, seeds: int) -> str:
         ours = _mean_and_spread(name, [r.test for r in found[name]]) if found[name] else "no data"
         for figure in figures:
             lines.append(f"| `{name}` | {ours} | {figure.value} | {figure.how} | {figure.source} |")
-    lines += ["", *_subjects(found["motion"]), *_foot(found)]
+    lines += ["", *_subjects(found.get("motion", [])), *_foot(found)]
     return "\n".join(lines) + "\n"
 
 

@@ -42,6 +42,7 @@ class _Callable:
     """A function that a pickle may call, without attributes that it could set."""
 
     __slots__ = ("_function",)
+    _function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         object.__setattr__(self, "_function", function)
@@ -106,7 +107,8 @@ def load_object_npy(path: Path) -> object:
     """
     stream = io.BytesIO(read_file(path))
     try:
-        np.lib.format.read_magic(stream)
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise damaged(path, "another version of the format than 1.0")
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     except ValueError as error:
         raise damaged(path, error) from None

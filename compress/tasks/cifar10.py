@@ -37,7 +37,8 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm1(self.conv1(x)).relu()
-        return (self.beside(x) + self.norm2(self.conv2(y))).relu()
+        joined: Tensor = self.beside(x) + self.norm2(self.conv2(y))
+        return joined.relu()
 
 
 def resnet8(channels: int, classes: int) -> nn.Sequential:

@@ -20,7 +20,7 @@ from compress.types import Array, Dataset, Recipe, Split, Task
 
 WINDOW = 128  # samples: 2.56 s
 FOLDS = 5
-FOLD = 4  # of the task; the others are for a cross-validation by subject
+FOLD = 3  # of the task; the others are for a cross-validation by subject
 # A wrist that hits something gives single values of 30 standard deviations, which would take the
 # steps of an 8-bit input from all others.
 _LARGEST = 5.0
@@ -125,6 +125,6 @@ TASK = Task(
     load=load,
     recipe=Recipe(epochs=16, batch=64, learning_rate=0.005),
     fine_tune=Recipe(epochs=2, batch=64, learning_rate=0.003),
-    accuracy_floor=0.80,
+    accuracy_floor=0.75,
     device_samples=128,
 )

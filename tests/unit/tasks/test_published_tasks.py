@@ -17,6 +17,7 @@ from compress.genome import Quantize
 from compress.integer.cost import total_macs
 from compress.quantization.lower import lower
 from compress.tasks import (
+    anomaly,
     cifar10,
     fashion,
     fashion_resnet,
@@ -296,3 +297,24 @@ def test_auc_of_machines(root: Path) -> None:
         own = [i for i, s in enumerate(sounds) if s.machine == machine]
         labels = [sounds[i].anomalous for i in own]
         assert value == pytest.approx(roc_auc_score(labels, errors[own].mean(axis=1)))
+
+
+# -- anomaly -------------------------------------------------------------------------------------
+
+
+def test_training_has_normal_windows_only() -> None:
+    windows = motion.make(recordings(), 4, anomaly.WINDOW)
+    arrays = anomaly.make(tuple(recordings()), 4)
+    assert not arrays["y_train"].any()
+    raised = np.isin(windows["y_val"], [1, 2])  # ABD, FEL
+    np.testing.assert_array_equal(arrays["y_val"], raised)
+    assert len(arrays["x_train"]) == 5 / 7 * len(windows["x_train"])
+    np.testing.assert_array_equal(arrays["x_val"][3], windows["x_val"][3].ravel())
+
+
+@pytest.mark.parametrize("task", [anomaly.TASK, toycar.TASK])
+def test_autoencoders_answer_with_the_shape_of_their_input(task: Task) -> None:
+    with torch.no_grad():
+        assert task.net().eval()(torch.zeros(2, *task.input_shape)).shape[1:] == task.input_shape
+    assert task.type == "autoencoder"
+    assert task.classes == ("normal", "anomalous")
