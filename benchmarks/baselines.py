@@ -237,7 +237,9 @@ def page(folder: Path, seeds: int) -> str:
     ]
     lines += ["|---|---:|---:|---|---|"]
     for name, figures in PUBLISHED.items():
-        ours = _mean_and_spread(name, [r.test for r in found[name]]) if found[name] else "no data"
+        ours = (
+            _mean_and_spread(name, [r.test for r in found[name]]) if found[name] else "not trained"
+        )
         for figure in figures:
             lines.append(f"| `{name}` | {ours} | {figure.value} | {figure.how} | {figure.source} |")
     lines += ["", *_subjects(found.get("motion", [])), *_foot(found)]
@@ -245,6 +247,8 @@ def page(folder: Path, seeds: int) -> str:
 
 
 def _results(name: str, folder: Path, seeds: int) -> Iterator[Result]:
+    if not any(folder.glob(f"{name}-*.json")):
+        return  # data would be made or read for nothing
     for seed in range(seeds):
         for fold in _folds(name):
             try:
