@@ -94,6 +94,11 @@ class FeatureDistance:
         return torch.stack(found).mean()
 
 
+def has_features(module: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    """True if the network has a convolution, behind which features can be compared."""
+    return bool(_points(fx.Interpreter(trace_module(module, input_shape))))
+
+
 def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """The squared distance of attention maps, averaged over the batch: a scalar.
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compress.distillation.features import has_features
 from compress.errors import UnsupportedLayer, UserError
 from compress.frontend.check_capture import check_capture, vary
 from compress.genome import Criterion, Quantize
@@ -142,6 +143,7 @@ def space_of(original: Original) -> Space:
         epochs=(length / 2, length, 2 * length),
         blocks=len(original.blocks),
         criteria=tuple(by for by in get_args(Criterion) if norms or by != "batch_norm"),
+        has_convolutions=has_features(original.module, original.task.input_shape),
     )
 
 

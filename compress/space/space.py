@@ -78,7 +78,8 @@ class Space:
     `groups`, `layers` and `blocks` are the numbers of its prunable dependency groups, weighted
     layers and removable blocks, `criteria` the pruning criteria that apply to it. `epochs` are the
     lengths of training that a stage may have, in rising order; a `Distill` may also have
-    `STUDENT_LENGTH_FACTOR` times each of them.
+    `STUDENT_LENGTH_FACTOR` times each of them. Only networks that have convolutions have features
+    to compare, kernels to shrink and convolutions to separate.
     """
 
     groups: int
@@ -86,6 +87,7 @@ class Space:
     epochs: tuple[float, ...]
     blocks: int = 0
     criteria: tuple[Criterion, ...] = get_args(Criterion)
+    has_convolutions: bool = True
 
 
 def stage_kinds(space: Space) -> tuple[type[Stage], ...]:
@@ -115,6 +117,8 @@ def gene_choices(space: Space, kind: type[Stage]) -> dict[str, tuple[Any, ...]]:
         if space.groups == 0:
             choices["scope"] = ("uniform",)  # only blocks can be removed
     if kind is Distill:
+        if not space.has_convolutions:
+            choices |= {"features": ("none",), "kernel": (0,), "separable": (False,)}
         longer = (STUDENT_LENGTH_FACTOR * epochs for epochs in space.epochs)
         choices["epochs"] = tuple(sorted({*space.epochs, *longer}))
         if space.blocks < 2:

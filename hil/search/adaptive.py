@@ -22,7 +22,7 @@ from functools import reduce
 import numpy as np
 from deap import tools
 
-from compress.genome import Genome
+from compress.genome import Features, Genome
 from compress.pipeline.network import Original, space_of
 from compress.space.recipes import baseline
 from compress.space.space import Space
@@ -247,7 +247,8 @@ class Adaptive(LadderSearch):
         self, original: Original, goal: Goal, seed: int, ladder: Ladder | None = None
     ) -> None:
         space = space_of(original)
-        warm = warm_start(cached_sensitivity(original), space.epochs[-1])
+        features: Features = "attention" if space.has_convolutions else "none"
+        warm = warm_start(cached_sensitivity(original), space.epochs[-1], features)
         super().__init__(space, goal, seed, warm, ladder)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from compress.genome import Distill, Genome, Prune, Quantize
+from compress.genome import Distill, Features, Genome, Prune, Quantize
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, evenly_spaced, prefix_cache
 from compress.space.canonical import canonical
@@ -109,18 +109,22 @@ def guided_bits(losses: Sequence[float]) -> tuple[int, ...]:
     return tuple(2 if loss <= _HARMLESS + 1e-9 else 4 for loss in losses)
 
 
-def warm_start(sensitivity: QuickSensitivity, epochs: float) -> tuple[Genome, ...]:
+def warm_start(
+    sensitivity: QuickSensitivity, epochs: float, features: Features = "attention"
+) -> tuple[Genome, ...]:
     """The genomes to try first, in order, without repeats; each stage trains for `epochs`.
+
+    `features` are those that students and their teachers are compared by.
 
     Students of another shape train `STUDENT_LENGTH_FACTOR` times as long.
     """
     four = Quantize((4,), weight_range="mse", learn_ranges=True, epochs=epochs)
     mixed = replace(four, weight_bits=guided_bits(sensitivity.layers))
-    polish = Distill(features="attention", rate=0.3, epochs=epochs)
+    polish = Distill(features=features, rate=0.3, epochs=epochs)
 
     def narrower(level: float) -> tuple[Genome, ...]:
         """Genomes with about `level` of the channels, by distillation, by pruning, or both."""
-        student = Distill(features="attention", width=level, epochs=STUDENT_LENGTH_FACTOR * epochs)
+        student = Distill(features=features, width=level, epochs=STUDENT_LENGTH_FACTOR * epochs)
         keep = guided_keep(sensitivity.groups, level)
         narrow = Prune(keep, "taylor", reestimate=True, epochs=epochs)
         uniform = Prune((level,), scope="uniform", reestimate=True, epochs=epochs)

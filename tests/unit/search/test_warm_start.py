@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from compress.pipeline.network import Original, space_of
 from compress.pipeline.pipeline import compress, evenly_spaced
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
-from compress.space.space import KEEP_RATIOS
+from compress.space.space import KEEP_RATIOS, Space, random_stage
 from helpers.networks import original
 from hil.board import load_board
 from hil.objective.goal import Goal
@@ -128,3 +129,14 @@ def test_sensitivity_is_measured_once_and_cached(
     assert cached_sensitivity(start) == first
     with pytest.raises(AssertionError, match="again"):
         cached_sensitivity(replace(start, seed=start.seed + 1))
+
+
+def test_students_without_convolutions_are_not_compared_inside() -> None:
+    """Else each of them would be infeasible."""
+    warm = warm_start(QuickSensitivity((0.1,), (0.0, 0.2)), 1, "none")
+    students = [stage for genome in warm for stage in genome.stages if isinstance(stage, Distill)]
+    assert students
+    assert {stage.features for stage in students} == {"none"}
+    space = Space(groups=1, layers=2, epochs=(1,), has_convolutions=False)
+    drawn = [random_stage(Random(seed), space, Distill) for seed in range(50)]
+    assert {(one.features, one.kernel, one.separable) for one in drawn} == {("none", 0, False)}
