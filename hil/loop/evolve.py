@@ -119,7 +119,7 @@ def take_first_look(settings: Settings) -> None:
     task, goal = find_task(settings.task), settings.goal
     check_feasible(task, goal)
     here = goal.board if settings.farm is None else None
-    show_first_look(task, task.load(), here, goal.accuracy)
+    show_first_look(task, task.load(), here, goal.accuracy or None)  # 0: not known yet
 
 
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
