@@ -24,6 +24,7 @@ from compress.frontend.execute import in_memory, network_input, run_layers
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.frontend.layout import own_order
+from compress.tracing.hooks import changing_hooks
 from compress.tracing.in_place import ADDED
 from compress.tracing.normalize import hooked
 from compress.tracing.observe import Event, observe
@@ -39,6 +40,8 @@ TOLERANCE = 1e-4
 # double precision with other last bits of their constants.
 _ROUNDINGS = 32
 _SAMPLES = 4
+# They are those, of so many, on which the answers differ most: limits act on few samples only.
+_CANDIDATES = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,19 +56,20 @@ class _Difference:
 def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
     """Check that the layers captured from `plain` compute what `module` computes on x.
 
-    `plain` is `module` itself or what `compress.tracing.normalize` made of it. The first
-    `_SAMPLES` of x float32 (N, ...) are used. Sets evaluation mode. The layers are compared as they
-    are after fusing, then, to name the first that differs, one by one. Values differ if they do by
-    more than `TOLERANCE` of the largest magnitude, or more than float32 rounds. A network whose
-    answer is not finite is not compared.
+    `plain` is `module` itself or what `compress.tracing.normalize` made of it. Of the first samples
+    of x float32 (N, ...) those are used on which they differ most. Sets evaluation mode. The layers
+    are compared as they are after fusing, then, to name the first that differs, one by one. Values
+    differ if they do by more than `TOLERANCE` of the largest magnitude, or more than float32
+    rounds. A network whose answer is not finite is not compared.
 
-    Raises UnsupportedLayer naming the first operation that differs, its source line and hooks.
+    Raises UnsupportedLayer naming the first operation that differs, its source line and hooks, or
+    the first hook that changes values even though it makes no difference on these samples.
     """
     module.eval()
-    samples = x[:_SAMPLES].copy()
-    sample = torch.from_numpy(samples)
     traced = trace_module(plain, x.shape[1:])
     captured, source, output = capture(traced)
+    samples = _telling(module, fuse(captured, output), source, output, x[:_CANDIDATES])
+    sample = torch.from_numpy(samples)
     leaves = {str(node.target) for node in traced.graph.nodes if node.op == "call_module"}
     answer, events = observe(module, sample, leaves)
     again, repeated = observe(module, sample, leaves)
@@ -88,6 +92,8 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
             raise UnsupportedLayer(_differs(module, source, None, difference))
     last = {output: _in_memory(answer, torch.from_numpy(own_order(answer.shape)))}
     if _first(*pairs[1], source, samples, last) is None:
+        for name in changing_hooks(module, sample):
+            raise UnsupportedLayer(f"{name}: its forward hook changes values; make it a layer")
         return
     own = dict(_paired(traced, events))
     known = {
@@ -98,6 +104,23 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
         if differing is not None:
             layer, difference = differing
             raise UnsupportedLayer(_differs(module, layer.name, own.get(layer.output), difference))
+
+
+def _telling(
+    module: nn.Module, layers: Sequence[Layer], source: str, output: str, x: Array
+) -> Array:
+    """The samples of x, at most `_SAMPLES`, on which the layers' answers differ most."""
+    with torch.no_grad():
+        own = module(torch.from_numpy(x.copy()))
+        made = {source: network_input(x)}
+        made |= {layer.output: value for layer, value in run_layers(layers, source, made[source])}
+    if not isinstance(own, Values) or own.numel() != made[output].numel():
+        return x[:_SAMPLES].copy()
+    wanted = _in_memory(own, torch.from_numpy(own_order(own.shape)))
+    found = in_memory(made[output]).reshape(wanted.shape)
+    errors = (found - wanted).abs().amax(1).nan_to_num(torch.inf).numpy()
+    chosen = np.sort(np.argsort(-errors, kind="stable")[:_SAMPLES])
+    return x[chosen].copy()
 
 
 def _in_memory(value: Values, order: Values) -> Values:

@@ -23,7 +23,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 # Hooks that compute a parameter before each forward pass.
-_FOLDED = (WeightNorm, SpectralNorm, BasePruningMethod)
+FOLDED_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 _WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 # Of a module: the hooks around its forward and backward passes.
 _HOOKS = (
@@ -93,7 +93,7 @@ def hooked(module: nn.Module) -> tuple[str, ...]:
     names = []
     for name, layer in module.named_modules():
         own = [*layer._forward_hooks.values(), *layer._forward_pre_hooks.values()]
-        if any(not isinstance(hook, _FOLDED) for hook in own):
+        if any(not isinstance(hook, FOLDED_HOOKS) for hook in own):
             names.append(name or type(layer).__name__)
     return tuple(names)
 
@@ -124,7 +124,7 @@ def _value(layer: nn.Module, name: str) -> Values:
         value = getattr(layer, name)
     else:
         for hook in layer._forward_pre_hooks.values():
-            if isinstance(hook, _FOLDED):
+            if isinstance(hook, FOLDED_HOOKS):
                 hook(layer, ())  # sets the attribute from its present sources
         value = getattr(layer, name)
     layer.train(training)

@@ -111,3 +111,41 @@ def test_a_fresh_network_hides_nothing() -> None:
     assert net.block[0].weight.std() > 0  # type: ignore[operator]
     assert net.norm.running_var is not None
     assert net.norm.running_var.std() > 0
+
+
+def _clipping() -> nn.Sequential:
+    """A network whose last layer has a hook that limits its values."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    module[1].register_forward_hook(lambda layer, args, result: result.clamp(max=3.0))
+    return module.eval()
+
+
+def test_a_limit_that_few_samples_reach_is_found() -> None:
+    """Only the last of 64 samples is beyond the limit; no hook is needed for that."""
+    x = np.zeros((64, 1, 2, 2), np.float32)
+    x[-1] = 100 * np.sign(_clipping()[1].weight.detach().numpy()[0]).reshape(1, 2, 2)
+    with pytest.raises(UnsupportedLayer, match="differ from the network"):
+        check_capture(_clipping(), _clipping(), x)
+
+
+def test_a_hook_that_makes_no_difference_yet_is_refused() -> None:
+    module, x = _clipping(), np.zeros((8, 1, 2, 2), np.float32)
+    with pytest.raises(UnsupportedLayer, match=r"^1: its forward hook changes values"):
+        check_capture(module, module, x)
+    in_place = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+
+    def clip(layer: nn.Module, args: Any, result: Tensor) -> None:
+        result.clamp_(max=100.0)
+
+    in_place[0].register_forward_hook(clip)
+    with pytest.raises(UnsupportedLayer, match=r"^0: its forward hook changes values"):
+        check_capture(in_place, in_place, x[:1])
+
+
+def test_a_hook_that_only_looks_is_no_reason_to_refuse() -> None:
+    seen: list[int] = []
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    module[1].register_forward_hook(lambda layer, args, result: seen.append(len(result)))
+    check_capture(module, module, np.zeros((8, 1, 2, 2), np.float32))
+    assert seen
