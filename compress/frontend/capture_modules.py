@@ -15,6 +15,8 @@ from compress.frontend import capture_resizing as resizing
 from compress.frontend import capture_shapes as shapes
 from compress.frontend import capture_tables as tables
 from compress.frontend import capture_weighted as weighted
+from compress.recurrent_layers.layer import RecurrentLayer
+from compress.recurrent_layers.replace import REPLACED
 from compress.tracing import decompose
 
 
@@ -55,6 +57,7 @@ MODULES: dict[type[nn.Module], Captured] = {
     nn.Linear: Captured(weighted.linear, _WHOLE),
     nn.ConvTranspose2d: Captured(weighted.transposed_convolution, _WHOLE),
     nn.ConvTranspose1d: Captured(weighted.transposed_convolution, _WHOLE),
+    RecurrentLayer: Captured(weighted.recurrent_layer, _WHOLE),
     nn.BatchNorm2d: Captured(weighted.batch_norm, _WHOLE),
     nn.BatchNorm1d: Captured(weighted.batch_norm, _WHOLE),
     nn.ReLU: Captured(elementwise.relu),
@@ -117,4 +120,5 @@ def captured(module: nn.Module) -> Captured | None:
 
 def supported_modules() -> str:
     """The names of all supported modules, for messages."""
-    return ", ".join(sorted(kind.__name__ for kind in (*MODULES, *decompose.REPLACED_MODULES)))
+    kinds = {*MODULES, *decompose.REPLACED_MODULES, *REPLACED} - {RecurrentLayer}
+    return ", ".join(sorted(kind.__name__ for kind in kinds))

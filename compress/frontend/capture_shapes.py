@@ -11,13 +11,13 @@ from torch import Tensor, fx, nn
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.layout import layer_axis, moved, permuted
-from compress.frontend.reader import Reader, label, wide
+from compress.frontend.reader import Reader, View, label, wide
 from compress.tracing.trace import shape_of
 
 
 def identity(reader: Reader, node: fx.Node, x: fx.Node, *args: Any, **kwargs: Any) -> None:
     """An operation that has no effect when the network is not trained."""
-    reader.look(node, x)
+    reader.views[node.name] = reader.view(x, node, any_batch=True)
 
 
 def reshape(reader: Reader, node: fx.Node, x: fx.Node, *args: Any, **kwargs: Any) -> None:
@@ -40,11 +40,20 @@ def transpose(reader: Reader, node: fx.Node, x: fx.Node, dim0: int, dim1: int) -
 
 
 def _permute(reader: Reader, node: fx.Node, x: fx.Node, axes: tuple[int, ...]) -> None:
-    source = reader.view(x, node)
-    axes = tuple(axis % len(source.shape) for axis in axes)
-    if axes[0] != 0:
-        raise UnsupportedLayer(f"{label(node)}: permutes the samples of a batch")
-    reader.look(node, x, permuted(source.order, source.shape, axes))
+    """A permutation, which may move the samples, as to (L, N, C) for a recurrent layer."""
+    source = reader.view(x, node, any_batch=True)
+    rank, batch = len(source.shape), source.batch
+    axes = tuple(axis % rank for axis in axes)
+    # The other axes by their position in `source.shape`, which has the samples first.
+    others = [1 + axis - (axis > batch) for axis in axes if axis != batch]
+    order = permuted(source.order, source.shape, (0, *others))
+    shape = tuple(source.shape[axis] for axis in (0, *others))
+    moved_to = axes.index(batch)
+    # A layer that is made of the view has its own axes: it is not the traced value.
+    name = f"{node.name}_samples_first" if moved_to else node.name
+    reader.views[node.name] = View(
+        source.value, source.stored, shape, order, label(node), name, moved_to
+    )
 
 
 def shuffle(reader: Reader, node: fx.Node, x: fx.Node, module: nn.Module) -> None:

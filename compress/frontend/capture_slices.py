@@ -24,8 +24,14 @@ def index(reader: Reader, node: fx.Node, x: Any, item: Any) -> None:
         axis, first, count = parts[item]
         _slice(reader, node, source, {axis: (first, 1, count)})
         return
-    source = reader.view(x, node)
-    items = list(item) if isinstance(item, tuple) else [item]
+    _index(reader, node, x, list(item) if isinstance(item, tuple) else [item])
+
+
+def _index(reader: Reader, node: fx.Node, x: Any, items: list[Any]) -> None:
+    source = reader.view(x, node, any_batch=True)
+    if source.batch:
+        _slice(reader, node, source, _parts_of_moved(reader, node, x, items))
+        return
     if any(isinstance(part, list | Tensor) for part in items):
         _gather_items(reader, node, source, items)
         return
@@ -53,6 +59,23 @@ def _parts(shape: Shape, items: list[Any]) -> dict[int, Part]:
             parts[axis] = (int(item) % shape[axis], 1, 1)
             axis += 1
     return parts
+
+
+def _parts_of_moved(reader: Reader, node: fx.Node, x: Any, items: list[Any]) -> dict[int, Part]:
+    """The part of each axis of a value whose samples torch does not have first, as (L, N, C).
+
+    One number along each axis before that of the samples, so that they are first in the result.
+    """
+    source = reader.view(x, node, any_batch=True)
+    batch, rank = source.batch, len(source.shape)
+    first = items[:batch]
+    if len(first) < batch or not all(type(item) is int for item in first):
+        reader.view(x, node)  # refuses it
+    if not all(isinstance(item, int | slice) for item in items):
+        reader.view(x, node)
+    axes = [*range(1, batch + 1), 0, *range(batch + 1, rank)]  # torch's, by those of `source.shape`
+    parts = _parts(tuple(source.shape[axis] for axis in axes), items)
+    return {axes[axis]: part for axis, part in parts.items()}
 
 
 def _slice(reader: Reader, node: fx.Node, source: View, parts: dict[int, Part]) -> None:
@@ -125,9 +148,8 @@ def narrow(reader: Reader, node: fx.Node, x: fx.Node, dim: int, start: int, leng
 
 def select(reader: Reader, node: fx.Node, x: fx.Node, dim: int, index: int) -> None:
     """One element along an axis, which is dropped."""
-    source = reader.view(x, node)
-    axis = dim % len(source.shape)
-    _slice(reader, node, source, {axis: (index % source.shape[axis], 1, 1)})
+    axis = dim % len(reader.view(x, node, any_batch=True).shape)
+    _index(reader, node, x, [*[slice(None)] * axis, index])
 
 
 def flip(reader: Reader, node: fx.Node, x: fx.Node, *dims: Any) -> None:

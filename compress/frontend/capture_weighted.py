@@ -1,4 +1,4 @@
-"""Capture of convolutions, transposed ones too, Linear and batch-norm."""
+"""Capture of convolutions, transposed ones too, Linear, recurrent layers and batch-norm."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ import torch
 from torch import fx, nn
 
 from compress.errors import UnsupportedLayer
-from compress.frontend.layers import LayerKind
+from compress.frontend.layers import Gates, LayerKind
 from compress.frontend.layout import own_order, row_order, row_shape
 from compress.frontend.reader import Reader, array, label, wide
 from compress.ops import Padding
+from compress.recurrent_layers.layer import RecurrentLayer
 from compress.tracing.trace import shape_of
 
 Pair = tuple[int, int]
@@ -156,6 +157,29 @@ def matmul(reader: Reader, node: fx.Node, x: Any, y: Any) -> None:
         in_rows=True,
         inputs=(reader.in_rows(left, node), second),
         transposed=transposed,
+    )
+
+
+def recurrent_layer(reader: Reader, node: fx.Node, x: fx.Node, module: RecurrentLayer) -> None:
+    """A GRU or LSTM of one layer on (N, L, I)."""
+    source = reader.view(x, node)
+    if len(source.shape) != 3:
+        raise UnsupportedLayer(f"{label(node)}: reads no sequence; it takes (N, steps, features)")
+    gates, units = module.gates, module.units
+    zeros = np.zeros((gates, units), np.float32)
+    biases = [zeros] * 2 if module.biases is None else [array(bias) for bias in module.biases]
+    reader.emit(
+        node,
+        "recurrent",
+        [source],
+        in_rows=True,
+        gates=Gates(
+            module.kind,
+            array(module.weight_ih).reshape(gates, units, -1),
+            array(module.weight_hh).reshape(gates, units, units),
+            biases[0].reshape(gates, units),
+            biases[1].reshape(gates, units),
+        ),
     )
 
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor as Values
 from torch.nn import functional
 
-from compress.frontend.layers import Layer, LayerKind
+from compress.frontend.layers import Gates, Layer, LayerKind
 from compress.frontend.pointwise import evaluate
 from compress.ops import Activation, Function
+from compress.recurrent_layers.layer import run_recurrent
 from compress.types import Array
 
 # Axes of a layer's weight in torch's order: (outputs, inputs per group, height, width).
@@ -147,6 +148,11 @@ def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
             return from_memory(_moved_or_reduced(layer, in_memory(x)))
         case "softmax":
             return torch.softmax(x, 1)
+        case "recurrent" if layer.gates is not None:
+            states = _recurrent(layer.gates, x[:, :, 0].transpose(1, 2))
+            if len(layer.shape) == 2:
+                return states[:, -1]
+            return states[:, -layer.shape[2] :].transpose(1, 2)[:, :, None]
         case _:
             raise TypeError(f"{layer.name}: {layer.kind} has constants or should have been fused")
 
@@ -157,6 +163,20 @@ _FUNCTIONS: dict[Function, Callable[[Values, float], Values]] = {
     Function.HARD_SWISH: lambda x, _: functional.hardswish(x),
     Function.LEAKY_RELU: functional.leaky_relu,
 }
+
+
+def _recurrent(gates: Gates, x: Values) -> Values:
+    """The states (N, L, U) of a recurrent layer on x (N, L, I)."""
+    weights, biases = (
+        tuple(
+            torch.from_numpy(values.reshape(-1, *values.shape[2:])).to(x.dtype) for values in pair
+        )
+        for pair in (
+            (gates.input_weights, gates.recurrent_weights),
+            (gates.input_biases, gates.recurrent_biases),
+        )
+    )
+    return run_recurrent(gates.kind, x, (weights[0], weights[1]), (biases[0], biases[1]))
 
 
 def network_input(x: Array) -> Values:

@@ -24,11 +24,15 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
     A batch_norm or affine layer is folded into the convolution, Linear or affine layer before it;
     elsewhere it is an affine layer of its own. An activation, limits or padding that cannot be
     fused stay layers. Chains of functions of one value become tables
-    (`compress.frontend.pointwise_chains`). `output` is the value that the network returns.
+    (`compress.frontend.pointwise_chains`). A recurrent layer of which only the last step is read
+    writes that alone. `output` is the value that the network returns.
     """
     fused: list[Layer] = []
     readers = _readers(layers, output)
+    renamed: dict[str, str] = {}
     for layer in layers:
+        if renamed:
+            layer = replace(layer, inputs=tuple(renamed.get(x, x) for x in layer.inputs))
         before = next((made for made in fused if made.output == layer.inputs[0]), None)
         free = before is not None and readers[before.output] == 1 and not _active(before)
         match layer.kind:
@@ -57,6 +61,18 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
                 fused.append(
                     replace(layer, inputs=before.inputs, padding=padding, node=before.node)
                 )
+            case "slice" if before is not None and free and _takes_last_step(layer, before):
+                _put(fused, before, replace(before, output=layer.output, shape=layer.shape))
+            case "reshape" if (
+                before is not None
+                and free
+                and before.kind == "recurrent"
+                and layer.shape == (1, before.shape[-1])
+                and layer.output != output
+            ):
+                # The value keeps its name, which is that of a traced operation.
+                _put(fused, before, replace(before, shape=layer.shape))
+                renamed[layer.output] = before.output
             case _:
                 fused.append(layer)
     norms = {layer.name for layer in layers if layer.kind == "batch_norm"}
@@ -69,6 +85,14 @@ def _readers(layers: tuple[Layer, ...], output: str) -> dict[str, int]:
     for value in [value for layer in layers for value in layer.inputs] + [output]:
         counts[value] = counts.get(value, 0) + 1
     return counts
+
+
+def _takes_last_step(layer: Layer, before: Layer) -> bool:
+    """True for the slice of the last step of a recurrent layer's states (1, 1, L, U)."""
+    if before.kind != "recurrent" or len(before.shape) != 4:
+        return False
+    _, _, steps, units = before.shape
+    return layer.shape == (1, 1, 1, units) and layer.begin == (0, 0, steps - 1, 0)
 
 
 def _active(layer: Layer) -> bool:

@@ -7,7 +7,7 @@ merges layers, `compress.quantization.lower` converts it to the integer `Graph`.
 from dataclasses import dataclass
 from typing import Literal
 
-from compress.ops import Activation, Function, Padding
+from compress.ops import Activation, Function, Padding, RecurrentKind
 from compress.types import Array
 
 LayerKind = Literal[
@@ -43,6 +43,7 @@ LayerKind = Literal[
     "resize_nearest",
     "resize_bilinear",
     "softmax",
+    "recurrent",
 ]
 # How positions of two sizes of a map correspond: their corners coincide, or the centers of their
 # corner pixels, or positions are those of pixel centers.
@@ -73,6 +74,20 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Gates:
+    """The weights of a recurrent layer, float32, by gate in torch's order.
+
+    `input_weights` (gates, U, I), `recurrent_weights` (gates, U, U), both biases (gates, U).
+    """
+
+    kind: RecurrentKind
+    input_weights: Array
+    recurrent_weights: Array
+    input_biases: Array
+    recurrent_biases: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Layer:
     """One layer, which reads the values named `inputs` and writes the value named `output`.
 
@@ -89,6 +104,9 @@ class Layer:
     and maximum with one input have their constant operand, of the output's shape, in `weight`.
     `constant` is the traced operation that makes the constant of such a layer or of an affine one,
     if it has several elements.
+
+    recurrent maps a sequence in rows (1, 1, L, I) to the states of all steps (1, 1, L, U) or, with
+    an output (1, 1, 1, U) or (1, U), to the last one; its weights are in `gates`.
 
     `limits` are the lowest and highest value of an output that is clipped, besides `activation`.
     `function` and `alpha` are those of a lookup, `pointwise` that of a table. `axis` is that of a
@@ -136,3 +154,4 @@ class Layer:
     order: Array | None = None
     norms: tuple[str, ...] = ()
     wide: bool = False
+    gates: Gates | None = None

@@ -34,7 +34,7 @@ class View:
 
     `order` is that of its elements (`compress.frontend.layout`). A reshape makes no layer before
     a layer reads its result; that layer, and the value that it writes, are called `label` and
-    `name`.
+    `name`. `shape` has the samples first; in torch they are axis `batch`, as 1 in (L, N, C).
     """
 
     value: str
@@ -43,6 +43,7 @@ class View:
     order: Array
     label: str
     name: str
+    batch: int = 0
 
     @property
     def in_rows(self) -> bool:
@@ -77,12 +78,22 @@ class Reader:
         self.views[name] = View(name, layer_shape(shape), shape, order, name, name)
         self.orders[name] = order
 
-    def view(self, source: Any, reader: fx.Node) -> View:
-        """The operand `source` of operation `reader`. Raises UnsupportedLayer for a constant."""
+    def view(self, source: Any, reader: fx.Node, any_batch: bool = False) -> View:
+        """The operand `source` of operation `reader`.
+
+        Raises UnsupportedLayer for a constant and, unless `any_batch`, for one whose first axis is
+        not that of the samples.
+        """
         found = self.views.get(source.name) if isinstance(source, fx.Node) else None
         if found is None:
             raise UnsupportedLayer(f"{label(reader)}: reads {source}, which the network does not "
                                    "compute from its input as one tensor")  # fmt: skip
+        if found.batch and not any_batch:
+            raise UnsupportedLayer(
+                f"{label(reader)}: reads {source}, whose axis {found.batch} has the samples of the "
+                "batch, which only recurrent layers, permutations and the choice of a step do; "
+                "transpose back to (N, ...)"
+            )
         return found
 
     def emit(

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import RNNBase
 
 from compress.errors import HilError, UnsupportedLayer, UserError
 from compress.frontend.capture import capture, trace_module
 from compress.model_files.imported import Imported
 from compress.model_files.values import Extents
+from compress.tracing.normalize import normalized
 from compress.tracing.recording import symbolic_trace
 from compress.types import Array
 
@@ -117,23 +119,29 @@ def _check_lowering(imported: Imported, shape: Extents) -> None:
     """Raise UnsupportedLayer, naming the file's node, for what capture does not know."""
     module = imported.module
     try:
-        capture(trace_module(module, shape))
+        capture(trace_module(normalized(module), shape))
     except UnsupportedLayer as error:
         name, _, said = str(error).partition(": ")
-        own = _names(imported).get(name)
+        names = _names(imported)
+        own = names.get(name) or names.get(name.rpartition(".")[0])  # one layer of a GRU's
         raise UnsupportedLayer(f"{own}: {said}" if own else str(error)) from error
 
 
 def _names(imported: Imported) -> dict[str, str]:
-    """The file's node by the name that capture has for an operation of the network."""
+    """The file's node by the name that capture has for an operation of the network.
+
+    Where a GRU or LSTM is replaced before the capture, functions get other names: modules only.
+    """
     traced = [n for n in symbolic_trace(imported.module).graph.nodes if n.op.startswith("call")]
     own = [node for node in imported.module.graph.nodes if node.op.startswith("call")]
     if len(own) != len(traced):
         return {}
+    recurrent = any(isinstance(part, RNNBase) for part in imported.module.modules())
     named = {}
     for node, again in zip(own, traced, strict=True):
         label = imported.origins.get(node, "")
-        named[again.name] = label
+        if not recurrent:
+            named[again.name] = label
         if node.op == "call_module":
             named[str(node.target)] = label
     return named

@@ -27,7 +27,7 @@ from compress.operators import (
     transposed_convolution,
 )
 from compress.ops import Op
-from compress.recurrent import lstm, svdf
+from compress.recurrent import lstm, recurrence, svdf
 
 FAMILIES: tuple[Family, ...] = (
     convolution.FAMILY,
@@ -51,6 +51,7 @@ FAMILIES: tuple[Family, ...] = (
     transposed_convolution.FAMILY,
     lstm.FAMILY,
     svdf.FAMILY,
+    recurrence.FAMILY,
 )
 OPERATORS: Mapping[type[Op], Operator[Any]] = {
     operator.op: operator for family in FAMILIES for operator in family.operators

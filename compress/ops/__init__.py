@@ -40,7 +40,7 @@ from compress.ops.op import (
     renumbered,
     states_of,
 )
-from compress.ops.recurrent import Lstm, Svdf
+from compress.ops.recurrent import Lstm, Recurrence, RecurrentKind, Svdf
 from compress.ops.reduction import Mean, ReduceMax, ReduceMin, Sum
 from compress.ops.resizing import ResizeBilinear, ResizeNearest
 from compress.ops.windows import (
@@ -90,6 +90,7 @@ OP_TYPES: tuple[type[Op], ...] = (
     BatchMatMul,
     Lstm,
     Svdf,
+    Recurrence,
 )
 
 __all__ = [
@@ -120,6 +121,8 @@ __all__ = [
     "Pad",
     "Padding",
     "Prelu",
+    "Recurrence",
+    "RecurrentKind",
     "ReduceMax",
     "ReduceMin",
     "Requantize",

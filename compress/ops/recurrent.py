@@ -1,13 +1,17 @@
-"""Operators that keep states from one inference to the next.
+"""Operators over the steps of a sequence, and operators with states.
 
-The tensors that they read as a state and write as its next value are a `Variable` of the graph.
+The tensors that `Lstm` and `Svdf` read as a state and write as its next value are a `Variable` of
+the graph. A `Recurrence` starts each inference from zeros.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from compress.ops.op import Op
+
+RecurrentKind = Literal["gru", "lstm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +86,30 @@ class Svdf(Op):
     @property
     def states(self) -> tuple[tuple[str, str], ...]:
         return (("state", "next_state"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence(Op):
+    """A GRU or LSTM as torch defines it: input (1,1,T,I) -> output (1,1,T,U), or (1,U) at the end.
+
+    The hidden state is zero before the first step. Weights (U,I) and (U,U), int8 of one scale each,
+    and biases int32 (U,) are those of the gates in torch's order: reset, update, new of a GRU,
+    input, forget, cell, output of an LSTM. The input is int8 or int16, the output int16 of scale
+    2**-15. Sums of gates have the scale 2**`sum_log2`, the cell state of an LSTM 2**`cell_log2`.
+
+    It is defined as operators of TensorFlow Lite in every step: `compress.recurrent.unroll`.
+    """
+
+    input: int
+    input_weights: tuple[int, ...]
+    recurrent_weights: tuple[int, ...]
+    input_biases: tuple[int, ...]
+    recurrent_biases: tuple[int, ...]
+    output: int
+    kind: RecurrentKind
+    sum_log2: int
+    cell_log2: int = 0
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        return ("input_weights", "recurrent_weights", "input_biases", "recurrent_biases")

@@ -157,10 +157,11 @@ def original_of(task: Task, data: Dataset, seed: int, state_dict: bytes) -> Orig
 def _original(task: Task, data: Dataset, module: nn.Module, seed: int) -> Original:
     """The original with the trained `module`, which is the network as the task makes it.
 
-    Raises UserError if the layers that are captured from it compute something else.
+    Raises UserError if it has a layer without an integer form, or if the layers that are captured
+    from it compute something else.
     """
-    original = Original(task, data, normalized(module), seed, computed_with_zeros(module))
     try:
+        original = Original(task, data, normalized(module), seed, computed_with_zeros(module))
         check_capture(module, original.module, original.calibration)
     except UnsupportedLayer as error:
         raise UserError(f"task {task.name}: layer {error}") from error
@@ -184,13 +185,13 @@ def untrained_graph(task: Task) -> Graph:
     """
     check_shape(task)
     with torch.random.fork_rng(devices=()):
-        _check_answer(task)
-        module = task.net()
-        torch.manual_seed(0)
-        vary(module)
-        noise = torch.randn(8, *task.input_shape)
-        noise[::2] *= 8  # large, so that ReLU6 and the like clip
         try:
+            _check_answer(task)
+            module = task.net()
+            torch.manual_seed(0)
+            vary(module)
+            noise = torch.randn(8, *task.input_shape)
+            noise[::2] *= 8  # large, so that ReLU6 and the like clip
             graph = lower(module, Quantize(), noise.numpy(), task.name)
             export_tflite(graph)
         except UnsupportedLayer as error:
@@ -199,7 +200,10 @@ def untrained_graph(task: Task) -> Graph:
 
 
 def _check_answer(task: Task) -> None:
-    """Check the shape of the answer to two samples, and that the network can be trained."""
+    """Check the shape of the answer to two samples, and that the network can be trained.
+
+    Raises UserError, or UnsupportedLayer for a layer without an integer form.
+    """
     module = task.net().eval()
     try:
         with torch.no_grad():

@@ -33,7 +33,7 @@ _UNFLATTENS = (torch.unflatten, "unflatten")
 
 
 def tied_slices(traced: fx.GraphModule) -> Sides:
-    """The classes of the slices of each convolution, Linear and batch-norm, by name of the call.
+    """The classes of the slices of each layer with weights and batch-norm, by name of the call.
 
     Raises UnsupportedLayer for a network that cannot be captured.
     """
@@ -73,7 +73,7 @@ class _Ties:
         out = self.values[layer.output]
         inputs = [self.values[value] for value in layer.inputs]
         match layer.kind:
-            case "conv" | "linear" | "transposed":
+            case "conv" | "linear" | "transposed" | "recurrent":
                 self._note(layer, "in", _in_torch(inputs[0], layer))
                 self._note(layer, "out", out)
             case "depthwise":

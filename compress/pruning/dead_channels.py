@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from compress.frontend.capture import trace_module
 from compress.pruning.groups import Group, find_groups, is_depthwise, remove_channels
+from compress.recurrent_layers.layer import RecurrentLayer
 from compress.tracing.normalize import normalized
 from compress.tracing.trace import SAMPLES
 
@@ -118,6 +119,10 @@ def _shares(
     shares: list[dict[str, Tensor] | None] = [{} for _ in range(group.channels)]
     for member in group.members:
         layer = module.get_submodule(member.layer)
+        if isinstance(layer, RecurrentLayer):
+            # Its units read each other; a constant input has no single bias to be folded into.
+            shares = [None] * group.channels
+            continue
         if member.side == "out" or not isinstance(layer, _READERS) or is_depthwise(layer):
             continue
         seen = inputs.get(member.layer, [])

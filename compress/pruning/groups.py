@@ -18,10 +18,11 @@ from torch import nn
 
 from compress.frontend.capture import trace_module
 from compress.pruning.channel_ties import IMMOVABLE, Side, tied_slices
+from compress.recurrent_layers.layer import RecurrentLayer
 from compress.types import Array
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv1d)
-_PRODUCERS = (*_CONVOLUTIONS, nn.Linear)
+_PRODUCERS = (*_CONVOLUTIONS, nn.Linear, RecurrentLayer)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -55,8 +56,8 @@ def find_groups(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Group,
 
     Not prunable are the channels of the network's input and output (the classes), those that the
     network's code states as a number, and those of layers other than Conv2d and Conv1d (depthwise
-    or ungrouped), Linear, PReLU and batch-norm with plain weights of their own. Raises
-    UnsupportedLayer for a network that cannot be captured.
+    or ungrouped), Linear, recurrent layers, PReLU and batch-norm with plain weights of their own.
+    Raises UnsupportedLayer for a network that cannot be captured.
     """
     sides = _by_module(module, tied_slices(trace_module(module, input_shape)))
     fixed = {IMMOVABLE}
@@ -124,6 +125,8 @@ def _is_prunable(module: nn.Module, name: str) -> bool:
     """True for a layer that `_remove` can narrow: its weight is its own, and plain."""
     found = dict(module.named_modules())
     layer = found.get(name)
+    if isinstance(layer, RecurrentLayer):
+        return True
     ungrouped = isinstance(layer, _CONVOLUTIONS) and layer.groups == 1
     if layer is None or not (
         ungrouped or is_depthwise(layer) or isinstance(layer, (nn.Linear, nn.PReLU, *_NORMS))
@@ -143,6 +146,10 @@ def _produces(module: nn.Module, name: str) -> bool:
 
 def _remove(layer: nn.Module, side: Side, gone: Array) -> None:
     """Remove the slices `gone` from one side of a layer's parameters and buffers, in place."""
+    if isinstance(layer, RecurrentLayer):
+        count = layer.units if side == "out" else layer.weight_ih.shape[1]
+        layer.keep(side, torch.from_numpy(np.setdiff1d(np.arange(count), gone)))
+        return
     depthwise = is_depthwise(layer)
     held = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
     dimension, kept = (0 if side == "out" else 1), 0

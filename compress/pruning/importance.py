@@ -20,7 +20,9 @@ from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.frontend.layout import is_own, own_order, row_order
 from compress.genome import Criterion
+from compress.pruning.channel_ties import Side
 from compress.pruning.groups import Group, remove_channels
+from compress.recurrent_layers.layer import RecurrentLayer
 from compress.task_types.classification import cross_entropy
 from compress.task_types.rules import TargetLoss
 from compress.tracing.normalize import copied
@@ -31,7 +33,7 @@ from compress.types import Array, Split
 LOSS_CRITERIA: tuple[Criterion, ...] = ("taylor", "sensitivity")
 
 _BATCH = 64
-_WEIGHTED = ("conv", "depthwise", "linear")
+_WEIGHTED = ("conv", "depthwise", "linear", "recurrent")
 _PASSING = (
     "add", "mul", "minimum", "maximum", "affine", "activation", "clip", "lookup", "table", "prelu",
 )  # fmt: skip
@@ -89,12 +91,21 @@ def _magnitude(module: nn.Module, group: Group, power: int) -> Tensor:
     """Sum of |w|**power over each channel's weights, averaged over the layers: (channels,)."""
     sums = []
     for member in group.members:
-        weight = module.get_submodule(member.layer).weight
-        if isinstance(weight, Tensor):  # a batch-norm may have no weight
-            rows = weight.detach() if member.side == "out" else weight.detach().transpose(0, 1)
+        rows = _rows(module.get_submodule(member.layer), member.side)
+        if rows is not None:
             slices = rows.abs().pow(power).reshape(len(rows), -1).sum(1)
             sums.append(slices[torch.from_numpy(member.slices)].sum(1))
     return torch.stack(sums).mean(0)
+
+
+def _rows(layer: nn.Module, side: Side) -> Tensor | None:
+    """The weights of each slice of one side; None for a batch-norm without weights."""
+    if isinstance(layer, RecurrentLayer):
+        return layer.slices(side)
+    weight = layer.weight
+    if not isinstance(weight, Tensor):
+        return None
+    return weight.detach() if side == "out" else weight.detach().transpose(0, 1)
 
 
 def _gamma(module: nn.Module, group: Group) -> Tensor:

@@ -27,8 +27,10 @@ from compress.quantization.grids import (
     weighted_layer_names,
 )
 from compress.quantization.lsq import StepSize, straight_through
+from compress.quantization.recurrent_weights import run_rounded
 from compress.quantization.scheme import Grid, Learned, Scheme
 from compress.quantization.weight_grids import constant_grid
+from compress.recurrent_layers.layer import RecurrentLayer
 from compress.types import Array
 
 Rounding = Callable[[Values], Values]
@@ -46,8 +48,9 @@ def weighted_layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[st
 class FakeQuantized(fx.Interpreter):
     """Fake-quantized `module`: computes in float what its integer graph computes, with gradients.
 
-    The weights of Conv2d and Linear, and the values that the integer graph stores, are rounded to
-    their grids. Gradients use the straight-through estimator inside the range (arXiv:1308.3432).
+    The weights of Conv2d, Linear and recurrent layers, and the values that the integer graph
+    stores, are rounded to their grids; values inside of a recurrent layer, of 16 bits, are not.
+    Gradients use the straight-through estimator inside the range (arXiv:1308.3432).
     The module's parameters are shared: training this trains the module.
 
     With `spec.learn_ranges` the step sizes of the grids are trained too, if the optimizer is given
@@ -213,6 +216,8 @@ class FakeQuantized(fx.Interpreter):
         x = args[0]
         if not isinstance(x, Values):
             raise TypeError(f"{target}: input is a {type(x).__name__}, not a tensor")
+        if isinstance(module, RecurrentLayer):
+            return run_rounded(module, x, self.grids.scheme.spec.weight_range)
         # None for a layer that the output does not depend on.
         rounding = self.weights.get(self._running)
         if rounding is not None and isinstance(module, nn.Conv2d | nn.Conv1d):

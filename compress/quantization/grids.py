@@ -40,6 +40,8 @@ _ONE_SCALE = ("concat", "minimum", "maximum")
 _ON_INT8 = (*_ONE_SCALE, "softmax", "clip", "lookup", "table", "prelu", "mul", "matmul")
 # The output grids that TFLite prescribes: scale 1/256, zero point -128, or scale 1/128.
 _PROBABILITY, _SIGNED_SHARE = Grid(1.0 / 256.0, -128, 8), Grid(1.0 / 128.0, 0, 8)
+# The states of a recurrent layer, which lie within -1 .. 1.
+_STATES = Grid(1.0 / 32768.0, 0, 16)
 # The largest ratio of a mean's own scale to its input's with which it keeps its own. Over the whole
 # map it gains a bit and the faster kernel. Over smaller windows it costs flash, as it becomes a
 # depthwise convolution: there three of eight bits have to be at stake.
@@ -72,8 +74,9 @@ def value_bits(layers: tuple[Layer, ...], source: str, scheme: Scheme) -> dict[s
     """The bit width (8 or 16) of each value by name.
 
     The network's input `source` has 8 bits. Any other value has the bits that its layer computes
-    with: of a wide layer 16, of a weighted layer the scheme's activation bits, of a layer without
-    kernels on int16 and of one with limits 8, of any other layer those of its widest input.
+    with: of a wide or recurrent layer 16, of a weighted layer the scheme's activation bits, of a
+    layer without kernels on int16 and of one with limits 8, of any other layer those of its widest
+    input.
     """
     bits = {source: 8}
     shapes = {layer.output: layer.shape for layer in layers}
@@ -85,6 +88,8 @@ def value_bits(layers: tuple[Layer, ...], source: str, scheme: Scheme) -> dict[s
             bits[layer.output] = 8
         elif layer.kind in WEIGHTED:
             bits[layer.output] = scheme.of(layer.name).activations
+        elif layer.kind == "recurrent":
+            bits[layer.output] = _STATES.bits
         elif layer.kind == "add" and (repeats or layer.weight is not None):
             bits[layer.output] = 8
         else:
@@ -109,6 +114,8 @@ def fixed_grid(layer: Layer) -> Grid | None:
     """
     if layer.kind == "softmax" or layer.function is Function.LOGISTIC:
         return _PROBABILITY
+    if layer.kind == "recurrent":
+        return _STATES
     if layer.function is Function.TANH:
         return _SIGNED_SHARE
     return None if layer.limits is None else grid_for_range(layer.limits, 8, False)
@@ -192,8 +199,9 @@ class Grids:
         if wanted > own:
             # int8 to int16 is (q - zero_point) << 7, which is exact: 255 << 7 is within int16.
             return Grid(self.of(value).scale / 128.0, 0, 16)
-        if root in self._fixed:
-            return self._fixed[root]
+        fixed = self._fixed.get(root)
+        if fixed is not None and fixed.bits == wanted:
+            return fixed
         known, spec = self.learned.grids.get(root), self.scheme.spec
         if known is not None and known.bits == wanted == own:
             return known
@@ -203,7 +211,12 @@ class Grids:
         return grid_for_range(ends, wanted, spec.symmetric)
 
     def read_by(self, layer: Layer, value: str) -> Grid:
-        """The grid in which `layer` reads `value`: that of its output where both must be equal."""
+        """The grid in which `layer` reads `value`: that of its output where both must be equal.
+
+        A recurrent layer reads any.
+        """
+        if layer.kind == "recurrent":
+            return self.of(value)
         if layer.kind in _ONE_SCALE or (layer.kind == "pad" and not keeps_scale(layer)):
             return self.of(layer.output)
         return self.of(value, self.bits[layer.output])

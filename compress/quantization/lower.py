@@ -32,6 +32,11 @@ from compress.quantization.grids import (
     weighted_layer_names,
 )
 from compress.quantization.lowered_operator import operator_for
+from compress.quantization.recurrent_weights import (
+    InnerPeaks,
+    inner_peaks,
+    recurrent_constants,
+)
 from compress.quantization.refine import refined_weights
 from compress.quantization.scheme import Grid, Learned, Scheme
 from compress.quantization.weight_grids import (
@@ -104,7 +109,7 @@ def lower(
     weights = rounded_to_nearest(grids)
     if spec.correct_bias or spec.rounding == "adaround":
         weights = refined_weights(grids, weights, x, seed)
-    builder = _Builder(grids, weights)
+    builder = _Builder(grids, weights, inner_peaks(traced, x))
     first = builder.activation(source, layer_shape(x.shape))
     for layer in fused:
         builder.add(layer)
@@ -139,9 +144,12 @@ def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:
 class _Builder:
     """Collects tensors and operators of a `Graph` while walking fused layers."""
 
-    def __init__(self, grids: Grids, weights: dict[str, LayerWeights]) -> None:
+    def __init__(
+        self, grids: Grids, weights: dict[str, LayerWeights], peaks: dict[str, InnerPeaks]
+    ) -> None:
         self.grids = grids
         self.weights = weights
+        self.peaks = peaks
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
         self.index: dict[tuple[str, Grid], int] = {}
@@ -178,9 +186,37 @@ class _Builder:
         if layer.kind == "transpose":
             self._add_transposition(layer, inputs[0])
             return
+        if layer.kind == "recurrent":
+            self._add_recurrence(layer, inputs[0])
+            return
         constants = self._constants(layer, self.weights.get(layer.output), inputs[0])
         output = self.activation(layer.output, layer.shape)
         self.ops.append(operator_for(layer, inputs, constants, self.tensors[output], output))
+
+    def _add_recurrence(self, layer: Layer, source: int) -> None:
+        """Add a GRU or LSTM, with the constants of its gates."""
+        made = recurrent_constants(
+            layer,
+            self.tensors[source],
+            self.peaks[layer.name],
+            self.grids.scheme.spec.weight_range,
+        )
+        constants = (
+            *made.input_weights,
+            *made.recurrent_weights,
+            *made.input_biases,
+            *made.recurrent_biases,
+        )
+        indices = [self._tensor(tensor) for tensor in constants]
+        output = self.activation(layer.output, layer.shape)
+        if len(layer.shape) == 2 or layer.shape[2] == self.tensors[source].shape[2]:
+            self.ops.append(made.operator(layer, source, output, indices))
+            return
+        last = self._seen(output, f"{layer.output}.last", (1, layer.shape[-1]))
+        self.ops += [
+            made.operator(layer, source, last, indices),
+            Reshape(f"{layer.name}.last", last, output),
+        ]
 
     def _add_mean(self, layer: Layer, source: int) -> None:
         """Add a pool whose output has another scale than its input, unlike AVERAGE_POOL_2D's.

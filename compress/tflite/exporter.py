@@ -3,7 +3,7 @@
 Each operator's family in `compress.operators` writes its records. Equal graphs give equal bytes.
 States that no operator keeps itself become resource variables: they are read before the first
 operator and assigned after the last, and CALL_ONCE assigns their first values.
-A graph in uint8 quantization is stored in it.
+A Recurrence becomes operators of its steps. A graph in uint8 quantization is stored in it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from compress.integer.referenced import referenced_only
 from compress.operators.registry import operator_of
+from compress.recurrent.unroll import unrolled
 from compress.tflite.write import write
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import (
@@ -29,7 +30,7 @@ from compress.types import Graph, Variable
 
 def export_tflite(graph: Graph) -> bytes:
     """The .tflite file. Raises UnsupportedLayer for an average pool that is padded explicitly."""
-    graph = referenced_only(graph)
+    graph = unrolled(referenced_only(graph))
     context = ExportContext(graph)
     for op in graph.ops:
         operator_of(op).export(context, op)

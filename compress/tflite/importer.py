@@ -2,8 +2,9 @@
 
 Each operator's family in `compress.operators` reads its records. A PAD is fused into the
 convolution or pool that reads it where possible; missing biases become zeros; constants are
-folded; conversions from and to other types at the edges, operators that nothing reads and tensors
-that nothing refers to are dropped. What cannot be imported is reported all at once.
+folded; the steps of a GRU or LSTM that was unrolled are one operator again; conversions from and to
+other types at the edges, operators that nothing reads and tensors that nothing refers to are
+dropped. What cannot be imported is reported all at once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from compress.integer.referenced import referenced, referenced_only, without_unr
 from compress.operator_interface.checks import check_activation
 from compress.operators.registry import BUILTINS
 from compress.ops import CustomOperator, Op, activations_of
+from compress.recurrent.roll import rolled
 from compress.tflite.dilated import with_dilations
 from compress.tflite.edges import int8_core, left_out, without_floats
 from compress.tflite.fold import simplified
@@ -130,7 +132,9 @@ def _graph(
         check_graph(graph)
     except UnsupportedLayer as first:
         raise UnsupportedLayer(_all_of(graph) or str(first)) from None
-    return graph, indices
+    graph = rolled(graph)
+    indices = tuple(indices[index] for index in referenced(graph))
+    return referenced_only(graph), indices
 
 
 def _variable(tensors: Sequence[Tensor], state: FileState) -> Variable:

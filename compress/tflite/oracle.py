@@ -55,6 +55,9 @@ _Infer = Callable[[Sequence[Array], Sequence[int]], list[Array]]
 
 _ARENA_PER_TENSOR_BYTES = 4 << 10  # records, alignment, working memory of operators
 _LARGEST_ARENA_BYTES = 1 << 30
+# Of the planner with which tflite-micro keeps all tensors: more activations than these give way to
+# each other. Some room is left for the buffers of operators.
+_MOST_KEPT_TENSORS = 1024 - 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,14 @@ class Interpretation:
     """One model in an oracle. A model that converts at its edges is run as a whole if it can be.
 
     `remark` says how the copy that the oracle got differs; empty if it got the file itself.
+    `keeps_layers` is true if every activation can be read after an inference, not only outputs.
     """
 
     file: File
     core: File
     infer: _Infer
     remark: str = ""
+    keeps_layers: bool = False
 
     def trace(self, inputs: Int8Array, tensors: Sequence[int]) -> dict[int, IntArray]:
         """Values (N, ...) of tensors of the file, by index, for N consecutive inferences.
@@ -101,7 +106,7 @@ class Oracle:
     """An implementation: its `package` on PyPI and the `module` that this provides.
 
     `start` makes an inference function, and a remark (`Interpretation`), from a file.
-    `keeps_layers` is true if every activation can be read after an inference, not only outputs.
+    `keeps_layers` is true if it keeps every activation of a model that is not too large.
     `other_precision` is true if it computes as the reference does for such a `Graph`.
     """
 
@@ -142,7 +147,7 @@ class Oracle:
             if lacking and not self.keeps_layers:
                 raise UserError(f"{self.package}: {lacking[0]} may overwrite what it reads")
             infer, remark = self.start(tflite, file)
-            model = Interpretation(file, core, infer, remark)
+            model = Interpretation(file, core, infer, remark, self._keeps_layers_of(file))
             if lacking:
                 self._try(model)
                 model = replace(model, infer=self.start(tflite, file)[0])  # with its first states
@@ -171,7 +176,10 @@ class Oracle:
             f"{self.package} got a copy of the int8 core, with constants folded: the whole "
             "model cannot be compared there"
         )
-        return Interpretation(part, core, infer, remark)
+        return Interpretation(part, core, infer, remark, self._keeps_layers_of(part))
+
+    def _keeps_layers_of(self, file: File) -> bool:
+        return self.keeps_layers and _can_keep_tensors(file)
 
     def as_computed(self, graph: Graph) -> Graph:
         """The graph for which the reference computes what the oracle does for `graph`."""
@@ -204,11 +212,14 @@ def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
         raise UserError("tflite-micro has no kernels for a model in uint8 quantization")
     _require_equal(file, gap_in_micro, "tflite-micro")
     runtime: Any = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
+    config, keeps = runtime.InterpreterConfig, _can_keep_tensors(file)
     try:
         interpreter = runtime.Interpreter.from_bytes(
             tflite,
             arena_size=_arena_bytes(len(tflite), file),
-            intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors,
+            intrepreter_config=(
+                config.kPreserveAllTensors if keeps else config.kAllocationRecording
+            ),
         )
     except (ValueError, RuntimeError) as error:
         raise UserError(f"tflite-micro does not accept the model: {error}") from None
@@ -217,9 +228,18 @@ def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
         for position, value in enumerate(values):
             interpreter.set_input(value, position)
         interpreter.invoke()
+        if not keeps:
+            return [interpreter.get_output(file.outputs.index(tensor)) for tensor in tensors]
         return [interpreter.GetTensor(tensor, 0)["tensor_data"] for tensor in tensors]
 
-    return infer, ""
+    if not keeps and int8_core(as_int8(file)).outputs != file.outputs:
+        raise UserError("tflite-micro: too many tensors to keep those before the last conversion")
+    few = "tflite-micro: too many tensors to keep them all, so that only outputs were compared"
+    return infer, "" if keeps else few
+
+
+def _can_keep_tensors(file: File) -> bool:
+    return sum(tensor.data is None for tensor in file.tensors) <= _MOST_KEPT_TENSORS
 
 
 def _require_equal(file: File, unlike: Callable[[File, FileOperator], str], package: str) -> None:

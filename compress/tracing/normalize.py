@@ -1,8 +1,9 @@
 """The network with plain parameters: one tensor per layer, read by nothing else.
 
 Everything behind this step changes and replaces the parameters of layers: it trains, rounds, scales
-and narrows them. So whatever stands between a layer and its weight is folded here: weight norm,
-spectral norm, other parametrizations of `torch.nn.utils.parametrize`, and the masks of
+and narrows them. GRU and LSTM become a layer of plain parameters for each of theirs
+(`compress.recurrent_layers`). So whatever stands between a layer and its weight is folded here:
+weight norm, spectral norm, other parametrizations of `torch.nn.utils.parametrize`, and the masks of
 `torch.nn.utils.prune`. Layers that share a parameter get one of their own each. Hooks are removed:
 `compress.frontend.check_capture` compares the network without them to the one with them.
 """
@@ -21,6 +22,8 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
+
+from compress.recurrent_layers.replace import replace_recurrent
 
 # Hooks that compute a parameter before each forward pass.
 FOLDED_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
@@ -51,6 +54,8 @@ def copied(module: nn.Module) -> nn.Module:
 def normalized(module: nn.Module) -> nn.Module:
     """A copy of `module` with plain, unshared parameters and no hooks, in evaluation mode.
 
+    Raises UnsupportedLayer for a GRU or LSTM without an integer form.
+
     It computes the same as `module` does in evaluation mode, unless a hook of the user's takes part
     in that. Tensors that the module has kept from a forward pass are detached. A parameter that is
     computed from others is replaced by its present value; what it was computed from is gone.
@@ -70,6 +75,7 @@ def normalized(module: nn.Module) -> nn.Module:
         for layer in plain.modules():
             for hooks in _HOOKS:
                 getattr(layer, hooks).clear()
+        plain = replace_recurrent(plain)
         _separate(plain)
     return plain
 

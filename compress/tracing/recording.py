@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from compress.recurrent_layers.layer import RecurrentLayer
+
 # The augmented assignments that torch.Tensor executes in place.
 AUGMENTED = (
     "iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow",
@@ -47,8 +49,8 @@ for _name in AUGMENTED:
 class Tracer(fx.Tracer):
     """torch.fx's tracer, with in-place arithmetic.
 
-    Keeps a module of torch.nn, and a subclass of one that computes the same, as one operation. A
-    subclass that overrides any method is traced into.
+    Keeps a RecurrentLayer, a module of torch.nn, and a subclass of one that computes the same, as
+    one operation. A subclass that overrides any method is traced into.
     """
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -56,6 +58,8 @@ class Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         kind = type(m)
+        if kind is RecurrentLayer:
+            return True
         own: set[str] = set()
         for base in kind.__mro__:
             if base.__module__.startswith("torch.nn.modules") and base is not nn.Module:

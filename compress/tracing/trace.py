@@ -3,10 +3,12 @@
 A module of `compress.frontend.capture_modules` stays one operation, other modules are traced into.
 """
 
+from traceback import extract_tb
 from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.utils import rnn
 
 from compress.errors import UnsupportedLayer
 from compress.tracing.decompose import LABEL, WIDE, decompose
@@ -54,6 +56,11 @@ def trace_module(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphMod
     try:
         traced = symbolic_trace(module)
     except _UNTRACEABLE as error:
+        if any(frame.filename == rnn.__file__ for frame in extract_tb(error.__traceback__)):
+            raise UnsupportedLayer(
+                f"{type(module).__name__}: packs sequences; give recurrent layers tensors of a "
+                "fixed number of steps"
+            ) from error
         raise UnsupportedLayer(
             f"{type(module).__name__} cannot be traced by torch.fx: {error}. Avoid control flow "
             "that depends on tensor values, and layers that are made in forward"

@@ -204,6 +204,36 @@ typedef struct {
     const uint16_t *table;
 } lstm_parameters;
 
+/* What one side, the input or the hidden state, adds to a gate: weights[units][values], what is added
+ * to each unit's sum (NULL: nothing), and the factor as in multiply_by_reduced. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *offsets;
+    int32_t multiplier;
+    int32_t right_shift;
+} gate_sums;
+
+/* The gates are reset, update, new of a GRU; input, forget, cell, output of an LSTM. The input is
+ * int16 if `wide`, else int8. A gate's sum, and an LSTM's cell state, times multiplier /
+ * 2^right_shift are arguments of logistic_s16 and tanh_s16, whose `table` it is. `update` scales
+ * input gate * cell gate. */
+typedef struct {
+    int32_t steps;
+    int32_t inputs;
+    int32_t units;
+    int32_t wide;
+    int32_t last_only;
+    int32_t input_offset;
+    gate_sums input[4];
+    gate_sums recurrent[4];
+    int32_t argument_multiplier;
+    int32_t argument_right_shift;
+    int32_t cell_multiplier;
+    int32_t cell_right_shift;
+    product_factor update;
+    const uint16_t *table;
+} recurrence_parameters;
+
 /* `feature` scales what enters the state, `output` the sums over time; offsets are the zero points
  * of state and output. */
 typedef struct {
@@ -559,6 +589,18 @@ void lstm_s16(const lstm_parameters *parameters,
               int16_t *output,
               int16_t *next_hidden,
               int16_t *next_cell);
+
+/* GRU and LSTM of torch over input[steps][inputs], from states of zeros: output[steps][units], or
+ * [units] of the last step with `last_only`. Scratch: states[units], two of a GRU and three of an
+ * LSTM, and [inputs] for an input of int8. */
+void gru_s16(const recurrence_parameters *parameters,
+             const void *input,
+             int16_t *output,
+             int16_t *scratch);
+void lstm_reset_s16(const recurrence_parameters *parameters,
+                    const void *input,
+                    int16_t *output,
+                    int16_t *scratch);
 
 /* SVDF on input[inputs]: weights[units * rank][inputs] and [units * rank][memory], and what is
  * added to the sums of each filter and of each unit. The next state may be written over the

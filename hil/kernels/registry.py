@@ -27,7 +27,7 @@ from hil.kernels import (
     softmax,
     transposed_convolution,
 )
-from hil.recurrent import lstm, svdf
+from hil.recurrent import lstm, recurrence, svdf
 
 FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     convolution.OPERATORS,
@@ -47,6 +47,7 @@ FAMILIES: tuple[tuple[OperatorKernels[Any], ...], ...] = (
     transposed_convolution.OPERATORS,
     lstm.OPERATORS,
     svdf.OPERATORS,
+    recurrence.OPERATORS,
 )
 _BY_TYPE = {operator.op: operator for family in FAMILIES for operator in family}
 

@@ -72,7 +72,7 @@ def _compare_with(
     graph, indices = imported
     as_computed = oracle.as_computed(graph)
     stored = len(model.file.tensors)
-    names = _names(graph) if oracle.keeps_layers else {}
+    names = _names(graph) if model.keeps_layers else {}
     read = {tensor: name for tensor, name in names.items() if indices[tensor] < stored}
     outputs, who = [indices[index] for index in graph.outputs], (oracle.package, "reference")
     apart = 0

@@ -6,7 +6,7 @@ from compress.ops import Function, Padding
 from compress.types import Graph
 from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, same_padding
 from helpers.map_operators import append_every_map_operator
-from helpers.recurrent_layers import append_lstm, append_svdf
+from helpers.recurrent_layers import append_lstm, append_recurrence, append_svdf
 
 
 def tiny_conv() -> Graph:
@@ -65,7 +65,9 @@ def every_op() -> Graph:
     y = b.minimum(y, b.maximum(y, b.constant((3, 1, 1), b.tensors[y].scale, -128)))
     x = b.mean(b.transpose(b.concatenate((x, y)), (0, 1, 3, 2)), (2,))
     x = append_lstm(b, b.reshape(x, (2, b.tensors[x].elements // 2)), 4)
-    x = append_svdf(b, b.reshape(x, (8,)), 9, memory=3)
+    x = append_recurrence(b, b.reshape(x, (1, 2, 4)), 3, "gru")
+    x = append_recurrence(b, x, 8, "lstm", last_only=True)
+    x = append_svdf(b, b.narrow(x), 9, memory=3)
     return b.finish(b.softmax(b.fully_connected(x, 7)), "every_op")
 
 

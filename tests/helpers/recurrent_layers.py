@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from compress.ops import Lstm, Svdf
+from compress.arithmetic.recurrence import GATE_NAMES, STATE_LOG2, wide_scale
+from compress.ops import Lstm, Recurrence, RecurrentKind, Svdf
 from compress.types import DType, Tensor, Variable
 from helpers.graph_builder import GraphBuilder, float32
 
@@ -63,6 +65,41 @@ def append_lstm(
             next_cell,
             clip,
         )
+    )
+    return out
+
+
+def append_recurrence(
+    b: GraphBuilder,
+    source: int,
+    units: int,
+    kind: RecurrentKind,
+    *,
+    last_only: bool = False,
+    sum_log2: int = -12,
+    cell_log2: int = -13,
+    gain: float = 1.0,
+) -> int:
+    """A GRU or LSTM on (1, 1, T, I) whose gates spread over about -3 .. 3, times `gain`."""
+    x, name = b.tensors[source], f"{kind}_{len(b.ops)}"
+    depth, spread = x.shape[-1], 2.0 * gain / math.sqrt(2)
+    state_scale, x_scale = 2.0**STATE_LOG2, float32(wide_scale(x))
+    groups: list[list[int]] = [[], [], [], []]
+    for gate in GATE_NAMES[kind]:
+        for side, (scale, width) in enumerate(((x_scale, depth), (state_scale, units))):
+            wanted = spread / (2**15 * 0.5 * scale * _VALUE_SPREAD * math.sqrt(width))
+            weights = _weights(b, f"{name}_{gate}_{side}", (units, width), wanted)
+            bias_scale = float32(np.float32(scale) * np.float32(b.tensors[weights].scale))
+            limit = min(2**30, max(1, int(gain / bias_scale)))
+            values = b.rng.integers(-limit, limit + 1, units, dtype=np.int32)
+            bias = Tensor(f"{name}_{gate}_{side}_bias", (units,), "int32", (bias_scale,))
+            groups[side].append(weights)
+            groups[2 + side].append(_append(b, replace(bias, data=values)))
+    shape = (1, units) if last_only else (*x.shape[:3], units)
+    out = _append(b, Tensor(name, shape, "int16", (state_scale,)))
+    cell = {"cell_log2": cell_log2} if kind == "lstm" else {}
+    b.ops.append(
+        Recurrence(name, source, *map(tuple, groups), out, kind, sum_log2, **cell)  # type: ignore[arg-type]
     )
     return out
 

@@ -12,7 +12,7 @@ from compress.integer.check import check_graph
 from compress.integer.rows import unpack_rows
 from compress.types import Graph, Samples, Variable
 from helpers.graph_builder import GraphBuilder
-from helpers.recurrent_layers import append_lstm, append_svdf
+from helpers.recurrent_layers import append_lstm, append_recurrence, append_svdf
 
 SHAPE = (4, 4, 2)
 
@@ -88,3 +88,13 @@ def recurrent_int16() -> Graph:
     b = GraphBuilder(seed=13)
     x = append_lstm(b, b.widen(b.input((4, 6))), 5)
     return b.finish(b.narrow(x), "recurrent_int16")
+
+
+def recurrences() -> Graph:
+    """A GRU over an LSTM's sequence, on int8; a GRU over that of a GRU; an LSTM's last state."""
+    b = GraphBuilder(seed=14)
+    x = append_recurrence(b, b.input((1, 6, 7), zero_point=-9), 9, "lstm", cell_log2=-11)
+    x = append_recurrence(b, b.narrow(x), 10, "gru")
+    x = append_recurrence(b, x, 5, "gru", sum_log2=-10)
+    x = append_recurrence(b, x, 8, "lstm", last_only=True, gain=3.0)
+    return b.finish(b.fully_connected(b.narrow(x), 4), "recurrences")

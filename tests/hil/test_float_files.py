@@ -38,7 +38,7 @@ def compared(result: dict[str, object]) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("name", ["mobile", "series"])
+@pytest.mark.parametrize("name", ["mobile", "series", "gru", "gru_state", "lstm"])
 def test_an_onnx_file_on_the_device(name: str, tmp_path: Path) -> None:
     module, shape = network(name)
     path, data = tmp_path / f"{name}.onnx", tmp_path / "samples.npz"

@@ -22,6 +22,7 @@ from helpers.state_graphs import (
     SHAPE,
     delay_line,
     lstm_network,
+    recurrences,
     recurrent_int16,
     running_sum,
     samples_of,
@@ -104,6 +105,7 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
         lstm_network(),
         svdf_network(),
         recurrent_int16(),
+        recurrences(),
     ],
     ids=lambda graph: graph.name,
 )

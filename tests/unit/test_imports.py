@@ -20,6 +20,7 @@ ROOMS = {
     "compress": (
         ("ops",),
         ("",),
+        ("recurrent_layers",),
         ("arithmetic", "datasets", "metrics", "space", "tracing"),
         ("frontend", "task_types", "tasks"),
         ("projects", "training"),
@@ -50,8 +51,8 @@ ROOMS = {
 }
 MOST_MODULES = 20  # of a room, without its __init__.py
 ROOMS_OF_TORCH = {
-    *("frontend", "projects", "tracing", "task_types", "training", "pruning", "quantization"),
-    *("distillation", "model_files", "pipeline"),
+    *("recurrent_layers", "frontend", "projects", "tracing", "task_types", "training", "pruning"),
+    *("quantization", "distillation", "model_files", "pipeline"),
 }
 TORCH = {"torch", "torch_pruning"}
 

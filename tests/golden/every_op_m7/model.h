@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0xc795c169u
+#define MODEL_ID 0x7fc02af0u
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1572
@@ -60,11 +60,39 @@ extern const int8_t layer35_output_input_weights[12];
 extern const int32_t layer35_output_input_offsets[4];
 extern const int8_t layer35_output_recurrent_weights[16];
 extern const int32_t layer35_output_recurrent_offsets[4];
-extern const int8_t layer37_feature_weights[144];
-extern const int32_t layer37_feature_offsets[18];
-extern const int8_t layer37_time_weights[54];
-extern const int32_t layer37_output_offsets[9];
-extern const int8_t layer38_weights[63];
-extern const int32_t layer38_bias[7];
+extern const int8_t layer37_reset_input_weights[12];
+extern const int32_t layer37_reset_input_offsets[3];
+extern const int8_t layer37_update_input_weights[12];
+extern const int32_t layer37_update_input_offsets[3];
+extern const int8_t layer37_new_input_weights[12];
+extern const int32_t layer37_new_input_offsets[3];
+extern const int8_t layer37_reset_recurrent_weights[9];
+extern const int32_t layer37_reset_recurrent_offsets[3];
+extern const int8_t layer37_update_recurrent_weights[9];
+extern const int32_t layer37_update_recurrent_offsets[3];
+extern const int8_t layer37_new_recurrent_weights[9];
+extern const int32_t layer37_new_recurrent_offsets[3];
+extern const int8_t layer38_input_input_weights[24];
+extern const int32_t layer38_input_input_offsets[8];
+extern const int8_t layer38_forget_input_weights[24];
+extern const int32_t layer38_forget_input_offsets[8];
+extern const int8_t layer38_cell_input_weights[24];
+extern const int32_t layer38_cell_input_offsets[8];
+extern const int8_t layer38_output_input_weights[24];
+extern const int32_t layer38_output_input_offsets[8];
+extern const int8_t layer38_input_recurrent_weights[64];
+extern const int32_t layer38_input_recurrent_offsets[8];
+extern const int8_t layer38_forget_recurrent_weights[64];
+extern const int32_t layer38_forget_recurrent_offsets[8];
+extern const int8_t layer38_cell_recurrent_weights[64];
+extern const int32_t layer38_cell_recurrent_offsets[8];
+extern const int8_t layer38_output_recurrent_weights[64];
+extern const int32_t layer38_output_recurrent_offsets[8];
+extern const int8_t layer40_feature_weights[144];
+extern const int32_t layer40_feature_offsets[18];
+extern const int8_t layer40_time_weights[54];
+extern const int32_t layer40_output_offsets[9];
+extern const int8_t layer41_weights[63];
+extern const int32_t layer41_bias[7];
 
 #endif

@@ -52,6 +52,8 @@ def test_an_import_gives_back_the_type_that_was_exported() -> None:
         named = {o.name: o for o in read(export_tflite(graph)).operators if o.name}
         for op in graph.ops:
             builtins = family_of[type(op)].builtins
+            if not builtins:  # a Recurrence, which is unrolled
+                continue
             assert BUILTINS[named[op.name].code] in builtins
 
 
