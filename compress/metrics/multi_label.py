@@ -8,7 +8,7 @@ from compress.metrics.areas import area_under_curve
 from compress.types import Array, Metric
 
 
-def f1(outputs: Array, y: Array, x: Array) -> float:
+def _f1(outputs: Array, y: Array, x: Array) -> float:
     """The mean F1 of the labels; a label is answered where its logit is above 0.
 
     A label that neither y nor the answers have counts as 0.
@@ -19,7 +19,7 @@ def f1(outputs: Array, y: Array, x: Array) -> float:
     return float(np.mean(2 * hits / np.maximum(both, 1)))
 
 
-def mean_auc(outputs: Array, y: Array, x: Array) -> float:
+def _mean_auc(outputs: Array, y: Array, x: Array) -> float:
     """The mean area under the curve of the labels that some samples have and others lack.
 
     NaN if there is no such label.
@@ -29,4 +29,4 @@ def mean_auc(outputs: Array, y: Array, x: Array) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
-METRICS = (Metric("f1", "higher", f1), Metric("auc", "higher", mean_auc))
+MULTI_LABEL = (Metric("f1", "higher", _f1), Metric("auc", "higher", _mean_auc))

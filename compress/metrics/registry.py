@@ -7,11 +7,11 @@ from compress.metrics import autoencoder, classification, multi_label, regressio
 from compress.types import Metric, Task, TaskType
 
 METRICS: dict[TaskType, tuple[Metric, ...]] = {
-    "classification": classification.METRICS,
-    "multi_label": multi_label.METRICS,
-    "regression": regression.METRICS,
-    "autoencoder": autoencoder.METRICS,
-    "segmentation": segmentation.METRICS,
+    "classification": classification.CLASSIFICATION,
+    "multi_label": multi_label.MULTI_LABEL,
+    "regression": regression.REGRESSION,
+    "autoencoder": autoencoder.AUTOENCODER,
+    "segmentation": segmentation.SEGMENTATION,
 }
 
 

@@ -9,17 +9,17 @@ import numpy as np
 from compress.types import Array, Metric
 
 
-def mae(outputs: Array, y: Array, x: Array) -> float:
+def _mae(outputs: Array, y: Array, x: Array) -> float:
     """The mean absolute error over samples and numbers, in the unit of y."""
     return float(np.mean(np.abs(_errors(outputs, y))))
 
 
-def rmse(outputs: Array, y: Array, x: Array) -> float:
+def _rmse(outputs: Array, y: Array, x: Array) -> float:
     """The root of the mean squared error over samples and numbers, in the unit of y."""
     return math.sqrt(float(np.mean(_errors(outputs, y) ** 2)))
 
 
-def r2(outputs: Array, y: Array, x: Array) -> float:
+def _r2(outputs: Array, y: Array, x: Array) -> float:
     """The coefficient of determination, 1 - squared errors / squared deviations, mean over K.
 
     A number that does not vary in y counts as 1 if it is always predicted exactly, else as 0.
@@ -36,8 +36,8 @@ def _errors(outputs: Array, y: Array) -> Array:
     return errors
 
 
-METRICS = (
-    Metric("mae", "lower", mae),
-    Metric("rmse", "lower", rmse),
-    Metric("r2", "higher", r2),
+REGRESSION = (
+    Metric("mae", "lower", _mae),
+    Metric("rmse", "lower", _rmse),
+    Metric("r2", "higher", _r2),
 )

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from compress.metrics.classification import METRICS
+from compress.metrics.classification import CLASSIFICATION
 from compress.metrics.judge import standard_error
 from compress.ops import AveragePool2D, Op, Weighted, inputs_of, outputs_of
 from compress.pipeline.diagnosis import LEAST_SQNR_DB, CoarseInput, Diagnosis, NoisyLayer
@@ -17,7 +17,7 @@ from compress.quantization.sqnr import Noise, decibels, layer_noise
 from compress.training.train import predict
 from compress.types import Array, Graph
 
-ACCURACY = METRICS[0]  # its standard error has a formula
+_ACCURACY = CLASSIFICATION[0]  # its standard error has a formula
 # Calibration samples on which the noise of layers is measured.
 _SAMPLES = 128
 # A part of a layer's noise is named as its cause if it alone brings the layer this near to the
@@ -34,7 +34,7 @@ def diagnose(original: Original) -> Diagnosis:
     outputs = predict(original.module, val.x).numpy()
     inputs = coarse_inputs(original.calibration)
     error = None
-    if judge.metric != ACCURACY:
+    if judge.metric != _ACCURACY:
         error = standard_error(judge.metric, outputs, val.y, val.x)
     return Diagnosis(
         classes=original.task.classes,

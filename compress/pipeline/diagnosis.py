@@ -107,7 +107,7 @@ class Diagnosis:
     def standard_error(self) -> float:
         """The standard error of the float network's metric, in its unit."""
         if self.error is None:
-            return standard_error(sum(self.right), sum(self.samples))
+            return binomial_error(sum(self.right), sum(self.samples))
         return self.error
 
     @property
@@ -141,7 +141,7 @@ class Diagnosis:
         )
 
 
-def standard_error(right: int, total: int) -> float:
+def binomial_error(right: int, total: int) -> float:
     """The standard error of the share `right` / `total`.
 
     Two right and two wrong answers are added (Agresti and Coull 1998, doi:10.2307/2685469), so that
@@ -153,7 +153,7 @@ def standard_error(right: int, total: int) -> float:
 
 def recall_fell(before: int, now: int, samples: int) -> bool:
     """True if a class's recall fell by more than the standard error of what it was."""
-    return samples > 0 and (before - now) / samples > standard_error(before, samples)
+    return samples > 0 and (before - now) / samples > binomial_error(before, samples)
 
 
 def input_remarks(inputs: Sequence[CoarseInput]) -> tuple[Remark, ...]:

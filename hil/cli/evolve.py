@@ -106,8 +106,10 @@ def register(app: typer.Typer, runs: Path) -> None:
         facts = calibrated(load_board(board))
         chosen, prefer = without_former_weights(chosen, prefer)
         task = chosen.ref()
-        folder = runs / check_name(run or f"{label_of(task)}-{facts.name}")
+        if run is not None:
+            check_name(run)
         wanted = find_task(task)
+        folder = runs / check_name(run or f"{label_of(task)}-{facts.name}")
         tell(task)
         asked = floor_of(wanted, accuracy, floor or relative_floor(task, accuracy))
         limited = goal_of(

@@ -23,7 +23,7 @@ from compress.pipeline.diagnosis import (
     goal_remarks,
     input_remarks,
     recall_remarks,
-    standard_error,
+    binomial_error,
 )
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress
@@ -182,5 +182,5 @@ def test_the_standard_error_is_near_that_of_a_share(pair: tuple[int, int]) -> No
     right, total = pair
     share = right / total
     plain = np.sqrt(share * (1 - share) / total)
-    assert 0 < standard_error(right, total) <= 0.25
-    assert abs(standard_error(right, total) - plain) < 2 / total**0.5 / (total + 4) ** 0.5 + 0.02
+    assert 0 < binomial_error(right, total) <= 0.25
+    assert abs(binomial_error(right, total) - plain) < 2 / total**0.5 / (total + 4) ** 0.5 + 0.02
