@@ -18,12 +18,12 @@ from compress.pipeline.diagnose import coarse_inputs, diagnose
 from compress.pipeline.diagnosis import (
     Diagnosis,
     baseline_remarks,
+    binomial_error,
     early_remarks,
     gap_remarks,
     goal_remarks,
     input_remarks,
     recall_remarks,
-    binomial_error,
 )
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress
