@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from compress.cache import content_hash
-from compress.errors import UserError
+from compress.errors import HilError, UserError
+
+_T = TypeVar("_T")
 
 
 def run_user_file(path: Path, what: str, defines: str) -> tuple[ModuleType, str]:
@@ -52,14 +55,22 @@ def call_user_function(path: Path, module: ModuleType, function: str, what: str)
         )
         there = f"it has {', '.join(names)}" if names else "it defines none"
         raise UserError(f"{what}: {path} has no function {function}; {there}")
+    return run_user_function(path, found, f"{what}: {function} of {path}")
+
+
+def run_user_function(path: Path, function: Callable[..., _T], where: str, *values: Any) -> _T:
+    """What a function of the file answers; `where` begins the message of an error.
+
+    Raises UserError if it raises, with the line of the file and the exception.
+    """
     try:
-        return found()
+        return function(*values)
     except (Exception, SystemExit) as error:
-        if isinstance(error, UserError):
+        if isinstance(error, HilError):
             raise
         raise UserError(
-            f"{what}: {function} of {path}{_line(error, path)}: {type(error).__name__}: "
-            f"{_first_line(error)}; correct the file"
+            f"{where}{_line(error, path)}: {type(error).__name__}: {_first_line(error)}; correct "
+            "the file"
         ) from error
 
 

@@ -13,6 +13,7 @@ from compress.errors import UserError
 from compress.tasks import TASK_NAMES, _find_names, full_task_name, get_task, task_label
 from compress.tasks.digits import TASK
 from compress.types import Task
+from hil.cli.main import app
 
 MINE = """
 from dataclasses import replace
@@ -115,3 +116,49 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(UserError, match=r"cannot read task file .*folder\.py: Is a directory"):
         get_task(str(tmp_path / "folder.py"))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            "import numpy as np\n\ndef load():\n    return np.load('/none/mine.npz')\n",
+            r"task file .*mine\.py: load, line 13: FileNotFoundError: .*No such file.*correct the",
+        ),
+        (
+            "def load():\n    return 1, 2\n",
+            r"load gives a tuple, must be a compress\.types\.Dataset",
+        ),
+    ],
+)
+def test_data_that_cannot_be_loaded_are_one_line(
+    tmp_path: Path, function: str, message: str
+) -> None:
+    text = MINE.replace("TASK = replace(DIGITS,", f"{function}\nTASK = replace(DIGITS, load=load,")
+    task = get_task(written(tmp_path, text))
+    with pytest.raises(UserError, match=message) as caught:
+        task.load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    task = get_task(written(tmp_path, MINE.replace("(4, 2)", "(4, 'two')")))
+    with pytest.raises(UserError, match=r"mine\.py: net, line 8: TypeError: "):
+        task.net()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["bench"], ["sensitivity", "--task"], ["evolve", "--task"], ["study", "--task"]],
+    ids=lambda command: command[0],
+)
+def test_every_command_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    imports = "from dataclasses import replace\nfrom compress.tasks.digits import TASK as DIGITS\n"
+    load = "def load():\n    raise ValueError('no data')\n"
+    name = written(tmp_path, f"{imports}{load}TASK = replace(DIGITS, name='mine', load=load)\n")
+    with pytest.raises(UserError, match=r"mine\.py: load, line 4: ValueError: no data"):
+        app([*command, name], standalone_mode=False)
+    assert not (tmp_path / "runs").exists()
