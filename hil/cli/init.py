@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write an example project to FOLDER: network, data and settings, each explained.
 
-        It runs as it is, with small data of scikit-learn. No file is overwritten.
+        It runs as it is, with small data that need no download. No file is overwritten.
         """
         if kind not in _kinds():
             raise UserError(f"--type {kind!r}: allowed are {', '.join(_kinds())}")

@@ -12,13 +12,15 @@ import typer.main
 
 import hil.loop.evolve
 from compress.errors import UserError
+from compress.pipeline.network import check_net
 from compress.projects.keys import SEARCH_KEYS
 from compress.projects.project import Project
-from helpers.projects import TOML, read, write_project
+from helpers.projects import TOML, opened, read, write_project
 from hil.cli.evolve import without_former_weights
 from hil.cli.main import app
 from hil.cli.task_options import TaskChoice, what_to_measure
 from hil.loop.evolve import Settings
+from hil.trial.start import check_startable
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Settings:
@@ -143,6 +145,15 @@ def test_init_writes_a_project_once(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert [path.name for path in other.iterdir()] == ["net.py"]
     with pytest.raises(UserError, match=r"--type 'gan': allowed are .*classification"):
         app(["init", str(tmp_path / "third"), "--type", "gan"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression", "autoencoder"])
+def test_each_example_is_a_startable_task(tmp_path: Path, kind: str) -> None:
+    app(["init", str(tmp_path / "new"), "--type", kind], standalone_mode=False)
+    task = opened(tmp_path / "new" / "hil.toml").task
+    check_net(task)
+    check_startable(task)
+    assert task.type == kind
 
 
 def test_help_imports_no_torch() -> None:
