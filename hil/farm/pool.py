@@ -78,6 +78,11 @@ class FarmPool:
         slots = self._look()
         return min(_MOST_TRIALS, sum(slots[need] for need in self._needs) + _AHEAD)
 
+    @property
+    def words(self) -> str:
+        """What goes to the workers, and what they must have themselves, in one line."""
+        return self._ticket.words
+
     def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
         """Submit a trial: train on any worker, then build and measure where the board is."""
         return self._threads.submit(self._trial, number, proposal)

@@ -20,7 +20,8 @@ from typing import TypeVar
 from compress.cache import cache_folder, content_hash
 from compress.errors import HilError, UserError
 from compress.pipeline.pipeline import prefix_cache
-from compress.projects.find import find_task, label_of
+from compress.projects.find import find_task, identity_of_task, label_of
+from compress.projects.project import Project
 from compress.training.data_check import data_sha256
 from hil.farm.journal import Journal
 from hil.farm.source_fingerprint import code_id
@@ -38,6 +39,7 @@ from hil.types import Provenance
 _T = TypeVar("_T")
 
 _MOST_CONTEXTS = 8
+_DIGITS = 12  # of a hash that is shown
 
 _lock = threading.Lock()
 _contexts: OrderedDict[str, Context] = OrderedDict()
@@ -70,6 +72,20 @@ class Ticket:
             data_sha256=data_sha256(task.load()),
             provenance=provenance(start.board, start.seed, start.saves),
             task_source=task.source,
+        )
+
+    @property
+    def words(self) -> str:
+        """What goes to the workers, and what they must have themselves, in one line."""
+        task, network = self.start.task, _short(hashlib.sha256(self.start.state_dict).hexdigest())
+        held = task.files if isinstance(task, Project) else ()
+        sent = [f"{one.path.name} {_short(one.sha256)}" for one in held if one.content is not None]
+        code = f"code and files come with the run ({', '.join([*sent, f'network {network}'])})"
+        if not isinstance(task, Project):
+            code = f"the trained network comes with the run ({network}), task {label_of(task)} not"
+        return (
+            f"farm: {code}; data are read on each machine and compared by hash "
+            f"({_short(self.data_sha256)})"
         )
 
 
@@ -130,6 +146,10 @@ def _final(context: Context, ticket: Ticket, number: int, tflite: bytes) -> Fina
     return figures
 
 
+def _short(sha256: str) -> str:
+    return sha256[:_DIGITS]
+
+
 def _journal() -> Journal:
     return Journal(cache_folder() / "farm" / "journal")
 
@@ -181,8 +201,8 @@ def _open(ticket: Ticket) -> Context:
     original = start.original()
     if original.task.source != ticket.task_source:
         raise UserError(
-            f"this worker's {label_of(start.task)} is not the file of the search: copy it to the "
-            "same path on every machine"
+            f"this worker's {identity_of_task(start.task)} is not the file of the search: copy it "
+            "to the same path on every machine"
         )
     if data_sha256(original.data) != ticket.data_sha256:
         raise UserError(

@@ -6,6 +6,7 @@ import errno
 import platform
 import socket
 from dataclasses import replace
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import pytest
 from compress.errors import HilError, UserError
 from compress.genome import Genome, Quantize
 from compress.tasks import get_task
+from helpers.projects import read, write_project
 from helpers.trials import PROVENANCE
 from hil.board import load_board
 from hil.errors import NoReply
@@ -49,6 +51,19 @@ def told(answer: Failed) -> str:
     with pytest.raises(HilError) as caught:
         FarmPool._result(pool, future)
     return str(caught.value)
+
+
+def test_what_goes_to_the_workers_is_told_with_hashes(tmp_path: Path) -> None:
+    project = read(write_project(tmp_path / "mine"))
+    start = replace(START, task=project, state_dict=b"weights")
+    ticket = replace(TICKET, start=start, data_sha256="d" * 64)
+    net, data = (project.file(key).sha256[:12] for key in ("model", "data"))
+    assert ticket.words == (
+        f"farm: code and files come with the run (net.py {net}, data.py {data}, network "
+        f"{sha256(b'weights').hexdigest()[:12]}); data are read on each machine and compared by "
+        "hash (dddddddddddd)"
+    )
+    assert "comes with the run (e3b0c44298fc), task digits not" in TICKET.words
 
 
 def test_a_folder_is_named_only_if_something_was_saved(
