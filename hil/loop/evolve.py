@@ -7,10 +7,16 @@ candidate's way to a trial is `hil.trial.candidate.try_proposal`:
            -> image -> measurement on the board -> trial in the run's store
 """
 
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compress.errors import UserError
+from rich.console import Console
+from rich.text import Text
+
+from compress.errors import Infeasible, UserError
 from compress.pipeline.diagnose import diagnose
 from compress.pipeline.diagnosis import Diagnosis, early_remarks
 from compress.pipeline.network import Original
@@ -87,7 +93,7 @@ def evolve(settings: Settings) -> str:
         check_startable(find_task(settings.task))
     if isinstance(settings.task, Project):
         check_same_project(settings.folder, settings.task)
-    with Store.open(settings.folder, identity) as store:
+    with open_store(settings.folder, identity) as store:
         keep_project(settings.task, settings.folder)
         if settings.board_file is not None:
             copy_board_file(settings.board_file, settings.folder)
@@ -109,6 +115,23 @@ def evolve(settings: Settings) -> str:
         rule.note_energy(store)
         store.end_session(reason)
     return reason
+
+
+@contextmanager
+def open_store(folder: Path, identity: RunIdentity) -> Iterator[Store]:
+    """The run's store, as a context manager.
+
+    A folder that did not exist before is removed if the search is refused before it has an original
+    network: one that has not learned, say. Raises as `Store.open`.
+    """
+    is_new = not folder.exists()
+    with ExitStack() as closed, Store.open(folder, identity) as store:
+        try:
+            yield store
+        except (UserError, Infeasible):
+            if is_new and not original_path(folder).is_file():
+                closed.callback(shutil.rmtree, folder)
+            raise
 
 
 def take_first_look(settings: Settings) -> None:
@@ -135,6 +158,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         goal = settled_goal(goal, diagnosis, store)
         rule.goal = goal
         progress.follow(goal, diagnosis.metric)
+        progress.note(float_line(original, diagnosis))
         for remark in early_remarks(diagnosis, goal.accuracy):
             progress.note(f"warning: {remark.text}")
         engine = open_engine(settings.engine, original, goal, settings.seed)
@@ -177,6 +201,15 @@ def keep_diagnosis(original: Original, store: Store) -> Diagnosis:
     return diagnosis
 
 
+def float_line(original: Original, diagnosis: Diagnosis) -> str:
+    """The float network's metric before the search, and where its weights are from."""
+    given = original.task.pretrained is not None
+    return (
+        f"float network, {'weights as given' if given else 'trained for this run'}: "
+        f"{diagnosis.named(diagnosis.accuracy)} on {len(original.data.val):,} validation samples"
+    )
+
+
 def settled_goal(goal: Goal, diagnosis: Diagnosis, store: Store) -> Goal:
     """The goal whose floor follows from the float network, as the session has it from now on."""
     settled = goal.settled(diagnosis.metric, diagnosis.float_value)
@@ -194,7 +227,9 @@ def open_pool(settings: Settings, start: Start) -> Pool:
         return LocalPool(settings.processes, start.open)
     from hil.farm.pool import FarmPool  # importing Dask takes a second
 
-    return FarmPool(settings.farm, start)
+    pool = FarmPool(settings.farm, start)
+    Console(stderr=True, highlight=False).print(Text(pool.words), soft_wrap=True)
+    return pool
 
 
 def check_prerequisites(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from compress.pipeline.network import Original, check_net, original_of, train_or
 from compress.pipeline.pipeline import prefix_cache
 from compress.projects.find import TaskRef, find_task
 from compress.training.data_check import check_data
+from compress.training.learning_check import check_learned
 from compress.types import Task
 from hil.measure.measure import BoardRunner
 from hil.measure.provenance import provenance
@@ -93,10 +94,16 @@ def check_has_original(store: Store) -> None:
 
 
 def check_startable(task: Task) -> None:
-    """Check the task's data and weights before a run is made. Raises UserError."""
-    check_data(task, task.load())
+    """Check the task's data and weights before a run is made. Raises UserError.
+
+    Weights that the task brings must fit the network, and it must have learned something.
+    """
+    data = task.load()
+    check_data(task, data)
     if task.pretrained is not None:
-        task.pretrained(task.net())
+        module = task.net()
+        task.pretrained(module)
+        check_learned(task, data, module)
 
 
 def check_feasible(task: Task, goal: Goal) -> None:

@@ -11,14 +11,15 @@ import pytest
 
 import hil.loop.evolve
 from compress.errors import UserError
+from compress.pipeline.diagnose import diagnose
 from helpers.networks import original
 from helpers.trials import BASELINE, AnsweringPool, measured, with_cycles
 from hil.board import board_sha256, load_board, without_waits
-from hil.loop.evolve import Settings, evolve, search
+from hil.loop.evolve import Settings, evolve, float_line, open_store, search
 from hil.loop.stop import StopRule
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
-from hil.store.run_folder import read_diagnosis
+from hil.store.run_folder import original_path, read_diagnosis
 from hil.store.store import Final, RunIdentity, Store
 from hil.trial.start import Start
 from hil.types import Trial
@@ -114,3 +115,32 @@ def test_a_run_is_continued_with_the_memories_it_began_with(
     (tmp_path / "original.pt").touch()
     evolve(Settings("digits", GOAL, tmp_path, 100, 60.0))
     assert seen == [replace(GOAL, board=board)] * 2
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+@pytest.mark.parametrize("has_original", [False, True])
+def test_a_refused_search_leaves_no_new_folder(
+    tmp_path: Path, was_there: bool, has_original: bool
+) -> None:
+    folder = tmp_path / "digits-m4"
+    if was_there:
+        folder.mkdir()
+    refused = pytest.raises(UserError, match="nothing learned")
+    with refused, open_store(folder, RunIdentity("digits", "m4", 0, "5e")) as store:
+        store.begin_session(0.9)
+        if has_original:
+            original_path(folder).touch()
+        raise UserError("nothing learned")
+    assert folder.exists() == (was_there or has_original)
+
+
+def test_the_float_network_is_told_before_the_search() -> None:
+    found = original("mobile")
+    line = float_line(found, diagnose(found))
+    share = found.share(found.data.val)
+    assert line == (
+        f"float network, trained for this run: accuracy {100 * share:.1f} % on "
+        f"{len(found.data.val)} validation samples"
+    )
+    task = replace(found.task, pretrained=lambda module: None)
+    assert "weights as given" in float_line(replace(found, task=task), diagnose(found))
