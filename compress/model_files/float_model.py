@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from torch.nn import RNNBase
 from compress.errors import HilError, UnsupportedLayer, UserError
 from compress.frontend.capture import capture, trace_module
 from compress.model_files.imported import Imported
+from compress.model_files.onnx_file import ONNX_SUFFIXES
 from compress.model_files.values import Extents
+from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.tracing.normalize import normalized
 from compress.tracing.recording import symbolic_trace
 from compress.types import Array
@@ -21,8 +24,6 @@ from compress.types import Array
 if TYPE_CHECKING:
     from torch import nn
 
-ONNX_SUFFIXES = (".onnx",)
-TFLITE_SUFFIXES = (".tflite", ".lite")  # all in lower or upper case
 _BATCH = 64
 
 
@@ -82,8 +83,24 @@ def load_float_model(path: Path) -> FloatModel:
     Raises UserError for a file that is damaged or of another kind, UnsupportedLayer for an
     operator without a form in torch or without an integer kernel; both begin with the path.
     """
+    return _loaded(path, path)
+
+
+def float_model_of(content: bytes, path: Path) -> FloatModel:
+    """As `load_float_model`, of the bytes that the file at `path` had when it was read.
+
+    An ONNX file has its external data in them (`compress.model_files.onnx_file.self_contained`).
+    """
+    with tempfile.TemporaryDirectory(prefix="hil-") as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(content)
+        return _loaded(copy, path)
+
+
+def _loaded(source: Path, path: Path) -> FloatModel:
+    """The network in the file `source`, which errors call `path`."""
     try:
-        imported = imported_file(path)
+        imported = imported_file(source)
         shape = tuple(imported.file_shape[axis - 1] for axis in imported.order[1:])
         _check_lowering(imported, shape)
         with torch.no_grad():

@@ -10,6 +10,7 @@ from compress.errors import UnsupportedLayer, UserError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+ONNX_SUFFIXES = (".onnx",)  # in lower or upper case
 LARGEST_BYTES = 256 << 20  # of a file with its external data
 _MOST_NODES = 10_000
 _OLDEST_OPSET = 11
@@ -43,6 +44,28 @@ def read_onnx(path: Path) -> ModelProto:
     if model.functions:
         model = _inlined(model)
     return model
+
+
+def self_contained(path: Path) -> bytes:
+    """The bytes of the file, with its external data in it, so that it can be sent as one.
+
+    A file without external data stays as it is. Raises as `read_onnx`, and OSError for a file that
+    cannot be read.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnx import external_data_helper
+
+    content = path.read_bytes()
+    try:
+        stored = onnx.load_model_from_string(content).graph.initializer
+    except (DecodeError, ValueError):
+        return content  # the import says what is wrong
+    if not any(external_data_helper.uses_external_data(tensor) for tensor in stored):
+        return content
+    model = read_onnx(path)
+    whole: bytes = model.SerializeToString(deterministic=True)  # type: ignore[no-untyped-call]
+    return whole
 
 
 def _check_size(size_bytes: int) -> None:

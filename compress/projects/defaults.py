@@ -55,16 +55,27 @@ def device_samples_of(settings: ProjectSettings, samples: int) -> int:
     return settings.device_samples or min(_DEVICE_SAMPLES, samples)
 
 
-def training_note(settings: ProjectSettings, recipe: Recipe, fine: Recipe, samples: int) -> str:
-    """A sentence that tells the training, and which of it was derived; '' if all was given."""
-    keys = ("epochs", "batch", "learning_rate", "fine_tune_epochs", "fine_tune_learning_rate")
+def training_note(
+    settings: ProjectSettings, recipe: Recipe, fine: Recipe, samples: int, is_trained: bool
+) -> str:
+    """A sentence that tells the training, and which of it was derived; '' if all was given.
+
+    An original network that `is_trained` already is not trained here.
+    """
+    keys: tuple[str, ...] = ("batch", "fine_tune_epochs", "fine_tune_learning_rate")
+    if not is_trained:
+        keys = ("epochs", "batch", "learning_rate", "fine_tune_epochs", "fine_tune_learning_rate")
     derived = [key for key in keys if getattr(settings, key) is None]
     if not derived:
         return ""
     each = f" of {fine.samples_per_epoch:,} samples" if fine.samples_per_epoch else ""
+    original = f"none, batch {recipe.batch}"
+    if not is_trained:
+        original = (
+            f"{recipe.epochs} epochs, batch {recipe.batch}, learning rate {recipe.learning_rate:g}"
+        )
     return (
-        f"training: {recipe.epochs} epochs, batch {recipe.batch}, learning rate "
-        f"{recipe.learning_rate:g}; a stage of a candidate: {fine.epochs} epochs{each}, learning "
-        f"rate {fine.learning_rate:g} (from {samples:,} training samples: {', '.join(derived)}; "
+        f"training: {original}; a stage of a candidate: {fine.epochs} epochs{each}, learning rate "
+        f"{fine.learning_rate:g} (from {samples:,} training samples: {', '.join(derived)}; "
         "[training] in hil.toml sets them)"
     )

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from compress.errors import UserError
+from compress.model_files.onnx_file import ONNX_SUFFIXES
+from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.types import Better, TaskType
 
 PROJECT_FILE = "hil.toml"
@@ -22,6 +24,7 @@ FEATURES = ("mfcc", "raw")
 COLORS = ("gray", "rgb")
 TYPES = get_args(TaskType)
 BETTER = get_args(Better)
+MODEL_SUFFIXES = (*ONNX_SUFFIXES, *TFLITE_SUFFIXES)  # in lower or upper case
 
 _CODE = re.compile(r"(?P<path>.+\.py)(:(?P<function>[A-Za-z_]\w*))?")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -128,6 +131,20 @@ def _code(function: str) -> Check:
     return check
 
 
+def _model(value: Any, place: Place) -> CodeRef | Path:
+    path = _path(value, place)
+    if path.suffix.lower() in MODEL_SUFFIXES:
+        return path
+    if not _CODE.fullmatch(value):
+        raise place.error(
+            value,
+            "must be FILE.py:FUNCTION, such as net.py:build, or the file of a float model "
+            f"({', '.join(MODEL_SUFFIXES)})",
+        )
+    found: CodeRef = _code("build")(value, place)
+    return found
+
+
 def _data(value: Any, place: Place) -> CodeRef | Path:
     if _CODE.fullmatch(_text(value, place)):
         found: CodeRef = _code("load")(value, place)
@@ -189,7 +206,7 @@ def _size(value: Any, place: Place) -> tuple[int, int]:
 TASK_KEYS: Mapping[str, Check] = {
     "name": _run_name,
     "title": _text,
-    "model": _code("build"),
+    "model": _model,
     "data": _data,
     "weights": _path,
     "type": _one_of(TYPES),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-import torch
-from torch import nn
 
 from compress.errors import UserError
 from compress.metrics.registry import METRICS, metric_named
@@ -24,9 +20,9 @@ from compress.projects.defaults import (
 from compress.projects.folders import read_folder
 from compress.projects.keys import CodeRef
 from compress.projects.names import with_names
+from compress.projects.networks import check_network, in_layout, network_of
 from compress.projects.project import Project, ProjectSettings, sha256_of_data
 from compress.projects.scaling import scaled
-from compress.projects.weights import load_weights
 from compress.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ, mfcc_settings
 from compress.types import Metric, Task
 
@@ -66,8 +62,9 @@ def _open(project: Project) -> OpenedProject:
     settings = project.settings
     if found.images and settings.mean is None and settings.std is None:
         settings = replace(settings, mean=_PIXEL_MEAN, std=_PIXEL_STD)
+    network = network_of(project)
     named = with_names(found, settings.classes)
-    data = scaled(named.data, settings)
+    data = scaled(in_layout(named.data, network), settings)
     recipe = recipe_of(settings, len(data.train))
     fine_tune = fine_tune_of(settings, recipe, len(data.train))
     metric = _metric(project)
@@ -77,7 +74,7 @@ def _open(project: Project) -> OpenedProject:
         title=settings.title or f"{project.name}, input {'x'.join(map(str, shape))}",
         input_shape=shape,
         classes=named.classes,
-        net=functools.partial(_network, project),
+        net=network.make,
         load=lambda: data,
         recipe=recipe,
         fine_tune=fine_tune,
@@ -86,11 +83,12 @@ def _open(project: Project) -> OpenedProject:
         source=project.source,
         type=settings.type,
         metric=metric,
-        pretrained=_pretrained(project),
+        pretrained=network.pretrained,
     )
     check_network(project, task)
-    training = training_note(settings, recipe, fine_tune, len(data.train))
-    notes = (*found.notes, *((training,) if training else ()))
+    is_trained = network.pretrained is not None
+    training = training_note(settings, recipe, fine_tune, len(data.train), is_trained)
+    notes = (*found.notes, *network.notes, *((training,) if training else ()))
     return OpenedProject(task, notes, _facts(settings, found))
 
 
@@ -120,18 +118,6 @@ def _refuse(project: Project, keys: tuple[str, ...], why: str) -> None:
             raise UserError(f"{key} is {why}, but data is {project.file('data').path}")
 
 
-def _network(project: Project) -> nn.Module:
-    """A fresh network. Raises UserError if the function fails or answers something else."""
-    found = call_project_function(project, "model")
-    if isinstance(found, nn.Module):
-        return found
-    named = project.settings.model
-    raise UserError(
-        f"model: {named.function} of {named.path} gives a {type(found).__name__}, must be a "
-        f"torch.nn.Module{': call it, with ()' if isinstance(found, type) else ''}"
-    )
-
-
 def _metric(project: Project) -> Metric | None:
     """The metric that the project names; None for the default of its type."""
     settings = project.settings
@@ -159,32 +145,6 @@ def _floor(settings: ProjectSettings, metric: Metric | None) -> float:
             "--floor, in its own unit"
         )
     return _FLOOR
-
-
-def _pretrained(project: Project) -> Callable[[nn.Module], None] | None:
-    if project.settings.weights is None:
-        return None
-    return functools.partial(load_weights, project.file("weights"))
-
-
-def check_network(project: Project, task: Task) -> None:
-    """Check that the network takes two samples, with advice on the order of axes.
-
-    Raises UserError; `compress.pipeline.network.check_net` checks all else.
-    """
-    module = task.net().eval()
-    try:
-        with torch.no_grad():
-            module(torch.zeros(2, *task.input_shape))
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
-        said = str(error).partition("\n")[0]
-        last = task.input_shape[-1] in (1, 3) and len(task.input_shape) == 3
-        advice = "; the last axis looks like channels: torch has them first, (N, C, H, W)"
-        raise UserError(
-            f"model: the network of {project.settings.model.path} cannot take samples of "
-            f"{task.input_shape} as the data have: {type(error).__name__}: {said}"
-            f"{advice if last else ''}"
-        ) from error
 
 
 def _facts(settings: ProjectSettings, found: ProjectData) -> Mapping[str, Any]:

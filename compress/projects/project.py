@@ -1,7 +1,7 @@
 """A project as a value: its settings, and the files that they name, with content or hash.
 
-Code files are read once, when the project is read; everything later runs these bytes, also in
-worker processes and on other machines, so that no edit comes in between.
+Code and model files are read once, when the project is read; everything later takes these bytes,
+also in worker processes and on other machines, so that no edit comes in between.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.cache import content_hash
-from compress.errors import UserError
+from compress.errors import HilError, UserError
+from compress.model_files.onnx_file import ONNX_SUFFIXES, self_contained
 from compress.projects.keys import CodeRef
 from compress.projects.toml_file import ProjectFile
 from compress.tasks import TASK_NAMES
@@ -26,12 +27,13 @@ _CHUNK_BYTES = 1 << 20
 class ProjectSettings:
     """The keys of the sections [task] and [training] (docs/own-network.md); None is the default.
 
-    `data` is a function, an .npz file or a folder; all paths are absolute. `mean` and `std` have
+    `model` is a function, or the file of a float model; `data` is a function, an .npz file or a
+    folder; all paths are absolute. `mean` and `std` have
     one number, or one for each channel.
     """
 
     name: str
-    model: CodeRef
+    model: CodeRef | Path
     data: CodeRef | Path
     title: str | None = None
     weights: Path | None = None
@@ -66,7 +68,8 @@ class ProjectSettings:
 class NamedFile:
     """A file, or a folder of data, that the user named: the key that names it, path and SHA-256.
 
-    `content` is the text of a code file, None for data and weights, which are read where they lie.
+    `content` is that of a code or model file, None for data and weights, which are read where they
+    lie. An ONNX file has its external data in it, and `sha256` is that of the whole.
     """
 
     key: str
@@ -127,7 +130,7 @@ def project_of(values: Mapping[str, Any], file: ProjectFile | None = None) -> Pr
             f"{where.format('name')} {values['name']!r} is a task that ships with hil-compress: "
             "choose another name"
         )
-    folder = values["model"].path.stem if file is None else file.path.parent.name
+    folder = path_of(values["model"]).stem if file is None else file.path.parent.name
     settings = ProjectSettings(**{"name": _own_name(folder), **values})
     own = () if file is None else (NamedFile("hil.toml", file.path, file.sha256),)
     return Project(settings, (*own, *_named_files(settings)))
@@ -143,12 +146,12 @@ def _own_name(text: str) -> str:
 def _named_files(settings: ProjectSettings) -> Iterator[NamedFile]:
     for key in ("model", "data", "metric", "weights"):
         value = getattr(settings, key)
-        path = value.path if isinstance(value, CodeRef) else value
-        if not isinstance(path, Path):
+        if not isinstance(value, CodeRef | Path):
             continue
+        path = path_of(value)
         try:
-            if isinstance(value, CodeRef):
-                content = path.read_bytes()
+            if isinstance(value, CodeRef) or key == "model":
+                content = _content(path)
                 yield NamedFile(key, path, hashlib.sha256(content).hexdigest(), content)
             else:
                 yield NamedFile(key, path, sha256_of(path))
@@ -156,6 +159,21 @@ def _named_files(settings: ProjectSettings) -> Iterator[NamedFile]:
             raise UserError(
                 f"{key}: cannot read {error.filename or path}: {error.strerror}"
             ) from error
+
+
+def path_of(named: CodeRef | Path) -> Path:
+    """The file that a key names, with a function or alone."""
+    return named.path if isinstance(named, CodeRef) else named
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a code or model file. Raises OSError, and UserError for a damaged ONNX file."""
+    if path.suffix.lower() not in ONNX_SUFFIXES:
+        return path.read_bytes()
+    try:
+        return self_contained(path)
+    except HilError as error:
+        raise UserError(f"model: {path}: {error}") from error
 
 
 def sha256_of(path: Path) -> str:

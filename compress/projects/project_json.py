@@ -42,9 +42,12 @@ def to_toml(
 ) -> str:
     """A hil.toml with all settings, also of the training that was derived.
 
-    `copies` has the names of the code files beside it, by key; other paths are absolute.
+    `copies` has the names of the files beside it, by key; other paths are absolute.
     """
-    lines = ["# The project as the run has it; the code files are the copies beside this file.", ""]
+    lines = [
+        "# The project as the run has it; its code and model are the copies beside this file.",
+        "",
+    ]
     for section, keys, values in (
         ("task", TASK_KEYS, settings.given()),
         ("training", TRAINING_KEYS, training_of(recipe, fine_tune)),
@@ -78,5 +81,5 @@ def _toml(value: Any, copy: str | None) -> str:
     if isinstance(value, CodeRef):
         value = f"{copy or value.path}:{value.function}"
     if isinstance(value, Path):
-        value = str(value)
+        value = copy or str(value)
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from compress.task_types.rules import Reduction, Rules, wrong_array, wrong_classes
@@ -22,6 +22,8 @@ def cross_entropy(outputs: Tensor, targets: Tensor, reduction: Reduction) -> Ten
 
 class Classification(Rules):
     """One class a sample; y is int64 (N,)."""
+
+    probabilities = (nn.Softmax,)
 
     output_words = "a logit for each of its classes"
 

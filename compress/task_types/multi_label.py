@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from compress.task_types.rules import Reduction, Rules, over_samples, wrong_array
@@ -13,6 +13,8 @@ from compress.types import Array, Split
 
 class MultiLabel(Rules):
     """Any number of labels a sample; y is float32 (N, K) of 0 and 1."""
+
+    probabilities = (nn.Sigmoid,)
 
     output_words = "a logit for each of its labels"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor, from_numpy
+from torch import Tensor, from_numpy, nn
 
 from compress.types import Array, Split, Task
 
@@ -22,7 +22,11 @@ class Rules(ABC):
     """What training and evaluation must know of the type of `task`.
 
     Outputs are (N, ...) in torch's layout. Targets are what the loss compares them with.
+    `probabilities` are the modules that make probabilities of logits, where outputs are logits: a
+    network must not end in one of them.
     """
+
+    probabilities: ClassVar[tuple[type[nn.Module], ...]] = ()
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from compress.task_types.classification import log_shares
@@ -14,6 +14,8 @@ from compress.types import Array, Split
 
 class Segmentation(Rules):
     """A class at each position of the output; y is int64 (N, H, W), of a series (N, L)."""
+
+    probabilities = (nn.Softmax,)
 
     output_words = "a logit for each of its classes at each position (None: of any size)"
 

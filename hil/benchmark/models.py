@@ -12,6 +12,7 @@ from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
 from compress.integer.eliminate import eliminate
 from compress.metrics.scale import ACCURACY, MetricScale
+from compress.model_files.onnx_file import ONNX_SUFFIXES
 from compress.ops import CustomOperator
 from compress.pipeline.diagnosis import (
     Diagnosis,
@@ -24,6 +25,7 @@ from compress.projects.find import TaskRef, find_task, label_of, names_task, tas
 from compress.tasks import TASK_NAMES
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
+from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.training.data_check import data_sha256
 from compress.types import Dataset, Graph, Task
 from hil.benchmark.float_models import FloatComparison, QuantizedFile, is_float_file, quantized
@@ -33,7 +35,7 @@ from hil.store.run_folder import network_path, read_diagnosis, save_diagnosis
 from hil.store.store import Store
 from hil.types import Board
 
-_SUFFIXES = (".tflite", ".lite", ".onnx")  # in lower or upper case
+_SUFFIXES = (*TFLITE_SUFFIXES, *ONNX_SUFFIXES)
 _TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 

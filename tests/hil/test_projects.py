@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from compress.arithmetic.fixedpoint import value_range
 from compress.integer import reference
+from compress.projects.arrays import NAMES
 from compress.projects.find import find_task
 from compress.projects.opened import open_project
 from compress.projects.toml_file import read_project_file
 from compress.tflite.importer import import_tflite
+from compress.training.train import predict, restore
 from helpers.checkout import ROOT
+from helpers.float_networks import export
 from helpers.projects import read
 from hil.board import load_board
 from hil.store.project_files import kept_project
@@ -145,3 +150,65 @@ def _names_of(task: object) -> tuple[list[str], str]:
 
     assert isinstance(task, Task)
     return list(task.net().state_dict()), task.source
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("regression", "float network, trained for this run: MAE"), ("autoencoder", "AUC 0.9")],
+)
+def test_the_other_examples_run_as_they_are(tmp_path: Path, kind: str, words: str) -> None:
+    assert hil(tmp_path, "init", "example", "--type", kind).returncode == 0
+    done = hil(tmp_path / "example", "evolve", "--trials", "1", "--minutes", "8", "--json")
+    assert done.returncode == 0, done.stderr
+    assert words in done.stderr
+    assert json.loads(done.stdout)["chosen"] is not None
+
+
+def test_a_model_file_is_compressed(searched: Path, tmp_path: Path) -> None:
+    """The network that the example trained, exported by torch, begins another search."""
+    project = read(searched / "hil.toml")
+    data, module = find_task(project).load(), find_task(project).net().eval()
+    with (searched / "runs" / "example-m3" / "original.pt").open("rb") as file:
+        restore(module, file)
+    (tmp_path / "net.onnx").write_bytes(export(module, (1, 8, 8)))
+    parts = {
+        f"{part}_{name}": getattr(getattr(data, name), part) for name in NAMES for part in "xy"
+    }
+    np.savez(tmp_path / "digits.npz", **parts)
+    options = ("--model", "net.onnx", "--data", "digits.npz", "--accuracy", "0.9", "--board", "m3")
+    done = hil(tmp_path, "evolve", *options, "--trials", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    share = float(np.mean(predict(module, data.val.x).numpy().argmax(1) == data.val.y))
+    assert f"float network, weights as given: accuracy {100 * share:.1f} % on 360" in done.stderr
+    run = tmp_path / "runs" / "net-m3"
+    assert {"hil.toml", "net.onnx"} <= {path.name for path in (run / "project").iterdir()}
+    with Store.read(run) as store:
+        trials = store.trials(fidelity=1.0)
+        assert store.original_accuracies()["val"] == pytest.approx(share)
+    assert [trial.state for trial in trials] == ["measured"] * 2
+    (tmp_path / "net.onnx").unlink()
+    again = hil(tmp_path, "bench", f"net-m3:{trials[0].number}", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["bit_exact"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("learning_rate = 0.01", "learning_rate = 100.0", "diverged|has learned nothing"),
+        ("[training]", 'weights = "w.pt"\n[training]', "as given, has learned nothing"),
+        ("[training]", 'weights = "other.pt"\n[training]', "does not fit the network: missing"),
+    ],
+)
+def test_what_has_not_learned_leaves_no_run(
+    searched: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    for name in ("net.py", "data.py", "hil.toml"):
+        text = (searched / name).read_text()
+        (tmp_path / name).write_text(text.replace(old, new))
+    torch.save(find_task(read(searched / "hil.toml")).net().state_dict(), tmp_path / "w.pt")
+    torch.save({"other": torch.zeros(2)}, tmp_path / "other.pt")
+    done = hil(tmp_path, "evolve", "--trials", "2")
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr.splitlines()[-1])
+    assert not [*tmp_path.glob("runs/*")]

@@ -23,7 +23,7 @@ ROOMS = {
         ("recurrent_layers",),
         ("arithmetic", "datasets", "metrics", "space", "tracing"),
         ("frontend", "task_types", "tasks"),
-        ("projects", "training"),
+        ("training",),
         ("pruning", "tflite_records"),
         ("operator_interface",),
         ("movement", "recurrent"),
@@ -31,7 +31,7 @@ ROOMS = {
         ("integer",),
         ("quantization", "tflite"),
         ("distillation", "model_files"),
-        ("pipeline",),
+        ("pipeline", "projects"),
     ),
     "hil": (
         ("",),

@@ -81,7 +81,7 @@ def test_settings_survive_json_and_toml(tmp_path: Path) -> None:
         ("task = 1\n", r"task must be a section"),
         ("[task\n", r"hil\.toml: Expected .* correct the file"),
         ("[task]\nmodel = 'net.py'\n", r"\[task\] data is missing: a project needs model and"),
-        ("[task]\nmodel = 'net.onnx'\n", r"model = 'net\.onnx': must be FILE\.py:FUNCTION"),
+        ("[task]\nmodel = 'net.h5'\n", r"model = 'net\.h5': must be FILE\.py:FUNCTION.*\.onnx"),
         (TOML + "floor = 'high'\n", r"\[task\] floor = 'high': must be a number, or relative"),
         (TOML + "type = 'regresion'\n", r"type = 'regresion': .*did you mean regression\?"),
         (TOML + "std = 0\n", r"\[task\] std = 0: must be more than 0"),
