@@ -146,6 +146,9 @@ class Oracle:
             lacking = left_out(file, core)
             if lacking and not self.keeps_layers:
                 raise UserError(f"{self.package}: {lacking[0]} may overwrite what it reads")
+            if any(operator.code == BuiltinOperator.CUSTOM for operator in file.operators):
+                # tflite-micro crashes at a decoder without the options that it has to have.
+                raise UserError(f"{self.package}: a custom operator may not be as it expects")
             infer, remark = self.start(tflite, file)
             model = Interpretation(file, core, infer, remark, self._keeps_layers_of(file))
             if lacking:

@@ -16,6 +16,7 @@ from compress.tflite.read import read
 from compress.tflite.undefined import undefined_samples
 from compress.tflite.variables import without_variables
 from compress.tflite_records.file import BuiltinOperator
+from compress.tflite_records.uint8 import as_int8
 from compress.types import Array, Graph, IntArray, Samples
 from hil.errors import Mismatch
 from hil.types import OracleCheck
@@ -30,7 +31,7 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
     that differs, if an oracle computes other values.
     """
     judges: list[tuple[Oracle, Interpretation]] = []
-    core = int8_core(simplified(without_variables(read(tflite))))
+    core = int8_core(as_int8(simplified(without_variables(read(tflite)))))
     customs = {o.custom for o in core.operators if o.code == BuiltinOperator.CUSTOM}
     if customs:
         names = ", ".join(sorted(customs))

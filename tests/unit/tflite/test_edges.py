@@ -13,6 +13,7 @@ from compress.integer import reference
 from compress.ops import Softmax
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
+from compress.tflite.oracle import RUNTIME
 from compress.tflite.read import read
 from compress.tflite.write import write
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
@@ -22,10 +23,13 @@ from helpers.graph_builder import GraphBuilder, random_inputs
 from helpers.graph_variants import nameless, with_edges, with_tensor
 from helpers.oracles import assert_oracles_compute, needs_oracle
 from helpers.state_graphs import svdf_network
+from helpers.uint8_graphs import in_uint8
 from hil.benchmark.samples import random_samples
+from hil.errors import Mismatch
 from hil.measure.oracle_check import check_oracle
 
 FLOAT = TensorType.FLOAT32
+DECODER = "TFLite_Detection_PostProcess"
 
 
 def dense() -> Graph:
@@ -76,11 +80,9 @@ def test_floats_at_the_end_are_left_out() -> None:
     np.testing.assert_array_equal(reference.run(graph, inputs), reference.run(dense(), inputs))
 
 
-def test_scores_and_boxes_of_a_detection_are_the_outputs() -> None:
-    b = GraphBuilder()
-    x = b.input((6,))
-    parts = [b.reshape(b.fully_connected(x, 4 * n), (4, n)) for n in (4, 3)]
-    file = read(export_tflite(replace(b.finish(parts[0]), outputs=tuple(parts))))
+def detection(graph: Graph, custom: str) -> bytes:
+    """`graph`, whose outputs have 4 boxes of 4 numbers and 4 of 3, with a decoder behind."""
+    file = read(export_tflite(graph))
     first, anchors = len(file.tensors), np.zeros((4, 4), np.float32)
     tensors = [FileTensor(f"real_{n}", (1, 4, n), FLOAT) for n in (4, 3)]
     tensors.append(FileTensor("anchors", anchors.shape, FLOAT, data=raw_bytes(anchors)))
@@ -91,16 +93,42 @@ def test_scores_and_boxes_of_a_detection_are_the_outputs() -> None:
     ]
     found = tuple(range(first + 3, first + 7))
     inputs = (first, first + 1, first + 2)
-    for custom in ("TFLite_Detection_PostProcess", "Another"):
-        last = FileOperator(BuiltinOperator.CUSTOM, inputs, found, custom=custom)
-        data = grown(file, tensors, [*operators, last], found)
-        if custom == "Another":
-            with pytest.raises(UnsupportedLayer, match="custom operator Another"):
-                import_tflite(data, "model")
-        else:
-            graph = import_tflite(data, "model")
-            assert graph.name == f"model (int8 core without {custom})"
-            assert [tensor.shape for tensor in graph.output_tensors] == [(1, 4, 4), (1, 4, 3)]
+    last = FileOperator(BuiltinOperator.CUSTOM, inputs, found, custom=custom)
+    return grown(file, tensors, [*operators, last], found)
+
+
+def scores_and_boxes() -> Graph:
+    b = GraphBuilder()
+    x = b.input((6,))
+    parts = [b.reshape(b.fully_connected(x, 4 * n), (4, n)) for n in (4, 3)]
+    return replace(b.finish(parts[0]), outputs=tuple(parts))
+
+
+def test_scores_and_boxes_of_a_detection_are_the_outputs() -> None:
+    graph = import_tflite(detection(scores_and_boxes(), DECODER), "model")
+    assert graph.name == f"model (int8 core without {DECODER})"
+    assert [tensor.shape for tensor in graph.output_tensors] == [(1, 4, 4), (1, 4, 3)]
+    with pytest.raises(UnsupportedLayer, match="custom operator Another"):
+        import_tflite(detection(scores_and_boxes(), "Another"), "model")
+
+
+@needs_oracle
+@pytest.mark.parametrize("uint8", [False, True])
+def test_an_oracle_judges_the_core_of_a_detection(uint8: bool) -> None:
+    """The decoder, which no oracle knows, is not in the core: its copy is judged."""
+    graph = scores_and_boxes()
+    data = detection(in_uint8(graph, 0) if uint8 else graph, DECODER)
+    imported = import_tflite(data, "model")
+    assert imported.uint8 == uint8
+    samples = random_samples(imported, 3)
+    check = check_oracle(data, samples)
+    if uint8 and not RUNTIME.installed:  # tflite-micro has no kernels on uint8
+        assert not check.oracles
+        return
+    assert check.oracles
+    samples.outputs.reshape(3, -1)[2, 5] ^= 1
+    with pytest.raises(Mismatch, match="layer output: sample 2, element 5"):
+        check_oracle(data, samples)
 
 
 def test_a_layer_with_weights_is_not_left_out() -> None:
