@@ -7,6 +7,7 @@ RESHAPE. Here the batch is 1, so that all of these are constants.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def simplified(file: File) -> File:
 
 
 def _folded(file: File) -> File:
-    """`file` with the outputs of operators on constants as constants."""
+    """`file` with the outputs of operators on constants as constants, and shapes as computed."""
     tensors = list(file.tensors)
     kept = []
     for operator in file.operators:
@@ -35,12 +36,36 @@ def _folded(file: File) -> File:
             value = _zero_product(operator, tensors, file)
         if value is None:
             kept.append(operator)
+            shape = _computed_shape(operator, tensors)
+            if shape:
+                output = operator.outputs[0]
+                tensors[output] = replace(tensors[output], shape=shape)
         else:
             (output,) = operator.outputs
             tensors[output] = replace(tensors[output], shape=value.shape, data=raw_bytes(value))
-    if len(kept) == len(file.operators):
+    if all(new is old for new, old in zip(tensors, file.tensors, strict=True)):
         return file
     return replace(file, tensors=tuple(tensors), operators=tuple(kept))
+
+
+def _computed_shape(operator: FileOperator, tensors: list[FileTensor]) -> tuple[int, ...]:
+    """The shape that a RESHAPE computes where its output is stated to have other elements.
+
+    A converter that does not know an extent states 1. Empty for all other operators.
+    """
+    if operator.code != BuiltinOperator.RESHAPE or len(operator.inputs) != 2:
+        return ()
+    if min(operator.inputs) < 0 or len(operator.outputs) != 1:
+        return ()
+    source, output = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
+    values = constant_values(tensors[operator.inputs[1]])
+    if values is None or values.ndim != 1 or prod(source.shape) == prod(output.shape):
+        return ()
+    shape: tuple[int, ...] = tuple(values.tolist())
+    known = prod(extent for extent in shape if extent != -1)
+    if shape.count(-1) == 1 and known > 0 and prod(source.shape) % known == 0:
+        shape = tuple(prod(source.shape) // known if n == -1 else n for n in shape)
+    return shape if min(shape, default=0) > 0 and prod(shape) == prod(source.shape) else ()
 
 
 def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> Array | None:

@@ -32,6 +32,7 @@ from compress.types import Array, Samples
 from helpers.graph_builder import GraphBuilder, random_inputs
 from helpers.graph_variants import edited, nameless, with_tensor
 from helpers.oracles import assert_oracles_compute, needs_oracle
+from hil.benchmark.samples import random_samples
 from hil.measure.oracle_check import check_oracle
 
 _TYPES = {
@@ -268,6 +269,27 @@ def test_a_dynamic_batch_is_one() -> None:
     np.testing.assert_array_equal(reference.run(found, inputs), outputs)
     assert_oracles_compute(data, found, inputs)
     assert check_oracle(data, Samples(inputs, np.zeros(3, np.int64), outputs)).oracles
+
+
+@needs_oracle
+def test_an_extent_that_the_file_does_not_know_is_computed() -> None:
+    """It states (1, 1) for a RESHAPE to (batch, -1), as converters do for a dynamic shape."""
+    b = GraphBuilder()
+    x = b.reshape(b.conv(b.input((4, 6, 2)), 3, (1, 3)), (48,))
+    graph = b.finish(b.fully_connected(x, 4))
+    file = with_dynamic_batch(nameless(read(export_tflite(graph))))
+    tensors = list(file.tensors)
+    (extent,) = [index for index, tensor in enumerate(tensors) if tensor.name == "n48"]
+    (reshape,) = [operator for operator in file.operators if operator.code == B.RESHAPE]
+    tensors[extent] = replace(tensors[extent], data=raw_bytes(ints(-1)))
+    output = reshape.outputs[0]
+    tensors[output] = replace(tensors[output], shape=(1, 1))
+    data = write(replace(file, tensors=tuple(tensors)))
+    found = import_tflite(data, "model")
+    assert [tensor.shape for tensor in found.output_tensors] == [(1, 4)]
+    samples = random_samples(found, 3)
+    np.testing.assert_array_equal(samples.outputs, reference.run(graph, samples.inputs))
+    assert check_oracle(data, samples).oracles
 
 
 def test_what_nothing_reads_is_left_out() -> None:
