@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from compress.errors import UnsupportedLayer
 from compress.integer import reference
-from compress.ops import Padding
+from compress.ops import Conv2D, Padding
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.tflite.read import read
@@ -103,6 +103,84 @@ def test_groups_become_dilations(
     (op,) = graph.ops
     padding = np.array(pads) - np.array(crops)
     assert (op.dilation, op.padding) == (block, Padding(*padding.reshape(-1).tolist()))
+    inputs = random_inputs(graph, 3)
+    assert reference.run(graph, inputs).shape[1:] == graph.output_tensor.shape[1:]
+    assert_oracles_compute(file, graph, inputs)
+
+
+def batched_series(
+    length: int, block: int, pads: tuple[int, int], crop: int, unknown_batch: bool
+) -> bytes:
+    """Keras's Conv1D of 3 taps with a dilation: the series is divided, then gets a height of 1.
+
+    With `unknown_batch`, the file states a batch of 1 where it is that of the block.
+    """
+    b = GraphBuilder(seed=4)
+    # The shapes of the file are written below; those of the builder only need to be valid.
+    file = read(export_tflite(b.finish(b.conv(b.input((1, 9, 2), zero_point=-3), 4, (1, 3)))))
+    (conv,) = file.operators
+    tensors = list(file.tensors)
+    first, second = tensors[conv.inputs[0]], tensors[conv.outputs[0]]
+
+    def add(like: FileTensor, name: str, *shape: int) -> int:
+        batch = 1 if unknown_batch else shape[0]
+        tensors.append(replace(like, name=name, shape=(batch, *shape[1:])))
+        return len(tensors) - 1
+
+    def numbers(name: str, *values: object) -> int:
+        array = np.array(values, np.int32)
+        data = raw_bytes(array)
+        tensors.append(FileTensor(name, array.shape, TensorType.INT32, data=data))
+        return len(tensors) - 1
+
+    steps = (length + sum(pads)) // block
+    source = conv.inputs[0]
+    tensors[source] = replace(first, shape=(1, length, 2))
+    split, wide = add(first, "split", block, steps, 2), add(first, "wide", block, 1, steps, 2)
+    after = add(second, "after", block, 1, steps - 2, 4)
+    narrow = add(second, "narrow", block, steps - 2, 4)
+    joined = conv.outputs[0]
+    tensors[joined] = replace(second, shape=(1, block * (steps - 2) - crop, 4))
+    size = numbers("block", block)
+    operators = (
+        FileOperator(
+            BuiltinOperator.SPACE_TO_BATCH_ND, (source, size, numbers("pads", pads)), (split,)
+        ),
+        FileOperator(BuiltinOperator.EXPAND_DIMS, (split, numbers("axis", -3)), (wide,)),
+        replace(
+            conv,
+            inputs=(wide, *conv.inputs[1:]),
+            outputs=(after,),
+            options={**conv.options, "Padding": tflite.Padding.VALID},
+            name="",
+        ),
+        FileOperator(
+            BuiltinOperator.RESHAPE, (after, numbers("shape", -1, steps - 2, 4)), (narrow,)
+        ),
+        FileOperator(
+            BuiltinOperator.BATCH_TO_SPACE_ND,
+            (narrow, size, numbers("crops", (0, crop))),
+            (joined,),
+        ),
+    )
+    return write(File("series", tuple(tensors), operators, (source,), (joined,)))
+
+
+@needs_oracle
+@settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
+@given(
+    st.integers(1, 4), st.integers(3, 6), st.integers(0, 5), st.integers(0, 3), st.booleans()
+)  # fmt: skip
+def test_series_become_dilations(
+    block: int, steps: int, before: int, behind: int, unknown_batch: bool
+) -> None:
+    length, crop = block * steps - before - behind, min(behind, 1)
+    if length < 1 or block * (steps - 2) <= crop:
+        return  # no input or no output
+    file = batched_series(length, block, (before, behind), crop, unknown_batch)
+    graph = import_tflite(file, "series")
+    (conv,) = [op for op in graph.ops if isinstance(op, Conv2D)]
+    assert (conv.dilation, conv.padding) == ((1, block), Padding(0, 0, before, behind - crop))
     inputs = random_inputs(graph, 3)
     assert reference.run(graph, inputs).shape[1:] == graph.output_tensor.shape[1:]
     assert_oracles_compute(file, graph, inputs)
