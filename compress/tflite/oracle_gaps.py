@@ -6,7 +6,8 @@ tflite-micro:
 - GATHER, RESIZE_BILINEAR, REDUCE_MAX and REDUCE_MIN do not exist on int16, EXP on no integers, TILE
   at all; STRIDED_SLICE, TRANSPOSE and BROADCAST_TO take fewer axes.
 - STRIDED_SLICE takes neither new axes nor an ellipsis, and a range for each axis.
-- SPACE_TO_BATCH_ND pads with 0, not with the zero point.
+- SPACE_TO_BATCH_ND pads with 0, not with the zero point. It makes as many maps as its output is
+  stated to have: for an unknown batch, converters state 1.
 - RELU_N1_TO_1 does not exist.
 - RELU6 that stands alone only clamps: it ignores a change of scale or zero point.
 - LOGISTIC and TANH on int8 are computed in fixed point, where TensorFlow Lite has tables made in
@@ -27,6 +28,8 @@ tflite-runtime 2.14:
 """
 
 from __future__ import annotations
+
+from math import prod
 
 import numpy as np
 import tflite
@@ -74,12 +77,21 @@ def gap_in_micro(file: File, operator: FileOperator) -> str:
             new = any(operator.options.get(f"{what}Mask", 0) for what in ("NewAxis", "Ellipsis"))
             fewer = file.tensors[operator.inputs[1]].shape != (len(source.shape),)
             return "of some axes, or with new ones, does not exist there" if new or fewer else ""
-        case BuiltinOperator.SPACE_TO_BATCH_ND if any(source.zero_points):
-            pads = file.tensors[operator.inputs[2]].data
-            padded = pads is None or pads.any()
-            return "pads with 0, not with the zero point" if padded else ""
+        case BuiltinOperator.SPACE_TO_BATCH_ND:
+            return _apart_in_batches(file, operator)
         case _:
             return ""
+
+
+def _apart_in_batches(file: File, operator: FileOperator) -> str:
+    """Why SPACE_TO_BATCH_ND may differ; '' if it cannot."""
+    source, block, pads = (file.tensors[index] for index in operator.inputs[:3])
+    out = file.tensors[operator.outputs[0]]
+    if any(source.zero_points) and (pads.data is None or pads.data.any()):
+        return "pads with 0, not with the zero point"
+    parts = 0 if block.data is None else prod(np.frombuffer(block.data.tobytes(), "<i4").tolist())
+    stated = out.shape[:1] == (source.shape[0] * parts,)
+    return "" if stated else "has an output of another batch than its block makes"
 
 
 def _apart_in_fixed_point(code: int, source: FileTensor) -> str:
