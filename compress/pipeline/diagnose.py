@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from compress.quantization.ranges import grid_for_range
 from compress.quantization.sqnr import Noise, decibels, layer_noise
 from compress.training.train import predict
 from compress.types import Array, Graph
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _ACCURACY = CLASSIFICATION[0]  # its standard error has a formula
 # Calibration samples on which the noise of layers is measured.
@@ -36,12 +40,14 @@ def diagnose(original: Original) -> Diagnosis:
     error = None
     if judge.metric != _ACCURACY:
         error = standard_error(judge.metric, outputs, val.y, val.x)
+    graph = lower_network(Network(original.lean), original)
+    samples = original.calibration[:_SAMPLES]
     return Diagnosis(
         classes=original.task.classes,
         samples=judge.rules.by_class(val.y),
         right=judge.rules.right(val.y, outputs),
         inputs=inputs,
-        layers=noisy_layers(original, coarse=bool(inputs)),
+        layers=noisy_layers(graph, original.lean, samples, coarse=bool(inputs)),
         metric=judge.scale,
         value=judge.value(outputs, val),
         error=error,
@@ -69,13 +75,13 @@ def coarse_inputs(x: Array) -> tuple[CoarseInput, ...]:
     return tuple(found)
 
 
-def noisy_layers(original: Original, coarse: bool) -> tuple[NoisyLayer, ...]:
-    """The layers of the int8 baseline at which the noise begins, in the order of execution.
+def noisy_layers(graph: Graph, module: nn.Module, x: Array, coarse: bool) -> tuple[NoisyLayer, ...]:
+    """The layers at which the noise begins of the `graph` lowered from `module`, in order.
 
-    `coarse` says whether the network's input loses its variation in int8.
+    It is measured on the samples x float32 (N, C, H, W). `coarse` says whether the network's input
+    loses its variation in int8.
     """
-    graph = lower_network(Network(original.lean), original)
-    noise = layer_noise(graph, original.lean, original.calibration[:_SAMPLES])
+    noise = layer_noise(graph, module, x)
     noisy: set[int] = set()
     found = []
     for op in graph.ops:
