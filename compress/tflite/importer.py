@@ -90,7 +90,7 @@ def import_with_indices(
         core_file = rows_of_one_batch(with_dilations(with_tables(without_floats(core))))
         label = name + _what_of(file, core)
         return _graph(core_file, label, customs, uint8=file is not simple)
-    except UnsupportedLayer:
+    except (UnsupportedLayer, UserError):
         # What the file is as a whole says more than the first operator that it fails at.
         if refusal := whole_refusal(stored):
             raise UnsupportedLayer(refusal) from None

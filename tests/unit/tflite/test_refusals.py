@@ -141,6 +141,11 @@ REFUSALS: dict[str, tuple[bytes | File, type[HilError], str]] = {
         UnsupportedLayer,
         "a dynamic-range (hybrid) model: int8 weights, but float32 activations",
     ),
+    "hybrid, and an operator that does not fit": (
+        with_operator(0, outputs=(2, 2))(dense(FLOAT32, INT8)),
+        UnsupportedLayer,
+        "a dynamic-range (hybrid) model: int8 weights, but float32 activations",
+    ),
     "uint8 and int8": (
         dense(UINT8, INT8),
         UnsupportedLayer,
