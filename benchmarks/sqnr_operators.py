@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 import torch
 import typer
-from operator_forms import SAMPLES, families, form_name, random_network
+from operator_forms.networks import SAMPLES, families, form_name, random_network
 from torch import nn
 
 from compress.errors import UnsupportedLayer

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.frontend import decompose
+from compress.tracing import decompose
 from compress.frontend.capture_calls import CALLS
 from compress.frontend.capture_modules import MODULES
 from compress.pipeline.diagnosis import LEAST_SQNR_DB
@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 @pytest.fixture
 def forms(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("operator_forms")
+    return importlib.import_module("operator_forms.networks")
 
 
 @pytest.fixture

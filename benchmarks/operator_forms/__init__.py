@@ -1,0 +1,1 @@
+"""Random networks around each form of layer that torch capture reads."""
