@@ -19,6 +19,7 @@ from compress.arithmetic.fixedpoint import (
     scale_ratio,
     single_precision_ratio,
 )
+from compress.arithmetic.inverse_root import inverse_roots
 from compress.arithmetic.rescaled import rescaled
 from compress.arithmetic.tables import every_value
 from compress.errors import UnsupportedLayer
@@ -56,6 +57,8 @@ def int8_values(graph: Graph, op: Lookup) -> Int64Array:
             return _tabulated(op, source, out, _elu)
         case Function.EXP:
             return _tabulated(op, source, out, _exp)
+        case Function.RSQRT:
+            return inverse_roots(op, source, out, single=not graph.other_precision)
         case Function.RESCALE:
             ratio = source.scale / out.scale
             if not graph.uint8 or ratio >= _LARGEST_RATIO:

@@ -33,6 +33,7 @@ _CODES: Mapping[Function, int] = {
     Function.ABS: BuiltinOperator.ABS,
     Function.ELU: BuiltinOperator.ELU,
     Function.EXP: BuiltinOperator.EXP,
+    Function.RSQRT: BuiltinOperator.RSQRT,
 }
 _FUNCTIONS = {code: function for function, code in _CODES.items()}
 
@@ -98,6 +99,10 @@ FAMILY = Family(
         Builtin(BuiltinOperator.ABS, 2, _import),
         Builtin(BuiltinOperator.ELU, 1, _import),
         Builtin(BuiltinOperator.EXP, 2, _import),
+        Builtin(BuiltinOperator.RSQRT, 2, _import),
     ),
-    limits=("LEAKY_RELU, LOGISTIC and TANH on int8 and int16, the others on int8."),
+    limits=(
+        "LEAKY_RELU, LOGISTIC and TANH on int8 and int16, the others on int8; RSQRT of inputs with "
+        "zero point -128."
+    ),
 )

@@ -26,6 +26,7 @@ from compress.ops import BatchMatMul, Op, Transpose
 from compress.tflite_records.export_context import ExportContext
 from compress.tflite_records.file import BuiltinOperator
 from compress.tflite_records.import_node import ImportNode
+from compress.tflite_records.tensor import type_name
 from compress.types import Graph, Int8Array
 
 # Products of two differences of int8 that int32 holds.
@@ -101,6 +102,11 @@ def _import(node: ImportNode) -> tuple[Op, ...]:
     if len(node.stored.inputs) != 2:
         raise UserError(f"{node.label}: {len(node.stored.inputs)} inputs, must be 2")
     left, right = node.stored.inputs
+    if node.type_of(left) != node.type_of(right):
+        types = " and ".join(type_name(node.type_of(index)) for index in (left, right))
+        raise UnsupportedLayer(
+            f"{node.label}: a product of {types}, for which TFLite has no kernel; both must be int8"
+        )
     for index in (left, right):
         if node.tensors[index].data is not None:
             raise UnsupportedLayer(

@@ -11,7 +11,7 @@ from compress.ops.op import Activation, Op
 class Function(Enum):
     """Element-wise functions of one operand; on int8 they run as a table of 256 values.
 
-    On int16 there are LEAKY_RELU, LOGISTIC and TANH. RESCALE is the change of scale that a
+    On int16 there are LEAKY_RELU, LOGISTIC and TANH. RSQRT is 1 / sqrt. RESCALE is the change of scale that a
     concatenation on uint8 makes, in networks of that quantization (`Graph.uint8`) only.
     """
 
@@ -22,6 +22,7 @@ class Function(Enum):
     ABS = "abs"
     ELU = "elu"
     EXP = "exp"
+    RSQRT = "rsqrt"
     RESCALE = "rescale"
 
 

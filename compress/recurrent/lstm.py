@@ -100,6 +100,11 @@ def _import(node: ImportNode) -> Lstm:
         if (node.type_of(index) == TensorType.INT64) != wide:
             found, on = type_name(node.type_of(index)), type_name(node.type_of(node.input))
             raise UnsupportedLayer(f"{node.label}: bias of {found} on {on}")
+    if inputs[_HIDDEN] == inputs[_CELL_STATE]:
+        raise UnsupportedLayer(
+            f"{node.label}: its hidden and its cell state are one tensor; must be two, that of the "
+            "cell in int16"
+        )
     hidden, next_hidden = node.state(_HIDDEN)
     cell, next_cell = node.state(_CELL_STATE)
     return Lstm(

@@ -16,9 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from compress.arithmetic.fixedpoint import (
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+)
 from compress.tflite_records.file import BuiltinOperator, FileTensor, TensorType
 from compress.types import Array
 
+_INTEGERS = (TensorType.INT8, TensorType.INT16, TensorType.UINT8)
+_LARGEST_RATIO = 2.0**14  # of scales: an int16 minus a zero point stays within int32
 _LARGEST_VALUES = 1 << 22  # of a result: far more than fits a microcontroller
 NUMPY_TYPES: Mapping[int, str] = {
     TensorType.FLOAT16: "<f2",
@@ -190,11 +196,12 @@ def _dequantize(call: Call) -> Array | None:
 
 def _quantize(call: Call) -> Array | None:
     """Float32 to integers: to nearest, ties away from zero, then a clamp (quantize.h)."""
-    out = call.output
-    one = len(out.scales) == 1 and len(out.zero_points) == 1 and out.scales[0] > 0
-    if call.inputs[0].type != TensorType.FLOAT32 or not one:
+    source, out = call.inputs[0], call.output
+    if out.type not in _INTEGERS or not _has_one_scale(out):
         return None
-    if out.type not in (TensorType.INT8, TensorType.INT16, TensorType.UINT8):
+    if source.type in _INTEGERS and _has_one_scale(source):
+        return _requantized(call)
+    if source.type != TensorType.FLOAT32:
         return None
     ratios = (call.values[0] / np.float32(out.scales[0])).astype(np.float64)
     if not np.isfinite(ratios).all():
@@ -202,6 +209,23 @@ def _quantize(call: Call) -> Array | None:
     steps = np.copysign(np.floor(np.abs(ratios) + 0.5), ratios) + out.zero_points[0]
     limits = np.iinfo(NUMPY_TYPES[out.type])
     return np.clip(steps, limits.min, limits.max).astype(NUMPY_TYPES[out.type])
+
+
+def _requantized(call: Call) -> Array | None:
+    """Integers to integers of another scale, zero point or type (requantize.h)."""
+    source, out = call.inputs[0], call.output
+    ratio = source.scales[0] / out.scales[0]
+    if ratio >= _LARGEST_RATIO:
+        return None
+    multiplier, shift = quantize_multiplier(ratio)
+    steps = call.values[0].astype(np.int64) - source.zero_points[0]
+    limits = np.iinfo(NUMPY_TYPES[out.type])
+    values = multiply_by_quantized_multiplier(steps, multiplier, shift) + out.zero_points[0]
+    return np.clip(values, limits.min, limits.max).astype(NUMPY_TYPES[out.type])
+
+
+def _has_one_scale(tensor: FileTensor) -> bool:
+    return len(tensor.scales) == len(tensor.zero_points) == 1 and tensor.scales[0] > 0
 
 
 def _arithmetic(function: Callable[[Array, Array], Array], call: Call) -> Array | None:

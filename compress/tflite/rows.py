@@ -30,6 +30,7 @@ _BY_ROW = (
     BuiltinOperator.ABS,
     BuiltinOperator.ELU,
     BuiltinOperator.EXP,
+    BuiltinOperator.RSQRT,
     BuiltinOperator.MAXIMUM,
     BuiltinOperator.MINIMUM,
 )

@@ -320,6 +320,12 @@ class GraphBuilder(MovementBuilder, MapOperators):
             # No value may leave int32 before it is clamped.
             largest = math.exp(min(89.0, x.scale * (127 - x.zero_point)))
             scale = max(scale or x.scale, largest / 2**30)
+        if function is Function.RSQRT:
+            if x.zero_point != -128:
+                source = self.requantize(source, x.scale, -128)
+            # Within 2^-11 and 2^29 output steps for the input 1.
+            ends = 2.0**-29 / math.sqrt(x.scale), 2.0**11 / math.sqrt(x.scale)
+            scale = max(ends[0], min(ends[1], scale or x.scale))
         fixed = {Function.LOGISTIC: (1 / 256, -128), Function.TANH: (1 / 128, 0)}
         if x.dtype == "int16":
             fixed = dict.fromkeys(fixed, (1 / 2**15, 0))

@@ -408,6 +408,7 @@ def test_tables_are_close_to_the_real_functions(scale: float) -> None:
         Function.ABS: np.abs,
         Function.ELU: lambda x: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
         Function.EXP: np.exp,
+        Function.RSQRT: lambda x: 1 / np.sqrt(np.maximum(x, 1e-30)),
     }
     every = np.arange(INT8_MIN, INT8_MAX + 1).astype(np.int8)[np.newaxis]
     for function in INT8_FUNCTIONS:

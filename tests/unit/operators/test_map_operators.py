@@ -108,6 +108,26 @@ def test_tables_that_leave_int32_are_refused() -> None:
         check_graph(b.finish(out))
 
 
+@pytest.mark.parametrize(
+    ("zero_point", "scale", "message"),
+    [
+        (-127, 0.01, "rsqrt_0: RSQRT of an input with zero point -127, of which a part is neg"),
+        (-128, 1e-9, "rsqrt_0: RSQRT from scale 0.3 to 1e-09 leaves int32"),
+        (-128, 1e5, "rsqrt_0: RSQRT from scale 0.3 to 100000 leaves int32"),
+    ],
+)
+def test_inverse_roots_that_tflite_cannot_compute_are_refused(
+    zero_point: int, scale: float, message: str
+) -> None:
+    b = GraphBuilder()
+    x = b.input((4,), 0.3, -128)
+    out = b.lookup(x, Function.RSQRT)
+    b.tensors[x] = replace(b.tensors[x], zero_point=zero_point)
+    b.tensors[out] = replace(b.tensors[out], scales=(scale,))
+    with pytest.raises(UnsupportedLayer, match=message):
+        check_graph(b.finish(out))
+
+
 def test_kernels_reduce_two_groups_of_axes_at_most() -> None:
     b = GraphBuilder()
     graph = b.finish(b.reduce_max(b.input((2, 3, 4, 5, 6)), (1, 3, 5)))

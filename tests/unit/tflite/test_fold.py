@@ -53,7 +53,10 @@ def ints(*values: Any, dtype: str = "int32") -> Array:
 
 @dataclass(frozen=True)
 class Case:
-    """An operator on constants; `scale` and `zero_point` are those of every 8-bit operand."""
+    """An operator on constants; `scale` and `zero_point` are those of every 8-bit operand.
+
+    With a `source_scale`, inputs have that and the zero point 7.
+    """
 
     code: int
     values: tuple[Array, ...]
@@ -62,6 +65,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     scale: float = 0.0
     zero_point: int = 0
+    source_scale: float = 0.0
 
 
 GRID = np.arange(24, dtype=np.int32).reshape(2, 3, 4) * 7 - 50
@@ -69,6 +73,7 @@ MASKS = dict.fromkeys(("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "S
 KEEP, DROP = {"KeepDims": True}, {"KeepDims": False}
 NO_ACTIVATION = {"FusedActivationFunction": 0}
 FLOATS = np.random.default_rng(0).normal(0, 3, (5, 7)).astype(np.float32)
+BYTES = np.arange(256)
 CASES = [
     Case(B.SHAPE, (GRID,), (3,), options={"OutType": TensorType.INT32}),
     Case(B.SHAPE, (GRID,), (3,), "int64", {"OutType": TensorType.INT64}),
@@ -139,12 +144,20 @@ CASES = [
     Case(B.DEQUANTIZE, (FLOATS.astype(np.float16),), (5, 7), "float32"),
     Case(B.QUANTIZE, (FLOATS,), (5, 7), "int8", {}, 0.0173, -5),
     Case(B.QUANTIZE, (np.arange(-12, 13).astype(np.float32) / 4,), (25,), "int8", {}, 0.5, 1),
+    *(
+        Case(B.QUANTIZE, (BYTES.astype(of),), (256,), to, {}, 0.0173, -5, source_scale=scale)
+        for of, to in (("int8", "int8"), ("int8", "uint8"), ("uint8", "int8"))
+        for scale in (0.0079, 0.0173, 0.03)
+    ),
 ]
 # BROADCAST_TO is registered for version 2 only, which `write` does not state.
 
 
 def stored(name: str, values: Array, case: Case) -> FileTensor:
-    return replace(shaped(name, values.shape, values.dtype.name, case), data=raw_bytes(values))
+    made = replace(shaped(name, values.shape, values.dtype.name, case), data=raw_bytes(values))
+    if case.source_scale:
+        return replace(made, scales=(float(np.float32(case.source_scale)),), zero_points=(7,))
+    return made
 
 
 def shaped(name: str, shape: tuple[int, ...], dtype: str, case: Case) -> FileTensor:

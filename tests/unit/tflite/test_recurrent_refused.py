@@ -146,3 +146,13 @@ def test_a_state_belongs_to_one_operator() -> None:
     }.items():
         with pytest.raises(UserError, match=message):
             check_graph(wrong)
+
+
+def test_one_tensor_for_both_states_is_refused() -> None:
+    """Some converters write such files: the kernels would keep an int16 state in an int8 tensor."""
+
+    def edit(file: File) -> File:
+        return with_operand(19, file.operators[0].inputs[18])(file)
+
+    with pytest.raises(UnsupportedLayer, match=r"hidden and its cell state are one tensor"):
+        import_tflite(edited(lstm(), edit), "model")

@@ -219,3 +219,12 @@ def test_a_window_larger_than_any_design_is_refused() -> None:
         edit = with_operator(0, options=options | change)
         with pytest.raises(UserError, match="max_pool_0"):
             import_tflite(edited(graph, edit), "model")
+
+
+def test_a_product_of_two_types_is_refused() -> None:
+    """Of int16 and int8, as some converters write them; no kernel of TFLite takes it."""
+    b = GraphBuilder()
+    graph = b.finish(b.matmul(b.input((3, 4)), b.input((4, 5))))
+    data = edited(graph, with_tensor(0, type=TensorType.INT16, zero_points=(0,)))
+    with pytest.raises(UnsupportedLayer, match="a product of int16 and int8, for which TFLite has"):
+        import_tflite(data, "model")
