@@ -7,8 +7,9 @@ from random import Random
 from typing import Any
 
 import torch
+from torch import nn
+
 from operator_forms.parts import Applied, Maker, Shape, apply, called, plain, random_signs, weighted
-from torch import Tensor, nn
 
 _WITH_NUMBER_FIRST = (operator.truediv, operator.itruediv)
 
@@ -117,8 +118,6 @@ def _extreme(form: Any, shape: Shape, rng: Random) -> nn.Module:
         return _with_constants(form, shape)
     number = torch.tensor(rng.uniform(-0.5, 0.5))
     return Applied(lambda s, x: apply(form, x, s.number), number=number)
-
-
 
 
 MAKERS: dict[str, Maker] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from operator_forms.parts import Applied, Maker, Shape, apply, called, weighted
 from torch import nn
 from torch.nn import functional
+
+from operator_forms.parts import Applied, Maker, Shape, apply, called, weighted
 
 
 def _convolution(form: Any, shape: Shape, rng: Random) -> nn.Module:

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from operator_forms import elements, maps, shapes
-from operator_forms.parts import Applied, Shape, weighted
 from torch import nn
 from torch.nn import functional
 
@@ -34,6 +32,8 @@ from compress.frontend.capture_calls import CALLS, call_name
 from compress.frontend.capture_modules import MODULES
 from compress.tracing import decompose
 from compress.types import Array
+from operator_forms import elements, maps, shapes
+from operator_forms.parts import Applied, Shape, weighted
 
 SAMPLES = 128
 CLASSES = 5

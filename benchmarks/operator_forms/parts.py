@@ -42,7 +42,9 @@ def called(form: Any, *args: Any, **options: Any) -> nn.Module:
 
 def apply(form: Any, x: Tensor, *args: Any, **options: Any) -> Any:
     """The function, or the method of this name, of x."""
-    return getattr(x, form)(*args, **options) if isinstance(form, str) else form(x, *args, **options)
+    return (
+        getattr(x, form)(*args, **options) if isinstance(form, str) else form(x, *args, **options)
+    )
 
 
 def weighted(shape: Shape, width: int, kernel: int = 1, groups: int = 1) -> Any:

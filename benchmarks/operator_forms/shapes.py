@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from operator_forms.parts import Applied, Maker, Shape, apply, called, weighted
 from torch import nn
 
 from compress.frontend.capture_calls import call_name
+from operator_forms.parts import Applied, Maker, Shape, apply, called, weighted
 
 
 def _concatenate(form: Any, shape: Shape, rng: Random) -> nn.Module:

@@ -1,7 +1,7 @@
 """1 / sqrt of every int8, bit-exact to TFLite's RSQRT.
 
-Sources, of TensorFlow Lite release 2.14: tensorflow/lite/kernels/elementwise.cc (RsqrtEvalQuantized)
-and internal/quantization_util.h (GetInvSqrtQuantizedMultiplierExp).
+Sources, of TensorFlow Lite release 2.14: tensorflow/lite/kernels/elementwise.cc
+(RsqrtEvalQuantized), internal/quantization_util.h (GetInvSqrtQuantizedMultiplierExp).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _ITERATIONS = 5  # Newton's, from 1
 def inverse_roots(op: Lookup, source: Tensor, out: Tensor, single: bool) -> Int64Array:
     """1 / sqrt of every int8 in output steps, in the order of `every_value`, before the zero point.
 
-    Zero gives the largest output. The factor to output steps is the reciprocal of a product, which is rounded to float32 if
-    `single`. Raises UnsupportedLayer for an input that may be negative (TFLite stops at one), and
-    for scales that leave int32.
+    Zero gives the largest output. The factor to output steps is the reciprocal of a product, which
+    is rounded to float32 if `single`. Raises UnsupportedLayer for an input that may be negative
+    (TFLite stops at one), and for scales that leave int32.
     """
     if source.zero_point != -128:
         raise UnsupportedLayer(

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from compress.tracing import decompose
 from compress.frontend.capture_calls import CALLS
 from compress.frontend.capture_modules import MODULES
 from compress.pipeline.diagnosis import LEAST_SQNR_DB
+from compress.tracing import decompose
 from helpers.checkout import ROOT
 
 torch.set_num_threads(1)
