@@ -11,8 +11,9 @@ from compress.ops.op import Activation, Op
 class Function(Enum):
     """Element-wise functions of one operand; on int8 they run as a table of 256 values.
 
-    On int16 there are LEAKY_RELU, LOGISTIC and TANH. RSQRT is 1 / sqrt. RESCALE is the change of
-    scale that a concatenation on uint8 makes, in networks of that quantization (`Graph.uint8`) only.
+    On int16 there are LEAKY_RELU, LOGISTIC and TANH. RSQRT is 1 / sqrt. RESCALE, the change of
+    scale that a concatenation on uint8 makes, is in networks of that quantization
+    (`Graph.uint8`) only.
     """
 
     LEAKY_RELU = "leaky_relu"

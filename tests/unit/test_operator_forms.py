@@ -6,6 +6,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from compress.frontend.capture_calls import CALLS
 from compress.frontend.capture_modules import MODULES
@@ -34,6 +36,16 @@ def test_every_captured_form_is_in_one_family(forms: ModuleType) -> None:
     assert set(found) == captured
 
 
+def test_every_form_has_a_network(forms: ModuleType) -> None:
+    for family, members in forms.families().items():
+        for form in members:
+            made = forms.random_network(family, form, 0)
+            with torch.no_grad():
+                answers = made.whole(torch.from_numpy(made.x))
+            assert answers.shape == (forms.SAMPLES, forms.CLASSES), forms.form_name(form)
+            assert answers.isfinite().all(), forms.form_name(form)
+
+
 def test_a_network_is_made_again_by_its_seed(forms: ModuleType) -> None:
     made = [forms.random_network("relu", "relu_", seed) for seed in (3, 3, 4)]
     answers = [one.whole(torch.from_numpy(one.x)).detach().numpy() for one in made]
@@ -43,7 +55,17 @@ def test_a_network_is_made_again_by_its_seed(forms: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("family", "form"),
-    [("mean", "mean"), ("multiply", "mul"), ("softmax", torch.softmax), ("permute", "permute")],
+    [
+        ("mean", "mean"),
+        ("multiply", "mul"),
+        ("softmax", torch.softmax),
+        ("permute", "permute"),
+        ("gelu", nn.GELU),
+        ("layer_norm", nn.LayerNorm),
+        ("attention", functional.scaled_dot_product_attention),
+        ("resize", functional.interpolate),
+        ("split", "split"),
+    ],
 )
 def test_noise_is_small_or_its_layer_is_named(
     benchmark: ModuleType, family: str, form: object
