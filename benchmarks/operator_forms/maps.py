@@ -140,6 +140,14 @@ def _attended(form: Any, layers: Any, x: Any) -> Any:
     return form(layers.queries(x), layers.keys(x), layers.values(x))
 
 
+def _recurrent(form: Any, shape: Shape, rng: Random) -> nn.Module:
+    """Of a series whose positions are the steps: all states, or the last one."""
+    layer = form(shape[0], rng.choice((4, 8)), num_layers=rng.choice((1, 1, 2)), batch_first=True)
+    if rng.random() < 0.5:
+        return Applied(lambda s, x: s.layer(x.transpose(1, 2))[0], layer=layer)
+    return Applied(lambda s, x: s.layer(x.transpose(1, 2))[0][:, -1], layer=layer)
+
+
 MAKERS: dict[str, Maker] = {
     **dict.fromkeys(("max_pool", "average_pool"), _pool),
     **dict.fromkeys(("adaptive_average_pool", "adaptive_max_pool"), _adaptive_pool),
@@ -149,6 +157,7 @@ MAKERS: dict[str, Maker] = {
     "linear": _linear,
     "matmul": _matmul,
     "attention": _attention,
+    "recurrent": _recurrent,
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,

@@ -30,7 +30,10 @@ from compress.frontend import (
 )
 from compress.frontend.capture_calls import CALLS, call_name
 from compress.frontend.capture_modules import MODULES
+from compress.recurrent_layers.layer import RecurrentLayer
+from compress.recurrent_layers.replace import REPLACED
 from compress.tracing import decompose
+from compress.tracing.normalize import normalized
 from compress.types import Array
 from operator_forms import elements, maps, shapes
 from operator_forms.parts import Applied, Shape, weighted
@@ -70,8 +73,8 @@ _RANKS = {
     "convolution": (3,), "transposed_convolution": (3,), "batch_norm": (3,), "max_pool": (3,),
     "average_pool": (3,), "adaptive_average_pool": (3,), "adaptive_max_pool": (3,),
     "mean": (2, 3), "constant_pad": (2, 3), "resize": (2, 3), "permute": (3,), "transpose": (3,),
-    "shuffle": (3,), "stack": (1, 2), "matmul": (2, 3), "attention": (2,), "group_norm": (3,),
-    "instance_norm": (3,), "unbind": (2, 3), "select": (2, 3),
+    "shuffle": (3,), "stack": (1, 2), "matmul": (2, 3), "attention": (2,), "recurrent": (2,),
+    "group_norm": (3,), "instance_norm": (3,), "unbind": (2, 3), "select": (2, 3),
 }  # fmt: skip
 _ONE_RANK = {
     nn.Dropout1d: 2, functional.dropout1d: 2, nn.Dropout2d: 3, functional.dropout2d: 3,
@@ -103,8 +106,9 @@ def families() -> dict[str, list[Any]]:
         if callable(function) and getattr(function, "__module__", "") == module.__name__
     }
     forms = {form: names[captured.read] for form, captured in MODULES.items()}
+    del forms[RecurrentLayer]  # what GRU and LSTM become
     forms |= {form: names[read] for form, read in CALLS.items()}
-    forms |= _REPLACED
+    forms |= _REPLACED | dict.fromkeys(REPLACED, "recurrent")
     found: dict[str, list[Any]] = {}
     for form, family in forms.items():
         found.setdefault(_MERGED.get(family, family), []).append(form)
@@ -146,7 +150,7 @@ def random_network(family: str, form: Any, seed: int) -> RandomNetwork:
     for layer in whole.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             _set_statistics(layer)
-    return RandomNetwork(whole.eval(), until.eval(), random_samples(shape, rng))
+    return RandomNetwork(normalized(whole), normalized(until), random_samples(shape, rng))
 
 
 def random_samples(shape: Shape, rng: Random) -> Array:
