@@ -59,11 +59,9 @@ def _read(data: bytes) -> File:
     buffers = [b.DataAsNumpy() for b in _items(model.BuffersLength(), model.Buffers)]
     graphs = _items(model.SubgraphsLength(), model.Subgraphs)
     main, *others = graphs
-    names = _operator_names(model, buffers, main.OperatorsLength())
+    names = _operator_names(model, buffers)
     first = _read_subgraph(main, codes, buffers, names)
-    further = tuple(
-        _read_subgraph(graph, codes, buffers, [""] * graph.OperatorsLength()) for graph in others
-    )
+    further = tuple(_read_subgraph(graph, codes, buffers, []) for graph in others)
     return File(
         first.name, first.tensors, first.operators, first.inputs, first.outputs, further=further
     )
@@ -72,11 +70,12 @@ def _read(data: bytes) -> File:
 def _read_subgraph(
     graph: Any, codes: list[tuple[int, str]], buffers: list[Any], names: Sequence[str]
 ) -> Subgraph:
-    """One subgraph; `names` has a name for each operator."""
+    """One subgraph; `names` are its operators', or of another count: then they have none."""
     tensors = [_read_tensor(t, buffers) for t in _items(graph.TensorsLength(), graph.Tensors)]
     operators = []
     stored = _items(graph.OperatorsLength(), graph.Operators)
-    for operator, name in zip(stored, names, strict=True):
+    named = names if len(names) == len(stored) else [""] * len(stored)
+    for operator, name in zip(stored, named, strict=True):
         code, custom = codes[operator.OpcodeIndex()]
         inputs, outputs = _ints(operator.InputsAsNumpy()), _ints(operator.OutputsAsNumpy())
         options, own = _read_options(operator, code), _custom_options(operator)
@@ -101,15 +100,14 @@ def _builtin_code(code: Any) -> int:
     return max(int(code.DeprecatedBuiltinCode()), int(own))
 
 
-def _operator_names(model: Any, buffers: list[Any], count: int) -> list[str]:
-    """The operators' names from the metadata that `write` adds, or empty names."""
+def _operator_names(model: Any, buffers: list[Any]) -> list[str]:
+    """The operators' names from the metadata that `write` adds; none if there are none."""
     for entry in _items(model.MetadataLength(), model.Metadata):
         if _text(entry.Name()) == OPERATOR_NAMES_KEY:
             content = buffers[entry.Buffer()]
-            lines = content.tobytes().split(b"\n") if isinstance(content, np.ndarray) else []
-            if len(lines) == count:
-                return [_text(line) for line in lines]
-    return [""] * count
+            if isinstance(content, np.ndarray):
+                return [_text(line) for line in content.tobytes().split(b"\n")]
+    return []
 
 
 def _items(count: int, item: Callable[[int], Any]) -> list[Any]:

@@ -16,11 +16,15 @@ import pytest
 from compress.cache import cache_folder
 
 CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
-LIMIT_S = 900  # far more than a run takes on an idle machine: it only ends a hang
+# Far more than a run takes on an idle machine, so that its trials end it, not a loaded machine's
+# time: the limits only end a hang.
+MINUTES = 60
+LIMIT_S = 60 * MINUTES
 
 
 def command(board: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-c", CODE, "evolve", "--board", board, "--json", *arguments]
+    limits = ("--minutes", str(MINUTES), *arguments)
+    return [sys.executable, "-c", CODE, "evolve", "--board", board, "--json", *limits]
 
 
 def search(

@@ -1,10 +1,13 @@
 """Refusals of the .tflite import: operators without integer kernels, and damage."""
 
+import struct
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tflite
 
 from compress.errors import UnsupportedLayer, UserError
 from compress.operator_interface.operator import Builtin
@@ -31,6 +34,8 @@ def on_int16() -> Graph:
     x = b.widen(b.input((4, 4, 2)))
     return b.finish(b.narrow(b.add(x, b.conv(x, 2, (1, 1)))))
 
+
+OPERATORS_SLOT = 10  # of SubGraph.operators: the fourth field, two bytes each after 4
 
 BIAS = 3  # its tensor in `on_int16`
 
@@ -202,6 +207,21 @@ def test_an_inconsistent_file_is_the_users(edit: Callable[[File], File], message
 def test_what_is_no_tflite_file_is_the_users(data: bytes) -> None:
     with pytest.raises(UserError, match=r"tflite|empty"):
         import_tflite(data, "model")
+
+
+def test_a_count_of_operators_beyond_the_file_takes_no_memory() -> None:
+    data = bytearray(export_tflite(residual()))
+    table = tflite.Model.GetRootAs(data).Subgraphs(0)._tab
+    operators = table.Vector(table.Offset(OPERATORS_SLOT))
+    count, largest = data[operators - 4 : operators], struct.pack("<I", 100_000_000)
+    assert struct.unpack("<I", count)[0] == len(read(bytes(data)).operators)
+    data[operators - 4 : operators] = largest
+    tracemalloc.start()
+    with pytest.raises(UserError, match="a table of 100000000 entries, at most 4096"):
+        read(bytes(data))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 10_000_000
 
 
 def test_a_truncated_file_is_the_users() -> None:
