@@ -14,10 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.tflite.recognize import WITH_WEIGHTS
+from compress.tflite.recognize import WITH_WEIGHTS, kind_of
 from compress.tflite.tables import position_parts
 from compress.tflite_records.file import (
-    KIND_NAMES,
     BuiltinOperator,
     File,
     FileOperator,
@@ -62,7 +61,7 @@ def left_out(file: File, core: File) -> tuple[str, ...]:
     """The kinds of the operators of `file` that its int8 core lacks, besides conversions."""
     kept = set(map(id, core.operators))
     lacking = (o for o in file.operators if id(o) not in kept and o.code not in _CONVERSIONS)
-    return tuple(dict.fromkeys(o.custom or KIND_NAMES[o.code] for o in lacking))
+    return tuple(dict.fromkeys(o.custom or kind_of(o) for o in lacking))
 
 
 def _with_stated_shape(file: File, source: int) -> File:

@@ -80,6 +80,12 @@ def test_floats_at_the_end_are_left_out() -> None:
     np.testing.assert_array_equal(reference.run(graph, inputs), reference.run(dense(), inputs))
 
 
+def test_an_operator_that_the_format_does_not_name_is_left_out_by_its_number() -> None:
+    graph = import_tflite(ending_in(300), "model")
+    assert graph.name == "model (int8 core without operator 300)"
+    assert graph.ops == import_tflite(ending_in(BuiltinOperator.EXP), "model").ops
+
+
 def detection(graph: Graph, custom: str) -> bytes:
     """`graph`, whose outputs have 4 boxes of 4 numbers and 4 of 3, with a decoder behind."""
     file = read(export_tflite(graph))
