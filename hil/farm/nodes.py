@@ -27,6 +27,9 @@ TRAIN = "train"
 # Workers that may die during one job before Dask gives the job up.
 _ALLOWED_FAILURES = 3
 _CONNECT_S = 30
+# For the processes of a worker to start, all at once: each imports torch, which takes long on a
+# small or loaded machine.
+_START_S = 180
 # Dask must time out first, since its error has the reason.
 _GRACE_S = 1.0
 _LEAVE_S = 10.0
@@ -172,7 +175,7 @@ def _nanny(address: str, offer: dict[str, float]) -> Nanny:
         nthreads=max(1, len(offer)),
         resources=offer,
         memory_limit=0,  # no limit: Dask would kill a training that needs much memory
-        death_timeout=_CONNECT_S,
+        death_timeout=_START_S,
         dashboard_address=_DASHBOARD,
         silence_logs=logging.WARNING,
         worker_class=FarmProcess,

@@ -18,7 +18,7 @@ from hil.study.arms import arms
 
 CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
 MEASUREMENTS = 2
-LIMIT_S = 600
+LIMIT_S = 3600  # far more than a study takes on an idle machine: it only ends a hang
 
 
 def command(board: str, results: Path) -> list[str]:

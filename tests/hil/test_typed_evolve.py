@@ -15,7 +15,9 @@ import pytest
 from helpers.checkout import ROOT
 
 CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
-LIMIT_S = 900
+# Far more than a search takes on an idle machine: these only end a hang.
+MINUTES = 60
+LIMIT_S = 60 * MINUTES
 FILE = "from helpers.typed_tasks import TASKS\n\nTASK = TASKS[{kind!r}]\n"
 
 
@@ -31,8 +33,8 @@ def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def search(folder: Path, kind: str, *arguments: str) -> dict[str, Any]:
     (folder / f"{kind}.py").write_text(FILE.format(kind=kind))
     done = hil(
-        folder, "evolve", "--task", f"{kind}.py", "--json", "--trials", "3", "--minutes", "20",
-        "--run", kind, *arguments,
+        folder, "evolve", "--task", f"{kind}.py", "--json", "--trials", "3",
+        "--minutes", str(MINUTES), "--run", kind, *arguments,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
