@@ -236,7 +236,7 @@ class _Remembering(nn.Module):
     [
         (_hooked, r"layer conv \(test_unusual_networks\.py, line \d+\): .*hooks of conv"),
         (lambda: _Wrong(functional.dropout), r"layer dropout \(.*active in evaluation"),
-        (lambda: _Wrong(torch.erf_), r"layer erf"),
+        (lambda: _Wrong(torch.erfc_), r"layer erfc"),
         (lambda: _Wrong(lambda h: h.exp().mul_(h.sigmoid_())), "cannot be trained"),
         (_Remembering, "or copied afterwards: Only Tensors created explicitly"),
     ],
