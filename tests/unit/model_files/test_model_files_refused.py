@@ -152,9 +152,9 @@ ONNX: dict[str, tuple[Callable[[], bytes], type[HilError], str]] = {
     ),
     "weights elsewhere": (outside, UserError, "its weights cannot be read from ../secret.bin"),
     "no kernel": (
-        lambda: graph_file([node("Sin")]),
+        lambda: graph_file([node("Div", "x", "x")]),
         UnsupportedLayer,
-        "/it/Sin (Sin): sin has no integer kernel",
+        "/it/Div (Div): division by a value of the network has no integer kernel",
     ),
 }
 

@@ -58,6 +58,13 @@ class Pooled(nn.Module):
         return functional.softmax(self.out(self.mean(x).mean((2, 3))), 1)
 
 
+class Flattened(nn.Sequential):
+    """Ends with the maps of a softmax along rows, flattened as torch orders them."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(2, 4, 3), nn.GELU(), nn.Softmax(-1), nn.Flatten())
+
+
 def _settled(module: nn.Module, x: torch.Tensor) -> nn.Module:
     """`module` with random batch-norm scales and with the statistics of x."""
     for layer in module.modules():
@@ -71,7 +78,10 @@ def _settled(module: nn.Module, x: torch.Tensor) -> nn.Module:
     return module.eval()
 
 
-@pytest.mark.parametrize(("net", "shape"), [(Residual, (2, 9, 11)), (Pooled, (2, 10, 8))])
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [(Residual, (2, 9, 11)), (Pooled, (2, 10, 8)), (Flattened, (2, 9, 11))],
+)
 @pytest.mark.parametrize("calibration", ["minmax", "percentile"])
 def test_integer_network_follows_the_float_one(
     net: type[nn.Module], shape: tuple[int, int, int], calibration: Calibration
@@ -130,13 +140,12 @@ class _Rows(nn.Module):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (nn.Sequential(nn.Conv2d(2, 4, 3), nn.GELU()), "GELU"),
+        (nn.Sequential(nn.Conv2d(2, 4, 3), nn.LPPool2d(2, 2)), "LPPool2d"),
         (nn.Sequential(nn.AvgPool2d(3, 2, 1, count_include_pad=False)), "count_include_pad=True"),
         (nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False)), "running statistics"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(3)), "8x8 to 3x3"),
         (nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")), "padding_mode"),
-        (nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten()), "flattened map as output"),
-        (nn.Sequential(nn.Softmax(-1)), "softmax over axis -1; allowed is axis 1"),
+        (nn.Sequential(nn.AvgPool2d(3, divisor_override=3)), "divisor_override"),
         (_Rows(), "softmax over axis 2"),
         (nn.LSTM(4, 4), "LSTM"),
     ],
