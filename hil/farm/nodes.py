@@ -194,7 +194,9 @@ def _reason(error: BaseException) -> str:
     """The root cause of an error of Dask, in words."""
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, asyncio.CancelledError | TimeoutError):  # Dask's timeout, or ours
+    # Dask's timeout, or ours; a process that is stopped while it starts is an AssertionError then.
+    late = (asyncio.CancelledError, TimeoutError)
+    if isinstance(error, late) or isinstance(error.__context__, late):
         return "no answer"
     return str(error) or type(error).__name__
 

@@ -13,6 +13,7 @@ import distributed
 import psutil
 import pytest
 
+from compress.errors import UserError
 from helpers.farms import LIMIT_S, Farm, deaths_by_job, farm_of_one_worker
 from hil.farm.nodes import TRAIN, resource_name
 from hil.farm.pool import connect_farm
@@ -59,6 +60,18 @@ def test_a_worker_that_leaves_gives_its_jobs_back_without_a_traceback(farm: Farm
         assert {job.status for job in jobs} == {"pending"}
         errors.seek(0)
         assert "Traceback" not in errors.read()
+
+
+def test_a_worker_that_does_not_start_in_time_says_so(farm: Farm) -> None:
+    with (farm.folder / "late").open("w+") as errors:
+        farm.errors = errors
+        with pytest.raises(AssertionError, match=f"ended with {UserError.exit_code}"):
+            farm.work(first="import hil.farm.nodes as nodes; nodes._START_S = 0.5\n")
+        errors.seek(0)
+        told = errors.read()
+        assert "cannot start a worker for the farm at" in told
+        assert ": no answer" in told
+        assert "Traceback" not in told
 
 
 def wait_until_running(client: distributed.Client, count: int) -> None:
