@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compress.errors import HilError
 from compress.integer import reference
 from compress.integer.bounds import bounds
 from compress.integer.check import check_graph
@@ -28,15 +27,6 @@ from helpers.oracles import needs_oracle, oracle_outputs
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 shares = st.sampled_from([0.0, 0.2, 0.6, 1.0])
-
-
-def is_valid(graph: Graph) -> bool:
-    """Scales of long chains may leave single precision."""
-    try:
-        check_graph(graph)
-    except HilError:
-        return False
-    return True
 
 
 def zero_channels(graph: Graph, seed: int, dead: float, silent: float, unread: float) -> None:
@@ -78,7 +68,7 @@ def check(graph: Graph, inputs: Int8Array, multiple: int) -> Graph:
 
 @settings(relaxed, max_examples=250)
 @given(
-    graphs().filter(is_valid),
+    graphs(),
     st.integers(0, 2**32 - 1),
     shares,
     shares,
@@ -93,7 +83,7 @@ def test_any_graph_keeps_every_bit(
 
 
 @settings(relaxed, max_examples=150)
-@given(graphs().filter(is_valid), st.integers(0, 2**32 - 1), shares, shares)
+@given(graphs(), st.integers(0, 2**32 - 1), shares, shares)
 def test_no_value_leaves_its_bounds(graph: Graph, seed: int, dead: float, silent: float) -> None:
     zero_channels(graph, seed, dead, silent, 0.0)
     found = bounds(graph)
