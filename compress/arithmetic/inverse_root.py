@@ -51,7 +51,8 @@ def inverse_roots(op: Lookup, source: Tensor, out: Tensor, single: bool) -> Int6
     fractions = [_inverse_root(steps) for steps in range(1, 256)]
     values = multiply_by_quantized_multiplier(np.array(fractions), multiplier, shift - _PLACES)
     rising = np.concatenate(([INT8_MAX - out.zero_point], values))
-    return rising[every_value("int8") - source.zero_point]
+    table: Int64Array = rising[every_value("int8") - source.zero_point]
+    return table
 
 
 def _inverse_root(x: int) -> int:
