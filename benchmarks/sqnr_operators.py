@@ -122,7 +122,7 @@ def _network_sqnr_db(graph: Graph, module: nn.Module, x: Array) -> float:
 
 def _named(graph: Graph, module: nn.Module, x: Array) -> bool:
     """True if a warning on the network names a layer at which noise begins."""
-    layers = noisy_layers(graph, module, x, coarse=bool(coarse_inputs(x)))
+    layers = noisy_layers(graph, module, x, {one.input for one in coarse_inputs(x)})
     texts = [remark.text for remark in layer_remarks(layers)]
     return any(one.layer in text for one, text in zip(layers, texts, strict=True))
 

@@ -23,6 +23,9 @@ Array = npt.NDArray[Any]
 Int8Array = npt.NDArray[np.int8]
 IntArray = npt.NDArray[np.signedinteger[Any]]  # values of an activation: int8 or int16
 DType = Literal["int8", "int16", "int32", "int4"]
+# One input: (C, H, W), that of a series (C, L), that of a vector (K,). Several: the name of each,
+# which is that of a parameter of the network's forward, with its shape, in the order of these.
+InputShape = tuple[int, ...] | tuple[tuple[str, tuple[int, ...]], ...]
 TaskType = Literal["classification", "multi_label", "regression", "autoencoder", "segmentation"]
 Better = Literal["higher", "lower"]
 
@@ -151,6 +154,8 @@ class Graph:
 class Split:
     """A part of a data set: samples x float32 (N, *input shape) and what is to be learned, y.
 
+    The x of several inputs is a structured array (N,) with a field for each (`compress.inputs`).
+
     y is, by the task's type:
 
     - classification: int64 (N,), the number of each sample's class
@@ -160,7 +165,7 @@ class Split:
     - segmentation: int64 (N, H, W), the number of the class at each position
     """
 
-    x: npt.NDArray[np.float32]
+    x: Array
     y: Array
 
     def __post_init__(self) -> None:
@@ -214,7 +219,7 @@ class Metric:
 
     name: str
     better: Better
-    compute: Callable[[npt.NDArray[np.float32], Array, npt.NDArray[np.float32]], float]
+    compute: Callable[[npt.NDArray[np.float32], Array, Array], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +230,9 @@ class Task:
     has it (`compress.task_types`): logits (N, classes) of a classifier); `load` gets the data
     (cached; may take minutes the first time and then shows a progress bar on stderr). `recipe`
     trains the original, `fine_tune` is what stages are given shares and multiples of.
-    `input_shape` is (C, H, W), that of a series (C, L), that of a vector (K,).
+    `input_shape` is (C, H, W), that of a series (C, L), that of a vector (K,); of several inputs it
+    is their names and shapes in the order of the parameters of the network's forward:
+    (("image", (3, 32, 32)), ("numbers", (5,))).
     `device_samples` validation samples run on the board with each candidate. `source` is a
     hash of the path and text of the file that defines the task, empty for one of this package.
 
@@ -238,7 +245,7 @@ class Task:
 
     name: str
     title: str
-    input_shape: tuple[int, ...]
+    input_shape: InputShape
     classes: tuple[str, ...]
     net: Callable[[], nn.Module]
     load: Callable[[], Dataset]

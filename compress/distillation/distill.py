@@ -10,7 +10,7 @@ from compress.distillation.features import FeatureDistance, FeatureExtractor
 from compress.genome import Distill
 from compress.task_types.rules import Rules
 from compress.training.train import Forward, Loss, loss_of, predict
-from compress.types import Split
+from compress.types import InputShape, Split
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Distillation:
         teachers: Sequence[TeacherModel],
         module: nn.Module,
         forward: Forward,
-        input_shape: tuple[int, ...],
+        input_shape: InputShape,
         split: Split,
         rules: Rules,
     ) -> None:
@@ -71,16 +71,16 @@ class Distillation:
         """The parameters to train with the student: the regressors of hints."""
         return tuple(p for comparison in self._comparisons for p in comparison.parameters)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The student's outputs (N, ...) for the batch x (N, C, H, W)."""
-        outputs = self._forward(x)
+    def forward(self, *x: Tensor) -> Tensor:
+        """The student's outputs (N, ...) for the batch x, a tensor (N, *shape) for each input."""
+        outputs = self._forward(*x)
         if self._comparisons:
-            self._distance = self.distance(x)
+            self._distance = self.distance(*x)
         return outputs
 
-    def distance(self, x: Tensor) -> Tensor:
+    def distance(self, *x: Tensor) -> Tensor:
         """The mean feature distance to the teachers, a scalar, for the student's last batch x."""
-        return torch.stack([comparison.distance(x) for comparison in self._comparisons]).mean()
+        return torch.stack([comparison.distance(*x) for comparison in self._comparisons]).mean()
 
     def loss(self, outputs: Tensor, targets: Tensor, indices: Tensor) -> Tensor:
         """The scalar loss that `Distill` states, for the last batch of `forward`.

@@ -15,6 +15,7 @@ from compress.frontend.capture import trace_module
 from compress.genome import Features
 from compress.tracing.trace import shape_of
 from compress.training.train import Forward
+from compress.types import InputShape
 
 MAX_POINTS = 3
 
@@ -26,7 +27,7 @@ class FeatureExtractor:
     nodes whose values are compared, by name of their convolution, in the order of execution.
     """
 
-    def __init__(self, module: nn.Module, forward: Forward, input_shape: tuple[int, ...]) -> None:
+    def __init__(self, module: nn.Module, forward: Forward, input_shape: InputShape) -> None:
         self._interpreter: fx.Interpreter
         self._forward: Forward
         if isinstance(forward, fx.Interpreter):
@@ -37,8 +38,8 @@ class FeatureExtractor:
         self._interpreter.garbage_collect_values = False
         self.points = _points(self._interpreter)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self._forward(x)
+    def __call__(self, *x: Tensor) -> Tensor:
+        return self._forward(*x)
 
     def value(self, point: fx.Node) -> Tensor:
         """The value (N, C, H, W) that the last batch had at `point`."""
@@ -73,13 +74,13 @@ class FeatureDistance:
         """The weights and biases of the regressors; none with "attention"."""
         return tuple(p for regressor in self.regressors for p in regressor.parameters())
 
-    def distance(self, x: Tensor) -> Tensor:
-        """The scalar distance for the batch x (N, C, H, W), the student's most recent one.
+    def distance(self, *x: Tensor) -> Tensor:
+        """The scalar distance for the batch x, a tensor for each input, the student's last one.
 
         Runs the teacher on x; the student's values are those of its last call.
         """
         with torch.no_grad():
-            self.teacher(x)
+            self.teacher(*x)
         pairs = [
             _same_size(self.student.value(ours), self.teacher.value(theirs))
             for ours, theirs in self.pairs

@@ -16,11 +16,12 @@ from compress.genome import Distill
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.prune import prune
 from compress.tracing.normalize import copied
+from compress.types import InputShape
 
 _KERNELS = (0, 3, 5)
 
 
-def student(module: nn.Module, input_shape: tuple[int, ...], stage: Distill) -> nn.Module:
+def student(module: nn.Module, input_shape: InputShape, stage: Distill) -> nn.Module:
     """A copy of `module`, reshaped by the genes of `stage`; its output shape stays.
 
     The student inherits weights of `module`: the most important channels (l2), the centers of
@@ -48,7 +49,7 @@ def student(module: nn.Module, input_shape: tuple[int, ...], stage: Distill) -> 
     return made
 
 
-def _shallower(module: nn.Module, input_shape: tuple[int, ...], depth: float) -> nn.Module:
+def _shallower(module: nn.Module, input_shape: InputShape, depth: float) -> nn.Module:
     """A copy of `module` with the share `depth` of its removable blocks.
 
     Their number is rounded half up and at least 1. The blocks kept are evenly spaced, from the

@@ -17,27 +17,34 @@ from compress.frontend.layers import Layer
 from compress.frontend.reader import Reader, label
 from compress.tracing.trace import trace_module
 
-__all__ = ["capture", "trace_module"]
+__all__ = ["ONE_OUTPUT", "capture", "trace_module"]
 
+# What to do about several outputs.
+ONE_OUTPUT = (
+    "return the one that the task judges, or the numbers or labels of several heads as one tensor, "
+    "torch.cat((a, b), 1)"
+)
 # torch's names of the operands of functions, and ours.
 _OPERANDS = {"input": "x", "other": "y"}
 
 
-def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], str, str]:
-    """The layers in execution order, and the names of the input and output values.
+def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], tuple[str, ...], str]:
+    """The layers in execution order, and the names of the input values and of the output value.
 
     The meta entries of each traced operation become "value", the name of the value that it is here,
     and "order", that of its elements in memory (`compress.frontend.layout`), of the value of the
     operation's own name if there is one.
     Raises UnsupportedLayer, naming the layer and what is allowed.
     """
-    reader, source, output = Reader(), "", ""
+    reader, sources, output = Reader(), list[str](), ""
     needed = _needed(traced)
     for node in traced.graph.nodes:
         if node.op == "placeholder":
-            if source:
-                raise UnsupportedLayer("a network with several inputs; one is supported")
-            source = node.name
+            if node not in needed:
+                raise UnsupportedLayer(
+                    f"the output does not depend on the input {node.target}: leave it out"
+                )
+            sources.append(node.name)
             reader.start(node)
         elif node.op == "output":
             output = _output(reader, node)
@@ -48,7 +55,7 @@ def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], str, str]:
             view = reader.views[node.name]
             node.meta["value"] = view.value
             node.meta["order"] = reader.orders.get(node.name, view.order)
-    return tuple(reader.layers), source, output
+    return tuple(reader.layers), tuple(sources), output
 
 
 def _needed(traced: fx.GraphModule) -> set[fx.Node]:
@@ -66,7 +73,7 @@ def _needed(traced: fx.GraphModule) -> set[fx.Node]:
 def _output(reader: Reader, node: fx.Node) -> str:
     value = node.args[0]
     if not isinstance(value, fx.Node):
-        raise UnsupportedLayer("a network with several outputs; one is supported")
+        raise UnsupportedLayer(f"a network with several outputs: {ONE_OUTPUT}")
     return reader.value(reader.view(value, node), value)
 
 

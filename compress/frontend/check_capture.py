@@ -20,10 +20,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.capture import capture, trace_module
-from compress.frontend.execute import in_memory, network_input, run_layers
+from compress.frontend.execute import in_memory, network_inputs, run_layers
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.frontend.layout import own_order
+from compress.inputs import shape_of_samples
+from compress.tracing.batches import copies_of, tensors_of
 from compress.tracing.hooks import changing_hooks
 from compress.tracing.in_place import ADDED
 from compress.tracing.normalize import hooked
@@ -66,13 +68,13 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
     the first hook that changes values even though it makes no difference on these samples.
     """
     module.eval()
-    traced = trace_module(plain, x.shape[1:])
-    captured, source, output = capture(traced)
-    samples = _telling(module, fuse(captured, output), source, output, x[:_CANDIDATES])
-    sample = torch.from_numpy(samples)
+    traced = trace_module(plain, shape_of_samples(x))
+    captured, sources, output = capture(traced)
+    sample = _telling(module, fuse(captured, output), sources, output, x[:_CANDIDATES])
+    inputs = network_inputs(sources, sample)
     leaves = {str(node.target) for node in traced.graph.nodes if node.op == "call_module"}
-    answer, events = observe(module, sample, leaves)
-    again, repeated = observe(module, sample, leaves)
+    answer, events = observe(module, tensors_of(sample), leaves)
+    again, repeated = observe(module, tensors_of(sample), leaves)
     if not isinstance(answer, Values) or not torch.isfinite(answer).all():
         return
     if not torch.equal(answer, again):
@@ -84,15 +86,15 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
         for node in traced.graph.nodes
         if "order" in node.meta
     }
-    if output == source:
-        start = network_input(samples)
+    if output in inputs:
+        start = inputs[output]
         wanted = _in_memory(answer, torch.from_numpy(own_order(answer.shape)))
         difference = _difference(wanted, start, start.double())
         if difference is not None:
-            raise UnsupportedLayer(_differs(module, source, None, difference))
+            raise UnsupportedLayer(_differs(module, output, None, difference))
     last = {output: _in_memory(answer, torch.from_numpy(own_order(answer.shape)))}
-    if _first(*pairs[1], source, samples, last) is None:
-        for name in changing_hooks(module, sample):
+    if _first(*pairs[1], inputs, last) is None:
+        for name in changing_hooks(module, tensors_of(sample)):
             raise UnsupportedLayer(f"{name}: its forward hook changes values; make it a layer")
         return
     own = dict(_paired(traced, events))
@@ -100,20 +102,20 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
         node: _in_memory(event.value, orders[node]) for node, event in own.items() if node in orders
     }
     for layers, nudged in pairs:
-        differing = _first(layers, nudged, source, samples, known | last)
+        differing = _first(layers, nudged, inputs, known | last)
         if differing is not None:
             layer, difference = differing
             raise UnsupportedLayer(_differs(module, layer.name, own.get(layer.output), difference))
 
 
 def _telling(
-    module: nn.Module, layers: Sequence[Layer], source: str, output: str, x: Array
+    module: nn.Module, layers: Sequence[Layer], sources: Sequence[str], output: str, x: Array
 ) -> Array:
     """The samples of x, at most `_SAMPLES`, on which the layers' answers differ most."""
     with torch.no_grad():
-        own = module(torch.from_numpy(x.copy()))
-        made = {source: network_input(x)}
-        made |= {layer.output: value for layer, value in run_layers(layers, source, made[source])}
+        own = module(*copies_of(x))
+        made = network_inputs(sources, x)
+        made |= {layer.output: value for layer, value in run_layers(layers, made)}
     if not isinstance(own, Values) or own.numel() != made[output].numel():
         return x[:_SAMPLES].copy()
     wanted = _in_memory(own, torch.from_numpy(own_order(own.shape)))
@@ -153,16 +155,15 @@ def vary(module: nn.Module) -> None:
 def _first(
     layers: Sequence[Layer],
     nudged: Sequence[Layer],
-    source: str,
-    x: Array,
+    inputs: Mapping[str, Values],
     wanted: Mapping[str, Values],
 ) -> tuple[Layer, _Difference] | None:
     """The first layer whose output is not the `wanted` one of its name, if there is one.
 
     `nudged` are the layers with other last bits of their constants.
     """
-    start = network_input(x)
-    runs = (run_layers(layers, source, start), run_layers(nudged, source, start.double()))
+    doubles = {name: values.double() for name, values in inputs.items()}
+    runs = (run_layers(layers, inputs), run_layers(nudged, doubles))
     with torch.no_grad():
         for (layer, single), (_, double) in zip(*runs, strict=True):
             if layer.output in wanted:

@@ -5,7 +5,7 @@ inputs of each layer in two versions, float and quantized. `compress.frontend.ch
 whole networks, in single and in double precision: a layer computes in the type of its input.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from compress.frontend.layers import Gates, Layer, LayerKind
 from compress.frontend.pointwise import evaluate
 from compress.ops import Activation, Function
 from compress.recurrent_layers.layer import run_recurrent
+from compress.tracing.batches import tensors_of
 from compress.types import Array
 
 # Axes of a layer's weight in torch's order: (outputs, inputs per group, height, width).
@@ -38,13 +39,15 @@ def from_torch(weight: Values, kind: LayerKind) -> Array:
     return np.ascontiguousarray(weight.numpy().transpose(axes))
 
 
-def run_layers(layers: Sequence[Layer], source: str, x: Values) -> Iterator[tuple[Layer, Values]]:
-    """Each layer with its output, in order; `x` is the value called `source` (`network_input`).
+def run_layers(
+    layers: Sequence[Layer], inputs: Mapping[str, Values]
+) -> Iterator[tuple[Layer, Values]]:
+    """Each layer with its output, in order; `inputs` are values by name (`network_inputs`).
 
     Layers before and after fusing can be run. A flattened map has the order of the layers, height,
     width, channels, not torch's.
     """
-    values = {source: x}
+    values = dict(inputs)
     for layer in layers:
         values[layer.output] = run_layer(layer, tuple(values[name] for name in layer.inputs))
         yield layer, values[layer.output]
@@ -179,10 +182,15 @@ def _recurrent(gates: Gates, x: Values) -> Values:
     return run_recurrent(gates.kind, x, (weights[0], weights[1]), (biases[0], biases[1]))
 
 
-def network_input(x: Array) -> Values:
-    """Samples (N, C, H, W), (N, C, L) or (N, K) as layers read them: a series has height 1."""
-    values = torch.from_numpy(x)
-    return values[:, :, None] if values.dim() == 3 else values
+def network_inputs(sources: Sequence[str], x: Array) -> dict[str, Values]:
+    """Samples as layers read them, by the names of the inputs: a series has height 1.
+
+    Those of an input are (N, C, H, W), (N, C, L) or (N, K).
+    """
+    return {
+        source: values[:, :, None] if values.dim() == 3 else values
+        for source, values in zip(sources, tensors_of(x), strict=True)
+    }
 
 
 def in_memory(x: Values) -> Values:

@@ -72,7 +72,7 @@ class Reader:
     made: dict[tuple[str, Shape, bytes], str] = field(default_factory=dict)
 
     def start(self, source: fx.Node) -> None:
-        """Take `source`, the network's input, for a value."""
+        """Take `source`, an input of the network, for a value."""
         name, shape = source.name, shape_of(source)
         order = own_order(shape)
         self.views[name] = View(name, layer_shape(shape), shape, order, name, name)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.inputs import names_of, parts_of
 from compress.pipeline.diagnosis import Remark
 from compress.task_types.registry import rules_of
 from compress.types import Array, Dataset, Split, Task
@@ -34,7 +35,8 @@ class DataFacts:
     other tasks than classification), `largest` the largest absolute value of their inputs. `shared`
     are the samples of val that are also in train, of test in train, and of test in val, byte for
     byte. `contradicting` samples of train have an equal sample with another label.
-    `constant_inputs` is true if all samples of train are equal.
+    `constant_inputs` is true if all samples of train are equal. `by_input` has the `largest` of
+    each of several inputs with its name.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +46,7 @@ class DataFacts:
     shared: tuple[int, int, int]
     contradicting: int
     constant_inputs: bool
+    by_input: tuple[tuple[str, tuple[float, float, float]], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All fields. Keys are only added, never renamed."""
@@ -60,6 +63,7 @@ class DataFacts:
             shared=_three(fields["shared"]),
             contradicting=fields["contradicting"],
             constant_inputs=fields["constant_inputs"],
+            by_input=tuple((name, _three(of)) for name, of in fields.get("by_input", ())),
         )
 
 
@@ -75,11 +79,16 @@ def data_facts(task: Task, data: Dataset) -> DataFacts:
     keys = [_hashes(split.x) for split in splits]
     train, val = set(keys[0]), set(keys[1])
     by_class = tuple(rules.by_class(split.y) for split in splits)
+    names = names_of(task.input_shape)
+    largest = [
+        _three(float(np.abs(part).max()) for part in parts)
+        for parts in zip(*(parts_of(split.x) for split in splits), strict=True)
+    ]
     return DataFacts(
         classes=task.classes,
         samples=_three(len(split) for split in splits),
         by_class=by_class if all(by_class) else (),
-        largest=_three(float(np.abs(split.x).max()) for split in splits),
+        largest=_three(max(of) for of in zip(*largest, strict=True)),
         shared=(
             sum(key in train for key in keys[1]),
             sum(key in train for key in keys[2]),
@@ -87,6 +96,7 @@ def data_facts(task: Task, data: Dataset) -> DataFacts:
         ),
         contradicting=_contradicting(data.train, keys[0]),
         constant_inputs=len(train) == 1,
+        by_input=tuple(zip(names, largest, strict=True)) if names else (),
     )
 
 
@@ -171,10 +181,12 @@ def _class_texts(facts: DataFacts) -> list[str]:
 def _range_texts(facts: DataFacts) -> list[str]:
     if facts.constant_inputs:
         return ["all samples of train are equal"]
-    train = facts.largest[0]
+    inputs = [(f"{name} in ", largest) for name, largest in facts.by_input] or [("", facts.largest)]
     return [
-        f"values of {name} reach {value:.3g}, those of train {train:.3g}: are both scaled alike?"
-        for value, name in zip(facts.largest[1:], SPLITS[1:], strict=True)
+        f"values of {of}{name} reach {value:.3g}, those of train {train:.3g}: are both scaled "
+        "alike?"
+        for of, (train, *others) in inputs
+        for value, name in zip(others, SPLITS[1:], strict=True)
         if value > _FARTHER * train or value * _FARTHER < train
     ]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compress.inputs import names_of, parts_of, shape_of_samples
 from compress.metrics.classification import CLASSIFICATION
 from compress.metrics.judge import standard_error
 from compress.ops import AveragePool2D, Op, Weighted, inputs_of, outputs_of
@@ -47,7 +49,7 @@ def diagnose(original: Original) -> Diagnosis:
         samples=judge.rules.by_class(val.y),
         right=judge.rules.right(val.y, outputs),
         inputs=inputs,
-        layers=noisy_layers(graph, original.lean, samples, coarse=bool(inputs)),
+        layers=noisy_layers(graph, original.lean, samples, {one.input for one in inputs}),
         metric=judge.scale,
         value=judge.value(outputs, val),
         error=error,
@@ -56,12 +58,18 @@ def diagnose(original: Original) -> Diagnosis:
 
 
 def coarse_inputs(x: Array) -> tuple[CoarseInput, ...]:
-    """The channels of the calibration samples x (N, C, H, W) whose variation int8 loses.
+    """The channels of the calibration samples x, (N, C, H, W) of each input, that int8 loses.
 
     A channel's variance is compared with the mean squared error of rounding it to the int8 grid
-    over the range of all channels. Values that lie on the grid, as those of an 8-bit sensor do,
-    lose nothing.
+    over the range of all channels of its input. Values that lie on the grid, as those of an 8-bit
+    sensor do, lose nothing.
     """
+    names = names_of(shape_of_samples(x)) or ("",)
+    pairs = zip(names, parts_of(x), strict=True)
+    return tuple(one for name, part in pairs for one in _coarse_channels(part, name))
+
+
+def _coarse_channels(x: Array, name: str) -> list[CoarseInput]:
     grid = grid_for_range((float(x.min()), float(x.max())), 8, symmetric=False)
     found = []
     for channel in range(x.shape[1]):
@@ -71,16 +79,20 @@ def coarse_inputs(x: Array) -> tuple[CoarseInput, ...]:
         if variance > 0 and decibels(variance, lost) < LEAST_SQNR_DB:
             ends = float(values.min()), float(values.max())
             facts = (grid.scale, math.sqrt(variance), float(np.mean(values)), *ends)
-            found.append(CoarseInput(channel, *facts))
-    return tuple(found)
+            found.append(CoarseInput(channel, *facts, name))
+    return found
 
 
-def noisy_layers(graph: Graph, module: nn.Module, x: Array, coarse: bool) -> tuple[NoisyLayer, ...]:
+def noisy_layers(
+    graph: Graph, module: nn.Module, x: Array, coarse: Set[str]
+) -> tuple[NoisyLayer, ...]:
     """The layers at which the noise begins of the `graph` lowered from `module`, in order.
 
-    It is measured on the samples x float32 (N, C, H, W). `coarse` says whether the network's input
-    loses its variation in int8.
+    It is measured on the samples x float32 (N, C, H, W). `coarse` are the names of the inputs that
+    lose their variation in int8; the name of an only input is empty.
     """
+    names = names_of(shape_of_samples(x)) or ("",)
+    lost = {i for i, name in zip(graph.inputs, names, strict=True) if name in coarse}
     noise = layer_noise(graph, module, x)
     noisy: set[int] = set()
     found = []
@@ -92,7 +104,7 @@ def noisy_layers(graph: Graph, module: nn.Module, x: Array, coarse: bool) -> tup
             noisy.update(outputs_of(op))
         if low and not inherited and sums is not None:
             sqnr_db = decibels(sums.signal, sums.noise)
-            cause = _cause(graph, op, sums, coarse and graph.input in inputs_of(op))
+            cause = _cause(graph, op, sums, not lost.isdisjoint(inputs_of(op)))
             found.append(NoisyLayer(op.name, round(sqnr_db, 1), cause))
     return tuple(found)
 

@@ -34,6 +34,7 @@ class CoarseInput:
 
     `step` is the input's scale, `variation` the standard deviation of the channel over samples and
     positions, `mean` its mean, `low` and `high` its range. All are in the units of the input.
+    `input` is the name of one of several inputs.
     """
 
     channel: int
@@ -42,6 +43,7 @@ class CoarseInput:
     mean: float
     low: float
     high: float
+    input: str = ""
 
     @property
     def advice(self) -> str:
@@ -157,18 +159,21 @@ def recall_fell(before: int, now: int, samples: int) -> bool:
 
 
 def input_remarks(inputs: Sequence[CoarseInput]) -> tuple[Remark, ...]:
-    """A remark on input channels that vary by few int8 steps; none if there are none."""
-    if not inputs:
-        return ()
-    worst = min(inputs, key=lambda one: one.variation)
-    channels = _listed([str(one.channel) for one in inputs])
-    return (
-        Remark(
-            "input",
-            f"an int8 step of the input is {worst.step:.3g}, but channel {channels} varies by "
-            f"{worst.variation:.3g} only (standard deviation): int8 loses most of it; "
-            f"{worst.advice} where the task loads its data, and on the device before quantizing",
-        ),
+    """A remark on each input with channels that vary by few int8 steps."""
+    names = dict.fromkeys(one.input for one in inputs)
+    return tuple(
+        _input_remark(name, [one for one in inputs if one.input == name]) for name in names
+    )
+
+
+def _input_remark(name: str, channels: Sequence[CoarseInput]) -> Remark:
+    worst = min(channels, key=lambda one: one.variation)
+    listed = _listed([str(one.channel) for one in channels])
+    return Remark(
+        "input",
+        f"an int8 step of the input {name + ' ' if name else ''}is {worst.step:.3g}, but channel "
+        f"{listed} varies by {worst.variation:.3g} only (standard deviation): int8 loses most of "
+        f"it; {worst.advice} where the task loads its data, and on the device before quantizing",
     )
 
 

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from compress.distillation.features import has_features
 from compress.errors import UnsupportedLayer, UserError
+from compress.frontend.capture import ONE_OUTPUT
 from compress.frontend.check_capture import check_capture, vary
 from compress.genome import Criterion, Quantize
+from compress.inputs import samples_of_parts, shape_words, wrong_parameters
 from compress.pipeline.judge import Judge, judge_of
 from compress.pruning.blocks import block_names
 from compress.pruning.dead_channels import eliminate_dead_channels
@@ -28,6 +30,7 @@ from compress.space.space import Space
 from compress.task_types.registry import rules_of
 from compress.task_types.rules import Rules
 from compress.tflite.exporter import export_tflite
+from compress.tracing.batches import made_batch, parameters_of
 from compress.tracing.normalize import computed_with_zeros, copied, normalized
 from compress.training.data_check import check_data, check_same_data, check_shape, record_data_hash
 from compress.training.learning_check import check_batches, check_learned
@@ -190,9 +193,11 @@ def untrained_graph(task: Task) -> Graph:
             module = task.net()
             torch.manual_seed(0)
             vary(module)
-            noise = torch.randn(8, *task.input_shape)
-            noise[::2] *= 8  # large, so that ReLU6 and the like clip
-            graph = lower(module, Quantize(), noise.numpy(), task.name)
+            parts = [noise.numpy() for noise in made_batch(torch.randn, 8, task.input_shape)]
+            for noise in parts:
+                noise[::2] *= 8  # large, so that ReLU6 and the like clip
+            x = samples_of_parts(task.input_shape, parts)
+            graph = lower(module, Quantize(), x, task.name)
             export_tflite(graph)
         except UnsupportedLayer as error:
             raise UserError(f"task {task.name}: layer {error}") from error
@@ -205,15 +210,23 @@ def _check_answer(task: Task) -> None:
     Raises UserError, or UnsupportedLayer for a layer without an integer form.
     """
     module = task.net().eval()
+    wrong = wrong_parameters(parameters_of(module), task.input_shape)
+    if wrong:
+        raise UserError(f"task {task.name}: its network's {wrong}")
     try:
         with torch.no_grad():
-            answer = module(torch.zeros(2, *task.input_shape))
+            answer = module(*made_batch(torch.zeros, 2, task.input_shape))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         said = str(error).partition("\n")[0]
         raise UserError(
-            f"task {task.name}: its network cannot take an input of (2, "
-            f"{', '.join(map(str, task.input_shape))}), two samples of its input_shape: {said}"
+            f"task {task.name}: its network cannot take two samples of its input_shape, "
+            f"{shape_words(task.input_shape)}: {said}"
         ) from error
+    if isinstance(answer, tuple | list | dict):
+        raise UserError(
+            f"task {task.name}: its network answers with {len(answer)} outputs in a "
+            f"{type(answer).__name__}: {ONE_OUTPUT}"
+        )
     rules, found = rules_of(task), tuple(getattr(answer, "shape", ()))
     wanted = (2, *rules.output_shape)
     if len(found) != len(wanted) or any(
@@ -224,7 +237,7 @@ def _check_answer(task: Task) -> None:
             f"must be {wanted}: {rules.output_words}"
         )
     try:
-        module.train()(torch.randn(2, *task.input_shape)).sum().backward()
+        module.train()(*made_batch(torch.randn, 2, task.input_shape)).sum().backward()
         copied(normalized(module))
     except (RuntimeError, ValueError, TypeError) as error:
         said = str(error).partition("\n")[0]

@@ -2,6 +2,7 @@
 
 Accepted are a `Dataset`; arrays x_train, y_train, x_val, y_val, x_test, y_test, by these names or
 as a tuple in this order; and x, y, with groups if samples belong together, which are split here.
+The x of several inputs are a dict of arrays, or arrays x_train_image, x_train_numbers and so on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
+from compress.inputs import parts_of, shape_of_samples, shape_words, structured
 from compress.projects.splitting import split_samples
 from compress.projects.targets import labels_of
 from compress.types import Array, Dataset, Split, TaskType
@@ -77,6 +79,7 @@ def read_npz(path: Path, kind: TaskType) -> ProjectData:
 
 
 def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> ProjectData:
+    found = _gathered(found)
     if "x" in found and "y" in found:
         return _one_set(found, where, kind)
     missing = [name for name in SIX if name not in found]
@@ -87,13 +90,13 @@ def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> ProjectD
             "x and y, and groups if samples belong together"
         )
     x = {name: samples_of(found[f"x_{name}"], f"{where}: x_{name}") for name in NAMES}
-    shapes = {name: array.shape[1:] for name, array in x.items()}
+    shapes = {name: shape_of_samples(array) for name, array in x.items()}
     for name in NAMES:
         _check_equally_many(x[name], found[f"y_{name}"], f"{where}: x_{name}, y_{name}")
         if shapes[name] != shapes["train"]:
             raise UserError(
-                f"{where}: samples of x_{name} are {shapes[name]}, those of x_train "
-                f"{shapes['train']}: all must have one shape"
+                f"{where}: samples of x_{name} are {shape_words(shapes[name])}, those of x_train "
+                f"{shape_words(shapes['train'])}: all must have one shape"
             )
     lengths = np.cumsum([len(x[name]) for name in NAMES])[:-1]
     try:
@@ -105,6 +108,16 @@ def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> ProjectD
         Split(x[name], part) for name, part in zip(NAMES, np.split(y, lengths), strict=True)
     )
     return ProjectData(Dataset(train, val, test), classes, named=joined.dtype.kind == "U")
+
+
+def _gathered(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays with those of several inputs, as x_train_image, as a dict below x_train."""
+    gathered = dict(found)
+    for whole in ("x",) if "y" in found else [f"x_{name}" for name in NAMES]:
+        names = [name for name in found if name.startswith(f"{whole}_")]
+        if names and whole not in found:
+            gathered[whole] = {name.removeprefix(f"{whole}_"): gathered.pop(name) for name in names}
+    return gathered
 
 
 def _one_set(found: Mapping[str, Any], where: str, kind: TaskType) -> ProjectData:
@@ -119,8 +132,20 @@ def _one_set(found: Mapping[str, Any], where: str, kind: TaskType) -> ProjectDat
 
 
 def samples_of(found: Any, where: str) -> Array:
-    """Samples float32 (N, ...), contiguous, of numbers of any type. Raises UserError."""
+    """Samples float32 (N, ...), contiguous, of numbers of any type. Raises UserError.
+
+    Those of several inputs, a dict or a structured array, become one array (`compress.inputs`).
+    """
+    if isinstance(found, Mapping):
+        parts = {str(name): samples_of(part, f"{where}_{name}") for name, part in found.items()}
+        if len({len(part) for part in parts.values()}) != 1:
+            sizes = ", ".join(f"{len(part)} of {name}" for name, part in parts.items())
+            raise UserError(f"{where} has samples {sizes or 'of no input'}: must be equally many")
+        return structured(parts)
     array = np.asarray(found)
+    if array.dtype.names is not None:
+        fields = zip(array.dtype.names, parts_of(array), strict=True)
+        return samples_of(dict(fields), where)
     if array.dtype.kind not in "fiu":
         raise UserError(
             f"{where} is of type {array.dtype}: must be numbers, float32 (N, channels, height, "

@@ -11,12 +11,14 @@ import torch
 from torch import fx, nn
 
 from compress.errors import HilError, UserError
+from compress.inputs import shape_words, shapes_of, wrong_parameters
 from compress.model_files.float_model import FloatModel, float_model_of
 from compress.projects.code_files import call_project_function
 from compress.projects.keys import CodeRef
 from compress.projects.project import Project, path_of
 from compress.projects.weights import load_weights
 from compress.task_types.registry import RULES
+from compress.tracing.batches import made_batch, parameters_of
 from compress.types import Dataset, Split, Task
 
 
@@ -91,16 +93,20 @@ def check_network(project: Project, task: Task) -> None:
     Raises UserError; `compress.pipeline.network.check_net` checks all else.
     """
     module = task.net().eval()
+    path = path_of(project.settings.model)
+    wrong = wrong_parameters(parameters_of(module), task.input_shape)
+    if wrong:
+        raise UserError(f"model: {path}: the network's {wrong}")
     try:
         with torch.no_grad():
-            module(torch.zeros(2, *task.input_shape))
+            module(*made_batch(torch.zeros, 2, task.input_shape))
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
         said = str(error).partition("\n")[0]
-        last = task.input_shape[-1] in (1, 3) and len(task.input_shape) == 3
+        last = any(len(one) == 3 and one[-1] in (1, 3) for one in shapes_of(task.input_shape))
         advice = "; the last axis looks like channels: torch has them first, (N, C, H, W)"
         raise UserError(
-            f"model: the network of {path_of(project.settings.model)} cannot take samples of "
-            f"{task.input_shape} as the data have: {type(error).__name__}: {said}"
+            f"model: the network of {path} cannot take samples of "
+            f"{shape_words(task.input_shape)} as the data have: {type(error).__name__}: {said}"
             f"{advice if last else ''}"
         ) from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from compress.errors import UserError
+from compress.inputs import names_of, shape_of_samples, shapes_of
 from compress.metrics.registry import METRICS, metric_named
 from compress.projects.arrays import ProjectData, arrays_of, read_npz
 from compress.projects.code_files import call_project_function, project_function
@@ -24,7 +25,7 @@ from compress.projects.networks import check_network, in_layout, network_of
 from compress.projects.project import Project, ProjectSettings, sha256_of_data
 from compress.projects.scaling import scaled
 from compress.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ, mfcc_settings
-from compress.types import Metric, Task
+from compress.types import InputShape, Metric, Task
 
 # Of a metric with values up to 1; for others the user has to say what is good enough.
 _FLOOR = 0.9
@@ -68,10 +69,10 @@ def _open(project: Project) -> OpenedProject:
     recipe = recipe_of(settings, len(data.train))
     fine_tune = fine_tune_of(settings, recipe, len(data.train))
     metric = _metric(project)
-    shape = tuple(int(size) for size in data.train.x.shape[1:])
+    shape = shape_of_samples(data.train.x)
     task = Task(
         name=project.name,
-        title=settings.title or f"{project.name}, input {'x'.join(map(str, shape))}",
+        title=settings.title or _title(project.name, shape),
         input_shape=shape,
         classes=named.classes,
         net=network.make,
@@ -90,6 +91,13 @@ def _open(project: Project) -> OpenedProject:
     training = training_note(settings, recipe, fine_tune, len(data.train), is_trained)
     notes = (*found.notes, *network.notes, *((training,) if training else ()))
     return OpenedProject(task, notes, _facts(settings, found))
+
+
+def _title(name: str, shape: InputShape) -> str:
+    sizes = ["x".join(map(str, one)) for one in shapes_of(shape)]
+    names = names_of(shape) or ("input",)
+    pairs = zip(names, sizes, strict=True)
+    return f"{name}, {', '.join(f'{part} {size}' for part, size in pairs)}"
 
 
 def _read_data(project: Project) -> ProjectData:

@@ -16,6 +16,11 @@ def scaled(data: Dataset, settings: ProjectSettings) -> Dataset:
     """
     if settings.mean is None and settings.std is None:
         return data
+    if data.train.x.dtype.names is not None:
+        raise UserError(
+            "mean, std: they are of one input; scale several "
+            f"({', '.join(data.train.x.dtype.names)}) where the data are made"
+        )
     channels = data.train.x.shape[1]
     mean = _for_channels("mean", settings.mean or (0.0,), channels)
     std = _for_channels("std", settings.std or (1.0,), channels)

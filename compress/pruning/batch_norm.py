@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from compress.errors import Infeasible
+from compress.tracing.batches import copies_of
 from compress.tracing.normalize import copied
 from compress.types import Array
 
@@ -34,9 +36,9 @@ def reestimate(module: nn.Module, x: Array, batch: int = 64) -> nn.Module:
         norm.train()
     batches = min(math.ceil(len(x) / batch), len(x) // 2)
     with torch.no_grad():
-        # A copy: a network whose first layer works in place would change the samples.
-        for part in torch.tensor_split(torch.tensor(x), batches):
-            measured(part)
+        # Copies: a network whose first layer works in place would change the samples.
+        for part in np.array_split(x, batches):
+            measured(*copies_of(part))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return measured.eval()

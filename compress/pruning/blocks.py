@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from compress.errors import Infeasible, UnsupportedLayer
 from compress.frontend.capture import capture, trace_module
+from compress.tracing.batches import made_batch
 from compress.tracing.normalize import copied
+from compress.types import InputShape
 
 _WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
 
@@ -35,7 +37,7 @@ class _Unit:
         return self.input is not None and self.input == self.output
 
 
-def block_names(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+def block_names(module: nn.Module, input_shape: InputShape) -> tuple[str, ...]:
     """Names of the removable units, in the order of execution.
 
     A submodule is removable if it contains a convolution or Linear, but not the network's last one;
@@ -62,7 +64,7 @@ def block_names(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
     return tuple(name for name in units if name in found)
 
 
-def drop_blocks(module: nn.Module, input_shape: tuple[int, ...], names: Sequence[str]) -> nn.Module:
+def drop_blocks(module: nn.Module, input_shape: InputShape, names: Sequence[str]) -> nn.Module:
     """A copy of `module` with the blocks of these names replaced by `nn.Identity`.
 
     Raises Infeasible for a name that is not a removable unit, for a unit whose input and output
@@ -95,7 +97,7 @@ def _without(module: nn.Module, names: Sequence[str]) -> nn.Module:
     return made
 
 
-def _units(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[_Unit, ...]:
+def _units(module: nn.Module, input_shape: InputShape) -> tuple[_Unit, ...]:
     """Submodules that run once and contain weighted layers, but not the network's last one.
 
     In the order in which they finish.
@@ -109,7 +111,7 @@ def _units(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[_Unit, ...]
 
     hooks = [layer.register_forward_hook(see) for layer in names]
     with torch.no_grad():
-        module(torch.zeros(1, *input_shape))
+        module(*made_batch(torch.zeros, 1, input_shape))
     for hook in hooks:
         hook.remove()
     runs = [layer for layer, _ in ran]
@@ -127,7 +129,7 @@ def _shape(value: object) -> tuple[int, ...] | None:
     return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
-def _doubled(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+def _doubled(module: nn.Module, input_shape: InputShape) -> int:
     """The number of layers that combine a value with itself. Raises UnsupportedLayer."""
     layers, _, _ = capture(trace_module(module, input_shape))
     return sum(len(set(layer.inputs)) < len(layer.inputs) for layer in layers)

@@ -17,8 +17,10 @@ from torch.nn import functional
 from compress.frontend.capture import trace_module
 from compress.pruning.groups import Group, find_groups, is_depthwise, remove_channels
 from compress.recurrent_layers.layer import RecurrentLayer
+from compress.tracing.batches import made_batch
 from compress.tracing.normalize import normalized
 from compress.tracing.trace import SAMPLES
+from compress.types import InputShape
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv1d)
 _READERS = (*_CONVOLUTIONS, nn.Linear)
@@ -28,7 +30,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 MIN_CHANNELS = 2
 
 
-def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
+def eliminate_dead_channels(module: nn.Module, input_shape: InputShape) -> nn.Module:
     """A copy of `module` without dead channels: the same function, up to rounding.
 
     The copy is normalized (`compress.tracing.normalize`).
@@ -48,7 +50,7 @@ def eliminate_dead_channels(module: nn.Module, input_shape: tuple[int, ...]) -> 
 
 
 @torch.no_grad()
-def _narrow(module: nn.Module, input_shape: tuple[int, ...]) -> bool:
+def _narrow(module: nn.Module, input_shape: InputShape) -> bool:
     """Remove the dead channels found in one pass, in place; True if there were any.
 
     Their removal can leave channels of earlier layers unread, for the next pass to find.
@@ -78,10 +80,10 @@ class _Constants(fx.Interpreter):
     Unlike in IEEE arithmetic, the product of NaN and a weight of zero is zero here.
     """
 
-    def inputs_for(self, input_shape: tuple[int, ...]) -> dict[str, list[Tensor]]:
+    def inputs_for(self, input_shape: InputShape) -> dict[str, list[Tensor]]:
         """The inputs (2, C, ...) of each convolution and Linear, one per run, by layer name."""
         self.inputs: dict[str, list[Tensor]] = {}
-        self.run(torch.full((SAMPLES, *input_shape), torch.nan))
+        self.run(*made_batch(_unknown, SAMPLES, input_shape))
         return self.inputs
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -95,6 +97,10 @@ class _Constants(fx.Interpreter):
             scale, shift = layer.weight.reshape(along), layer.bias.reshape(along)
             values = torch.where(scale == 0, shift, values)
         return values
+
+
+def _unknown(shape: tuple[int, ...]) -> Tensor:
+    return torch.full(shape, torch.nan)
 
 
 def _weighted(layer: nn.Conv2d | nn.Conv1d | nn.Linear, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import nn
 from compress.frontend.capture import trace_module
 from compress.pruning.channel_ties import IMMOVABLE, Side, tied_slices
 from compress.recurrent_layers.layer import RecurrentLayer
-from compress.types import Array
+from compress.types import Array, InputShape
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv1d)
 _PRODUCERS = (*_CONVOLUTIONS, nn.Linear, RecurrentLayer)
@@ -51,7 +51,7 @@ class Group:
     members: tuple[Member, ...]
 
 
-def find_groups(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Group, ...]:
+def find_groups(module: nn.Module, input_shape: InputShape) -> tuple[Group, ...]:
     """The prunable dependency groups, in the order of the network's layers. Sets evaluation mode.
 
     Not prunable are the channels of the network's input and output (the classes), those that the

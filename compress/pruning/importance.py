@@ -20,11 +20,13 @@ from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.frontend.layout import is_own, own_order, row_order
 from compress.genome import Criterion
+from compress.inputs import shape_of_samples
 from compress.pruning.channel_ties import Side
 from compress.pruning.groups import Group, remove_channels
 from compress.recurrent_layers.layer import RecurrentLayer
 from compress.task_types.classification import cross_entropy
 from compress.task_types.rules import TargetLoss
+from compress.tracing.batches import tensors_of
 from compress.tracing.normalize import copied
 from compress.tracing.trace import shape_of
 from compress.training.train import predict
@@ -126,7 +128,7 @@ def _observed(
     probe: Split,
     loss: TargetLoss,
 ) -> tuple[Tensor, ...]:
-    traced = trace_module(copied(module), probe.x.shape[1:])
+    traced = trace_module(copied(module), shape_of_samples(probe.x))
     layers, _, output = capture(traced)
     fused = fuse(layers, output)
     values = [_values(group, fused) for group in groups]
@@ -201,8 +203,8 @@ class _Watcher(fx.Interpreter):
         """
         self.seen, gradients = {}, loss is not None
         with torch.set_grad_enabled(gradients):
-            x = torch.from_numpy(probe.x[part]).requires_grad_(gradients)
-            outputs = self.run(x)
+            x = [values.requires_grad_(gradients) for values in tensors_of(probe.x[part])]
+            outputs = self.run(*x)
             if loss is not None:
                 loss(outputs, torch.from_numpy(probe.y[part]), "sum").backward()
         return self.seen

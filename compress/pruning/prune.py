@@ -12,14 +12,15 @@ from compress.pruning.groups import Group, find_groups, remove_channels
 from compress.pruning.importance import LOSS_CRITERIA, scores
 from compress.task_types.classification import cross_entropy
 from compress.task_types.rules import TargetLoss
+from compress.tracing.batches import made_batch
 from compress.tracing.normalize import copied
-from compress.types import Split
+from compress.types import InputShape, Split
 
 # CMSIS-NN kernels process four channels at a time; other widths are far slower per channel.
 CHANNEL_MULTIPLE = 4
 
 
-def group_names(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+def group_names(module: nn.Module, input_shape: InputShape) -> tuple[str, ...]:
     """Names of the prunable dependency groups, in the order of the network's layers.
 
     A group is named after the first layer that produces its channels. The output layer's group is
@@ -30,7 +31,7 @@ def group_names(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
 
 def prune(
     module: nn.Module,
-    input_shape: tuple[int, ...],
+    input_shape: InputShape,
     keep: Sequence[float],
     criterion: Criterion,
     scope: Scope = "group",
@@ -166,7 +167,7 @@ def _ascending(score: Tensor) -> list[int]:
     return order
 
 
-def _size(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, int, tuple[int, ...]]:
+def _size(module: nn.Module, input_shape: InputShape) -> tuple[int, int, tuple[int, ...]]:
     """Number of parameters and multiply-accumulates, and output shape, for one sample."""
     macs = 0
 
@@ -179,7 +180,7 @@ def _size(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, int, tu
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.no_grad():
-            output = module(torch.zeros(1, *input_shape))
+            output = module(*made_batch(torch.zeros, 1, input_shape))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise Infeasible(f"the network does not run with fewer channels: {reason}") from error

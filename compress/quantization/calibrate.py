@@ -10,6 +10,7 @@ from torch import fx
 from compress.errors import Infeasible
 from compress.genome import Quantize
 from compress.quantization.ranges import BINS, Histogram
+from compress.tracing.batches import tensors_of
 from compress.types import Array
 
 _BATCH = 64
@@ -74,4 +75,4 @@ def record_values(traced: fx.GraphModule, values: Set[str], x: Array, observe: O
     traced.eval()
     with torch.no_grad():
         for start in range(0, len(x), _BATCH):
-            recorder.run(torch.from_numpy(x[start : start + _BATCH]))
+            recorder.run(*tensors_of(x[start : start + _BATCH]))

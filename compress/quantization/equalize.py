@@ -19,7 +19,7 @@ from compress.frontend.layers import Layer
 from compress.ops import Activation
 from compress.quantization.grids import keeps_scale
 from compress.tracing.normalize import copied
-from compress.types import Array
+from compress.types import Array, InputShape
 
 WEIGHTED = ("conv", "depthwise", "linear")
 # Kinds of layer that leave each channel where it is, and commute with a positive factor.
@@ -44,7 +44,7 @@ class _Pair:
     norm: str | None
 
 
-def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
+def equalize(module: nn.Module, input_shape: InputShape) -> nn.Module:
     """A copy of `module` with the same function and equalized weight ranges per channel.
 
     For each pair of consecutive weighted layers, s_i = sqrt(r1_i / r2_i) makes both ranges equal
@@ -54,7 +54,7 @@ def equalize(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
     first layer, its scale and shift are divided. Not equalized: layers with ReLU6 or a second
     reader in between, layers and batch-norms that run twice, layers that read channels in groups,
     layers whose batch-norm has no scale, and layers followed by two batch-norms or by constants.
-    `input_shape` is (C, H, W). Raises UnsupportedLayer.
+    Raises UnsupportedLayer.
     """
     equalized = copied(module)
     traced = trace_module(equalized, input_shape)

@@ -16,6 +16,7 @@ from compress.frontend.capture import capture, trace_module
 from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.genome import Quantize
+from compress.inputs import shape_of_samples, shapes_of
 from compress.quantization.calibrate import calibrate
 from compress.quantization.fake_weights import Factor, WeightRounding, norm_factor
 from compress.quantization.grids import (
@@ -31,15 +32,15 @@ from compress.quantization.recurrent_weights import run_rounded
 from compress.quantization.scheme import Grid, Learned, Scheme
 from compress.quantization.weight_grids import constant_grid
 from compress.recurrent_layers.layer import RecurrentLayer
-from compress.types import Array
+from compress.types import Array, InputShape
 
 Rounding = Callable[[Values], Values]
 
 
-def weighted_layers(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+def weighted_layers(module: nn.Module, input_shape: InputShape) -> tuple[str, ...]:
     """Names of the weighted layers (conv, depthwise, linear) in the order of execution.
 
-    `input_shape` is (C, H, W). Raises UnsupportedLayer.
+    Raises UnsupportedLayer.
     """
     layers, _, _ = capture(trace_module(module, input_shape))
     return weighted_layer_names(layers)
@@ -66,16 +67,17 @@ class FakeQuantized(fx.Interpreter):
         layers: tuple[str, ...] = (),
         learned: Learned | None = None,
     ) -> None:
-        traced = trace_module(module, x.shape[1:])
+        shape = shape_of_samples(x)
+        traced = trace_module(module, shape)
         super().__init__(traced)
-        captured, source, output = capture(traced)
+        captured, sources, output = capture(traced)
         fused = fuse(captured, output)
         scheme = Scheme(spec, layers or weighted_layer_names(captured))
         known = learned if learned is not None and spec.learn_ranges else Learned()
-        histograms = calibrate(traced, calibrated_values(fused, source), x, spec)
-        self.grids = Grids(fused, source, scheme, histograms, known)
+        histograms = calibrate(traced, calibrated_values(fused, sources), x, spec)
+        self.grids = Grids(fused, sources, scheme, histograms, known)
         self.learns = spec.learn_ranges
-        self.input_elements = math.prod(x.shape[1:])
+        self.input_elements = dict(zip(sources, map(math.prod, shapes_of(shape)), strict=True))
         self.steps: dict[str, StepSize] = {}
         self._moved = {
             layer.output: layer.inputs[0]
@@ -96,8 +98,8 @@ class FakeQuantized(fx.Interpreter):
                 )
         self._running = ""  # the name of the traced operation that runs
 
-    def __call__(self, x: Values) -> Values:
-        result: Values = self.run(x)
+    def __call__(self, *x: Values) -> Values:
+        result: Values = self.run(*x)
         return result
 
     @property
@@ -122,18 +124,20 @@ class FakeQuantized(fx.Interpreter):
         needs no rounding: they are on the grid already. Constant operands of sums and products are
         values, too, by the name of the traced operation that makes them.
         """
-        source, layers = self.grids.source, self.grids.layers
-        sizes = {layer.output: math.prod(layer.shape) for layer in layers}
-        kinds = {source: "input", **{layer.output: layer.kind for layer in layers}}
+        layers = self.grids.layers
+        sizes = self.input_elements | {layer.output: math.prod(layer.shape) for layer in layers}
+        kinds = {
+            **dict.fromkeys(self.grids.sources, "input"),
+            **{layer.output: layer.kind for layer in layers},
+        }
         roundings: dict[str, Rounding] = {}
         for value in kinds:
             if self.grids.root(value) == value:
                 grid = self.grids.of(value)
                 roundings[value] = fake_quantizer(grid)
                 if self.learns and not self.grids.is_fixed(value):
-                    features = sizes.get(value, self.input_elements)
                     step, ends = torch.tensor(grid.scale), (grid.lowest, grid.highest)
-                    self.steps[value] = StepSize(step, grid.zero_point, ends, features)
+                    self.steps[value] = StepSize(step, grid.zero_point, ends, sizes[value])
                     roundings[value] = self.steps[value]
         for value, kind in kinds.items():
             if value not in roundings and (kind == "pad" or kind not in MOVES):

@@ -70,15 +70,17 @@ def call_names(layers: tuple[Layer, ...]) -> dict[str, str]:
     return names
 
 
-def value_bits(layers: tuple[Layer, ...], source: str, scheme: Scheme) -> dict[str, int]:
+def value_bits(
+    layers: tuple[Layer, ...], sources: tuple[str, ...], scheme: Scheme
+) -> dict[str, int]:
     """The bit width (8 or 16) of each value by name.
 
-    The network's input `source` has 8 bits. Any other value has the bits that its layer computes
+    The network's inputs `sources` have 8 bits. Any other value has the bits that its layer computes
     with: of a wide or recurrent layer 16, of a weighted layer the scheme's activation bits, of a
     layer without kernels on int16 and of one with limits 8, of any other layer those of its widest
     input.
     """
-    bits = {source: 8}
+    bits = dict.fromkeys(sources, 8)
     shapes = {layer.output: layer.shape for layer in layers}
     for layer in layers:
         repeats = any(shapes.get(value, layer.shape) != layer.shape for value in layer.inputs)
@@ -131,7 +133,7 @@ class Grids:
     """
 
     layers: tuple[Layer, ...]
-    source: str
+    sources: tuple[str, ...]
     scheme: Scheme
     histograms: Mapping[str, Histogram]
     learned: Learned = field(default_factory=Learned)
@@ -142,7 +144,7 @@ class Grids:
 
     def __post_init__(self) -> None:
         means = dict[str, Grid]()
-        object.__setattr__(self, "bits", value_bits(self.layers, self.source, self.scheme))
+        object.__setattr__(self, "bits", value_bits(self.layers, self.sources, self.scheme))
         parents = _parents(self.layers, self.bits)
         object.__setattr__(self, "_parent", parents)
         object.__setattr__(self, "_means", means)
@@ -255,7 +257,7 @@ def _parents(layers: tuple[Layer, ...], bits: Mapping[str, int]) -> dict[str, st
     return parents
 
 
-def calibrated_values(layers: tuple[Layer, ...], source: str) -> set[str]:
+def calibrated_values(layers: tuple[Layer, ...], sources: tuple[str, ...]) -> set[str]:
     """Names of the values that need a histogram: those that may have a grid of their own."""
     shared = {o.output for o in layers if keeps_scale(o) and o.kind != "average_pool"}
-    return {source, *(layer.output for layer in layers)} - shared
+    return {*sources, *(layer.output for layer in layers)} - shared

@@ -21,6 +21,8 @@ from compress.frontend.layers import Layer, Pointwise
 from compress.frontend.layout import layer_shape
 from compress.frontend.pointwise import tabulated
 from compress.genome import Quantize
+from compress.inputs import parts_of, shape_of_samples, shapes_of
+from compress.integer.rows import pack_rows
 from compress.ops import DepthwiseConv2D, Mean, Op, Requantize, Reshape, Transpose
 from compress.quantization.calibrate import calibrate
 from compress.quantization.grids import (
@@ -58,9 +60,17 @@ _ACTIVATION_TYPES: dict[int, DType] = {8: "int8", 16: "int16"}
 def quantize_input(graph: Graph, x: Array) -> Int8Array:
     """The graph's int8 input (N, *input shape without batch) for float samples in torch's layout.
 
-    (N, C, H, W) becomes (N, H, W, C), a series (N, C, L) becomes (N, 1, L, C).
+    (N, C, H, W) becomes (N, H, W, C), a series (N, C, L) becomes (N, 1, L, C). Those of several
+    inputs (`compress.inputs`) become rows of the bytes of all, int8 (N, bytes).
     """
-    tensor = graph.input_tensor
+    values = [
+        _quantized(tensor, part)
+        for tensor, part in zip(graph.input_tensors, parts_of(x), strict=True)
+    ]
+    return values[0] if len(values) == 1 else pack_rows(values)
+
+
+def _quantized(tensor: Tensor, x: Array) -> Int8Array:
     moved = np.moveaxis(x, 1, -1).reshape(len(x), *tensor.shape[1:])
     scaled = np.round(moved / np.float32(tensor.scale)) + tensor.zero_point
     result: Int8Array = np.clip(scaled, -128, 127).astype(np.int8)
@@ -100,21 +110,25 @@ def lower(
     bit widths that are not allowed and for a network whose values are not finite.
     """
     plain = normalized(module)
-    traced = trace_module(plain, x.shape[1:])
-    captured, source, output = capture(traced)
+    shape = shape_of_samples(x)
+    traced = trace_module(plain, shape)
+    captured, sources, output = capture(traced)
     scheme, fused = Scheme(spec, layers or weighted_layer_names(captured)), fuse(captured, output)
-    histograms = calibrate(traced, calibrated_values(fused, source), x, spec)
+    histograms = calibrate(traced, calibrated_values(fused, sources), x, spec)
     check_capture(module, plain, x)
-    grids = Grids(fused, source, scheme, histograms, learned or Learned())
+    grids = Grids(fused, sources, scheme, histograms, learned or Learned())
     weights = rounded_to_nearest(grids)
     if spec.correct_bias or spec.rounding == "adaround":
         weights = refined_weights(grids, weights, x, seed)
     builder = _Builder(grids, weights, inner_peaks(traced, x))
-    first = builder.activation(source, layer_shape(x.shape))
+    inputs = tuple(
+        builder.activation(source, layer_shape((1, *extents)))
+        for source, extents in zip(sources, shapes_of(shape), strict=True)
+    )
     for layer in fused:
         builder.add(layer)
     last = builder.converted(output, grids.of(output, 8))
-    return Graph(name, tuple(builder.tensors), tuple(builder.ops), (first,), (last,))
+    return Graph(name, tuple(builder.tensors), tuple(builder.ops), inputs, (last,))
 
 
 def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor as Values
 
-from compress.frontend.execute import activated, network_input, unweighted, weighted_sum
+from compress.frontend.execute import activated, network_inputs, unweighted, weighted_sum
 from compress.frontend.layers import Layer
 from compress.quantization.adaround import adaround
 from compress.quantization.fake_quantize import fake_quantizer
@@ -39,8 +39,10 @@ def refined_weights(
     improved = dict(weights)
     # Remaining readers of each value, to free it after the last one.
     unread = Counter(value for layer in grids.layers for value in layer.inputs)
-    start = network_input(x)
-    values = {grids.source: _ValuePair(start, fake_quantizer(grids.of(grids.source))(start))}
+    values = {
+        source: _ValuePair(start, fake_quantizer(grids.of(source))(start))
+        for source, start in network_inputs(grids.sources, x).items()
+    }
     for index, layer in enumerate(grids.layers):
         inputs = [values[value] for value in layer.inputs]
         if layer.kind in WEIGHTED:

@@ -9,6 +9,7 @@ import numpy as np
 
 from compress.arithmetic.fixedpoint import value_range
 from compress.frontend.capture import capture, trace_module
+from compress.inputs import shape_of_samples
 from compress.integer import reference
 from compress.ops import outputs_of
 from compress.quantization.calibrate import record_values
@@ -52,7 +53,7 @@ def layer_noise(graph: Graph, module: nn.Module, x: Array) -> dict[str, Noise]:
     written = [(op, index) for op in graph.ops for index in outputs_of(op)]
     names = {graph.tensors[index].name: op.name for op, index in written}
     indices = {graph.tensors[index].name: index for _, index in written}
-    traced = trace_module(module, x.shape[1:])
+    traced = trace_module(module, shape_of_samples(x))
     capture(traced)
     orders = {node.name: node.meta.get("order") for node in traced.graph.nodes}
     found: dict[str, Noise] = {}

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
+from compress.inputs import shapes_of
 from compress.task_types.rules import Reduction, Rules, over_samples, wrong_array
 from compress.types import Array, Split
 
@@ -19,7 +20,7 @@ class Autoencoder(Rules):
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        return self.task.input_shape
+        return shapes_of(self.task.input_shape)[0]
 
     def training_split(self, split: Split) -> Split:
         """The samples with themselves as targets."""

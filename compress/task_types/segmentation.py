@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compress.inputs import shapes_of
 from compress.task_types.classification import log_shares
 from compress.task_types.rules import Reduction, Rules, over_samples, wrong_array, wrong_classes
 from compress.types import Array, Split
@@ -21,7 +22,12 @@ class Segmentation(Rules):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        return (len(self.task.classes), *[None] * (len(self.task.input_shape) - 1))
+        return (len(self.task.classes), *[None] * (len(self._map) - 1))
+
+    @property
+    def _map(self) -> tuple[int, ...]:
+        """The shape of the input that is a map: of several the first one with the most axes."""
+        return max(shapes_of(self.task.input_shape), key=len)
 
     def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
         """The cross entropy, mean over the positions."""
@@ -41,8 +47,8 @@ class Segmentation(Rules):
         return temperature**2
 
     def wrong_labels(self, split: Split) -> str:
-        positions = np.shape(split.y)[1:] if np.ndim(split.y) == len(self.task.input_shape) else ()
-        shape = (len(split.x), *(positions or self.task.input_shape[1:]))
+        positions = np.shape(split.y)[1:] if np.ndim(split.y) == len(self._map) else ()
+        shape = (len(split.x), *(positions or self._map[1:]))
         wrong = wrong_array(split.y, np.int64, shape, "the number of the class at each position")
         return wrong or wrong_classes(split.y, len(self.task.classes))
 

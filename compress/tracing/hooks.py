@@ -10,10 +10,11 @@ import torch
 from torch import Tensor as Values
 from torch import nn
 
+from compress.tracing.batches import Batch
 from compress.tracing.normalize import FOLDED_HOOKS
 
 
-def changing_hooks(module: nn.Module, x: Values) -> tuple[str, ...]:
+def changing_hooks(module: nn.Module, x: Batch) -> tuple[str, ...]:
     """Names of the layers whose forward hooks return a value, or change one in place, on x.
 
     Runs the module once. Hooks that `compress.tracing.normalize` folds do not count.
@@ -33,7 +34,7 @@ def changing_hooks(module: nn.Module, x: Values) -> tuple[str, ...]:
         return call
 
     with _replaced(module, watched), torch.no_grad():
-        module(x.clone())
+        module(*(values.clone() for values in x))
     return tuple(found)
 
 

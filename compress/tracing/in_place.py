@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,9 @@ from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
 
 from compress.errors import UnsupportedLayer
+from compress.tracing.batches import made_batch
 from compress.tracing.recording import AUGMENTED, source_line
+from compress.types import InputShape
 
 # Methods that change how a tensor is indexed, not its values.
 _OF_SHAPE = (
@@ -91,12 +94,10 @@ class _Observer(fx.Interpreter):
         return value
 
 
-def make_functional(
-    module: nn.Module, traced: fx.GraphModule, input_shape: tuple[int, ...]
-) -> None:
+def make_functional(module: nn.Module, traced: fx.GraphModule, input_shape: InputShape) -> None:
     """Replace the in-place operations of `traced`, the trace of `module`, in place.
 
-    `input_shape` is (C, H, W). Raises UnsupportedLayer, naming the operation and its line, for
+    Raises UnsupportedLayer, naming the operation and its line, for
     dropout that stays active in evaluation mode, and where a value is read later that a change
     reaches only in part or in another shape, and where parameters or buffers are changed.
     """
@@ -104,10 +105,8 @@ def make_functional(
     if not any(_may_change(traced, node) for node in traced.graph.nodes):
         return
     observer = _Observer(traced)
-    # Not zeros, on which an operation could leave everything as it was. Versions count even so.
-    sample = torch.linspace(-1.0, 1.0, _BATCH * int(np.prod(input_shape)))
     with torch.no_grad():
-        observer.run(sample.reshape(_BATCH, *input_shape))
+        observer.run(*made_batch(_slope, _BATCH, input_shape))
     order = {node: index for index, node in enumerate(traced.graph.nodes)}
     for change in observer.changes:
         _redirect(module, change, observer.places, order)
@@ -118,6 +117,11 @@ def make_functional(
             _shield(traced, node)
     traced.graph.lint()
     traced.recompile()
+
+
+def _slope(shape: tuple[int, ...]) -> Values:
+    """Not zeros, on which an operation could leave everything as it was. Versions count even so."""
+    return torch.linspace(-1.0, 1.0, math.prod(shape)).reshape(shape)
 
 
 def _redirect(

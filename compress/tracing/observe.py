@@ -18,6 +18,7 @@ from torch import Tensor as Values
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from compress.tracing.batches import Batch
 from compress.tracing.recording import is_foreign
 
 
@@ -60,16 +61,16 @@ class _Functions(TorchFunctionMode):
             self.depth -= 1
 
 
-def observe(module: nn.Module, x: Values, leaves: Set[str]) -> tuple[Any, list[Event]]:
+def observe(module: nn.Module, x: Batch, leaves: Set[str]) -> tuple[Any, list[Event]]:
     """The answer of `module` to a copy of x, and the operations it ran, in order.
 
     `leaves` are the paths of the modules that are one operation each.
     """
     events: list[Event] = []
     functions = _Functions(events)
-    batch = x.clone()
+    batch = [values.clone() for values in x]
     with torch.no_grad(), _watched(module, leaves, functions), functions:
-        answer = module(batch)
+        answer = module(*batch)
     return answer, events
 
 

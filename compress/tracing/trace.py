@@ -11,9 +11,12 @@ from torch import fx, nn
 from torch.nn.utils import rnn
 
 from compress.errors import UnsupportedLayer
+from compress.inputs import shape_words, wrong_parameters
+from compress.tracing.batches import made_batch
 from compress.tracing.decompose import LABEL, WIDE, decompose
 from compress.tracing.in_place import make_functional
 from compress.tracing.recording import symbolic_trace
+from compress.types import InputShape
 
 __all__ = ["LABEL", "SAMPLES", "WIDE", "shape_of", "trace_module"]
 
@@ -44,13 +47,13 @@ class _Shapes(fx.Interpreter):
         return result
 
 
-def trace_module(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphModule:
+def trace_module(module: nn.Module, input_shape: InputShape) -> fx.GraphModule:
     """The module as a torch.fx graph with shapes, which shares its parameters.
 
-    `input_shape` is (C, H, W), (C, L) or (K,). Sets the module to evaluation mode. Raises
-    UnsupportedLayer for a module whose Python code depends on tensor values, for one that cannot
-    take a batch of such samples, and as `make_functional`, after which no operation of the graph
-    works in place.
+    The placeholders of several inputs are in their order. Sets the module to evaluation mode.
+    Raises UnsupportedLayer for a module whose Python code depends on tensor values, for one that
+    cannot take a batch of such samples, and as `make_functional`, after which no operation of the
+    graph works in place.
     """
     module.eval()
     try:
@@ -65,15 +68,20 @@ def trace_module(module: nn.Module, input_shape: tuple[int, ...]) -> fx.GraphMod
             f"{type(module).__name__} cannot be traced by torch.fx: {error}. Avoid control flow "
             "that depends on tensor values, and layers that are made in forward"
         ) from error
+    parameters = [str(node.target) for node in traced.graph.nodes if node.op == "placeholder"]
+    wrong = wrong_parameters(parameters, input_shape)
+    if wrong:
+        raise UnsupportedLayer(f"{type(module).__name__}: {wrong}")
     try:
         make_functional(module, traced, input_shape)
         decompose(traced)
         with torch.no_grad():
-            _Shapes(traced).run(torch.zeros(SAMPLES, *input_shape))
+            _Shapes(traced).run(*made_batch(torch.zeros, SAMPLES, input_shape))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         said = str(error).partition("\n")[0]
         raise UnsupportedLayer(
-            f"{type(module).__name__} cannot take {SAMPLES} samples of {input_shape}: {said}"
+            f"{type(module).__name__} cannot take {SAMPLES} samples of {shape_words(input_shape)}: "
+            f"{said}"
         ) from error
     return traced
 

@@ -12,20 +12,31 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.files import write_atomically
+from compress.inputs import dtype_of, names_of, parts_of, shapes_of
 from compress.metrics.judge import value_of
 from compress.metrics.registry import METRICS, metric_of
 from compress.task_types.registry import rules_of
 from compress.task_types.rules import Rules
-from compress.types import Dataset, Split, Task
+from compress.types import Array, Dataset, InputShape, Split, Task
 
 
 def check_shape(task: Task) -> None:
-    """Check the input shape. Raises UserError unless it is (C, H, W), (C, L) or (K,)."""
-    shape = task.input_shape
-    if not 1 <= len(shape) <= 3 or min(shape) < 1:
+    """Check the input shape. Raises UserError unless it is (C, H, W), (C, L) or (K,).
+
+    So each of several inputs must be; their names differ, and an autoencoder has one.
+    """
+    names, shapes = names_of(task.input_shape), shapes_of(task.input_shape)
+    for shape in shapes:
+        if not 1 <= len(shape) <= 3 or min(shape) < 1:
+            raise UserError(
+                f"task {task.name}: input_shape {shape}: must be (channels, height, width), a "
+                "series (channels, length) or a vector (features,)"
+            )
+    if len(set(names)) < len(names):
+        raise UserError(f"task {task.name}: inputs {', '.join(names)}: two have the same name")
+    if len(names) > 1 and task.type == "autoencoder":
         raise UserError(
-            f"task {task.name}: input_shape {shape}: must be (channels, height, width), a series "
-            "(channels, length) or a vector (features,)"
+            f"task {task.name}: inputs {', '.join(names)}: an autoencoder has one, which it answers"
         )
 
 
@@ -94,13 +105,28 @@ def _hash_path(network_path: Path) -> Path:
     return network_path.with_suffix(".data")
 
 
-def _wrong(split: Split, shape: tuple[int, ...], rules: Rules) -> str:
+def _wrong(split: Split, shape: InputShape, rules: Rules) -> str:
     """The first thing wrong with a split; '' if nothing is."""
     x, y = split.x, split.y
     if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
         return f"x and y are {type(x).__name__} and {type(y).__name__}; must be NumPy arrays"
-    if x.dtype != np.float32 or x.shape[1:] != shape or len(x) < 1:
+    if names_of(shape):
+        if x.dtype != dtype_of(shape) or x.ndim != 1 or len(x) < 1:
+            return (
+                f"x has {_fields(x)}; must have {_fields(np.empty(1, dtype_of(shape)))}, N > 0: "
+                "compress.inputs.structured makes it"
+            )
+    elif x.dtype != np.float32 or x.shape[1:] != shape or len(x) < 1:
         return f"x is {x.dtype} {x.shape}; must be float32 (N, {', '.join(map(str, shape))}), N > 0"
-    if not np.isfinite(x).all():
-        return "x has values that are not finite"
+    for name, part in zip(names_of(shape) or ("x",), parts_of(x), strict=True):
+        if not np.isfinite(part).all():
+            return f"{name} has values that are not finite"
     return rules.wrong_labels(split)
+
+
+def _fields(x: Array) -> str:
+    """The fields of samples of several inputs, in words: "image float32 (3, 32, 32)"."""
+    if x.dtype.names is None:
+        return f"no fields, it is {x.dtype} {x.shape}"
+    kinds = [(name, x.dtype[name]) for name in x.dtype.names]
+    return "fields " + ", ".join(f"{name} {kind.base} {kind.shape}" for name, kind in kinds)

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from compress.errors import UserError
+from compress.inputs import names_of, parts_of
 from compress.task_types.registry import rules_of
+from compress.tracing.batches import made_batch
 from compress.training.train import predict
 from compress.types import Dataset, Task
 
@@ -28,7 +30,7 @@ def check_batches(task: Task, data: Dataset, module: nn.Module) -> None:
         state = copy.deepcopy(module.state_dict())
         try:
             with torch.no_grad():
-                answer = module.train()(torch.zeros(batch, *task.input_shape))
+                answer = module.train()(*made_batch(torch.zeros, batch, task.input_shape))
         except (ValueError, RuntimeError) as error:
             said = str(error).partition("\n")[0]
             raise UserError(
@@ -68,15 +70,24 @@ def check_learned(task: Task, data: Dataset, module: nn.Module, path: Path | Non
 def _advice(task: Task, data: Dataset, path: Path | None) -> str:
     if path is not None:
         return "choose another run folder, or put a trained network there"
-    x = data.train.x
+    spread = _spread(task, data)
     if task.pretrained is not None:
         return (
             "its weights are those of a file: give the weights of a trained network, the classes "
-            "in its order, and the inputs scaled as it was trained (here mean "
-            f"{x.mean(dtype=np.float64):.3g}, standard deviation {x.std(dtype=np.float64):.3g})"
+            f"in its order, and the inputs scaled as it was trained (here {spread})"
         )
     return (
         f"it is not kept. Change recipe (learning rate {task.recipe.learning_rate:g}, "
-        f"{task.recipe.epochs} epochs) or scale the inputs (mean {x.mean(dtype=np.float64):.3g}, "
-        f"standard deviation {x.std(dtype=np.float64):.3g})"
+        f"{task.recipe.epochs} epochs) or scale the inputs ({spread})"
     )
+
+
+def _spread(task: Task, data: Dataset) -> str:
+    """The mean and the standard deviation of each input in training, in words."""
+    texts = [
+        f"mean {x.mean(dtype=np.float64):.3g}, standard deviation {x.std(dtype=np.float64):.3g}"
+        for x in parts_of(data.train.x)
+    ]
+    names = names_of(task.input_shape)
+    named = (f"{name}: {text}" for name, text in zip(names, texts, strict=True)) if names else texts
+    return "; ".join(named)

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from compress.files import write_atomically
 from compress.task_types.rules import Rules
+from compress.tracing.batches import chosen, copies_of, tensors_of
 from compress.training.checkpoint import Checkpoint
 from compress.types import Array, Recipe, Split
 
@@ -37,7 +38,8 @@ def _keep_memory() -> None:
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _keep_memory()
 
-Forward = Callable[[Tensor], Tensor]
+# from a tensor (N, *shape) for each input to outputs
+Forward = Callable[..., Tensor]
 # (outputs, targets, indices of the samples in the split) -> scalar loss
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 # progress callback: gets the share done, 0..1
@@ -99,7 +101,7 @@ def fit(
     recipe = schedule.recipe
     seed_torch(schedule.seed)
     order = torch.Generator().manual_seed(schedule.seed)
-    x, y = torch.from_numpy(split.x), torch.from_numpy(split.y)
+    x, y = tensors_of(split.x), torch.from_numpy(split.y)
     drawn = min(recipe.samples_per_epoch or len(split), len(split))
     steps = math.ceil(schedule.epochs * math.ceil(drawn / recipe.batch))
     groups: list[dict[str, Any]] = [
@@ -126,7 +128,7 @@ def fit(
     resumed = checkpoint.restore(*state) if checkpoint is not None else 0
     for done, indices in enumerate(islice(batches, resumed, steps), resumed + 1):
         optimizer.zero_grad(set_to_none=True)
-        value = loss(run(x[indices]), y[indices], indices)
+        value = loss(run(*chosen(x, indices)), y[indices], indices)
         value.backward()
         optimizer.step()
         cycle.step()
@@ -159,7 +161,7 @@ def predict(forward: Forward, x: Array, batch: int = 256) -> Tensor:
     """Outputs float32 (N, ...) for x (N, C, H, W), computed without gradients."""
     with torch.no_grad():
         # Copies: a network whose first layer works in place would change the data.
-        parts = [forward(torch.tensor(x[i : i + batch])) for i in range(0, len(x), batch)]
+        parts = [forward(*copies_of(x[i : i + batch])) for i in range(0, len(x), batch)]
     return torch.cat(parts)
 
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from compress.inputs import names_of, shapes_of
 from compress.metrics.registry import metric_of
 from compress.tflite.importer import import_tflite
-from compress.types import Task, Tensor
+from compress.types import InputShape, Task, Tensor
 from hil.store.project_files import kept_facts, kept_project
 from hil.types import Board, Trial
 
@@ -40,12 +41,18 @@ def model_facts(task: Task, folder: Path, trial: Trial | None, board: Board) -> 
         "classes": list(task.classes),
         "metric": {"name": metric.name, "better": metric.better},
         "output": rules_of(task).output_words,
-        "input_shape_in_torch": list(task.input_shape),
+        "input_shape_in_torch": _in_torch(task.input_shape),
         "preprocessing": {key: kept.get(key) for key in ("pixels", "mean", "std", "features")},
         "preprocessing_order": "features or pixels, then (x - mean) / std for each channel, then "
         "the integers of the input",
         "sha256": {file.key: file.sha256 for file in project.files} if project else {},
     }
+
+
+def _in_torch(shape: InputShape) -> list[int] | dict[str, list[int]]:
+    """A shape as JSON; the shapes of several inputs by name, in the order of the network's."""
+    names, shapes = names_of(shape), [list(one) for one in shapes_of(shape)]
+    return dict(zip(names, shapes, strict=True)) if names else shapes[0]
 
 
 def write_model_json(path: Path, tflite: Path, name: str, facts: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from compress.errors import Infeasible
 from compress.genome import Quantize
+from compress.inputs import samples_of_parts, shapes_of
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, evaluate
 from compress.pipeline.prefix_cache import PrefixCache
@@ -218,8 +219,9 @@ def smallest_image(task: Task, board: Board) -> Image:
     module, shape = normalized(task.net()), task.input_shape
     module = drop_blocks(module, shape, block_names(module, shape))
     narrow = prune(module, shape, (1e-9,), "l2", "uniform")
-    noise = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
-    graph = lower(narrow, Quantize(), noise, task.name)
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(size=(8, *one)).astype(np.float32) for one in shapes_of(shape)]
+    graph = lower(narrow, Quantize(), samples_of_parts(shape, noise), task.name)
     export_tflite(graph)  # raises for what no candidate could be stored as
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         program = render(make_plan(graph, board), board)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.frontend.execute import network_input, run_layer
+from compress.frontend.execute import network_inputs, run_layer
 from compress.frontend.layers import Layer
 
 torch.set_num_threads(1)  # two wait for each other where a core is shared
@@ -489,7 +489,7 @@ def made(name: str) -> tuple[nn.Module, Tensor]:
 
 def run_layers(layers: tuple[Layer, ...], source: str, output: str, x: Tensor) -> Tensor:
     """The value `output` that the layers compute from samples x in torch's layout."""
-    values = {source: network_input(x.numpy())}
+    values = network_inputs((source,), x.numpy())
     for layer in layers:
         inputs = tuple(values[value] for value in layer.inputs)
         values[layer.output] = run_layer(layer, inputs)

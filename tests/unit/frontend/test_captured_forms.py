@@ -23,7 +23,7 @@ from helpers.forms import FORMS, Form, conv, end, made, run_layers
 @pytest.mark.parametrize("name", FORMS)
 def test_layers_compute_what_the_module_does(name: str) -> None:
     module, x = made(name)
-    captured, source, output = capture(trace_module(module, x.shape[1:]))
+    captured, (source,), output = capture(trace_module(module, x.shape[1:]))
     with torch.no_grad():
         wanted = module(x)
         for layers in (captured, fuse(captured, output)):

@@ -49,7 +49,7 @@ def test_layer_by_layer_is_the_module() -> None:
     torch.manual_seed(12)
     module, x = Net().eval(), torch.randn(6, *SHAPE)
     nn.init.uniform_(module.norm.running_var, 0.5, 2.0)  # type: ignore[arg-type]
-    captured, source, output = capture(trace_module(module, SHAPE))
+    captured, (source,), output = capture(trace_module(module, SHAPE))
     values = {source: x}
     with torch.no_grad():
         for layer in fuse(captured, output):

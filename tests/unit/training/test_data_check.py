@@ -75,7 +75,7 @@ def test_what_cannot_be_trained_on_is_named(x: Array, y: Array, words: str) -> N
     [
         ({"input_shape": (1, 1, 4, 4)}, r"input_shape \(1, 1, 4, 4\): must be \(channels, height"),
         ({"input_shape": (0,)}, r"input_shape \(0,\): must be .* or a vector \(features,\)"),
-        ({"input_shape": (1, 5, 5)}, r"cannot take an input of \(2, 1, 5, 5\).*shapes"),
+        ({"input_shape": (1, 5, 5)}, r"cannot take two samples of .*\(1, 5, 5\).*shapes"),
         ({"classes": ("a", "b", "c")}, r"answers two samples with \(2, 2\), must be \(2, 3\)"),
         (
             {"net": lambda: nn.Sequential(nn.LPPool2d(2, 1), net())},
