@@ -85,8 +85,8 @@ def wrong_parameters(parameters: Sequence[str], shape: InputShape) -> str:
     takes, given = ", ".join(parameters) or "nothing", ", ".join(names)
     if not names:
         return (
-            f"forward takes {takes}, but a sample is one array of {shape}: give each parameter an "
-            "input of its name (docs/own-network.md, Several inputs)"
+            f"forward takes {takes}, but a sample is one array of {shape}: leave others out, or "
+            "give each parameter an input of its name (docs/own-network.md, Several inputs)"
         )
     return (
         f"forward takes {takes}, but the inputs are {given}: they must be its parameters by name, "
