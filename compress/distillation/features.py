@@ -95,7 +95,7 @@ class FeatureDistance:
         return torch.stack(found).mean()
 
 
-def has_features(module: nn.Module, input_shape: tuple[int, ...]) -> bool:
+def has_features(module: nn.Module, input_shape: InputShape) -> bool:
     """True if the network has a convolution, behind which features can be compared."""
     return bool(_points(fx.Interpreter(trace_module(module, input_shape))))
 
