@@ -12,7 +12,7 @@ import numpy as np
 
 from compress.types import Array, InputShape
 
-Extents = tuple[int, ...]
+_Extents = tuple[int, ...]
 
 
 def names_of(shape: InputShape) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def names_of(shape: InputShape) -> tuple[str, ...]:
     return tuple(one[0] for one in shape if isinstance(one, tuple))
 
 
-def shapes_of(shape: InputShape) -> tuple[Extents, ...]:
+def shapes_of(shape: InputShape) -> tuple[_Extents, ...]:
     """The shape of each input without batch."""
     named = tuple(one[1] for one in shape if isinstance(one, tuple))
     return named or (tuple(one for one in shape if isinstance(one, int)),)

@@ -239,7 +239,7 @@ def _where(b: NetworkBuilder, node: OnnxNode) -> list[Value]:
     condition = node.x
     if not isinstance(condition, Value):
         raise UnsupportedLayer(f"{node.label}: its condition is a constant; fold it at export")
-    return [pointwise.chosen(b, condition, node.needed(1), node.needed(2))]
+    return [pointwise.chosen_by(b, condition, node.needed(1), node.needed(2))]
 
 
 def _unary(b: NetworkBuilder, node: OnnxNode) -> list[Value]:

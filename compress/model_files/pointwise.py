@@ -123,7 +123,9 @@ def binary(b: NetworkBuilder, kind: str, x: Value | Constant, y: Value | Constan
     raise UnsupportedLayer(f"{b.label}: computes with constants alone")
 
 
-def chosen(b: NetworkBuilder, condition: Value, x: Value | Constant, y: Value | Constant) -> Value:
+def chosen_by(
+    b: NetworkBuilder, condition: Value, x: Value | Constant, y: Value | Constant
+) -> Value:
     """x where the condition holds, else y."""
     order = tuple(condition.axes.index(axis) for axis in range(condition.rank))
     parts = [
