@@ -158,7 +158,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         goal = settled_goal(goal, diagnosis, store)
         rule.goal = goal
         progress.follow(goal, diagnosis.metric)
-        progress.note(float_line(original, diagnosis))
+        progress.note(original_line(original, diagnosis))
         for remark in early_remarks(diagnosis, goal.accuracy):
             progress.note(f"warning: {remark.text}")
         engine = open_engine(settings.engine, original, goal, settings.seed)
@@ -201,7 +201,7 @@ def keep_diagnosis(original: Original, store: Store) -> Diagnosis:
     return diagnosis
 
 
-def float_line(original: Original, diagnosis: Diagnosis) -> str:
+def original_line(original: Original, diagnosis: Diagnosis) -> str:
     """The float network's metric before the search, and where its weights are from."""
     given = original.task.pretrained is not None
     return (

@@ -15,7 +15,7 @@ from compress.pipeline.diagnose import diagnose
 from helpers.networks import original
 from helpers.trials import BASELINE, AnsweringPool, measured, with_cycles
 from hil.board import board_sha256, load_board, without_waits
-from hil.loop.evolve import Settings, evolve, float_line, open_store, search
+from hil.loop.evolve import Settings, evolve, open_store, original_line, search
 from hil.loop.stop import StopRule
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
@@ -136,11 +136,11 @@ def test_a_refused_search_leaves_no_new_folder(
 
 def test_the_float_network_is_told_before_the_search() -> None:
     found = original("mobile")
-    line = float_line(found, diagnose(found))
+    line = original_line(found, diagnose(found))
     share = found.share(found.data.val)
     assert line == (
         f"float network, trained for this run: accuracy {100 * share:.1f} % on "
         f"{len(found.data.val)} validation samples"
     )
     task = replace(found.task, pretrained=lambda module: None)
-    assert "weights as given" in float_line(replace(found, task=task), diagnose(found))
+    assert "weights as given" in original_line(replace(found, task=task), diagnose(found))
