@@ -33,7 +33,7 @@ PROTOCOLS = {
 
 # Names that still have two homes; none may be added.
 TWO_HOMES = {
-    *("Read", "Reduction", "Table", "WEIGHTED", "MOVES", "cross_entropy", "evaluate", "float_line"),
+    *("Read", "Reduction", "Table", "WEIGHTED", "MOVES", "cross_entropy", "evaluate"),
     *("in_memory", "inverse_root"),
 }
 
