@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compress.pipeline.network import Original
-from compress.projects.find import TaskRef, identity_of_task
+from compress.projects.find import TaskRef, find_task, identity_of_task
 from hil.board import board_sha256, without_waits
 from hil.files import open_folder
 from hil.loop.batch import record_outcome
@@ -32,7 +32,7 @@ from hil.terminal import ShowProgress
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import LocalPool, Pool
-from hil.trial.start import Start
+from hil.trial.start import Start, check_startable
 from hil.types import Board, Trial
 
 # The accuracy floor of the searches' goal, in points below the float network: the lowest one of the
@@ -89,6 +89,8 @@ def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> St
     that studies grow from have none.
     """
     settings = replace(settings, board=without_waits(settings.board))
+    if not settings.folder.exists():  # else its data were loaded before
+        check_startable(find_task(settings.task))
     open_folder(settings.log)  # before anything is trained
     replays: dict[int, list[ArmReplay]] = {}
     originals: dict[int, Mapping[str, float]] = {}
