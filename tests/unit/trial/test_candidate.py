@@ -72,10 +72,14 @@ def test_a_limit_too_small_for_any_candidate_is_named_not_the_board(
 
 def test_an_unsupported_layer_of_the_users_network_is_named() -> None:
     def net() -> nn.Module:
-        layers = OrderedDict(conv=nn.Conv2d(1, 8, 3), squash=nn.GELU(), flat=nn.Flatten())
+        layers = OrderedDict(
+            conv=nn.Conv2d(1, 8, 3), squash=nn.LocalResponseNorm(2), flat=nn.Flatten()
+        )
         return nn.Sequential(OrderedDict(**layers, out=nn.Linear(8 * 36, 10)))
 
-    with pytest.raises(UserError, match="digits: layer squash: GELU has no integer kernel"):
+    with pytest.raises(
+        UserError, match="digits: layer squash: LocalResponseNorm has no integer kernel"
+    ):
         check_feasible(replace(QUICK, net=net), Goal.of(BOARD, 0.9))
 
 
