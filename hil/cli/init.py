@@ -68,4 +68,8 @@ def _templates() -> Path:
 
 
 def _kinds() -> list[str]:
-    return sorted(path.name for path in _templates().iterdir() if path.is_dir())
+    """The types that have an example; none where this user may not read the examples."""
+    try:
+        return sorted(path.name for path in _templates().iterdir() if path.is_dir())
+    except PermissionError:
+        return []

@@ -44,10 +44,14 @@ def _from_project(context: typer.Context, name: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class TaskChoice:
-    """The values of these options, None where one is not given."""
+    """The values of these options, None where one is not given.
+
+    `own` are those that the command has itself: they need no project.
+    """
 
     task: str | None
     parts: Mapping[str, Any]
+    own: frozenset[str] = frozenset()
 
     @property
     def is_given(self) -> bool:
@@ -66,16 +70,17 @@ class TaskChoice:
         parts: dict[str, Any] = {}
         for key, value in self.parts.items():
             parts |= checked({key: value}, Path.cwd(), f"--{key.replace('_', '-')}")
+        of_project = [key for key in self.parts if key not in self.own]
         if name is not None and not is_project(name):
-            if parts:
-                option = next(iter(self.parts)).replace("_", "-")
+            if of_project:
+                option = of_project[0].replace("_", "-")
                 raise UserError(
                     f"--task {name} and --{option}: options of a project change no other task; "
                     "leave one of them out"
                 )
             return full_task_name(name)
         if name is None:
-            return project_of(parts) if parts else DEFAULT_TASK
+            return project_of(parts) if of_project else DEFAULT_TASK
         file = read_project_file(Path(name))
         return project_of({**file.values, **parts}, file)
 
@@ -172,7 +177,7 @@ def with_task_options(command: Callable[..., None]) -> Callable[..., None]:
         task = found.pop("task")
         parts = {name: value for name, value in found.items() if value is not None}
         rest = {name: value for name, value in given.items() if name in names}
-        command(chosen=TaskChoice(task, parts), **rest)
+        command(chosen=TaskChoice(task, parts, frozenset(names & set(shared))), **rest)
 
     ordered = (*(one for one in added if one.name == "task"), *kept)
     ordered += tuple(one for one in added if one.name != "task")

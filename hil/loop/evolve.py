@@ -87,8 +87,7 @@ def evolve(settings: Settings) -> str:
     task = identity_of_task(settings.task)
     identity = RunIdentity(task, board.name, settings.seed, board_sha256(board))
     is_new = not (settings.folder / STORE_FILE).exists()
-    begins = is_new or not original_path(settings.folder).is_file()
-    if begins:  # before there is a folder
+    if is_new:  # before there is a folder
         take_first_look(settings)
         check_startable(find_task(settings.task))
     if isinstance(settings.task, Project):
@@ -102,7 +101,7 @@ def evolve(settings: Settings) -> str:
         if (known := read_diagnosis(settings.folder)) is not None:
             goal = goal.settled(known.metric, known.float_value)
         settings = replace(settings, goal=goal)
-        if not begins and not feasible_front(store.trials(fidelity=1.0), goal):
+        if not is_new and not feasible_front(store.trials(fidelity=1.0), goal):
             check_feasible(find_task(settings.task), goal)
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)

@@ -112,7 +112,7 @@ def test_a_changed_network_does_not_continue_the_run(searched: Path) -> None:
     ("old", "new", "message"),
     [
         ("nn.Linear(32, 10)", "nn.Linear(32, 9)", "answers two samples with (2, 9)"),
-        ("nn.ReLU()", "nn.CELU()", "celu"),
+        ("nn.ReLU()", "nn.LocalResponseNorm(2)", "LocalResponseNorm"),
         ("nn.Conv2d(1,", "nn.Conv2d(3,", "cannot take samples of (1, 8, 8)"),
         ("return nn", "return 1 / 0 or nn", "build of"),
     ],

@@ -101,7 +101,7 @@ def test_the_keys_of_search_are_options_of_evolve() -> None:
     names = {parameter.name for parameter in commands.commands["evolve"].params}  # type: ignore[attr-defined]
     assert set(SEARCH_KEYS) <= names
     own = set(signature(TaskChoice).parameters)
-    assert own == {"task", "parts"}
+    assert own == {"task", "parts", "own"}
 
 
 def test_weights_of_a_goal_are_still_taken() -> None:
