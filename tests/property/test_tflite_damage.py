@@ -68,7 +68,7 @@ def damaged_files(draw: st.DrawFn) -> bytes:
 # A failing file's repr may be long: that is Hypothesis's own warning, no finding.
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @pytest.mark.filterwarnings("error")
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(damaged_files())
 def test_damage_ends_in_a_named_error_or_in_a_graph_that_runs(data: bytes) -> None:
     try:
