@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ SPLITS = ("train", "val", "test")
 _RARE = 0.1
 # A split whose values reach so many times further from 0 than those of train is scaled differently.
 _FARTHER = 10.0
-# Samples of a split that a point of accuracy should at least have.
+# A larger standard error of the accuracy, as a share, is remarked on.
 _POINT = 0.01
 
 
@@ -47,24 +46,6 @@ class DataFacts:
     contradicting: int
     constant_inputs: bool
     by_input: tuple[tuple[str, tuple[float, float, float]], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields. Keys are only added, never renamed."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> DataFacts:
-        """The inverse of `to_json`. Raises KeyError or TypeError for anything else."""
-        return cls(
-            classes=tuple(fields["classes"]),
-            samples=_three(fields["samples"]),
-            by_class=tuple(tuple(counts) for counts in fields["by_class"]),
-            largest=_three(fields["largest"]),
-            shared=_three(fields["shared"]),
-            contradicting=fields["contradicting"],
-            constant_inputs=fields["constant_inputs"],
-            by_input=tuple((name, _three(of)) for name, of in fields.get("by_input", ())),
-        )
 
 
 def _three(values: Any) -> tuple[Any, Any, Any]:

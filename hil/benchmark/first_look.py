@@ -72,7 +72,8 @@ def look_line(found: FirstLook, board: Board) -> str:
     if time_ms is None:
         return f"{line}, {count}"
     waits = " without its memory's wait states" if board.memory.waits else ""
-    return f"{line}, {count}, {time_ms:.3g} ms at {formatting.time_clock(board)}{waits}"
+    clock = formatting.time_clock(board)
+    return f"{line}, {count}, {time_ms:.3g} ms (modelled) at {clock}{waits}"
 
 
 def show_first_look(

@@ -65,7 +65,7 @@ class FakeTarget:
 
     def start(self, image: Image) -> Port:
         """The fake runs no other firmware than ours."""
-        raise NotImplementedError(image.program.main)
+        raise TypeError(f"the fake does not run {image.program.main}")
 
     def load(self, image: Image) -> HelloReply:
         self._lasting = Failure.DIE if self._lasting is Failure.DIE else Failure.NONE

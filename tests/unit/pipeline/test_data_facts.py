@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import partial
 
@@ -91,9 +90,3 @@ def test_the_standard_error_that_the_size_allows(task: Task) -> None:
     (text,) = [text for text in _texts(facts, 0.9) if "standard" in text]
     assert "has a standard error of 3.0 points" in text
     assert "900 samples make it 1 point" in text
-
-
-def test_facts_survive_json(task: Task) -> None:
-    train = _split([1, 2, 3], [0, 1, 2])
-    facts = data_facts(task, Dataset(train, train, train))
-    assert DataFacts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
