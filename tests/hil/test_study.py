@@ -22,7 +22,7 @@ LIMIT_S = 3600  # far more than a study takes on an idle machine: it only ends a
 
 
 def command(board: str, results: Path) -> list[str]:
-    options = ["--task", "digits", "--board", board, "--seeds", "1", "--epochs", "60", "--json"]
+    options = ["--task", "digits", "--board", board, "--seeds", "1", "--epochs", "20", "--json"]
     options += ["--measurements", str(MEASUREMENTS), "--results", str(results)]
     return [sys.executable, "-c", CODE, "study", *options]
 
