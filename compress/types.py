@@ -317,8 +317,8 @@ class QuantizedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A table of numbers by row and column; None for a cell without a measurement."""
+class LabeledMatrix:
+    """Numbers with labels of rows and columns; None for a cell without a measurement."""
 
     title: str
     rows: tuple[str, ...]

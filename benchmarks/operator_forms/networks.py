@@ -67,6 +67,7 @@ _MERGED = {
     "pixel_unshuffle": "shuffle",
     "greater": "maximum",
     "lesser": "minimum",
+    "shifted_rsqrt": "inverse_root",
 }
 # Families by the ranks of the values that they are tried on; all others on all three.
 _RANKS = {

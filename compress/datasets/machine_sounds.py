@@ -1,7 +1,7 @@
 """Machine sounds of DCASE 2020 task 2: ToyCar of ToyADMOS (arXiv:1908.03299), 16 kHz.
 
 Folder `train` has normal sounds, `test` normal and anomalous ones; a name as
-normal_id_01_00000000.wav says which, and of which machine. License: CC BY-NC-SA 4.0.
+normal_id_01_00000000.wav says which, and of which machine. License: see docs/tasks.md.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Visual Wake Words (arXiv:1906.05721) as MLPerf Tiny prepares it: is a person in the picture?
 
 vw_coco2014_96 has 109,620 JPEG pictures of COCO 2014, 96x96 pixels, in the folders person and
-non_person. Annotations of COCO: CC BY 4.0; the pictures have their authors' licenses.
+non_person. Annotations of COCO: CC BY 4.0; the pictures: Flickr Terms of Use.
 """
 
 from pathlib import Path

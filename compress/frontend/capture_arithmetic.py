@@ -11,7 +11,7 @@ from compress.frontend.capture_elementwise import clamp, table
 from compress.frontend.layers import LayerKind
 from compress.frontend.layout import (
     Shape,
-    in_memory,
+    constant_in_memory,
     layer_shape,
     own_order,
     per_channel,
@@ -197,10 +197,10 @@ def _in_memory(source: View, values: Array) -> Array:
     """`values`, which broadcast to the shape in torch, as they lie beside `source`."""
     shape = source.shape
     if len(shape) == 2:
-        return in_memory(values, shape, source.order, layer_shape(shape))
+        return constant_in_memory(values, shape, source.order, layer_shape(shape))
     if source.in_rows:
-        return in_memory(values, shape, row_order(shape), row_shape(shape))
-    return in_memory(values, shape, own_order(shape), layer_shape(shape))
+        return constant_in_memory(values, shape, row_order(shape), row_shape(shape))
+    return constant_in_memory(values, shape, own_order(shape), layer_shape(shape))
 
 
 def _constant_of(node: fx.Node) -> str:

@@ -1,7 +1,6 @@
 """The functions and methods that are captured, each with the function that reads it."""
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,12 +15,11 @@ from compress.frontend import capture_shapes as shapes
 from compress.frontend import capture_slices as slices
 from compress.frontend import capture_tables as tables
 from compress.frontend import capture_weighted as weighted
+from compress.frontend.reader import Handler
 from compress.tracing import decompose
 
-Read = Callable[..., None]
-
 # Spellings by the function that reads them: functions, and names of methods of tensors.
-_SPELLINGS: dict[Read, tuple[Any, ...]] = {
+_SPELLINGS: dict[Handler, tuple[Any, ...]] = {
     elementwise.relu: (torch.relu, torch.relu_, functional.relu, "relu", "relu_"),
     elementwise.relu6: (functional.relu6,),
     elementwise.hardtanh: (functional.hardtanh,),
@@ -56,7 +54,7 @@ _SPELLINGS: dict[Read, tuple[Any, ...]] = {
     tables.sine: (torch.sin, "sin"),
     tables.cosine: (torch.cos, "cos"),
     tables.power: (operator.pow, torch.pow, "pow"),
-    tables.inverse_root: (decompose.inverse_root,),
+    tables.shifted_rsqrt: (decompose.inverse_root,),
     arithmetic.minimum: (torch.minimum, "minimum"),
     arithmetic.maximum: (torch.maximum, "maximum"),
     arithmetic.add: (operator.add, operator.iadd, torch.add, "add", "add_"),
@@ -98,7 +96,7 @@ _SPELLINGS: dict[Read, tuple[Any, ...]] = {
     shapes.identity: (functional.dropout, functional.dropout1d, functional.dropout2d,
                       functional.alpha_dropout, torch.clone, "contiguous", "clone"),
 }  # fmt: skip
-CALLS: dict[Any, Read] = {
+CALLS: dict[Any, Handler] = {
     target: read for read, targets in _SPELLINGS.items() for target in targets
 }
 

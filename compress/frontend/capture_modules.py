@@ -3,7 +3,6 @@
 These are also the modules that tracing keeps as one operation.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from compress.frontend import capture_resizing as resizing
 from compress.frontend import capture_shapes as shapes
 from compress.frontend import capture_tables as tables
 from compress.frontend import capture_weighted as weighted
+from compress.frontend.reader import Handler
 from compress.recurrent_layers.layer import RecurrentLayer
 from compress.recurrent_layers.replace import REPLACED
 from compress.tracing import decompose
@@ -27,7 +27,7 @@ class Captured:
     Without `attributes`, the function gets the module itself.
     """
 
-    read: Callable[..., None]
+    read: Handler
     attributes: tuple[str, ...] | None = ()
 
     def arguments(self, module: nn.Module) -> dict[str, Any]:

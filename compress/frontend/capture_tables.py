@@ -1,18 +1,15 @@
 """Capture of functions of one number that become tables of 256 values."""
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import fx
 
 from compress.errors import UnsupportedLayer
 from compress.frontend.capture_elementwise import leaky, table
-from compress.frontend.reader import Reader, label
-
-Read = Callable[..., None]
+from compress.frontend.reader import Handler, Reader, label
 
 
-def _plain(name: str) -> Read:
+def _plain(name: str) -> Handler:
     """A function without parameters."""
 
     def read(reader: Reader, node: fx.Node, x: fx.Node, inplace: bool = False) -> None:
@@ -100,7 +97,7 @@ def rrelu(
     leaky(reader, node, x, (lower + upper) / 2)
 
 
-def inverse_root(reader: Reader, node: fx.Node, x: fx.Node, shift: float) -> None:
+def shifted_rsqrt(reader: Reader, node: fx.Node, x: fx.Node, shift: float) -> None:
     """1 / sqrt(x + shift), a part of layer norm."""
     table(reader, node, x, "inverse_root", shift)
 

@@ -13,7 +13,7 @@ from torch import Tensor as Values
 from torch.nn import functional
 
 from compress.frontend.layers import Gates, Layer, LayerKind
-from compress.frontend.pointwise import evaluate
+from compress.frontend.pointwise import apply_pointwise
 from compress.ops import Activation, Function
 from compress.recurrent_layers.layer import run_recurrent
 from compress.tracing.batches import tensors_of
@@ -113,7 +113,7 @@ def unweighted(layer: Layer, inputs: tuple[Values, ...]) -> Values:
         case "lookup" if layer.function is not None:
             return _FUNCTIONS[layer.function](x, layer.alpha)
         case "table" if layer.pointwise is not None:
-            return evaluate(layer.pointwise, x)
+            return apply_pointwise(layer.pointwise, x)
         case "prelu":
             slopes = _per_channel(layer.weight, x)
             return x.clamp(min=0) + slopes * x.clamp(max=0)

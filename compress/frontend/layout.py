@@ -105,7 +105,7 @@ def movement(order: Array, wanted: Array) -> Movement | None:
     return Movement(extents, axes) if np.array_equal(found, places) else None
 
 
-def in_memory(values: Array, shape: Shape, order: Array, stored: Shape) -> Array:
+def constant_in_memory(values: Array, shape: Shape, order: Array, stored: Shape) -> Array:
     """`values`, which broadcast to torch's (1, *shape[1:]), as an array of shape `stored`."""
     whole = np.broadcast_to(values, (1, *shape[1:])).ravel()
     return np.ascontiguousarray(whole[order].reshape(stored))

@@ -52,9 +52,9 @@ FUNCTIONS: Mapping[str, Callable[..., Values]] = {
 }
 
 
-def evaluate(function: Pointwise, x: Values) -> Values:
+def apply_pointwise(function: Pointwise, x: Values) -> Values:
     """The function of each element of x, in the type of x."""
-    operands = [evaluate(part, x) for part in function.inputs] or [x]
+    operands = [apply_pointwise(part, x) for part in function.inputs] or [x]
     return FUNCTIONS[function.name](*operands, *function.parameters)
 
 
@@ -64,7 +64,7 @@ def tabulated(function: Pointwise, x: Array) -> Array:
     Where it is not defined, or infinite, it has the value of the nearest number where it is.
     """
     with torch.no_grad():
-        made: Array = evaluate(function, torch.from_numpy(x.astype(np.float64))).numpy()
+        made: Array = apply_pointwise(function, torch.from_numpy(x.astype(np.float64))).numpy()
     defined = np.flatnonzero(np.isfinite(made))
     if len(defined) == 0:
         return np.zeros_like(made)

@@ -3,7 +3,7 @@
 The handlers of `compress.frontend.capture_calls` and `capture_modules` call a `Reader`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,9 @@ from compress.frontend.layout import (
 from compress.ops import Padding
 from compress.tracing.trace import LABEL, SAMPLES, WIDE, shape_of
 from compress.types import Array
+
+# Reads one kind of operation: (reader, node, *arguments of the operation) -> None
+Handler = Callable[..., None]
 
 _LARGEST_RANK = 4
 

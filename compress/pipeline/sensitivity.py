@@ -21,7 +21,7 @@ from compress.pipeline.pipeline import compress, lower_network, run_stages
 from compress.pipeline.prefix_cache import PrefixCache
 from compress.quantization.sqnr import layer_sqnr_db
 from compress.training.train import Tick
-from compress.types import Split, Table
+from compress.types import LabeledMatrix, Split
 
 R = TypeVar("R", float, int)
 
@@ -55,10 +55,10 @@ class Sensitivity:
     seed: int
     samples: int
     baseline: float
-    keep: Table
-    bits: Table
-    pruned: Table
-    sqnr_db: tuple[Table, ...]
+    keep: LabeledMatrix
+    bits: LabeledMatrix
+    pruned: LabeledMatrix
+    sqnr_db: tuple[LabeledMatrix, ...]
     float_accuracy: float
     remarks: tuple[Remark, ...] = ()
     metric: MetricScale = ACCURACY
@@ -116,9 +116,11 @@ def measure_sensitivity(
         baseline=baseline.accuracy,
         keep=keep,
         bits=bits,
-        pruned=Table(f"{title} by pruning and weight bits", kinds, _BITS_NAMES, tuple(accuracies)),
+        pruned=LabeledMatrix(
+            f"{title} by pruning and weight bits", kinds, _BITS_NAMES, tuple(accuracies)
+        ),
         sqnr_db=tuple(
-            Table(
+            LabeledMatrix(
                 f"SQNR in dB, {width}-bit weights",
                 layers,
                 kinds,
@@ -135,7 +137,7 @@ def measure_sensitivity(
 
 def _grid(
     title: str, rows: Sequence[str], columns: Sequence[R], value: Callable[[int, R], float]
-) -> Table:
+) -> LabeledMatrix:
     """The table of `value` (of the row's index and the column) for all rows and columns."""
     values = tuple(tuple(value(i, column) for column in columns) for i in range(len(rows)))
-    return Table(title, tuple(rows), tuple(map(str, columns)), values)
+    return LabeledMatrix(title, tuple(rows), tuple(map(str, columns)), values)

@@ -69,13 +69,11 @@ def training_note(
     if not derived:
         return ""
     each = f" of {fine.samples_per_epoch:,} samples" if fine.samples_per_epoch else ""
-    original = f"none, batch {recipe.batch}"
+    original = "the original network is not trained, it keeps the weights given"
     if not is_trained:
-        original = (
-            f"{recipe.epochs} epochs, batch {recipe.batch}, learning rate {recipe.learning_rate:g}"
-        )
+        original = f"{recipe.epochs} epochs, learning rate {recipe.learning_rate:g}"
     return (
-        f"training: {original}; a stage of a candidate: {fine.epochs} epochs{each}, learning rate "
-        f"{fine.learning_rate:g} (from {samples:,} training samples: {', '.join(derived)}; "
-        "[training] in hil.toml sets them)"
+        f"training: {original}; a stage of a candidate: a half, one or two times {fine.epochs} "
+        f"epochs{each}, learning rate {fine.learning_rate:g}; batch {recipe.batch} (from "
+        f"{samples:,} training samples: {', '.join(derived)}; [training] in hil.toml sets them)"
     )

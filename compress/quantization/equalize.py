@@ -21,7 +21,7 @@ from compress.quantization.grids import keeps_scale
 from compress.tracing.normalize import copied
 from compress.types import Array, InputShape
 
-WEIGHTED = ("conv", "depthwise", "linear")
+_EQUALIZED = ("conv", "depthwise", "linear")
 # Kinds of layer that leave each channel where it is, and commute with a positive factor.
 _BY_CHANNEL = ("average_pool", "max_pool", "pad", "reshape", "resize_nearest", "resize_bilinear")
 # The largest factor, and its inverse the smallest. Without a limit, a nearly dead channel would be
@@ -78,7 +78,7 @@ def _pairs(traced: fx.GraphModule) -> list[_Pair]:
     }
     pairs = []
     for first in fused:
-        second = _reader(first, readers, output) if first.kind in WEIGHTED else None
+        second = _reader(first, readers, output) if first.kind in _EQUALIZED else None
         if second is None or second.groups > 1:
             continue
         if not shared.isdisjoint((first.name, second.name, *first.norms)):
@@ -104,7 +104,7 @@ def _reader(first: Layer, readers: dict[str, list[Layer]], output: str) -> Layer
         if len(found) != 1:
             return None
         (layer,) = found
-        if layer.kind in WEIGHTED:
+        if layer.kind in _EQUALIZED:
             return layer
         if layer.kind != "activation" and (
             layer.kind not in _BY_CHANNEL

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from compress.inputs import shapes_of
-from compress.task_types.rules import Reduction, Rules, over_samples, wrong_array
+from compress.task_types.rules import LossReduction, Rules, over_samples, wrong_array
 from compress.types import Array, Split
 
 _NORMAL = 0
@@ -26,7 +26,7 @@ class Autoencoder(Rules):
         """The samples with themselves as targets."""
         return Split(split.x, split.x)
 
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
         """The squared error, mean over a sample's values."""
         return over_samples((outputs - targets.to(outputs.dtype)) ** 2, reduction)
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.task_types.rules import Reduction, Rules, wrong_array, wrong_classes
+from compress.task_types.rules import LossReduction, Rules, wrong_array, wrong_classes
 from compress.types import Array, Split
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+def cross_entropy(outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
     """The cross entropy of logits (N, classes, ...) and class numbers int64 (N, ...), in nats.
 
     Its sum is over all positions, so (N, classes) is the only shape for "sum" over samples.
@@ -31,7 +31,7 @@ class Classification(Rules):
     def output_shape(self) -> tuple[int, ...]:
         return (len(self.task.classes),)
 
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
         """The cross entropy."""
         return cross_entropy(outputs, targets, reduction)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.task_types.rules import Reduction, Rules, over_samples, wrong_array
+from compress.task_types.rules import LossReduction, Rules, over_samples, wrong_array
 from compress.types import Array, Split
 
 
@@ -22,7 +22,7 @@ class MultiLabel(Rules):
     def output_shape(self) -> tuple[int, ...]:
         return (len(self.task.classes),)
 
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
         """The binary cross entropy, mean over the labels."""
         return over_samples(_bce(outputs, targets), reduction)
 

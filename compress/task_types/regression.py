@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from compress.task_types.rules import Reduction, Rules, over_samples, wrong_array
+from compress.task_types.rules import LossReduction, Rules, over_samples, wrong_array
 from compress.types import Array, Split
 
 
@@ -19,7 +19,7 @@ class Regression(Rules):
     def output_shape(self) -> tuple[int, ...]:
         return (len(self.task.classes),)
 
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
         """The squared error, or Huber's loss with the recipe's `huber_delta`; mean over K."""
         known, delta = targets.to(outputs.dtype), self.task.recipe.huber_delta
         if delta is None:

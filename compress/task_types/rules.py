@@ -12,9 +12,9 @@ from torch import Tensor, from_numpy, nn
 
 from compress.types import Array, Split, Task
 
-Reduction = Literal["mean", "sum"]
+LossReduction = Literal["mean", "sum"]
 # (outputs, targets, reduction over the samples) -> scalar loss
-TargetLoss = Callable[[Tensor, Tensor, Reduction], Tensor]
+TargetLoss = Callable[[Tensor, Tensor, LossReduction], Tensor]
 _BLOCK_SAMPLES = 1024
 
 
@@ -49,7 +49,7 @@ class Rules(ABC):
         """What an output is, for messages: "a logit for each of its classes"."""
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
         """The mean or the sum of the samples' losses: a scalar."""
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Rules(ABC):
         return total / len(known)
 
 
-def over_samples(losses: Tensor, reduction: Reduction) -> Tensor:
+def over_samples(losses: Tensor, reduction: LossReduction) -> Tensor:
     """The mean or sum over samples of each sample's mean of losses (N, ...)."""
     each = losses.flatten(1).mean(1)
     return each.mean() if reduction == "mean" else each.sum()

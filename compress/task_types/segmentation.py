@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from compress.inputs import shapes_of
 from compress.task_types.classification import log_shares
-from compress.task_types.rules import Reduction, Rules, over_samples, wrong_array, wrong_classes
+from compress.task_types.rules import LossReduction, Rules, over_samples, wrong_array, wrong_classes
 from compress.types import Array, Split
 
 
@@ -29,7 +29,7 @@ class Segmentation(Rules):
         """The shape of the input that is a map: of several the first one with the most axes."""
         return max(shapes_of(self.task.input_shape), key=len)
 
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
         """The cross entropy, mean over the positions."""
         return over_samples(functional.cross_entropy(outputs, targets, reduction="none"), reduction)
 

@@ -11,7 +11,13 @@ from math import prod
 
 import numpy as np
 
-from compress.tflite.fold_functions import FOLDED, MOVES, NUMPY_TYPES, Call, constant_values
+from compress.tflite.fold_functions import (
+    BIT_PRESERVING,
+    FOLDED,
+    NUMPY_TYPES,
+    Call,
+    constant_values,
+)
 from compress.tflite.identities import without_identities
 from compress.tflite_records.file import BuiltinOperator, File, FileOperator, FileTensor, TensorType
 from compress.tflite_records.tensor import raw_bytes
@@ -83,7 +89,7 @@ def _value_of(operator: FileOperator, tensors: list[FileTensor], file: File) -> 
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
-    if operator.code in MOVES and not _same_numbers(operator, inputs, output):
+    if operator.code in BIT_PRESERVING and not _same_numbers(operator, inputs, output):
         return None
     options = dict.fromkeys(folded.fields, 0) | dict(operator.options)
     try:

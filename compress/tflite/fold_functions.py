@@ -288,7 +288,8 @@ FOLDED: Mapping[int, Folded] = {
     BuiltinOperator.REDUCE_MAX: _reducer(np.max),
     BuiltinOperator.REDUCE_MIN: _reducer(np.min),
 }
-MOVES = (  # operators that keep each element's bits, so that its quantization must stay, too
+# Operators that keep each element's bits, so that its quantization must stay, too.
+BIT_PRESERVING = (
     BuiltinOperator.STRIDED_SLICE,
     BuiltinOperator.SLICE,
     BuiltinOperator.PACK,

@@ -24,7 +24,7 @@ from compress.recurrent.roll import rolled
 from compress.tflite.dilated import with_dilations
 from compress.tflite.edges import int8_core, left_out, without_floats
 from compress.tflite.fold import simplified
-from compress.tflite.fold_functions import MOVES
+from compress.tflite.fold_functions import BIT_PRESERVING
 from compress.tflite.problems import Problem, in_one_line
 from compress.tflite.read import read
 from compress.tflite.recognize import kind_of, whole_refusal
@@ -47,7 +47,7 @@ from compress.types import Graph, Tensor, Variable
 
 _TYPES = (*FILE_TYPES.values(), TensorType.INT64)  # of the operands
 # Operators on activations that need no scale. Others compute plain integers otherwise.
-_ON_PLAIN_NUMBERS = (*MOVES, BuiltinOperator.PAD, BuiltinOperator.PADV2)
+_ON_PLAIN_NUMBERS = (*BIT_PRESERVING, BuiltinOperator.PAD, BuiltinOperator.PADV2)
 _NO_CUSTOMS: Mapping[str, CustomOperator] = {}
 # Kinds of which there are forms without a second operand.
 _LACKING = (BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM,)

@@ -46,7 +46,7 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Tick = Callable[[float], None]
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+def _cross_entropy(logits: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
     """The mean cross entropy of logits (N, classes) and labels (N,); `indices` is unused."""
     return functional.cross_entropy(logits, labels)
 
@@ -78,7 +78,7 @@ def fit(
     module: nn.Module,
     split: Split,
     schedule: Schedule,
-    loss: Loss = cross_entropy,
+    loss: Loss = _cross_entropy,
     forward: Forward | None = None,
     tick: Tick | None = None,
     extra: Sequence[nn.Parameter] = (),

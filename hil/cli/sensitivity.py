@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table as Shown
+from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
 from compress.projects.find import find_task, label_of
-from compress.types import Table
+from compress.types import LabeledMatrix
 from hil import formatting
 from hil.cli.options import JsonFlag, SeedOption
 from hil.cli.task_options import TaskChoice, tell, with_task_options
@@ -138,7 +138,7 @@ def show(found: Sensitivity, folder: Path, console: Console) -> None:
     console.print(Text(f"heat map: {folder / _FILE_STEM}.png"), soft_wrap=True)
 
 
-def in_unit(table: Table, value: Callable[[float], float]) -> Table:
+def in_unit(table: LabeledMatrix, value: Callable[[float], float]) -> LabeledMatrix:
     """A table of shares as one of the metric's values."""
     rows = (tuple(None if v is None else value(v) for v in row) for row in table.values)
     return replace(table, values=tuple(rows))
@@ -159,8 +159,8 @@ def _headline(found: Sensitivity) -> str:
     )
 
 
-def _shown(table: Table, text: Callable[[float], str]) -> Shown:
-    shown = Shown(
+def _shown(table: LabeledMatrix, text: Callable[[float], str]) -> Table:
+    shown = Table(
         box=SIMPLE_HEAD, pad_edge=False, title=Text(table.title, "bold"), title_justify="left"
     )
     shown.add_column("")

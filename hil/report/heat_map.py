@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from compress.types import Table
+from compress.types import LabeledMatrix
 from hil.report.plots import new_figure, plot_style
 
 # Readable in grayscale and with every kind of color vision.
@@ -24,7 +24,7 @@ class Panel:
     The dark end is `lowest`, which is the larger number where less is better.
     """
 
-    table: Table
+    table: LabeledMatrix
     format: str
     lowest: float
     highest: float

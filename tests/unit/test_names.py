@@ -31,12 +31,6 @@ PROTOCOLS = {
     "hil/recurrent": {"OPERATORS"},
 }
 
-# Names that still have two homes; none may be added.
-TWO_HOMES = {
-    *("Read", "Reduction", "Table", "WEIGHTED", "MOVES", "cross_entropy", "evaluate"),
-    *("in_memory", "inverse_root"),
-}
-
 
 def public_names(path: Path) -> set[str]:
     """Names that a module defines at its top level and that do not start with an underscore."""
@@ -59,7 +53,7 @@ def test_a_public_name_has_one_home(package: str) -> None:
     homes = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
         folder = path.parent.relative_to(ROOT).as_posix()
-        for name in public_names(path) - PROTOCOLS.get(folder, set()) - TWO_HOMES:
+        for name in public_names(path) - PROTOCOLS.get(folder, set()):
             homes[name].append(path.relative_to(ROOT).as_posix())
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
 

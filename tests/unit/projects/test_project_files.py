@@ -163,6 +163,7 @@ def test_a_metric_of_the_users_own_has_a_direction_and_needs_a_floor(tmp_path: P
 def test_training_is_derived_from_the_data_and_told(tmp_path: Path) -> None:
     found = opened(write_project(tmp_path))
     assert (found.task.recipe.epochs, found.task.recipe.batch) == (30, 16)
+    assert any("training: 30 epochs, learning rate 0.005; " in note for note in found.notes)
     assert any("from 36 training samples: epochs, batch" in note for note in found.notes)
     keys = "epochs = 2\nbatch = 8\nlearning_rate = 0.1\nfine_tune_epochs = 1\n"
     toml = f"{TOML}[training]\n{keys}fine_tune_learning_rate = 0.01\n"

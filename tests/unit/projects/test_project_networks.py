@@ -60,7 +60,8 @@ def test_the_weights_of_the_file_are_the_originals(tmp_path: Path) -> None:
     np.testing.assert_allclose(answers(fresh, x), answers(module, x), atol=1e-5)
     notes = "\n".join(found.notes)
     assert "model: net, made by pytorch" in notes
-    assert "training: none, batch 16; a stage of a candidate: 6 epochs" in notes
+    assert "training: the original network is not trained, it keeps the weights given; " in notes
+    assert "a stage of a candidate: a half, one or two times 6 epochs" in notes
 
 
 def test_it_runs_what_was_read_wherever_the_file_has_gone(tmp_path: Path) -> None:

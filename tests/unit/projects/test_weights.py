@@ -31,7 +31,11 @@ def trained(folder: Path) -> dict[str, torch.Tensor]:
 def test_weights_are_taken_and_nothing_is_trained(tmp_path: Path, wrap: bool) -> None:
     state: Any = trained(tmp_path)
     torch.save({"state_dict": state, "epoch": 3} if wrap else state, tmp_path / "trained.pt")
-    task = opened(write_project(tmp_path, WITH)).task
+    found = opened(write_project(tmp_path, WITH))
+    (said,) = (note for note in found.notes if note.startswith("training: "))
+    assert "the original network is not trained, it keeps the weights given" in said
+    assert f"{found.task.recipe.epochs} epochs" not in said
+    task = found.task
     torch.manual_seed(0)
     original = train_original(task, task.load(), 0, tmp_path / "original.pt", pytest.fail)
     kept = torch.load(tmp_path / "original.pt", weights_only=True)
