@@ -24,8 +24,10 @@ Floats = npt.NDArray[np.float64]
 NO_ORACLE = "none"  # OracleCheck.text and Provenance.oracles of a network that none judged
 
 CounterKind = Literal["insn", "dwt", "systick"]
-# The memory that the form of stored weights saves.
-Memory = Literal["flash", "ram"]
+# The memory that the form of stored weights saves; "nothing": they are stored for speed.
+Memory = Literal["flash", "ram", "nothing"]
+# Whose kernels run where both can: those of hil/tuned, or CMSIS-NN's.
+KernelSet = Literal["tuned", "cmsis-nn"]
 COUNTER_UNITS: dict[str, str] = {
     "insn": "instructions (emulator, exact)",
     "dwt": "cycles (silicon, DWT)",

@@ -35,6 +35,7 @@ from hil.objective.costs import cycles_of, latency_ms
 from hil.types import (
     Board,
     Image,
+    KernelSet,
     LayerCount,
     Measurement,
     Memory,
@@ -110,6 +111,7 @@ def benchmark(
     labeled: bool,
     keep: Path | None = None,
     saves: Memory = "flash",
+    kernel_set: KernelSet = "tuned",
     value: float | None = None,
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
@@ -125,7 +127,7 @@ def benchmark(
     if not runner.models_waits:
         board = without_waits(board)
     judged = check_oracle(model.tflite, samples)
-    plan = make_plan(model.graph, board, saves)
+    plan = make_plan(model.graph, board, saves, kernel_set)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary)
         image = build(render(plan, board), board, folder / "headline")
@@ -160,7 +162,7 @@ def benchmark(
             cycles_of(middle, board),
             cycles_error=middle.model_error or 0.0,
         ),
-        provenance=replace(provenance(board, 0, saves), oracles=judged.text),
+        provenance=replace(provenance(board, 0, saves, kernel_set), oracles=judged.text),
         whole_macs=None if model.whole is None else total_macs(model.whole),
         dropped_weights=None
         if model.whole is None

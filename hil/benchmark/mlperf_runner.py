@@ -33,7 +33,7 @@ from hil.files import file_errors
 from hil.measure.measure import BoardRunner
 from hil.target.link import Port
 from hil.target.target import Target
-from hil.types import Board, Image, Memory
+from hil.types import Board, Image, KernelSet, Memory
 
 _BYTES_PER_COMMAND = 31  # as the runner sends them in its performance mode
 _TIMEOUT_S = 30.0  # the runner waits so long
@@ -77,6 +77,7 @@ def try_runner(
     samples: int,
     keep: Path | None = None,
     saves: Memory = "flash",
+    kernel_set: KernelSet = "tuned",
 ) -> RunnerTrial:
     """Build the runner's firmware and hold the runner's conversation with it.
 
@@ -86,7 +87,9 @@ def try_runner(
     UserError as `check_runner`.
     """
     settings = check_runner(benchmark, graph, board)
-    program = with_runner(render(make_plan(graph, board, saves), board), settings, board)
+    program = with_runner(
+        render(make_plan(graph, board, saves, kernel_set), board), settings, board
+    )
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary) / "runner"
         image = build(program, board, folder)

@@ -32,7 +32,7 @@ from hil.cli.task_options import TaskChoice, tell, what_to_measure, with_task_op
 from hil.terminal import warn
 
 if TYPE_CHECKING:
-    pass
+    from hil.types import Memory
 
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
@@ -45,11 +45,25 @@ class Limits(StrEnum):
     NONE = "none"
 
 
-class Saves(StrEnum):
-    """The memory that the form of stored weights saves."""
+class Optimize(StrEnum):
+    """What the form of stored weights is chosen for."""
 
-    FLASH = "flash"
+    SPEED = "speed"
     RAM = "ram"
+    SIZE = "size"
+
+    @property
+    def saves(self) -> Memory:
+        """The memory that stored weights save."""
+        saved: dict[Optimize, Memory] = {Optimize.RAM: "ram", Optimize.SIZE: "flash"}
+        return saved.get(self, "nothing")
+
+
+class Kernels(StrEnum):
+    """Whose kernels run where both can."""
+
+    TUNED = "tuned"
+    CMSIS_NN = "cmsis-nn"
 
 
 class RunnerName(StrEnum):
@@ -119,12 +133,19 @@ def register(app: typer.Typer, runs: Path) -> None:
             ),
         ] = None,
         optimize: Annotated[
-            Saves,
+            Optimize,
             typer.Option(
-                help="'flash': store weights in their smallest form; 'ram': only where expanding "
-                "them needs no more RAM."
+                help="'speed': store weights as the fastest kernel reads them; 'size': in their "
+                "smallest form; 'ram': in it where expanding them needs no more RAM."
             ),
-        ] = Saves.FLASH,
+        ] = Optimize.SPEED,
+        kernels: Annotated[
+            Kernels,
+            typer.Option(
+                help="'tuned': our own for each core, where they are proved exact for a layer; "
+                "'cmsis-nn': CMSIS-NN's, to compare."
+            ),
+        ] = Kernels.TUNED,
         keep: Annotated[
             Path | None,
             typer.Option(
@@ -234,7 +255,8 @@ def register(app: typer.Typer, runs: Path) -> None:
                 repeats=repeat,
                 labeled=labeled,
                 keep=keep,
-                saves=optimize.value,
+                saves=optimize.saves,
+                kernel_set=kernels.value,
                 value=value,
             )
             if mlperf_runner is not None:
@@ -245,7 +267,8 @@ def register(app: typer.Typer, runs: Path) -> None:
                     opened,
                     min(count, _RUNNER_SAMPLES),
                     keep,
-                    optimize.value,
+                    optimize.saves,
+                    kernels.value,
                 )
                 result = replace(result, runner=trial)
         if seen is None and written is not None:

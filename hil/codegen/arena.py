@@ -8,11 +8,16 @@ and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from hil.kernel_interface.limits import round_up
 from hil.types import Board, Buffer
+
+# By (output, input), the bytes by which the output has to start earlier to lie over the input.
+Leads = Mapping[tuple[int, int], int]
+NO_LEADS: Leads = MappingProxyType({})
 
 
 def alignment_bytes(board: Board) -> int:
@@ -25,29 +30,36 @@ def end_bytes(buffers: Sequence[Buffer]) -> int:
     return max(buffer.offset_bytes + buffer.size_bytes for buffer in buffers)
 
 
-def lower_bound_bytes(buffers: Sequence[Buffer], alignment: int) -> int:
-    """Most bytes alive at once, each buffer rounded up: no placement can need less."""
+def lower_bound_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) -> int:
+    """Most bytes alive at once, each buffer rounded up: no placement can need less.
+
+    An output that may lie over an input shares its bytes, as far as its lead allows.
+    """
     last = max(buffer.last_op for buffer in buffers)
-    return max(
-        sum(
-            round_up(buffer.size_bytes, alignment)
-            for buffer in buffers
-            if buffer.first_op <= op <= buffer.last_op
-        )
+    sizes = [round_up(buffer.size_bytes, alignment) for buffer in buffers]
+    needed = [
+        sum(size for buffer, size in zip(buffers, sizes, strict=True) if _alive(buffer, op))
         for op in range(last + 1)
-    )
+    ]
+    for (output, source), lead in leads.items():
+        both = sizes[output] + sizes[source]
+        together = max(sizes[output], round_up(lead, alignment) + sizes[source])
+        needed[buffers[source].last_op] -= max(0, both - together)
+    return max(needed)
 
 
-def place(buffers: Sequence[Buffer], alignment: int) -> list[Buffer]:
+def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) -> list[Buffer]:
     """Place `buffers` at aligned offsets so that those alive at the same time do not overlap.
 
-    Returns them in the given order. Tries several orders of placing, then repeatedly puts the
-    topmost buffer first, until the peak is the lower bound or as often as there are buffers.
+    The pairs (output, input) of `leads`, positions in `buffers`, may: where the output starts as
+    many bytes before the input, or more. Returns the buffers in the given order. Tries several
+    orders of placing, then repeatedly puts the topmost buffer first, until the peak is the lower
+    bound or as often as there are buffers.
     """
-    bound = lower_bound_bytes(buffers, alignment)
+    bound = lower_bound_bytes(buffers, alignment, leads)
     indices = range(len(buffers))
     orders = [sorted(indices, key=lambda i: key(buffers[i])) for key in _sort_keys(buffers)]
-    attempts = [(_place_in(buffers, order, alignment), order) for order in orders]
+    attempts = [(_place_in(buffers, order, alignment, leads), order) for order in orders]
     best, order = min(attempts, key=lambda attempt: end_bytes(attempt[0]))
     latest = best
     for _ in indices:
@@ -55,24 +67,45 @@ def place(buffers: Sequence[Buffer], alignment: int) -> list[Buffer]:
             break
         top = max(indices, key=lambda i: latest[i].offset_bytes + latest[i].size_bytes)
         order = [top, *(i for i in order if i != top)]
-        latest = _place_in(buffers, order, alignment)
+        latest = _place_in(buffers, order, alignment, leads)
         best = min(best, latest, key=end_bytes)
     return best
 
 
-def _place_in(buffers: Sequence[Buffer], order: Sequence[int], alignment: int) -> list[Buffer]:
+def _alive(buffer: Buffer, op: int) -> bool:
+    return buffer.first_op <= op <= buffer.last_op
+
+
+def _place_in(
+    buffers: Sequence[Buffer], order: Sequence[int], alignment: int, leads: Leads
+) -> list[Buffer]:
     """Place each buffer, in `order`, at the lowest offset that is free while it is alive."""
     placed: dict[int, Buffer] = {}
     for index in order:
         buffer, offset = buffers[index], 0
-        for other in sorted(placed.values(), key=lambda b: b.offset_bytes):
-            if other.last_op < buffer.first_op or buffer.last_op < other.first_op:
-                continue
-            if offset + buffer.size_bytes <= other.offset_bytes:
-                break
-            offset = max(offset, round_up(other.offset_bytes + other.size_bytes, alignment))
+        taken = sorted(
+            _taken(buffer, other, leads.get((index, place)), leads.get((place, index)))
+            for place, other in placed.items()
+            if buffer.first_op <= other.last_op and other.first_op <= buffer.last_op
+        )
+        for first, end in taken:
+            if offset > first:
+                offset = max(offset, round_up(end, alignment))
         placed[index] = replace(buffer, offset_bytes=offset)
     return [placed[index] for index in range(len(buffers))]
+
+
+def _taken(
+    buffer: Buffer, other: Buffer, lead: int | None, others_lead: int | None
+) -> tuple[int, int]:
+    """The offsets between which `buffer` may not start beside the placed `other`: (first, end).
+
+    It may start at `first` or before, and at `end` or later. `lead` is that of `buffer` before
+    `other`, `others_lead` that of `other` before `buffer`.
+    """
+    first = other.offset_bytes - (buffer.size_bytes if lead is None else lead)
+    ahead = other.size_bytes if others_lead is None else others_lead
+    return first, other.offset_bytes + ahead
 
 
 def _sort_keys(buffers: Sequence[Buffer]) -> list[Callable[[Buffer], tuple[int, ...]]]:

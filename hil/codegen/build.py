@@ -27,6 +27,7 @@ from hil.kernels.cmsis_nn import cmsis_nn
 from hil.types import Board, Image, Program
 
 FIRMWARE = data_folder("firmware")
+TUNED = FIRMWARE / "tuned"
 FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LINK_FLAGS = (
@@ -100,8 +101,9 @@ def build(program: Program, board: Board, folder: Path) -> Image:
         work = Path(name)
         for file, text in program.files.items():
             (work / file).write_text(text, encoding="utf-8")
-        sources = [FIRMWARE / program.main, work / "model.c", work / "weights.c"]
-        includes = [work, FIRMWARE, FIRMWARE / "kernels", *cmsis_nn().includes]
+        instances = sorted(work.glob("kernel_*.S"))
+        sources = [FIRMWARE / program.main, work / "model.c", work / "weights.c", *instances]
+        includes = [work, FIRMWARE, FIRMWARE / "kernels", TUNED, *cmsis_nn().includes]
         _compile(sources, work, board, includes, WARNINGS)
         customs = sorted(work.glob("custom_*.c"))
         _compile_customs(customs, work, board)
@@ -141,10 +143,12 @@ def _board_macros(board: Board) -> list[str]:
 
 def kernel_archive(board: Board) -> Path:
     """Path of libkernels.a: CMSIS-NN and our own kernels for the board's core; cached."""
-    ours = sorted((FIRMWARE / "kernels").glob("*.c"))
+    tuned = [*sorted(TUNED.glob("*.c")), TUNED / "expand_rows.S"]
+    ours = [*sorted((FIRMWARE / "kernels").glob("*.c")), *tuned]
     theirs = cmsis_nn()
-    includes = [FIRMWARE / "kernels", *theirs.includes]
-    files = [*ours, *(FIRMWARE / "kernels").glob("*.h"), *theirs.sources, *theirs.headers]
+    includes = [FIRMWARE / "kernels", TUNED, *theirs.includes]
+    headers = [path for folder in includes[:2] for path in folder.glob("*.h")]
+    files = [*ours, *headers, *theirs.sources, *theirs.headers]
     key = content_hash([compiler_version(), *FLAGS, *board.compiler_flags], files)
 
     def make(work: Path) -> None:
@@ -164,7 +168,9 @@ def _compile(
     options: Sequence[str],
 ) -> None:
     """Compile each source to <stem>.o in `work`, in parallel."""
-    common = [_GCC, *FLAGS, *board.compiler_flags, *options, *(f"-I{path}" for path in includes)]
+    core = f"-D{board.core.upper().replace('-', '_').replace('+', 'PLUS')}"
+    flags = [*FLAGS, *board.compiler_flags, core, *options]
+    common = [_GCC, *flags, *(f"-I{path}" for path in includes)]
     commands = [
         [*common, "-c", os.path.relpath(source, work), "-o", f"{source.stem}.o"]
         for source in sources

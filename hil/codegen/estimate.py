@@ -6,7 +6,8 @@ from compress.integer.cost import bops
 from compress.types import Graph
 from hil.codegen.plan import make_plan
 from hil.kernels.registry import kernels_of
-from hil.types import Board, Estimate, Memory
+from hil.tuned.registry import tuned_kernel
+from hil.types import Board, Estimate, Memory, Step
 
 
 def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
@@ -15,7 +16,14 @@ def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
     return Estimate(
         macs=sum(step.macs for step in plan.steps),
         bops=bops(graph),
-        weight_bytes=sum(kernels_of(s.op).weight_bytes(graph, s, s.op) for s in plan.steps),
+        weight_bytes=sum(_weight_bytes(graph, step) for step in plan.steps),
         arena_bytes=plan.arena_bytes,
         layers=len(plan.steps),
     )
+
+
+def _weight_bytes(graph: Graph, step: Step) -> int:
+    tuned = tuned_kernel(step.op, step.kernel)
+    if tuned is not None:
+        return tuned.weight_bytes(graph, step.op)
+    return kernels_of(step.op).weight_bytes(graph, step, step.op)

@@ -8,9 +8,10 @@ from typing import Any
 
 from compress.ops import Activation, inputs_of, outputs_of
 from compress.types import Graph
-from hil.kernel_interface.call import Call, Constant, Dims, safe, size_text
+from hil.kernel_interface.call import Call, Constant, Dims, Instance, safe, size_text
 from hil.kernel_interface.operator_kernels import NO_KERNEL
 from hil.kernels.registry import kernels_of
+from hil.tuned.registry import tuned_kernel
 from hil.types import Plan, Step
 
 
@@ -26,6 +27,7 @@ class Layer:
     filter_dims: Dims | None
     output_dims: Dims | None
     constants: tuple[Constant, ...]
+    instances: tuple[Instance, ...]
 
     @property
     def shapes(self) -> tuple[Dims, ...]:
@@ -36,7 +38,8 @@ class Layer:
 def layer_of(plan: Plan, step: Step) -> Layer:
     """The layer of one step. Raises UnsupportedLayer if it has no fixed-point form."""
     graph, op = plan.graph, step.op
-    call = kernels_of(op).call(graph, step, op)
+    tuned = tuned_kernel(op, step.kernel)
+    call = (kernels_of(op) if tuned is None else tuned).call(graph, step, op)
     inputs, outputs = inputs_of(op), outputs_of(op)
     output_offsets = tuple(plan.tensors[index].offset_bytes for index in outputs)
     places = {
@@ -55,6 +58,7 @@ def layer_of(plan: Plan, step: Step) -> Layer:
         filter_dims=call.filter_dims,
         output_dims=call.output_dims,
         constants=call.constants,
+        instances=call.instances,
     )
 
 

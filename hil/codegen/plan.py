@@ -18,17 +18,20 @@ from hil.codegen.arena import alignment_bytes, end_bytes, place
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import choose
-from hil.types import Board, Buffer, Memory, Plan, Step
+from hil.types import Board, Buffer, KernelSet, Memory, Plan, Step
 
 
-def make_plan(graph: Graph, board: Board, saves: Memory = "flash") -> Plan:
+def make_plan(
+    graph: Graph, board: Board, saves: Memory = "flash", kernel_set: KernelSet = "tuned"
+) -> Plan:
     """Kernels and arena offsets for `graph` on `board`; the same graph gives the same plan.
 
     Input and output tensors are in the arena, too. Weights are stored in their smallest form; where
-    `saves` is "ram", only if their expansion does not raise the peak of the arena. Raises
+    `saves` is "ram", only if their expansion does not raise the peak of the arena, where it is
+    "nothing" only if no tuned kernel reads them as they are. Raises
     UnsupportedLayer, naming the layer, where an operator has no kernel.
     """
-    kernels = [choose(graph, op, board) for op in graph.ops]
+    kernels = [choose(graph, op, board, saves, kernel_set) for op in graph.ops]
     plan = _placed(graph, board, kernels)
     while saves == "ram" and plan.arena_bytes > plan.kernels_bytes:
         index = _step_of_peak(plan)
@@ -62,11 +65,12 @@ def _placed(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> Plan:
         for index, (op, kernel) in enumerate(zip(graph.ops, kernels, strict=True))
     ]
     alignment = alignment_bytes(board)
-    everything = place([*tensors, *filter(None, scratch + expanded)], alignment)
+    leads = _leads(graph, storage, kernels)
+    everything = place([*tensors, *filter(None, scratch + expanded)], alignment, leads)
     placed_tensors, placed = everything[: len(tensors)], iter(everything[len(tensors) :])
     placed_scratch, placed_expanded = _refilled(scratch, placed), _refilled(expanded, placed)
-    without_expanded = place([*tensors, *filter(None, scratch)], alignment)
-    peaks = [place(tensors, alignment), without_expanded, everything]
+    without_expanded = place([*tensors, *filter(None, scratch)], alignment, leads)
+    peaks = [place(tensors, alignment, leads), without_expanded, everything]
     arena = [round_up(end_bytes(buffers), alignment) for buffers in peaks]
     return Plan(
         graph=graph,
@@ -92,6 +96,26 @@ def _placed(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> Plan:
     )
 
 
+def _leads(
+    graph: Graph, storage: Sequence[_Storage], kernels: Sequence[Kernel]
+) -> dict[tuple[int, int], int]:
+    """Bytes by which an output has to start before the input that it may lie over.
+
+    Keys are positions in `storage` of output and input. The input must not be read later, and the
+    output not be there earlier.
+    """
+    home = {index: i for i, entry in enumerate(storage) for index in entry.tensors}
+    leads = {}
+    for number, (op, kernel) in enumerate(zip(graph.ops, kernels, strict=True)):
+        if kernel.lead_bytes is None:
+            continue
+        output, source = home[outputs_of(op)[0]], home[inputs_of(op)[0]]
+        dies = storage[source].buffer.last_op == number and not storage[source].is_kept
+        if output != source and dies and storage[output].buffer.first_op == number:
+            leads[output, source] = kernel.lead_bytes
+    return leads
+
+
 def _buffer(name: str, size_bytes: int, index: int) -> Buffer | None:
     """A buffer, not placed yet, that is alive during operator `index` only; None if empty."""
     return Buffer(name, 0, size_bytes, index, index) if size_bytes else None
@@ -104,10 +128,11 @@ def _refilled(buffers: list[Buffer | None], placed: Iterator[Buffer]) -> list[Bu
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """A buffer and the indices of the tensors that share it."""
+    """A buffer and the indices of the tensors that share it; kept: read after the last operator."""
 
     tensors: tuple[int, ...]
     buffer: Buffer
+    is_kept: bool
 
 
 def _storage(graph: Graph) -> list[_Storage]:
@@ -153,6 +178,7 @@ def _storage(graph: Graph) -> list[_Storage]:
                 first_op=first_op[group[0]],
                 last_op=min(max(last_use[tensor] for tensor in group), len(ops) - 1),
             ),
+            is_kept=any(last_use[tensor] == len(ops) for tensor in group),
         )
         for group in groups
     ]

@@ -6,13 +6,13 @@ The same plan and board give the same bytes: no date, no path, no host name.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 
 from compress.ops import Custom
-from hil.codegen.layers import layer_of
+from hil.codegen.layers import Layer, layer_of
 from hil.codegen.states import state_constants, state_copies, states
 from hil.files import data_folder
 from hil.kernel_interface.call import c_type, safe
@@ -29,7 +29,7 @@ def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:
     UnsupportedLayer for a layer without a fixed-point form.
     """
     context = {**_context(plan, board), "profile": profile}
-    sources = _custom_sources(plan)
+    sources = {**_custom_sources(plan), **_instance_sources(context["layers"])}
     digest = hashlib.sha256()
     for name, text in sorted({**_files(context, program_id=0), **sources}.items()):
         digest.update(f"{name}\0{text}\0".encode())
@@ -44,6 +44,15 @@ def _custom_sources(plan: Plan) -> dict[str, str]:
         f"custom_{op.definition.function}.c": op.definition.source
         for op in plan.graph.ops
         if isinstance(op, Custom)
+    }
+
+
+def _instance_sources(layers: Sequence[Layer]) -> dict[str, str]:
+    """An assembly source for each instance of a tuned micro-kernel: its macros and its source."""
+    instances = {i.name: i for layer in layers for i in layer.instances}
+    return {
+        f"kernel_{name}.S": template("instance.S").render(instance=instance)
+        for name, instance in sorted(instances.items())
     }
 
 
@@ -88,6 +97,7 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
             {op.definition.function for op in graph.ops if isinstance(op, Custom)}
         ),
         "state_copies": state_copies(plan),
+        "instances": sorted({i.name: i.type for layer in layers for i in layer.instances}.items()),
         "buffers": _buffers(plan),
         "shapes": [shapes[name] for name in sorted(shapes)],
         "some_without_scratch": any(layer.shapes and not layer.step.scratch for layer in layers),

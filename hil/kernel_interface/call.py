@@ -46,6 +46,19 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """A function assembled for one program: a source of `firmware/tuned` with these macros.
+
+    `type` is its function type in tuned.h.
+    """
+
+    name: str
+    type: str
+    source: str
+    macros: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """The call of one layer's kernel: a macro of `layers.c.j2` and what it fills in.
 
@@ -59,6 +72,7 @@ class Call:
     filter_dims: Dims | None = None
     output_dims: Dims | None = None
     constants: tuple[Constant, ...] = ()
+    instances: tuple[Instance, ...] = ()
     window: tuple[str, ...] = ()
     storage: tuple[str, ...] = ()
 

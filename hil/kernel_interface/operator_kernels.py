@@ -22,12 +22,30 @@ class Kernel:
     """A C function that can run an operator, and the arena bytes it needs while it runs.
 
     `scratch_bytes` is the function's own working memory; `expanded_bytes` holds weights that are
-    stored smaller than int8 and expanded for it.
+    stored smaller than int8 and expanded for it. The output may lie over the input, if it starts
+    at least `lead_bytes` before the input's first byte (0: at the same byte or before); None: the
+    two must not share bytes.
     """
 
     name: str
     scratch_bytes: int = 0
     expanded_bytes: int = 0
+    lead_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedKernel(Generic[T]):
+    """A kernel of `hil/tuned` for operators of one type.
+
+    `kernel` returns it for an operator on a board, or None if the board's core lacks its
+    instructions or if it is not proved to compute what the reference does. `call` returns the
+    values for the templates and `weight_bytes` the bytes of its constants in flash.
+    """
+
+    name: str
+    kernel: Callable[[Graph, T, Board], Kernel | None]
+    call: Callable[[Graph, Step, T], Call]
+    weight_bytes: Callable[[Graph, T], int]
 
 
 def _unlimited(graph: Graph, op: Op) -> None:

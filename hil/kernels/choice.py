@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from compress.errors import UnsupportedLayer
 from compress.operators.registry import operator_of
-from compress.ops import Op
+from compress.ops import Op, Weighted
 from compress.types import Graph
 from hil.kernel_interface.limits import activation_types, check_activations, no_int16_kernel
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.registry import kernels_of
-from hil.types import Board
+from hil.kernels.weight_storage import stored_weights
+from hil.tuned.registry import tuned_kernels
+from hil.types import Board, KernelSet, Memory
 
 
-def candidates(graph: Graph, op: Op, board: Board) -> Iterable[Kernel]:
+def candidates(
+    graph: Graph, op: Op, board: Board, saves: Memory = "flash", kernel_set: KernelSet = "tuned"
+) -> Iterator[Kernel]:
     """The kernels that compute `op` on `board` bit-equal to the reference, best first.
 
+    Those of `hil/tuned` come first, but where weights are stored in a smaller form than they read.
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
     check_activations(graph, op, converts=operator_of(op).converts, any_extent=known.any_extent)
     known.check(graph, op)
+    if kernel_set == "tuned":
+        for tuned in tuned_kernels(op):
+            kernel = tuned.kernel(graph, op, board)
+            if kernel is not None and (saves == "nothing" or not _smaller_form(graph, op)):
+                yield kernel
     if "int16" not in activation_types(graph, op):
-        return known.kernels(graph, op, board)
+        yield from known.kernels(graph, op, board)
+        return
     if known.int16_kernels is None:
         raise no_int16_kernel(op)
-    return known.int16_kernels(graph, op, board)
+    yield from known.int16_kernels(graph, op, board)
 
 
-def choose(graph: Graph, op: Op, board: Board) -> Kernel:
+def choose(
+    graph: Graph, op: Op, board: Board, saves: Memory = "flash", kernel_set: KernelSet = "tuned"
+) -> Kernel:
     """The first of the candidates for `op`. Raises UnsupportedLayer if there are none."""
-    for kernel in candidates(graph, op, board):
+    for kernel in candidates(graph, op, board, saves, kernel_set):
         return kernel
     raise UnsupportedLayer(f"{op.name}: no kernel for {type(op).__name__} on {board.core}")
+
+
+def _smaller_form(graph: Graph, op: Op) -> bool:
+    """True if int8 weights are stored in a form that has to be expanded before use."""
+    if not isinstance(op, Weighted) or graph.tensors[op.weights].dtype != "int8":
+        return False
+    return stored_weights(graph, op) is not None

@@ -10,7 +10,7 @@ from hil.codegen.build import FLAGS, compiler_version
 from hil.emulator.plugin import qemu_version
 from hil.files import checkout
 from hil.kernels.cmsis_nn import cmsis_nn
-from hil.types import Board, Memory, Provenance
+from hil.types import Board, KernelSet, Memory, Provenance
 
 # Fields of /proc/cpuinfo that identify a kind of processor, on x86 and on Arm.
 _KIND = ("cpu family", "model", "CPU implementer", "CPU part")
@@ -18,17 +18,19 @@ _KIND = ("cpu family", "model", "CPU implementer", "CPU part")
 _VECTORS = ("amx_tile", "avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")
 
 
-def provenance(board: Board, seed: int, saves: Memory = "flash") -> Provenance:
+def provenance(
+    board: Board, seed: int, saves: Memory = "flash", kernel_set: KernelSet = "tuned"
+) -> Provenance:
     """The provenance of a measurement on `board` by this checkout or wheel, with `seed`.
 
-    `saves` is the memory that stored weights save.
+    `saves` is the memory that stored weights save, `kernel_set` whose kernels may run.
     """
     return Provenance(
         git_sha=_git("rev-parse", "HEAD") or f"v{version('hil-compress')}",
         dirty=bool(_git("status", "--porcelain")),
         compiler=compiler_version(),
         flags=" ".join((*FLAGS, *board.compiler_flags)),
-        kernels=str(cmsis_nn()),
+        kernels=f"tuned and {cmsis_nn()}" if kernel_set == "tuned" else str(cmsis_nn()),
         board=board.name,
         core=board.core,
         probe=f"pyocd {version('pyocd')}",

@@ -36,7 +36,7 @@ ROOMS = {
     "hil": (
         ("",),
         ("emulator", "energy", "kernel_interface", "store"),
-        ("recurrent",),
+        ("recurrent", "tuned"),
         ("kernels",),
         ("codegen",),
         ("objective", "target"),

@@ -49,6 +49,7 @@
 
 #include "arm_nnfunctions.h"
 #include "kernels.h"
+#include "tuned.h"
 
 /* A symbol where layer i is done, for a debugger to stop at; it costs nothing. */
 #define MODEL_LAYER_END(i) \

@@ -135,11 +135,11 @@ def test_a_part_without_sources_is_named(part: str, pack: Path) -> None:
 
 def test_the_provenance_names_it(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = load_board("m4")
-    own = provenance(board, 0).kernels
+    own = provenance(board, 0, kernel_set="cmsis-nn").kernels
     assert own == str(cmsis_nn())
     assert own.startswith("CMSIS-NN 7.0.0 (CMSIS_NN, hash ")
     monkeypatch.delenv("CMSIS_NN")
-    assert provenance(board, 0).kernels == "CMSIS-NN 4.0.0 (firmware/third_party)"
+    assert provenance(board, 0).kernels == "tuned and CMSIS-NN 4.0.0 (firmware/third_party)"
 
 
 def conv_and_fully_connected(board: Board) -> dict[str, Kernel]:

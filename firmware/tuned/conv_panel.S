@@ -1,0 +1,262 @@
+/* Convolution of pairs of pixels with a panel of four channels: any filter and stride, also 1x1, for Armv7E-M.
+ *
+ *   void NAME(const struct conv_job *job);    struct conv_job is in conv.h
+ *
+ * x is expanded to 16 bits as SXTB16 leaves it: of four inputs (0, 2), then (1, 3). A filter row is one run of words;
+ * the second pixel's is NEXT bytes further. No im2col.
+ *
+ * Weights: a half-word is a + 256 b, of channel a and its neighbour b, at one input. SMLAD with the whole word
+ * gives B = sum x (a + 256 b), with SXTB16 of it A = sum x a; sum x b = (B - A) >> 8, exact while it is below 2^23.
+ * So four weights of two channels take one SXTB16 instead of two.
+ *
+ * Defined before inclusion: NAME; NEXT, bytes, with XSTEP 4: runs of each pixel for itself; or NEXT 4 and XSTEP 8:
+ * the words of both alternate. ONE_ROW 1: kh is 1, and rows the run itself. On Cortex-M7 the order of instructions is another.
+ */
+#if defined(__ARM_FEATURE_DSP)
+    .syntax unified
+    .thumb
+
+#define A0 r0
+#define A1 r1
+#define B0 r2
+#define B1 r3
+#define C0 r4
+#define C1 r5
+#define D0 r6
+#define D1 r7
+#define X0 r8
+#define X1 r9
+#define WA r10
+#define WC r11
+#define X r12
+#define W lr
+
+/* Two inputs, two pixels, four channels: 16 MACs, 14 instructions of 4 bytes, 15 cycles on Cortex-M4. */
+.macro step i
+    ldr X0, [X, #XSTEP * \i]
+    ldr X1, [X, #XSTEP * \i + NEXT]
+    ldr WA, [W, #8 * \i]
+    ldr WC, [W, #8 * \i + 4]
+    smlad B0, X0, WA, B0
+    smlad B1, X1, WA, B1
+    sxtb16 WA, WA
+    smlad D0, X0, WC, D0
+    smlad D1, X1, WC, D1
+    sxtb16 WC, WC
+    smlad A0, X0, WA, A0
+    smlad A1, X1, WA, A1
+    smlad C0, X0, WC, C0
+    smlad C1, X1, WC, C1
+.endm
+#define STEP_BYTES 56
+
+#if defined(CORTEX_M7)
+/* The same for Cortex-M7, X0 and WA loaded a step ahead: each SMLAD with something beside it, 8 cycles. */
+.purgem step
+.macro step i
+    smlad B0, X0, WA, B0
+    ldr X1, [X, #XSTEP * \i + NEXT]
+    smlad B1, X1, WA, B1
+    ldr WC, [W, #8 * \i + 4]
+    sxtb16 WA, WA
+    smlad D0, X0, WC, D0
+    smlad D1, X1, WC, D1
+    sxtb16 WC, WC
+    smlad A0, X0, WA, A0
+    smlad C0, X0, WC, C0
+    smlad A1, X1, WA, A1
+    ldr X0, [X, #XSTEP * (\i + 1)]
+    smlad C1, X1, WC, C1
+    ldr WA, [W, #8 * (\i + 1)]
+.endm
+#endif
+
+/* v = bias + ((v - u) >> 8) */
+.macro split u0, u1, v0, v1, at
+    ldr X0, [X, #4 * \at]
+    sub \v0, \v0, \u0
+    sub \v1, \v1, \u1
+    add \v0, X0, \v0, asr #8
+    add \v1, X0, \v1, asr #8
+.endm
+
+/* Double rounding, zero point, saturation: see requant() in dsp.h. */
+.macro finish v0, v1, at
+    ldr X0, [X, #4 * \at]
+    ldr X1, [X, #4 * \at + 4]
+    ldr WA, [X, #4 * \at + 8]
+    add WC, X1, \v0, asr #31
+    add WC, WC, \v0
+    smmlar \v0, \v0, X0, WC
+    add WC, X1, \v1, asr #31
+    add WC, WC, \v1
+    smmlar \v1, \v1, X0, WC
+    asr \v0, \v0, WA
+    ssat \v0, #8, \v0
+    asr \v1, \v1, WA
+    ssat \v1, #8, \v1
+.endm
+
+/* The job, on the stack (see conv.h), and what else is there. */
+#define J_ROWS 0
+#define J_KH 4
+#define J_RUN 8
+#define J_STEP 12
+#define J_PAIRS 16
+#define J_W 20
+#define J_P 24
+#define J_OUT 28
+#define J_CHANNELS 32
+#define J_FIRST 36
+#define L_ROW 40   /* next row's pointer */
+#define L_LEFT 44  /* rows left */
+#define L_END 48
+#define L_AT 52    /* offset of the pair of pixels in a row */
+#define L_ENTRY 56 /* where a run begins: FIRST steps are left out */
+#define L_BYTES 60
+
+    .section .text.NAME, "ax"
+    .global NAME
+    .type NAME, %function
+    .thumb_func
+    .align 2
+NAME:
+    push {r4-r11, lr}
+    sub sp, sp, #L_BYTES
+    ldm r0, {r1-r10}
+    stm sp, {r1-r10}
+    mov r0, #STEP_BYTES
+    mul r0, r0, r10
+    adr r1, 2f
+    add r0, r0, r1
+    orr r0, r0, #1
+    str r0, [sp, #L_ENTRY]
+    sub r6, r6, r10, lsl #3     /* weights that are left out */
+    str r6, [sp, #J_W]
+    mov r0, #XSTEP
+    mul r10, r10, r0
+    str r10, [sp, #J_FIRST]
+#if !ONE_ROW
+    mov r0, #0
+    str r0, [sp, #L_AT]
+#endif
+4:
+    ldr X, [sp, #J_P]
+    ldr W, [sp, #J_W]
+    ldr X0, [sp, #J_ROWS]
+#if !ONE_ROW
+    ldr X1, [sp, #J_KH]
+#endif
+    ldr A0, [X]
+    ldr C0, [X, #8]
+    mov A1, A0
+    mov B0, A0
+    mov B1, A0
+    mov C1, C0
+    mov D0, C0
+    mov D1, C0
+#if ONE_ROW
+    ldr WC, [sp, #J_RUN]
+    ldr WA, [sp, #J_FIRST]
+    ldr X1, [sp, #L_ENTRY]
+    add WC, WC, X0
+    sub X, X0, WA
+    str WC, [sp, #L_END]
+#if defined(CORTEX_M7)
+    ldr X0, [X0]
+    add WA, W, WA, lsl #1 - (XSTEP / 8)
+    ldr WA, [WA]
+#endif
+    bx X1
+#else
+1:  ldr X, [X0], #4
+    ldr WA, [sp, #L_AT]
+    ldr WC, [sp, #J_RUN]
+    str X0, [sp, #L_ROW]
+    str X1, [sp, #L_LEFT]
+    add X, X, WA
+    add WC, WC, X
+    ldr X0, [sp, #J_FIRST]
+    ldr X1, [sp, #L_ENTRY]
+    str WC, [sp, #L_END]
+#if defined(CORTEX_M7)
+    add WA, W, X0, lsl #1 - (XSTEP / 8)
+    ldr WA, [WA]
+    ldr WC, [X]
+    sub X, X, X0
+    mov X0, WC
+#else
+    sub X, X, X0
+#endif
+    bx X1
+#endif
+    .align 2
+2:  .set i, 0
+    .rept 8
+    step i
+    .set i, i + 1
+    .endr
+#if defined(CORTEX_M7)
+    ldr X1, [sp, #L_END]
+    add X, X, #XSTEP * 8
+    add W, W, #64
+    cmp X, X1
+    bne 2b
+#else
+    ldr X0, [sp, #L_END]
+    add X, X, #XSTEP * 8
+    add W, W, #64
+    cmp X, X0
+    bne 2b
+#endif
+#if !ONE_ROW
+    ldr X0, [sp, #L_ROW]
+    ldr X1, [sp, #L_LEFT]
+    ldr WA, [sp, #J_FIRST]
+    subs X1, X1, #1
+    beq 3f
+    sub W, W, WA, lsl #1 - (XSTEP / 8)
+    b 1b
+#endif
+
+3:  ldr X, [sp, #J_P]
+    ldr W, [sp, #J_OUT]
+    split A0, A1, B0, B1, 1
+    split C0, C1, D0, D1, 3
+    finish A0, A1, 4
+    ldr X1, [sp, #J_CHANNELS]
+    strb A0, [W]
+    add A0, W, X1               /* the second pixel's */
+    strb A1, [A0]
+    finish B0, B1, 7
+    strb B0, [W, #1]
+    strb B1, [A0, #1]
+    finish C0, C1, 10
+    strb C0, [W, #2]
+    strb C1, [A0, #2]
+    finish D0, D1, 13
+    ldr r8, [sp, #J_CHANNELS]
+#if ONE_ROW
+    ldr r1, [sp, #J_ROWS]
+#else
+    ldr r1, [sp, #L_AT]
+#endif
+    ldr r2, [sp, #J_STEP]
+    ldr r3, [sp, #J_PAIRS]
+    strb D0, [W, #3]
+    strb D1, [A0, #3]
+    add W, W, r8, lsl #1
+    add r1, r1, r2
+    str W, [sp, #J_OUT]
+#if ONE_ROW
+    str r1, [sp, #J_ROWS]
+#else
+    str r1, [sp, #L_AT]
+#endif
+    subs r3, r3, #1
+    str r3, [sp, #J_PAIRS]
+    bne 4b
+    add sp, sp, #L_BYTES
+    pop {r4-r11, pc}
+    .size NAME, . - NAME
+#endif

@@ -1,0 +1,58 @@
+"""The call of a tuned kernel: a constant record of its layer, the tensors, and scratch memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from compress.ops import Op, inputs_of, outputs_of
+from compress.types import Graph
+from hil.kernel_interface.call import Call, Instance, constant, symbol
+from hil.types import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of a layer's record in C: a number or the name of a function."""
+
+    name: str
+    value: int | str
+
+
+def job_call(
+    graph: Graph,
+    step: Step,
+    op: Op,
+    *,
+    function: str,
+    fields: Sequence[Field],
+    arrays: Sequence[tuple[str, str, npt.NDArray[np.generic]]] = (),
+    instances: tuple[Instance, ...] = (),
+    clamp: tuple[int, int] | None = None,
+    window: tuple[str, ...] = (),
+) -> Call:
+    """The call `function(&layer, inputs..., output, scratch)` with a `function_layer` record.
+
+    Each of `arrays` (member, C type, values) is a constant of the layer. With `clamp` the output is
+    limited to that range afterwards.
+    """
+    constants = tuple(constant(step, name, type_, values) for name, type_, values in arrays)
+    return Call(
+        macro="tuned",
+        values={
+            "function": function,
+            "fields": [
+                *(Field(name, f"{symbol(step)}_{name}") for name, _, _ in arrays),
+                *fields,
+            ],
+            "clamp": clamp,
+            "output_bytes": graph.tensors[outputs_of(op)[0]].size_bytes,
+            "operands": range(len(inputs_of(op))),
+        },
+        constants=constants,
+        instances=instances,
+        window=window,
+    )

@@ -1,0 +1,15 @@
+"""What tuned kernels ask of a board."""
+
+from __future__ import annotations
+
+from hil.types import Board
+
+
+def has_dsp(board: Board) -> bool:
+    """True for the cores whose micro-kernels use the DSP instructions: Cortex-M4, M7 and M33."""
+    return "dsp" in board.features and "mve" not in board.features
+
+
+def reads_weights_from_ram(board: Board) -> bool:
+    """True if panels are copied to RAM first: where flash waits, each pair of pixels would."""
+    return board.memory.flash is not None or board.flash_wait_states > 0

@@ -1,0 +1,23 @@
+"""The tuned kernels of each operator type, best first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compress.ops import Conv2D, Op
+from hil.kernel_interface.operator_kernels import TunedKernel
+from hil.tuned import pointwise
+
+_BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
+    Conv2D: (*pointwise.KERNELS,),
+}
+
+
+def tuned_kernels(op: Op) -> tuple[TunedKernel[Any], ...]:
+    """The tuned kernels of the operator's type; none for some types."""
+    return _BY_TYPE.get(type(op), ())
+
+
+def tuned_kernel(op: Op, name: str) -> TunedKernel[Any] | None:
+    """The tuned kernel of that name, None if the name is another kernel's."""
+    return next((kernel for kernel in tuned_kernels(op) if kernel.name == name), None)
