@@ -31,7 +31,12 @@ def end_bytes(buffers: Sequence[Buffer]) -> int:
 
 
 def lower_bound_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) -> int:
-    """Most bytes alive at once, each buffer rounded up: no placement can need less.
+    """Most bytes alive at once: no placement can need less."""
+    return max(needed_bytes(buffers, alignment, leads))
+
+
+def needed_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) -> list[int]:
+    """Bytes that are alive during each operator, each buffer rounded up.
 
     An output that may lie over an input shares its bytes, as far as its lead allows.
     """
@@ -45,7 +50,7 @@ def lower_bound_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = 
         both = sizes[output] + sizes[source]
         together = max(sizes[output], round_up(lead, alignment) + sizes[source])
         needed[buffers[source].last_op] -= max(0, both - together)
-    return max(needed)
+    return needed
 
 
 def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) -> list[Buffer]:

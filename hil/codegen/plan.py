@@ -12,12 +12,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compress.integer.cost import macs
-from compress.ops import ElementWise, Reshape, activations_of, inputs_of, outputs_of, states_of
+from compress.ops import (
+    ElementWise,
+    Op,
+    Reshape,
+    activations_of,
+    inputs_of,
+    outputs_of,
+    states_of,
+)
 from compress.types import Graph
-from hil.codegen.arena import alignment_bytes, end_bytes, place
+from hil.codegen.arena import alignment_bytes, end_bytes, needed_bytes, place
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel
-from hil.kernels.choice import choose
+from hil.kernels.choice import all_candidates, choose
 from hil.types import Board, Buffer, KernelSet, Memory, Plan, Step
 
 
@@ -27,29 +35,58 @@ def make_plan(
     """Kernels and arena offsets for `graph` on `board`; the same graph gives the same plan.
 
     Input and output tensors are in the arena, too. Weights are stored in their smallest form; where
-    `saves` is "ram", only if their expansion does not raise the peak of the arena, where it is
-    "nothing" only if no tuned kernel reads them as they are. Raises
-    UnsupportedLayer, naming the layer, where an operator has no kernel.
+    `saves` is "ram", only if their expansion does not raise the peak of the arena; where it is
+    "nothing", only if no tuned kernel reads them as they are. Raises UnsupportedLayer, naming the
+    layer, where an operator has no kernel.
     """
-    kernels = [choose(graph, op, board, saves, kernel_set) for op in graph.ops]
-    plan = _placed(graph, board, kernels)
-    while saves == "ram" and plan.arena_bytes > plan.kernels_bytes:
-        index = _step_of_peak(plan)
-        kernels[index] = replace(kernels[index], expanded_bytes=0)
+    options = [_options(graph, op, board, saves, kernel_set) for op in graph.ops]
+    plan = _placed(graph, board, [kernels[0] for kernels in options])
+    return _least_ram(graph, board, options, plan) if saves == "ram" else plan
+
+
+def _options(
+    graph: Graph, op: Op, board: Board, saves: Memory, kernel_set: KernelSet
+) -> tuple[Kernel, ...]:
+    """The kernels among which the plan chooses, best first."""
+    if saves != "ram":
+        return (choose(graph, op, board, saves, kernel_set),)
+    known = all_candidates(graph, op, board, saves, kernel_set)
+    plain = (replace(kernel, expanded_bytes=0) for kernel in known if kernel.expanded_bytes)
+    return (*known, *plain)
+
+
+def _least_ram(
+    graph: Graph, board: Board, options: Sequence[tuple[Kernel, ...]], plan: Plan
+) -> Plan:
+    """The plan with the smallest arena; other layers than those of its peak keep `plan`'s kernels.
+
+    Where most bytes are alive, the best kernel that needs fewer is taken, as long as there is one.
+    """
+    kernels = [known[0] for known in options]
+    smallest = plan
+    while True:
+        needed = _needed_bytes(graph, board, kernels)
+        peak = max(range(len(kernels)), key=needed.__getitem__)
+        for kernel in options[peak]:
+            other = [*kernels[:peak], kernel, *kernels[peak + 1 :]]
+            if _needed_bytes(graph, board, other)[peak] < needed[peak]:
+                kernels = other
+                break
+        else:
+            return smallest
         plan = _placed(graph, board, kernels)
-    return plan
+        if plan.arena_bytes < smallest.arena_bytes:
+            smallest = plan
 
 
-def _step_of_peak(plan: Plan) -> int:
-    """The step with expanded weights during which most bytes of the arena are in use."""
-    tensors = plan.tensors.values()
-
-    def used_bytes(step: Step) -> int:
-        alive = {id(b): b for b in tensors if b.first_op <= step.index <= b.last_op}
-        own = [buffer for buffer in (step.scratch, step.expanded) if buffer is not None]
-        return sum(buffer.size_bytes for buffer in (*alive.values(), *own))
-
-    return max((step for step in plan.steps if step.expanded is not None), key=used_bytes).index
+def _needed_bytes(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> list[int]:
+    """The bytes that each operator needs in the arena, whatever the placement."""
+    storage = _storage(graph)
+    buffers = [entry.buffer for entry in storage]
+    for index, kernel in enumerate(kernels):
+        own = (kernel.scratch_bytes, kernel.expanded_bytes)
+        buffers += filter(None, (_buffer(kernel.name, size, index) for size in own))
+    return needed_bytes(buffers, alignment_bytes(board), _leads(graph, storage, kernels))
 
 
 def _placed(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> Plan:

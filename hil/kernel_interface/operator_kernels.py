@@ -37,13 +37,14 @@ class Kernel:
 class TunedKernel(Generic[T]):
     """A kernel of `hil/tuned` for operators of one type.
 
-    `kernel` returns it for an operator on a board, or None if the board's core lacks its
-    instructions or if it is not proved to compute what the reference does. `call` returns the
-    values for the templates and `weight_bytes` the bytes of its constants in flash.
+    `kernels` yields it for an operator on a board: nothing if the board's core lacks its
+    instructions or if it is not proved to compute what the reference does, several times, fastest
+    first, if it can do with less scratch. `call` returns the values for the templates, which may
+    depend on the step's scratch, and `weight_bytes` the bytes of its constants in flash.
     """
 
     name: str
-    kernel: Callable[[Graph, T, Board], Kernel | None]
+    kernels: Callable[[Graph, T, Board], Iterable[Kernel]]
     call: Callable[[Graph, Step, T], Call]
     weight_bytes: Callable[[Graph, T], int]
 

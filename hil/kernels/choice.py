@@ -29,15 +29,25 @@ def candidates(
     known.check(graph, op)
     if kernel_set == "tuned":
         for tuned in tuned_kernels(op):
-            kernel = tuned.kernel(graph, op, board)
-            if kernel is not None and (saves == "nothing" or not _smaller_form(graph, op)):
-                yield kernel
+            if saves == "nothing" or not _smaller_form(graph, op):
+                yield from tuned.kernels(graph, op, board)
     if "int16" not in activation_types(graph, op):
         yield from known.kernels(graph, op, board)
         return
     if known.int16_kernels is None:
         raise no_int16_kernel(op)
     yield from known.int16_kernels(graph, op, board)
+
+
+def all_candidates(
+    graph: Graph, op: Op, board: Board, saves: Memory = "flash", kernel_set: KernelSet = "tuned"
+) -> tuple[Kernel, ...]:
+    """All of `candidates`. Raises UnsupportedLayer if there are none."""
+    first = choose(graph, op, board, saves, kernel_set)
+    try:
+        return tuple(candidates(graph, op, board, saves, kernel_set))
+    except UnsupportedLayer:  # of a kernel after the tuned ones
+        return (first,)
 
 
 def choose(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from compress.ops import Conv2D
@@ -21,8 +23,8 @@ from hil.tuned.panels import (
 from hil.tuned.requantize import Channels, channels_of
 from hil.types import Board, Step
 
-# Pixels that are expanded at a time: more would cost RAM and save few calls.
-GROUP_PIXELS = 24
+# Pixels that are expanded at a time: more would cost RAM and save few calls, fewer cost calls.
+GROUP_PIXELS = (24, 8, 4, 2)
 
 
 def _channels(graph: Graph, op: Conv2D) -> Channels | None:
@@ -40,26 +42,33 @@ def _channels(graph: Graph, op: Conv2D) -> Channels | None:
     return channels if channels is not None and fit_panels(channels) else None
 
 
-def _group(graph: Graph, op: Conv2D) -> int:
+def _groups(graph: Graph, op: Conv2D) -> tuple[int, ...]:
+    """Even numbers of pixels that may be expanded at a time, the fastest first."""
     _, height, width, _ = graph.tensors[op.input].shape
     pixels = height * width
-    return min(GROUP_PIXELS, pixels + pixels % 2)
+    even = pixels + pixels % 2
+    return tuple(dict.fromkeys(min(group, even) for group in GROUP_PIXELS))
 
 
-def _kernel(graph: Graph, op: Conv2D, board: Board, weights_in_ram: bool) -> Kernel | None:
+def _kernels(graph: Graph, op: Conv2D, board: Board, weights_in_ram: bool) -> Iterator[Kernel]:
     if not has_dsp(board) or reads_weights_from_ram(board) != weights_in_ram:
-        return None
+        return
     if _channels(graph, op) is None:
-        return None
+        return
     depth = graph.tensors[op.input].shape[3]
-    scratch = 2 * (_group(graph, op) + 1) * depth + (4 * depth if weights_in_ram else 0)
     size_in, size_out = (graph.tensors[i].size_bytes for i in (op.input, op.output))
-    return Kernel(
-        _name(weights_in_ram),
-        scratch_bytes=scratch,
-        # Group by group, outputs end before the inputs of the next.
-        lead_bytes=max(0, size_out - size_in),
-    )
+    for group in _groups(graph, op):
+        yield Kernel(
+            _name(weights_in_ram),
+            scratch_bytes=_scratch_bytes(group, depth, weights_in_ram),
+            # Group by group, outputs end before the inputs of the next.
+            lead_bytes=max(0, size_out - size_in),
+        )
+
+
+def _scratch_bytes(group: int, depth: int, weights_in_ram: bool) -> int:
+    """Expanded pixels, and the last of an odd number twice; a panel of weights."""
+    return 2 * (group + 1) * depth + (4 * depth if weights_in_ram else 0)
 
 
 def _name(weights_in_ram: bool) -> str:
@@ -72,6 +81,9 @@ def _call(graph: Graph, step: Step, op: Conv2D) -> Call:
     _, height, width, depth = graph.tensors[op.input].shape
     units = len(channels.bias)
     weights = pack_panels(channels.weights, swapped_order(depth))
+    weights_in_ram = step.kernel == _name(True)
+    room = 0 if step.scratch is None else step.scratch.size_bytes
+    group = next(g for g in _groups(graph, op) if _scratch_bytes(g, depth, weights_in_ram) <= room)
     return job_call(
         graph,
         step,
@@ -82,8 +94,8 @@ def _call(graph: Graph, step: Step, op: Conv2D) -> Call:
             Field("pixels", height * width),
             Field("inputs", depth),
             Field("channels", units),
-            Field("group", _group(graph, op)),
-            Field("weights_in_ram", int(step.kernel == _name(True))),
+            Field("group", group),
+            Field("weights_in_ram", int(weights_in_ram)),
         ),
         arrays=(
             ("weights", "uint32_t", weights),
@@ -102,7 +114,7 @@ def _weight_bytes(graph: Graph, op: Conv2D) -> int:
 def _tuned(weights_in_ram: bool) -> TunedKernel[Conv2D]:
     return TunedKernel(
         name=_name(weights_in_ram),
-        kernel=lambda graph, op, board: _kernel(graph, op, board, weights_in_ram),
+        kernels=lambda graph, op, board: _kernels(graph, op, board, weights_in_ram),
         call=_call,
         weight_bytes=_weight_bytes,
     )
