@@ -133,7 +133,8 @@ class Step:
     """One operator with its kernel, its multiply-accumulates (MACs) and its buffers.
 
     `scratch` is the kernel's scratch buffer; `expanded` receives weights that are stored smaller
-    than int8 and are expanded before the kernel runs.
+    than int8 and are expanded before the kernel runs. `choice` says what the kernel was preferred
+    to and why; empty where there is no other.
     """
 
     index: int
@@ -142,6 +143,7 @@ class Step:
     macs: int
     scratch: Buffer | None
     expanded: Buffer | None = None
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,7 +263,8 @@ class LayerCount:
     """The count of one layer in one inference of a profile build, without the readings' cost.
 
     `count` is in the unit of the board's counter; `model_cycles` (memory that never waits) and
-    `wait_cycles` (what the part's memories add) are None if they are not modeled.
+    `wait_cycles` (what the part's memories add) are None if they are not modeled. `choice` is that
+    of the plan's step.
     """
 
     index: int
@@ -272,6 +275,7 @@ class LayerCount:
     count: int
     model_cycles: int | None
     wait_cycles: int | None = None
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from hil.benchmark.samples import scores
 from hil.board import without_limits, without_waits
 from hil.codegen.arena import alignment_bytes, lower_bound_bytes
 from hil.codegen.build import build
-from hil.codegen.plan import make_plan
+from hil.codegen.plan import NO_COSTS, Costs, make_plan
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
@@ -112,22 +112,23 @@ def benchmark(
     keep: Path | None = None,
     saves: Memory = "flash",
     kernel_set: KernelSet = "tuned",
+    costs: Costs = NO_COSTS,
     value: float | None = None,
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
     The count of a repeat is the median over the samples, which excludes the first inference with
     its cold caches. `labeled` is true if the samples have true labels; `value` is the model's
-    metric of the samples' outputs, if it is known. `saves` is the memory that stored weights save
-    (`hil.codegen.plan`). The folder `keep` gets the C sources and the ELF that were measured, and
-    the .tflite. Raises OverBudget, with the memory
+    metric of the samples' outputs, if it is known. `saves` is the memory that stored weights save,
+    `costs` are those by which kernels are chosen (`hil.codegen.plan`). The folder `keep` gets the
+    C sources and the ELF that were measured, and the .tflite. Raises OverBudget, with the memory
     and the excess, if the network does not fit; Mismatch if the values of the device, the
     reference and the oracles are not equal bit for bit.
     """
     if not runner.models_waits:
         board = without_waits(board)
     judged = check_oracle(model.tflite, samples)
-    plan = make_plan(model.graph, board, saves, kernel_set)
+    plan = make_plan(model.graph, board, saves, kernel_set, costs=costs)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary)
         image = build(render(plan, board), board, folder / "headline")

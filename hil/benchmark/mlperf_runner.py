@@ -24,7 +24,7 @@ from hil.benchmark.mlperf_tiny import (
     runner_settings,
 )
 from hil.codegen.build import build
-from hil.codegen.plan import make_plan
+from hil.codegen.plan import NO_COSTS, Costs, make_plan
 from hil.codegen.render import render
 from hil.codegen.runner import RunnerSettings, with_runner
 from hil.cycle_model import MODELED_CORES
@@ -78,6 +78,7 @@ def try_runner(
     keep: Path | None = None,
     saves: Memory = "flash",
     kernel_set: KernelSet = "tuned",
+    costs: Costs = NO_COSTS,
 ) -> RunnerTrial:
     """Build the runner's firmware and hold the runner's conversation with it.
 
@@ -88,7 +89,7 @@ def try_runner(
     """
     settings = check_runner(benchmark, graph, board)
     program = with_runner(
-        render(make_plan(graph, board, saves, kernel_set), board), settings, board
+        render(make_plan(graph, board, saves, kernel_set, costs=costs), board), settings, board
     )
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary) / "runner"

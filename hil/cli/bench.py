@@ -32,7 +32,7 @@ from hil.cli.task_options import TaskChoice, tell, what_to_measure, with_task_op
 from hil.terminal import warn
 
 if TYPE_CHECKING:
-    from hil.types import Memory
+    from hil.types import KernelSet, Memory
 
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
@@ -60,8 +60,9 @@ class Optimize(StrEnum):
 
 
 class Kernels(StrEnum):
-    """Whose kernels run where both can."""
+    """How the kernel of a layer is chosen."""
 
+    FASTEST = "fastest"
     TUNED = "tuned"
     CMSIS_NN = "cmsis-nn"
 
@@ -142,10 +143,11 @@ def register(app: typer.Typer, runs: Path) -> None:
         kernels: Annotated[
             Kernels,
             typer.Option(
-                help="'tuned': our own for each core, where they are proved exact for a layer; "
+                help="'fastest': each layer's kernels are timed on the board, the fastest is taken "
+                "(times are kept by shape); 'tuned': without timing, our own before CMSIS-NN's; "
                 "'cmsis-nn': CMSIS-NN's, to compare."
             ),
-        ] = Kernels.TUNED,
+        ] = Kernels.FASTEST,
         keep: Annotated[
             Path | None,
             typer.Option(
@@ -211,6 +213,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.benchmark.mlperf_tiny import BENCHMARKS
         from hil.benchmark.models import load_model, task_model, without_dead_channels
         from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
+        from hil.codegen.plan import NO_COSTS
+        from hil.measure.kernel_costs import time_kernels
         from hil.measure.measure import BoardRunner
         from hil.target.open import check_reachable, open_target, open_waiting_target
 
@@ -247,6 +251,12 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = state_of(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
+            kernel_set: KernelSet = "cmsis-nn" if kernels is Kernels.CMSIS_NN else "tuned"
+            costs = NO_COSTS
+            if kernels is Kernels.FASTEST:
+                costs = time_kernels(
+                    network.graph, facts, opened, picked, optimize.saves, kernel_set
+                )
             result = benchmark(
                 network,
                 facts,
@@ -256,7 +266,8 @@ def register(app: typer.Typer, runs: Path) -> None:
                 labeled=labeled,
                 keep=keep,
                 saves=optimize.saves,
-                kernel_set=kernels.value,
+                kernel_set=kernel_set,
+                costs=costs,
                 value=value,
             )
             if mlperf_runner is not None:
@@ -268,7 +279,8 @@ def register(app: typer.Typer, runs: Path) -> None:
                     min(count, _RUNNER_SAMPLES),
                     keep,
                     optimize.saves,
-                    kernels.value,
+                    kernel_set,
+                    costs,
                 )
                 result = replace(result, runner=trial)
         if seen is None and written is not None:

@@ -160,6 +160,12 @@ def kernel_archive(board: Board) -> Path:
     return cached("kernels", key, make) / "libkernels.a"
 
 
+def kernel_sources() -> list[Path]:
+    """All files that a kernel is compiled from, assembly for single programs included."""
+    ours = [path for folder in ("kernels", "tuned") for path in (FIRMWARE / folder).glob("*.[chS]")]
+    return [*sorted(ours), *cmsis_nn().sources, *cmsis_nn().headers]
+
+
 def _compile(
     sources: Sequence[Path],
     work: Path,

@@ -77,4 +77,5 @@ def _comment(graph: Graph, step: Step, call: Call) -> str:
     parts += call.storage
     if step.scratch:
         parts.append(f"{step.scratch.size_bytes} bytes of scratch")
-    return f"{step.index} {safe(op.name)}: {', '.join(parts)}"
+    text = f"{step.index} {safe(op.name)}: {', '.join(parts)}"
+    return f"{text};\n     * {step.choice}" if step.choice else text

@@ -8,13 +8,14 @@ later operator reads, and an operator that keeps a state writes over it. States 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from compress.integer.cost import macs
 from compress.ops import (
     ElementWise,
-    Op,
     Reshape,
     activations_of,
     inputs_of,
@@ -25,39 +26,86 @@ from compress.types import Graph
 from hil.codegen.arena import alignment_bytes, end_bytes, needed_bytes, place
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel
-from hil.kernels.choice import all_candidates, choose
+from hil.kernels.choice import all_candidates
 from hil.types import Board, Buffer, KernelSet, Memory, Plan, Step
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Costs:
+    """What layers cost with kernels that could run them, by operator's index and kernel.
+
+    `unit` is what was counted: cycles or instructions.
+    """
+
+    of: Mapping[tuple[int, Kernel], int]
+    unit: str
+
+
+NO_COSTS = Costs(MappingProxyType({}), "cycles")
+
+
 def make_plan(
-    graph: Graph, board: Board, saves: Memory = "flash", kernel_set: KernelSet = "tuned"
+    graph: Graph,
+    board: Board,
+    saves: Memory = "flash",
+    kernel_set: KernelSet = "tuned",
+    *,
+    costs: Costs = NO_COSTS,
+    kernels: Sequence[Kernel] | None = None,
 ) -> Plan:
     """Kernels and arena offsets for `graph` on `board`; the same graph gives the same plan.
 
-    Input and output tensors are in the arena, too. Weights are stored in their smallest form; where
-    `saves` is "ram", only if their expansion does not raise the peak of the arena; where it is
-    "nothing", only if no tuned kernel reads them as they are. Raises UnsupportedLayer, naming the
-    layer, where an operator has no kernel.
+    Input and output tensors are in the arena, too. A layer gets the first of its candidates, with
+    `costs` the one that costs least, or what `kernels` says, one for each operator. Weights are
+    stored in their smallest form; where `saves` is "ram", only if their expansion does not raise
+    the peak of the arena; where it is "nothing", only if no tuned kernel reads them as they are.
+    Raises UnsupportedLayer, naming the layer, where an operator has no kernel.
     """
-    options = [_options(graph, op, board, saves, kernel_set) for op in graph.ops]
+    if kernels is not None:
+        return _placed(graph, board, kernels)
+    options = [
+        _options(graph, index, board, saves, kernel_set, costs) for index in range(len(graph.ops))
+    ]
     plan = _placed(graph, board, [kernels[0] for kernels in options])
-    return _least_ram(graph, board, options, plan) if saves == "ram" else plan
+    if saves == "ram":
+        plan = _least_ram(graph, board, options, plan)
+    steps = tuple(
+        replace(step, choice=_choice(step, options[step.index], costs)) for step in plan.steps
+    )
+    return replace(plan, steps=steps)
+
+
+def _choice(step: Step, options: Sequence[Kernel], costs: Costs) -> str:
+    """What a step's kernel costs and what the others of its candidates would."""
+    size_bytes = 0 if step.scratch is None else step.scratch.size_bytes
+    texts: list[str] = []
+    for kernel in options:
+        cost = costs.of.get((step.index, kernel))
+        if (kernel.name, kernel.scratch_bytes) == (step.kernel, size_bytes):
+            texts.insert(0, "chosen" if cost is None else f"chosen at {cost} {costs.unit}")
+        else:
+            room = f" with {kernel.scratch_bytes} bytes" if kernel.name == step.kernel else ""
+            texts.append(f"{kernel.name}{room}{'' if cost is None else f' {cost}'}")
+    chosen, *others = texts
+    return f"{chosen} before {', '.join(others)}" if others else ""
 
 
 def _options(
-    graph: Graph, op: Op, board: Board, saves: Memory, kernel_set: KernelSet
-) -> tuple[Kernel, ...]:
-    """The kernels among which the plan chooses, best first."""
+    graph: Graph, index: int, board: Board, saves: Memory, kernel_set: KernelSet, costs: Costs
+) -> Sequence[Kernel]:
+    """The kernels among which the plan chooses for an operator, best first."""
+    op = graph.ops[index]
+    known = sorted(
+        all_candidates(graph, op, board, saves, kernel_set),
+        key=lambda kernel: costs.of.get((index, kernel), math.inf),
+    )
     if saves != "ram":
-        return (choose(graph, op, board, saves, kernel_set),)
-    known = all_candidates(graph, op, board, saves, kernel_set)
+        return known
     plain = (replace(kernel, expanded_bytes=0) for kernel in known if kernel.expanded_bytes)
     return (*known, *plain)
 
 
-def _least_ram(
-    graph: Graph, board: Board, options: Sequence[tuple[Kernel, ...]], plan: Plan
-) -> Plan:
+def _least_ram(graph: Graph, board: Board, options: Sequence[Sequence[Kernel]], plan: Plan) -> Plan:
     """The plan with the smallest arena; other layers than those of its peak keep `plan`'s kernels.
 
     Where most bytes are alive, the best kernel that needs fewer is taken, as long as there is one.

@@ -43,6 +43,7 @@ def measure_layers(
             macs=step.macs,
             count=int(count - counts.min()),
             model_cycles=None if total.model_cycles is None else int(cycle - cycles.min()),
+            choice=step.choice,
         )
         for step, count, cycle in zip(plan.steps, counts[1:], cycles[1:], strict=True)
     )

@@ -1,0 +1,142 @@
+"""The cost of every candidate kernel of a network's layers, timed on the target, kept by shape.
+
+All candidates of one rank run together in one profile build, so that a network takes as many builds
+as its layer with most candidates. Costs depend on shapes, types and the target, hardly on values:
+they are kept in the cache, and a layer of a known shape is not timed again.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.cache import cache_folder, content_hash
+from compress.errors import OverBudget
+from compress.files import write_atomically
+from compress.ops import Op, constants_of, inputs_of, outputs_of
+from compress.types import Graph, Samples
+from hil.board import without_limits
+from hil.codegen.build import build, compiler_version, kernel_sources
+from hil.codegen.plan import Costs, make_plan
+from hil.codegen.render import render
+from hil.cycle_model import MODELED_CORES
+from hil.files import file_errors
+from hil.kernel_interface.operator_kernels import Kernel
+from hil.kernels.choice import all_candidates
+from hil.measure.measure import BoardRunner
+from hil.measure.profile import measure_layers
+from hil.types import Board, KernelSet, Memory
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A candidate of a layer, and where its cost is kept."""
+
+    index: int
+    kernel: Kernel
+    file: Path
+
+
+def time_kernels(
+    graph: Graph,
+    board: Board,
+    runner: BoardRunner,
+    samples: Samples,
+    saves: Memory,
+    kernel_set: KernelSet,
+) -> Costs:
+    """Cycles (instructions where cycles are not modeled) of the candidates, by layer and kernel.
+
+    Layers with one candidate are not in it. Wait states are included where they are modeled. A
+    build that does not fit the board's memories times nothing. Raises Mismatch and BenchError as
+    `measure_layers`.
+    """
+    options = [all_candidates(graph, op, board, saves, kernel_set) for op in graph.ops]
+    common = _common_key(board, runner.models_waits)
+    timed = [
+        _Timed(
+            index, kernel, cache_folder() / "kernel-costs" / f"{_key(graph, op, kernel, common)}"
+        )
+        for index, op in enumerate(graph.ops)
+        for kernel in options[index]
+        if len(options[index]) > 1
+    ]
+    missing = {(one.index, one.kernel) for one in timed if not one.file.is_file()}
+    for rank in range(max(map(len, options), default=0)):
+        kernels = [known[min(rank, len(known) - 1)] for known in options]
+        if missing & set(enumerate(kernels)):
+            counts = _counts(graph, board, runner, samples, kernels)
+            for one in timed:
+                if counts and kernels[one.index] == one.kernel:
+                    _keep(one.file, counts[one.index])
+    known = {(one.index, one.kernel): _kept(one.file) for one in timed}
+    cycles = board.core in MODELED_CORES or board.counter != "insn"
+    return Costs(
+        {key: cost for key, cost in known.items() if cost is not None},
+        "cycles" if cycles else "instructions",
+    )
+
+
+def _counts(
+    graph: Graph, board: Board, runner: BoardRunner, samples: Samples, kernels: Sequence[Kernel]
+) -> tuple[int, ...]:
+    """The cost of each layer with these kernels; none if the build does not fit."""
+    plan = make_plan(graph, board, kernels=kernels)
+    waits = runner.models_waits
+    with tempfile.TemporaryDirectory(prefix="hil-") as folder:
+        try:
+            image = build(render(plan, board, profile=True), without_limits(board), Path(folder))
+        except OverBudget:
+            return ()
+        # With wait states, the second inference has warm caches.
+        layers = runner.run(
+            lambda target: measure_layers(target, image, plan, samples, 1 + waits), waits
+        )
+    return tuple(
+        layer.count if layer.model_cycles is None else layer.model_cycles for layer in layers
+    )
+
+
+def _common_key(board: Board, waits: bool) -> str:
+    """What costs depend on beside a layer and its kernel."""
+    parts = (
+        board.core,
+        board.machine,
+        board.counter,
+        board.memory.key if waits else "",
+        *board.compiler_flags,
+        compiler_version(),
+    )
+    return content_hash(parts, kernel_sources())
+
+
+def _key(graph: Graph, op: Op, kernel: Kernel, common: str) -> str:
+    """Of a layer and its kernel: the operator's settings, the shapes and types of its tensors."""
+    tensors = (*inputs_of(op), *constants_of(op), *outputs_of(op))
+    settings = {
+        name: value
+        for name, value in asdict(op).items()
+        if name not in ("name", *op.reads, *op.constants, *op.writes)
+    }
+    shapes = [(graph.tensors[i].shape, graph.tensors[i].dtype) for i in tensors]
+    texts = (type(op).__name__, repr(sorted(settings.items())), repr(shapes), repr(kernel), common)
+    return content_hash(texts)
+
+
+def _keep(file: Path, cost: int) -> None:
+    with file_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps({"cost": cost}).encode(), sync=False)
+
+
+def _kept(file: Path) -> int | None:
+    """The kept cost; None if there is none."""
+    try:
+        kept: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return kept["cost"] if isinstance(kept, dict) and isinstance(kept.get("cost"), int) else None
