@@ -21,6 +21,8 @@ from hil.benchmark.models import BenchmarkModel, load_model, without_dead_channe
 from hil.benchmark.samples import random_samples
 from hil.board import load_board, without_limits, without_waits
 from hil.codegen.build import compiler_version
+from hil.codegen.plan import KernelChoice
+from hil.codegen.smallest import smallest
 from hil.cycle_model import FlashTiming
 from hil.measure.measure import BoardRunner
 from hil.target.open import open_target, open_waiting_target
@@ -120,11 +122,12 @@ def _measured(
 ) -> BenchmarkResult | None:
     """The result, None if the model does not fit the emulated memories."""
     samples = random_samples(model.graph, 2)
+    choice = KernelChoice(saves, kernel_set)
     try:
+        if saves == "flash":
+            choice = smallest(model.graph, board, choice, lambda name: None)
         with BoardRunner(board, open_target, open_waiting_target) as runner:
-            return benchmark(
-                model, board, runner, samples, 1, False, saves=saves, kernel_set=kernel_set
-            )
+            return benchmark(model, board, runner, samples, 1, False, choice=choice)
     except OverBudget as error:
         print(f"  does not fit: {error}", file=sys.stderr)
         return None

@@ -65,7 +65,7 @@ COST_RUNS = 40
 
 
 def prepare(graph: Graph, board: Board, folder: Path) -> tuple[Plan, Image]:
-    plan = make_plan(graph, board)
+    plan = make_plan(graph, board, kernel_set="cmsis-nn")  # as published systems
     return plan, build(render(plan, board), board, folder)
 
 

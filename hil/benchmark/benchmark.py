@@ -22,7 +22,7 @@ from hil.benchmark.samples import scores
 from hil.board import without_limits, without_waits
 from hil.codegen.arena import alignment_bytes, lower_bound_bytes
 from hil.codegen.build import build
-from hil.codegen.plan import NO_COSTS, Costs, make_plan
+from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
@@ -35,15 +35,15 @@ from hil.objective.costs import cycles_of, latency_ms
 from hil.types import (
     Board,
     Image,
-    KernelSet,
     LayerCount,
     Measurement,
-    Memory,
     OracleCheck,
     Plan,
     Provenance,
     Sizes,
 )
+
+_LISTED = KernelChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +110,22 @@ def benchmark(
     repeats: int,
     labeled: bool,
     keep: Path | None = None,
-    saves: Memory = "flash",
-    kernel_set: KernelSet = "tuned",
-    costs: Costs = NO_COSTS,
+    choice: KernelChoice = _LISTED,
     value: float | None = None,
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
     The count of a repeat is the median over the samples, which excludes the first inference with
     its cold caches. `labeled` is true if the samples have true labels; `value` is the model's
-    metric of the samples' outputs, if it is known. `saves` is the memory that stored weights save,
-    `costs` are those by which kernels are chosen (`hil.codegen.plan`). The folder `keep` gets the
-    C sources and the ELF that were measured, and the .tflite. Raises OverBudget, with the memory
-    and the excess, if the network does not fit; Mismatch if the values of the device, the
-    reference and the oracles are not equal bit for bit.
+    metric of the samples' outputs, if it is known. `choice` is how kernels are chosen. The folder
+    `keep` gets the C sources and the ELF that were measured, and the .tflite. Raises OverBudget,
+    with the memory and the excess, if the network does not fit; Mismatch if the values of the
+    device, the reference and the oracles are not equal bit for bit.
     """
     if not runner.models_waits:
         board = without_waits(board)
     judged = check_oracle(model.tflite, samples)
-    plan = make_plan(model.graph, board, saves, kernel_set, costs=costs)
+    plan = choice.plan(model.graph, board)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary)
         image = build(render(plan, board), board, folder / "headline")
@@ -163,7 +160,9 @@ def benchmark(
             cycles_of(middle, board),
             cycles_error=middle.model_error or 0.0,
         ),
-        provenance=replace(provenance(board, 0, saves, kernel_set), oracles=judged.text),
+        provenance=replace(
+            provenance(board, 0, choice.saves, choice.kernel_set), oracles=judged.text
+        ),
         whole_macs=None if model.whole is None else total_macs(model.whole),
         dropped_weights=None
         if model.whole is None

@@ -24,7 +24,7 @@ from hil.benchmark.mlperf_tiny import (
     runner_settings,
 )
 from hil.codegen.build import build
-from hil.codegen.plan import NO_COSTS, Costs, make_plan
+from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.codegen.runner import RunnerSettings, with_runner
 from hil.cycle_model import MODELED_CORES
@@ -33,7 +33,9 @@ from hil.files import file_errors
 from hil.measure.measure import BoardRunner
 from hil.target.link import Port
 from hil.target.target import Target
-from hil.types import Board, Image, KernelSet, Memory
+from hil.types import Board, Image
+
+_LISTED = KernelChoice()
 
 _BYTES_PER_COMMAND = 31  # as the runner sends them in its performance mode
 _TIMEOUT_S = 30.0  # the runner waits so long
@@ -76,9 +78,7 @@ def try_runner(
     runner: BoardRunner,
     samples: int,
     keep: Path | None = None,
-    saves: Memory = "flash",
-    kernel_set: KernelSet = "tuned",
-    costs: Costs = NO_COSTS,
+    choice: KernelChoice = _LISTED,
 ) -> RunnerTrial:
     """Build the runner's firmware and hold the runner's conversation with it.
 
@@ -88,9 +88,7 @@ def try_runner(
     UserError as `check_runner`.
     """
     settings = check_runner(benchmark, graph, board)
-    program = with_runner(
-        render(make_plan(graph, board, saves, kernel_set, costs=costs), board), settings, board
-    )
+    program = with_runner(render(choice.plan(graph, board), board), settings, board)
     with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
         folder = Path(temporary) / "runner"
         image = build(program, board, folder)

@@ -32,7 +32,10 @@ from hil.cli.task_options import TaskChoice, tell, what_to_measure, with_task_op
 from hil.terminal import warn
 
 if TYPE_CHECKING:
-    from hil.types import KernelSet, Memory
+    from compress.types import Graph, Samples
+    from hil.codegen.plan import KernelChoice
+    from hil.measure.measure import BoardRunner
+    from hil.types import Board, Memory
 
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
@@ -213,8 +216,6 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.benchmark.mlperf_tiny import BENCHMARKS
         from hil.benchmark.models import load_model, task_model, without_dead_channels
         from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
-        from hil.codegen.plan import NO_COSTS
-        from hil.measure.kernel_costs import time_kernels
         from hil.measure.measure import BoardRunner
         from hil.target.open import check_reachable, open_target, open_waiting_target
 
@@ -251,12 +252,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = state_of(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
-            kernel_set: KernelSet = "cmsis-nn" if kernels is Kernels.CMSIS_NN else "tuned"
-            costs = NO_COSTS
-            if kernels is Kernels.FASTEST:
-                costs = time_kernels(
-                    network.graph, facts, opened, picked, optimize.saves, kernel_set
-                )
+            choice = _kernel_choice(network.graph, facts, opened, picked, optimize, kernels)
             result = benchmark(
                 network,
                 facts,
@@ -265,9 +261,7 @@ def register(app: typer.Typer, runs: Path) -> None:
                 repeats=repeat,
                 labeled=labeled,
                 keep=keep,
-                saves=optimize.saves,
-                kernel_set=kernel_set,
-                costs=costs,
+                choice=choice,
                 value=value,
             )
             if mlperf_runner is not None:
@@ -278,9 +272,7 @@ def register(app: typer.Typer, runs: Path) -> None:
                     opened,
                     min(count, _RUNNER_SAMPLES),
                     keep,
-                    optimize.saves,
-                    kernel_set,
-                    costs,
+                    choice,
                 )
                 result = replace(result, runner=trial)
         if seen is None and written is not None:
@@ -304,3 +296,26 @@ def check_is_free(folder: Path) -> None:
         return
     if folder.exists():
         raise UserError(f"--keep {folder}: exists and is not empty; name a new folder")
+
+
+def _kernel_choice(
+    graph: Graph,
+    board: Board,
+    runner: BoardRunner,
+    samples: Samples,
+    optimize: Optimize,
+    kernels: Kernels,
+) -> KernelChoice:
+    """How kernels are chosen, after timing candidates or building without some, where asked for."""
+    from hil.codegen.plan import KernelChoice
+    from hil.codegen.smallest import smallest
+    from hil.measure.kernel_costs import time_kernels
+
+    choice = KernelChoice(optimize.saves, "cmsis-nn" if kernels is Kernels.CMSIS_NN else "tuned")
+    if kernels is not Kernels.FASTEST:
+        return choice
+    choice = replace(choice, costs=time_kernels(graph, board, runner, samples, choice))
+    if optimize is not Optimize.SIZE:
+        return choice
+    with Console(stderr=True).status("flash") as status:
+        return smallest(graph, board, choice, lambda name: status.update(f"flash without {name}"))

@@ -44,6 +44,32 @@ class Costs:
 NO_COSTS = Costs(MappingProxyType({}), "cycles")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelChoice:
+    """How the kernels of a plan are chosen.
+
+    `saves` is the memory that the form of stored weights saves, `kernel_set` whose kernels may run,
+    `costs` orders a layer's candidates. Kernels named in `excluded` run only where there is no
+    other.
+    """
+
+    saves: Memory = "flash"
+    kernel_set: KernelSet = "tuned"
+    costs: Costs = NO_COSTS
+    excluded: frozenset[str] = frozenset()
+
+    def plan(self, graph: Graph, board: Board) -> Plan:
+        """The plan of `graph` on `board`, as `make_plan`."""
+        return make_plan(
+            graph,
+            board,
+            self.saves,
+            self.kernel_set,
+            costs=self.costs,
+            excluded=self.excluded,
+        )
+
+
 def make_plan(
     graph: Graph,
     board: Board,
@@ -51,20 +77,23 @@ def make_plan(
     kernel_set: KernelSet = "tuned",
     *,
     costs: Costs = NO_COSTS,
+    excluded: frozenset[str] = frozenset(),
     kernels: Sequence[Kernel] | None = None,
 ) -> Plan:
     """Kernels and arena offsets for `graph` on `board`; the same graph gives the same plan.
 
     Input and output tensors are in the arena, too. A layer gets the first of its candidates, with
-    `costs` the one that costs least, or what `kernels` says, one for each operator. Weights are
-    stored in their smallest form; where `saves` is "ram", only if their expansion does not raise
-    the peak of the arena; where it is "nothing", only if no tuned kernel reads them as they are.
-    Raises UnsupportedLayer, naming the layer, where an operator has no kernel.
+    `costs` the one that costs least, but none in `excluded` if there is another; or what `kernels`
+    says, one for each operator. Weights are stored in their smallest form; where `saves` is "ram",
+    only if their expansion does not raise the peak of the arena; where it is "nothing", only if no
+    tuned kernel reads them as they are. Raises UnsupportedLayer, naming the layer, where an
+    operator has no kernel.
     """
     if kernels is not None:
         return _placed(graph, board, kernels)
     options = [
-        _options(graph, index, board, saves, kernel_set, costs) for index in range(len(graph.ops))
+        _options(graph, index, board, saves, kernel_set, costs, excluded)
+        for index in range(len(graph.ops))
     ]
     plan = _placed(graph, board, [kernels[0] for kernels in options])
     if saves == "ram":
@@ -91,7 +120,13 @@ def _choice(step: Step, options: Sequence[Kernel], costs: Costs) -> str:
 
 
 def _options(
-    graph: Graph, index: int, board: Board, saves: Memory, kernel_set: KernelSet, costs: Costs
+    graph: Graph,
+    index: int,
+    board: Board,
+    saves: Memory,
+    kernel_set: KernelSet,
+    costs: Costs,
+    excluded: frozenset[str],
 ) -> Sequence[Kernel]:
     """The kernels among which the plan chooses for an operator, best first."""
     op = graph.ops[index]
@@ -99,6 +134,7 @@ def _options(
         all_candidates(graph, op, board, saves, kernel_set),
         key=lambda kernel: costs.of.get((index, kernel), math.inf),
     )
+    known = [kernel for kernel in known if kernel.name not in excluded] or known
     if saves != "ram":
         return known
     plain = (replace(kernel, expanded_bytes=0) for kernel in known if kernel.expanded_bytes)

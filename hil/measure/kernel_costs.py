@@ -21,7 +21,7 @@ from compress.ops import Op, constants_of, inputs_of, outputs_of
 from compress.types import Graph, Samples
 from hil.board import without_limits
 from hil.codegen.build import build, compiler_version, kernel_sources
-from hil.codegen.plan import Costs, make_plan
+from hil.codegen.plan import Costs, KernelChoice, make_plan
 from hil.codegen.render import render
 from hil.cycle_model import MODELED_CORES
 from hil.files import file_errors
@@ -29,7 +29,7 @@ from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates
 from hil.measure.measure import BoardRunner
 from hil.measure.profile import measure_layers
-from hil.types import Board, KernelSet, Memory
+from hil.types import Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,7 @@ def time_kernels(
     board: Board,
     runner: BoardRunner,
     samples: Samples,
-    saves: Memory,
-    kernel_set: KernelSet,
+    choice: KernelChoice,
 ) -> Costs:
     """Cycles (instructions where cycles are not modeled) of the candidates, by layer and kernel.
 
@@ -55,7 +54,9 @@ def time_kernels(
     build that does not fit the board's memories times nothing. Raises Mismatch and BenchError as
     `measure_layers`.
     """
-    options = [all_candidates(graph, op, board, saves, kernel_set) for op in graph.ops]
+    options = [
+        all_candidates(graph, op, board, choice.saves, choice.kernel_set) for op in graph.ops
+    ]
     common = _common_key(board, runner.models_waits)
     timed = [
         _Timed(

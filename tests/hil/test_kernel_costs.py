@@ -11,7 +11,7 @@ from compress.integer import reference
 from compress.types import Graph, Samples
 from helpers.graph_builder import GraphBuilder, random_inputs
 from hil.board import load_board, without_limits, without_waits
-from hil.codegen.plan import NO_COSTS, Costs, make_plan
+from hil.codegen.plan import NO_COSTS, Costs, KernelChoice, make_plan
 from hil.codegen.render import render
 from hil.errors import BenchError
 from hil.kernel_interface.operator_kernels import Kernel
@@ -22,6 +22,7 @@ from hil.target.open import open_target
 from hil.target.target import Target
 from hil.types import Board
 
+NOTHING = KernelChoice("nothing")
 M4 = without_waits(without_limits(load_board("m4")))
 
 
@@ -43,7 +44,7 @@ def test_candidates_are_timed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     graph = pointwise()
     with BoardRunner(M4, open_target) as runner:
-        costs = time_kernels(graph, M4, runner, samples_of(graph), "nothing", "tuned")
+        costs = time_kernels(graph, M4, runner, samples_of(graph), NOTHING)
     assert costs.unit == "cycles"
     by_name: dict[str, int] = {}
     for (index, kernel), cost in costs.of.items():
@@ -54,10 +55,10 @@ def test_candidates_are_timed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert by_name["conv_pointwise"] < by_name["arm_convolve_1x1_s8_fast"]
 
     with BoardRunner(M4, no_target) as runner:
-        again = time_kernels(graph, M4, runner, samples_of(graph), "nothing", "tuned")
+        again = time_kernels(graph, M4, runner, samples_of(graph), NOTHING)
         assert again.of == costs.of
         with pytest.raises(BenchError):
-            time_kernels(pointwise(20), M4, runner, samples_of(pointwise(20)), "nothing", "tuned")
+            time_kernels(pointwise(20), M4, runner, samples_of(pointwise(20)), NOTHING)
 
     plan = make_plan(graph, M4, "nothing", costs=costs)
     best = min(costs.of, key=costs.of.__getitem__)
@@ -95,4 +96,4 @@ def test_less_scratch_is_taken_at_the_peak_where_ram_is_saved() -> None:
 
 
 def _kernels(graph: Graph) -> list[Kernel]:
-    return list(all_candidates(graph, graph.ops[0], M4, "nothing", "tuned"))
+    return list(all_candidates(graph, graph.ops[0], M4, "nothing"))
