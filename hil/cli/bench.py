@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,17 @@ from rich.console import Console
 from compress.errors import UserError
 from compress.projects.project import Project
 from hil.board import load_board, without_limits
+from hil.cli.bench_options import (
+    OF_PART,
+    DelayedRamOption,
+    FlashTimingOption,
+    Kernels,
+    KernelsOption,
+    Optimize,
+    OptimizeOption,
+    kernel_choice,
+    with_memory,
+)
 from hil.cli.bench_result import print_result, warn_unjudged
 from hil.cli.compare import show_comparison
 from hil.cli.energy import (
@@ -26,17 +37,9 @@ from hil.cli.energy import (
     power_trace_of,
     state_of,
 )
-from hil.cli.memory_timing import OF_PART, DelayedRamOption, FlashTimingOption, with_memory
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.cli.task_options import TaskChoice, tell, what_to_measure, with_task_options
 from hil.terminal import warn
-
-if TYPE_CHECKING:
-    from compress.types import Graph, Samples
-    from hil.codegen.plan import KernelChoice
-    from hil.measure.measure import BoardRunner
-    from hil.types import Board, Memory
-
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
 
@@ -46,28 +49,6 @@ class Limits(StrEnum):
 
     BOARD = "board"
     NONE = "none"
-
-
-class Optimize(StrEnum):
-    """What the form of stored weights is chosen for."""
-
-    SPEED = "speed"
-    RAM = "ram"
-    SIZE = "size"
-
-    @property
-    def saves(self) -> Memory:
-        """The memory that stored weights save."""
-        saved: dict[Optimize, Memory] = {Optimize.RAM: "ram", Optimize.SIZE: "flash"}
-        return saved.get(self, "nothing")
-
-
-class Kernels(StrEnum):
-    """How the kernel of a layer is chosen."""
-
-    FASTEST = "fastest"
-    TUNED = "tuned"
-    CMSIS_NN = "cmsis-nn"
 
 
 class RunnerName(StrEnum):
@@ -136,21 +117,8 @@ def register(app: typer.Typer, runs: Path) -> None:
                 "reference and a C function (docs/custom-operators.md)."
             ),
         ] = None,
-        optimize: Annotated[
-            Optimize,
-            typer.Option(
-                help="'speed': store weights as the fastest kernel reads them; 'size': in their "
-                "smallest form; 'ram': in it where expanding them needs no more RAM."
-            ),
-        ] = Optimize.SPEED,
-        kernels: Annotated[
-            Kernels,
-            typer.Option(
-                help="'fastest': each layer's kernels are timed on the board, the fastest is taken "
-                "(times are kept by shape); 'tuned': without timing, our own before CMSIS-NN's; "
-                "'cmsis-nn': CMSIS-NN's, to compare."
-            ),
-        ] = Kernels.FASTEST,
+        optimize: OptimizeOption = Optimize.SPEED,
+        kernels: KernelsOption = Kernels.FASTEST,
         keep: Annotated[
             Path | None,
             typer.Option(
@@ -252,7 +220,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = state_of(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
-            choice = _kernel_choice(network.graph, facts, opened, picked, optimize, kernels)
+            choice = kernel_choice(network.graph, facts, opened, picked, optimize, kernels)
             result = benchmark(
                 network,
                 facts,
@@ -296,26 +264,3 @@ def check_is_free(folder: Path) -> None:
         return
     if folder.exists():
         raise UserError(f"--keep {folder}: exists and is not empty; name a new folder")
-
-
-def _kernel_choice(
-    graph: Graph,
-    board: Board,
-    runner: BoardRunner,
-    samples: Samples,
-    optimize: Optimize,
-    kernels: Kernels,
-) -> KernelChoice:
-    """How kernels are chosen, after timing candidates or building without some, where asked for."""
-    from hil.codegen.plan import KernelChoice
-    from hil.codegen.smallest import smallest
-    from hil.measure.kernel_costs import time_kernels
-
-    choice = KernelChoice(optimize.saves, "cmsis-nn" if kernels is Kernels.CMSIS_NN else "tuned")
-    if kernels is not Kernels.FASTEST:
-        return choice
-    choice = replace(choice, costs=time_kernels(graph, board, runner, samples, choice))
-    if optimize is not Optimize.SIZE:
-        return choice
-    with Console(stderr=True).status("flash") as status:
-        return smallest(graph, board, choice, lambda name: status.update(f"flash without {name}"))

@@ -1,17 +1,24 @@
-"""The options of `hil bench` that choose the wait states of the modeled memories."""
+"""The options of `hil bench` that choose kernels, and wait states of the modeled memories."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from compress.errors import UserError
 from hil.board import MAX_CACHE_LINES, MAX_FLASH_WAIT_STATES, MAX_LINE_BYTES
 from hil.cycle_model import DelayedRam, FlashTiming, MemoryTiming
 from hil.objective.costs import cycles_known
-from hil.types import Board
+from hil.types import Board, Memory
+
+if TYPE_CHECKING:
+    from compress.types import Graph, Samples
+    from hil.codegen.plan import KernelChoice
+    from hil.measure.measure import BoardRunner
 
 OF_PART, NONE = "part", "none"
 _FLASH_FORM = "LINE:WAIT:INSTRUCTIONS:DATA"
@@ -23,6 +30,45 @@ _FLASH_BOUNDS = (
     (0, MAX_CACHE_LINES),
 )
 
+
+class Optimize(StrEnum):
+    """What the form of stored weights is chosen for."""
+
+    SPEED = "speed"
+    RAM = "ram"
+    SIZE = "size"
+
+    @property
+    def saves(self) -> Memory:
+        """The memory that stored weights save."""
+        saved: dict[Optimize, Memory] = {Optimize.RAM: "ram", Optimize.SIZE: "flash"}
+        return saved.get(self, "nothing")
+
+
+class Kernels(StrEnum):
+    """How the kernel of a layer is chosen."""
+
+    FASTEST = "fastest"
+    TUNED = "tuned"
+    CMSIS_NN = "cmsis-nn"
+
+
+OptimizeOption = Annotated[
+    Optimize,
+    typer.Option(
+        help="'speed': store weights as the fastest kernel reads them; 'ram': take kernels with "
+        "less scratch where most RAM is used; 'size': store weights in their smallest form and "
+        "leave kernels that cost more flash than they save."
+    ),
+]
+KernelsOption = Annotated[
+    Kernels,
+    typer.Option(
+        help="'fastest': each layer's kernels are timed on the board, the fastest is taken "
+        "(times are kept by shape); 'tuned': without timing, our own before CMSIS-NN's; "
+        "'cmsis-nn': CMSIS-NN's, to compare."
+    ),
+]
 FlashTimingOption = Annotated[
     str,
     typer.Option(
@@ -43,6 +89,29 @@ DelayedRamOption = Annotated[
         "0x20030000:0x10000.",
     ),
 ]
+
+
+def kernel_choice(
+    graph: Graph,
+    board: Board,
+    runner: BoardRunner,
+    samples: Samples,
+    optimize: Optimize,
+    kernels: Kernels,
+) -> KernelChoice:
+    """How kernels are chosen, after timing candidates or building without some, where asked for."""
+    from hil.codegen.plan import KernelChoice
+    from hil.codegen.smallest import smallest
+    from hil.measure.kernel_costs import time_kernels
+
+    choice = KernelChoice(optimize.saves, "cmsis-nn" if kernels is Kernels.CMSIS_NN else "tuned")
+    if kernels is not Kernels.FASTEST:
+        return choice
+    choice = replace(choice, costs=time_kernels(graph, board, runner, samples, choice))
+    if optimize is not Optimize.SIZE:
+        return choice
+    with Console(stderr=True).status("flash") as status:
+        return smallest(graph, board, choice, lambda name: status.update(f"flash without {name}"))
 
 
 def with_memory(board: Board, flash: str, ram: str) -> Board:
