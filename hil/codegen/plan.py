@@ -15,7 +15,7 @@ from hil.types import Board, KernelSet, Memory, Plan, Step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Costs:
+class KernelCosts:
     """What layers cost with kernels that could run them, by operator's index and kernel.
 
     `unit` is what was counted: cycles or instructions.
@@ -25,7 +25,7 @@ class Costs:
     unit: str
 
 
-NO_COSTS = Costs(MappingProxyType({}), "cycles")
+NO_COSTS = KernelCosts(MappingProxyType({}), "cycles")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +39,7 @@ class KernelChoice:
 
     saves: Memory = "flash"
     kernel_set: KernelSet = "tuned"
-    costs: Costs = NO_COSTS
+    costs: KernelCosts = NO_COSTS
     excluded: frozenset[str] = frozenset()
 
     def plan(self, graph: Graph, board: Board) -> Plan:
@@ -60,7 +60,7 @@ def make_plan(
     saves: Memory = "flash",
     kernel_set: KernelSet = "tuned",
     *,
-    costs: Costs = NO_COSTS,
+    costs: KernelCosts = NO_COSTS,
     excluded: frozenset[str] = frozenset(),
     kernels: Sequence[Kernel] | None = None,
 ) -> Plan:
@@ -88,7 +88,7 @@ def make_plan(
     return replace(plan, steps=steps)
 
 
-def _choice(step: Step, options: Sequence[Kernel], costs: Costs) -> str:
+def _choice(step: Step, options: Sequence[Kernel], costs: KernelCosts) -> str:
     """What a step's kernel costs and what the others of its candidates would."""
     size_bytes = 0 if step.scratch is None else step.scratch.size_bytes
     texts: list[str] = []
@@ -109,7 +109,7 @@ def _options(
     board: Board,
     saves: Memory,
     kernel_set: KernelSet,
-    costs: Costs,
+    costs: KernelCosts,
     excluded: frozenset[str],
 ) -> Sequence[Kernel]:
     """The kernels among which the plan chooses for an operator, best first."""

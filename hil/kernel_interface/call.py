@@ -17,6 +17,8 @@ import numpy.typing as npt
 from compress.types import Array, Tensor
 from hil.types import Step
 
+Words = npt.NDArray[np.uint32]
+
 _VALUES_PER_LINE = {"int8_t": 19, "int16_t": 13, "uint16_t": 13, "int32_t": 8, "uint32_t": 8}
 
 

@@ -11,13 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from compress.ops import DepthwiseConv2D, FullyConnected, Weighted
 from compress.types import Array, Graph
+from hil.kernel_interface.call import Words
 from hil.kernel_interface.limits import round_up
-
-Words = npt.NDArray[np.uint32]
 
 # Rows of a FullyConnected are expanded and used a few at a time, within this size if possible.
 SLICE_BYTES = 4096

@@ -1,7 +1,7 @@
 """The cost of every candidate kernel of a network's layers, timed on the target, kept by shape.
 
 All candidates of one rank run together in one profile build, so that a network takes as many builds
-as its layer with most candidates. Costs depend on shapes, types and the target, hardly on values:
+as its layer with most candidates. KernelCosts depend on shapes, types and the target, hardly on values:
 they are kept in the cache, and a layer of a known shape is not timed again.
 """
 
@@ -21,7 +21,7 @@ from compress.ops import Op, constants_of, inputs_of, outputs_of
 from compress.types import Graph, Samples
 from hil.board import without_limits
 from hil.codegen.build import build, compiler_version, kernel_sources
-from hil.codegen.plan import Costs, KernelChoice, make_plan
+from hil.codegen.plan import KernelChoice, KernelCosts, make_plan
 from hil.codegen.render import render
 from hil.cycle_model import MODELED_CORES
 from hil.files import file_errors
@@ -47,7 +47,7 @@ def time_kernels(
     runner: BoardRunner,
     samples: Samples,
     choice: KernelChoice,
-) -> Costs:
+) -> KernelCosts:
     """Cycles (instructions where cycles are not modeled) of the candidates, by layer and kernel.
 
     Layers with one candidate are not in it. Wait states are included where they are modeled. A
@@ -76,7 +76,7 @@ def time_kernels(
                     _keep(one.file, counts[one.index])
     known = {(one.index, one.kernel): _kept(one.file) for one in timed}
     cycles = board.core in MODELED_CORES or board.counter != "insn"
-    return Costs(
+    return KernelCosts(
         {key: cost for key, cost in known.items() if cost is not None},
         "cycles" if cycles else "instructions",
     )

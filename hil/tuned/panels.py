@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from hil.kernel_interface.call import Words
 from hil.tuned.requantize import Channels, Int64Array
 
-Words = npt.NDArray[np.uint32]
 Pairs = Sequence[tuple[int, int]]
 
 PANEL_CHANNELS = 4

@@ -11,7 +11,7 @@ from compress.integer import reference
 from compress.types import Graph, Samples
 from helpers.graph_builder import GraphBuilder, random_inputs
 from hil.board import load_board, without_limits, without_waits
-from hil.codegen.plan import NO_COSTS, Costs, KernelChoice, make_plan
+from hil.codegen.plan import NO_COSTS, KernelChoice, KernelCosts, make_plan
 from hil.codegen.render import render
 from hil.errors import BenchError
 from hil.kernel_interface.operator_kernels import Kernel
@@ -75,7 +75,7 @@ def test_the_cheapest_is_taken_whatever_the_order() -> None:
     assert listed.choice.startswith("chosen before conv_pointwise with")
     last = {(0, k): 100 for k in _kernels(graph)}
     last[0, _kernels(graph)[-1]] = 99
-    step = make_plan(graph, M4, "nothing", costs=Costs(last, "instructions")).steps[0]
+    step = make_plan(graph, M4, "nothing", costs=KernelCosts(last, "instructions")).steps[0]
     assert step.kernel == _kernels(graph)[-1].name
     assert step.choice.startswith("chosen at 99 instructions before conv_pointwise 100")
 
