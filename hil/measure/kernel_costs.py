@@ -1,7 +1,7 @@
 """The cost of every candidate kernel of a network's layers, timed on the target, kept by shape.
 
 All candidates of one rank run together in one profile build, so that a network takes as many builds
-as its layer with most candidates. KernelCosts depend on shapes, types and the target, hardly on values:
+as its layer with most candidates. Costs depend on shapes, types and the target, hardly on values:
 they are kept in the cache, and a layer of a known shape is not timed again.
 """
 
