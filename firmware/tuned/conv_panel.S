@@ -1,6 +1,6 @@
 /* Convolution of pairs of pixels with a panel of four channels: any filter and stride, also 1x1, for Armv7E-M.
  *
- *   void NAME(const struct conv_job *job);    struct conv_job is in conv.h
+ *   void NAME(const conv_panel_job *job);    conv_panel_job is in tuned.h
  *
  * x is expanded to 16 bits as SXTB16 leaves it: of four inputs (0, 2), then (1, 3). A filter row is one run of words;
  * the second pixel's is NEXT bytes further. No im2col.
@@ -80,7 +80,7 @@
     add \v1, X0, \v1, asr #8
 .endm
 
-/* Double rounding, zero point, saturation: see requant() in dsp.h. */
+/* Double rounding, zero point, saturation: see hil/tuned/requantize.py. */
 .macro finish v0, v1, at
     ldr X0, [X, #4 * \at]
     ldr X1, [X, #4 * \at + 4]
@@ -97,7 +97,7 @@
     ssat \v1, #8, \v1
 .endm
 
-/* The job, on the stack (see conv.h), and what else is there. */
+/* The job, on the stack (see tuned.h), and what else is there. */
 #define J_ROWS 0
 #define J_KH 4
 #define J_RUN 8
@@ -108,12 +108,13 @@
 #define J_OUT 28
 #define J_CHANNELS 32
 #define J_FIRST 36
-#define L_ROW 40   /* next row's pointer */
-#define L_LEFT 44  /* rows left */
-#define L_END 48
-#define L_AT 52    /* offset of the pair of pixels in a row */
-#define L_ENTRY 56 /* where a run begins: FIRST steps are left out */
-#define L_BYTES 60
+#define J_ODD 40
+#define L_ROW 44   /* next row's pointer */
+#define L_LEFT 48  /* rows left */
+#define L_END 52
+#define L_AT 56    /* offset of the pair of pixels in a row */
+#define L_ENTRY 60 /* where a run begins: FIRST steps are left out */
+#define L_BYTES 64
 
     .section .text.NAME, "ax"
     .global NAME
@@ -123,8 +124,8 @@
 NAME:
     push {r4-r11, lr}
     sub sp, sp, #L_BYTES
-    ldm r0, {r1-r10}
-    stm sp, {r1-r10}
+    ldm r0, {r1-r11}
+    stm sp, {r1-r11}
     mov r0, #STEP_BYTES
     mul r0, r0, r10
     adr r1, 2f
@@ -225,15 +226,15 @@ NAME:
     split C0, C1, D0, D1, 3
     finish A0, A1, 4
     ldr X1, [sp, #J_CHANNELS]
+    strb A1, [W, X1]            /* before the first's: they share a byte if there is no second */
     strb A0, [W]
     add A0, W, X1               /* the second pixel's */
-    strb A1, [A0]
     finish B0, B1, 7
-    strb B0, [W, #1]
     strb B1, [A0, #1]
+    strb B0, [W, #1]
     finish C0, C1, 10
-    strb C0, [W, #2]
     strb C1, [A0, #2]
+    strb C0, [W, #2]
     finish D0, D1, 13
     ldr r8, [sp, #J_CHANNELS]
 #if ONE_ROW
@@ -243,8 +244,8 @@ NAME:
 #endif
     ldr r2, [sp, #J_STEP]
     ldr r3, [sp, #J_PAIRS]
-    strb D0, [W, #3]
     strb D1, [A0, #3]
+    strb D0, [W, #3]
     add W, W, r8, lsl #1
     add r1, r1, r2
     str W, [sp, #J_OUT]
@@ -256,7 +257,14 @@ NAME:
     subs r3, r3, #1
     str r3, [sp, #J_PAIRS]
     bne 4b
-    add sp, sp, #L_BYTES
+    ldr r0, [sp, #J_ODD]
+    cbz r0, 5f
+    mov r1, #1                  /* the last pixel, with a second one that is not kept */
+    str r3, [sp, #J_ODD]
+    str r3, [sp, #J_CHANNELS]
+    str r1, [sp, #J_PAIRS]
+    b 4b
+5:  add sp, sp, #L_BYTES
     pop {r4-r11, pc}
     .size NAME, . - NAME
 #endif

@@ -1,0 +1,72 @@
+"""Conv2D with short rows of filters, on cores with DSP: conv_patches.c.
+
+Inputs of a window are copied together, once for all panels, where that costs less than to go from
+row to row for each panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compress.ops import Conv2D
+from compress.types import Graph
+from hil.kernel_interface.limits import round_up
+from hil.tuned.calls import Field
+from hil.tuned.panel_kernel import PAIRS_KERNEL
+from hil.tuned.panels import PANEL_CHANNELS
+from hil.tuned.row_ring import RowRing, ring_channels, ring_of
+from hil.tuned.weight_panels import PanelLayer, panel_kernels
+
+GROUP_PIXELS = 24
+_MOST_PATCH_BYTES = 4096  # of all patches of a group
+# Cycles of Cortex-M4 for a pair of pixels, roughly: to the next row of the filter; and copies.
+_NEXT_ROW_CYCLES = 20
+_COPY_ROW_CYCLES = 20
+_COPY_WORD_CYCLES = 7
+_COPY_CYCLES = 60
+
+
+def _pays(ring: RowRing) -> bool:
+    panels = -(-ring.channels_out // PANEL_CHANNELS)
+    copy = _COPY_ROW_CYCLES + _COPY_WORD_CYCLES * ring.run_words
+    return ring.filter_rows * (panels * _NEXT_ROW_CYCLES - copy) > _COPY_CYCLES
+
+
+def _group(ring: RowRing) -> int:
+    """Pixels at a time, an even number."""
+    pair_bytes = 8 * ring.filter_rows * ring.run_words
+    pixels = round_up(ring.out_rows * ring.out_columns, 2)
+    return min(GROUP_PIXELS, pixels, 2 * (_MOST_PATCH_BYTES // pair_bytes))
+
+
+def _writes(ring: RowRing, group: int) -> Iterator[tuple[int, int]]:
+    """The last output row that was expanded for, and the pixels written, after each group."""
+    pixels = ring.out_rows * ring.out_columns
+    for end in range(group, pixels + group, group):
+        count = min(end, pixels)
+        yield (count - 1) // ring.out_columns, count
+
+
+def _layer(graph: Graph, op: Conv2D, in_ram: bool) -> PanelLayer | None:
+    ring = ring_of(graph, op)
+    if ring is None or not ring.is_countable(1) or not _pays(ring):
+        return None
+    group = _group(ring)
+    channels = ring_channels(graph, op, ring)
+    if channels is None or group == 0:
+        return None
+    patch_words = ring.filter_rows * ring.run_words
+    words = ring.filter_rows * (ring.slot_words + 1) + group * patch_words
+    return PanelLayer(
+        function="conv_patches",
+        channels=channels,
+        order=ring.order(),
+        micro_kernel=PAIRS_KERNEL,
+        fields=(*ring.fields(1), Field("group", group)),
+        pairs=group // 2,
+        scratch_bytes=4 * words,
+        lead_bytes=ring.lead_bytes(_writes(ring, group)),
+    )
+
+
+KERNELS = panel_kernels("conv_patches", _layer)
