@@ -109,12 +109,14 @@
 #define J_CHANNELS 32
 #define J_FIRST 36
 #define J_ODD 40
-#define L_ROW 44   /* next row's pointer */
-#define L_LEFT 48  /* rows left */
-#define L_END 52
-#define L_AT 56    /* offset of the pair of pixels in a row */
-#define L_ENTRY 60 /* where a run begins: FIRST steps are left out */
+#define L_ROW 44   /* where the next row's address is */
+#define L_END 48   /* of the run */
+#define L_AT 52    /* from a row's address to the run */
+#define L_ENTRY 56 /* where a run begins: FIRST steps are left out */
 #define L_BYTES 64
+/* Instead of the job's values, if there are several rows: */
+#define L_LAST J_KH  /* the end of the panel's weights */
+#define L_SPAN J_RUN /* the run with the steps that are left out */
 
     .section .text.NAME, "ax"
     .global NAME
@@ -132,22 +134,26 @@ NAME:
     add r0, r0, r1
     orr r0, r0, #1
     str r0, [sp, #L_ENTRY]
+#if !ONE_ROW
+    mul r2, r2, r3
+    add r2, r6, r2, lsl #1
+    str r2, [sp, #L_LAST]
+#endif
     sub r6, r6, r10, lsl #3     /* weights that are left out */
     str r6, [sp, #J_W]
     mov r0, #XSTEP
     mul r10, r10, r0
     str r10, [sp, #J_FIRST]
 #if !ONE_ROW
-    mov r0, #0
-    str r0, [sp, #L_AT]
+    add r3, r3, r10
+    str r3, [sp, #L_SPAN]
+    rsb r10, r10, #0
+    str r10, [sp, #L_AT]
 #endif
 4:
     ldr X, [sp, #J_P]
     ldr W, [sp, #J_W]
     ldr X0, [sp, #J_ROWS]
-#if !ONE_ROW
-    ldr X1, [sp, #J_KH]
-#endif
     ldr A0, [X]
     ldr C0, [X, #8]
     mov A1, A0
@@ -172,22 +178,16 @@ NAME:
 #else
 1:  ldr X, [X0], #4
     ldr WA, [sp, #L_AT]
-    ldr WC, [sp, #J_RUN]
+    ldr WC, [sp, #L_SPAN]
+    ldr X1, [sp, #L_ENTRY]
     str X0, [sp, #L_ROW]
-    str X1, [sp, #L_LEFT]
     add X, X, WA
     add WC, WC, X
-    ldr X0, [sp, #J_FIRST]
-    ldr X1, [sp, #L_ENTRY]
     str WC, [sp, #L_END]
 #if defined(CORTEX_M7)
-    add WA, W, X0, lsl #1 - (XSTEP / 8)
-    ldr WA, [WA]
-    ldr WC, [X]
-    sub X, X, X0
-    mov X0, WC
-#else
-    sub X, X, X0
+    ldr WA, [sp, #J_FIRST]
+    ldr X0, [X, WA]
+    ldr WA, [W, WA, lsl #1]
 #endif
     bx X1
 #endif
@@ -211,12 +211,12 @@ NAME:
     bne 2b
 #endif
 #if !ONE_ROW
+    ldr WC, [sp, #L_LAST]
     ldr X0, [sp, #L_ROW]
-    ldr X1, [sp, #L_LEFT]
     ldr WA, [sp, #J_FIRST]
-    subs X1, X1, #1
+    cmp W, WC
     beq 3f
-    sub W, W, WA, lsl #1 - (XSTEP / 8)
+    sub W, W, WA, lsl #1
     b 1b
 #endif
 
