@@ -20,10 +20,10 @@ from hil.tuned.weight_panels import PanelLayer, panel_kernels
 GROUP_PIXELS = 24
 _MOST_PATCH_BYTES = 4096  # of all patches of a group
 # Cycles of Cortex-M4 for a pair of pixels, roughly: to the next row of the filter; and copies.
-_NEXT_ROW_CYCLES = 20
-_COPY_ROW_CYCLES = 20
-_COPY_WORD_CYCLES = 7
-_COPY_CYCLES = 60
+_NEXT_ROW_CYCLES = 30
+_COPY_ROW_CYCLES = 40
+_COPY_WORD_CYCLES = 10
+_COPY_CYCLES = 120
 
 
 def _pays(ring: RowRing) -> bool:
