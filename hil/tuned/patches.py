@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from compress.ops import Conv2D
 from compress.types import Graph
-from hil.kernel_interface.limits import round_up
 from hil.tuned.calls import Field
 from hil.tuned.panel_kernel import PAIRS_KERNEL
 from hil.tuned.panels import PANEL_CHANNELS
 from hil.tuned.row_ring import RowRing, ring_channels, ring_of
-from hil.tuned.weight_panels import PanelLayer, panel_kernels
+from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels
 
-GROUP_PIXELS = 24
+# Pixels whose inputs are copied at a time.
+GROUP_PIXELS = (24, 8, 4, 2)
 _MOST_PATCH_BYTES = 4096  # of all patches of a group
 # Cycles of Cortex-M4 for a pair of pixels, roughly: to the next row of the filter; and copies.
 _NEXT_ROW_CYCLES = 30
@@ -32,13 +32,6 @@ def _pays(ring: RowRing) -> bool:
     return ring.filter_rows * (panels * _NEXT_ROW_CYCLES - copy) > _COPY_CYCLES
 
 
-def _group(ring: RowRing) -> int:
-    """Pixels at a time, an even number."""
-    pair_bytes = 8 * ring.filter_rows * ring.run_words
-    pixels = round_up(ring.out_rows * ring.out_columns, 2)
-    return min(GROUP_PIXELS, pixels, 2 * (_MOST_PATCH_BYTES // pair_bytes))
-
-
 def _writes(ring: RowRing, group: int) -> Iterator[tuple[int, int]]:
     """The last output row that was expanded for, and the pixels written, after each group."""
     pixels = ring.out_rows * ring.out_columns
@@ -47,26 +40,28 @@ def _writes(ring: RowRing, group: int) -> Iterator[tuple[int, int]]:
         yield (count - 1) // ring.out_columns, count
 
 
-def _layer(graph: Graph, op: Conv2D, in_ram: bool) -> PanelLayer | None:
+def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     ring = ring_of(graph, op)
     if ring is None or not ring.is_countable(1) or not _pays(ring):
-        return None
-    group = _group(ring)
+        return
     channels = ring_channels(graph, op, ring)
-    if channels is None or group == 0:
-        return None
+    if channels is None:
+        return
     patch_words = ring.filter_rows * ring.run_words
-    words = ring.filter_rows * (ring.slot_words + 1) + group * patch_words
-    return PanelLayer(
-        function="conv_patches",
-        channels=channels,
-        order=ring.order(),
-        micro_kernel=PAIRS_KERNEL,
-        fields=(*ring.fields(1), Field("group", group)),
-        pairs=group // 2,
-        scratch_bytes=4 * words,
-        lead_bytes=ring.lead_bytes(_writes(ring, group)),
-    )
+    for group in even_groups(GROUP_PIXELS, ring.out_rows * ring.out_columns):
+        if 4 * group * patch_words > _MOST_PATCH_BYTES:
+            continue
+        words = ring.filter_rows * (ring.slot_words + 1) + group * patch_words
+        yield PanelLayer(
+            function="conv_patches",
+            channels=channels,
+            order=ring.order(),
+            micro_kernel=PAIRS_KERNEL,
+            fields=(*ring.fields(1), Field("group", group)),
+            pairs=group // 2,
+            scratch_bytes=4 * words,
+            lead_bytes=ring.lead_bytes(_writes(ring, group)),
+        )
 
 
-KERNELS = panel_kernels("conv_patches", _layer)
+KERNELS = panel_kernels("conv_patches", _layers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from compress.ops import Conv2D
@@ -11,10 +13,10 @@ from hil.tuned.calls import Field
 from hil.tuned.panel_kernel import PAIRS_KERNEL
 from hil.tuned.panels import swapped_order
 from hil.tuned.requantize import Channels, channels_of
-from hil.tuned.weight_panels import PanelLayer, panel_kernels
+from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels
 
-# Pixels that are expanded at a time: more would cost RAM and save few calls.
-GROUP_PIXELS = 24
+# Pixels that are expanded at a time: more would cost RAM and save few calls, fewer cost calls.
+GROUP_PIXELS = (24, 8, 4, 2)
 
 
 def _channels(graph: Graph, op: Conv2D) -> Channels | None:
@@ -32,25 +34,25 @@ def _channels(graph: Graph, op: Conv2D) -> Channels | None:
     return channels_of(graph, op, weights)
 
 
-def _layer(graph: Graph, op: Conv2D, in_ram: bool) -> PanelLayer | None:
+def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     channels = _channels(graph, op)
     if channels is None:
-        return None
+        return
     _, height, width, depth = graph.tensors[op.input].shape
     pixels, taps = height * width, round_up(depth, 4)
-    group = min(GROUP_PIXELS, round_up(pixels, 2))
     size_in, size_out = (graph.tensors[i].size_bytes for i in (op.input, op.output))
-    return PanelLayer(
-        function="conv_pointwise",
-        channels=channels,
-        order=swapped_order(taps),
-        micro_kernel=PAIRS_KERNEL,
-        fields=(Field("pixels", pixels), Field("inputs", depth), Field("group", group)),
-        pairs=group // 2,
-        scratch_bytes=2 * (group + 1) * taps,
-        # Group by group, outputs end before the inputs of the next.
-        lead_bytes=max(0, size_out - size_in),
-    )
+    for group in even_groups(GROUP_PIXELS, pixels):
+        yield PanelLayer(
+            function="conv_pointwise",
+            channels=channels,
+            order=swapped_order(taps),
+            micro_kernel=PAIRS_KERNEL,
+            fields=(Field("pixels", pixels), Field("inputs", depth), Field("group", group)),
+            pairs=group // 2,
+            scratch_bytes=2 * (group + 1) * taps,
+            # Group by group, outputs end before the inputs of the next.
+            lead_bytes=max(0, size_out - size_in),
+        )
 
 
-KERNELS = panel_kernels("conv_pointwise", _layer)
+KERNELS = panel_kernels("conv_pointwise", _layers)

@@ -52,6 +52,11 @@ class RowRing:
         return self.channels_in % 4 == 0
 
     @property
+    def pairs(self) -> int:
+        """Pairs of pixels of an output row."""
+        return -(-self.out_columns // 2)
+
+    @property
     def run_words(self) -> int:
         return -(-self.run // 2)
 
@@ -76,7 +81,7 @@ class RowRing:
     @property
     def copy_words(self) -> int:
         """The micro-kernels read a second window beside an odd last one."""
-        last = self.start(round_up(self.out_columns, 2) - 1) + 2 * self.run_words
+        last = self.start(2 * self.pairs - 1) + 2 * self.run_words
         return -(-max(self.before + self.used, last) // 2)
 
     @property

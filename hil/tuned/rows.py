@@ -5,6 +5,8 @@ A filter row is one run of words, and no input is copied for each window it lies
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from compress.ops import Conv2D
 from compress.types import Graph
 from hil.tuned.calls import Field
@@ -18,31 +20,33 @@ _PAIRS_OF_A_COPY = 8
 _FARTHEST_BYTES = 4095 - 8 * 4
 
 
-def _group(ring: RowRing, in_ram: bool) -> int:
-    """Output rows at a time: one, or as many as make a copy of the weights worth it."""
-    pairs = -(-ring.out_columns // 2)
-    return min(-(-_PAIRS_OF_A_COPY // pairs), ring.out_rows) if in_ram else 1
+def _groups(ring: RowRing, in_ram: bool) -> tuple[int, ...]:
+    """Output rows at a time: as many as make a copy of the weights worth it, or one."""
+    most = min(-(-_PAIRS_OF_A_COPY // ring.pairs), ring.out_rows) if in_ram else 1
+    return tuple(dict.fromkeys((most, 1)))
 
 
-def _layer(graph: Graph, op: Conv2D, in_ram: bool) -> PanelLayer | None:
+def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     ring = ring_of(graph, op)
     if ring is None or ring.next_bytes > _FARTHEST_BYTES:
-        return None
-    group = _group(ring, in_ram)
+        return
     channels = ring_channels(graph, op, ring)
-    if channels is None or not ring.is_countable(group):
-        return None
-    ends = [min(row + group, ring.out_rows) for row in range(0, ring.out_rows, group)]
-    return PanelLayer(
-        function="conv_rows",
-        channels=channels,
-        order=ring.order(),
-        micro_kernel=rows_kernel(ring.next_bytes),
-        fields=(*ring.fields(group), Field("group", group)),
-        pairs=group * -(-ring.out_columns // 2),
-        scratch_bytes=4 * ring.slots(group) * (ring.slot_words + 1),
-        lead_bytes=ring.lead_bytes((end - 1, end * ring.out_columns) for end in ends),
-    )
+    if channels is None:
+        return
+    for group in _groups(ring, in_ram):
+        if not ring.is_countable(group):
+            continue
+        ends = [min(row + group, ring.out_rows) for row in range(0, ring.out_rows, group)]
+        yield PanelLayer(
+            function="conv_rows",
+            channels=channels,
+            order=ring.order(),
+            micro_kernel=rows_kernel(ring.next_bytes),
+            fields=(*ring.fields(group), Field("group", group)),
+            pairs=group * ring.pairs,
+            scratch_bytes=4 * ring.slots(group) * (ring.slot_words + 1),
+            lead_bytes=ring.lead_bytes((end - 1, end * ring.out_columns) for end in ends),
+        )
 
 
-KERNELS = panel_kernels("conv_rows", _layer)
+KERNELS = panel_kernels("conv_rows", _layers)
