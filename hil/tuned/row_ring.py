@@ -89,7 +89,7 @@ class RowRing:
         return self.copies * self.copy_words
 
     @property
-    def _copy_of(self) -> tuple[int, int]:
+    def copy_of(self) -> tuple[int, int]:
         """The words of a slot at which the row and its shifted copy begin; the first window's
         copy is the first."""
         even, odd = self._odd
@@ -100,7 +100,7 @@ class RowRing:
     def offset_bytes(self, window: int) -> int:
         """Where the window begins in a slot."""
         start = self.start(window)
-        return 4 * (self._copy_of[start % 2] + start // 2)
+        return 4 * (self.copy_of[start % 2] + start // 2)
 
     @property
     def next_bytes(self) -> int:
@@ -144,7 +144,7 @@ class RowRing:
 
     def fields(self, group: int) -> tuple[Field, ...]:
         """The members `ring` and `windows` of a layer's record."""
-        plain, shifted = self._copy_of
+        plain, shifted = self.copy_of
         first_input = self.before // 2
         padding = self.zero_point & 0xFFFF
         ring = {
