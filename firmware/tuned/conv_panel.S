@@ -1,6 +1,6 @@
 /* Convolution of pairs of pixels with a panel of four channels: any filter and stride, also 1x1, for Armv7E-M.
  *
- *   void NAME(const struct conv_job *job);    struct conv_job is in conv.h
+ *   void NAME(const conv_panel_job *job);    conv_panel_job is in tuned.h
  *
  * x is expanded to 16 bits as SXTB16 leaves it: of four inputs (0, 2), then (1, 3). A filter row is one run of words;
  * the second pixel's is NEXT bytes further. No im2col.
@@ -80,7 +80,7 @@
     add \v1, X0, \v1, asr #8
 .endm
 
-/* Double rounding, zero point, saturation: see requant() in dsp.h. */
+/* Double rounding, zero point, saturation: see hil/tuned/requantize.py. */
 .macro finish v0, v1, at
     ldr X0, [X, #4 * \at]
     ldr X1, [X, #4 * \at + 4]
@@ -97,7 +97,7 @@
     ssat \v1, #8, \v1
 .endm
 
-/* The job, on the stack (see conv.h), and what else is there. */
+/* The job, on the stack (see tuned.h), and what else is there. */
 #define J_ROWS 0
 #define J_KH 4
 #define J_RUN 8
@@ -108,12 +108,15 @@
 #define J_OUT 28
 #define J_CHANNELS 32
 #define J_FIRST 36
-#define L_ROW 40   /* next row's pointer */
-#define L_LEFT 44  /* rows left */
-#define L_END 48
-#define L_AT 52    /* offset of the pair of pixels in a row */
+#define J_ODD 40
+#define L_ROW 44   /* where the next row's address is */
+#define L_END 48   /* of the run */
+#define L_AT 52    /* from a row's address to the run */
 #define L_ENTRY 56 /* where a run begins: FIRST steps are left out */
-#define L_BYTES 60
+#define L_BYTES 64
+/* Instead of the job's values, if there are several rows: */
+#define L_LAST J_KH  /* the end of the panel's weights */
+#define L_SPAN J_RUN /* the run with the steps that are left out */
 
     .section .text.NAME, "ax"
     .global NAME
@@ -123,30 +126,34 @@
 NAME:
     push {r4-r11, lr}
     sub sp, sp, #L_BYTES
-    ldm r0, {r1-r10}
-    stm sp, {r1-r10}
+    ldm r0, {r1-r11}
+    stm sp, {r1-r11}
     mov r0, #STEP_BYTES
     mul r0, r0, r10
     adr r1, 2f
     add r0, r0, r1
     orr r0, r0, #1
     str r0, [sp, #L_ENTRY]
+#if !ONE_ROW
+    mul r2, r2, r3
+    add r2, r6, r2, lsl #1
+    str r2, [sp, #L_LAST]
+#endif
     sub r6, r6, r10, lsl #3     /* weights that are left out */
     str r6, [sp, #J_W]
     mov r0, #XSTEP
     mul r10, r10, r0
     str r10, [sp, #J_FIRST]
 #if !ONE_ROW
-    mov r0, #0
-    str r0, [sp, #L_AT]
+    add r3, r3, r10
+    str r3, [sp, #L_SPAN]
+    rsb r10, r10, #0
+    str r10, [sp, #L_AT]
 #endif
 4:
     ldr X, [sp, #J_P]
     ldr W, [sp, #J_W]
     ldr X0, [sp, #J_ROWS]
-#if !ONE_ROW
-    ldr X1, [sp, #J_KH]
-#endif
     ldr A0, [X]
     ldr C0, [X, #8]
     mov A1, A0
@@ -171,22 +178,16 @@ NAME:
 #else
 1:  ldr X, [X0], #4
     ldr WA, [sp, #L_AT]
-    ldr WC, [sp, #J_RUN]
+    ldr WC, [sp, #L_SPAN]
+    ldr X1, [sp, #L_ENTRY]
     str X0, [sp, #L_ROW]
-    str X1, [sp, #L_LEFT]
     add X, X, WA
     add WC, WC, X
-    ldr X0, [sp, #J_FIRST]
-    ldr X1, [sp, #L_ENTRY]
     str WC, [sp, #L_END]
 #if defined(CORTEX_M7)
-    add WA, W, X0, lsl #1 - (XSTEP / 8)
-    ldr WA, [WA]
-    ldr WC, [X]
-    sub X, X, X0
-    mov X0, WC
-#else
-    sub X, X, X0
+    ldr WA, [sp, #J_FIRST]
+    ldr X0, [X, WA]
+    ldr WA, [W, WA, lsl #1]
 #endif
     bx X1
 #endif
@@ -210,12 +211,12 @@ NAME:
     bne 2b
 #endif
 #if !ONE_ROW
+    ldr WC, [sp, #L_LAST]
     ldr X0, [sp, #L_ROW]
-    ldr X1, [sp, #L_LEFT]
     ldr WA, [sp, #J_FIRST]
-    subs X1, X1, #1
+    cmp W, WC
     beq 3f
-    sub W, W, WA, lsl #1 - (XSTEP / 8)
+    sub W, W, WA, lsl #1
     b 1b
 #endif
 
@@ -225,15 +226,15 @@ NAME:
     split C0, C1, D0, D1, 3
     finish A0, A1, 4
     ldr X1, [sp, #J_CHANNELS]
+    strb A1, [W, X1]            /* before the first's: they share a byte if there is no second */
     strb A0, [W]
     add A0, W, X1               /* the second pixel's */
-    strb A1, [A0]
     finish B0, B1, 7
-    strb B0, [W, #1]
     strb B1, [A0, #1]
+    strb B0, [W, #1]
     finish C0, C1, 10
-    strb C0, [W, #2]
     strb C1, [A0, #2]
+    strb C0, [W, #2]
     finish D0, D1, 13
     ldr r8, [sp, #J_CHANNELS]
 #if ONE_ROW
@@ -243,8 +244,8 @@ NAME:
 #endif
     ldr r2, [sp, #J_STEP]
     ldr r3, [sp, #J_PAIRS]
-    strb D0, [W, #3]
     strb D1, [A0, #3]
+    strb D0, [W, #3]
     add W, W, r8, lsl #1
     add r1, r1, r2
     str W, [sp, #J_OUT]
@@ -256,7 +257,14 @@ NAME:
     subs r3, r3, #1
     str r3, [sp, #J_PAIRS]
     bne 4b
-    add sp, sp, #L_BYTES
+    ldr r0, [sp, #J_ODD]
+    cbz r0, 5f
+    mov r1, #1                  /* the last pixel, with a second one that is not kept */
+    str r3, [sp, #J_ODD]
+    str r3, [sp, #J_CHANNELS]
+    str r1, [sp, #J_PAIRS]
+    b 4b
+5:  add sp, sp, #L_BYTES
     pop {r4-r11, pc}
     .size NAME, . - NAME
 #endif

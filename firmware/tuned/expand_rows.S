@@ -4,7 +4,8 @@
  *   void expand_in_order(const int8_t *from, uint32_t *to, int bytes);   (0, 1), (2, 3)
  *   void expand_pair(const int8_t *from, const int8_t *second, uint32_t *to, int bytes);  swapped, two pixels' words alternating
  *
- * bytes: a multiple of 4. 1.6, 2.0 and 1.6 cycles a byte on Cortex-M4.
+ * bytes: a multiple of 4. 1.6, 2.0 and 1.6 cycles a byte on Cortex-M4. expand_in_order and expand_pair read from any
+ * address, expand_swapped from one of words.
  */
 #if defined(__ARM_FEATURE_DSP)
     .syntax unified
@@ -86,7 +87,11 @@ expand_in_order:
     push {r4-r11, lr}
     subs r2, r2, #16
     blt 2f
-1:  ldm r0!, {r3, r5, r7, r9}
+1:  ldr r3, [r0]
+    ldr r5, [r0, #4]
+    ldr r7, [r0, #8]
+    ldr r9, [r0, #12]
+    add r0, r0, #16
     sxtb16 r4, r3, ror #8
     sxtb16 r12, r3
     pkhbt r3, r12, r4, lsl #16
@@ -140,4 +145,36 @@ copy_words: /* void copy_words(const uint32_t *from, uint32_t *to, int words) */
     bne 3b
 4:  pop {r4-r11, pc}
     .size copy_words, . - copy_words
+
+    .section .text.copy_patch, "ax"
+    .global copy_patch
+    .type copy_patch, %function
+    .thumb_func
+    .align 2
+/* void copy_patch(const word *rows, int32_t filter_rows, int32_t words, int32_t at_bytes, word *to) */
+copy_patch:
+    push {r4-r9, lr}
+    ldr r4, [sp, #28]
+1:  ldr r5, [r0], #4
+    add r5, r5, r3
+    subs r6, r2, #4
+    blt 3f
+2:  ldm r5!, {r7, r8, r9, r12}
+    str r7, [r4]
+    str r8, [r4, #8]
+    str r9, [r4, #16]
+    str r12, [r4, #24]
+    add r4, r4, #32
+    subs r6, r6, #4
+    bge 2b
+3:  adds r6, r6, #4
+    beq 5f
+4:  ldr r7, [r5], #4
+    subs r6, r6, #1
+    str r7, [r4], #8
+    bne 4b
+5:  subs r1, r1, #1
+    bne 1b
+    pop {r4-r9, pc}
+    .size copy_patch, . - copy_patch
 #endif

@@ -13,32 +13,87 @@ typedef struct {
     int32_t filter_rows;
     int32_t run_bytes;     /* one row of the filter, expanded */
     int32_t step_bytes;    /* from a pair of pixels to the next */
-    int32_t pairs;
+    int32_t pairs;         /* at least 1 */
     const word *weights;
     const int32_t *parameters; /* four biases, then factor, constant and right shift of each channel */
     int8_t *out;
-    int32_t channels;      /* of the output: bytes from the first pixel of a pair to the second */
+    int32_t channels;      /* of the output: bytes from the first pixel of a pair to the second; 0: there is no second */
     int32_t skipped;       /* steps of two inputs by which a run is short of a multiple of eight */
+    int32_t odd;           /* 1: one more pixel follows the pairs; what would be beside it is read, too */
 } conv_panel_job;
 typedef void conv_panel(const conv_panel_job *job);
 
 /* expand_rows.S: int8 to int16, two a word; `bytes` is a multiple of 4. Of four values, the swapped order
- * is (0, 2), (1, 3). */
-void expand_swapped(const int8_t *from, word *to, int32_t bytes);
-void expand_in_order(const int8_t *from, word *to, int32_t bytes);
+ * is (0, 2), (1, 3), and they begin on a word. */
+typedef void expand_row(const int8_t *from, word *to, int32_t bytes);
+expand_row expand_swapped, expand_in_order;
 void expand_pair(const int8_t *first, const int8_t *second, word *to, int32_t bytes); /* words alternate */
 void copy_words(const word *from, word *to, int32_t words);
+/* `words` words `at_bytes` after each of the `filter_rows` pointers in `rows`, to every other word. */
+void copy_patch(const word *rows, int32_t filter_rows, int32_t words, int32_t at_bytes, word *to);
 
-/* conv_pointwise.c: filter 1x1, stride 1. `group` pixels (even) at a time are expanded into
- * `scratch`: 2 * (group + 1) * inputs bytes, and with `weights_in_ram` 4 * inputs more. The output
- * may lie over the input if it has no more channels. */
+/* conv_panels.c: all panels of a layer. With `weights_in_ram` each is copied there before it is used. */
 typedef struct {
     conv_panel *kernel;
     const word *weights;
     const int32_t *parameters;
-    int32_t pixels, inputs, channels, group, weights_in_ram;
+    int32_t channels, panel_words, weights_in_ram;
+} conv_panels;
+/* `job` has rows, filter_rows, run_bytes and step_bytes. It runs `lines` times over `pixels` pixels, each
+ * time with rows `line_bytes` further. `ram` holds a panel. */
+void run_panels(const conv_panels *panels, conv_panel_job *job, int32_t pixels, int32_t lines,
+                int32_t line_bytes, int8_t *out, word *ram);
+
+/* conv_pointwise.c: filter 1x1, stride 1. `group` pixels (even) at a time are expanded into `scratch`,
+ * each with `inputs` rounded up to a multiple of 4. */
+typedef struct {
+    conv_panels panels;
+    int32_t pixels, inputs, group;
 } conv_pointwise_layer;
 void conv_pointwise(const conv_pointwise_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* row_ring.c: the rows of a padded input that the filters of some output rows cover, expanded. Rows of the
+ * padding count, too: row 0 is the topmost of them. A row's inputs begin at word `first_input` of its slot.
+ * With `shifted` they are also there one half-word earlier, where words begin with the others of them:
+ * input 0 is the upper half of the word before `shifted`. The two may be the same place. */
+typedef struct {
+    expand_row *expand;
+    word padding;          /* the input's zero point, twice */
+    int32_t line_bytes;    /* of the input: from a row to the next */
+    int32_t used_bytes;    /* of a row: what the filters reach */
+    uint16_t lines, top;   /* rows of the input, and of the padding above it */
+    uint16_t slots, slot_words, first_input, shifted;
+} row_ring;
+void clear_ring(const row_ring *ring, word *slots);
+/* Expands rows `from` to `end` into their slots. */
+void fill_ring(const row_ring *ring, word *slots, const int8_t *in, int32_t from, int32_t end);
+/* The addresses of rows `from` to `from + count`, each `at_words` further. */
+void ring_rows(const row_ring *ring, const word *slots, int32_t from, int32_t count, int32_t at_words, word *rows);
+
+/* The windows of a layer on a ring: the first begins `first_word` words into a slot, the second
+ * `next_bytes` after it, and both of each further pair `step_bytes` after those before. */
+typedef struct {
+    uint16_t out_rows, out_columns, stride, filter_rows, run_words, first_word, next_bytes, step_bytes;
+} ring_windows;
+
+/* conv_rows.c: `group` rows of outputs at a time. */
+typedef struct {
+    conv_panels panels;
+    row_ring ring;
+    ring_windows windows;
+    int32_t group;
+} conv_rows_layer;
+void conv_rows(const conv_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* conv_patches.c: the filter's inputs of `group` pixels (even) at a time are copied together: for short rows
+ * of filters. */
+typedef struct {
+    conv_panels panels;
+    row_ring ring;
+    ring_windows windows;
+    int32_t group;
+} conv_patches_layer;
+void conv_patches(const conv_patches_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
 /* clamp_s8.c: limits what was saturated to int8, where an activation allows less. */
 void clamp_s8(int8_t *values, int32_t count, int32_t lowest, int32_t highest);

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from compress.ops import Op, inputs_of, outputs_of
 from compress.types import Graph
-from hil.kernel_interface.call import Call, Instance, constant, symbol
+from hil.kernel_interface.call import Call, Instance, constant
 from hil.types import Step
 
 
@@ -36,16 +36,21 @@ def job_call(
 ) -> Call:
     """The call `function(&layer, inputs..., output, scratch)` with a `function_layer` record.
 
-    Each of `arrays` (member, C type, values) is a constant of the layer. With `clamp` the output is
-    limited to that range afterwards.
+    Each of `arrays` (member, C type, values) is a constant of the layer, named after the last part
+    of a member of members. With `clamp` the output is limited to that range afterwards.
     """
-    constants = tuple(constant(step, name, type_, values) for name, type_, values in arrays)
+    constants = tuple(
+        constant(step, name.rpartition(".")[2], type_, values) for name, type_, values in arrays
+    )
     return Call(
         macro="tuned",
         values={
             "function": function,
             "fields": [
-                *(Field(name, f"{symbol(step)}_{name}") for name, _, _ in arrays),
+                *(
+                    Field(name, made.name)
+                    for (name, _, _), made in zip(arrays, constants, strict=True)
+                ),
                 *fields,
             ],
             "clamp": clamp,

@@ -26,6 +26,11 @@ def swapped_order(taps: int) -> list[tuple[int, int]]:
     return [pair for i in range(0, taps, 4) for pair in ((i, i + 2), (i + 1, i + 3))]
 
 
+def natural_order(taps: int) -> list[tuple[int, int]]:
+    """Pairs of neighboring taps. 2 divides `taps`."""
+    return [(i, i + 1) for i in range(0, taps, 2)]
+
+
 def fit_panels(channels: Channels) -> bool:
     """True if two channels can share a half-word: see the module's docstring."""
     count, _ = channels.weights.shape

@@ -6,10 +6,10 @@ from typing import Any
 
 from compress.ops import Conv2D, Op
 from hil.kernel_interface.operator_kernels import TunedKernel
-from hil.tuned import pointwise
+from hil.tuned import patches, pointwise, rows
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
-    Conv2D: (*pointwise.KERNELS,),
+    Conv2D: (*pointwise.KERNELS, *patches.KERNELS, *rows.KERNELS),
 }
 
 

@@ -1,0 +1,124 @@
+"""Kernels that run a layer's panels (conv_panels.c), with the weights in flash or through RAM.
+
+Where flash waits, the weights of a panel are copied to RAM before it is used: `<name>_ram`. A few
+pairs of pixels would not make up for the copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from compress.ops import Conv2D
+from compress.types import Graph
+from hil.kernel_interface.call import Call, Instance, size_text, stride_text
+from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
+from hil.tuned.calls import Field, job_call
+from hil.tuned.cores import has_dsp, reads_weights_from_ram
+from hil.tuned.panels import (
+    PANEL_CHANNELS,
+    Pairs,
+    fit_panels,
+    pack_panels,
+    panel_parameters,
+    panel_rows,
+)
+from hil.tuned.requantize import Channels
+from hil.types import Board, Step
+
+# A copy costs about as much as two readings from flash that waits.
+_FEWEST_PAIRS = 3
+_PARAMETERS_BYTES = 16  # of a channel: bias, factor, constant, shift
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PanelLayer:
+    """A layer that runs panels: the C function, its channels, and what else it takes.
+
+    `order` is that of its taps. `pairs` are the pairs of pixels that a panel is used for, once it
+    is copied. `scratch_bytes` is what the function needs beside the panel.
+    """
+
+    function: str
+    channels: Channels
+    order: Pairs
+    micro_kernel: Instance
+    fields: Sequence[Field]
+    pairs: int
+    scratch_bytes: int
+    lead_bytes: int
+
+    @property
+    def panel_words(self) -> int:
+        return 2 * len(self.order)
+
+
+# The layers as which a kernel may run an operator, fastest first, each with less scratch than the
+# one before; none where it does not take it. The bool: the weights go through RAM.
+Layers = Callable[[Graph, Conv2D, bool], Iterable[PanelLayer]]
+
+
+def panel_kernels(name: str, layers_of: Layers) -> tuple[TunedKernel[Conv2D], ...]:
+    """The kernels `<name>_ram`, for boards whose flash waits, and `name`."""
+    return tuple(_tuned(name, layers_of, in_ram) for in_ram in (True, False))
+
+
+def _tuned(name: str, layers_of: Layers, in_ram: bool) -> TunedKernel[Conv2D]:
+    full_name = f"{name}_ram" if in_ram else name
+
+    def kernels(graph: Graph, op: Conv2D, board: Board) -> Iterator[Kernel]:
+        if not has_dsp(board) or (in_ram and not reads_weights_from_ram(board)):
+            return
+        for layer in layers_of(graph, op, in_ram):
+            if not fit_panels(layer.channels):
+                return
+            if not in_ram or layer.pairs >= _FEWEST_PAIRS:
+                size_bytes = _scratch_bytes(layer, in_ram)
+                yield Kernel(full_name, size_bytes, lead_bytes=layer.lead_bytes)
+
+    def call(graph: Graph, step: Step, op: Conv2D) -> Call:
+        room = 0 if step.scratch is None else step.scratch.size_bytes
+        layers = layers_of(graph, op, in_ram)
+        layer = next(layer for layer in layers if _scratch_bytes(layer, in_ram) <= room)
+        return _call(graph, step, op, layer, in_ram)
+
+    def weight_bytes(graph: Graph, op: Conv2D) -> int:
+        layer = next(iter(layers_of(graph, op, in_ram)))
+        rows = len(panel_rows(len(layer.channels.bias)))
+        return rows * (4 * layer.panel_words // PANEL_CHANNELS + _PARAMETERS_BYTES)
+
+    return TunedKernel(name=full_name, kernels=kernels, call=call, weight_bytes=weight_bytes)
+
+
+def even_groups(sizes: Sequence[int], pixels: int) -> tuple[int, ...]:
+    """Those of `sizes`, even numbers of pixels, that `pixels` fill, each once."""
+    return tuple(dict.fromkeys(min(size, pixels + pixels % 2) for size in sizes))
+
+
+def _scratch_bytes(layer: PanelLayer, in_ram: bool) -> int:
+    return layer.scratch_bytes + (4 * layer.panel_words if in_ram else 0)
+
+
+def _call(graph: Graph, step: Step, op: Conv2D, layer: PanelLayer, in_ram: bool) -> Call:
+    channels = layer.channels
+    _, rows, columns, _ = graph.tensors[op.weights].shape
+    fields = (
+        Field("panels.kernel", layer.micro_kernel.name),
+        Field("panels.channels", len(channels.bias)),
+        Field("panels.panel_words", layer.panel_words),
+        Field("panels.weights_in_ram", int(in_ram)),
+    )
+    return job_call(
+        graph,
+        step,
+        op,
+        function=layer.function,
+        fields=(*fields, *layer.fields),
+        arrays=(
+            ("panels.weights", "uint32_t", pack_panels(channels.weights, layer.order)),
+            ("panels.parameters", "int32_t", panel_parameters(channels)),
+        ),
+        instances=(layer.micro_kernel,),
+        clamp=channels.clamp,
+        window=(f"filter {size_text((rows, columns))}", *stride_text(op.stride)),
+    )
