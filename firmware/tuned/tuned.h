@@ -95,6 +95,35 @@ typedef struct {
 } conv_patches_layer;
 void conv_patches(const conv_patches_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
+/* A channel of a depthwise 3x3 filter as it is stored: three words of weights, bias, mantissa; see
+ * hil/tuned/depthwise_records.py. */
+#define DEPTHWISE_RECORD_WORDS 5
+
+/* The same as depthwise_pack.S, depthwise_sums.S and depthwise_store.S take it: weights and bias are twice as large as
+ * they are. */
+typedef struct {
+    word upper[3], lower[3]; /* (w0, w1) and (w1, w2) of each column of the filter */
+    int32_t bias, factor, constant, right;
+    word padding;              /* in both halves */
+    int32_t width, step, row;  /* step: bytes from a pixel to the next; row: from a row to the next */
+} depthwise_channel;
+typedef void depthwise_packer(word *cell, const int8_t *in, int32_t pairs, const depthwise_channel *channel);
+typedef void depthwise_storer(const word *cell, int8_t *out, int32_t pairs, const depthwise_channel *channel);
+depthwise_packer depthwise_pack;
+void depthwise_sums(word *cells, int32_t columns, const depthwise_channel *channel);
+depthwise_storer depthwise_store, depthwise_store_relu;
+
+/* depthwise_3x3.c: filter 3x3, stride 1, padding 1. `pairs` pairs of rows of a channel at a time are packed into
+ * `scratch`: 8 * (pairs + 1) * (width + 1) + 4 bytes. The output may lie over the input, each pixel over itself or a pixel
+ * before it. */
+typedef struct {
+    const word *records;
+    depthwise_packer *pack;
+    depthwise_storer *store;
+    int32_t height, width, channels, padding, pairs;
+} depthwise_3x3_layer;
+void depthwise_3x3(const depthwise_3x3_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
 /* clamp_s8.c: limits what was saturated to int8, where an activation allows less. */
 void clamp_s8(int8_t *values, int32_t count, int32_t lowest, int32_t highest);
 

@@ -38,6 +38,13 @@ LINK_FLAGS = (
     "-Wl,--build-id=none",
     "-Wl,--fatal-warnings",
 )
+# Sources in assembly that serve all shapes; the others are instances.
+_ASSEMBLY = (
+    "expand_rows.S",
+    "depthwise_pack.S",
+    "depthwise_sums.S",
+    "depthwise_store.S",
+)
 _GCC = "arm-none-eabi-gcc"
 _AR = "arm-none-eabi-ar"
 _TIMEOUT_S = 120
@@ -143,7 +150,7 @@ def _board_macros(board: Board) -> list[str]:
 
 def kernel_archive(board: Board) -> Path:
     """Path of libkernels.a: CMSIS-NN and our own kernels for the board's core; cached."""
-    tuned = [*sorted(TUNED.glob("*.c")), TUNED / "expand_rows.S"]
+    tuned = [*sorted(TUNED.glob("*.c")), *(TUNED / name for name in _ASSEMBLY)]
     ours = [*sorted((FIRMWARE / "kernels").glob("*.c")), *tuned]
     theirs = cmsis_nn()
     includes = [FIRMWARE / "kernels", TUNED, *theirs.includes]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.ops import Conv2D, Op
+from compress.ops import Conv2D, DepthwiseConv2D, Op
 from hil.kernel_interface.operator_kernels import TunedKernel
-from hil.tuned import patches, pointwise, rows
+from hil.tuned import depthwise, patches, pointwise, rows
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Conv2D: (*pointwise.KERNELS, *patches.KERNELS, *rows.KERNELS),
+    DepthwiseConv2D: depthwise.KERNELS,
 }
 
 

@@ -1,0 +1,108 @@
+"""DepthwiseConv2D with a filter of 3x3, stride 1 and padding 1, on cores with DSP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compress.ops import DepthwiseConv2D, Padding
+from compress.types import Graph
+from hil.kernel_interface.call import Call, Instance
+from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
+from hil.tuned.calls import Field, job_call
+from hil.tuned.cores import has_dsp
+from hil.tuned.depthwise_records import (
+    RECORD_WORDS,
+    depthwise_channels,
+    pack_records,
+    rises_from_least,
+)
+from hil.tuned.requantize import Channels
+from hil.types import Board, Step
+
+_NAME = "depthwise_3x3"
+# Cells of 8 bytes that are packed at a time: more would save few calls.
+_CELLS = (160, 96, 48, 0)
+# Rows up to this width have functions of their own: branches on it would take a fifth of the time.
+_WIDEST_INSTANCE = 8
+_LARGEST_OFFSET = 4095  # of a load's or store's address
+
+
+def _channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
+    """The channels of a layer that depthwise_3x3.c computes exactly; None for another."""
+    if graph.tensors[op.weights].shape[1:3] != (3, 3) or op.stride != (1, 1):
+        return None
+    return depthwise_channels(graph, op) if op.padding == Padding(1, 1, 1, 1) else None
+
+
+def _pairs(graph: Graph, op: DepthwiseConv2D) -> tuple[int, ...]:
+    """Pairs of rows that may be packed at a time, the fastest first."""
+    _, height, width, _ = graph.tensors[op.output].shape
+    pairs = (height + 1) // 2
+    most = [max(1, cells // (width + 1) - 1) for cells in _CELLS]
+    turns = [-(-pairs // count) for count in most]
+    return tuple(dict.fromkeys(-(-pairs // turn) for turn in turns))
+
+
+def _scratch_bytes(pairs: int, width: int) -> int:
+    return 8 * (pairs + 1) * (width + 1) + 4
+
+
+def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel]:
+    if not has_dsp(board) or _channels(graph, op) is None:
+        return
+    width = graph.tensors[op.output].shape[2]
+    for pairs in _pairs(graph, op):
+        yield Kernel(_NAME, scratch_bytes=_scratch_bytes(pairs, width))
+
+
+def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
+    channels = _channels(graph, op)
+    assert channels is not None and step.scratch is not None, "only layers of its kernel are called"
+    _, height, width, count = graph.tensors[op.output].shape
+    room = step.scratch.size_bytes
+    pairs = next(n for n in _pairs(graph, op) if _scratch_bytes(n, width) <= room)
+    pack, store = _row_kernels(width, count, rises_from_least(graph, op, channels))
+    return job_call(
+        graph,
+        step,
+        op,
+        function=_NAME,
+        fields=(
+            Field("pack", pack.name),
+            Field("store", store.name),
+            Field("height", height),
+            Field("width", width),
+            Field("channels", count),
+            Field("padding", graph.tensors[op.input].zero_point),
+            Field("pairs", pairs),
+        ),
+        arrays=(("records", "uint32_t", pack_records(channels)),),
+        instances=tuple(kernel for kernel in (pack, store) if kernel.macros),
+        clamp=channels.clamp,
+        window=("filter 3x3",),
+    )
+
+
+def _row_kernels(width: int, step: int, relu: bool) -> tuple[Instance, Instance]:
+    """The functions that pack rows and store results; those without macros serve all maps."""
+    kind = "_relu" if relu else ""
+    suffix = ""
+    macros: tuple[tuple[str, int], ...] = ()
+    store_macros = macros
+    if width <= _WIDEST_INSTANCE and width * step <= _LARGEST_OFFSET:
+        suffix = f"_{width}x{step}"
+        macros = (("WIDTH", width), ("STEP", step))
+        store_macros = (*macros, ("RELU", int(relu)))
+    return (
+        Instance(f"depthwise_pack{suffix}", "depthwise_packer", "depthwise_pack.S", macros),
+        Instance(
+            f"depthwise_store{kind}{suffix}", "depthwise_storer", "depthwise_store.S", store_macros
+        ),
+    )
+
+
+def _weight_bytes(graph: Graph, op: DepthwiseConv2D) -> int:
+    return 4 * RECORD_WORDS * graph.tensors[op.output].shape[3]
+
+
+KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)
