@@ -103,10 +103,14 @@ void conv_patches(const conv_patches_layer *layer, const int8_t *in, int8_t *out
  * they are. */
 typedef struct {
     word upper[3], lower[3]; /* (w0, w1) and (w1, w2) of each column of the filter */
-    int32_t bias, factor, constant, right;
+    int32_t bias, factor, constant, right_shift;
     word padding;              /* in both halves */
     int32_t width, step, row;  /* step: bytes from a pixel to the next; row: from a row to the next */
+    /* Stride 2 only. Columns of padding at the left and at the right, 0 or 1; bytes from row 0 of a window to row 1 and
+     * from there to row 2. lower: (w20, w21), then w22, the weights of row 2. */
+    int32_t pad_left, pad_right, down1, down2;
 } depthwise_channel;
+void depthwise_unpack(const word *record, depthwise_channel *channel); /* all but what depends on the layer */
 typedef void depthwise_packer(word *cell, const int8_t *in, int32_t pairs, const depthwise_channel *channel);
 typedef void depthwise_storer(const word *cell, int8_t *out, int32_t pairs, const depthwise_channel *channel);
 depthwise_packer depthwise_pack;
@@ -123,6 +127,32 @@ typedef struct {
     int32_t height, width, channels, padding, pairs;
 } depthwise_3x3_layer;
 void depthwise_3x3(const depthwise_3x3_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* depthwise_stride2.S and depthwise_3x3_stride2.c: filter 3x3, stride 2, at most one row or column of padding at each
+ * edge. `rows` rows of outputs of a channel at a time are packed into `scratch`: 12 * rows * (out_width + 1) + 12 bytes.
+ * The output may lie over the input, from its first byte on. */
+depthwise_packer depthwise_pack_stride2;
+void depthwise_sums_stride2(word *cells, int32_t count, const depthwise_channel *channel);
+depthwise_storer depthwise_store_stride2, depthwise_store_stride2_relu;
+typedef struct {
+    const word *records;
+    depthwise_storer *store;
+    int32_t height, width, channels, out_height, out_width, top, left, padding, rows;
+} depthwise_3x3_stride2_layer;
+void depthwise_3x3_stride2(const depthwise_3x3_stride2_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* depthwise_rows.c: any filter, stride and padding. Of a channel the rows under the filter are expanded to 16 bits, `pitch`
+ * columns each, in `scratch`: 2 * (filter_rows + 1) * pitch + 4 * filter_rows bytes. A record is a channel's weights, two
+ * of a row in a word (`filter_words` in all, the last of an odd row with 0), then bias, mantissa, constant and right
+ * shift; weights and bias are twice as large as they are. relu: the zero point is the least result. Rows may be the
+ * tensor's columns: steps and rows are in bytes. */
+typedef struct {
+    const word *records;
+    int32_t height, width, channels, out_height, out_width;
+    int32_t filter_rows, filter_columns, filter_words, stride_y, stride_x, top, left;
+    int32_t in_row, in_step, out_row, out_step, pitch, padding, relu;
+} depthwise_rows_layer;
+void depthwise_rows(const depthwise_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
 /* clamp_s8.c: limits what was saturated to int8, where an activation allows less. */
 void clamp_s8(int8_t *values, int32_t count, int32_t lowest, int32_t highest);

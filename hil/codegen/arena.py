@@ -8,14 +8,16 @@ and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from hil.kernel_interface.limits import round_up
+from hil.kernel_interface.operator_kernels import SAME_BYTE
 from hil.types import Board, Buffer
 
-# By (output, input), the bytes by which the output has to start earlier to lie over the input.
+# By (output, input), the bytes by which the output has to start earlier to lie over the input;
+# SAME_BYTE: it may do so from the input's first byte on only.
 Leads = Mapping[tuple[int, int], int]
 NO_LEADS: Leads = MappingProxyType({})
 
@@ -48,7 +50,7 @@ def needed_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LE
     ]
     for (output, source), lead in leads.items():
         both = sizes[output] + sizes[source]
-        together = max(sizes[output], round_up(lead, alignment) + sizes[source])
+        together = max(sizes[output], round_up(max(lead, 0), alignment) + sizes[source])
         needed[buffers[source].last_op] -= max(0, both - together)
     return needed
 
@@ -57,7 +59,7 @@ def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) ->
     """Place `buffers` at aligned offsets so that those alive at the same time do not overlap.
 
     The pairs (output, input) of `leads`, positions in `buffers`, may: where the output starts as
-    many bytes before the input, or more. Returns the buffers in the given order. Tries several
+    many bytes before the input, or more, or at its first byte. Returns the buffers in the given order. Tries several
     orders of placing, then repeatedly puts the topmost buffer first, until the peak is the lower
     bound or as often as there are buffers.
     """
@@ -89,9 +91,10 @@ def _place_in(
     for index in order:
         buffer, offset = buffers[index], 0
         taken = sorted(
-            _taken(buffer, other, leads.get((index, place)), leads.get((place, index)))
+            span
             for place, other in placed.items()
             if buffer.first_op <= other.last_op and other.first_op <= buffer.last_op
+            for span in _taken(buffer, other, leads.get((index, place)), leads.get((place, index)))
         )
         for first, end in taken:
             if offset > first:
@@ -102,15 +105,22 @@ def _place_in(
 
 def _taken(
     buffer: Buffer, other: Buffer, lead: int | None, others_lead: int | None
-) -> tuple[int, int]:
+) -> Iterator[tuple[int, int]]:
     """The offsets between which `buffer` may not start beside the placed `other`: (first, end).
 
     It may start at `first` or before, and at `end` or later. `lead` is that of `buffer` before
     `other`, `others_lead` that of `other` before `buffer`.
     """
-    first = other.offset_bytes - (buffer.size_bytes if lead is None else lead)
-    ahead = other.size_bytes if others_lead is None else others_lead
-    return first, other.offset_bytes + ahead
+    before, at = other.offset_bytes - buffer.size_bytes, other.offset_bytes
+    after = other.offset_bytes + other.size_bytes
+    if SAME_BYTE in (lead, others_lead):
+        yield before, at
+        yield at, after
+    else:
+        yield (
+            before if lead is None else at - lead,
+            after if others_lead is None else at + others_lead,
+        )
 
 
 def _sort_keys(buffers: Sequence[Buffer]) -> list[Callable[[Buffer], tuple[int, ...]]]:

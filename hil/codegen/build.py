@@ -44,6 +44,7 @@ _ASSEMBLY = (
     "depthwise_pack.S",
     "depthwise_sums.S",
     "depthwise_store.S",
+    "depthwise_stride2.S",
 )
 _GCC = "arm-none-eabi-gcc"
 _AR = "arm-none-eabi-ar"

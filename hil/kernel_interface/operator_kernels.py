@@ -13,6 +13,9 @@ from hil.types import Board, Step
 
 T = TypeVar("T", bound=Op)
 
+# A kernel whose output may lie over the input from the same byte on, but nowhere else.
+SAME_BYTE = -1
+
 # The kernel of an operator for which no C function runs (Reshape).
 NO_KERNEL = "none"
 
@@ -23,8 +26,8 @@ class Kernel:
 
     `scratch_bytes` is the function's own working memory; `expanded_bytes` holds weights that are
     stored smaller than int8 and expanded for it. The output may lie over the input, if it starts
-    at least `lead_bytes` before the input's first byte (0: at the same byte or before); None: the
-    two must not share bytes.
+    at least `lead_bytes` before the input's first byte (0: at the same byte or before; SAME_BYTE: at
+    the same byte only); None: the two must not share bytes.
     """
 
     name: str

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from compress.ops import DepthwiseConv2D, Padding
 from compress.types import Graph
 from hil.kernel_interface.call import Call, Instance
-from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
+from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
 from hil.tuned.depthwise_records import (
@@ -52,7 +52,12 @@ def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel
         return
     width = graph.tensors[op.output].shape[2]
     for pairs in _pairs(graph, op):
-        yield Kernel(_NAME, scratch_bytes=_scratch_bytes(pairs, width))
+        yield Kernel(
+            _NAME,
+            scratch_bytes=_scratch_bytes(pairs, width),
+            # A channel at a time, a pixel is written after its row and the next were read.
+            lead_bytes=SAME_BYTE,
+        )
 
 
 def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:

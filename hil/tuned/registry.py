@@ -6,11 +6,22 @@ from typing import Any
 
 from compress.ops import Conv2D, DepthwiseConv2D, Op
 from hil.kernel_interface.operator_kernels import TunedKernel
-from hil.tuned import depthwise, patches, pointwise, rows
+from hil.tuned import (
+    depthwise,
+    depthwise_rows,
+    depthwise_stride2,
+    patches,
+    pointwise,
+    rows,
+)
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Conv2D: (*pointwise.KERNELS, *patches.KERNELS, *rows.KERNELS),
-    DepthwiseConv2D: depthwise.KERNELS,
+    DepthwiseConv2D: (
+        *depthwise.KERNELS,
+        *depthwise_stride2.KERNELS,
+        *depthwise_rows.KERNELS,
+    ),
 }
 
 

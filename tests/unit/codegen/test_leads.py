@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.codegen.arena import end_bytes, lower_bound_bytes, place
+from hil.kernel_interface.operator_kernels import SAME_BYTE
 from hil.types import Buffer
 
 sizes = st.lists(st.integers(1, 40), min_size=2, max_size=8)
@@ -33,11 +34,18 @@ def test_a_lead_moves_the_input_up() -> None:
     assert end_bytes([source, output]) == 64
 
 
+def test_an_output_in_place_starts_at_the_first_byte_of_its_input() -> None:
+    buffers = [Buffer("below", 0, 12, 0, 0), *chain([10, 8, 6])]
+    placed = place(buffers, 4, {(2, 1): SAME_BYTE, (3, 2): SAME_BYTE})
+    assert len({buffer.offset_bytes for buffer in placed[1:]}) == 1
+    assert end_bytes(placed) == 52
+
+
 @given(sizes, st.data())
 def test_placements_hold_every_lead(tensors: list[int], data: st.DataObject) -> None:
     buffers = chain(tensors)
     leads = {
-        (i + 1, i): 4 * data.draw(st.integers(0, 20))
+        (i + 1, i): data.draw(st.integers(0, 20).map(lambda words: 4 * words) | st.just(SAME_BYTE))
         for i in range(len(tensors) - 1)
         if data.draw(st.booleans())
     }
@@ -51,6 +59,9 @@ def test_placements_hold_every_lead(tensors: list[int], data: st.DataObject) -> 
                 or b.offset_bytes >= a.offset_bytes + a.size_bytes
             )
             lead = leads.get((i, j))
-            assert apart or (lead is not None and a.offset_bytes + lead <= b.offset_bytes)
+            if lead == SAME_BYTE:
+                assert apart or a.offset_bytes == b.offset_bytes
+            else:
+                assert apart or (lead is not None and a.offset_bytes + lead <= b.offset_bytes)
     bound = lower_bound_bytes(buffers, 4, leads)
     assert bound <= end_bytes(placed)

@@ -1,0 +1,102 @@
+"""DepthwiseConv2D with a filter of 3x3 and stride 2, on cores with DSP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compress.ops import DepthwiseConv2D
+from compress.types import Graph
+from hil.kernel_interface.call import Call
+from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
+from hil.tuned.calls import Field, job_call
+from hil.tuned.cores import has_dsp
+from hil.tuned.depthwise_records import (
+    RECORD_WORDS,
+    depthwise_channels,
+    pack_records,
+    rises_from_least,
+)
+from hil.tuned.requantize import Channels
+from hil.types import Board, Step
+
+_NAME = "depthwise_3x3_stride2"
+# Cells of 12 bytes that are packed at a time: more would save few calls.
+_CELLS = (128, 64, 0)
+
+
+def _channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
+    """The channels of a layer that the kernel computes exactly; None for another."""
+    if graph.tensors[op.weights].shape[1:3] != (3, 3) or op.stride != (2, 2):
+        return None
+    _, *sizes, _ = graph.tensors[op.input].shape
+    _, *outputs, _ = graph.tensors[op.output].shape
+    before = (op.padding.top, op.padding.left)
+    for size, count, padding in zip(sizes, outputs, before, strict=True):
+        missing = 2 * (count - 1) - padding + 3 - size
+        if padding > 1 or missing > 1:
+            return None
+    return depthwise_channels(graph, op)
+
+
+def _rows(graph: Graph, op: DepthwiseConv2D) -> tuple[int, ...]:
+    """Rows of outputs that may be packed at a time, the fastest first."""
+    _, height, width, _ = graph.tensors[op.output].shape
+    most = [max(1, cells // (width + 1)) for cells in _CELLS]
+    turns = [-(-height // count) for count in most]
+    return tuple(dict.fromkeys(-(-height // turn) for turn in turns))
+
+
+def _scratch_bytes(rows: int, width: int) -> int:
+    return 12 * rows * (width + 1) + 12
+
+
+def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel]:
+    if not has_dsp(board) or _channels(graph, op) is None:
+        return
+    width = graph.tensors[op.output].shape[2]
+    for rows in _rows(graph, op):
+        yield Kernel(
+            _NAME,
+            scratch_bytes=_scratch_bytes(rows, width),
+            # A channel at a time, outputs 0 to n * out_width - 1 are written when rows up to
+            # 2 * n - top were read: out_width <= width, so that pixels to come lie behind them.
+            lead_bytes=SAME_BYTE,
+        )
+
+
+def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
+    channels = _channels(graph, op)
+    assert channels is not None and step.scratch is not None, "only layers of its kernel are called"
+    _, height, width, count = graph.tensors[op.input].shape
+    _, out_height, out_width, _ = graph.tensors[op.output].shape
+    room = step.scratch.size_bytes
+    rows = next(n for n in _rows(graph, op) if _scratch_bytes(n, out_width) <= room)
+    relu = "_relu" if rises_from_least(graph, op, channels) else ""
+    return job_call(
+        graph,
+        step,
+        op,
+        function=_NAME,
+        fields=(
+            Field("store", f"depthwise_store_stride2{relu}"),
+            Field("height", height),
+            Field("width", width),
+            Field("channels", count),
+            Field("out_height", out_height),
+            Field("out_width", out_width),
+            Field("top", op.padding.top),
+            Field("left", op.padding.left),
+            Field("padding", graph.tensors[op.input].zero_point),
+            Field("rows", rows),
+        ),
+        arrays=(("records", "uint32_t", pack_records(channels)),),
+        clamp=channels.clamp,
+        window=("filter 3x3", "stride 2x2"),
+    )
+
+
+def _weight_bytes(graph: Graph, op: DepthwiseConv2D) -> int:
+    return 4 * RECORD_WORDS * graph.tensors[op.output].shape[3]
+
+
+KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)
