@@ -59,9 +59,9 @@ def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) ->
     """Place `buffers` at aligned offsets so that those alive at the same time do not overlap.
 
     The pairs (output, input) of `leads`, positions in `buffers`, may: where the output starts as
-    many bytes before the input, or more, or at its first byte. Returns the buffers in the given order. Tries several
-    orders of placing, then repeatedly puts the topmost buffer first, until the peak is the lower
-    bound or as often as there are buffers.
+    many bytes before the input, or more, or at its first byte. Returns the buffers in the given
+    order. Tries several orders of placing, then repeatedly puts the topmost buffer first, until
+    the peak is the lower bound or as often as there are buffers.
     """
     bound = lower_bound_bytes(buffers, alignment, leads)
     indices = range(len(buffers))

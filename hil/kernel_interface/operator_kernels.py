@@ -26,8 +26,8 @@ class Kernel:
 
     `scratch_bytes` is the function's own working memory; `expanded_bytes` holds weights that are
     stored smaller than int8 and expanded for it. The output may lie over the input, if it starts
-    at least `lead_bytes` before the input's first byte (0: at the same byte or before; SAME_BYTE: at
-    the same byte only); None: the two must not share bytes.
+    at least `lead_bytes` before the input's first byte (0: at the same byte or before; SAME_BYTE:
+    at the same byte only); None: the two must not share bytes.
     """
 
     name: str

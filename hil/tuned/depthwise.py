@@ -62,7 +62,8 @@ def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel
 
 def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
     channels = _channels(graph, op)
-    assert channels is not None and step.scratch is not None, "only layers of its kernel are called"
+    assert channels is not None, "only layers of its kernel are called"
+    assert step.scratch is not None, "its kernel has scratch"
     _, height, width, count = graph.tensors[op.output].shape
     room = step.scratch.size_bytes
     pairs = next(n for n in _pairs(graph, op) if _scratch_bytes(n, width) <= room)

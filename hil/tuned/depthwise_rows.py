@@ -47,9 +47,7 @@ def _axes(graph: Graph, op: DepthwiseConv2D) -> tuple[Axis, Axis]:
     _, out_height, out_width, _ = graph.tensors[op.output].shape
     _, rows, columns, _ = graph.tensors[op.weights].shape
     pad, stride = op.padding, op.stride
-    vertical = Axis(
-        height, out_height, rows, stride[0], pad.top, width * count, out_width * count
-    )
+    vertical = Axis(height, out_height, rows, stride[0], pad.top, width * count, out_width * count)
     horizontal = Axis(width, out_width, columns, stride[1], pad.left, count, count)
     return (horizontal, vertical) if is_turned(graph, op) else (vertical, horizontal)
 

@@ -66,7 +66,8 @@ def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel
 
 def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
     channels = _channels(graph, op)
-    assert channels is not None and step.scratch is not None, "only layers of its kernel are called"
+    assert channels is not None, "only layers of its kernel are called"
+    assert step.scratch is not None, "its kernel has scratch"
     _, height, width, count = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
     room = step.scratch.size_bytes
