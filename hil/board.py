@@ -33,13 +33,13 @@ import hashlib
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from compress.errors import UserError
+from compress.files import toml_values
 from hil.cycle_model import NO_WAITS, DelayedRam, FlashTiming, MemoryTiming
 from hil.files import data_folder
 from hil.types import Board, CounterKind, Part, PowerFigure, Region
@@ -133,10 +133,10 @@ def read_board(path: Path) -> Board:
     Raises UserError naming the file and the key if one is missing, unknown or has a bad value.
     """
     try:
-        values = {**_DEFAULTS, **tomllib.loads(path.read_text(encoding="utf-8"))}
+        values = {**_DEFAULTS, **toml_values(path.read_bytes())}
     except OSError as error:
         raise UserError(f"board file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     table = _Table(path, "", values, _KEYS, optional=_OPTIONAL)
     flash, ram = table.region("flash"), table.region("ram")

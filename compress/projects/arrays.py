@@ -7,7 +7,6 @@ The x of several inputs are a dict of arrays, or arrays x_train_image, x_train_n
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
+from compress.files import read_npz as read_arrays
 from compress.inputs import parts_of, shape_of_samples, shape_words, structured
 from compress.projects.splitting import split_samples
 from compress.projects.targets import labels_of
@@ -66,14 +66,13 @@ def read_npz(path: Path, kind: TaskType) -> ProjectData:
     """The data of an .npz file. Raises UserError for another file, array name, shape or type."""
     where = f"data: {path}"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+        found: dict[str, Any] = dict(read_arrays(path))
     except OSError as error:
         raise UserError(f"{where}: {error.strerror or error}") from error
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise UserError(
-            f"{where}: not an .npz of plain arrays ({str(error).partition(chr(10))[0]}): write it "
-            "with numpy.savez, without objects"
+            f"{where}: not an .npz of plain arrays ({error}): write it with numpy.savez, without "
+            "objects"
         ) from error
     return _named_arrays(found, where, kind)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compress.errors import UserError
+from compress.files import toml_values
 from compress.projects.keys import PROJECT_FILE, SECTIONS, checked_values, unknown_key
 
 
@@ -40,12 +40,12 @@ def read_project_file(path: Path) -> ProjectFile:
     path = path.resolve() / PROJECT_FILE if path.is_dir() else path.resolve()
     try:
         content = path.read_bytes()
-        sections = tomllib.loads(content.decode("utf-8"))
+        sections = toml_values(content)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; hil init FOLDER makes an example"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: {error}; correct the file") from error
     values: dict[str, Any] = {}
     for name, section in sections.items():

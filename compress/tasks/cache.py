@@ -8,7 +8,6 @@ covers every byte of the arrays) is made again.
 
 import io
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from compress.cache import cache_folder
 from compress.errors import UserError
-from compress.files import write_atomically
+from compress.files import read_npz, write_atomically
 from compress.types import Array
 
 Arrays = dict[str, Array]
@@ -44,12 +43,9 @@ def cached(name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
 def _read(path: Path) -> Arrays | None:
     """The arrays in the file; None if it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
+        return read_npz(path)
+    except (OSError, ValueError):
         return None
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile):
-        return None  # damaged, or another format (np.load may then return no zip archive)
 
 
 def _check_writable(folder: Path) -> None:

@@ -1,21 +1,45 @@
-"""A copy of a .tflite file with the one field mended that tflite-runtime is stricter about.
+"""Copies of a .tflite file for the oracles, which say what the file leaves open.
 
 TensorFlow Lite Micro ignores the quantized dimension of a tensor of one dimension, which can only
 be 0; TensorFlow Lite refuses any other. Early converters stored that of the weights for the bias,
 such as the one that made TFLM's `person_detect.tflite`.
+
+A bias that is absent is zero. Without one, release 2.14 adds products with int16 in 32 bits and
+multiplies the sum by 31 bits, where with a bias of 64 bits, and TensorFlow Lite Micro always, both
+take 64 bits and 15; it refuses CONV_2D. TensorFlow Lite Micro crashes at a bias stated as -1.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import flatbuffers
+import numpy as np
 import tflite
+
+from compress.tflite_records.file import (
+    BuiltinOperator,
+    File,
+    FileOperator,
+    FileTensor,
+    TensorType,
+)
+from compress.tflite_records.tensor import raw_bytes
+from compress.types import Array
 
 _QUANTIZED_DIMENSION_SLOT = 16  # QuantizationParameters' seventh field, two bytes each after 4
 _tables: Any = tflite  # generated code without types
 _numbers: Any = flatbuffers.number_types
+# Operators with a bias, and its position among the operands: it comes last.
+_BIAS_POSITIONS = {
+    BuiltinOperator.CONV_2D: 2,
+    BuiltinOperator.DEPTHWISE_CONV_2D: 2,
+    BuiltinOperator.FULLY_CONNECTED: 2,
+    BuiltinOperator.TRANSPOSE_CONV: 3,
+}
+_INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
 
 
 def with_valid_dimensions(data: bytes) -> tuple[bytes, int]:
@@ -34,3 +58,55 @@ def with_valid_dimensions(data: bytes) -> tuple[bytes, int]:
         struct.pack_into("<i", mended, slot + quantization._tab.Pos, 0)
         count += 1
     return (bytes(mended), count) if count else (data, 0)
+
+
+def with_biases(file: File) -> tuple[File, int]:
+    """(copy, count): absent biases as zeros; `file` itself if there are none.
+
+    A FULLY_CONNECTED on int8 or uint8 stays as it is: all compute it alike.
+    """
+    tensors, operators = list(file.tensors), []
+    for operator in file.operators:
+        if _lacks_bias(file, operator):
+            place = _BIAS_POSITIONS[operator.code]
+            operator = replace(operator, inputs=(*operator.inputs[:place], len(tensors)))
+            tensors.append(_zeros(file, operator))
+        operators.append(operator)
+    count = len(tensors) - len(file.tensors)
+    if not count:
+        return file, 0
+    return replace(file, tensors=tuple(tensors), operators=tuple(operators)), count
+
+
+def _lacks_bias(file: File, operator: FileOperator) -> bool:
+    place = _BIAS_POSITIONS.get(operator.code)
+    if place is None or len(operator.inputs) < place or min(operator.inputs[:place]) < 0:
+        return False
+    if operator.inputs[place : place + 1] not in ((), (-1,)):
+        return False
+    x = file.tensors[operator.inputs[_input_position(operator)]]
+    narrow = operator.code == BuiltinOperator.FULLY_CONNECTED and x.type != TensorType.INT16
+    return x.type in _INTEGERS and len(x.scales) == 1 and not narrow
+
+
+def _input_position(operator: FileOperator) -> int:
+    """That of the activation: a transposed convolution begins with the shape of its output."""
+    return 2 if operator.code == BuiltinOperator.TRANSPOSE_CONV else 0
+
+
+def _zeros(file: File, operator: FileOperator) -> FileTensor:
+    """A bias of zeros, with the scales of the sums: of int64 on int16, else of int32."""
+    x = file.tensors[operator.inputs[_input_position(operator)]]
+    weights = file.tensors[operator.inputs[1]]
+    by_last = operator.code == BuiltinOperator.DEPTHWISE_CONV_2D
+    wide = x.type == TensorType.INT16
+    values: Array = np.zeros(weights.shape[-1 if by_last else 0], np.int64 if wide else np.int32)
+    scales = tuple(float(np.float32(x.scales[0]) * np.float32(scale)) for scale in weights.scales)
+    return FileTensor(
+        name=f"{weights.name}_no_bias",
+        shape=values.shape,
+        type=TensorType.INT64 if wide else TensorType.INT32,
+        scales=scales,
+        zero_points=(0,) * len(scales),
+        data=raw_bytes(values),
+    )

@@ -35,7 +35,7 @@ from compress.integer.rows import pack_rows, unpack_rows
 from compress.tflite.edges import int8_core, is_reached, left_out, to_outer
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import constant_values
-from compress.tflite.mend import with_valid_dimensions
+from compress.tflite.mend import with_biases, with_valid_dimensions
 from compress.tflite.oracle_gaps import gap_in_micro, gap_in_runtime
 from compress.tflite.read import read
 from compress.tflite.variables import without_variables
@@ -137,7 +137,8 @@ class Oracle:
         """
         if not self.installed:
             raise UserError(f"{self.package} is not installed")
-        stored = read(tflite)
+        stored, biases = with_biases(read(tflite))
+        tflite = write(stored) if biases else tflite
         file = simplified(without_variables(stored))
         uint8, core = is_uint8(file), int8_core(as_int8(file))
         try:
@@ -159,8 +160,10 @@ class Oracle:
         except UserError:
             if core.operators == stored.operators or core.states:
                 raise
-            return self._open_copy(core, uint8)
-        return model
+            model = self._open_copy(core, uint8)
+        return replace(
+            model, remark="; ".join(filter(None, (_bias_remark(self, biases), model.remark)))
+        )
 
     def _try(self, model: Interpretation) -> None:
         """Raise UserError if the oracle fails in an operator that the int8 core lacks."""
@@ -198,6 +201,15 @@ class Oracle:
         outputs = [values[index] for index in model.core.outputs]
         shaped = len(outputs) == 1 and outputs[0].dtype == np.int8
         return outputs[0] if shaped else pack_rows(outputs)
+
+
+def _bias_remark(oracle: Oracle, count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f"{oracle.package} got a copy with zeros for {count} absent biases: TensorFlow Lite and "
+        "TensorFlow Lite Micro compute such operators differently, or not at all"
+    )
 
 
 def _with_batch(value: Array) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from compress.errors import UserError
 from hil.benchmark.benchmark import BenchmarkResult
@@ -74,6 +75,8 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
     }
 
 
+_COUNTED = ("insn", "model_cycles", "dwt_cycles")
+_COUNTED_OF_PART = ("wait_cycles", "energy_uj")  # comparable only for equal ones of these:
 _TIMED_BY = ("part", "clock_hz", "flash_timing", "delayed_ram")
 
 
@@ -97,6 +100,23 @@ class Change:
         return {**asdict(self), "change": self.change}
 
 
+def is_result(value: object) -> TypeGuard[dict[str, Any]]:
+    """True if a value read from JSON has the costs that `compare_results` compares, as numbers."""
+    if not isinstance(value, dict):
+        return False
+    sizes = (value.get("flash_bytes"), value.get("ram_bytes"))
+    totals = [size.get("total") if isinstance(size, dict) else None for size in sizes]
+    counts = [value.get(name) for name in (*_COUNTED, *_COUNTED_OF_PART)]
+    return all(_is_number(total) for total in totals) and all(
+        count is None or _is_number(count) for count in counts
+    )
+
+
+def _is_number(value: object) -> bool:
+    """True for a finite number that a float can hold."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
 def compare_results(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[Change]:
     """The change of every cost that both results have; `tolerance` is relative (0.01 is 1 %).
 
@@ -109,9 +129,8 @@ def compare_results(old: dict[str, Any], new: dict[str, Any], tolerance: float) 
             raise UserError(
                 f"results of different {key}s are not comparable: {old.get(key)}, {new.get(key)}"
             )
-    counted = ["insn", "model_cycles", "dwt_cycles"]
-    if all(old.get(key) == new.get(key) for key in _TIMED_BY):
-        counted += ["wait_cycles", "energy_uj"]
+    same_part = all(old.get(key) == new.get(key) for key in _TIMED_BY)
+    counted = (*_COUNTED, *_COUNTED_OF_PART) if same_part else _COUNTED
     pairs = [(name, old.get(name), new.get(name)) for name in counted]
     sizes = ("flash_bytes", "ram_bytes")
     pairs += [(part, old[part]["total"], new[part]["total"]) for part in sizes]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from compress.arithmetic.fixedpoint import value_range
 from compress.errors import UserError
+from compress.files import read_npz
 from compress.integer import reference
 from compress.integer.rows import pack_rows, unpack_rows
 from compress.projects.find import TaskRef, find_task
@@ -76,6 +76,8 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
         raise UserError(f"--data {path}: {shapes}; needed are equally many samples, at least one")
     if labels is not None and not np.issubdtype(labels.dtype, np.integer):
         raise UserError(f"--data {path}: y is {labels.dtype}, must be integers")
+    if labels is not None and labels.min() < 0:
+        raise UserError(f"--data {path}: y has {labels.min()}, must be classes from 0 on")
     inputs = _rows(graph, [value[:count] for value in values])
     chosen = None if labels is None else labels[:count].astype(np.int64)
     return samples_of(graph, inputs, chosen), labels is not None
@@ -84,10 +86,8 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
 def read_arrays(path: Path, names: list[str]) -> Mapping[str, Array]:
     """The arrays `names` of an .npz file, and `y` if it has that."""
     try:
-        with np.load(path) as arrays:
-            there = [name for name in (*names, "y") if name in arrays]
-            found = {name: arrays[name] for name in there}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        found = read_npz(path, (*names, "y"))
+    except (OSError, ValueError) as error:
         raise UserError(f"--data {path}: not an .npz of plain arrays: {error}") from error
     missing = [name for name in names if name not in found]
     if missing:

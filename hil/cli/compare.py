@@ -34,12 +34,14 @@ def show_comparison(old: Path, new: Path, tolerance: float, as_json: bool) -> No
 
 
 def _load(path: Path) -> dict[str, Any]:
+    from hil.benchmark.benchmark_json import is_result
+
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"--compare {path}: cannot be read as a result of hil bench --json: {error}"
         ) from error
-    if not isinstance(loaded, dict) or "flash_bytes" not in loaded:
+    if not is_result(loaded):
         raise UserError(f"--compare {path}: not a result of hil bench --json")
     return loaded

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UserError
+from compress.files import toml_values
 from hil.energy.energy import CALIBRATED_ERROR
 from hil.files import settings_folder, write_file
 from hil.types import Board, PowerFigure
@@ -138,10 +138,10 @@ def _is_positive(value: object) -> bool:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return toml_values(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: {error}") from None
 
 

@@ -75,7 +75,10 @@ def _headings(path: Path, text: str) -> tuple[int, str, list[str]]:
     """The index of the first line after the headings, the separator, and the headings."""
     for number, line in enumerate(text.splitlines()[:_HEADING_LINES]):
         for separator in ";\t,":
-            cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+            try:
+                cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+            except csv.Error as error:
+                raise UserError(f"{path}, line {number + 1}: {error}") from None
             kinds = {_kind(cell) for cell in cells}
             if "time" in kinds and kinds & {"current", "power"}:
                 return number + 1, separator, cells

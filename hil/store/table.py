@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.errors import UserError
+from compress.genome import Genome
 from compress.metrics.scale import ACCURACY
 from hil.store.merge import MergeResult, merge_trials
 from hil.store.run_folder import read_diagnosis
@@ -22,6 +23,7 @@ from hil.store.store import Final, RunIdentity, Store, check_same_run
 from hil.store.table_file import Cell, read_table, write_table
 from hil.store.table_row import Row
 from hil.store.trial_json import trial_from_json, trial_to_json
+from hil.store.value_types import require_types
 from hil.types import Trial
 
 _IDENTITY = ("task", "board", "seed", "board_sha256")
@@ -178,11 +180,22 @@ def _trial(row: Row) -> Trial:
         **{name: row.json(name) for name in ("genome", "provenance")},
     }
     try:
-        return trial_from_json(fields)
+        trial = trial_from_json(fields)
+        require_types(trial, skipped=(Genome,))
+        _check_counts(trial)
+        return trial
     except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise UserError(
             f"{row.path}, row {row.line}: not a trial as hil export writes it: {error}"
         ) from None
+
+
+def _check_counts(trial: Trial) -> None:
+    measured = trial.measurement
+    if measured is not None and not 0 <= measured.correct <= measured.total > 0:
+        raise ValueError(
+            f"measurement.correct is {measured.correct}, measurement.total {measured.total}"
+        )
 
 
 def _finals(row: Row, number: int) -> list[Final]:

@@ -18,6 +18,7 @@ from compress.errors import UserError
 from hil.files import file_errors, write_file
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+_LARGEST_BYTES = 128 << 20  # decompressed; a trial takes a few KiB
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki
 
 Cell = str | int | float | None
@@ -46,7 +47,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     try:
         if suffix == ".parquet":
             return _parquet_rows(content)
-        return _csv_rows(gzip.decompress(content) if suffix == ".csv.gz" else content)
+        return _csv_rows(_decompressed(content) if suffix == ".csv.gz" else content)
     except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged or not a {suffix} table: {error}") from error
 
@@ -58,6 +59,15 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]], suffix: str
     writer.writerows(rows)
     content = text.getvalue().encode()
     return gzip.compress(content, mtime=0) if suffix == ".csv.gz" else content
+
+
+def _decompressed(content: bytes) -> bytes:
+    """The text, read only as far as it may be long: a small file may hold any amount of zeros."""
+    with gzip.open(io.BytesIO(content)) as file:
+        text = file.read(_LARGEST_BYTES + 1)
+    if len(text) > _LARGEST_BYTES:
+        raise ValueError(f"it holds more than {_LARGEST_BYTES >> 20} MiB")
+    return text
 
 
 def _csv_rows(content: bytes) -> list[dict[str, str]]:
@@ -85,9 +95,13 @@ def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> byte
 
 
 def _parquet_rows(content: bytes) -> list[dict[str, str]]:
+    import pyarrow
     from pyarrow import parquet
 
-    rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+    try:
+        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+    except pyarrow.ArrowException as error:  # not all of its kinds are ValueErrors
+        raise ValueError(str(error)) from error
     return [
         {column: "" if cell is None else str(cell) for column, cell in row.items()} for row in rows
     ]

@@ -79,8 +79,10 @@ class Row:
     def json(self, column: str) -> Any:
         """The parsed JSON of the cell; NaN and infinity are refused."""
         try:
-            return json.loads(self.cells[column], parse_constant=_refuse)
-        except ValueError:
+            return json.loads(
+                self.cells[column], parse_constant=_refuse, parse_float=_finite_number
+            )
+        except (ValueError, RecursionError):
             raise self.error(column, "JSON of finite numbers") from None
 
     def figures(self, column: str) -> Any:
@@ -93,6 +95,11 @@ class Row:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
 
 
 def _are_figures(value: object, texts: tuple[str, ...]) -> bool:

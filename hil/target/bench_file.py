@@ -11,7 +11,6 @@ a serial port by the USB serial number that it shares with the probe. See docs/b
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from serial.tools import list_ports
 
 from compress.errors import UserError
+from compress.files import toml_values
 from hil.errors import ProbeLost
 from hil.files import settings_folder
 from hil.types import Board
@@ -84,14 +84,10 @@ def find_benches(board: Board) -> tuple[Bench, ...]:
 def read_entries(path: Path) -> tuple[BenchEntry, ...]:
     """The tables of bench.toml; empty if the file is missing. Raises UserError: file and key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        values = toml_values(path.read_bytes())
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: {error}") from None
     return tuple(
         _entry(path, name, table)

@@ -22,8 +22,9 @@ from compress.genome import (
     Teacher,
 )
 from compress.types import StageCost
-from hil.types import Estimate, Measurement, Provenance, Sizes, Trial
+from hil.types import Estimate, Measurement, Memory, Provenance, Sizes, Trial
 
+_NOT_TEXTS = ("dirty", "seed", "saves")
 _shares = st.floats(0.01, 1.0)
 _counts = st.integers(0, 2**62)
 _sizes = st.dictionaries(
@@ -70,7 +71,7 @@ measurements = st.builds(
     correct=_counts,
     total=st.integers(1, 2**62),
     outputs_sha256=st.text(),
-)
+).map(lambda drawn: replace(drawn, correct=min(drawn.correct, drawn.total)))
 
 
 def _coherent(trial: Trial) -> Trial:
@@ -93,7 +94,8 @@ trials = st.builds(
     program_sha256=st.text(),
     provenance=st.builds(
         Provenance,
-        **{name: st.text() for name in Provenance.__slots__ if name not in ("dirty", "seed")},
+        saves=st.sampled_from(get_args(Memory)),
+        **{name: st.text() for name in Provenance.__slots__ if name not in _NOT_TEXTS},
         dirty=st.booleans(),
         seed=_counts,
     ),

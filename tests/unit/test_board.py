@@ -328,6 +328,8 @@ def test_a_missing_table_is_named(tmp_path: Path, table: str) -> None:
         ("[flash]", '[port_settings]\nA = "1"\n[flash]', "port_settings.A = '1'"),
         ("[flash]", '[port_settings]\n"A;B" = 1\n[flash]', "port_settings = {'A;B': 1}: must be"),
         ("core = ", "core == ", ""),
+        ("core = ", f"deep = {'[' * 3000}\ncore = ", "nested too deeply"),
+        ("168_000_000", "9" * 5000, "4300 digits"),
     ],
 )
 def test_a_bad_value_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:

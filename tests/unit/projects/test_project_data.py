@@ -18,6 +18,7 @@ from compress.projects.arrays import SIX, arrays_of
 from compress.tasks.mfcc import mfcc
 from compress.types import Array, Dataset, Split
 from helpers.projects import NET, blobs, opened, write_project
+from hil.benchmark.samples import read_arrays
 
 X, Y = blobs()
 
@@ -129,6 +130,16 @@ def test_npz_files_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "d.npz").write_bytes(b"no zip")
     with pytest.raises(UserError, match=r"d\.npz: not an \.npz of plain arrays"):
         opened(with_data(tmp_path, "d.npz"))
+    np.savez_compressed(tmp_path / "d.npz", x=np.arange(9999), y=Y)
+    whole = (tmp_path / "d.npz").read_bytes()
+    np.save(tmp_path / "array.npy", np.arange(3))
+    array = (tmp_path / "array.npy").read_bytes()
+    for content in (b"", array, whole[:500], whole[:300] + bytes(300) + whole[600:]):
+        (tmp_path / "d.npz").write_bytes(content)
+        with pytest.raises(UserError, match=r"d\.npz: not an \.npz of plain arrays"):
+            opened(with_data(tmp_path, "d.npz"))
+        with pytest.raises(UserError, match=r"d\.npz: not an \.npz of plain arrays"):
+            read_arrays(tmp_path / "d.npz", ["x"])
     np.savez(tmp_path / "d.npz", x=np.array([None]), y=Y)
     with pytest.raises(UserError, match=r"d\.npz: not an \.npz of plain arrays"):
         opened(with_data(tmp_path, "d.npz"))
