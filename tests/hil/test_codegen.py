@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from compress.arithmetic.accumulate import accumulators
 from compress.integer import reference
-from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Op, Padding
+from compress.ops import AveragePool2D, Conv2D, DepthwiseConv2D, Function, Padding
 from compress.types import Graph, Int8Array
 from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, random_inputs
 from helpers.graph_examples import ds_cnn, every_op, mixed, residual, squeeze_excite, tiny_conv
@@ -25,10 +25,10 @@ from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.kernel_interface.operator_kernels import Kernel
-from hil.kernels.choice import candidates, choose
+from hil.kernels.choice import all_candidates, choose
 from hil.target.open import open_target
 from hil.target.target import Layout, Target
-from hil.types import Board, Image
+from hil.types import Board, Image, KernelSet
 
 BOARDS = ("m3", "m4", "m7")
 TIMEOUT_S = 30.0
@@ -215,14 +215,20 @@ def awkward_groups() -> Graph:
 
 
 def assert_every_layer_is_bit_equal(
-    target: Target, graph: Graph, tmp_path: Path, inputs: Int8Array | None = None
+    target: Target,
+    graph: Graph,
+    tmp_path: Path,
+    inputs: Int8Array | None = None,
+    *,
+    kernel_set: KernelSet = "tuned",
+    kernels: Sequence[Kernel] | None = None,
 ) -> set[str]:
     """Compare all layers and check that none is saturated; returns the kernels' names.
 
     `inputs` are one sample; if there is none, a random one is run.
     """
     inputs = random_inputs(graph, 1) if inputs is None else inputs
-    plan = make_plan(graph, target.board)
+    plan = make_plan(graph, target.board, "flash", kernel_set, kernels=kernels)
     image = build(render(plan, target.board), target.board, tmp_path)
     expected = reference.trace(graph, inputs)
     layout = staged(target, image, graph, inputs)
@@ -241,7 +247,9 @@ def assert_every_layer_is_bit_equal(
 
 
 def test_every_layer_is_bit_equal_where_it_ends(target: Target, tmp_path: Path) -> None:
-    kernels = assert_every_layer_is_bit_equal(target, awkward(), tmp_path)
+    assert_every_layer_is_bit_equal(target, awkward(), tmp_path / "tuned")
+    theirs = tmp_path / "cmsis-nn"
+    kernels = assert_every_layer_is_bit_equal(target, awkward(), theirs, kernel_set="cmsis-nn")
     assert kernels >= {
         "arm_convolve_1x1_s8",
         "arm_convolve_1x1_s8_fast",
@@ -260,20 +268,21 @@ def test_every_layer_is_bit_equal_where_it_ends(target: Target, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("kernel_set", ["tuned", "cmsis-nn"])
 def test_kernels_that_were_not_chosen_are_bit_equal_too(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+    target: Target, tmp_path: Path, kernel_set: KernelSet, rank: int
 ) -> None:
     """Each layer on its candidate of this rank or, where it has fewer, on its last."""
-
-    def later(graph: Graph, op: Op, board: Board) -> Kernel:
-        kernels = list(candidates(graph, op, board))
-        return kernels[min(rank, len(kernels) - 1)]
-
-    monkeypatch.setattr("hil.codegen.plan.choose", later)
-    kernels = assert_every_layer_is_bit_equal(target, awkward(), tmp_path)
-    assert "arm_convolve_1x1_s8" not in kernels
-    assert kernels >= {"arm_convolve_s8", "arm_convolve_1x1_s8_fast", "arm_max_pool_s8"}
-    assert "arm_depthwise_conv_3x3_s8" not in kernels
+    graph = awkward()
+    known = [all_candidates(graph, op, target.board, "flash", kernel_set) for op in graph.ops]
+    later = [kernels[min(rank, len(kernels) - 1)] for kernels in known]
+    names = assert_every_layer_is_bit_equal(target, graph, tmp_path, kernels=later)
+    assert names == {kernel.name for kernel in later}
+    assert "arm_max_pool_s8" in names
+    if kernel_set == "cmsis-nn":
+        assert "arm_convolve_1x1_s8" not in names
+        assert names >= {"arm_convolve_s8", "arm_convolve_1x1_s8_fast"}
+        assert "arm_depthwise_conv_3x3_s8" not in names
 
 
 def test_copies_broadcasts_and_means_are_bit_equal(target: Target, tmp_path: Path) -> None:
@@ -382,7 +391,7 @@ def test_scratch_is_what_the_kernels_ask_for(name: str, tmp_path: Path) -> None:
     expected, lines = [], []
     for graph in scratch_graphs():
         for op in graph.ops:
-            kernel = choose(graph, op, board)
+            kernel = choose(graph, op, board, kernel_set="cmsis-nn")
             if kernel.name not in BUFFER_SIZES:
                 assert kernel.scratch_bytes == 0
                 continue
