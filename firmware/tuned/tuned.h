@@ -154,6 +154,48 @@ typedef struct {
 } depthwise_rows_layer;
 void depthwise_rows(const depthwise_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
+/* Panels of four units over one row of inputs: fc_panel.S. */
+typedef struct {
+    const int8_t *x;
+    int32_t inputs;        /* a multiple of 4: the weights of those that do not exist are 0 */
+    const word *weights;
+    const int32_t *biases; /* four a panel */
+    const int32_t *scales; /* factor, constant and right shift of each unit of a panel */
+    int32_t scale_step;    /* bytes from the end of a panel's scales to the next: 0, or -48 if all panels share them */
+    int8_t *out;
+    int32_t panels;
+} fc_panel_job;
+void fc_panel(const fc_panel_job *job);
+
+/* fully_connected_s8.c: `rows` rows of `inputs` times `units`. Of a row whose length is no multiple of 4, up to three
+ * bytes behind it are read, too, and multiplied by 0. */
+typedef struct {
+    const word *weights;
+    const int32_t *biases, *scales;
+    int32_t scale_step, rows, inputs, units;
+} fully_connected_s8_layer;
+void fully_connected_s8(const fully_connected_s8_layer *layer, const int8_t *in, int8_t *out);
+
+/* Sums: saturated((left * a + right * b + constant) >> shift). */
+typedef struct {
+    int32_t left, right, constant;
+} add_factors;
+void add_affine(const add_factors *factors, const int8_t *a, const int8_t *b, int8_t *out, int32_t count);
+
+/* add_affine_s8.c: left is (blocks, repeats, elements), right (blocks, elements). The output may be
+ * one of the operands that is as long. The factors of add_affine.S have 28 fractional bits. */
+typedef struct {
+    add_factors factors;
+    int32_t blocks, repeats, elements;
+} add_affine_dsp_s8_layer;
+void add_affine_dsp_s8(const add_affine_dsp_s8_layer *layer, const int8_t *left, const int8_t *right, int8_t *out);
+
+typedef struct {
+    add_factors factors;
+    int32_t shift, blocks, repeats, elements;
+} add_affine_s8_layer;
+void add_affine_s8(const add_affine_s8_layer *layer, const int8_t *left, const int8_t *right, int8_t *out);
+
 /* clamp_s8.c: limits what was saturated to int8, where an activation allows less. */
 void clamp_s8(int8_t *values, int32_t count, int32_t lowest, int32_t highest);
 

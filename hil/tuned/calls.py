@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.ops import Op, inputs_of, outputs_of
-from compress.types import Graph
+from compress.types import Array, Graph
 from hil.kernel_interface.call import Call, Instance, constant
 from hil.types import Step
 
@@ -31,17 +31,20 @@ def job_call(
     fields: Sequence[Field],
     arrays: Sequence[tuple[str, str, npt.NDArray[np.generic]]] = (),
     instances: tuple[Instance, ...] = (),
+    operand: Array | None = None,
     clamp: tuple[int, int] | None = None,
     window: tuple[str, ...] = (),
 ) -> Call:
     """The call `function(&layer, inputs..., output, scratch)` with a `function_layer` record.
 
     Each of `arrays` (member, C type, values) is a constant of the layer, named after the last part
-    of a member of members. With `clamp` the output is limited to that range afterwards.
+    of a member of members. `operand` is a constant int8 input, the last. With `clamp` the output is
+    limited to that range afterwards.
     """
-    constants = tuple(
+    constants = [
         constant(step, name.rpartition(".")[2], type_, values) for name, type_, values in arrays
-    )
+    ]
+    last = [] if operand is None else [constant(step, "operand", "int8_t", operand)]
     return Call(
         macro="tuned",
         values={
@@ -56,8 +59,9 @@ def job_call(
             "clamp": clamp,
             "output_bytes": graph.tensors[outputs_of(op)[0]].size_bytes,
             "operands": range(len(inputs_of(op))),
+            "operand": last[0].name if last else None,
         },
-        constants=constants,
+        constants=(*constants, *last),
         instances=instances,
         window=window,
     )

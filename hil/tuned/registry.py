@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.ops import Conv2D, DepthwiseConv2D, Op
+from compress.ops import Add, Conv2D, DepthwiseConv2D, FullyConnected, Op
 from hil.kernel_interface.operator_kernels import TunedKernel
 from hil.tuned import (
+    addition,
+    dense,
     depthwise,
     depthwise_rows,
     depthwise_stride2,
@@ -16,12 +18,14 @@ from hil.tuned import (
 )
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
+    Add: addition.KERNELS,
     Conv2D: (*pointwise.KERNELS, *patches.KERNELS, *rows.KERNELS),
     DepthwiseConv2D: (
         *depthwise.KERNELS,
         *depthwise_stride2.KERNELS,
         *depthwise_rows.KERNELS,
     ),
+    FullyConnected: dense.KERNELS,
 }
 
 

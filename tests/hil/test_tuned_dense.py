@@ -1,0 +1,82 @@
+"""FullyConnected and Add kernels of our own equal the reference bit for bit on emulated cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.integer import reference
+from compress.types import Graph
+from helpers.graph_builder import RELU, RELU6, GraphBuilder, random_inputs
+from hil.board import load_board, without_limits
+from hil.codegen.build import build
+from hil.codegen.plan import make_plan
+from hil.codegen.render import render
+from hil.target.open import open_target
+from hil.target.target import Layout, Target
+from hil.types import Plan
+
+TIMEOUT_S = 30.0
+
+
+@pytest.fixture(scope="module", params=["m0", "m3", "m4", "m7", "m33", "m55"])
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    opened = open_target(without_limits(load_board(request.param)))
+    yield opened
+    opened.close()
+
+
+def assert_bit_equal(target: Target, graph: Graph, folder: Path) -> Plan:
+    """All inputs -128, all 127, the two mixed, and others."""
+    inputs = random_inputs(graph, 5)
+    inputs[0], inputs[1] = -128, 127
+    inputs[2] = np.where(inputs[2] > 0, 127, -128)
+    plan = make_plan(graph, target.board, saves="nothing")
+    image = build(render(plan, target.board), target.board, folder)
+    target.load(image)
+    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
+    layout = Layout.within(image.staging, len(inputs), *sizes)
+    target.write(layout.inputs.origin, inputs.tobytes())
+    target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
+    target.run(layout.request, TIMEOUT_S)
+    outputs = target.read(layout.outputs.origin, layout.outputs.length_bytes)
+    expected = reference.run(graph, inputs)
+    got = np.frombuffer(outputs, np.int8).reshape(expected.shape)
+    np.testing.assert_array_equal(got, expected)
+    return plan
+
+
+def has_dsp(target: Target) -> bool:
+    return target.board.name in {"m4", "m7", "m33"}
+
+
+@pytest.mark.parametrize(("rows", "inputs", "units"), [(1, 70, 7), (3, 13, 6), (4, 36, 8)])
+def test_dense_layers(target: Target, tmp_path: Path, rows: int, inputs: int, units: int) -> None:
+    """Unaligned rows, panels that are not full, rows of which some lie over others."""
+    b = GraphBuilder(seed=rows * inputs)
+    x = b.input((rows, inputs), 0.03, zero_point=17)
+    x = b.fully_connected(x, units, RELU6, zero_point=-100, per_channel=True, by_row=True)
+    x = b.fully_connected(x, 9, RELU, weight_scale=0.05, by_row=True)
+    plan = assert_bit_equal(target, b.finish(x), tmp_path)
+    if has_dsp(target):
+        assert {step.kernel for step in plan.steps} == {"fully_connected_s8"}
+
+
+def test_sums_and_differences(target: Target, tmp_path: Path) -> None:
+    """Operands of every kind of repetition and constants, both ways, over either operand."""
+    b = GraphBuilder(seed=3)
+    x = b.input((5, 7, 9), 0.05, zero_point=-20)
+    y = b.requantize(x, 0.03, zero_point=33)
+    z = b.add(y, x, subtract=True)
+    z = b.add(z, x, RELU, zero_point=-50)
+    z = b.add(z, b.constant((9,), 0.07, 4), gain=0.8)
+    z = b.add(z, b.constant((5, 7, 9), 0.02, -4), gain=0.8)
+    z = b.add(z, b.constant((7, 9), 0.02, 4), gain=0.8, subtract=True, reverse=True)
+    z = b.add(z, b.mean(z, keep=True, scale=b.tensors[z].scale / 3), subtract=True, gain=0.6)
+    z = b.add(z, z, gain=0.9)
+    plan = assert_bit_equal(target, b.finish(z), tmp_path)
+    names = {step.kernel for step in plan.steps if step.kernel.startswith("add_")}
+    assert names == {"add_affine_s8"} | ({"add_affine_dsp_s8"} if has_dsp(target) else set())
