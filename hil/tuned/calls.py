@@ -49,13 +49,15 @@ def job_call(
         macro="tuned",
         values={
             "function": function,
-            "fields": [
-                *(
-                    Field(name, made.name)
-                    for (name, _, _), made in zip(arrays, constants, strict=True)
-                ),
-                *fields,
-            ],
+            "groups": _groups(
+                [
+                    *(
+                        Field(name, made.name)
+                        for (name, _, _), made in zip(arrays, constants, strict=True)
+                    ),
+                    *fields,
+                ]
+            ),
             "clamp": clamp,
             "output_bytes": graph.tensors[outputs_of(op)[0]].size_bytes,
             "operands": range(len(inputs_of(op))),
@@ -65,3 +67,12 @@ def job_call(
         instances=instances,
         window=window,
     )
+
+
+def _groups(fields: Sequence[Field]) -> list[tuple[str, list[Field]]]:
+    """The fields by member of members ("" for those of the record itself), in order."""
+    groups: dict[str, list[Field]] = {}
+    for field in fields:
+        member, _, name = field.name.rpartition(".")
+        groups.setdefault(member, []).append(Field(name, field.value))
+    return list(groups.items())

@@ -147,15 +147,14 @@ void model_run(void)
     }
     MODEL_LAYER_END(3);
 
-    /* 4 add_4: 1x6x5x12 + 1x6x5x12 -> 1x6x5x12, relu, add_s8 */
+    /* 4 add_4: 1x6x5x12 + 1x6x5x12 -> 1x6x5x12, relu, add_affine_s8;
+     * chosen before add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = 7, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = 20, .multiplier = 1503238570, .right_shift = 1},
-            .output = {.offset = -90, .multiplier = 1099554446, .right_shift = 17},
-            .minimum = -90, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 428, model_arena + 68, 1, 360);
+        static const add_affine_s8_layer layer = {
+            .factors = {2147561, 1503297, -48748080}, .shift = 20, .blocks = 1, .repeats = 1, .elements = 360,
+        };
+        add_affine_s8(&layer, model_arena + 68, model_arena + 428, model_arena + 68);
+        clamp_s8(model_arena + 68, 360, -90, 127);
     }
     MODEL_LAYER_END(4);
 
@@ -219,15 +218,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(11);
 
-    /* 12 add_12: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_s8 */
+    /* 12 add_12: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_affine_s8;
+     * chosen before add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -3, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = -4, .multiplier = 1142257135, .right_shift = 5},
-            .output = {.offset = 1, .multiplier = 2146297942, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 220, model_arena + 68, 1, 150);
+        static const add_affine_s8_layer layer = {
+            .factors = {2095993, 69679, -3420984}, .shift = 21, .blocks = 1, .repeats = 1, .elements = 150,
+        };
+        add_affine_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
     }
     MODEL_LAYER_END(12);
 
@@ -253,15 +250,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(14);
 
-    /* 15 add_15: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_s8 */
+    /* 15 add_15: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_affine_s8;
+     * chosen before add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -1, .multiplier = 1373261173, .right_shift = 15},
-            .right = {.offset = -6, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 1073741824, .right_shift = 18},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 220, model_arena + 68, 1, 150);
+        static const add_affine_s8_layer layer = {
+            .factors = {-8224, 2097152, -9441297}, .shift = 21, .blocks = 1, .repeats = 1, .elements = 150,
+        };
+        add_affine_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
     }
     MODEL_LAYER_END(15);
 
@@ -292,15 +287,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(18);
 
-    /* 19 add_19: 1x3x2x25 + 1x25 -> 1x3x2x25, add_s8 */
+    /* 19 add_19: 1x3x2x25 + 1x25 -> 1x3x2x25, add_affine_s8;
+     * chosen before add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 1518500251, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 220, model_arena + 68, model_arena + 220, 6, 25);
+        static const add_affine_s8_layer layer = {
+            .factors = {1482894, 1482910, 179899}, .shift = 21, .blocks = 1, .repeats = 6, .elements = 25,
+        };
+        add_affine_s8(&layer, model_arena + 220, model_arena + 68, model_arena + 220);
     }
     MODEL_LAYER_END(19);
 
@@ -312,15 +305,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(20);
 
-    /* 21 add_21: 1x3x2x25 + 1x1x1x25 -> 1x3x2x25, add_s8 */
+    /* 21 add_21: 1x3x2x25 + 1x1x1x25 -> 1x3x2x25, add_affine_s8;
+     * chosen before add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 1518500249, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 220, model_arena + 68, model_arena + 220, 6, 25);
+        static const add_affine_s8_layer layer = {
+            .factors = {1482894, 1482910, 179899}, .shift = 21, .blocks = 1, .repeats = 6, .elements = 25,
+        };
+        add_affine_s8(&layer, model_arena + 220, model_arena + 68, model_arena + 220);
     }
     MODEL_LAYER_END(21);
 
@@ -340,7 +331,8 @@ void model_run(void)
     }
     MODEL_LAYER_END(22);
 
-    /* 23 sum_23: 1x3x2x25 -> 1x25, mean_s8 */
+    /* 23 sum_23: 1x3x2x25 -> 1x25, mean_s8;
+     * chosen before sum_s8 */
     {
         static const mean_s8_parameters parameters = {
             .sum_offset = -24, .output_offset = 3,
@@ -349,15 +341,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(23);
 
-    /* 24 add_24: 1x3x2x25 + 1x25 -> 1x3x2x25, add_s8 */
+    /* 24 add_24: 1x3x2x25 + 1x25 -> 1x3x2x25, add_affine_s8;
+     * chosen before add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -4, .multiplier = 1717986918, .right_shift = 5},
-            .right = {.offset = -3, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 2144804374, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 220, model_arena + 68, 6, 25);
+        static const add_affine_s8_layer layer = {
+            .factors = {104718, 2094536, -3556802}, .shift = 21, .blocks = 1, .repeats = 6, .elements = 25,
+        };
+        add_affine_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
     }
     MODEL_LAYER_END(24);
 
@@ -429,7 +419,8 @@ void model_run(void)
     }
     MODEL_LAYER_END(32);
 
-    /* 33 mean_33: 1x3x27x2 -> 1x3x2, mean_s8 */
+    /* 33 mean_33: 1x3x27x2 -> 1x3x2, mean_s8;
+     * chosen before sum_s8 */
     {
         static const mean_s8_parameters parameters = {
             .sum_offset = 3456, .output_offset = 3,
@@ -559,7 +550,8 @@ void model_run(void)
     }
     MODEL_LAYER_END(40);
 
-    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, arm_fully_connected_s8 */
+    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, arm_fully_connected_s8;
+     * chosen before arm_convolve_1x1_s8_fast */
     {
         static const cmsis_nn_fc_params parameters = {
             .input_offset = 20, .filter_offset = 0, .output_offset = 9,

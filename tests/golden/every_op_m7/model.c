@@ -3,8 +3,8 @@
  * 43 layers, 60505 MACs. Arena of 1572 bytes (1572 without scratch):
  *
  *  offset   bytes  layers
- *     788     240  0..0    input
- *    1028     120  0..0    scratch of arm_convolve_s8
+ *     448     240  0..0    input
+ *     788     180  0..0    scratch of conv_rows
  *      68     720  0..1    conv_0
  *       0      54  0..42   svdf_40_state = svdf_40_state_next
  *      56       8  0..42   lstm_35_cell = lstm_35_cell_next
@@ -51,6 +51,9 @@
 #include "kernels.h"
 #include "tuned.h"
 
+/* Micro-kernels, each assembled for this network in a file of its own. */
+conv_panel conv_panel_next4;
+
 /* A symbol where layer i is done, for a debugger to stop at; it costs nothing. */
 #define MODEL_LAYER_END(i) \
     __asm volatile(".global model_layer_end_" #i "\nmodel_layer_end_" #i ":" ::: "memory")
@@ -61,7 +64,7 @@ const model_score *const model_scores = (const model_score *)(model_arena + 80);
 
 void model_set_inputs(const int8_t *from)
 {
-    memcpy(model_arena + 788, from + 0, 240);
+    memcpy(model_arena + 448, from + 0, 240);
 }
 
 void model_get_outputs(int8_t *to)
@@ -77,10 +80,7 @@ void model_reset(void)
 }
 
 /* Shapes of tensors and filters; FullyConnected: n inputs, c units. */
-static const cmsis_nn_dims dims_1x12x10x2 = {.n = 1, .h = 12, .w = 10, .c = 2};
 static const cmsis_nn_dims dims_1x12x10x6 = {.n = 1, .h = 12, .w = 10, .c = 6};
-static const cmsis_nn_dims dims_1x1x1x7 = {.n = 1, .h = 1, .w = 1, .c = 7};
-static const cmsis_nn_dims dims_1x1x1x9 = {.n = 1, .h = 1, .w = 1, .c = 9};
 static const cmsis_nn_dims dims_1x2x2x1 = {.n = 1, .h = 2, .w = 2, .c = 1};
 static const cmsis_nn_dims dims_1x3x2x25 = {.n = 1, .h = 3, .w = 2, .c = 25};
 static const cmsis_nn_dims dims_1x3x3x1 = {.n = 1, .h = 3, .w = 3, .c = 1};
@@ -88,27 +88,31 @@ static const cmsis_nn_dims dims_1x3x3x12 = {.n = 1, .h = 3, .w = 3, .c = 12};
 static const cmsis_nn_dims dims_1x6x5x12 = {.n = 1, .h = 6, .w = 5, .c = 12};
 static const cmsis_nn_dims dims_1x6x5x25 = {.n = 1, .h = 6, .w = 5, .c = 25};
 static const cmsis_nn_dims dims_25x3x3x25 = {.n = 25, .h = 3, .w = 3, .c = 25};
-static const cmsis_nn_dims dims_6x3x5x2 = {.n = 6, .h = 3, .w = 5, .c = 2};
-static const cmsis_nn_dims dims_9x1x1x7 = {.n = 9, .h = 1, .w = 1, .c = 7};
 
 static const cmsis_nn_context no_scratch = {.buf = NULL, .size = 0};
 
 void model_run(void)
 {
-    /* 0 conv_0: 1x12x10x2 -> 1x12x10x6, filter 3x5, relu6, 21600 MACs, arm_convolve_s8, 120 bytes of scratch */
+    /* 0 conv_0: 1x12x10x2 -> 1x12x10x6, filter 3x5, relu6, 21600 MACs, conv_rows, 180 bytes of scratch;
+     * chosen before arm_convolve_s8 */
     {
-        static const cmsis_nn_context scratch = {.buf = model_arena + 1028, .size = 120};
-        static const cmsis_nn_conv_params parameters = {
-            .input_offset = 3, .output_offset = 4,
-            .stride = {.w = 1, .h = 1}, .padding = {.w = 2, .h = 1}, .dilation = {.w = 1, .h = 1},
-            .activation = {.min = 4, .max = 15}};
-        /* CMSIS-NN declares these pointers without const, but only reads through them. */
-        static const cmsis_nn_per_channel_quant_params scale = {
-            .multiplier = (int32_t *)layer0_multipliers, .shift = (int32_t *)layer0_shifts};
-        arm_convolve_s8(&scratch, &parameters, &scale,
-            &dims_1x12x10x2, model_arena + 788,
-            &dims_6x3x5x2, layer0_weights, NULL, layer0_bias,
-            &dims_1x12x10x6, model_arena + 68);
+        static const conv_rows_layer layer = {
+            .panels = {
+                .weights = layer0_weights, .parameters = layer0_parameters, .kernel = conv_panel_next4, .channels = 6, .panel_words = 30,
+                .weights_in_ram = 0,
+            },
+            .ring = {
+                .expand = expand_in_order, .padding = 0xfffdfffd, .line_bytes = 20, .used_bytes = 20, .lines = 12,
+                .top = 1, .slots = 3, .slot_words = 14, .first_input = 2, .shifted = 0,
+            },
+            .windows = {
+                .out_rows = 12, .out_columns = 10, .stride = 1, .filter_rows = 3, .run_words = 5,
+                .first_word = 0, .next_bytes = 4, .step_bytes = 8,
+            },
+            .group = 1,
+        };
+        conv_rows(&layer, model_arena + 448, model_arena + 68, (word *)(model_arena + 788));
+        clamp_s8(model_arena + 68, 720, 4, 15);
     }
     MODEL_LAYER_END(0);
 
@@ -148,15 +152,14 @@ void model_run(void)
     }
     MODEL_LAYER_END(3);
 
-    /* 4 add_4: 1x6x5x12 + 1x6x5x12 -> 1x6x5x12, relu, add_s8 */
+    /* 4 add_4: 1x6x5x12 + 1x6x5x12 -> 1x6x5x12, relu, add_affine_dsp_s8;
+     * chosen before add_affine_s8, add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = 7, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = 20, .multiplier = 1503238570, .right_shift = 1},
-            .output = {.offset = -90, .multiplier = 1099554446, .right_shift = 17},
-            .minimum = -90, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 428, model_arena + 68, 1, 360);
+        static const add_affine_dsp_s8_layer layer = {
+            .factors = {549775649, 384844060, -48748083}, .blocks = 1, .repeats = 1, .elements = 360,
+        };
+        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 428, model_arena + 68);
+        clamp_s8(model_arena + 68, 360, -90, 127);
     }
     MODEL_LAYER_END(4);
 
@@ -221,15 +224,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(11);
 
-    /* 12 add_12: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_s8 */
+    /* 12 add_12: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_affine_dsp_s8;
+     * chosen before add_affine_s8, add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -3, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = -4, .multiplier = 1142257135, .right_shift = 5},
-            .output = {.offset = 1, .multiplier = 2146297942, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 220, model_arena + 68, 1, 150);
+        static const add_affine_dsp_s8_layer layer = {
+            .factors = {268287070, 8918957, -1710499}, .blocks = 1, .repeats = 1, .elements = 150,
+        };
+        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
     }
     MODEL_LAYER_END(12);
 
@@ -255,15 +256,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(14);
 
-    /* 15 add_15: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_s8 */
+    /* 15 add_15: 1x3x2x25 + 1x3x2x25 -> 1x3x2x25, add_affine_dsp_s8;
+     * chosen before add_affine_s8, add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -1, .multiplier = 1373261173, .right_shift = 15},
-            .right = {.offset = -6, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 1073741824, .right_shift = 18},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 220, model_arena + 68, 1, 150);
+        static const add_affine_dsp_s8_layer layer = {
+            .factors = {-1052687, 268435456, -4720648}, .blocks = 1, .repeats = 1, .elements = 150,
+        };
+        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
     }
     MODEL_LAYER_END(15);
 
@@ -294,15 +293,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(18);
 
-    /* 19 add_19: 1x3x2x25 + 1x25 -> 1x3x2x25, add_s8 */
+    /* 19 add_19: 1x3x2x25 + 1x25 -> 1x3x2x25, add_affine_dsp_s8;
+     * chosen before add_affine_s8, add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 1518500251, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 220, model_arena + 68, model_arena + 220, 6, 25);
+        static const add_affine_dsp_s8_layer layer = {
+            .factors = {189810331, 189812531, 89950}, .blocks = 1, .repeats = 6, .elements = 25,
+        };
+        add_affine_dsp_s8(&layer, model_arena + 220, model_arena + 68, model_arena + 220);
     }
     MODEL_LAYER_END(19);
 
@@ -314,15 +311,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(20);
 
-    /* 21 add_21: 1x3x2x25 + 1x1x1x25 -> 1x3x2x25, add_s8 */
+    /* 21 add_21: 1x3x2x25 + 1x1x1x25 -> 1x3x2x25, add_affine_dsp_s8;
+     * chosen before add_affine_s8, add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .right = {.offset = -1, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 1518500249, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 220, model_arena + 68, model_arena + 220, 6, 25);
+        static const add_affine_dsp_s8_layer layer = {
+            .factors = {189810331, 189812531, 89950}, .blocks = 1, .repeats = 6, .elements = 25,
+        };
+        add_affine_dsp_s8(&layer, model_arena + 220, model_arena + 68, model_arena + 220);
     }
     MODEL_LAYER_END(21);
 
@@ -342,7 +337,8 @@ void model_run(void)
     }
     MODEL_LAYER_END(22);
 
-    /* 23 sum_23: 1x3x2x25 -> 1x25, mean_s8 */
+    /* 23 sum_23: 1x3x2x25 -> 1x25, mean_s8;
+     * chosen before sum_s8 */
     {
         static const mean_s8_parameters parameters = {
             .sum_offset = -24, .output_offset = 3,
@@ -351,15 +347,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(23);
 
-    /* 24 add_24: 1x3x2x25 + 1x25 -> 1x3x2x25, add_s8 */
+    /* 24 add_24: 1x3x2x25 + 1x25 -> 1x3x2x25, add_affine_dsp_s8;
+     * chosen before add_affine_s8, add_s8 */
     {
-        static const add_s8_parameters parameters = {
-            .left_shift = 20,
-            .left = {.offset = -4, .multiplier = 1717986918, .right_shift = 5},
-            .right = {.offset = -3, .multiplier = 1073741824, .right_shift = 0},
-            .output = {.offset = 1, .multiplier = 2144804374, .right_shift = 19},
-            .minimum = -128, .maximum = 127};
-        add_s8(&parameters, model_arena + 68, model_arena + 220, model_arena + 68, 6, 25);
+        static const add_affine_dsp_s8_layer layer = {
+            .factors = {13403788, 268100547, -1778407}, .blocks = 1, .repeats = 6, .elements = 25,
+        };
+        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
     }
     MODEL_LAYER_END(24);
 
@@ -431,7 +425,8 @@ void model_run(void)
     }
     MODEL_LAYER_END(32);
 
-    /* 33 mean_33: 1x3x27x2 -> 1x3x2, mean_s8 */
+    /* 33 mean_33: 1x3x27x2 -> 1x3x2, mean_s8;
+     * chosen before sum_s8 */
     {
         static const mean_s8_parameters parameters = {
             .sum_offset = 3456, .output_offset = 3,
@@ -561,17 +556,14 @@ void model_run(void)
     }
     MODEL_LAYER_END(40);
 
-    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, arm_fully_connected_s8 */
+    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, fully_connected_s8;
+     * chosen before arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
     {
-        static const cmsis_nn_fc_params parameters = {
-            .input_offset = 20, .filter_offset = 0, .output_offset = 9,
-            .activation = {.min = -128, .max = 127}};
-        static const cmsis_nn_per_tensor_quant_params scale = {
-            .multiplier = 1832519418, .shift = -8};
-        arm_fully_connected_s8(&no_scratch, &parameters, &scale,
-            &dims_1x1x1x9, model_arena + 68,
-            &dims_9x1x1x7, layer41_weights, NULL, layer41_bias,
-            &dims_1x1x1x7, model_arena + 80);
+        static const fully_connected_s8_layer layer = {
+            .weights = layer41_weights, .biases = layer41_biases, .scales = layer41_scales, .scale_step = -48, .rows = 1,
+            .inputs = 9, .units = 7,
+        };
+        fully_connected_s8(&layer, model_arena + 68, model_arena + 80);
     }
     MODEL_LAYER_END(41);
 

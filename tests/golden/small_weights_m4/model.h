@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x5d745253u
+#define MODEL_ID 0x0f55fd49u
 #define MODEL_INPUT_BYTES 216
 #define MODEL_OUTPUT_BYTES 5
 #define MODEL_ARENA_BYTES 2944

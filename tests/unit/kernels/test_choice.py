@@ -19,7 +19,7 @@ M3 = load_board("m3")
 
 def kernel_of(graph: Graph, features: set[str]) -> tuple[str, int]:
     board = replace(M3, features=frozenset(features))
-    kernel = choose(graph, graph.ops[-1], board)
+    kernel = choose(graph, graph.ops[-1], board, kernel_set="cmsis-nn")
     return kernel.name, kernel.scratch_bytes
 
 

@@ -154,7 +154,10 @@ def conv_and_fully_connected(board: Board) -> dict[str, Kernel]:
     b.fully_connected(b.input((1, 1, 8)), 4)
     dense = b.finish(0)
     graphs = {"window": window, "row": row, "dense": dense}
-    return {name: choose(graph, graph.ops[0], board) for name, graph in graphs.items()}
+    return {
+        name: choose(graph, graph.ops[0], board, kernel_set="cmsis-nn")
+        for name, graph in graphs.items()
+    }
 
 
 def test_scratch_and_kernels_of_7_are_counted_by_hand(pack: Path) -> None:
@@ -175,9 +178,9 @@ def test_programs_are_written_for_the_interface_of_the_folder(
     b = GraphBuilder()
     b.conv(b.input((8, 8, 3)), 4, (3, 3))
     graph, board = b.finish(0), load_board("m4")
-    newer = render(make_plan(graph, board), board).files["model.c"]
+    newer = render(make_plan(graph, board, kernel_set="cmsis-nn"), board).files["model.c"]
     monkeypatch.delenv("CMSIS_NN")
-    older = render(make_plan(graph, board), board).files["model.c"]
+    older = render(make_plan(graph, board, kernel_set="cmsis-nn"), board).files["model.c"]
     assert "layer0_bias, NULL,\n" in newer
     assert "layer0_bias,\n" in older
 

@@ -44,8 +44,8 @@ def test_the_chosen_kernel_is_the_first_of_the_candidates(name: str) -> None:
         for op in graph.ops:
             kernels = list(candidates(graph, op, board))
             assert choose(graph, op, board) == kernels[0]
+            assert len(set(kernels)) == len(kernels)
             names = [kernel.name for kernel in kernels]
-            assert len(set(names)) == len(names)
             assert NO_KERNEL not in names or names == [NO_KERNEL]
 
 
@@ -54,12 +54,18 @@ def test_candidates_fall_back_on_the_general_functions() -> None:
     x = b.conv(b.input((5, 5, 3)), 6, (1, 1))
     b.fully_connected(b.depthwise(x, 1, (3, 3)), 4)
     graph = b.finish(len(b.tensors) - 1)
-    names = [[kernel.name for kernel in candidates(graph, op, M4)] for op in graph.ops]
+    theirs = [candidates(graph, op, M4, kernel_set="cmsis-nn") for op in graph.ops]
+    names = [[kernel.name for kernel in kernels] for kernels in theirs]
     assert names == [
         ["arm_convolve_1x1_s8_fast", "arm_convolve_s8"],
         ["arm_depthwise_conv_3x3_s8", "arm_depthwise_conv_s8_opt", "depthwise_s8"],
         ["arm_fully_connected_s8", "arm_convolve_1x1_s8_fast"],
     ]
+    for op, after in zip(graph.ops, names, strict=True):
+        own = [kernel.name for kernel in candidates(graph, op, M4)]
+        assert own[-len(after) :] == after
+        assert len(own) > len(after)
+        assert not any(name.startswith("arm_") for name in own[: -len(after)])
 
 
 def test_a_layer_without_any_candidate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
