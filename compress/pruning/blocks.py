@@ -19,6 +19,7 @@ from compress.tracing.normalize import copied
 from compress.types import InputShape
 
 _WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
+_WEIGHTED_KINDS = ("conv", "depthwise", "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def _without(module: nn.Module, names: Sequence[str]) -> nn.Module:
 def _units(module: nn.Module, input_shape: InputShape) -> tuple[_Unit, ...]:
     """Submodules that run once and contain weighted layers, but not the network's last one.
 
-    In the order in which they finish.
+    Of several outputs, not the last ones of each (`_last_layers`). In the order in which they
+    finish.
     """
     ran: list[tuple[nn.Module, _Unit]] = []
     names = {layer: name for name, layer in module.named_modules()}
@@ -115,14 +117,31 @@ def _units(module: nn.Module, input_shape: InputShape) -> tuple[_Unit, ...]:
     for hook in hooks:
         hook.remove()
     runs = [layer for layer, _ in ran]
-    last = next((layer for layer in reversed(runs) if isinstance(layer, _WEIGHTED)), None)
+    last = {
+        *[layer for layer in reversed(runs) if isinstance(layer, _WEIGHTED)][:1],
+        *map(module.get_submodule, _last_layers(module, input_shape)),
+    }
     units = []
     for layer, unit in ran:
         held = [part for part in layer.modules() if part is not layer]
         weighted = any(isinstance(part, _WEIGHTED) for part in held)
-        if weighted and last not in held and runs.count(layer) == 1:
+        if weighted and last.isdisjoint(held) and runs.count(layer) == 1:
             units.append(unit)
     return tuple(units)
+
+
+def _last_layers(module: nn.Module, input_shape: InputShape) -> set[str]:
+    """Names of the weighted layers behind which several outputs have no other; none for one."""
+    layers, _, outputs = capture(trace_module(module, input_shape))
+    makers = {layer.output: layer for layer in layers}
+    pending, found = list(outputs) if len(outputs) > 1 else [], set[str]()
+    while pending:
+        layer = makers.get(pending.pop())
+        if layer is not None and layer.kind in _WEIGHTED_KINDS:
+            found.add(layer.name)
+        elif layer is not None:
+            pending += layer.inputs
+    return found
 
 
 def _shape(value: object) -> tuple[int, ...] | None:
