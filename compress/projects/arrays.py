@@ -18,8 +18,8 @@ import numpy as np
 from compress.errors import UserError
 from compress.files import read_npz as read_arrays
 from compress.inputs import parts_of, shape_of_samples, shape_words, structured
-from compress.projects.output_targets import Targets, lengths_of, targets_of
-from compress.projects.output_values import Kind
+from compress.projects.output_targets import ProjectTargets, lengths_of, targets_of
+from compress.projects.output_values import TaskTypes
 from compress.projects.splitting import split_samples
 from compress.types import Array, Dataset, Output, Split
 
@@ -50,7 +50,7 @@ class ProjectData:
     named_outputs: tuple[str, ...] = ()
 
 
-def arrays_of(found: Any, where: str, kind: Kind) -> ProjectData:
+def arrays_of(found: Any, where: str, kind: TaskTypes) -> ProjectData:
     """The data in what a function answered, which `where` names, for a task of type `kind`.
 
     Raises UserError for another form, shape or type.
@@ -67,7 +67,7 @@ def arrays_of(found: Any, where: str, kind: Kind) -> ProjectData:
     return _named_arrays({str(name): value for name, value in found.items()}, where, kind)
 
 
-def read_npz(path: Path, kind: Kind) -> ProjectData:
+def read_npz(path: Path, kind: TaskTypes) -> ProjectData:
     """The data of an .npz file. Raises UserError for another file, array name, shape or type."""
     where = f"data: {path}"
     try:
@@ -82,7 +82,7 @@ def read_npz(path: Path, kind: Kind) -> ProjectData:
     return _named_arrays(found, where, kind)
 
 
-def _named_arrays(found: dict[str, Any], where: str, kind: Kind) -> ProjectData:
+def _named_arrays(found: dict[str, Any], where: str, kind: TaskTypes) -> ProjectData:
     found = _gathered(found)
     if "x" in found and "y" in found:
         return _one_set(found, where, kind)
@@ -132,7 +132,7 @@ def _gather(gathered: dict[str, Any], whole: str, names: list[str]) -> None:
         gathered[whole] = {name.removeprefix(f"{whole}_"): gathered.pop(name) for name in names}
 
 
-def _project_data(data: Dataset, made: Targets, notes: tuple[str, ...] = ()) -> ProjectData:
+def _project_data(data: Dataset, made: ProjectTargets, notes: tuple[str, ...] = ()) -> ProjectData:
     return ProjectData(
         data,
         made.classes,
@@ -143,7 +143,7 @@ def _project_data(data: Dataset, made: Targets, notes: tuple[str, ...] = ()) -> 
     )
 
 
-def _one_set(found: Mapping[str, Any], where: str, kind: Kind) -> ProjectData:
+def _one_set(found: Mapping[str, Any], where: str, kind: TaskTypes) -> ProjectData:
     x = samples_of(found["x"], f"{where}: x")
     _check_equally_many(x, found["y"], f"{where}: x, y")
     made = targets_of([found["y"]], kind, f"{where}: y")

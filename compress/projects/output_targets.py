@@ -10,7 +10,7 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.outputs import by_output, names_in
-from compress.projects.output_values import Kind
+from compress.projects.output_values import TaskTypes
 from compress.projects.targets import labels_of
 from compress.types import Array, Output
 
@@ -18,7 +18,7 @@ _POSITIONS = ("segmentation",)  # types whose outputs have the positions of thei
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Targets:
+class ProjectTargets:
     """The targets of all samples, and the names of the outputs.
 
     Several outputs have `outputs`, and no `classes`. `named` are the outputs whose labels are text,
@@ -31,7 +31,7 @@ class Targets:
     named: tuple[str, ...] = ()
 
 
-def targets_of(given: Sequence[Any], kind: Kind, where: str) -> Targets:
+def targets_of(given: Sequence[Any], kind: TaskTypes, where: str) -> ProjectTargets:
     """The targets in `given`, one array or dict of arrays after the other.
 
     Raises UserError, beginning with `where`, for other outputs than the type has, another shape or
@@ -46,7 +46,7 @@ def targets_of(given: Sequence[Any], kind: Kind, where: str) -> Targets:
                 )
         joined = _joined(given, where)
         y, classes = labels_of(joined, kind, where)
-        return Targets(y, classes, named=("",) if joined.dtype.kind == "U" else ())
+        return ProjectTargets(y, classes, named=("",) if joined.dtype.kind == "U" else ())
     wanted = [name for name, _ in kind]
     for one in given:
         found = _names(one)
@@ -63,7 +63,7 @@ def targets_of(given: Sequence[Any], kind: Kind, where: str) -> Targets:
         parts[name] = y
         outputs.append(_output(Output(name, type_, classes), y))
         named += [name] if joined.dtype.kind == "U" else []
-    return Targets(by_output(parts), (), tuple(outputs), tuple(named))
+    return ProjectTargets(by_output(parts), (), tuple(outputs), tuple(named))
 
 
 def _output(output: Output, y: Array) -> Output:

@@ -10,7 +10,7 @@ from compress.types import TaskType
 # Pairs of an output's name and its value, in the order of the network's outputs.
 ByOutput = tuple[tuple[str, Any], ...]
 # The type of a task, or that of each of its outputs.
-Kind = TaskType | tuple[tuple[str, TaskType], ...]
+TaskTypes = TaskType | tuple[tuple[str, TaskType], ...]
 
 
 def pairs_of(value: Any) -> ByOutput | None:
@@ -31,7 +31,7 @@ def is_by_output(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(x, tuple) for x in value)
 
 
-def kind_words(kind: Kind) -> str:
+def kind_words(kind: TaskTypes) -> str:
     """A task's type for messages."""
     if isinstance(kind, str):
         return kind

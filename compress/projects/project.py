@@ -16,7 +16,7 @@ from compress.cache import content_hash
 from compress.errors import HilError, UserError
 from compress.model_files.onnx_file import ONNX_SUFFIXES, self_contained
 from compress.projects.keys import CodeRef
-from compress.projects.output_values import ByOutput, Kind
+from compress.projects.output_values import ByOutput, TaskTypes
 from compress.projects.toml_file import ProjectFile
 from compress.tasks import TASK_NAMES
 from compress.types import Better
@@ -39,7 +39,7 @@ class ProjectSettings:
     data: CodeRef | Path
     title: str | None = None
     weights: Path | None = None
-    type: Kind = "classification"
+    type: TaskTypes = "classification"
     metric: str | CodeRef | None = None
     better: Better | None = None
     floor: float | str | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from compress.errors import UserError
-from compress.projects.output_values import Kind
+from compress.projects.output_values import TaskTypes
 from compress.types import Array, Dataset, Split
 
 SEED = 0
@@ -23,7 +23,7 @@ def split_samples(
     y: Array,
     groups: Array | None,
     classes: tuple[str, ...],
-    kind: Kind,
+    kind: TaskTypes,
     where: str,
     otherwise: str = "arrays x_train, y_train and so on",
 ) -> tuple[Dataset, str]:

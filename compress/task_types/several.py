@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from compress.outputs import by_output, names_in, of_output
-from compress.task_types.rules import Reduction, Rules
+from compress.task_types.rules import LossReduction, Rules
 from compress.types import Array, Output, Split, Task
 
 
@@ -71,7 +71,7 @@ class Several(Rules):
         ]
         return Split(split.x, np.concatenate(targets, 1))
 
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: LossReduction) -> Tensor:
         """The sum of the outputs' losses, each times its weight."""
         known = self._targets(targets)
         losses = [

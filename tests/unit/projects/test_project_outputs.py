@@ -15,13 +15,13 @@ from compress.outputs import by_output
 from compress.pipeline.network import check_net
 from compress.projects.arrays import NAMES, arrays_of, read_npz
 from compress.projects.keys import checked_values
-from compress.projects.output_values import Kind
+from compress.projects.output_values import TaskTypes
 from compress.projects.project_json import settings_from_json, settings_to_json, to_toml
 from compress.training.data_check import check_data
 from compress.types import Array, Dataset, Output, Split
 from helpers.projects import opened, read, write_project
 
-KIND: Kind = (("shape", "classification"), ("box", "regression"))
+KIND: TaskTypes = (("shape", "classification"), ("box", "regression"))
 RNG = np.random.default_rng(0)
 SHAPE = np.arange(60) % 3
 BOX = RNG.normal(size=(60, 2))
@@ -97,7 +97,7 @@ def test_an_npz_has_an_array_for_each_output(tmp_path: Path) -> None:
 
 
 def test_a_map_has_the_positions_of_its_targets() -> None:
-    kind: Kind = (("pixels", "segmentation"), ("box", "regression"))
+    kind: TaskTypes = (("pixels", "segmentation"), ("box", "regression"))
     pixels = np.tile(np.array([[0, 1, 2]]), (60, 2, 1))
     found = arrays_of({"x": X, "y": {"pixels": pixels, "box": BOX}}, "data", kind)
     assert found.outputs[0] == Output("pixels", "segmentation", ("0", "1", "2"), (3, 2, 3))
@@ -125,7 +125,7 @@ def _without(key: str) -> dict[str, Any]:
         ({"x": X, "y": {"shape": BOX, "box": BOX}}, KIND, r"y_shape is \(60, 2\): must be \(N,\)"),
     ],
 )
-def test_other_targets_are_named_in_one_line(found: Any, kind: Kind, words: str) -> None:
+def test_other_targets_are_named_in_one_line(found: Any, kind: TaskTypes, words: str) -> None:
     with pytest.raises(UserError, match=words) as error:
         arrays_of(found, "data", kind)
     assert "\n" not in str(error.value)

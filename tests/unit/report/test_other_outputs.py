@@ -39,10 +39,9 @@ def _summary(folder: Path) -> Summary:
 def test_they_stand_below_the_table_and_in_the_page_by_network(tmp_path: Path) -> None:
     summary = _summary(tmp_path)
     text = printed(lambda console: print_table(summary, console), width=200)
-    box = (
-        "box MAE on the validation split: float network 0.0610, int8 baseline 0.0660, chosen 0.120"
-    )
-    words = "text F1 on the validation split: float network 81.2 %, int8 baseline 80.0 %, chosen 75"
+    where = "on the validation split: float network"
+    box = f"box MAE {where} 0.0610, int8 baseline 0.0660, chosen 0.120"
+    words = f"text F1 {where} 81.25 %, int8 baseline 80.00 %, chosen 75.00 %"
     assert box in text
     assert words in text
     assert "shape accuracy" in text
