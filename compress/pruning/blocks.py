@@ -113,14 +113,13 @@ def _units(module: nn.Module, input_shape: InputShape) -> tuple[_Unit, ...]:
 
     hooks = [layer.register_forward_hook(see) for layer in names]
     with torch.no_grad():
-        module(*made_batch(torch.zeros, 1, input_shape))
+        answer = module(*made_batch(torch.zeros, 1, input_shape))
     for hook in hooks:
         hook.remove()
     runs = [layer for layer, _ in ran]
-    last = {
-        *[layer for layer in reversed(runs) if isinstance(layer, _WEIGHTED)][:1],
-        *map(module.get_submodule, _last_layers(module, input_shape)),
-    }
+    last: set[nn.Module] = set([one for one in runs if isinstance(one, _WEIGHTED)][-1:])
+    if not isinstance(answer, Tensor):
+        last.update(map(module.get_submodule, _last_layers(module, input_shape)))
     units = []
     for layer, unit in ran:
         held = [part for part in layer.modules() if part is not layer]
@@ -131,10 +130,10 @@ def _units(module: nn.Module, input_shape: InputShape) -> tuple[_Unit, ...]:
 
 
 def _last_layers(module: nn.Module, input_shape: InputShape) -> set[str]:
-    """Names of the weighted layers behind which several outputs have no other; none for one."""
+    """Names of the weighted layers between which and an output there is no other."""
     layers, _, outputs = capture(trace_module(module, input_shape))
     makers = {layer.output: layer for layer in layers}
-    pending, found = list(outputs) if len(outputs) > 1 else [], set[str]()
+    pending, found = list(outputs), set[str]()
     while pending:
         layer = makers.get(pending.pop())
         if layer is not None and layer.kind in _WEIGHTED_KINDS:
