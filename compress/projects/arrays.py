@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
-from compress.files import read_npz as read_arrays
+from compress.files import read_npz
 from compress.inputs import parts_of, shape_of_samples, shape_words, structured
 from compress.projects.output_targets import ProjectTargets, lengths_of, targets_of
 from compress.projects.output_values import TaskTypes
@@ -67,11 +67,11 @@ def arrays_of(found: Any, where: str, kind: TaskTypes) -> ProjectData:
     return _named_arrays({str(name): value for name, value in found.items()}, where, kind)
 
 
-def read_npz(path: Path, kind: TaskTypes) -> ProjectData:
+def npz_data(path: Path, kind: TaskTypes) -> ProjectData:
     """The data of an .npz file. Raises UserError for another file, array name, shape or type."""
     where = f"data: {path}"
     try:
-        found: dict[str, Any] = dict(read_arrays(path))
+        found: dict[str, Any] = dict(read_npz(path))
     except OSError as error:
         raise UserError(f"{where}: {error.strerror or error}") from error
     except ValueError as error:

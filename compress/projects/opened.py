@@ -10,7 +10,7 @@ from typing import Any
 from compress.errors import UserError
 from compress.inputs import names_of, shape_of_samples, shapes_of
 from compress.metrics.registry import metric_named, metric_of, output_metric_named
-from compress.projects.arrays import ProjectData, arrays_of, read_npz
+from compress.projects.arrays import ProjectData, arrays_of, npz_data
 from compress.projects.code_files import call_project_function, project_function
 from compress.projects.defaults import (
     device_samples_of,
@@ -124,7 +124,7 @@ def _read_data(project: Project) -> ProjectData:
             )
         return read_folder(project.settings, named, project.file("data").sha256)
     _refuse(project, ("image_size", "color", "features"), "of a folder of images or WAV files")
-    return read_npz(named, kind)
+    return npz_data(named, kind)
 
 
 def _refuse(project: Project, keys: tuple[str, ...], why: str) -> None:

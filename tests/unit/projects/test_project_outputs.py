@@ -13,7 +13,7 @@ from compress.errors import UserError
 from compress.metrics.registry import metric_of
 from compress.outputs import by_output
 from compress.pipeline.network import check_net
-from compress.projects.arrays import NAMES, arrays_of, read_npz
+from compress.projects.arrays import NAMES, arrays_of, npz_data
 from compress.projects.keys import checked_values
 from compress.projects.output_values import TaskTypes
 from compress.projects.project_json import settings_from_json, settings_to_json, to_toml
@@ -87,8 +87,8 @@ def test_every_form_is_the_same_data(form: str) -> None:
 def test_an_npz_has_an_array_for_each_output(tmp_path: Path) -> None:
     np.savez(tmp_path / "split.npz", **named())
     np.savez(tmp_path / "whole.npz", x=X, y_shape=SHAPE, y_box=BOX)
-    assert len(read_npz(tmp_path / "split.npz", KIND).data.val) == 15
-    data = read_npz(tmp_path / "whole.npz", KIND).data
+    assert len(npz_data(tmp_path / "split.npz", KIND).data.val) == 15
+    data = npz_data(tmp_path / "whole.npz", KIND).data
     for split in (data.train, data.val, data.test):  # samples stay together
         rows = [(x == X.astype(np.float32)).all((1, 2, 3)).argmax() for x in split.x]
         np.testing.assert_array_equal(split.y["shape"], SHAPE[rows])
