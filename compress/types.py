@@ -163,6 +163,9 @@ class Split:
     - regression: float32 (N, K), the K numbers to predict
     - autoencoder: int64 (N,), 0 for a normal sample, 1 for an anomalous one; the network learns x
     - segmentation: int64 (N, H, W), the number of the class at each position
+
+    The y of several outputs is a structured array (N,) with a field of its type for each
+    (`compress.outputs`).
     """
 
     x: Array
@@ -214,12 +217,34 @@ class Metric:
     """What a task's networks are judged by: `name` as people see it, and its direction.
 
     `compute` gets outputs float32 (N, *output shape in torch's layout), y and x of the same samples
-    (`Split`) and returns the value of the metric over them. It uses NumPy only.
+    (`Split`) and returns the value of the metric over them. It uses NumPy only. Several outputs are
+    a structured array (N,) with a field for each. The metric of one of them is called
+    "output.metric".
     """
 
     name: str
     better: Better
     compute: Callable[[npt.NDArray[np.float32], Array, Array], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One of several outputs of a network: its name, the type of what it answers, and its shape.
+
+    `classes` are those of a `Task` of this type. `shape` is that of the output in torch, without
+    the batch: (classes, H, W) of a segmentation; that of other types, (K,), follows from `classes`.
+    The loss that trains the network is the sum of the outputs' losses, each times its `weight`.
+    """
+
+    name: str
+    type: TaskType
+    classes: tuple[str, ...]
+    shape: tuple[int, ...] = ()
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.shape:
+            object.__setattr__(self, "shape", (len(self.classes),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +266,10 @@ class Task:
     that is allowed where less is better. `metric` is by default the first of the type
     (`compress.metrics.registry`). `pretrained` loads trained weights into a fresh network, which is
     then not trained; None if there are none.
+
+    A network that answers with several tensors (a tuple, list or dict) has `outputs` in its order,
+    and then neither `type` nor `classes` of the task. The metric that decides is by default the
+    first one of the first output's type, of that output (`compress.metrics.outputs`).
     """
 
     name: str
@@ -257,6 +286,7 @@ class Task:
     type: TaskType = "classification"
     metric: Metric | None = None
     pretrained: Callable[[nn.Module], None] | None = None
+    outputs: tuple[Output, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -300,6 +330,8 @@ class QuantizedModel:
     that run on the device. `right` is the number of right answers on the split by class, of
     screened candidates on a part of it; empty where answers are not classes. `device_value` is the
     metric of the samples for the device, in its own unit, from the outputs that they must have.
+    `others` are the metrics of several outputs beside the one that decides, on the same samples as
+    `accuracy`: name and value in its unit.
     """
 
     genome: Genome
@@ -309,6 +341,7 @@ class QuantizedModel:
     costs: tuple[StageCost, ...]
     right: tuple[int, ...] = ()
     device_value: float | None = None
+    others: tuple[tuple[str, float], ...] = ()
 
     @property
     def epochs(self) -> float:

@@ -233,7 +233,9 @@ class Measurement:
     Where samples have no class, the labels that the firmware counts by are the positions of the
     reference's largest outputs, and `value` is the task's metric, in its unit, of the outputs that
     were read back from the device: they equal the reference's, from which it is computed. It is
-    None for accuracy in older runs, and where these samples do not define it.
+    None for accuracy in older runs, and where these samples do not define it. `others` are the
+    metrics of several outputs beside the one that decides, by name, on the whole validation split,
+    by the reference as `right`.
     """
 
     counter: CounterKind
@@ -251,6 +253,7 @@ class Measurement:
     memory_timing: str = ""
     right: tuple[int, ...] = ()
     value: float | None = None
+    others: tuple[tuple[str, float], ...] = ()
 
     @property
     def accuracy(self) -> float:

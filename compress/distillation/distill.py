@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from compress.distillation.features import FeatureDistance, FeatureExtractor
 from compress.genome import Distill
 from compress.task_types.rules import Rules
+from compress.tracing.answers import Answer
 from compress.training.train import Forward, Loss, loss_of, predict
 from compress.types import InputShape, Split
 
@@ -71,8 +72,8 @@ class Distillation:
         """The parameters to train with the student: the regressors of hints."""
         return tuple(p for comparison in self._comparisons for p in comparison.parameters)
 
-    def forward(self, *x: Tensor) -> Tensor:
-        """The student's outputs (N, ...) for the batch x, a tensor (N, *shape) for each input."""
+    def forward(self, *x: Tensor) -> Answer:
+        """The student's answer for the batch x, a tensor (N, *shape) for each input."""
         outputs = self._forward(*x)
         if self._comparisons:
             self._distance = self.distance(*x)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from compress.errors import Infeasible
 from compress.frontend.capture import trace_module
 from compress.genome import Features
+from compress.tracing.answers import Answer
 from compress.tracing.trace import shape_of
 from compress.training.train import Forward
 from compress.types import InputShape
@@ -38,7 +39,7 @@ class FeatureExtractor:
         self._interpreter.garbage_collect_values = False
         self.points = _points(self._interpreter)
 
-    def __call__(self, *x: Tensor) -> Tensor:
+    def __call__(self, *x: Tensor) -> Answer:
         return self._forward(*x)
 
     def value(self, point: fx.Node) -> Tensor:

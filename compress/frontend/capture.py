@@ -6,6 +6,7 @@ not depend on is left out.
 """
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from torch import fx, nn
@@ -15,28 +16,24 @@ from compress.frontend.capture_calls import CALLS, call_name, supported_calls
 from compress.frontend.capture_modules import captured, supported_modules
 from compress.frontend.layers import Layer
 from compress.frontend.reader import Reader, label
+from compress.tracing.answers import parts_of_answer
 from compress.tracing.trace import trace_module
 
-__all__ = ["ONE_OUTPUT", "capture", "trace_module"]
+__all__ = ["capture", "trace_module"]
 
-# What to do about several outputs.
-ONE_OUTPUT = (
-    "return the one that the task judges, or the numbers or labels of several heads as one tensor, "
-    "torch.cat((a, b), 1)"
-)
 # torch's names of the operands of functions, and ours.
 _OPERANDS = {"input": "x", "other": "y"}
 
 
-def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], tuple[str, ...], str]:
-    """The layers in execution order, and the names of the input values and of the output value.
+def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], tuple[str, ...], tuple[str, ...]]:
+    """The layers in execution order, and the names of the input values and of the output values.
 
     The meta entries of each traced operation become "value", the name of the value that it is here,
     and "order", that of its elements in memory (`compress.frontend.layout`), of the value of the
     operation's own name if there is one.
     Raises UnsupportedLayer, naming the layer and what is allowed.
     """
-    reader, sources, output = Reader(), list[str](), ""
+    reader, sources, outputs = Reader(), list[str](), tuple[str, ...]()
     needed = _needed(traced)
     for node in traced.graph.nodes:
         if node.op == "placeholder":
@@ -47,7 +44,7 @@ def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], tuple[str, ...],
             sources.append(node.name)
             reader.start(node)
         elif node.op == "output":
-            output = _output(reader, node)
+            outputs = _outputs(reader, node, sources)
         elif node in needed and "constant" not in node.meta:
             _read(reader, traced, node)
     for node in traced.graph.nodes:
@@ -55,7 +52,7 @@ def capture(traced: fx.GraphModule) -> tuple[tuple[Layer, ...], tuple[str, ...],
             view = reader.views[node.name]
             node.meta["value"] = view.value
             node.meta["order"] = reader.orders.get(node.name, view.order)
-    return tuple(reader.layers), tuple(sources), output
+    return tuple(reader.layers), tuple(sources), outputs
 
 
 def _needed(traced: fx.GraphModule) -> set[fx.Node]:
@@ -70,11 +67,24 @@ def _needed(traced: fx.GraphModule) -> set[fx.Node]:
     return found
 
 
-def _output(reader: Reader, node: fx.Node) -> str:
-    value = node.args[0]
-    if not isinstance(value, fx.Node):
-        raise UnsupportedLayer(f"a network with several outputs: {ONE_OUTPUT}")
-    return reader.value(reader.view(value, node), value)
+def _outputs(reader: Reader, node: fx.Node, sources: Sequence[str]) -> tuple[str, ...]:
+    """The names of the values that the network returns, in its order. Raises UnsupportedLayer."""
+    names: list[str] = []
+    returned = parts_of_answer(node.args[0])
+    for number, value in enumerate(returned, 1):
+        if not isinstance(value, fx.Node) or "constant" in value.meta or value.name in reader.parts:
+            raise UnsupportedLayer(
+                f"output {number} of {len(returned)} is no tensor that is computed from the input: "
+                "return a tensor, or a tuple, list or dict of tensors"
+            )
+        name = reader.value(reader.view(value, node), value)
+        if len(returned) > 1 and name in (*names, *sources):
+            same = "an input" if name in sources else f"output {names.index(name) + 1}"
+            raise UnsupportedLayer(
+                f"output {number} of {len(returned)} is the same as {same}: leave it out"
+            )
+        names.append(name)
+    return tuple(names)
 
 
 def _read(reader: Reader, traced: fx.GraphModule, node: fx.Node) -> None:

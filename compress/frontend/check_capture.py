@@ -25,6 +25,7 @@ from compress.frontend.fuse import fuse
 from compress.frontend.layers import Layer
 from compress.frontend.layout import own_order
 from compress.inputs import shape_of_samples
+from compress.tracing.answers import parts_of_answer
 from compress.tracing.batches import copies_of, tensors_of
 from compress.tracing.hooks import changing_hooks
 from compress.tracing.in_place import ADDED
@@ -44,6 +45,8 @@ _ROUNDINGS = 32
 _SAMPLES = 4
 # They are those, of so many, on which the answers differ most: limits act on few samples only.
 _CANDIDATES = 64
+# Below it, an output's largest value is no scale for its differences.
+_LEAST = 1e-30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,30 +72,33 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
     """
     module.eval()
     traced = trace_module(plain, shape_of_samples(x))
-    captured, sources, output = capture(traced)
-    sample = _telling(module, fuse(captured, output), sources, output, x[:_CANDIDATES])
+    captured, sources, outputs = capture(traced)
+    sample = _telling(module, fuse(captured, outputs), sources, outputs, x[:_CANDIDATES])
     inputs = network_inputs(sources, sample)
     leaves = {str(node.target) for node in traced.graph.nodes if node.op == "call_module"}
     answer, events = observe(module, tensors_of(sample), leaves)
     again, repeated = observe(module, tensors_of(sample), leaves)
-    if not isinstance(answer, Values) or not torch.isfinite(answer).all():
+    answers = parts_of_answer(answer)
+    if not all(isinstance(part, Values) and torch.isfinite(part).all() for part in answers):
         return
-    if not torch.equal(answer, again):
+    if not all(map(torch.equal, answers, parts_of_answer(again))):
         raise UnsupportedLayer(_unsteady(events, repeated))
     other = _nudged(captured)
-    pairs = ((captured, other), (fuse(captured, output), fuse(other, output)))
+    pairs = ((captured, other), (fuse(captured, outputs), fuse(other, outputs)))
     orders = {
         node.name: torch.from_numpy(node.meta["order"])
         for node in traced.graph.nodes
         if "order" in node.meta
     }
-    if output in inputs:
+    last = {
+        output: _in_memory(part, torch.from_numpy(own_order(part.shape)))
+        for output, part in zip(outputs, answers, strict=True)
+    }
+    for output in set(outputs) & set(inputs):
         start = inputs[output]
-        wanted = _in_memory(answer, torch.from_numpy(own_order(answer.shape)))
-        difference = _difference(wanted, start, start.double())
+        difference = _difference(last[output], start, start.double())
         if difference is not None:
             raise UnsupportedLayer(_differs(module, output, None, difference))
-    last = {output: _in_memory(answer, torch.from_numpy(own_order(answer.shape)))}
     if _first(*pairs[1], inputs, last) is None:
         for name in changing_hooks(module, tensors_of(sample)):
             raise UnsupportedLayer(f"{name}: its forward hook changes values; make it a layer")
@@ -109,18 +115,25 @@ def check_capture(module: nn.Module, plain: nn.Module, x: Array) -> None:
 
 
 def _telling(
-    module: nn.Module, layers: Sequence[Layer], sources: Sequence[str], output: str, x: Array
+    module: nn.Module,
+    layers: Sequence[Layer],
+    sources: Sequence[str],
+    outputs: Sequence[str],
+    x: Array,
 ) -> Array:
     """The samples of x, at most `_SAMPLES`, on which the layers' answers differ most."""
     with torch.no_grad():
-        own = module(*copies_of(x))
+        own = parts_of_answer(module(*copies_of(x)))
         made = network_inputs(sources, x)
         made |= {layer.output: value for layer, value in run_layers(layers, made)}
-    if not isinstance(own, Values) or own.numel() != made[output].numel():
-        return x[:_SAMPLES].copy()
-    wanted = _in_memory(own, torch.from_numpy(own_order(own.shape)))
-    found = in_memory(made[output]).reshape(wanted.shape)
-    errors = (found - wanted).abs().amax(1).nan_to_num(torch.inf).numpy()
+    errors = np.zeros(len(x))
+    for part, output in zip(own, outputs, strict=True):
+        if not isinstance(part, Values) or part.numel() != made[output].numel():
+            return x[:_SAMPLES].copy()
+        wanted = _in_memory(part, torch.from_numpy(own_order(part.shape)))
+        found = in_memory(made[output]).reshape(wanted.shape)
+        largest = (found - wanted).abs().amax(1).nan_to_num(torch.inf).numpy()
+        errors = np.maximum(errors, largest / max(float(part.abs().max()), _LEAST))
     chosen = np.sort(np.argsort(-errors, kind="stable")[:_SAMPLES])
     return x[chosen].copy()
 

@@ -18,17 +18,17 @@ _SCALES = ("batch_norm", "affine")
 _FUSES_ACTIVATION = (*_WEIGHTED, "affine", "add", "mul")
 
 
-def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
+def fuse(layers: tuple[Layer, ...], outputs: tuple[str, ...]) -> tuple[Layer, ...]:
     """Layers of the same function without `batch_norm`, and with activations and limits fused.
 
     A batch_norm or affine layer is folded into the convolution, Linear or affine layer before it;
     elsewhere it is an affine layer of its own. An activation, limits or padding that cannot be
     fused stay layers. Chains of functions of one value become tables
     (`compress.frontend.pointwise_chains`). A recurrent layer of which only the last step is read
-    writes that alone. `output` is the value that the network returns.
+    writes that alone. `outputs` are the values that the network returns.
     """
     fused: list[Layer] = []
-    readers = _readers(layers, output)
+    readers = _readers(layers, outputs)
     renamed: dict[str, str] = {}
     for layer in layers:
         if renamed:
@@ -68,7 +68,7 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
                 and free
                 and before.kind == "recurrent"
                 and layer.shape == (1, before.shape[-1])
-                and layer.output != output
+                and layer.output not in outputs
             ):
                 # The value keeps its name, which is that of a traced operation.
                 _put(fused, before, replace(before, shape=layer.shape))
@@ -76,13 +76,13 @@ def fuse(layers: tuple[Layer, ...], output: str) -> tuple[Layer, ...]:
             case _:
                 fused.append(layer)
     norms = {layer.name for layer in layers if layer.kind == "batch_norm"}
-    return with_joined_chains(fused, output, norms)
+    return with_joined_chains(fused, outputs, norms)
 
 
-def _readers(layers: tuple[Layer, ...], output: str) -> dict[str, int]:
-    """The number of readers of each value, the network's result included."""
+def _readers(layers: tuple[Layer, ...], outputs: tuple[str, ...]) -> dict[str, int]:
+    """The number of readers of each value, the network's results included."""
     counts = {layer.output: 0 for layer in layers}
-    for value in [value for layer in layers for value in layer.inputs] + [output]:
+    for value in [value for layer in layers for value in layer.inputs] + [*outputs]:
         counts[value] = counts.get(value, 0) + 1
     return counts
 

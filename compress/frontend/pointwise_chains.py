@@ -38,14 +38,16 @@ class _Chain:
     curved: bool
 
 
-def with_joined_chains(layers: Sequence[Layer], output: str, norms: Set[str]) -> tuple[Layer, ...]:
+def with_joined_chains(
+    layers: Sequence[Layer], outputs: Sequence[str], norms: Set[str]
+) -> tuple[Layer, ...]:
     """The layers with one table for each longest chain of two layers or more.
 
     Chains whose inner values others read, or which compute in int16, stay as they are, and so do
-    those of kinds alone that have kernels on int16. `output` is the value that the network returns,
-    `norms` are the names of batch-norms, whose factors training changes.
+    those of kinds alone that have kernels on int16. `outputs` are the values that the network
+    returns, `norms` are the names of batch-norms, whose factors training changes.
     """
-    readers: dict[str, set[str]] = {output: {""}}
+    readers: dict[str, set[str]] = {output: {""} for output in outputs}
     for layer in layers:
         for value in layer.inputs:
             readers.setdefault(value, set()).add(layer.output)

@@ -38,13 +38,14 @@ class MetricScale:
 
     @property
     def title(self) -> str:
-        """The name as people see it: "accuracy", "MAE"."""
-        return _TITLES.get(self.name, self.name)
+        """The name as people see it: "accuracy", "MAE", of one of several outputs "angle MAE"."""
+        output, _, name = self.name.rpartition(".")
+        return f"{output} {_TITLES.get(name, name)}".lstrip()
 
     @property
     def in_percent(self) -> bool:
         """True if values are shown in percent."""
-        return self.name in _IN_PERCENT
+        return self.name.rpartition(".")[2] in _IN_PERCENT
 
     def share(self, value: float) -> float:
         """The share where more is better. Raises ValueError if it takes an unknown reference."""

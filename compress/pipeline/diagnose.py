@@ -17,7 +17,6 @@ from compress.pipeline.network import Network, Original
 from compress.pipeline.pipeline import lower_network
 from compress.quantization.ranges import grid_for_range
 from compress.quantization.sqnr import Noise, decibels, layer_noise
-from compress.training.train import predict
 from compress.types import Array, Graph
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def diagnose(original: Original) -> Diagnosis:
     Raises Infeasible (UnsupportedLayer included) for a network that cannot be lowered.
     """
     val, judge = original.data.val, original.judge
-    outputs = predict(original.module, val.x).numpy()
+    outputs = original.answers(val.x)
     inputs = coarse_inputs(original.calibration)
     error = None
     if judge.metric != _ACCURACY:
@@ -54,6 +53,7 @@ def diagnose(original: Original) -> Diagnosis:
         value=judge.value(outputs, val),
         error=error,
         constant=judge.constant,
+        others=judge.other_values(outputs, val),
     )
 
 

@@ -76,7 +76,8 @@ class Diagnosis:
     the metric's unit, `error` the standard error of that, `constant` the value of the best answer
     that is the same for every sample. Runs of versions that knew classifiers only have none of
     these: then the metric is accuracy, and its error and the best constant answer follow from
-    `samples` and `right`. `error` is None for accuracy in new runs, too.
+    `samples` and `right`. `error` is None for accuracy in new runs, too. `others` are the metrics
+    of several outputs beside `metric`, by name.
     """
 
     classes: tuple[str, ...]
@@ -88,6 +89,7 @@ class Diagnosis:
     value: float | None = None
     error: float | None = None
     constant: float | None = None
+    others: tuple[tuple[str, float], ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -140,6 +142,7 @@ class Diagnosis:
             value=fields.get("value"),
             error=fields.get("error"),
             constant=fields.get("constant"),
+            others=tuple((name, value) for name, value in fields.get("others", ())),
         )
 
 

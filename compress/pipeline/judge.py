@@ -8,7 +8,7 @@ import numpy as np
 
 from compress.errors import UserError
 from compress.metrics.judge import value_of
-from compress.metrics.registry import metric_of
+from compress.metrics.registry import metric_of, metrics_of_outputs
 from compress.metrics.scale import MetricScale
 from compress.task_types.registry import rules_of
 from compress.task_types.rules import Rules
@@ -20,13 +20,15 @@ class Judge:
     """The rules of a task's type, its metric, and the scale of that.
 
     `constant` is the metric of the best answer that is the same for every sample, on the validation
-    split; None if the metric is not defined for it.
+    split; None if the metric is not defined for it. `others` are the metrics of several outputs
+    beside the one that decides.
     """
 
     rules: Rules
     metric: Metric
     scale: MetricScale
     constant: float | None
+    others: tuple[Metric, ...] = ()
 
     def value(self, outputs: Array, split: Split) -> float:
         """The metric of outputs float32 (N, ...) for a split, in its unit. Raises UserError."""
@@ -35,6 +37,16 @@ class Judge:
     def share(self, outputs: Array, split: Split) -> float:
         """`value` as a share where more is better. Raises UserError."""
         return self.scale.share(self.value(outputs, split))
+
+    def other_values(self, outputs: Array, split: Split) -> tuple[tuple[str, float], ...]:
+        """The `others` by name, in their units; those that are not defined are left out."""
+        found = []
+        for metric in self.others:
+            try:
+                found.append((metric.name, value_of(metric, outputs, split.y, split.x)))
+            except UserError:
+                continue  # as an F1 without any sample of a label
+        return tuple(found)
 
 
 def judge_of(task: Task, data: Dataset) -> Judge:
@@ -54,7 +66,9 @@ def judge_of(task: Task, data: Dataset) -> Judge:
                 "must be above 0"
             )
         reference = constant
-    return Judge(rules, metric, MetricScale(metric.name, metric.better, reference), constant)
+    others = tuple(one for one in metrics_of_outputs(task) if one.name != metric.name)
+    scale = MetricScale(metric.name, metric.better, reference)
+    return Judge(rules, metric, scale, constant, others)
 
 
 def _best_constant(rules: Rules, metric: Metric, data: Dataset) -> float | None:

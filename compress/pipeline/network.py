@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from compress.distillation.features import has_features
 from compress.errors import UnsupportedLayer, UserError
-from compress.frontend.capture import ONE_OUTPUT
 from compress.frontend.check_capture import check_capture, vary
 from compress.genome import Criterion, Quantize
-from compress.inputs import samples_of_parts, shape_words, wrong_parameters
+from compress.inputs import samples_of_parts
 from compress.pipeline.judge import Judge, judge_of
 from compress.pruning.blocks import block_names
 from compress.pruning.dead_channels import eliminate_dead_channels
@@ -30,8 +29,9 @@ from compress.space.space import Space
 from compress.task_types.registry import rules_of
 from compress.task_types.rules import Rules
 from compress.tflite.exporter import export_tflite
-from compress.tracing.batches import made_batch, parameters_of
-from compress.tracing.normalize import computed_with_zeros, copied, normalized
+from compress.tracing.batches import made_batch
+from compress.tracing.normalize import computed_with_zeros, normalized
+from compress.training.answer_check import check_answer, check_outputs
 from compress.training.data_check import check_data, check_same_data, check_shape, record_data_hash
 from compress.training.learning_check import check_batches, check_learned
 from compress.training.train import (
@@ -116,9 +116,13 @@ class Original:
         """The original's outputs on the training split (N, ...), computed once."""
         return predict(self.module, self.data.train.x)
 
+    def answers(self, x: Array) -> Array:
+        """The float network's outputs as metrics get them."""
+        return self.rules.in_numpy(predict(self.module, x).numpy())
+
     def share(self, split: Split) -> float:
         """The float network's metric on a split, as a share where more is better."""
-        return self.judge.share(predict(self.module, split.x).numpy(), split)
+        return self.judge.share(self.answers(split.x), split)
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -187,9 +191,10 @@ def untrained_graph(task: Task) -> Graph:
     Ranges are calibrated on noise.
     """
     check_shape(task)
+    check_outputs(task)
     with torch.random.fork_rng(devices=()):
         try:
-            _check_answer(task)
+            check_answer(task)
             module = task.net()
             torch.manual_seed(0)
             vary(module)
@@ -202,49 +207,6 @@ def untrained_graph(task: Task) -> Graph:
         except UnsupportedLayer as error:
             raise UserError(f"task {task.name}: layer {error}") from error
     return graph
-
-
-def _check_answer(task: Task) -> None:
-    """Check the shape of the answer to two samples, and that the network can be trained.
-
-    Raises UserError, or UnsupportedLayer for a layer without an integer form.
-    """
-    module = task.net().eval()
-    wrong = wrong_parameters(parameters_of(module), task.input_shape)
-    if wrong:
-        raise UserError(f"task {task.name}: its network's {wrong}")
-    try:
-        with torch.no_grad():
-            answer = module(*made_batch(torch.zeros, 2, task.input_shape))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        said = str(error).partition("\n")[0]
-        raise UserError(
-            f"task {task.name}: its network cannot take two samples of its input_shape, "
-            f"{shape_words(task.input_shape)}: {said}"
-        ) from error
-    if isinstance(answer, tuple | list | dict):
-        raise UserError(
-            f"task {task.name}: its network answers with {len(answer)} outputs in a "
-            f"{type(answer).__name__}: {ONE_OUTPUT}"
-        )
-    rules, found = rules_of(task), tuple(getattr(answer, "shape", ()))
-    wanted = (2, *rules.output_shape)
-    if len(found) != len(wanted) or any(
-        size not in (None, there) for size, there in zip(wanted, found, strict=True)
-    ):
-        raise UserError(
-            f"task {task.name}: its network answers two samples with {found or type(answer)}, "
-            f"must be {wanted}: {rules.output_words}"
-        )
-    try:
-        module.train()(*made_batch(torch.randn, 2, task.input_shape)).sum().backward()
-        copied(normalized(module))
-    except (RuntimeError, ValueError, TypeError) as error:
-        said = str(error).partition("\n")[0]
-        raise UserError(
-            f"task {task.name}: its network cannot be trained on batches of samples or copied "
-            f"afterwards: {said}"
-        ) from error
 
 
 def train_original(

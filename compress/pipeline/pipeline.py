@@ -24,7 +24,7 @@ from compress.pipeline.network import Network, Original
 from compress.pipeline.prefix_cache import PrefixCache, Snapshot, identity_of, prefix_folder
 from compress.pipeline.stages import apply_stage
 from compress.pruning.batch_norm import reestimate
-from compress.quantization.lower import dequantize_output, lower, quantize_input
+from compress.quantization.lower import dequantize_outputs, lower, quantize_input
 from compress.types import Graph, QuantizedModel, Samples, Split, StageCost
 
 # Validation samples for the accuracy below fidelity 1: the standard error at 90 % is
@@ -62,6 +62,7 @@ def compress(
         costs=(*snapshot.costs, lowered),
         right=found.right,
         device_value=found.device_value,
+        others=found.others,
     )
 
 
@@ -123,7 +124,8 @@ def preview(genome: Genome, original: Original) -> Graph:
 def prefix_cache(original: Original) -> PrefixCache:
     """The prefix cache in the user's cache folder, for candidates of this original."""
     task = original.task
-    facts = (task.name, task.source, task.type, repr(task.fine_tune), str(original.seed))
+    types = (task.type, *map(repr, task.outputs))
+    facts = (task.name, task.source, *types, repr(task.fine_tune), str(original.seed))
     return PrefixCache(prefix_folder(), identity_of(original.module.state_dict(), facts))
 
 
@@ -133,12 +135,14 @@ class Evaluation:
 
     `accuracy` is the metric as a share where more is better, `right` the number of right answers by
     class, `device_value` the metric of `samples` in its unit; None if these few do not define it.
+    `others` are the other metrics of several outputs on the split, in their units.
     """
 
     accuracy: float
     right: tuple[int, ...]
     samples: Samples
     device_value: float | None
+    others: tuple[tuple[str, float], ...] = ()
 
 
 def evaluate(graph: Graph, split: Split, judge: Judge, device_samples: int) -> Evaluation:
@@ -148,14 +152,14 @@ def evaluate(graph: Graph, split: Split, judge: Judge, device_samples: int) -> E
     next to each other in the split. Raises Infeasible if the metric is not a finite number.
     """
     inputs = quantize_input(graph, split.x)
-    outputs = reference.run(graph, inputs)
-    real = judge.rules.shaped(dequantize_output(graph, outputs))
+    real = judge.rules.of_graph(dequantize_outputs(graph, reference.run(graph, inputs)))
     try:
         accuracy = judge.share(real, split)
     except UserError as error:  # the float network has a value: these outputs are the reason
         raise Infeasible(str(error)) from error
     samples, value = samples_for_device(graph, evenly_spaced(split, device_samples), judge)
-    return Evaluation(accuracy, judge.rules.right(split.y, real), samples, value)
+    right, others = judge.rules.right(split.y, real), judge.other_values(real, split)
+    return Evaluation(accuracy, right, samples, value, others)
 
 
 def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Samples, float | None]:
@@ -168,7 +172,7 @@ def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Sample
     flat = outputs.reshape(len(split), -1)
     samples = Samples(inputs, judge.rules.device_labels(split.y, flat), flat)
     try:
-        return samples, judge.value(judge.rules.shaped(dequantize_output(graph, outputs)), split)
+        return samples, judge.value(judge.rules.of_graph(dequantize_outputs(graph, outputs)), split)
     except UserError:
         return samples, None
 

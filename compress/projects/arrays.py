@@ -2,7 +2,8 @@
 
 Accepted are a `Dataset`; arrays x_train, y_train, x_val, y_val, x_test, y_test, by these names or
 as a tuple in this order; and x, y, with groups if samples belong together, which are split here.
-The x of several inputs are a dict of arrays, or arrays x_train_image, x_train_numbers and so on.
+The x of several inputs are a dict of arrays, or arrays x_train_image, x_train_numbers and so on; so
+are the y of several outputs.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
-from compress.files import read_npz as read_arrays
+from compress.files import read_npz
 from compress.inputs import parts_of, shape_of_samples, shape_words, structured
+from compress.projects.output_targets import ProjectTargets, lengths_of, targets_of
+from compress.projects.output_values import TaskTypes
 from compress.projects.splitting import split_samples
-from compress.projects.targets import labels_of
-from compress.types import Array, Dataset, Split, TaskType
+from compress.types import Array, Dataset, Output, Split
 
 NAMES = ("train", "val", "test")
 SIX = tuple(f"{part}_{name}" for name in NAMES for part in "xy")
@@ -34,7 +36,8 @@ class ProjectData:
     """The data of a task: splits before scaling, names of the outputs, and what to tell.
 
     The names are those of the data (of folders, or labels that are text) if they are `named`, else
-    numbers. `images` are pixels of 0 to 1, `features` those computed of sounds.
+    numbers. `images` are pixels of 0 to 1, `features` those computed of sounds. Several `outputs`
+    have the names of each; those of `named_outputs` are of the data.
     """
 
     data: Dataset
@@ -43,9 +46,11 @@ class ProjectData:
     named: bool = False
     images: bool = False
     features: str | None = None
+    outputs: tuple[Output, ...] = ()
+    named_outputs: tuple[str, ...] = ()
 
 
-def arrays_of(found: Any, where: str, kind: TaskType) -> ProjectData:
+def arrays_of(found: Any, where: str, kind: TaskTypes) -> ProjectData:
     """The data in what a function answered, which `where` names, for a task of type `kind`.
 
     Raises UserError for another form, shape or type.
@@ -62,11 +67,11 @@ def arrays_of(found: Any, where: str, kind: TaskType) -> ProjectData:
     return _named_arrays({str(name): value for name, value in found.items()}, where, kind)
 
 
-def read_npz(path: Path, kind: TaskType) -> ProjectData:
+def npz_data(path: Path, kind: TaskTypes) -> ProjectData:
     """The data of an .npz file. Raises UserError for another file, array name, shape or type."""
     where = f"data: {path}"
     try:
-        found: dict[str, Any] = dict(read_arrays(path))
+        found: dict[str, Any] = dict(read_npz(path))
     except OSError as error:
         raise UserError(f"{where}: {error.strerror or error}") from error
     except ValueError as error:
@@ -77,7 +82,7 @@ def read_npz(path: Path, kind: TaskType) -> ProjectData:
     return _named_arrays(found, where, kind)
 
 
-def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> ProjectData:
+def _named_arrays(found: dict[str, Any], where: str, kind: TaskTypes) -> ProjectData:
     found = _gathered(found)
     if "x" in found and "y" in found:
         return _one_set(found, where, kind)
@@ -98,36 +103,55 @@ def _named_arrays(found: dict[str, Any], where: str, kind: TaskType) -> ProjectD
                 f"{shape_words(shapes['train'])}: all must have one shape"
             )
     lengths = np.cumsum([len(x[name]) for name in NAMES])[:-1]
-    try:
-        joined = np.concatenate([np.asarray(found[f"y_{name}"]) for name in NAMES])
-    except ValueError as error:
-        raise UserError(f"{where}: y_train, y_val and y_test do not agree: {error}") from error
-    y, classes = labels_of(joined, kind, f"{where}: y")
+    made = targets_of([found[f"y_{name}"] for name in NAMES], kind, f"{where}: y")
     train, val, test = (
-        Split(x[name], part) for name, part in zip(NAMES, np.split(y, lengths), strict=True)
+        Split(x[name], part) for name, part in zip(NAMES, np.split(made.y, lengths), strict=True)
     )
-    return ProjectData(Dataset(train, val, test), classes, named=joined.dtype.kind == "U")
+    return _project_data(Dataset(train, val, test), made)
 
 
 def _gathered(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays with those of several inputs, as x_train_image, as a dict below x_train."""
+    """The arrays with those of several inputs, as x_train_image, as a dict below x_train.
+
+    So are those of several outputs, as y_train_shape or y_shape.
+    """
     gathered = dict(found)
-    for whole in ("x",) if "y" in found else [f"x_{name}" for name in NAMES]:
-        names = [name for name in found if name.startswith(f"{whole}_")]
-        if names and whole not in found:
-            gathered[whole] = {name.removeprefix(f"{whole}_"): gathered.pop(name) for name in names}
+    splits = tuple(f"y_{name}" for name in NAMES)
+    for whole in (*splits, "y"):
+        names = [name for name in gathered if name.startswith(f"{whole}_")]
+        names = [name for name in names if whole in splits or not name.startswith(splits)]
+        _gather(gathered, whole, names)
+    for whole in ("x",) if "y" in gathered else [f"x_{name}" for name in NAMES]:
+        _gather(gathered, whole, [name for name in found if name.startswith(f"{whole}_")])
     return gathered
 
 
-def _one_set(found: Mapping[str, Any], where: str, kind: TaskType) -> ProjectData:
+def _gather(gathered: dict[str, Any], whole: str, names: list[str]) -> None:
+    """Put the arrays of these names below `whole`, unless there is one of that name."""
+    if names and whole not in gathered:
+        gathered[whole] = {name.removeprefix(f"{whole}_"): gathered.pop(name) for name in names}
+
+
+def _project_data(data: Dataset, made: ProjectTargets, notes: tuple[str, ...] = ()) -> ProjectData:
+    return ProjectData(
+        data,
+        made.classes,
+        notes,
+        named=made.named == ("",),
+        outputs=made.outputs,
+        named_outputs=made.named if made.outputs else (),
+    )
+
+
+def _one_set(found: Mapping[str, Any], where: str, kind: TaskTypes) -> ProjectData:
     x = samples_of(found["x"], f"{where}: x")
     _check_equally_many(x, found["y"], f"{where}: x, y")
-    y, classes = labels_of(np.asarray(found["y"]), kind, f"{where}: y")
+    made = targets_of([found["y"]], kind, f"{where}: y")
     groups = None if "groups" not in found else np.asarray(found["groups"])
     if groups is not None and groups.shape != (len(x),):
         raise UserError(f"{where}: groups is {groups.shape}, must be ({len(x)},): one per sample")
-    data, note = split_samples(x, y, groups, classes, kind, where)
-    return ProjectData(data, classes, (note,), named=np.asarray(found["y"]).dtype.kind == "U")
+    data, note = split_samples(x, made.y, groups, made.classes, kind, where)
+    return _project_data(data, made, (note,))
 
 
 def samples_of(found: Any, where: str) -> Array:
@@ -160,10 +184,9 @@ def samples_of(found: Any, where: str) -> Array:
 
 
 def _check_equally_many(x: Array, y: Any, where: str) -> None:
-    if len(np.atleast_1d(y)) != len(x):
-        raise UserError(
-            f"{where}: {len(x)} samples and {len(np.atleast_1d(y))} labels: must be equally many"
-        )
+    for count in lengths_of(y):
+        if count != len(x):
+            raise UserError(f"{where}: {len(x)} samples and {count} labels: must be equally many")
 
 
 def _are(names: list[str]) -> str:

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from compress.errors import UserError
 from compress.model_files.onnx_file import ONNX_SUFFIXES
+from compress.projects.output_values import ByOutput, pairs_of
 from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.types import Better, TaskType
 
@@ -190,6 +191,25 @@ def _positive_numbers(value: Any, place: Place) -> tuple[float, ...]:
     return numbers
 
 
+def _or_by_output(check: Check) -> Check:
+    """The check of one value, or of a table with one for each of several outputs."""
+
+    def checked(value: Any, place: Place) -> Any:
+        pairs = pairs_of(value)
+        if pairs is None:
+            return check(value, place)
+        return tuple((name, check(one, place)) for name, one in pairs)
+
+    return checked
+
+
+def _loss_weights(value: Any, place: Place) -> ByOutput:
+    pairs = pairs_of(value)
+    if not pairs:
+        raise place.error(value, "must be a table, such as {shape = 1.0, box = 2.0}")
+    return tuple((name, _positive(one, place)) for name, one in pairs)
+
+
 def _size(value: Any, place: Place) -> tuple[int, int]:
     parts = value.lower().split("x") if isinstance(value, str) else value
     if isinstance(parts, int):
@@ -209,11 +229,11 @@ TASK_KEYS: Mapping[str, Check] = {
     "model": _model,
     "data": _data,
     "weights": _path,
-    "type": _one_of(TYPES),
+    "type": _or_by_output(_one_of(TYPES)),
     "metric": _metric,
     "better": _one_of(BETTER),
     "floor": _floor,
-    "classes": _names,
+    "classes": _or_by_output(_names),
     "mean": _numbers,
     "std": _positive_numbers,
     "features": _one_of(FEATURES),
@@ -228,6 +248,7 @@ TRAINING_KEYS: Mapping[str, Check] = {
     "weight_decay": _not_negative,
     "samples_per_epoch": _count,
     "huber_delta": _positive,
+    "loss_weights": _loss_weights,
     "fine_tune_epochs": _count,
     "fine_tune_learning_rate": _positive,
     "fine_tune_samples_per_epoch": _count,

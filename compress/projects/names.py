@@ -7,8 +7,46 @@ from dataclasses import replace
 import numpy as np
 
 from compress.errors import UserError
+from compress.outputs import of_output
 from compress.projects.arrays import ProjectData
+from compress.projects.output_targets import renamed
+from compress.projects.output_values import ByOutput
 from compress.types import Dataset, Split
+
+
+def with_output_names(found: ProjectData, names: ByOutput | None) -> ProjectData:
+    """The data of several outputs, with `names` for those that these name, as `with_names`."""
+    for name, classes in names or ():
+        output = next((one for one in found.outputs if one.name == name), None)
+        if output is None:
+            known = ", ".join(one.name for one in found.outputs)
+            raise UserError(f"classes: there is no output {name}; outputs are {known}")
+        named = name in found.named_outputs
+        part = with_names(
+            ProjectData(_parts(found.data, name), output.classes, named=named), classes
+        )
+        outputs = [renamed(one, part.classes) if one == output else one for one in found.outputs]
+        data = _with_parts(found.data, name, part.data)
+        found = replace(found, data=data, outputs=tuple(outputs))
+    return found
+
+
+def _parts(data: Dataset, name: str) -> Dataset:
+    """The data with the targets of one output alone."""
+    splits = (data.train, data.val, data.test)
+    return Dataset(*(Split(one.x, of_output(one.y, name)) for one in splits))
+
+
+def _with_parts(data: Dataset, name: str, part: Dataset) -> Dataset:
+    """The data with the targets of `part` as those of one output."""
+    splits = []
+    for whole, new in zip(
+        (data.train, data.val, data.test), (part.train, part.val, part.test), strict=True
+    ):
+        y = whole.y.copy()
+        y[name] = new.y
+        splits.append(Split(whole.x, y))
+    return Dataset(*splits)
 
 
 def with_names(found: ProjectData, names: tuple[str, ...] | None) -> ProjectData:

@@ -15,6 +15,7 @@ from compress.inputs import shape_words, shapes_of, wrong_parameters
 from compress.model_files.float_model import FloatModel, float_model_of
 from compress.projects.code_files import call_project_function
 from compress.projects.keys import CodeRef
+from compress.projects.output_values import kind_words
 from compress.projects.project import Project, path_of
 from compress.projects.weights import load_weights
 from compress.task_types.registry import RULES
@@ -47,6 +48,11 @@ def network_of(project: Project) -> ProjectNetwork:
         if settings.weights is not None:
             trained = functools.partial(load_weights, project.file("weights"))
         return ProjectNetwork(functools.partial(_called, project), trained)
+    if not isinstance(settings.type, str):
+        raise UserError(
+            f"model: {settings.model} has one output, but type names those of several "
+            f"({kind_words(settings.type)}): give the network as a function, or one type"
+        )
     if settings.weights is not None:
         raise UserError(
             f"weights: {settings.model} brings weights of its own: leave weights out, or give the "

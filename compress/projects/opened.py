@@ -9,8 +9,8 @@ from typing import Any
 
 from compress.errors import UserError
 from compress.inputs import names_of, shape_of_samples, shapes_of
-from compress.metrics.registry import METRICS, metric_named
-from compress.projects.arrays import ProjectData, arrays_of, read_npz
+from compress.metrics.registry import metric_named, metric_of, output_metric_named
+from compress.projects.arrays import ProjectData, arrays_of, npz_data
 from compress.projects.code_files import call_project_function, project_function
 from compress.projects.defaults import (
     device_samples_of,
@@ -20,12 +20,14 @@ from compress.projects.defaults import (
 )
 from compress.projects.folders import read_folder
 from compress.projects.keys import CodeRef
-from compress.projects.names import with_names
+from compress.projects.names import with_names, with_output_names
 from compress.projects.networks import check_network, in_layout, network_of
+from compress.projects.output_values import is_by_output, kind_words
 from compress.projects.project import Project, ProjectSettings, sha256_of_data
 from compress.projects.scaling import scaled
 from compress.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ, mfcc_settings
-from compress.types import InputShape, Metric, Task
+from compress.training.answer_check import check_outputs
+from compress.types import InputShape, Metric, Output, Task
 
 # Of a metric with values up to 1; for others the user has to say what is good enough.
 _FLOOR = 0.9
@@ -64,11 +66,11 @@ def _open(project: Project) -> OpenedProject:
     if found.images and settings.mean is None and settings.std is None:
         settings = replace(settings, mean=_PIXEL_MEAN, std=_PIXEL_STD)
     network = network_of(project)
-    named = with_names(found, settings.classes)
+    named = _named(found, settings)
     data = scaled(in_layout(named.data, network), settings)
     recipe = recipe_of(settings, len(data.train))
     fine_tune = fine_tune_of(settings, recipe, len(data.train))
-    metric = _metric(project)
+    outputs = _weighted(named.outputs, settings)
     shape = shape_of_samples(data.train.x)
     task = Task(
         name=project.name,
@@ -79,13 +81,16 @@ def _open(project: Project) -> OpenedProject:
         load=lambda: data,
         recipe=recipe,
         fine_tune=fine_tune,
-        accuracy_floor=_floor(settings, metric),
+        accuracy_floor=_FLOOR,
         device_samples=device_samples_of(settings, len(data.val)),
         source=project.source,
-        type=settings.type,
-        metric=metric,
+        type=settings.type if isinstance(settings.type, str) else "classification",
+        metric=_metric(project, outputs),
         pretrained=network.pretrained,
+        outputs=outputs,
     )
+    check_outputs(task)
+    task = replace(task, accuracy_floor=_floor(settings, metric_of(task)))
     check_network(project, task)
     is_trained = network.pretrained is not None
     training = training_note(settings, recipe, fine_tune, len(data.train), is_trained)
@@ -114,10 +119,12 @@ def _read_data(project: Project) -> ProjectData:
         )
     if named.is_dir():
         if kind != "classification":
-            raise UserError(f"data: a folder of classes is for type classification, not {kind}")
+            raise UserError(
+                f"data: a folder of classes is for type classification, not {kind_words(kind)}"
+            )
         return read_folder(project.settings, named, project.file("data").sha256)
     _refuse(project, ("image_size", "color", "features"), "of a folder of images or WAV files")
-    return read_npz(named, kind)
+    return npz_data(named, kind)
 
 
 def _refuse(project: Project, keys: tuple[str, ...], why: str) -> None:
@@ -126,25 +133,47 @@ def _refuse(project: Project, keys: tuple[str, ...], why: str) -> None:
             raise UserError(f"{key} is {why}, but data is {project.file('data').path}")
 
 
-def _metric(project: Project) -> Metric | None:
+def _named(found: ProjectData, settings: ProjectSettings) -> ProjectData:
+    """The data with the names of its outputs' classes that the project gives."""
+    classes: Any = settings.classes
+    if bool(found.outputs) != is_by_output(classes) and classes is not None:
+        example = "{shape = [...], ...}" if found.outputs else "[...]"
+        raise UserError(f"classes: the names must be given as {example} for this type")
+    return with_output_names(found, classes) if found.outputs else with_names(found, classes)
+
+
+def _weighted(outputs: tuple[Output, ...], settings: ProjectSettings) -> tuple[Output, ...]:
+    """The outputs with the weights of their losses."""
+    weights = dict(settings.loss_weights or ())
+    unknown = weights.keys() - {output.name for output in outputs}
+    if unknown:
+        known = ", ".join(output.name for output in outputs) or "one, which needs none"
+        raise UserError(f"loss_weights: {', '.join(sorted(unknown))}: outputs are {known}")
+    return tuple(replace(output, weight=weights.get(output.name, 1.0)) for output in outputs)
+
+
+def _metric(project: Project, outputs: tuple[Output, ...]) -> Metric | None:
     """The metric that the project names; None for the default of its type."""
     settings = project.settings
     if not isinstance(settings.metric, CodeRef):
         if settings.better is not None:
             raise UserError("better is of a metric of your own: metric = FILE.py:FUNCTION")
-        return None if settings.metric is None else metric_named(settings.metric, settings.type)
+        if settings.metric is None:
+            return None
+        if isinstance(settings.type, str):
+            return metric_named(settings.metric, settings.type)
+        return output_metric_named(settings.metric, outputs)
     compute = project_function(project, "metric")
     return Metric(settings.metric.function, settings.better or "higher", compute)
 
 
-def _floor(settings: ProjectSettings, metric: Metric | None) -> float:
+def _floor(settings: ProjectSettings, judged: Metric) -> float:
     """The goal that the project sets; by default that of a share where more is better.
 
     One that is relative to the float network is settled by the search; here it is the strictest.
     """
     if isinstance(settings.floor, float):
         return settings.floor
-    judged = metric or METRICS[settings.type][0]
     if settings.floor is not None:
         return 1.0 if judged.better == "higher" else 0.0
     if isinstance(settings.metric, CodeRef) or judged.better == "lower":
@@ -161,7 +190,7 @@ def _facts(settings: ProjectSettings, found: ProjectData) -> Mapping[str, Any]:
         "raw": {"sample_rate_hz": SAMPLE_RATE_HZ, "clip_samples": CLIP_SAMPLES},
     }
     return {
-        "type": settings.type,
+        "type": settings.type if isinstance(settings.type, str) else dict(settings.type),
         "pixels": "divided by 255" if found.images else None,
         "mean": settings.mean and list(settings.mean),
         "std": settings.std and list(settings.std),

@@ -16,9 +16,10 @@ from compress.cache import content_hash
 from compress.errors import HilError, UserError
 from compress.model_files.onnx_file import ONNX_SUFFIXES, self_contained
 from compress.projects.keys import CodeRef
+from compress.projects.output_values import ByOutput, TaskTypes
 from compress.projects.toml_file import ProjectFile
 from compress.tasks import TASK_NAMES
-from compress.types import Better, TaskType
+from compress.types import Better
 
 _CHUNK_BYTES = 1 << 20
 
@@ -28,8 +29,9 @@ class ProjectSettings:
     """The keys of the sections [task] and [training] (docs/own-network.md); None is the default.
 
     `model` is a function, or the file of a float model; `data` is a function, an .npz file or a
-    folder; all paths are absolute. `mean` and `std` have
-    one number, or one for each channel.
+    folder; all paths are absolute. `mean` and `std` have one number, or one for each channel.
+    Of several outputs, `type`, `classes` and `loss_weights` are pairs of an output's name and its
+    value.
     """
 
     name: str
@@ -37,11 +39,11 @@ class ProjectSettings:
     data: CodeRef | Path
     title: str | None = None
     weights: Path | None = None
-    type: TaskType = "classification"
+    type: TaskTypes = "classification"
     metric: str | CodeRef | None = None
     better: Better | None = None
     floor: float | str | None = None
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | ByOutput | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     features: str | None = None
@@ -54,6 +56,7 @@ class ProjectSettings:
     weight_decay: float | None = None
     samples_per_epoch: int | None = None
     huber_delta: float | None = None
+    loss_weights: ByOutput | None = None
     fine_tune_epochs: int | None = None
     fine_tune_learning_rate: float | None = None
     fine_tune_samples_per_epoch: int | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.projects.keys import TASK_KEYS, TRAINING_KEYS, CodeRef
+from compress.projects.output_values import is_by_output
 from compress.projects.project import ProjectSettings
 from compress.types import Recipe
 
@@ -27,10 +28,14 @@ def _to_json(value: Any) -> Any:
         return {"path": str(value.path), "function": value.function}
     if isinstance(value, Path):
         return {"path": str(value)}
+    if is_by_output(value):
+        return {"by_output": {name: _to_json(one) for name, one in value}}
     return list(value) if isinstance(value, tuple) else value
 
 
 def _from_json(value: Any) -> Any:
+    if isinstance(value, dict) and "by_output" in value:
+        return tuple((name, _from_json(one)) for name, one in value["by_output"].items())
     if isinstance(value, dict):
         path = Path(value["path"])
         return CodeRef(path, value["function"]) if "function" in value else path
@@ -44,13 +49,14 @@ def to_toml(
 
     `copies` has the names of the files beside it, by key; other paths are absolute.
     """
+    training = training_of(recipe, fine_tune) | {"loss_weights": settings.loss_weights}
     lines = [
         "# The project as the run has it; its code and model are the copies beside this file.",
         "",
     ]
     for section, keys, values in (
         ("task", TASK_KEYS, settings.given()),
-        ("training", TRAINING_KEYS, training_of(recipe, fine_tune)),
+        ("training", TRAINING_KEYS, training),
     ):
         lines.append(f"[{section}]")
         for key in keys:
@@ -82,4 +88,6 @@ def _toml(value: Any, copy: str | None) -> str:
         value = f"{copy or value.path}:{value.function}"
     if isinstance(value, Path):
         value = copy or str(value)
+    if is_by_output(value):
+        return "{" + ", ".join(f"{name} = {_toml(one, None)}" for name, one in value) + "}"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

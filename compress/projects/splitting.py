@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from compress.errors import UserError
-from compress.types import Array, Dataset, Split, TaskType
+from compress.projects.output_values import TaskTypes
+from compress.types import Array, Dataset, Split
 
 SEED = 0
 _FOLDS = 5  # one for test, one for validation, three for training
@@ -22,16 +23,17 @@ def split_samples(
     y: Array,
     groups: Array | None,
     classes: tuple[str, ...],
-    kind: TaskType,
+    kind: TaskTypes,
     where: str,
     otherwise: str = "arrays x_train, y_train and so on",
 ) -> tuple[Dataset, str]:
     """The splits, and a sentence that tells them, and what `otherwise` would split.
 
-    By class where each sample has one. An autoencoder trains on normal samples only, so the
-    anomalous ones of its training split are left out. Raises UserError for too few samples.
+    By class where each sample has one, and is not learned by several outputs. An autoencoder trains
+    on normal samples only, so the anomalous ones of its training split are left out. Raises
+    UserError for too few samples.
     """
-    labeled = y.ndim == 1
+    labeled = y.ndim == 1 and y.dtype.names is None
     _check_enough(y, classes if labeled else (), where)
     parts = (
         _by_group(x, y, groups, labeled, where) if groups is not None else _by_sample(y, labeled)

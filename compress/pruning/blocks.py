@@ -19,6 +19,7 @@ from compress.tracing.normalize import copied
 from compress.types import InputShape
 
 _WEIGHTED = (nn.Conv2d, nn.Conv1d, nn.Linear)
+_WEIGHTED_KINDS = ("conv", "depthwise", "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def _without(module: nn.Module, names: Sequence[str]) -> nn.Module:
 def _units(module: nn.Module, input_shape: InputShape) -> tuple[_Unit, ...]:
     """Submodules that run once and contain weighted layers, but not the network's last one.
 
-    In the order in which they finish.
+    Of several outputs, not the last ones of each (`_last_layers`). In the order in which they
+    finish.
     """
     ran: list[tuple[nn.Module, _Unit]] = []
     names = {layer: name for name, layer in module.named_modules()}
@@ -111,18 +113,34 @@ def _units(module: nn.Module, input_shape: InputShape) -> tuple[_Unit, ...]:
 
     hooks = [layer.register_forward_hook(see) for layer in names]
     with torch.no_grad():
-        module(*made_batch(torch.zeros, 1, input_shape))
+        answer = module(*made_batch(torch.zeros, 1, input_shape))
     for hook in hooks:
         hook.remove()
     runs = [layer for layer, _ in ran]
-    last = next((layer for layer in reversed(runs) if isinstance(layer, _WEIGHTED)), None)
+    last: set[nn.Module] = set([one for one in runs if isinstance(one, _WEIGHTED)][-1:])
+    if not isinstance(answer, Tensor):
+        last.update(map(module.get_submodule, _last_layers(module, input_shape)))
     units = []
     for layer, unit in ran:
         held = [part for part in layer.modules() if part is not layer]
         weighted = any(isinstance(part, _WEIGHTED) for part in held)
-        if weighted and last not in held and runs.count(layer) == 1:
+        if weighted and last.isdisjoint(held) and runs.count(layer) == 1:
             units.append(unit)
     return tuple(units)
+
+
+def _last_layers(module: nn.Module, input_shape: InputShape) -> set[str]:
+    """Names of the weighted layers between which and an output there is no other."""
+    layers, _, outputs = capture(trace_module(module, input_shape))
+    makers = {layer.output: layer for layer in layers}
+    pending, found = list(outputs), set[str]()
+    while pending:
+        layer = makers.get(pending.pop())
+        if layer is not None and layer.kind in _WEIGHTED_KINDS:
+            found.add(layer.name)
+        elif layer is not None:
+            pending += layer.inputs
+    return found
 
 
 def _shape(value: object) -> tuple[int, ...] | None:

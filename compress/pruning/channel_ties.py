@@ -4,7 +4,7 @@ Each channel of each value, and each slice of a layer's weights, has a number. L
 numbers of what they combine: an addition those of its operands, a concatenation each part of its
 output to an input, a depthwise convolution outputs to inputs, a flattened map all features of one
 channel. What is tied is one class. The class `IMMOVABLE` holds what cannot be removed: the channels
-of the network's inputs and output, and those that the network's code or a constant counts on.
+of the network's inputs and outputs, and those that the network's code or a constant counts on.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def tied_slices(traced: fx.GraphModule) -> Sides:
 
     Raises UnsupportedLayer for a network that cannot be captured.
     """
-    layers, sources, output = capture(traced)
+    layers, sources, outputs = capture(traced)
     channels = {layer.output: layer.shape[-1] for layer in layers}
     inputs = [node for node in traced.graph.nodes if node.op == "placeholder"]
     channels.update((node.name, node.meta["shape"][1]) for node in inputs)
     ties = _Ties(channels)
-    for value in (*sources, output):
+    for value in (*sources, *outputs):
         ties.fix(ties.values[value])
     for layer in layers:
         ties.add(layer)

@@ -26,6 +26,7 @@ from compress.pruning.groups import Group, remove_channels
 from compress.recurrent_layers.layer import RecurrentLayer
 from compress.task_types.classification import cross_entropy
 from compress.task_types.rules import TargetLoss
+from compress.tracing.answers import joined
 from compress.tracing.batches import tensors_of
 from compress.tracing.normalize import copied
 from compress.tracing.trace import shape_of
@@ -129,8 +130,8 @@ def _observed(
     loss: TargetLoss,
 ) -> tuple[Tensor, ...]:
     traced = trace_module(copied(module), shape_of_samples(probe.x))
-    layers, _, output = capture(traced)
-    fused = fuse(layers, output)
+    layers, _, outputs = capture(traced)
+    fused = fuse(layers, outputs)
     values = [_values(group, fused) for group in groups]
     watcher = _Watcher(traced, {name for held in values for name in held})
     totals = [torch.zeros(group.channels) for group in groups]
@@ -204,7 +205,7 @@ class _Watcher(fx.Interpreter):
         self.seen, gradients = {}, loss is not None
         with torch.set_grad_enabled(gradients):
             x = [values.requires_grad_(gradients) for values in tensors_of(probe.x[part])]
-            outputs = self.run(*x)
+            outputs = joined(self.run(*x))
             if loss is not None:
                 loss(outputs, torch.from_numpy(probe.y[part]), "sum").backward()
         return self.seen

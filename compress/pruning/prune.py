@@ -12,19 +12,21 @@ from compress.pruning.groups import Group, find_groups, remove_channels
 from compress.pruning.importance import LOSS_CRITERIA, scores
 from compress.task_types.classification import cross_entropy
 from compress.task_types.rules import TargetLoss
+from compress.tracing.answers import parts_of_answer
 from compress.tracing.batches import made_batch
 from compress.tracing.normalize import copied
 from compress.types import InputShape, Split
 
 # CMSIS-NN kernels process four channels at a time; other widths are far slower per channel.
 CHANNEL_MULTIPLE = 4
+_Shape = tuple[int, ...]
 
 
 def group_names(module: nn.Module, input_shape: InputShape) -> tuple[str, ...]:
     """Names of the prunable dependency groups, in the order of the network's layers.
 
-    A group is named after the first layer that produces its channels. The output layer's group is
-    not prunable, as its channels are the classes.
+    A group is named after the first layer that produces its channels. The groups of output
+    layers are not prunable, as their channels are the classes.
     """
     return tuple(group.name for group in find_groups(module, input_shape))
 
@@ -167,8 +169,8 @@ def _ascending(score: Tensor) -> list[int]:
     return order
 
 
-def _size(module: nn.Module, input_shape: InputShape) -> tuple[int, int, tuple[int, ...]]:
-    """Number of parameters and multiply-accumulates, and output shape, for one sample."""
+def _size(module: nn.Module, input_shape: InputShape) -> tuple[int, int, tuple[_Shape, ...]]:
+    """Number of parameters and multiply-accumulates, and output shapes, for one sample."""
     macs = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -180,25 +182,26 @@ def _size(module: nn.Module, input_shape: InputShape) -> tuple[int, int, tuple[i
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.no_grad():
-            output = module(*made_batch(torch.zeros, 1, input_shape))
+            outputs = parts_of_answer(module(*made_batch(torch.zeros, 1, input_shape)))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise Infeasible(f"the network does not run with fewer channels: {reason}") from error
     finally:
         for hook in hooks:
             hook.remove()
-    return sum(value.numel() for value in module.parameters()), macs, tuple(output.shape)
+    shapes = tuple(tuple(output.shape) for output in outputs)
+    return sum(value.numel() for value in module.parameters()), macs, shapes
 
 
 def _check_smaller(
-    before: tuple[int, int, tuple[int, ...]],
-    after: tuple[int, int, tuple[int, ...]],
+    before: tuple[int, int, tuple[_Shape, ...]],
+    after: tuple[int, int, tuple[_Shape, ...]],
     gone: dict[str, list[int]],
 ) -> None:
     if after[2] != before[2]:
         raise Infeasible(
-            f"without channels of {', '.join(gone)} the output shape is {after[2]} "
-            f"instead of {before[2]}"
+            f"without channels of {', '.join(gone)} the output shape is "
+            f"{', '.join(map(str, after[2]))} instead of {', '.join(map(str, before[2]))}"
         )
     if not (after[0] < before[0] and after[1] < before[1]):
         raise RuntimeError(

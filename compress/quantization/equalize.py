@@ -6,6 +6,7 @@ factor (arXiv:1906.04721, section 4.1; arXiv:2106.08295, section 3.2).
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +67,9 @@ def equalize(module: nn.Module, input_shape: InputShape) -> nn.Module:
 
 def _pairs(traced: fx.GraphModule) -> list[_Pair]:
     """All pairs of layers to equalize, in the order of execution."""
-    captured, _, output = capture(traced)
-    fused = fuse(captured, output)
-    readers: dict[str, list[Layer]] = {output: []}
+    captured, _, outputs = capture(traced)
+    fused = fuse(captured, outputs)
+    readers: dict[str, list[Layer]] = {output: [] for output in outputs}
     for layer in fused:
         for value in layer.inputs:
             readers.setdefault(value, []).append(layer)
@@ -78,7 +79,7 @@ def _pairs(traced: fx.GraphModule) -> list[_Pair]:
     }
     pairs = []
     for first in fused:
-        second = _reader(first, readers, output) if first.kind in _EQUALIZED else None
+        second = _reader(first, readers, outputs) if first.kind in _EQUALIZED else None
         if second is None or second.groups > 1:
             continue
         if not shared.isdisjoint((first.name, second.name, *first.norms)):
@@ -92,14 +93,14 @@ def _pairs(traced: fx.GraphModule) -> list[_Pair]:
     return pairs
 
 
-def _reader(first: Layer, readers: dict[str, list[Layer]], output: str) -> Layer | None:
+def _reader(first: Layer, readers: dict[str, list[Layer]], outputs: Sequence[str]) -> Layer | None:
     """The weighted layer that is the only reader of `first`, or None.
 
     In between may be layers that commute with a positive factor.
     """
     layer = first
     commuting = (Activation.NONE, Activation.RELU)
-    while layer.activation in commuting and layer.limits is None and layer.output != output:
+    while layer.activation in commuting and layer.limits is None and layer.output not in outputs:
         found = readers.get(layer.output, [])
         if len(found) != 1:
             return None

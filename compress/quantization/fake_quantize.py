@@ -32,6 +32,7 @@ from compress.quantization.recurrent_weights import run_rounded
 from compress.quantization.scheme import Grid, Learned, Scheme
 from compress.quantization.weight_grids import constant_grid
 from compress.recurrent_layers.layer import RecurrentLayer
+from compress.tracing.answers import Answer, joined
 from compress.types import Array, InputShape
 
 Rounding = Callable[[Values], Values]
@@ -70,12 +71,12 @@ class FakeQuantized(fx.Interpreter):
         shape = shape_of_samples(x)
         traced = trace_module(module, shape)
         super().__init__(traced)
-        captured, sources, output = capture(traced)
-        fused = fuse(captured, output)
+        captured, sources, outputs = capture(traced)
+        fused = fuse(captured, outputs)
         scheme = Scheme(spec, layers or weighted_layer_names(captured))
         known = learned if learned is not None and spec.learn_ranges else Learned()
         histograms = calibrate(traced, calibrated_values(fused, sources), x, spec)
-        self.grids = Grids(fused, sources, scheme, histograms, known)
+        self.grids = Grids(fused, sources, scheme, histograms, known, outputs)
         self.learns = spec.learn_ranges
         self.input_elements = dict(zip(sources, map(math.prod, shapes_of(shape)), strict=True))
         self.steps: dict[str, StepSize] = {}
@@ -85,7 +86,7 @@ class FakeQuantized(fx.Interpreter):
             if layer.kind in ("reshape", "transpose")
         }
         self.roundings = self._roundings()
-        self.narrowings = self._narrowings(output)
+        self.narrowings = self._narrowings(outputs)
         self.calls = call_names(captured)
         self.weights = self._weight_roundings(captured)
         self.weight_steps: dict[str, StepSize] = {}
@@ -99,8 +100,8 @@ class FakeQuantized(fx.Interpreter):
         self._running = ""  # the name of the traced operation that runs
 
     def __call__(self, *x: Values) -> Values:
-        result: Values = self.run(*x)
-        return result
+        result: Answer = self.run(*x)
+        return joined(result)
 
     @property
     def parameters_to_learn(self) -> tuple[nn.Parameter, ...]:
@@ -177,14 +178,16 @@ class FakeQuantized(fx.Interpreter):
         constant = torch.from_numpy(layer.weight)
         return lambda: constant
 
-    def _narrowings(self, output: str) -> dict[tuple[str, str], Rounding]:
+    def _narrowings(self, outputs: tuple[str, ...]) -> dict[tuple[str, str], Rounding]:
         """Fake quantizers of values that an operation converts to fewer bits.
 
         By the names of the traced operation and of the value.
         """
         bits, narrowings = self.grids.bits, dict[tuple[str, str], Rounding]()
-        if bits[output] > 8:
-            narrowings["output", output] = fake_quantizer(self.grids.of(output, 8))
+        for output in outputs:
+            if bits[output] > 8:
+                narrow = fake_quantizer(self.grids.of(output, 8))
+                narrowings["output", self._unmoved(output)] = narrow
         for layer in self.grids.layers:
             for value in layer.inputs:
                 grid = self.grids.read_by(layer, value)

@@ -127,9 +127,9 @@ def fixed_grid(layer: Layer) -> Grid | None:
 class Grids:
     """The grids of all values that the fused `layers` read or write.
 
-    `histograms` are those of the values that `calibrated_values` names. Where training has
-    `learned` a value's grid, that grid replaces the calibrated one in the value's own bits; a
-    conversion to fewer bits is always calibrated.
+    `outputs` are the values that the network returns. `histograms` are those of the values that
+    `calibrated_values` names. Where training has `learned` a value's grid, that grid replaces the
+    calibrated one in the value's own bits; a conversion to fewer bits is always calibrated.
     """
 
     layers: tuple[Layer, ...]
@@ -137,6 +137,7 @@ class Grids:
     scheme: Scheme
     histograms: Mapping[str, Histogram]
     learned: Learned = field(default_factory=Learned)
+    outputs: tuple[str, ...] = ()
     bits: Mapping[str, int] = field(init=False)
     _parent: Mapping[str, str] = field(init=False)
     _fixed: Mapping[str, Grid] = field(init=False)
@@ -145,7 +146,7 @@ class Grids:
     def __post_init__(self) -> None:
         means = dict[str, Grid]()
         object.__setattr__(self, "bits", value_bits(self.layers, self.sources, self.scheme))
-        parents = _parents(self.layers, self.bits)
+        parents = _parents(self.layers, self.bits, self.outputs)
         object.__setattr__(self, "_parent", parents)
         object.__setattr__(self, "_means", means)
         fixed = {layer.output: grid for layer in self.layers if (grid := fixed_grid(layer))}
@@ -224,15 +225,18 @@ class Grids:
         return self.of(value, self.bits[layer.output])
 
 
-def _parents(layers: tuple[Layer, ...], bits: Mapping[str, int]) -> dict[str, str]:
+def _parents(
+    layers: tuple[Layer, ...], bits: Mapping[str, int], outputs: tuple[str, ...]
+) -> dict[str, str]:
     """The values whose grids values share, by name; those of means are not decided here.
 
-    The inputs of a concatenation get its grid where nothing else reads them: TFLite wants one
-    scale, and its range covers theirs. Others are converted. So it is with the greater or lesser of
+    The inputs of a concatenation get its grid where nothing else reads them, and they are no
+    `outputs` of the network: TFLite wants one scale, and its range covers theirs. Others are
+    converted. So it is with the greater or lesser of
     two values: what is cut off at an end of the output's range would have been that end.
     """
     makers = {layer.output: layer for layer in layers}
-    readers: dict[str, set[str]] = {}
+    readers: dict[str, set[str]] = {output: {""} for output in outputs}
     for layer in layers:
         for value in layer.inputs:
             readers.setdefault(value, set()).add(layer.output)

@@ -22,7 +22,7 @@ from compress.frontend.layout import layer_shape
 from compress.frontend.pointwise import tabulated
 from compress.genome import Quantize
 from compress.inputs import parts_of, shape_of_samples, shapes_of
-from compress.integer.rows import pack_rows
+from compress.integer.rows import pack_rows, unpack_rows
 from compress.ops import DepthwiseConv2D, Mean, Op, Requantize, Reshape, Transpose
 from compress.quantization.calibrate import calibrate
 from compress.quantization.grids import (
@@ -49,7 +49,7 @@ from compress.quantization.weight_grids import (
     quantized_weights,
 )
 from compress.tracing.normalize import normalized
-from compress.types import Array, DType, Graph, Int8Array, Tensor
+from compress.types import Array, DType, Graph, Int8Array, IntArray, Tensor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,13 +78,22 @@ def _quantized(tensor: Tensor, x: Array) -> Int8Array:
 
 
 def dequantize_output(graph: Graph, outputs: Int8Array) -> Array:
-    """The graph's output int8 (N, ...) as real values float32 in torch's layout.
+    """The graph's only output int8 (N, ...) as real values float32 in torch's layout.
 
     (N, H, W, C) becomes (N, C, H, W), a vector (N, K) stays as it is. A series (N, C, L) of torch
     is (N, 1, L, C) here and becomes (N, C, 1, L): the caller knows its shape.
     """
-    tensor = graph.output_tensor
-    values = outputs.reshape(len(outputs), *tensor.shape[1:]).astype(np.int32) - tensor.zero_point
+    return _real(graph.output_tensor, outputs)
+
+
+def dequantize_outputs(graph: Graph, outputs: Int8Array) -> tuple[Array, ...]:
+    """Each of the graph's outputs as `dequantize_output`; `outputs` are as `reference.run`'s."""
+    parts = unpack_rows(graph.output_tensors, outputs)
+    return tuple(map(_real, graph.output_tensors, parts))
+
+
+def _real(tensor: Tensor, integers: IntArray) -> Array:
+    values = integers.reshape(len(integers), *tensor.shape[1:]).astype(np.int32) - tensor.zero_point
     real: Array = np.moveaxis(values * np.float32(tensor.scale), -1, 1).astype(np.float32)
     return real
 
@@ -112,11 +121,12 @@ def lower(
     plain = normalized(module)
     shape = shape_of_samples(x)
     traced = trace_module(plain, shape)
-    captured, sources, output = capture(traced)
-    scheme, fused = Scheme(spec, layers or weighted_layer_names(captured)), fuse(captured, output)
+    captured, sources, outputs = capture(traced)
+    scheme = Scheme(spec, layers or weighted_layer_names(captured))
+    fused = fuse(captured, outputs)
     histograms = calibrate(traced, calibrated_values(fused, sources), x, spec)
     check_capture(module, plain, x)
-    grids = Grids(fused, sources, scheme, histograms, learned or Learned())
+    grids = Grids(fused, sources, scheme, histograms, learned or Learned(), outputs)
     weights = rounded_to_nearest(grids)
     if spec.correct_bias or spec.rounding == "adaround":
         weights = refined_weights(grids, weights, x, seed)
@@ -127,8 +137,8 @@ def lower(
     )
     for layer in fused:
         builder.add(layer)
-    last = builder.converted(output, grids.of(output, 8))
-    return Graph(name, tuple(builder.tensors), tuple(builder.ops), inputs, (last,))
+    last = tuple(builder.converted(output, grids.of(output, 8)) for output in outputs)
+    return Graph(name, tuple(builder.tensors), tuple(builder.ops), inputs, last)
 
 
 def rounded_to_nearest(grids: Grids) -> dict[str, LayerWeights]:

@@ -24,6 +24,7 @@ class Classification(Rules):
     """One class a sample; y is int64 (N,)."""
 
     probabilities = (nn.Softmax,)
+    targets_are_classes = True
 
     output_words = "a logit for each of its classes"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -23,10 +23,12 @@ class Rules(ABC):
 
     Outputs are (N, ...) in torch's layout. Targets are what the loss compares them with.
     `probabilities` are the modules that make probabilities of logits, where outputs are logits: a
-    network must not end in one of them.
+    network must not end in one of them. `targets_are_classes` is true where targets are numbers of
+    classes, one for each position of the output.
     """
 
     probabilities: ClassVar[tuple[type[nn.Module], ...]] = ()
+    targets_are_classes: ClassVar[bool] = False
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -35,6 +37,25 @@ class Rules(ABC):
     @abstractmethod
     def output_shape(self) -> tuple[int | None, ...]:
         """The shape of the network's output without the batch; None for a size of its choice."""
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int | None, ...], ...]:
+        """The shape of each output."""
+        return (self.output_shape,)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of several outputs; none for one."""
+        return ()
+
+    def in_numpy(self, outputs: Array) -> Array:
+        """Outputs as metrics get them, from those of `compress.training.train.predict`."""
+        return outputs
+
+    def of_graph(self, outputs: Sequence[Array]) -> Array:
+        """Outputs as metrics get them, from those of a graph (`dequantize_outputs`)."""
+        (only,) = outputs
+        return self.shaped(only)
 
     def shaped(self, outputs: Array) -> Array:
         """Outputs of a graph in torch's layout, a series (N, C, 1, L) as torch's (N, C, L)."""

@@ -17,6 +17,7 @@ class Segmentation(Rules):
     """A class at each position of the output; y is int64 (N, H, W), of a series (N, L)."""
 
     probabilities = (nn.Softmax,)
+    targets_are_classes = True
 
     output_words = "a logit for each of its classes at each position (None: of any size)"
 

@@ -73,6 +73,7 @@ def trace_module(module: nn.Module, input_shape: InputShape) -> fx.GraphModule:
     if wrong:
         raise UnsupportedLayer(f"{type(module).__name__}: {wrong}")
     try:
+        _return_plain_tuple(traced)
         make_functional(module, traced, input_shape)
         decompose(traced)
         with torch.no_grad():
@@ -84,6 +85,16 @@ def trace_module(module: nn.Module, input_shape: InputShape) -> fx.GraphModule:
             f"{said}"
         ) from error
     return traced
+
+
+def _return_plain_tuple(traced: fx.GraphModule) -> None:
+    """Return the parts of a named tuple as a tuple: torch.fx makes one by an operation."""
+    (end,) = (node for node in traced.graph.nodes if node.op == "output")
+    made = end.args[0]
+    if isinstance(made, fx.Node) and hasattr(made.target, "_fields"):
+        end.args = (tuple(made.args),)
+        traced.graph.erase_node(made)
+        traced.recompile()
 
 
 def shape_of(node: fx.Node) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from torch import nn
 from compress.errors import UserError
 from compress.inputs import names_of, parts_of
 from compress.task_types.registry import rules_of
+from compress.tracing.answers import joined
 from compress.tracing.batches import made_batch
 from compress.training.train import predict
 from compress.types import Dataset, Task
@@ -30,7 +31,7 @@ def check_batches(task: Task, data: Dataset, module: nn.Module) -> None:
         state = copy.deepcopy(module.state_dict())
         try:
             with torch.no_grad():
-                answer = module.train()(*made_batch(torch.zeros, batch, task.input_shape))
+                answer = joined(module.train()(*made_batch(torch.zeros, batch, task.input_shape)))
         except (ValueError, RuntimeError) as error:
             said = str(error).partition("\n")[0]
             raise UserError(
@@ -59,7 +60,8 @@ def check_learned(task: Task, data: Dataset, module: nn.Module, path: Path | Non
         raise UserError(
             f"task {task.name}: {where} diverged: {what} not finite; {_advice(task, data, path)}"
         )
-    unlearned = rules_of(task).what_is_unlearned(answers.numpy(), val, data.train)
+    rules = rules_of(task)
+    unlearned = rules.what_is_unlearned(rules.in_numpy(answers.numpy()), val, data.train)
     if unlearned:
         raise UserError(
             f"task {task.name}: {where} has learned nothing: {unlearned}; "

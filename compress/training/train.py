@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from compress.files import write_atomically
 from compress.task_types.rules import Rules
+from compress.tracing.answers import Answer, joined
 from compress.tracing.batches import chosen, copies_of, tensors_of
 from compress.training.checkpoint import Checkpoint
 from compress.types import Array, Recipe, Split
@@ -38,8 +39,8 @@ def _keep_memory() -> None:
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _keep_memory()
 
-# from a tensor (N, *shape) for each input to outputs
-Forward = Callable[..., Tensor]
+# from a tensor (N, *shape) for each input to the answer (`compress.tracing.answers`)
+Forward = Callable[..., Answer]
 # (outputs, targets, indices of the samples in the split) -> scalar loss
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 # progress callback: gets the share done, 0..1
@@ -87,9 +88,9 @@ def fit(
 ) -> None:
     """Train `module` in place with AdamW and a one-cycle learning rate (arXiv:1708.07120).
 
-    `forward` maps a batch (N, C, H, W) to outputs and defaults to the module itself; one with fake
-    quantization trains the same weights. The y of `split` are the targets of `loss`. `tick` is
-    called after each batch with the share done, 0..1. `extra` parameters (learned ranges,
+    `forward` maps a batch (N, C, H, W) to the answer and defaults to the module itself; one with
+    fake quantization trains the same weights. The y of `split` are the targets of `loss`. `tick`
+    is called after each batch with the share done, 0..1. `extra` parameters (learned ranges,
     regressors) are trained too, without weight decay. With `keep_zeros` weights of convolutions and
     Linear that are zero stay zero. With a `checkpoint` training continues from the state in it,
     which must be of the same training run.
@@ -128,7 +129,7 @@ def fit(
     resumed = checkpoint.restore(*state) if checkpoint is not None else 0
     for done, indices in enumerate(islice(batches, resumed, steps), resumed + 1):
         optimizer.zero_grad(set_to_none=True)
-        value = loss(run(*chosen(x, indices)), y[indices], indices)
+        value = loss(joined(run(*chosen(x, indices))), y[indices], indices)
         value.backward()
         optimizer.step()
         cycle.step()
@@ -158,10 +159,13 @@ def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
 
 
 def predict(forward: Forward, x: Array, batch: int = 256) -> Tensor:
-    """Outputs float32 (N, ...) for x (N, C, H, W), computed without gradients."""
+    """Outputs float32 (N, ...) for x (N, C, H, W), computed without gradients.
+
+    Those of several outputs are joined, (N, values).
+    """
     with torch.no_grad():
         # Copies: a network whose first layer works in place would change the data.
-        parts = [forward(*copies_of(x[i : i + batch])) for i in range(0, len(x), batch)]
+        parts = [joined(forward(*copies_of(x[i : i + batch]))) for i in range(0, len(x), batch)]
     return torch.cat(parts)
 
 

@@ -58,7 +58,9 @@ class BenchmarkResult:
     were eliminated, None if that was not asked for; `macs` and all measurements are after the
     elimination. On the whole validation split this network has `val_accuracy`, the float network
     that it was made from `float_accuracy`, as shares of `metric`, None if unknown; `value` is the
-    metric of the compared samples in its unit, None if unknown; `remarks` are warnings about both.
+    metric of the compared samples in its unit, None if unknown; `others` and `float_others` are
+    the other metrics of several outputs on the split, in their units; `remarks` are warnings about
+    both.
     `dropped_weights` counts the weights other than zero that went with dead channels, None as
     `whole_macs`. `runner` is the trial of MLPerf Tiny's runner firmware, if that was asked for.
     `comparison` is that with the outputs of the float file that the network was made from.
@@ -84,6 +86,8 @@ class BenchmarkResult:
     runner: RunnerTrial | None = None
     metric: MetricScale = ACCURACY
     value: float | None = None
+    others: tuple[tuple[str, float], ...] = ()
+    float_others: tuple[tuple[str, float], ...] = ()
     comparison: FloatComparison | None = None
 
     @property
@@ -172,6 +176,8 @@ def benchmark(
         remarks=model.remarks,
         metric=model.metric,
         value=value,
+        others=model.others,
+        float_others=() if model.diagnosis is None else model.diagnosis.others,
         comparison=model.comparison,
     )
 

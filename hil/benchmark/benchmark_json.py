@@ -66,6 +66,8 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "value": result.value,  # of the metric, in its unit, on `compared`
         "val_value": _value(result, result.val_accuracy),
         "float_value": _value(result, result.float_accuracy),
+        "other_values": dict(result.others),  # of several outputs, on the whole split
+        "float_other_values": dict(result.float_others),
         "float_comparison": None if result.comparison is None else asdict(result.comparison),
         "remarks": [asdict(remark) for remark in result.remarks],
         "flash_bytes": _sizes(measured.flash),

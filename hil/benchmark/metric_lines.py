@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compress.metrics.scale import ACCURACY
+from compress.metrics.scale import ACCURACY, MetricScale
 from hil import formatting
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ def metric_lines(result: BenchmarkResult) -> list[str]:
             f"{formatting.metric(metric, result.val_accuracy)}, of the float network "
             f"{formatting.metric(metric, result.float_accuracy)}"
         )
+    before = dict(result.float_others)
+    for name, other in result.others:
+        scale = MetricScale(name)
+        line = f"{scale.title} there {formatting.metric_value(scale, other)}"
+        if name in before:
+            line += f", of the float network {formatting.metric_value(scale, before[name])}"
+        lines.append(line)
     if result.comparison is not None:
         lines.append(result.comparison.text)
     return lines

@@ -46,7 +46,8 @@ class BenchmarkModel:
     After the elimination of dead channels, `graph` is the reduced graph and `whole` that of the
     .tflite; otherwise `whole` is None. `diagnosis` is that of the float network it was made from,
     `right` its own right answers by class on the whole validation split, `share` its metric there
-    as a share where more is better; None and empty if they are not known, as for a file.
+    as a share where more is better; None and empty if they are not known, as for a file. `others`
+    are the other metrics of several outputs there, in their units.
     `is_baseline` is true for the int8 baseline of a task. `quantized` has the samples of a float
     model's file that was quantized here.
     """
@@ -60,6 +61,7 @@ class BenchmarkModel:
     right: tuple[int, ...] = ()
     is_baseline: bool = False
     share: float | None = None
+    others: tuple[tuple[str, float], ...] = ()
     quantized: QuantizedFile | None = None
 
     @property
@@ -151,8 +153,13 @@ def _trial_model(text: str, run: Path, number: int) -> BenchmarkModel:
         }[trial.state]
         raise UserError(f"no network of trial {number} in {run}: {why}")
     model, measured = _model(text, _read(path), run_task(run, task)), trial.measurement
-    right = () if measured is None else measured.right
-    return replace(model, diagnosis=read_diagnosis(run), right=right, share=trial.accuracy)
+    return replace(
+        model,
+        diagnosis=read_diagnosis(run),
+        right=() if measured is None else measured.right,
+        share=trial.accuracy,
+        others=() if measured is None else measured.others,
+    )
 
 
 def _model(
@@ -200,7 +207,7 @@ def task_model(ref: TaskRef, board: Board | None = None) -> BenchmarkModel:
         model = compress(baseline(), original)
         (folder / "model.tflite").write_bytes(export_tflite(model.graph))
         save_diagnosis(folder, diagnose(original))
-        figures = {"right": model.right, "share": model.accuracy}
+        figures = {"right": model.right, "share": model.accuracy, "others": model.others}
         (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
 
     folder = cached("networks", f"{name}-{_key(task, data)}", make)
@@ -211,6 +218,7 @@ def task_model(ref: TaskRef, board: Board | None = None) -> BenchmarkModel:
         diagnosis=read_diagnosis(folder),
         right=tuple(figures["right"]),
         share=figures["share"],
+        others=tuple((name, value) for name, value in figures["others"]),
         is_baseline=True,
     )
 

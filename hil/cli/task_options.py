@@ -122,7 +122,14 @@ def _options(
         str | None,
         _option("name", "NAME", "Name of the project, which names runs.", "its folder's"),
     ] = None,
-    type: Annotated[str | None, _option("type", "TYPE", f"One of: {', '.join(TYPES)}.")] = None,
+    type: Annotated[
+        str | None,
+        _option(
+            "type",
+            "TYPE|A=TYPE,B=TYPE",
+            f"One of: {', '.join(TYPES)}; of several outputs that of each by name.",
+        ),
+    ] = None,
     metric: Annotated[
         str | None,
         _option("metric", "NAME|FILE.py:FUNCTION", "What networks are judged by.", "the type's"),

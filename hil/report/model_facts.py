@@ -37,15 +37,25 @@ def model_facts(task: Task, folder: Path, trial: Trial | None, board: Board) -> 
         "title": task.title,
         "board": board.name,
         "trial": None if trial is None else trial.number,
-        "type": task.type,
-        "classes": list(task.classes),
+        **_answers(task),
         "metric": {"name": metric.name, "better": metric.better},
         "output": rules_of(task).output_words,
+        "output_names": [output.name for output in task.outputs],
         "input_shape_in_torch": _in_torch(task.input_shape),
         "preprocessing": {key: kept.get(key) for key in ("pixels", "mean", "std", "features")},
         "preprocessing_order": "features or pixels, then (x - mean) / std for each channel, then "
         "the integers of the input",
         "sha256": {file.key: file.sha256 for file in project.files} if project else {},
+    }
+
+
+def _answers(task: Task) -> dict[str, Any]:
+    """The type and the names of the output; of several outputs those of each, by its name."""
+    if not task.outputs:
+        return {"type": task.type, "classes": list(task.classes)}
+    return {
+        "type": {output.name: output.type for output in task.outputs},
+        "classes": {output.name: list(output.classes) for output in task.outputs},
     }
 
 
@@ -59,10 +69,12 @@ def write_model_json(path: Path, tflite: Path, name: str, facts: Mapping[str, An
     """Write the facts with those of the network in the file `tflite`. Raises OSError."""
     content = tflite.read_bytes()
     graph = import_tflite(content, name)
+    names = facts.get("output_names") or [None] * len(graph.outputs)
+    pairs = zip(names, graph.output_tensors, strict=True)
     whole = {
         **facts,
         "inputs": [_tensor(one) for one in graph.input_tensors],
-        "outputs": [_tensor(one) for one in graph.output_tensors],
+        "outputs": [({"output": of} if of else {}) | _tensor(one) for of, one in pairs],
         "quantization": _FORMULA,
         "sha256": {**facts["sha256"], "model.tflite": hashlib.sha256(content).hexdigest()},
     }

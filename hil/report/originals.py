@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compress.metrics.scale import MetricScale
 from compress.pipeline.diagnosis import recall_fell
 from hil import formatting
 from hil.report.summary import Summary
@@ -54,6 +55,26 @@ def class_rows(summary: Summary) -> list[ClassRow]:
 
 def _recall(right: int | None, samples: int) -> str:
     return "" if right is None or not samples else formatting.percent(right / samples)
+
+
+def other_lines(summary: Summary) -> list[str]:
+    """A line on each metric of several outputs beside the one that decides, by network."""
+    if summary.diagnosis is None:
+        return []
+    networks = [("float network", dict(summary.diagnosis.others))]
+    for name, trial in (("int8 baseline", summary.baseline), ("chosen", summary.chosen)):
+        if trial is not None and trial.measurement is not None:
+            networks.append((name, dict(trial.measurement.others)))
+    lines = []
+    for metric in dict(summary.diagnosis.others):
+        scale = MetricScale(metric)
+        found = [
+            f"{name} {formatting.metric_value(scale, values[metric])}"
+            for name, values in networks
+            if metric in values
+        ]
+        lines.append(f"{scale.title} on the validation split: {', '.join(found)}")
+    return lines
 
 
 def float_line(summary: Summary) -> str:

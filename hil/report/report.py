@@ -119,6 +119,7 @@ def write_html(summary: Summary, path: Path) -> None:
         float_val=originals.float_accuracy(summary, "val"),
         float_test=originals.float_accuracy(summary, "test"),
         classes=originals.class_rows(summary),
+        others=originals.other_lines(summary),
         remarks=summary.remarks,
         pareto=Markup(svg(pareto, summary, f"{heading} against flash, RAM and count")),
         metric=summary.metric.title,
@@ -184,6 +185,7 @@ def _legend(summary: Summary, on_front: int, extra: Sequence[str]) -> list[str]:
         marks,
         f"goal: {notes['goal']}",
         *filter(None, [originals.float_line(summary)]),
+        *originals.other_lines(summary),
         *(f"{name}: {notes[name]}" for name in extra),
         f"count: {notes['count']}. Board {made['board']} ({made['core']}), "
         f"{made['compiler']}, {made['kernels']}.",

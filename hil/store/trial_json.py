@@ -47,13 +47,14 @@ def measurement_to_json(measurement: Measurement) -> Json:
         "memory_timing": measurement.memory_timing,
         "right_by_class": list(measurement.right),
         "value": measurement.value,
+        "other_values": dict(measurement.others),
     }
 
 
 def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
     """The inverse of `measurement_to_json`.
 
-    Older ones have no modelled cycles, wait states, right answers by class or value. Raises
+    Older ones have no modelled cycles, wait states, right answers by class or values. Raises
     KeyError for any other missing field.
     """
     return Measurement(
@@ -72,6 +73,7 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
         memory_timing=fields.get("memory_timing", ""),
         right=tuple(fields.get("right_by_class", ())),
         value=fields.get("value"),
+        others=tuple(fields.get("other_values", {}).items()),
     )
 
 

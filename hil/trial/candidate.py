@@ -167,7 +167,9 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
         state="infeasible" if excess else "measured",
         reason=excess,
         violation=violation,
-        measurement=replace(measurement, right=model.right, value=model.device_value),
+        measurement=replace(
+            measurement, right=model.right, value=model.device_value, others=model.others
+        ),
         seconds=clock.seconds,
         program_sha256=program.sha256,
     )

@@ -40,13 +40,14 @@ def assert_oracles_compute(
 ) -> None:
     """Every oracle that can judge the file computes what the reference does for `graph`.
 
-    Compared is the file's output with the graph's, or with that `tensor` of the graph.
+    Compared are the file's outputs with the graph's, or with that `tensor` of the graph.
     """
     for oracle in installed():
         found = oracle_outputs(tflite, inputs).get(oracle.package)
         if found is not None:
             values = reference.trace(oracle.as_computed(graph), inputs)
-            expected = values[graph.output if tensor is None else tensor]
-            if expected.dtype != found.dtype:  # of bytes
-                expected = pack_rows([expected])
+            compared = graph.outputs if tensor is None else (tensor,)
+            expected = values[compared[0]]
+            if len(compared) > 1 or expected.dtype != found.dtype:  # of bytes
+                expected = pack_rows([values[index] for index in compared])
             np.testing.assert_array_equal(found, expected.reshape(found.shape), oracle.package)

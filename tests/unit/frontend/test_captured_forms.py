@@ -23,17 +23,17 @@ from helpers.forms import FORMS, Form, conv, end, made, run_layers
 @pytest.mark.parametrize("name", FORMS)
 def test_layers_compute_what_the_module_does(name: str) -> None:
     module, x = made(name)
-    captured, (source,), output = capture(trace_module(module, x.shape[1:]))
+    captured, (source,), outputs = capture(trace_module(module, x.shape[1:]))
     with torch.no_grad():
         wanted = module(x)
-        for layers in (captured, fuse(captured, output)):
-            found = run_layers(layers, source, output, x).reshape(wanted.shape)
+        for layers in (captured, fuse(captured, outputs)):
+            found = run_layers(layers, source, outputs[0], x).reshape(wanted.shape)
             np.testing.assert_allclose(found, wanted, atol=3e-6)
 
 
 def _kinds(module: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> list[str]:
-    captured, _, output = capture(trace_module(module, shape))
-    return [layer.kind for layer in fuse(captured, output)]
+    captured, _, outputs = capture(trace_module(module, shape))
+    return [layer.kind for layer in fuse(captured, outputs)]
 
 
 def test_constants_and_norms_are_folded_where_something_can_take_them() -> None:

@@ -49,10 +49,10 @@ def test_layer_by_layer_is_the_module() -> None:
     torch.manual_seed(12)
     module, x = Net().eval(), torch.randn(6, *SHAPE)
     nn.init.uniform_(module.norm.running_var, 0.5, 2.0)  # type: ignore[arg-type]
-    captured, (source,), output = capture(trace_module(module, SHAPE))
+    captured, (source,), outputs = capture(trace_module(module, SHAPE))
     values = {source: x}
     with torch.no_grad():
-        for layer in fuse(captured, output):
+        for layer in fuse(captured, outputs):
             inputs = tuple(values[value] for value in layer.inputs)
             if layer.weight is None:
                 values[layer.output] = unweighted(layer, inputs)
@@ -60,14 +60,14 @@ def test_layer_by_layer_is_the_module() -> None:
                 bias = np.zeros(layer.shape[-1]) if layer.bias is None else layer.bias
                 made = weighted_sum(layer, inputs[0], layer.weight, bias)
                 values[layer.output] = activated(made, layer)
-        np.testing.assert_allclose(values[output], module(x), atol=1e-6)
+        np.testing.assert_allclose(values[outputs[0]], module(x), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["stem", "depthwise"])
 def test_windows_times_weights_are_the_output_at_their_positions(name: str) -> None:
     torch.manual_seed(13)
-    captured, _, output = capture(trace_module(Net(), SHAPE))
-    layer = next(layer for layer in fuse(captured, output) if layer.name == name)
+    captured, _, outputs = capture(trace_module(Net(), SHAPE))
+    layer = next(layer for layer in fuse(captured, outputs) if layer.name == name)
     assert layer.weight is not None
     channels = 2 if name == "stem" else 8
     x = torch.randn(3, channels, *(SHAPE[1:] if name == "stem" else layer.shape[1:3]))

@@ -182,7 +182,7 @@ def test_a_network_of_other_inputs_is_named(changes: dict[str, Any], words: str)
     ("net", "words"),
     [
         (OneUnused, "the output does not depend on the input numbers: leave it out"),
-        (TwoAnswers, "answers with 2 outputs in a tuple: return the one that the task judges"),
+        (TwoAnswers, "answers with 2 outputs in a tuple: name the type of each"),
     ],
 )
 def test_what_the_answer_does_not_need_is_refused(net: Callable[[], nn.Module], words: str) -> None:

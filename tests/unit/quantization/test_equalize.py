@@ -86,8 +86,8 @@ def _ranges(module: nn.Module) -> list[Array]:
 
     Those of the layer that writes the channels, then those of the layer that reads them.
     """
-    layers, _, output = capture(trace_module(module, SHAPE))
-    first, second = fuse(layers, output)[:2]
+    layers, _, outputs = capture(trace_module(module, SHAPE))
+    first, second = fuse(layers, outputs)[:2]
     assert first.weight is not None
     assert second.weight is not None
     written = np.abs(first.weight).max(axis=(1, 2, 3))

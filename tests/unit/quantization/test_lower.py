@@ -125,8 +125,8 @@ def test_fake_quantization_trains_the_modules_own_weights() -> None:
 
 def test_fusing_leaves_one_operator_per_computation() -> None:
     module = Residual()
-    layers, _, output = capture(trace_module(module, (2, 9, 11)))
-    kinds = [layer.kind for layer in fuse(layers, output)]
+    layers, _, outputs = capture(trace_module(module, (2, 9, 11)))
+    kinds = [layer.kind for layer in fuse(layers, outputs)]
     assert kinds == ["conv", "depthwise", "conv", "add", "max_pool", "reshape", "linear", "linear"]
 
 
