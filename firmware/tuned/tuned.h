@@ -164,8 +164,10 @@ typedef struct {
     int32_t scale_step;    /* bytes from the end of a panel's scales to the next: 0, or -48 if all panels share them */
     int8_t *out;
     int32_t panels;
+    int32_t offset;        /* fc_panel4: -8 times the sum of x */
 } fc_panel_job;
-void fc_panel(const fc_panel_job *job);
+typedef void fc_panels(const fc_panel_job *job);
+fc_panels fc_panel, fc_panel4;
 
 /* fully_connected_s8.c: `rows` rows of `inputs` times `units`. Of a row whose length is no multiple of 4, up to three
  * bytes behind it are read, too, and multiplied by 0. */
@@ -175,6 +177,13 @@ typedef struct {
     int32_t scale_step, rows, inputs, units;
 } fully_connected_s8_layer;
 void fully_connected_s8(const fully_connected_s8_layer *layer, const int8_t *in, int8_t *out);
+
+/* fully_connected_s4.c: the same with weights of four bits. */
+typedef fully_connected_s8_layer fully_connected_s4_layer;
+void fully_connected_s4(const fully_connected_s4_layer *layer, const int8_t *in, int8_t *out);
+/* A row: `job` has x, inputs and offset; `panel_words` are the weights of a panel. */
+void run_fc_panels(const fully_connected_s8_layer *layer, fc_panel_job *job, fc_panels *kernel, int32_t panel_words,
+                   int8_t *out);
 
 /* Sums: saturated((left * a + right * b + constant) >> shift). */
 typedef struct {

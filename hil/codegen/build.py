@@ -28,10 +28,6 @@ from hil.types import Board, Image, Program
 
 FIRMWARE = data_folder("firmware")
 TUNED = FIRMWARE / "tuned"
-    "add_affine.S",
-    "expand_rows.S",
-    "fc_panel.S",
-)  # of TUNED: the sources that are no instances
 FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LINK_FLAGS = (
@@ -47,6 +43,7 @@ _ASSEMBLY = (
     "add_affine.S",
     "expand_rows.S",
     "fc_panel.S",
+    "fc_panel4.S",
     "depthwise_pack.S",
     "depthwise_sums.S",
     "depthwise_store.S",
