@@ -41,7 +41,7 @@ def pack_nibbles(weights: Int64Array, order: Pairs, taps: int | None = None) -> 
     """
     count = weights.shape[1]
     raised = np.array([OFFSET, OFFSET, OFFSET, 0]).reshape(1, -1, 1) * np.ones((1, 1, count), int)
-    raised[:, :, taps:count] = 0
+    raised[:, :, count if taps is None else taps :] = 0
     panels = weights[panel_rows(len(weights))].reshape(-1, PANEL_CHANNELS, count) + raised
     halves = (panels * _PLACES).sum(1).astype(np.uint16).astype(np.uint32)
     first, second = np.array(order, np.int64).T
@@ -59,7 +59,7 @@ def unpack_nibbles(words: Words, channels: int, order: Pairs, taps: int | None =
     digits = halves[:, None, :] // _PLACES % 16
     digits[:, 3] -= 16 * (digits[:, 3] > INT4_MAX)
     digits[:, :3] -= OFFSET
-    digits[:, :, taps:count] = 0
+    digits[:, :, count if taps is None else taps :] = 0
     weights = np.empty((channels, count), np.int64)
     weights[panel_rows(channels)] = digits.reshape(-1, count)
     return weights
