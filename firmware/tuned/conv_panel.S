@@ -9,6 +9,10 @@
  * gives B = sum x (a + 256 b), with SXTB16 of it A = sum x a; sum x b = (B - A) >> 8, exact while it is below 2^23.
  * So four weights of two channels take one SXTB16 instead of two.
  *
+ * FOUR_BITS: a half-word is a + 16 b + 256 c + 4096 d, of four channels, with 8 added to the weights a, b and c. Masks leave
+ * its lowest 4, 8 and 12 bits; the sums A to D of x times these and the whole are those of one channel more each. What the
+ * 8s add to a pixel's sums is subtracted by the word that job->sums holds for it: see panel_sums.S.
+ *
  * Defined before inclusion: NAME; NEXT, bytes, with XSTEP 4: runs of each pixel for itself; or NEXT 4 and XSTEP 8:
  * the words of both alternate. ONE_ROW 1: kh is 1, and rows the run itself. On Cortex-M7 the order of instructions is another.
  */
@@ -49,8 +53,49 @@
     smlad C1, X1, WC, C1
 .endm
 #define STEP_BYTES 56
+#define WEIGHTS_SHIFT 3 /* 8 bytes of weights for a step */
+#define AHEAD 0         /* 1: X0 and WA are loaded a step ahead */
 
+#if FOUR_BITS
+#undef WEIGHTS_SHIFT
+#define WEIGHTS_SHIFT 2
+.purgem step
+.macro step i
 #if defined(CORTEX_M7)
+    ldr WC, [W, #4 * \i]
+    ldr X0, [X, #XSTEP * \i]
+    and WA, WC, #0x000f000f
+    smlad D0, X0, WC, D0
+    ldr X1, [X, #XSTEP * \i + NEXT]
+    smlad A0, X0, WA, A0
+    smlad A1, X1, WA, A1
+    and WA, WC, #0x00ff00ff
+    smlad D1, X1, WC, D1
+    smlad B0, X0, WA, B0
+    smlad B1, X1, WA, B1
+    bic WA, WC, #0xf000f000
+    smlad C0, X0, WA, C0
+    smlad C1, X1, WA, C1
+#else
+    ldr X0, [X, #XSTEP * \i]
+    ldr X1, [X, #XSTEP * \i + NEXT]
+    ldr WC, [W, #4 * \i]
+    and WA, WC, #0x000f000f
+    smlad A0, X0, WA, A0
+    smlad A1, X1, WA, A1
+    and WA, WC, #0x00ff00ff
+    smlad B0, X0, WA, B0
+    smlad B1, X1, WA, B1
+    bic WA, WC, #0xf000f000
+    smlad C0, X0, WA, C0
+    smlad C1, X1, WA, C1
+    smlad D0, X0, WC, D0
+    smlad D1, X1, WC, D1
+#endif
+.endm
+#elif defined(CORTEX_M7)
+#undef AHEAD
+#define AHEAD 1
 /* The same for Cortex-M7, X0 and WA loaded a step ahead: each SMLAD with something beside it, 8 cycles. */
 .purgem step
 .macro step i
@@ -113,10 +158,46 @@
 #define L_END 48   /* of the run */
 #define L_AT 52    /* from a row's address to the run */
 #define L_ENTRY 56 /* where a run begins: FIRST steps are left out */
+#define L_SUMS 60  /* FOUR_BITS: of the pair of pixels */
 #define L_BYTES 64
 /* Instead of the job's values, if there are several rows: */
 #define L_LAST J_KH  /* the end of the panel's weights */
 #define L_SPAN J_RUN /* the run with the steps that are left out */
+
+#if FOUR_BITS
+/* Sums of one channel each, without what the 8s add. */
+.macro split_four
+    ldr WC, [sp, #L_SUMS]
+    ldr X0, [WC]
+    ldr X1, [WC, #4]
+    add WC, WC, #8
+    str WC, [sp, #L_SUMS]
+    sub D0, D0, C0
+    sub D1, D1, C1
+    sub C0, C0, B0
+    sub C1, C1, B1
+    sub B0, B0, A0
+    sub B1, B1, A1
+    add A0, A0, X0
+    add A1, A1, X1
+    add B0, X0, B0, asr #4
+    add B1, X1, B1, asr #4
+    add C0, X0, C0, asr #8
+    add C1, X1, C1, asr #8
+    ldr X0, [X]
+    ldr X1, [X, #4]
+    ldr WA, [X, #8]
+    ldr WC, [X, #12]
+    add A0, A0, X0
+    add A1, A1, X0
+    add B0, B0, X1
+    add B1, B1, X1
+    add C0, C0, WA
+    add C1, C1, WA
+    add D0, WC, D0, asr #12
+    add D1, WC, D1, asr #12
+.endm
+#endif
 
     .section .text.NAME, "ax"
     .global NAME
@@ -126,6 +207,10 @@
 NAME:
     push {r4-r11, lr}
     sub sp, sp, #L_BYTES
+#if FOUR_BITS
+    ldr r1, [r0, #44]
+    str r1, [sp, #L_SUMS]
+#endif
     ldm r0, {r1-r11}
     stm sp, {r1-r11}
     mov r0, #STEP_BYTES
@@ -136,10 +221,10 @@ NAME:
     str r0, [sp, #L_ENTRY]
 #if !ONE_ROW
     mul r2, r2, r3
-    add r2, r6, r2, lsl #1
+    add r2, r6, r2, lsl #WEIGHTS_SHIFT - 2
     str r2, [sp, #L_LAST]
 #endif
-    sub r6, r6, r10, lsl #3     /* weights that are left out */
+    sub r6, r6, r10, lsl #WEIGHTS_SHIFT     /* weights that are left out */
     str r6, [sp, #J_W]
     mov r0, #XSTEP
     mul r10, r10, r0
@@ -154,8 +239,13 @@ NAME:
     ldr X, [sp, #J_P]
     ldr W, [sp, #J_W]
     ldr X0, [sp, #J_ROWS]
+#if FOUR_BITS
+    mov A0, #0
+    mov C0, #0
+#else
     ldr A0, [X]
     ldr C0, [X, #8]
+#endif
     mov A1, A0
     mov B0, A0
     mov B1, A0
@@ -169,7 +259,7 @@ NAME:
     add WC, WC, X0
     sub X, X0, WA
     str WC, [sp, #L_END]
-#if defined(CORTEX_M7)
+#if AHEAD
     ldr X0, [X0]
     add WA, W, WA, lsl #1 - (XSTEP / 8)
     ldr WA, [WA]
@@ -184,7 +274,7 @@ NAME:
     add X, X, WA
     add WC, WC, X
     str WC, [sp, #L_END]
-#if defined(CORTEX_M7)
+#if AHEAD
     ldr WA, [sp, #J_FIRST]
     ldr X0, [X, WA]
     ldr WA, [W, WA, lsl #1]
@@ -197,16 +287,16 @@ NAME:
     step i
     .set i, i + 1
     .endr
-#if defined(CORTEX_M7)
+#if AHEAD
     ldr X1, [sp, #L_END]
     add X, X, #XSTEP * 8
-    add W, W, #64
+    add W, W, #8 << WEIGHTS_SHIFT
     cmp X, X1
     bne 2b
 #else
     ldr X0, [sp, #L_END]
     add X, X, #XSTEP * 8
-    add W, W, #64
+    add W, W, #8 << WEIGHTS_SHIFT
     cmp X, X0
     bne 2b
 #endif
@@ -216,14 +306,18 @@ NAME:
     ldr WA, [sp, #J_FIRST]
     cmp W, WC
     beq 3f
-    sub W, W, WA, lsl #1
+    sub W, W, WA, lsl #WEIGHTS_SHIFT - 2
     b 1b
 #endif
 
 3:  ldr X, [sp, #J_P]
     ldr W, [sp, #J_OUT]
+#if FOUR_BITS
+    split_four
+#else
     split A0, A1, B0, B1, 1
     split C0, C1, D0, D1, 3
+#endif
     finish A0, A1, 4
     ldr X1, [sp, #J_CHANNELS]
     strb A1, [W, X1]            /* before the first's: they share a byte if there is no second */

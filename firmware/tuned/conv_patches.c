@@ -2,14 +2,14 @@
 
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
-/* Scratch: a panel, the ring, patches of `group` pixels, addresses of the ring's rows. Words of two pixels
+/* Scratch: what panels need, the ring, patches of `group` pixels, addresses of the ring's rows. Words of two pixels
  * alternate. On Cortex-M7 a word behind the last patch is read. */
 void conv_patches(const conv_patches_layer *layer, const int8_t *in, int8_t *out, word *scratch)
 {
     const ring_windows *const windows = &layer->windows;
     const row_ring *const ring = &layer->ring;
     const int32_t filter_rows = windows->filter_rows, patch = filter_rows * windows->run_words;
-    word *const slots = scratch + (layer->panels.weights_in_ram ? layer->panels.panel_words : 0);
+    word *const slots = scratch + layer->panels.ram_words;
     word *const patches = slots + ring->slots * ring->slot_words;
     word *const rows = patches + layer->group * patch;
     int32_t left = windows->out_rows * windows->out_columns;

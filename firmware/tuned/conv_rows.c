@@ -2,13 +2,13 @@
 
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
-/* Scratch: a panel, the ring, the addresses of its rows. On Cortex-M7 a word behind the last row is read. */
+/* Scratch: what panels need, the ring, the addresses of its rows. On Cortex-M7 a word behind the last row is read. */
 void conv_rows(const conv_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch)
 {
     const ring_windows *const windows = &layer->windows;
     const row_ring *const ring = &layer->ring;
     const int32_t stride = windows->stride, run = windows->run_words;
-    word *const slots = scratch + (layer->panels.weights_in_ram ? layer->panels.panel_words : 0);
+    word *const slots = scratch + layer->panels.ram_words;
     word *const rows = slots + ring->slots * ring->slot_words;
     conv_panel_job job = {
         .filter_rows = windows->filter_rows, .run_bytes = 4 * run, .step_bytes = windows->step_bytes,

@@ -4,10 +4,43 @@
  *
  * Inputs are read as they are stored. Weights are those of conv_panel.S: a half-word is a + 256 b, of unit a and its
  * neighbor b. Four inputs and four units, 16 MACs, take 19 instructions, 20 cycles on Cortex-M4.
+ *
+ * fc_panel4.S includes it with FOUR_BITS: a half-word is then a + 16 b + 256 c + 4096 d, of four units, with 8 added to the
+ * weights a, b and c. Masks leave its lowest 4, 8 and 12 bits; the sums A to D of x times these and the whole are those of
+ * one unit more each. What the 8s add to a sum is -job->offset. The number of instructions is the same.
  */
 #if defined(__ARM_FEATURE_DSP)
     .syntax unified
     .thumb
+
+#if FOUR_BITS
+#define NAME fc_panel4
+#define WEIGHTS 8 /* bytes of weights of a step */
+
+.macro fc_step i
+    ldr r5, [r12, #4 * \i]
+    ldr r6, [lr, #8 * \i]
+    ldr r7, [lr, #8 * \i + 4]
+    sxtb16 r4, r5
+    sxtb16 r5, r5, ror #8
+    and r8, r6, #0x000f000f
+    smlad r0, r4, r8, r0
+    and r9, r6, #0x00ff00ff
+    smlad r1, r4, r9, r1
+    bic r8, r6, #0xf000f000
+    smlad r2, r4, r8, r2
+    and r9, r7, #0x000f000f
+    smlad r3, r4, r6, r3
+    and r8, r7, #0x00ff00ff
+    smlad r0, r5, r9, r0
+    bic r9, r7, #0xf000f000
+    smlad r1, r5, r8, r1
+    smlad r2, r5, r9, r2
+    smlad r3, r5, r7, r3
+.endm
+#else
+#define NAME fc_panel
+#define WEIGHTS 16
 
 /* Sums: r0 of x a, r1 of x (a + 256 b), r2 of x c, r3 of x (c + 256 d). */
 .macro fc_step i
@@ -31,8 +64,6 @@
     smlad r0, r5, r8, r0
     smlad r2, r5, r9, r2
 .endm
-#define STEP_BYTES 76 /* 19 instructions of 4 bytes */
-#define STEPS 8
 
 #if defined(CORTEX_M7)
 /* The same for Cortex-M7: each SMLAD beside another instruction, 10 cycles. */
@@ -59,6 +90,9 @@
     smlad r2, r5, r6, r2
 .endm
 #endif
+#endif
+#define STEP_BYTES 76 /* 19 instructions of 4 bytes */
+#define STEPS 8
 
 /* Double rounding, zero point, saturation: hil/tuned/requantize.py. */
 .macro fc_finish v
@@ -80,23 +114,27 @@
 #define J_SCALE_STEP 20
 #define J_OUT 24
 #define J_PANELS 28
+#define J_OFFSET 32
 #define L_BYTES 36     /* with the saved registers a multiple of 8 */
 
-    .section .text.fc_panel, "ax"
-    .global fc_panel
-    .type fc_panel, %function
+    .section .text.NAME, "ax"
+    .global NAME
+    .type NAME, %function
     .thumb_func
     .align 2
-fc_panel:
+NAME:
     push {r4-r11, lr}
     sub sp, sp, #L_BYTES
+    ldr r9, [r0, #32]
+    str r9, [sp, #J_OFFSET]
     ldm r0, {r1-r8}             /* x, inputs, weights, biases, scales, scale_step, out, panels */
     mov lr, r3
     add r10, r1, r2             /* end of x */
     rsb r2, r2, #0
     ubfx r2, r2, #2, #3         /* skipped: steps by which x is short of a multiple of STEPS */
     sub r1, r1, r2, lsl #2
-    lsl r3, r2, #4
+    mov r3, #WEIGHTS
+    mul r3, r3, r2
     mov r9, #STEP_BYTES
     mul r2, r2, r9
     adr r9, 2f
@@ -107,8 +145,13 @@ fc_panel:
     ldr r12, [sp, #J_X]
     ldr r4, [sp, #L_ENTRY]
     ldr r5, [sp, #L_BACK]
+#if FOUR_BITS
+    mov r0, #0
+    mov r2, #0
+#else
     ldr r0, [r11]
     ldr r2, [r11, #8]
+#endif
     sub lr, lr, r5
     mov r1, r0
     mov r3, r2
@@ -120,9 +163,25 @@ fc_panel:
     .set i, i + 1
     .endr
     add r12, r12, #4 * STEPS
-    add lr, lr, #16 * STEPS
+    add lr, lr, #WEIGHTS * STEPS
     cmp r12, r10
     bne 2b
+#if FOUR_BITS
+    ldm r11, {r4-r7}            /* biases */
+    ldr r8, [sp, #J_OFFSET]
+    sub r3, r3, r2
+    sub r2, r2, r1
+    sub r1, r1, r0
+    add r4, r4, r8
+    add r5, r5, r8
+    add r6, r6, r8
+    add r0, r0, r4
+    add r1, r5, r1, asr #4
+    add r2, r6, r2, asr #8
+    add r3, r7, r3, asr #12
+    ldr r12, [sp, #J_SCALES]
+    ldr r7, [sp, #J_OUT]
+#else
     /* r0 = sum x a + bias of a; b's: bias of b + ((r1 - r0) >> 8). As r1 began with a's bias, it is not in the difference. */
     ldr r4, [r11, #4]
     ldr r5, [r11, #12]
@@ -132,6 +191,7 @@ fc_panel:
     sub r3, r3, r2
     add r1, r4, r1, asr #8
     add r3, r5, r3, asr #8
+#endif
     fc_finish r0
     fc_finish r1
     fc_finish r2
@@ -148,5 +208,5 @@ fc_panel:
     bne 1b
     add sp, sp, #L_BYTES
     pop {r4-r11, pc}
-    .size fc_panel, . - fc_panel
+    .size NAME, . - NAME
 #endif

@@ -20,8 +20,10 @@ typedef struct {
     int32_t channels;      /* of the output: bytes from the first pixel of a pair to the second; 0: there is no second */
     int32_t skipped;       /* steps of two inputs by which a run is short of a multiple of eight */
     int32_t odd;           /* 1: one more pixel follows the pairs; what would be beside it is read, too */
+    const word *sums;      /* weights of four bits: -8 times the sum of the inputs of each pixel */
 } conv_panel_job;
 typedef void conv_panel(const conv_panel_job *job);
+typedef void panel_sums(const conv_panel_job *job, word *sums); /* panel_sums.S: `sums` of a job */
 
 /* expand_rows.S: int8 to int16, two a word; `bytes` is a multiple of 4. Of four values, the swapped order
  * is (0, 2), (1, 3), and they begin on a word. */
@@ -32,15 +34,18 @@ void copy_words(const word *from, word *to, int32_t words);
 /* `words` words `at_bytes` after each of the `filter_rows` pointers in `rows`, to every other word. */
 void copy_patch(const word *rows, int32_t filter_rows, int32_t words, int32_t at_bytes, word *to);
 
-/* conv_panels.c: all panels of a layer. With `weights_in_ram` each is copied there before it is used. */
+/* conv_panels.c: all panels of a layer. With `weights_in_ram` each is copied there before it is used. Weights of
+ * four bits need `sums`, for others it is NULL. */
 typedef struct {
     conv_panel *kernel;
+    panel_sums *sums;
     const word *weights;
     const int32_t *parameters;
     int32_t channels, panel_words, weights_in_ram;
+    int32_t ram_words;     /* a panel, if it is copied, and a sum for each pixel of a whole number of pairs */
 } conv_panels;
 /* `job` has rows, filter_rows, run_bytes and step_bytes. It runs `lines` times over `pixels` pixels, each
- * time with rows `line_bytes` further. `ram` holds a panel. */
+ * time with rows `line_bytes` further. `ram` has `ram_words` words. */
 void run_panels(const conv_panels *panels, conv_panel_job *job, int32_t pixels, int32_t lines,
                 int32_t line_bytes, int8_t *out, word *ram);
 
@@ -164,8 +169,10 @@ typedef struct {
     int32_t scale_step;    /* bytes from the end of a panel's scales to the next: 0, or -48 if all panels share them */
     int8_t *out;
     int32_t panels;
+    int32_t offset;        /* fc_panel4: -8 times the sum of x */
 } fc_panel_job;
-void fc_panel(const fc_panel_job *job);
+typedef void fc_panels(const fc_panel_job *job);
+fc_panels fc_panel, fc_panel4;
 
 /* fully_connected_s8.c: `rows` rows of `inputs` times `units`. Of a row whose length is no multiple of 4, up to three
  * bytes behind it are read, too, and multiplied by 0. */
@@ -175,6 +182,13 @@ typedef struct {
     int32_t scale_step, rows, inputs, units;
 } fully_connected_s8_layer;
 void fully_connected_s8(const fully_connected_s8_layer *layer, const int8_t *in, int8_t *out);
+
+/* fully_connected_s4.c: the same with weights of four bits. */
+typedef fully_connected_s8_layer fully_connected_s4_layer;
+void fully_connected_s4(const fully_connected_s4_layer *layer, const int8_t *in, int8_t *out);
+/* A row: `job` has x, inputs and offset; `panel_words` are the weights of a panel. */
+void run_fc_panels(const fully_connected_s8_layer *layer, fc_panel_job *job, fc_panels *kernel, int32_t panel_words,
+                   int8_t *out);
 
 /* Sums: saturated((left * a + right * b + constant) >> shift). */
 typedef struct {

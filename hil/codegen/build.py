@@ -43,6 +43,7 @@ _ASSEMBLY = (
     "add_affine.S",
     "expand_rows.S",
     "fc_panel.S",
+    "fc_panel4.S",
     "depthwise_pack.S",
     "depthwise_sums.S",
     "depthwise_store.S",

@@ -1,4 +1,4 @@
-"""FullyConnected with int8 weights, on cores with DSP: fully_connected_s8.c."""
+"""FullyConnected on cores with DSP: fully_connected_s8.c and, for int4 weights, _s4.c."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
+from hil.tuned.nibbles import fit_nibbles, pack_nibbles
 from hil.tuned.panels import PANEL_CHANNELS, fit_panels, pack_panels, swapped_order
 from hil.tuned.requantize import Channels, Int64Array, channels_of
 from hil.types import Board, Step
-
-NAME = "fully_connected_s8"
 
 _SCALE_BYTES = 12 * PANEL_CHANNELS  # factor, constant and right shift of each unit of a panel
 
@@ -73,29 +72,37 @@ def lead_bytes(graph: Graph, op: FullyConnected) -> int:
     return units + max(0, (rows - 1) * (units - depth))
 
 
-def _channels(graph: Graph, op: FullyConnected) -> Channels | None:
-    if graph.tensors[op.weights].dtype != "int8":
-        return None
+def _is_exact(channels: Channels, bits: int) -> bool:
+    return fit_panels(channels) if bits == 8 else fit_nibbles(channels)
+
+
+def _kernels(graph: Graph, op: FullyConnected, board: Board, bits: int) -> Iterator[Kernel]:
+    if not has_dsp(board) or graph.tensors[op.weights].dtype != f"int{bits}":
+        return
     channels = unit_channels(graph, op)
-    return channels if channels is not None and fit_panels(channels) else None
+    if channels is not None and _is_exact(channels, bits):
+        yield Kernel(_name(bits), lead_bytes=lead_bytes(graph, op))
 
 
-def _kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[Kernel]:
-    if has_dsp(board) and _channels(graph, op) is not None:
-        yield Kernel(NAME, lead_bytes=lead_bytes(graph, op))
+def _name(bits: int) -> str:
+    return f"fully_connected_s{bits}"
 
 
-def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
-    channels = _channels(graph, op)
+def _call(graph: Graph, step: Step, op: FullyConnected, bits: int) -> Call:
+    channels = unit_channels(graph, op)
     assert channels is not None, "only layers of its kernel are called"
     units, depth = graph.tensors[op.weights].shape
     scales, scale_step = unit_scales(channels)
-    weights = pack_panels(channels.weights, swapped_order(channels.weights.shape[1]))
+    order = swapped_order(channels.weights.shape[1])
+    if bits == 8:
+        weights = pack_panels(channels.weights, order)
+    else:  # bytes behind a row are read, too: their half-words are 0
+        weights = pack_nibbles(channels.weights, order, depth)
     return job_call(
         graph,
         step,
         op,
-        function=NAME,
+        function=_name(bits),
         fields=(
             Field("scale_step", scale_step),
             Field("rows", graph.tensors[op.input].elements // depth),
@@ -111,10 +118,20 @@ def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
     )
 
 
-def _weight_bytes(graph: Graph, op: FullyConnected) -> int:
-    channels = _channels(graph, op)
+def _weight_bytes(graph: Graph, op: FullyConnected, bits: int) -> int:
+    channels = unit_channels(graph, op)
     assert channels is not None, "only layers of its kernel are asked"
-    return channels.weights.size + 4 * (channels.bias.size + unit_scales(channels)[0].size)
+    words = channels.bias.size + unit_scales(channels)[0].size
+    return channels.weights.size * bits // 8 + 4 * words
 
 
-KERNELS = (TunedKernel(name=NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)
+def _tuned(bits: int) -> TunedKernel[FullyConnected]:
+    return TunedKernel(
+        name=_name(bits),
+        kernels=lambda graph, op, board: _kernels(graph, op, board, bits),
+        call=lambda graph, step, op: _call(graph, step, op, bits),
+        weight_bytes=lambda graph, op: _weight_bytes(graph, op, bits),
+    )
+
+
+KERNELS = (_tuned(8), _tuned(4))

@@ -14,7 +14,7 @@ from hil.tuned.calls import Field
 from hil.tuned.panel_kernel import PAIRS_KERNEL
 from hil.tuned.panels import PANEL_CHANNELS
 from hil.tuned.row_ring import RowRing, ring_channels, ring_of
-from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels
+from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels, weight_bits
 
 # Pixels whose inputs are copied at a time.
 GROUP_PIXELS = (24, 8, 4, 2)
@@ -45,7 +45,8 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     if ring is None or not ring.is_countable(1) or not _pays(ring):
         return
     channels = ring_channels(graph, op, ring)
-    if channels is None:
+    bits = weight_bits(graph, op)
+    if channels is None or bits is None:
         return
     patch_words = ring.filter_rows * ring.run_words
     for group in even_groups(GROUP_PIXELS, ring.out_rows * ring.out_columns):
@@ -61,6 +62,7 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             pairs=group // 2,
             scratch_bytes=4 * words,
             lead_bytes=ring.lead_bytes(_writes(ring, group)),
+            bits=bits,
         )
 
 

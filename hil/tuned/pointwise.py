@@ -13,7 +13,7 @@ from hil.tuned.calls import Field
 from hil.tuned.panel_kernel import PAIRS_KERNEL
 from hil.tuned.panels import swapped_order
 from hil.tuned.requantize import Channels, channels_of
-from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels
+from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels, weight_bits
 
 # Pixels that are expanded at a time: more would cost RAM and save few calls, fewer cost calls.
 GROUP_PIXELS = (24, 8, 4, 2)
@@ -22,7 +22,7 @@ GROUP_PIXELS = (24, 8, 4, 2)
 def _channels(graph: Graph, op: Conv2D) -> Channels | None:
     """The channels, with weights of 0 up to a multiple of 4 taps; None without a proof."""
     data = graph.tensors[op.weights].data
-    if data is None or graph.tensors[op.weights].dtype != "int8":
+    if data is None:
         return None
     units, rows, columns, depth = data.shape
     pad = op.padding
@@ -36,7 +36,8 @@ def _channels(graph: Graph, op: Conv2D) -> Channels | None:
 
 def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     channels = _channels(graph, op)
-    if channels is None:
+    bits = weight_bits(graph, op)
+    if channels is None or bits is None:
         return
     _, height, width, depth = graph.tensors[op.input].shape
     pixels, taps = height * width, round_up(depth, 4)
@@ -52,6 +53,7 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             scratch_bytes=2 * (group + 1) * taps,
             # Group by group, outputs end before the inputs of the next.
             lead_bytes=max(0, size_out - size_in),
+            bits=bits,
         )
 
 

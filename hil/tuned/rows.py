@@ -12,7 +12,7 @@ from compress.types import Graph
 from hil.tuned.calls import Field
 from hil.tuned.panel_kernel import rows_kernel
 from hil.tuned.row_ring import RowRing, ring_channels, ring_of
-from hil.tuned.weight_panels import PanelLayer, panel_kernels
+from hil.tuned.weight_panels import PanelLayer, panel_kernels, weight_bits
 
 # Pairs of pixels for which a panel should be copied to RAM, at least.
 _PAIRS_OF_A_COPY = 8
@@ -31,7 +31,8 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     if ring is None or ring.next_bytes > _FARTHEST_BYTES:
         return
     channels = ring_channels(graph, op, ring)
-    if channels is None:
+    bits = weight_bits(graph, op)
+    if channels is None or bits is None:
         return
     for group in _groups(ring, in_ram):
         if not ring.is_countable(group):
@@ -46,6 +47,7 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             pairs=group * ring.pairs,
             scratch_bytes=4 * ring.slots(group) * (ring.slot_words + 1),
             lead_bytes=ring.lead_bytes((end - 1, end * ring.out_columns) for end in ends),
+            bits=bits,
         )
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from compress.ops import Conv2D
 from compress.types import Graph
-from hil.kernel_interface.call import Call, Instance, size_text, stride_text
+from hil.kernel_interface.call import Call, Instance, Words, size_text, stride_text
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp, reads_weights_from_ram
+from hil.tuned.nibbles import fit_nibbles, pack_nibbles
+from hil.tuned.panel_kernel import four_bits, sums_for
 from hil.tuned.panels import (
     PANEL_CHANNELS,
     Pairs,
@@ -36,7 +38,7 @@ class PanelLayer:
     """A layer that runs panels: the C function, its channels, and what else it takes.
 
     `order` is that of its taps. `pairs` are the pairs of pixels that a panel is used for, once it
-    is copied. `scratch_bytes` is what the function needs beside the panel.
+    is copied. `scratch_bytes` is what the function needs beside `ram_words`. Weights have 8 or 4 `bits`.
     """
 
     function: str
@@ -47,10 +49,30 @@ class PanelLayer:
     pairs: int
     scratch_bytes: int
     lead_bytes: int
+    bits: int
 
     @property
     def panel_words(self) -> int:
-        return 2 * len(self.order)
+        return len(self.order) * self.bits // 4
+
+    @property
+    def is_exact(self) -> bool:
+        """True if a panel's channels can share half-words."""
+        return fit_panels(self.channels) if self.bits == 8 else fit_nibbles(self.channels)
+
+    def ram_words(self, in_ram: bool) -> int:
+        """A panel, if it is copied; for weights of four bits a sum of each pixel's inputs."""
+        return (self.panel_words if in_ram else 0) + (2 * self.pairs if self.bits == 4 else 0)
+
+    def packed(self) -> Words:
+        pack = pack_panels if self.bits == 8 else pack_nibbles
+        return pack(self.channels.weights, self.order)
+
+    def instances(self) -> tuple[Instance, ...]:
+        """The micro-kernel and, for weights of four bits, the one that computes sums for it."""
+        if self.bits == 8:
+            return (self.micro_kernel,)
+        return four_bits(self.micro_kernel), sums_for(self.micro_kernel)
 
 
 # The layers as which a kernel may run an operator, fastest first, each with less scratch than the
@@ -70,7 +92,7 @@ def _tuned(name: str, layers_of: Layers, in_ram: bool) -> TunedKernel[Conv2D]:
         if not has_dsp(board) or (in_ram and not reads_weights_from_ram(board)):
             return
         for layer in layers_of(graph, op, in_ram):
-            if not fit_panels(layer.channels):
+            if not layer.is_exact:
                 return
             if not in_ram or layer.pairs >= _FEWEST_PAIRS:
                 size_bytes = _scratch_bytes(layer, in_ram)
@@ -96,17 +118,20 @@ def even_groups(sizes: Sequence[int], pixels: int) -> tuple[int, ...]:
 
 
 def _scratch_bytes(layer: PanelLayer, in_ram: bool) -> int:
-    return layer.scratch_bytes + (4 * layer.panel_words if in_ram else 0)
+    return layer.scratch_bytes + 4 * layer.ram_words(in_ram)
 
 
 def _call(graph: Graph, step: Step, op: Conv2D, layer: PanelLayer, in_ram: bool) -> Call:
     channels = layer.channels
     _, rows, columns, _ = graph.tensors[op.weights].shape
+    kernel, *sums = layer.instances()
     fields = (
-        Field("panels.kernel", layer.micro_kernel.name),
+        Field("panels.kernel", kernel.name),
+        *(Field("panels.sums", one.name) for one in sums),
         Field("panels.channels", len(channels.bias)),
         Field("panels.panel_words", layer.panel_words),
         Field("panels.weights_in_ram", int(in_ram)),
+        Field("panels.ram_words", layer.ram_words(in_ram)),
     )
     return job_call(
         graph,
@@ -115,10 +140,16 @@ def _call(graph: Graph, step: Step, op: Conv2D, layer: PanelLayer, in_ram: bool)
         function=layer.function,
         fields=(*fields, *layer.fields),
         arrays=(
-            ("panels.weights", "uint32_t", pack_panels(channels.weights, layer.order)),
+            ("panels.weights", "uint32_t", layer.packed()),
             ("panels.parameters", "int32_t", panel_parameters(channels)),
         ),
-        instances=(layer.micro_kernel,),
+        instances=layer.instances(),
         clamp=channels.clamp,
         window=(f"filter {size_text((rows, columns))}", *stride_text(op.stride)),
     )
+
+
+def weight_bits(graph: Graph, op: Conv2D) -> int | None:
+    """8 or 4; None for weights without data or of another type."""
+    weights = graph.tensors[op.weights]
+    return None if weights.data is None else {"int8": 8, "int4": 4}.get(weights.dtype)
