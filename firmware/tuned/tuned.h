@@ -210,6 +210,87 @@ typedef struct {
 } add_affine_s8_layer;
 void add_affine_s8(const add_affine_s8_layer *layer, const int8_t *left, const int8_t *right, int8_t *out);
 
+/* Products of pixels with panels of four output channels: mve_panels.S, for cores with MVE. The kernels move x and out on. */
+typedef struct {
+    const int8_t *x;           /* a pixel: 16 * steps inputs */
+    int32_t x_bytes;           /* from a pixel to the next */
+    int32_t pairs;             /* of pixels */
+    int8_t *out;
+    int32_t channels;          /* of the output */
+    int32_t steps;
+    int32_t one, zero;         /* 1; zero point of the outputs */
+    int32_t lowest, highest;   /* results */
+    const int8_t *weights;     /* of a panel: for each step 16 of each channel */
+    const int32_t *parameters; /* of a panel: four biases, multipliers, negative right shifts */
+    const int32_t *end;        /* of the parameters: after the last panel */
+    int32_t own[7];            /* the kernel's */
+} mve_panels_job;
+void mve_panels_1(mve_panels_job *job);
+void mve_panels_2(mve_panels_job *job);
+
+/* convolve_mve.c: any filter and stride, on cores with MVE. The windows of `segment` outputs of a row at a time are in
+ * `scratch`, column by column, and 16 bytes behind them. A row is all pixels where the filter is 1x1. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *parameters;
+    int32_t steps;             /* 16 inputs each: a window, rounded up */
+    int32_t rows, columns, depth, filter_rows, filter_columns, row_stride, column_stride, top, left;
+    int32_t out_rows, out_columns, channels, segment, padding, zero, lowest, highest;
+} convolve_mve_layer;
+void convolve_mve(const convolve_mve_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* fully_connected_mve.c: one row of inputs, on cores with MVE. Up to 15 bytes behind the inputs are read: their
+ * weights are 0. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *parameters;
+    int32_t steps, channels, zero, lowest, highest;
+} fully_connected_mve_layer;
+void fully_connected_mve(const fully_connected_mve_layer *layer, const int8_t *in, int8_t *out);
+
+/* A row of outputs of a depthwise convolution: mve_depthwise.S, for cores with MVE. The kernel moves the pointers on. */
+typedef struct {
+    const int8_t *planes;      /* of each channel, whose inputs are columns of four rows */
+    int32_t plane_bytes;
+    const int8_t *weights;     /* of each channel, and a 0 behind them: weight_bytes */
+    int32_t weight_bytes;
+    const int32_t *parameters; /* of four channels: biases, multipliers, negative right shifts */
+    int8_t *out;
+    int32_t left, channels;    /* channels that are to be computed; bytes from an output to the next */
+    int32_t one, zero;         /* 1; zero point of the outputs */
+    int32_t columns;           /* of outputs */
+    const uint8_t *offsets;    /* of the weight for each of four rows of four columns */
+} mve_depthwise_job;
+typedef void mve_depthwise_row(mve_depthwise_job *job);
+mve_depthwise_row mve_depthwise_row_1, mve_depthwise_row_2;
+
+/* depthwise_mve.c: filter up to 4x4, column stride 1 or 2, on cores with MVE. The planes are in `scratch`: plane_bytes
+ * for each channel, of a multiple of eight. Rows are moved there before outputs are written. */
+typedef struct {
+    mve_depthwise_row *kernel;
+    const int8_t *weights;
+    const int32_t *parameters;
+    const uint8_t *offsets;    /* for each place that the filter's first row may have */
+    int32_t weight_bytes, plane_bytes, moved_columns;
+    int32_t rows, columns, channels, filter_rows, row_stride, top, left, out_rows, out_columns, padding, zero;
+} depthwise_mve_layer;
+void depthwise_mve(const depthwise_mve_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* add_mve.c: sums of two tensors of one shape, on cores with MVE. Of the one with the larger scale a half is added, of
+ * the other, shifted left by 20, a product; `swapped`: the right one is the first of these. Shifts are negative or 0. */
+typedef struct {
+    int32_t elements, swapped, half_offset, other_offset, other_multiplier, other_shift;
+    int32_t multiplier, shift, zero, lowest, highest;
+} add_mve_layer;
+void add_mve(const add_mve_layer *layer, const int8_t *left, const int8_t *right, int8_t *out);
+
+/* average_pool_mve.c: on cores with MVE. Every window touches the input. */
+typedef struct {
+    int32_t rows, columns, channels, filter_rows, filter_columns, row_stride, column_stride, top, left;
+    int32_t out_rows, out_columns, lowest, highest;
+} average_pool_mve_layer;
+void average_pool_mve(const average_pool_mve_layer *layer, const int8_t *in, int8_t *out);
+
 /* clamp_s8.c: limits what was saturated to int8, where an activation allows less. */
 void clamp_s8(int8_t *values, int32_t count, int32_t lowest, int32_t highest);
 

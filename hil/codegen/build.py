@@ -48,6 +48,8 @@ _ASSEMBLY = (
     "depthwise_sums.S",
     "depthwise_store.S",
     "depthwise_stride2.S",
+    "mve_depthwise.S",
+    "mve_panels.S",
 )
 _GCC = "arm-none-eabi-gcc"
 _AR = "arm-none-eabi-ar"

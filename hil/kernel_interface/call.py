@@ -19,7 +19,14 @@ from hil.types import Step
 
 Words = npt.NDArray[np.uint32]
 
-_VALUES_PER_LINE = {"int8_t": 19, "int16_t": 13, "uint16_t": 13, "int32_t": 8, "uint32_t": 8}
+_VALUES_PER_LINE = {
+    "int8_t": 19,
+    "uint8_t": 19,
+    "int16_t": 13,
+    "uint16_t": 13,
+    "int32_t": 8,
+    "uint32_t": 8,
+}
 
 
 @dataclass(frozen=True, slots=True)

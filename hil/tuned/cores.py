@@ -13,3 +13,8 @@ def has_dsp(board: Board) -> bool:
 def reads_weights_from_ram(board: Board) -> bool:
     """True if panels are copied to RAM first: where flash waits, each pair of pixels would."""
     return board.memory.flash is not None or board.flash_wait_states > 0
+
+
+def has_mve(board: Board) -> bool:
+    """True for the core with the vector instructions MVE: Cortex-M55."""
+    return "mve" in board.features

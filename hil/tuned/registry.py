@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.ops import Add, Conv2D, DepthwiseConv2D, FullyConnected, Op
+from compress.ops import Add, AveragePool2D, Conv2D, DepthwiseConv2D, FullyConnected, Op
 from hil.kernel_interface.operator_kernels import TunedKernel
 from hil.tuned import (
     addition,
@@ -16,16 +16,20 @@ from hil.tuned import (
     pointwise,
     rows,
 )
+from hil.tuned.mve import convolution, elementwise
+from hil.tuned.mve import depthwise as mve_depthwise
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
-    Add: addition.KERNELS,
-    Conv2D: (*pointwise.KERNELS, *patches.KERNELS, *rows.KERNELS),
+    Add: (*elementwise.ADD_KERNELS, *addition.KERNELS),
+    AveragePool2D: elementwise.AVERAGE_POOL_KERNELS,
+    Conv2D: (*pointwise.KERNELS, *patches.KERNELS, *rows.KERNELS, *convolution.CONV2D_KERNELS),
     DepthwiseConv2D: (
         *depthwise.KERNELS,
         *depthwise_stride2.KERNELS,
+        *mve_depthwise.KERNELS,
         *depthwise_rows.KERNELS,
     ),
-    FullyConnected: dense.KERNELS,
+    FullyConnected: (*dense.KERNELS, *convolution.FULLY_CONNECTED_KERNELS),
 }
 
 

@@ -1,0 +1,55 @@
+/* Runs all panels of a layer over pixels that lie x_bytes apart. */
+#ifndef MVE_PIXELS_H
+#define MVE_PIXELS_H
+
+#include "tuned.h"
+
+/* A layer of less than four channels: outputs of a pixel that are not there are overwritten by the next one's. */
+static inline void run_part_of_panel(mve_panels_job *job, int32_t pixels)
+{
+    job->end = job->parameters + 12;
+    job->pairs = (pixels - 1) / 2;
+    if (job->pairs)
+        mve_panels_2(job);
+    for (int32_t left = pixels - (pixels - 1) / 2 * 2; left > 0; left--) { /* none follows the last */
+        int8_t *const out = job->out;
+        int8_t few[4];
+        job->out = few;
+        mve_panels_1(job);
+        for (int32_t i = 0; i < job->channels; i++)
+            out[i] = few[i];
+        job->out = out + job->channels;
+        job->x += job->x_bytes;
+    }
+}
+
+static inline void run_panels(const mve_panels_job *panels, int32_t pixels)
+{
+    mve_panels_job job = *panels;
+    job.pairs = pixels / 2;
+    if (job.pairs)
+        mve_panels_2(&job);
+    if (pixels % 2)
+        mve_panels_1(&job);
+}
+
+/* `job` is without `end`. The last panel ends at the last channel: it may repeat some of the one before. */
+static inline void run_pixels(mve_panels_job *job, int32_t pixels)
+{
+    const int32_t whole = job->channels / 4;
+    if (whole == 0) {
+        run_part_of_panel(job, pixels);
+        return;
+    }
+    job->end = job->parameters + 12 * whole;
+    run_panels(job, pixels);
+    if (job->channels % 4) {
+        job->out += job->channels - 4;
+        job->weights += 64 * job->steps * whole;
+        job->parameters = job->end;
+        job->end += 12;
+        run_panels(job, pixels);
+    }
+}
+
+#endif

@@ -1,0 +1,1 @@
+"""Kernels for Cortex-M55 with the vector instructions MVE: see firmware/tuned/*mve*."""
