@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,15 +177,22 @@ def _weight_bytes(graph: Graph, op: Conv2D | FullyConnected) -> int:
     return len(panel_rows(shape.channels)) * (STEP_TAPS * shape.steps + PARAMETERS)
 
 
+def _named(name: str) -> Callable[[Graph, FullyConnected, Board], Iterator[Kernel]]:
+    """The kernels of that name."""
+
+    def kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[Kernel]:
+        return (kernel for kernel in _kernels(graph, op, board) if kernel.name == name)
+
+    return kernels
+
+
 CONV2D_KERNELS: tuple[TunedKernel[Conv2D], ...] = (
     TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),
 )
 FULLY_CONNECTED_KERNELS: tuple[TunedKernel[FullyConnected], ...] = tuple(
     TunedKernel(
         name=name,
-        kernels=lambda graph, op, board, name=name: (
-            kernel for kernel in _kernels(graph, op, board) if kernel.name == name
-        ),
+        kernels=_named(name),
         call=_call,
         weight_bytes=_weight_bytes,
     )
