@@ -160,6 +160,8 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         progress.note(original_line(original, diagnosis))
         for remark in early_remarks(diagnosis, goal.accuracy):
             progress.note(f"warning: {remark.text}")
+        if remark := other_kernels(store, provenance(goal.board, settings.seed).kernels):
+            progress.note(f"warning: {remark}")
         engine = open_engine(settings.engine, original, goal, settings.seed)
         while not (reason := rule.reason(store)):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
@@ -170,6 +172,19 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         if "test" not in store.original_accuracies():
             store.set_original_accuracy("test", original.share(original.data.test))
     return reason
+
+
+def other_kernels(store: Store, kernels: str) -> str:
+    """What to say if trials of the store were measured with other kernels; "" if none was."""
+    measured = (trial for trial in store.trials(fidelity=1.0) if trial.measurement is not None)
+    others = sorted({trial.provenance.kernels for trial in measured} - {kernels})
+    if not others:
+        return ""
+    return (
+        f"trials of this run were measured with {' and '.join(others)}, new ones are with "
+        f"{kernels}: their flash, RAM and cycles do not compare; another run folder (--run) has "
+        "one kind only"
+    )
 
 
 def keep_project(ref: TaskRef, folder: Path) -> None:

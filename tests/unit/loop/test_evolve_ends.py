@@ -13,9 +13,17 @@ import hil.loop.evolve
 from compress.errors import UserError
 from compress.pipeline.diagnose import diagnose
 from helpers.networks import original
+from helpers.stores import make_store
 from helpers.trials import BASELINE, AnsweringPool, measured, with_cycles
 from hil.board import board_sha256, load_board, without_waits
-from hil.loop.evolve import Settings, evolve, open_store, original_line, search
+from hil.loop.evolve import (
+    Settings,
+    evolve,
+    open_store,
+    original_line,
+    other_kernels,
+    search,
+)
 from hil.loop.stop import StopRule
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
@@ -144,3 +152,12 @@ def test_the_float_network_is_told_before_the_search() -> None:
     )
     task = replace(found.task, pretrained=lambda module: None)
     assert "weights as given" in original_line(replace(found, task=task), diagnose(found))
+
+
+def test_trials_of_other_kernels_are_told(tmp_path: Path) -> None:
+    make_store(tmp_path, measured(1, BASELINE))
+    with Store.read(tmp_path) as store:
+        kernels = measured(1, BASELINE).provenance.kernels
+        assert other_kernels(store, kernels) == ""
+        told = other_kernels(store, "tuned and others")
+    assert f"measured with {kernels}, new ones are with tuned and others" in told
