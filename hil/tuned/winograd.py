@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from compress.ops import Conv2D
 from compress.types import Graph
@@ -19,10 +20,12 @@ from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
-from hil.tuned.panels import PANEL_CHANNELS, Words, panel_parameters, panel_rows, swapped_order
+from hil.tuned.panels import PANEL_CHANNELS, panel_parameters, panel_rows, swapped_order
 from hil.tuned.requantize import Channels, Int64Array
 from hil.tuned.row_ring import RowRing, ring_channels, ring_of
 from hil.types import Board, Step
+
+Words = npt.NDArray[np.uint32]
 
 _NAME = "conv_winograd"
 _TWICE_G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
@@ -52,7 +55,7 @@ class _Layer:
 
 def transformed_filters(weights: Int64Array) -> Int64Array:
     """4 G k G^T of (channels, 3, 3, inputs): (channels, 16, inputs), rows of positions in order."""
-    both = np.einsum("ai,oijc,bj->oabc", _TWICE_G, weights, _TWICE_G)
+    both: Int64Array = np.einsum("ai,oijc,bj->oabc", _TWICE_G, weights, _TWICE_G)
     return both.reshape(len(weights), _POSITIONS, -1)
 
 
