@@ -25,7 +25,8 @@ static void write_tiles(const conv_winograd_layer *layer, const word *m, const i
     }
 }
 
-/* Scratch: the ring, the transformed inputs of a row of tiles, the sums of a panel, addresses of rows. */
+/* Scratch: the ring, the transformed inputs of a row of tiles, the sums of a panel, addresses of rows.
+ * On Cortex-M7 a word behind the transformed inputs is read, and one behind the weights. */
 void conv_winograd(const conv_winograd_layer *layer, const int8_t *in, int8_t *out, word *scratch)
 {
     const row_ring *const ring = &layer->ring;

@@ -19,37 +19,52 @@
 #define X r12
 #define W lr
 
-/* Two inputs, two tiles, four outputs. */
+.macro multiply sum, x, w, first
+    .if \first
+    smuad \sum, \x, \w
+    .else
+    smlad \sum, \x, \w, \sum
+    .endif
+.endm
+
+/* Two inputs, two tiles, four outputs: 8 SMLADs, 14 instructions, 15 cycles on Cortex-M4. */
 .macro step i, first
     ldr X0, [X, #4 * \i]
     ldr X1, [X, #4 * \i + TILE]
     ldr WA, [W, #16 * \i]
     ldr WB, [W, #16 * \i + 4]
-    .if \first
-    smuad r0, X0, WA
-    smuad r1, X1, WA
-    smuad r2, X0, WB
-    smuad r3, X1, WB
-    .else
-    smlad r0, X0, WA, r0
-    smlad r1, X1, WA, r1
-    smlad r2, X0, WB, r2
-    smlad r3, X1, WB, r3
-    .endif
+    multiply r0, X0, WA, \first
+    multiply r1, X1, WA, \first
+    multiply r2, X0, WB, \first
+    multiply r3, X1, WB, \first
     ldr WA, [W, #16 * \i + 8]
     ldr WB, [W, #16 * \i + 12]
-    .if \first
-    smuad r4, X0, WA
-    smuad r5, X1, WA
-    smuad r6, X0, WB
-    smuad r7, X1, WB
-    .else
-    smlad r4, X0, WA, r4
-    smlad r5, X1, WA, r5
-    smlad r6, X0, WB, r6
-    smlad r7, X1, WB, r7
-    .endif
+    multiply r4, X0, WA, \first
+    multiply r5, X1, WA, \first
+    multiply r6, X0, WB, \first
+    multiply r7, X1, WB, \first
 .endm
+
+#if defined(CORTEX_M7)
+/* The same for Cortex-M7, X0 and WA loaded a step ahead: SMLADs with a load beside them. */
+.purgem step
+.macro step i, first
+    multiply r0, X0, WA, \first
+    ldr X1, [X, #4 * \i + TILE]
+    multiply r1, X1, WA, \first
+    ldr WB, [W, #16 * \i + 4]
+    multiply r2, X0, WB, \first
+    ldr WA, [W, #16 * \i + 8]
+    multiply r3, X1, WB, \first
+    ldr WB, [W, #16 * \i + 12]
+    multiply r4, X0, WA, \first
+    multiply r5, X1, WA, \first
+    ldr WA, [W, #16 * (\i + 1)]
+    multiply r6, X0, WB, \first
+    ldr X0, [X, #4 * (\i + 1)]
+    multiply r7, X1, WB, \first
+.endm
+#endif
 
 #define J_V 0
 #define J_U 4
@@ -79,6 +94,10 @@ NAME:
     str r0, [sp, #L_M]
     str r1, [sp, #L_LEFT]
 2:  ldr W, [sp, #J_U]
+#if defined(CORTEX_M7)
+    ldr X0, [X]
+    ldr WA, [W]
+#endif
     step 0, 1
     .set i, 1
     .rept 7
@@ -87,17 +106,17 @@ NAME:
     .endr
     add X, X, #32
     .if CHANNELS > 16
-    add X0, X, #COLUMN - 32
-    str X0, [sp, #L_END]
+    add X1, X, #COLUMN - 32
+    str X1, [sp, #L_END]
 3:  add W, W, #128
     .set i, 0
     .rept 8
     step i, 0
     .set i, i + 1
     .endr
-    ldr X0, [sp, #L_END]
+    ldr X1, [sp, #L_END]
     add X, X, #32
-    cmp X, X0
+    cmp X, X1
     bne 3b
     .endif
     ldr W, [sp, #L_M]
