@@ -100,6 +100,38 @@ typedef struct {
 } conv_patches_layer;
 void conv_patches(const conv_patches_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
+/* winograd_inputs.S, winograd_products.S: the transformed tiles of four rows; sums over channels of their products with
+ * the filters of four output channels. */
+typedef struct {
+    const word *v, *u;
+    word *m;
+    int32_t tiles; /* an even number */
+} winograd_job;
+typedef void winograd_products(const winograd_job *job);
+typedef void winograd_inputs(const word *rows, word *v, int32_t tiles);
+
+/* winograd_outputs.S: one channel of `tiles` tiles, 2x2 pixels each. With 0 as `row_bytes` or `pixel_bytes`
+ * only the first row or column is kept. */
+typedef struct {
+    const word *m;
+    int8_t *out;
+    int32_t row_bytes, pixel_bytes, tiles;
+    int32_t bias; /* four times */
+    int32_t factor, constant, right_shift;
+} winograd_out_job;
+void winograd_outputs(const winograd_out_job *job);
+
+/* conv_winograd.c: filter 3x3, stride 1. `tiles` are those of a row, rounded up to an even number. */
+typedef struct {
+    winograd_products *products;
+    winograd_inputs *transform;
+    const word *weights;
+    const int32_t *parameters;
+    row_ring ring;
+    int32_t out_rows, out_columns, tiles, inputs, channels;
+} conv_winograd_layer;
+void conv_winograd(const conv_winograd_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
 /* A channel of a depthwise 3x3 filter as it is stored: three words of weights, bias, mantissa; see
  * hil/tuned/depthwise_records.py. */
 #define DEPTHWISE_RECORD_WORDS 5

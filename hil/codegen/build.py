@@ -44,6 +44,7 @@ _ASSEMBLY = (
     "expand_rows.S",
     "fc_panel.S",
     "fc_panel4.S",
+    "winograd_outputs.S",
     "depthwise_pack.S",
     "depthwise_sums.S",
     "depthwise_store.S",

@@ -44,12 +44,14 @@ class TunedKernel(Generic[T]):
     instructions or if it is not proved to compute what the reference does, several times, fastest
     first, if it can do with less scratch. `call` returns the values for the templates, which may
     depend on the step's scratch, and `weight_bytes` the bytes of its constants in flash.
+    `enlarges_weights` is True if they take a multiple of those of int8.
     """
 
     name: str
     kernels: Callable[[Graph, T, Board], Iterable[Kernel]]
     call: Callable[[Graph, Step, T], Call]
     weight_bytes: Callable[[Graph, T], int]
+    enlarges_weights: bool = False
 
 
 def _unlimited(graph: Graph, op: Op) -> None:

@@ -22,6 +22,7 @@ def candidates(
     """The kernels that compute `op` on `board` bit-equal to the reference, best first.
 
     Those of `hil/tuned` come first, but where weights are stored in a smaller form than they read.
+    Those that enlarge weights are there if the memory that `saves` names is "nothing".
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
@@ -29,7 +30,8 @@ def candidates(
     known.check(graph, op)
     if kernel_set == "tuned":
         for tuned in tuned_kernels(op):
-            if saves == "nothing" or not _smaller_form(graph, op):
+            larger = tuned.enlarges_weights or _smaller_form(graph, op)
+            if saves == "nothing" or not larger:
                 yield from tuned.kernels(graph, op, board)
     if "int16" not in activation_types(graph, op):
         yield from known.kernels(graph, op, board)

@@ -58,7 +58,11 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             channels=channels,
             order=ring.order(),
             micro_kernel=PAIRS_KERNEL,
-            fields=(*ring.fields(1), Field("group", group)),
+            fields=(
+                *ring.ring_fields(ring.slots(1)),
+                *ring.window_fields(),
+                Field("group", group),
+            ),
             pairs=group // 2,
             scratch_bytes=4 * words,
             lead_bytes=ring.lead_bytes(_writes(ring, group)),

@@ -15,6 +15,7 @@ from hil.tuned import (
     patches,
     pointwise,
     rows,
+    winograd,
 )
 from hil.tuned.mve import convolution, elementwise
 from hil.tuned.mve import depthwise as mve_depthwise
@@ -22,7 +23,13 @@ from hil.tuned.mve import depthwise as mve_depthwise
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Add: (*elementwise.ADD_KERNELS, *addition.KERNELS),
     AveragePool2D: elementwise.AVERAGE_POOL_KERNELS,
-    Conv2D: (*pointwise.KERNELS, *patches.KERNELS, *rows.KERNELS, *convolution.CONV2D_KERNELS),
+    Conv2D: (
+        *pointwise.KERNELS,
+        *winograd.KERNELS,
+        *patches.KERNELS,
+        *rows.KERNELS,
+        *convolution.CONV2D_KERNELS,
+    ),
     DepthwiseConv2D: (
         *depthwise.KERNELS,
         *depthwise_stride2.KERNELS,

@@ -142,24 +142,28 @@ class RowRing:
                 lead = max(lead, count * self.channels_out - unread * self.line_bytes)
         return lead
 
-    def fields(self, group: int) -> tuple[Field, ...]:
-        """The members `ring` and `windows` of a layer's record."""
+    def ring_fields(self, slots: int) -> tuple[Field, ...]:
+        """The member `ring` of a layer's record."""
         plain, shifted = self.copy_of
         first_input = self.before // 2
         padding = self.zero_point & 0xFFFF
-        ring = {
+        members = {
             "expand": "expand_swapped" if self.swaps else "expand_in_order",
             "padding": f"0x{padding << 16 | padding:08x}",
             "line_bytes": self.line_bytes,
             "used_bytes": self.used,
             "lines": self.lines,
             "top": self.top,
-            "slots": self.slots(group),
+            "slots": slots,
             "slot_words": self.slot_words,
             "first_input": plain + first_input,
             "shifted": shifted + first_input if any(self._odd) else 0,
         }
-        windows = {
+        return tuple(Field(f"ring.{name}", value) for name, value in members.items())
+
+    def window_fields(self) -> tuple[Field, ...]:
+        """The member `windows` of a layer's record."""
+        members = {
             "out_rows": self.out_rows,
             "out_columns": self.out_columns,
             "stride": self.stride[0],
@@ -169,10 +173,7 @@ class RowRing:
             "next_bytes": self.next_bytes,
             "step_bytes": self.step_bytes,
         }
-        return (
-            *(Field(f"ring.{name}", value) for name, value in ring.items()),
-            *(Field(f"windows.{name}", value) for name, value in windows.items()),
-        )
+        return tuple(Field(f"windows.{name}", value) for name, value in members.items())
 
 
 def ring_of(graph: Graph, op: Conv2D) -> RowRing | None:

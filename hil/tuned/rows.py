@@ -43,7 +43,11 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             channels=channels,
             order=ring.order(),
             micro_kernel=rows_kernel(ring.next_bytes),
-            fields=(*ring.fields(group), Field("group", group)),
+            fields=(
+                *ring.ring_fields(ring.slots(group)),
+                *ring.window_fields(),
+                Field("group", group),
+            ),
             pairs=group * ring.pairs,
             scratch_bytes=4 * ring.slots(group) * (ring.slot_words + 1),
             lead_bytes=ring.lead_bytes((end - 1, end * ring.out_columns) for end in ends),
