@@ -77,9 +77,9 @@
     smlad C0, X0, WA, C0
     smlad C1, X1, WA, C1
 #else
+    ldr WC, [W, #4 * \i]
     ldr X0, [X, #XSTEP * \i]
     ldr X1, [X, #XSTEP * \i + NEXT]
-    ldr WC, [W, #4 * \i]
     and WA, WC, #0x000f000f
     smlad A0, X0, WA, A0
     smlad A1, X1, WA, A1

@@ -1,4 +1,4 @@
-"""FullyConnected and Add kernels of our own equal the reference bit for bit on emulated cores."""
+"""FullyConnected, Add, pools and int4 weights: kernels of our own equal the reference bit for bit on emulated cores."""
 
 from __future__ import annotations
 
@@ -97,3 +97,15 @@ def test_convolutions_with_weights_of_four_bits(target: Target, tmp_path: Path) 
     plan = assert_bit_equal(target, b.finish(x), tmp_path)
     if has_dsp(target):
         assert all(step.expanded is None for step in plan.steps)
+
+
+def test_average_pools(target: Target, tmp_path: Path) -> None:
+    """Windows over edges, channels that are no multiple of 8, a whole map, in place."""
+    b = GraphBuilder(seed=6)
+    x = b.input((9, 11, 19), 0.03, zero_point=-9)
+    x = b.average_pool(x, (3, 3), (2, 1), Padding(1, 1, 1, 1))
+    x = b.average_pool(x, (2, 3), (1, 2), activation=RELU)
+    x = b.average_pool(x, b.tensors[x].shape[1:3])
+    plan = assert_bit_equal(target, b.finish(x), tmp_path)
+    if has_dsp(target):
+        assert {step.kernel for step in plan.steps} == {"average_pool_s8"}
