@@ -77,9 +77,9 @@
     smlad C0, X0, WA, C0
     smlad C1, X1, WA, C1
 #else
+    ldr WC, [W, #4 * \i]
     ldr X0, [X, #XSTEP * \i]
     ldr X1, [X, #XSTEP * \i + NEXT]
-    ldr WC, [W, #4 * \i]
     and WA, WC, #0x000f000f
     smlad A0, X0, WA, A0
     smlad A1, X1, WA, A1
@@ -168,9 +168,7 @@
 /* Sums of one channel each, without what the 8s add. */
 .macro split_four
     ldr WC, [sp, #L_SUMS]
-    ldr X0, [WC]
-    ldr X1, [WC, #4]
-    add WC, WC, #8
+    ldrd X0, X1, [WC], #8
     str WC, [sp, #L_SUMS]
     sub D0, D0, C0
     sub D1, D1, C1
@@ -184,10 +182,7 @@
     add B1, X1, B1, asr #4
     add C0, X0, C0, asr #8
     add C1, X1, C1, asr #8
-    ldr X0, [X]
-    ldr X1, [X, #4]
-    ldr WA, [X, #8]
-    ldr WC, [X, #12]
+    ldm X, {X0, X1, WA, WC}
     add A0, A0, X0
     add A1, A1, X0
     add B0, B0, X1

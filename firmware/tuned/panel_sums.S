@@ -18,11 +18,13 @@ NAME:
     ldr r7, [r0, #40]           /* odd */
     add r6, r6, r7
     mov lr, #0x00010001
+#if !ONE_ROW
     mov r12, #0                 /* from a row's address to the pair's run */
+#endif
 1:  mov r7, #0
     mov r8, #0
 #if ONE_ROW
-    add r9, r2, r12
+    mov r9, r2
 #else
     push {r2, r3}
 2:  ldr r9, [r2], #4
@@ -38,7 +40,15 @@ NAME:
     smlad r8, r11, lr, r8
 4:  cmp r9, r0
     beq 5f
-3:  ldr r10, [r9]
+3:
+#if ONE_ROW
+    ldm r9!, {r3, r10-r12}
+    smlad r7, r3, lr, r7
+    smlad r8, r10, lr, r8
+    smlad r7, r11, lr, r7
+    smlad r8, r12, lr, r8
+#else
+    ldr r10, [r9]
     ldr r11, [r9, #NEXT]
     smlad r7, r10, lr, r7
     smlad r8, r11, lr, r8
@@ -47,6 +57,7 @@ NAME:
     add r9, r9, #2 * XSTEP
     smlad r7, r10, lr, r7
     smlad r8, r11, lr, r8
+#endif
     cmp r9, r0
     bne 3b
 5:
@@ -60,7 +71,11 @@ NAME:
     lsl r7, r7, #3
     lsl r8, r8, #3
     stm r1!, {r7, r8}
+#if ONE_ROW
+    add r2, r2, r5
+#else
     add r12, r12, r5
+#endif
     subs r6, r6, #1
     bne 1b
     pop {r4-r11, pc}

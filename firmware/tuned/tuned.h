@@ -323,6 +323,13 @@ typedef struct {
 } average_pool_mve_layer;
 void average_pool_mve(const average_pool_mve_layer *layer, const int8_t *in, int8_t *out);
 
+/* average_pool_s8.c: windows of at most 255 pixels, rounded to nearest, ties away from zero. */
+typedef struct {
+    int32_t height, width, channels, out_height, out_width;
+    int32_t filter_rows, filter_columns, stride_y, stride_x, top, left, lowest, highest;
+} average_pool_s8_layer;
+void average_pool_s8(const average_pool_s8_layer *layer, const int8_t *in, int8_t *out);
+
 /* clamp_s8.c: limits what was saturated to int8, where an activation allows less. */
 void clamp_s8(int8_t *values, int32_t count, int32_t lowest, int32_t highest);
 

@@ -14,6 +14,7 @@ from hil.tuned import (
     depthwise_stride2,
     patches,
     pointwise,
+    pooling,
     rows,
     winograd,
 )
@@ -22,7 +23,7 @@ from hil.tuned.mve import depthwise as mve_depthwise
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Add: (*elementwise.ADD_KERNELS, *addition.KERNELS),
-    AveragePool2D: elementwise.AVERAGE_POOL_KERNELS,
+    AveragePool2D: (*pooling.KERNELS, *elementwise.AVERAGE_POOL_KERNELS),
     Conv2D: (
         *pointwise.KERNELS,
         *winograd.KERNELS,

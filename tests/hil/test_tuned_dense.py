@@ -1,4 +1,4 @@
-"""FullyConnected and Add kernels of our own equal the reference bit for bit on emulated cores."""
+"""FullyConnected, Add, pools and int4 weights: kernels of our own equal the reference bit for bit on emulated cores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from compress.integer import reference
 from compress.types import Graph
-from helpers.graph_builder import RELU, RELU6, GraphBuilder, random_inputs
+from helpers.graph_builder import RELU, RELU6, GraphBuilder, Padding, random_inputs
 from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
@@ -53,16 +53,20 @@ def has_dsp(target: Target) -> bool:
     return target.board.name in {"m4", "m7", "m33"}
 
 
+@pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize(("rows", "inputs", "units"), [(1, 70, 7), (3, 13, 6), (4, 36, 8)])
-def test_dense_layers(target: Target, tmp_path: Path, rows: int, inputs: int, units: int) -> None:
+def test_dense_layers(
+    target: Target, tmp_path: Path, bits: int, rows: int, inputs: int, units: int
+) -> None:
     """Unaligned rows, panels that are not full, rows of which some lie over others."""
     b = GraphBuilder(seed=rows * inputs)
     x = b.input((rows, inputs), 0.03, zero_point=17)
-    x = b.fully_connected(x, units, RELU6, zero_point=-100, per_channel=True, by_row=True)
-    x = b.fully_connected(x, 9, RELU, weight_scale=0.05, by_row=True)
+    kind = {"weight_bits": bits, "by_row": True}
+    x = b.fully_connected(x, units, RELU6, zero_point=-100, per_channel=True, **kind)
+    x = b.fully_connected(x, 9, RELU, weight_scale=0.05, **kind)
     plan = assert_bit_equal(target, b.finish(x), tmp_path)
     if has_dsp(target):
-        assert {step.kernel for step in plan.steps} == {"fully_connected_s8"}
+        assert {step.kernel for step in plan.steps} == {f"fully_connected_s{bits}"}
 
 
 def test_sums_and_differences(target: Target, tmp_path: Path) -> None:
@@ -80,3 +84,28 @@ def test_sums_and_differences(target: Target, tmp_path: Path) -> None:
     plan = assert_bit_equal(target, b.finish(z), tmp_path)
     names = {step.kernel for step in plan.steps if step.kernel.startswith("add_")}
     assert names == {"add_affine_s8"} | ({"add_affine_dsp_s8"} if has_dsp(target) else set())
+
+
+def test_convolutions_with_weights_of_four_bits(target: Target, tmp_path: Path) -> None:
+    """Each loop nest, with depths that are no multiple of 4 and odd numbers of pixels."""
+    b = GraphBuilder(seed=5)
+    x = b.input((9, 7, 8), 0.03, zero_point=-9)
+    x = b.conv(x, 13, (1, 1), weight_bits=4)
+    x = b.conv(x, 8, (1, 1), weight_bits=4)
+    x = b.conv(x, 5, (3, 3), padding=Padding(1, 1, 1, 1), weight_bits=4)
+    x = b.conv(x, 40, (3, 2), weight_bits=4)
+    plan = assert_bit_equal(target, b.finish(x), tmp_path)
+    if has_dsp(target):
+        assert all(step.expanded is None for step in plan.steps)
+
+
+def test_average_pools(target: Target, tmp_path: Path) -> None:
+    """Windows over edges, channels that are no multiple of 8, a whole map, in place."""
+    b = GraphBuilder(seed=6)
+    x = b.input((9, 11, 19), 0.03, zero_point=-9)
+    x = b.average_pool(x, (3, 3), (2, 1), Padding(1, 1, 1, 1))
+    x = b.average_pool(x, (2, 3), (1, 2), activation=RELU)
+    x = b.average_pool(x, b.tensors[x].shape[1:3])
+    plan = assert_bit_equal(target, b.finish(x), tmp_path)
+    if has_dsp(target):
+        assert {step.kernel for step in plan.steps} == {"average_pool_s8"}

@@ -1,0 +1,100 @@
+"""Weights of four bits: packing has an inverse, four channels' sums come out of four products."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from compress.types import Graph
+from helpers.graph_builder import GraphBuilder, Padding
+from hil.board import load_board
+from hil.codegen.plan import make_plan
+from hil.kernels.choice import choose
+from hil.tuned.nibbles import OFFSET, fit_nibbles, pack_nibbles, unpack_nibbles
+from hil.tuned.panels import natural_order, panel_rows, swapped_order
+from hil.tuned.requantize import Channels
+
+weights = st.tuples(st.integers(4, 13), st.integers(1, 6)).flatmap(
+    lambda size: arrays.arrays(np.int64, (size[0], 4 * size[1]), elements=st.integers(-8, 7))
+)
+
+
+def channels(values: np.ndarray) -> Channels:
+    zeros = np.zeros(len(values), np.int64)
+    return Channels(values, zeros, zeros, zeros, zeros, None)
+
+
+@given(weights, st.booleans())
+def test_unpacking_is_the_inverse_of_packing(values: np.ndarray, swaps: bool) -> None:
+    order = (swapped_order if swaps else natural_order)(values.shape[1])
+    packed = pack_nibbles(values, order)
+    assert packed.shape == ((len(values) + 3) // 4, len(order))
+    np.testing.assert_array_equal(unpack_nibbles(packed, len(values), order), values)
+
+
+@given(weights, st.integers(1, 3))
+def test_half_words_of_no_tap_are_zero(values: np.ndarray, absent: int) -> None:
+    taps = values.shape[1] - absent
+    values[:, taps:] = 0
+    order = swapped_order(values.shape[1])
+    packed = pack_nibbles(values, order, taps)
+    np.testing.assert_array_equal(unpack_nibbles(packed, len(values), order, taps), values)
+    first, second = np.array(order).T
+    assert not (packed[:, first >= taps] & 0xFFFF).any()
+    assert not (packed[:, second >= taps] >> 16).any()
+
+
+@given(weights, st.integers(0, 2**32 - 1))
+def test_sums_of_four_channels_come_out_of_masks(values: np.ndarray, seed: int) -> None:
+    order = natural_order(values.shape[1])
+    x = np.random.default_rng(seed).integers(-128, 128, values.shape[1])
+    rows = panel_rows(len(values)).reshape(-1, 4)
+    for words, panel in zip(pack_nibbles(values, order), rows, strict=True):
+        halves = np.stack([words & 0xFFFF, words >> 16], axis=1).reshape(-1).astype(np.int64)
+        a, b, c = (int((halves & mask) @ x) for mask in (0xF, 0xFF, 0xFFF))
+        d = int(halves.astype(np.uint16).astype(np.int16).astype(np.int64) @ x)
+        over = OFFSET * int(x.sum())
+        sums = (a - over, ((b - a) >> 4) - over, ((c - b) >> 8) - over, (d - c) >> 12)
+        assert sums == tuple(values[panel] @ x)
+
+
+@pytest.mark.parametrize(
+    ("values", "fits"),
+    [
+        (np.full((4, 8), 7), True),
+        (np.full((3, 8), 7), False),  # no whole panel
+        (np.full((4, 8), 8), False),
+        (np.full((4, 8), -9), False),
+        (np.full((4, 511), -8), True),
+        (np.full((4, 512), -8), False),  # the fourth channel's difference leaves int32
+    ],
+)
+def test_what_fits(values: np.ndarray, fits: bool) -> None:
+    assert fit_nibbles(channels(values.astype(np.int64))) == fits
+
+
+def layers(bits: int, per_channel: bool = True) -> Graph:
+    b = GraphBuilder(seed=3)
+    x = b.input((6, 6, 8))
+    x = b.conv(x, 8, (1, 1), weight_bits=bits)
+    x = b.conv(x, 8, (3, 3), padding=Padding(1, 1, 1, 1), weight_bits=bits)
+    return b.finish(b.fully_connected(x, 12, weight_bits=bits, per_channel=per_channel))
+
+
+@pytest.mark.parametrize("board", ["m4", "m7", "m33"])
+def test_weights_of_four_bits_take_no_arena(board: str) -> None:
+    plan = make_plan(layers(4), load_board(board))
+    kernels = [step.kernel for step in plan.steps]
+    assert all(step.expanded is None for step in plan.steps)
+    assert kernels[0].startswith("conv_pointwise") and kernels[2] == "fully_connected_s4"
+    assert kernels[1].startswith(("conv_rows", "conv_patches"))
+
+
+def test_a_form_smaller_than_four_bits_is_kept_to_save_flash() -> None:
+    graph = layers(2)
+    for op in graph.ops:
+        assert choose(graph, op, load_board("m4"), saves="flash").expanded_bytes
+        assert not choose(graph, op, load_board("m4"), saves="nothing").expanded_bytes
