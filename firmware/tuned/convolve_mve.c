@@ -4,32 +4,55 @@
 #include "mve_bytes.h"
 #include "mve_pixels.h"
 
-/* Moves a run of pixels of few channels to columns `column_bytes` apart: as many whole ones as are in eight bytes at a
- * time. Up to seven bytes behind them are read. */
-static void spread_few(int8_t *to, int32_t column_bytes, const int8_t *from, int32_t depth, int32_t pixels)
+/* Where eight inputs of less than eight channels go, from their first pixel's column on. */
+static uint16x8_t places_of(const convolve_mve_layer *layer)
 {
-    const int32_t turn = 8 / depth;
-    uint16_t places[8];
-    for (int32_t i = 0; i < 8; i++)
-        places[i] = (uint16_t)(i / depth * column_bytes + i % depth);
-    const uint16x8_t offsets = vldrhq_u16(places);
-    for (int32_t left = pixels * depth; left > 0; left -= turn * depth) {
-        vstrbq_scatter_offset_p_s16(to, offsets, vldrbq_s16(from), vctp16q((uint32_t)left));
-        from += turn * depth;
-        to += turn * column_bytes;
+    uint16_t places[8] = {0};
+    const int32_t depth = layer->depth, column_bytes = layer->filter_rows * depth;
+    for (int32_t i = 0, column = 0, channel = 0; i < 8; i++) {
+        places[i] = (uint16_t)(column + channel);
+        if (++channel == depth) {
+            channel = 0;
+            column += column_bytes;
+        }
     }
+    return vldrhq_u16(places);
 }
 
-static void spread(int8_t *to, int32_t column_bytes, const int8_t *from, int32_t depth, int32_t pixels)
+/* Moves a row of pixels of less than eight channels to columns: as many whole ones as are in eight bytes at a time. Up
+ * to seven bytes behind the row are read. */
+static void spread_few(const convolve_mve_layer *layer, int8_t *to, const int8_t *from, int32_t pixels, uint16x8_t places)
 {
-    for (; pixels > 0; pixels--, to += column_bytes, from += depth)
-        mve_copy(to, from, depth);
+    const int32_t turn = layer->turn_pixels, turn_bytes = turn * layer->depth;
+    const int32_t step = turn * layer->filter_rows * layer->depth;
+    int32_t left = pixels * layer->depth;
+    for (; left >= 8; left -= turn_bytes, from += turn_bytes, to += step)
+        vstrbq_scatter_offset_s16(to, places, vldrbq_s16(from));
+    for (; left > 0; left -= turn_bytes, from += turn_bytes, to += step)
+        vstrbq_scatter_offset_p_s16(to, places, vldrbq_s16(from), vctp16q((uint32_t)left));
+}
+
+/* The same for more channels. */
+static void spread_many(const convolve_mve_layer *layer, int8_t *to, const int8_t *from, int32_t pixels)
+{
+    const int32_t depth = layer->depth, column_bytes = layer->filter_rows * depth;
+    if (depth % 16 || depth > 32) {
+        for (; pixels > 0; pixels--, to += column_bytes, from += depth)
+            mve_copy(to, from, depth);
+        return;
+    }
+    for (int32_t channel = 0; channel < depth; channel += 16) {
+        const int8_t *source = from + channel;
+        int8_t *place = to + channel;
+        for (int32_t i = pixels; i > 0; i--, place += column_bytes, source += depth)
+            vstrbq_s8(place, vldrbq_s8(source));
+    }
 }
 
 /* Copies the input's columns from `column` on to `windows`, each with the rows that a filter covers from `row` on, and
  * padding where they are outside. */
 static void copy_columns(const convolve_mve_layer *layer, const int8_t *in, int32_t row, int32_t column, int32_t columns,
-                         int8_t *windows)
+                         int8_t *windows, uint16x8_t places)
 {
     const int32_t depth = layer->depth, column_bytes = layer->filter_rows * depth;
     const int32_t below = row + layer->filter_rows, behind = column + columns;
@@ -46,16 +69,20 @@ static void copy_columns(const convolve_mve_layer *layer, const int8_t *in, int3
         if (layer->filter_rows == 1)
             mve_copy(windows, in, (end - first) * depth);
         else if (depth < 8)
-            spread_few(windows, column_bytes, in, depth, end - first);
+            spread_few(layer, windows, in, end - first, places);
         else
-            spread(windows, column_bytes, in, depth, end - first);
+            spread_many(layer, windows, in, end - first);
     }
 }
 
 void convolve_mve(const convolve_mve_layer *layer, const int8_t *in, int8_t *out, word *scratch)
 {
     int8_t *const windows = (int8_t *)scratch;
-    const int32_t x_bytes = layer->column_stride * layer->filter_rows * layer->depth;
+    const uint16x8_t places = places_of(layer);
+    mve_panels_job job = {
+        .x_bytes = layer->column_stride * layer->filter_rows * layer->depth,
+        .channels = layer->channels, .steps = layer->steps,
+        .one = 1, .zero = layer->zero, .lowest = layer->lowest, .highest = layer->highest};
 
     for (int32_t y = 0; y < layer->out_rows; y++) {
         const int32_t row = y * layer->row_stride - layer->top;
@@ -63,12 +90,8 @@ void convolve_mve(const convolve_mve_layer *layer, const int8_t *in, int8_t *out
             const int32_t left = layer->out_columns - x;
             const int32_t pixels = left < layer->segment ? left : layer->segment;
             copy_columns(layer, in, row, x * layer->column_stride - layer->left,
-                         (pixels - 1) * layer->column_stride + layer->filter_columns, windows);
-            mve_panels_job job = {
-                .x = windows, .x_bytes = x_bytes, .out = out, .channels = layer->channels, .steps = layer->steps,
-                .one = 1, .zero = layer->zero, .lowest = layer->lowest, .highest = layer->highest,
-                .weights = layer->weights, .parameters = layer->parameters};
-            run_pixels(&job, pixels);
+                         (pixels - 1) * layer->column_stride + layer->filter_columns, windows, places);
+            run_pixels(&job, layer->weights, layer->parameters, windows, out, pixels);
             out += pixels * layer->channels;
         }
     }

@@ -1,8 +1,17 @@
-/* Runs all panels of a layer over pixels that lie x_bytes apart. */
+/* Runs all panels of a layer over pixels. */
 #ifndef MVE_PIXELS_H
 #define MVE_PIXELS_H
 
 #include "tuned.h"
+
+static inline void run_pairs(mve_panels_job *job, int32_t pixels)
+{
+    job->pairs = pixels / 2;
+    if (job->pairs)
+        mve_panels_2(job);
+    if (pixels % 2)
+        mve_panels_1(job);
+}
 
 /* A layer of less than four channels: outputs of a pixel that are not there are overwritten by the next one's. */
 static inline void run_part_of_panel(mve_panels_job *job, int32_t pixels)
@@ -23,32 +32,29 @@ static inline void run_part_of_panel(mve_panels_job *job, int32_t pixels)
     }
 }
 
-static inline void run_panels(const mve_panels_job *panels, int32_t pixels)
-{
-    mve_panels_job job = *panels;
-    job.pairs = pixels / 2;
-    if (job.pairs)
-        mve_panels_2(&job);
-    if (pixels % 2)
-        mve_panels_1(&job);
-}
-
-/* `job` is without `end`. The last panel ends at the last channel: it may repeat some of the one before. */
-static inline void run_pixels(mve_panels_job *job, int32_t pixels)
+/* The pixels at `x`, x_bytes apart, to `out`; `job` has x_bytes, channels, steps and what is alike for all. The last
+ * panel ends at the last channel: it may repeat some of the one before. */
+static inline void run_pixels(mve_panels_job *job, const int8_t *weights, const int32_t *parameters, const int8_t *x,
+                              int8_t *out, int32_t pixels)
 {
     const int32_t whole = job->channels / 4;
+    job->weights = weights;
+    job->parameters = parameters;
+    job->x = x;
+    job->out = out;
     if (whole == 0) {
         run_part_of_panel(job, pixels);
         return;
     }
-    job->end = job->parameters + 12 * whole;
-    run_panels(job, pixels);
+    job->end = parameters + 12 * whole;
+    run_pairs(job, pixels);
     if (job->channels % 4) {
-        job->out += job->channels - 4;
-        job->weights += 64 * job->steps * whole;
+        job->weights = weights + 64 * job->steps * whole;
         job->parameters = job->end;
         job->end += 12;
-        run_panels(job, pixels);
+        job->x = x;
+        job->out = out + job->channels - 4;
+        run_pairs(job, pixels);
     }
 }
 

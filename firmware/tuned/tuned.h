@@ -261,13 +261,14 @@ void mve_panels_1(mve_panels_job *job);
 void mve_panels_2(mve_panels_job *job);
 
 /* convolve_mve.c: any filter and stride, on cores with MVE. The windows of `segment` outputs of a row at a time are in
- * `scratch`, column by column, and 16 bytes behind them. A row is all pixels where the filter is 1x1. */
+ * `scratch`, column by column, and 16 bytes behind them; with less than eight channels, turn_pixels are moved there at a time. A row
+ * is all pixels where the filter is 1x1. */
 typedef struct {
     const int8_t *weights;
     const int32_t *parameters;
     int32_t steps;             /* 16 inputs each: a window, rounded up */
     int32_t rows, columns, depth, filter_rows, filter_columns, row_stride, column_stride, top, left;
-    int32_t out_rows, out_columns, channels, segment, padding, zero, lowest, highest;
+    int32_t out_rows, out_columns, channels, segment, turn_pixels, padding, zero, lowest, highest;
 } convolve_mve_layer;
 void convolve_mve(const convolve_mve_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -296,14 +297,15 @@ typedef struct {
 typedef void mve_depthwise_row(mve_depthwise_job *job);
 mve_depthwise_row mve_depthwise_row_1, mve_depthwise_row_2;
 
-/* depthwise_mve.c: filter up to 4x4, column stride 1 or 2, on cores with MVE. The planes are in `scratch`: plane_bytes
- * for each channel, of a multiple of eight. Rows are moved there before outputs are written. */
+/* depthwise_mve.c: filter up to 4x4, column stride 1 or 2, on cores with MVE. `block` channels, a multiple of eight, are
+ * computed after each other. Their planes are in `scratch`: plane_bytes for each channel. Rows are moved there before
+ * outputs are written. */
 typedef struct {
     mve_depthwise_row *kernel;
     const int8_t *weights;
     const int32_t *parameters;
     const uint8_t *offsets;    /* for each place that the filter's first row may have */
-    int32_t weight_bytes, plane_bytes, moved_columns;
+    int32_t weight_bytes, plane_bytes, moved_columns, block;
     int32_t rows, columns, channels, filter_rows, row_stride, top, left, out_rows, out_columns, padding, zero;
 } depthwise_mve_layer;
 void depthwise_mve(const depthwise_mve_layer *layer, const int8_t *in, int8_t *out, word *scratch);

@@ -6,7 +6,7 @@ from compress.integer.cost import bops
 from compress.types import Graph
 from hil.codegen.plan import make_plan
 from hil.kernels.registry import kernels_of
-from hil.tuned.registry import tuned_kernel
+from hil.tuned_kernels.registry import tuned_kernel
 from hil.types import Board, Estimate, Memory, Step
 
 

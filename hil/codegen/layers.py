@@ -11,7 +11,7 @@ from compress.types import Graph
 from hil.kernel_interface.call import Call, Constant, Dims, Instance, safe, size_text
 from hil.kernel_interface.operator_kernels import NO_KERNEL
 from hil.kernels.registry import kernels_of
-from hil.tuned.registry import tuned_kernel
+from hil.tuned_kernels.registry import tuned_kernel
 from hil.types import Plan, Step
 
 

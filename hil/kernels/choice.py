@@ -12,7 +12,7 @@ from hil.kernel_interface.limits import activation_types, check_activations, no_
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.registry import kernels_of
 from hil.kernels.weight_storage import stored_weights
-from hil.tuned.registry import tuned_kernels
+from hil.tuned_kernels.registry import tuned_kernels
 from hil.types import Board, KernelSet, Memory
 
 

@@ -37,6 +37,8 @@ ROOMS = {
         ("",),
         ("emulator", "energy", "kernel_interface", "store"),
         ("recurrent", "tuned"),
+        ("tuned_mve",),
+        ("tuned_kernels",),
         ("kernels",),
         ("codegen",),
         ("objective", "target"),

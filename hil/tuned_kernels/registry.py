@@ -18,8 +18,8 @@ from hil.tuned import (
     rows,
     winograd,
 )
-from hil.tuned.mve import convolution, elementwise
-from hil.tuned.mve import depthwise as mve_depthwise
+from hil.tuned_mve import convolution, elementwise
+from hil.tuned_mve import depthwise as mve_depthwise
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Add: (*elementwise.ADD_KERNELS, *addition.KERNELS),

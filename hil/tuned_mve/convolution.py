@@ -13,7 +13,7 @@ from hil.kernel_interface.call import Call, size_text, stride_text
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_mve
-from hil.tuned.mve.panels import (
+from hil.tuned_mve.panels import (
     PANEL_CHANNELS,
     PARAMETERS,
     STEP_TAPS,
@@ -23,13 +23,15 @@ from hil.tuned.mve.panels import (
     scaling_of,
 )
 from hil.tuned.requantize import Channels, channels_of
-from hil.tuned.mve.windows import Windows, lead_bytes
+from hil.tuned_mve.windows import Windows, lead_bytes
 from hil.types import Board, Step
 
 _NAME = "convolve_mve"
 _DENSE = "fully_connected_mve"
 # Outputs of a row whose windows are copied at a time: more would cost RAM and save few calls.
 _SEGMENTS = (16, 8, 4, 2)
+# Inputs of few channels that are copied at a time.
+_MOVED_INPUTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ def _window_numbers(
         "out_rows": w.outputs[0],
         "out_columns": w.outputs[1],
         "segment": next(s for s in shape.segments if shape.scratch_bytes(s) <= room_bytes),
+        "turn_pixels": max(1, _MOVED_INPUTS // shape.depth),
         "padding": graph.tensors[op.input].zero_point,
     }
 

@@ -12,7 +12,7 @@ from hil.kernel_interface.call import Call, size_text, stride_text
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_mve
-from hil.tuned.mve.windows import Windows, lead_bytes
+from hil.tuned_mve.windows import Windows, lead_bytes
 from hil.types import Board, Step
 
 _ADD = "add_mve"

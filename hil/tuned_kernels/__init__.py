@@ -1,0 +1,1 @@
+"""The list of the tuned kernels, of all cores."""
