@@ -160,8 +160,8 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         progress.note(original_line(original, diagnosis))
         for remark in early_remarks(diagnosis, goal.accuracy):
             progress.note(f"warning: {remark.text}")
-        if remark := other_kernels(store, provenance(goal.board, settings.seed).kernels):
-            progress.note(f"warning: {remark}")
+        if told := other_kernels(store, provenance(goal.board, settings.seed).kernels):
+            progress.note(f"warning: {told}")
         engine = open_engine(settings.engine, original, goal, settings.seed)
         while not (reason := rule.reason(store)):
             trials = run_batch(engine.ask(), store, pool, rule, progress)
