@@ -13,6 +13,7 @@ from hil.kernel_interface.call import Call, size_text, stride_text
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_mve
+from hil.tuned.requantize import Channels, channels_of
 from hil.tuned_mve.panels import (
     PANEL_CHANNELS,
     PARAMETERS,
@@ -22,7 +23,6 @@ from hil.tuned_mve.panels import (
     panel_rows,
     scaling_of,
 )
-from hil.tuned.requantize import Channels, channels_of
 from hil.tuned_mve.windows import Windows, lead_bytes
 from hil.types import Board, Step
 

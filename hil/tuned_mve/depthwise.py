@@ -15,8 +15,8 @@ from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_mve
-from hil.tuned_mve.panels import PANEL_CHANNELS, Int8Values, Scaling, scaling_of
 from hil.tuned.requantize import Channels, Int64Array, channels_of
+from hil.tuned_mve.panels import PANEL_CHANNELS, Int8Values, Scaling, scaling_of
 from hil.types import Board, Step
 
 _NAME = "depthwise_mve"
