@@ -49,7 +49,9 @@ def pack_nibbles(weights: Int64Array, order: Pairs, taps: int | None = None) -> 
     return np.ascontiguousarray(words)
 
 
-def unpack_nibbles(words: Words, channels: int, order: Pairs, taps: int | None = None) -> Int64Array:
+def unpack_nibbles(
+    words: Words, channels: int, order: Pairs, taps: int | None = None
+) -> Int64Array:
     """The inverse of `pack_nibbles`: (channels, taps)."""
     count = 2 * len(order)
     halves = np.empty((len(words), count), np.int64)

@@ -38,7 +38,8 @@ class PanelLayer:
     """A layer that runs panels: the C function, its channels, and what else it takes.
 
     `order` is that of its taps. `pairs` are the pairs of pixels that a panel is used for, once it
-    is copied. `scratch_bytes` is what the function needs beside `ram_words`. Weights have 8 or 4 `bits`.
+    is copied. `scratch_bytes` is what the function needs beside `ram_words`. Weights have 8 or 4
+    `bits`.
     """
 
     function: str

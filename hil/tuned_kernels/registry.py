@@ -22,7 +22,7 @@ from hil.tuned_mve import convolution, elementwise
 from hil.tuned_mve import depthwise as mve_depthwise
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
-    Add: (*elementwise.ADD_KERNELS, *addition.KERNELS),
+    Add: (*addition.KERNELS, *elementwise.ADD_KERNELS),
     AveragePool2D: (*pooling.KERNELS, *elementwise.AVERAGE_POOL_KERNELS),
     Conv2D: (
         *pointwise.KERNELS,

@@ -1,4 +1,4 @@
-"""FullyConnected, Add, pools and int4 weights: kernels of our own equal the reference bit for bit on emulated cores."""
+"""Dense layers, sums, pools and int4 weights: our kernels equal the reference bit for bit."""
 
 from __future__ import annotations
 

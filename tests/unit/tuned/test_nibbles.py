@@ -89,7 +89,8 @@ def test_weights_of_four_bits_take_no_arena(board: str) -> None:
     plan = make_plan(layers(4), load_board(board))
     kernels = [step.kernel for step in plan.steps]
     assert all(step.expanded is None for step in plan.steps)
-    assert kernels[0].startswith("conv_pointwise") and kernels[2] == "fully_connected_s4"
+    assert kernels[0].startswith("conv_pointwise")
+    assert kernels[2] == "fully_connected_s4"
     assert kernels[1].startswith(("conv_rows", "conv_patches"))
 
 

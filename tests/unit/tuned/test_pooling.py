@@ -14,12 +14,14 @@ from hil.board import load_board
 from hil.kernels.choice import choose
 from hil.tuned.pooling import lead_bytes
 
+NO_PADDING = Padding()
+
 
 def pool(
     shape: tuple[int, int, int],
     window: tuple[int, int],
     stride: tuple[int, int] | None = None,
-    padding: Padding = Padding(),
+    padding: Padding = NO_PADDING,
 ) -> tuple[Graph, AveragePool2D]:
     b = GraphBuilder()
     graph = b.finish(b.average_pool(b.input(shape), window, stride, padding))
