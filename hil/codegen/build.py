@@ -49,6 +49,11 @@ _ASSEMBLY = (
     "depthwise_sums.S",
     "depthwise_store.S",
     "depthwise_stride2.S",
+    "conv_channels_v6m.S",
+    "conv_channels_v7m.S",
+    "dense_panels_v7m.S",
+    "dense_sums_v6m.S",
+    "depthwise_scalar_3x3_v7m.S",
     "mve_depthwise.S",
     "mve_panels.S",
 )

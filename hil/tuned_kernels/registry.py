@@ -20,6 +20,9 @@ from hil.tuned import (
 )
 from hil.tuned_mve import convolution, elementwise
 from hil.tuned_mve import depthwise as mve_depthwise
+from hil.tuned_scalar import convolution as scalar_convolution
+from hil.tuned_scalar import dense as scalar_dense
+from hil.tuned_scalar import depthwise as scalar_depthwise
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Add: (*elementwise.ADD_KERNELS, *addition.KERNELS),
@@ -30,14 +33,21 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *patches.KERNELS,
         *rows.KERNELS,
         *convolution.CONV2D_KERNELS,
+        scalar_dense.KERNEL,
+        scalar_convolution.KERNEL,
     ),
     DepthwiseConv2D: (
         *depthwise.KERNELS,
         *depthwise_stride2.KERNELS,
         *mve_depthwise.KERNELS,
         *depthwise_rows.KERNELS,
+        scalar_depthwise.KERNEL,
     ),
-    FullyConnected: (*dense.KERNELS, *convolution.FULLY_CONNECTED_KERNELS),
+    FullyConnected: (
+        *dense.KERNELS,
+        *convolution.FULLY_CONNECTED_KERNELS,
+        scalar_dense.KERNEL,
+    ),
 }
 
 
