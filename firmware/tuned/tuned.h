@@ -3,6 +3,7 @@
 #ifndef TUNED_H
 #define TUNED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef uint32_t __attribute__((may_alias)) word;
@@ -378,6 +379,77 @@ typedef struct {
     int32_t filter_rows, filter_columns, stride_y, stride_x, top, left, lowest, highest;
 } average_pool_s8_layer;
 void average_pool_s8(const average_pool_s8_layer *layer, const int8_t *in, int8_t *out);
+
+/* conv_channels.c, for cores without DSP in conv_channels_v7m.S and _v6m.S: two pixels times all output channels.
+ * Of two inputs and two channels the bytes of a word are the weights of channel a at both, then of channel b. */
+typedef struct {
+    const word *x;             /* of each input x0 + 65536 * x1, one of each pixel */
+    const word *weights;
+    const int32_t *parameters; /* bias, factor, constant and right shift of each channel */
+    int8_t *out;
+    int32_t next_pixel;        /* bytes from the first pixel's outputs to the second's */
+    int32_t channels;          /* even */
+    int32_t pairs;             /* of inputs */
+} conv_scalar_job;
+void conv_channels(const conv_scalar_job *job);
+
+/* conv_scalar.c: any filter, on any core. `scratch` has the windows of two pixels, 8 bytes for each pair of inputs, and
+ * `border_bytes` of zero points, a row of the filter, if windows leave the input. */
+typedef struct {
+    const word *weights;
+    const int32_t *parameters;
+    int32_t rows, columns, depth, pixels, out_columns, channels;
+    int32_t filter_rows, filter_columns, stride_rows, stride_columns, dilation_rows, dilation_columns;
+    int32_t top, left, pairs, border_bytes, zero_point;
+} conv_scalar_layer;
+void conv_scalar(const conv_scalar_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* depthwise_scalar_3x3.c, on Cortex-M3 depthwise_scalar_3x3_v7m.S: a row of outputs in all channels. */
+typedef struct {
+    const int8_t *rings;
+    int32_t rows[3];           /* where the rows of the filter start in a channel's ring */
+    const int8_t *weights;     /* 9 of each channel */
+    const int32_t *parameters; /* bias, factor, constant and right shift of each channel */
+    int8_t *out;
+    int32_t ring_bytes, channels, columns;
+} depthwise_scalar_job;
+void depthwise_scalar_stride1(const depthwise_scalar_job *job);
+void depthwise_scalar_stride2(const depthwise_scalar_job *job);
+
+/* depthwise_scalar.c: any filter, on any core. `scratch` has a ring of `slots` rows of `slot_bytes` for each channel,
+ * padded with zero points; before them, unless stride_3x3, a word for each tap. Weights are in the order of output channel,
+ * row, column. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *parameters; /* bias, factor, constant and right shift of each channel */
+    int32_t rows, columns, channels, out_rows, out_columns, out_channels, multiplier;
+    int32_t filter_rows, filter_columns, stride_rows, stride_columns, dilation_rows, dilation_columns;
+    int32_t top, left, slots, slot_bytes, zero_point;
+    int32_t stride_3x3; /* 1 or 2: depthwise_scalar_stride1 or 2 makes the rows; 0: another filter, stride or multiplier */
+} depthwise_scalar_layer;
+void depthwise_scalar(const depthwise_scalar_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* dense_panels.c, on Cortex-M3 dense_panels_v7m.S: a row of inputs times panels of four units. A word of the weights has
+ * one of each unit of its panel, with 128 added. */
+typedef struct {
+    const int8_t *x;
+    const word *weights;
+    const int32_t *biases;
+    const int32_t *scales;     /* factor, constant and right shift */
+    int32_t scale_step;        /* bytes from those of a unit to the next unit's; 0: the same for all */
+    int8_t *out;
+    int32_t pairs;             /* of inputs */
+    int32_t panels;
+} dense_scalar_job;
+void dense_panels(const dense_scalar_job *job);
+
+/* dense_scalar.c: an even number of inputs, four units or more. */
+typedef struct {
+    const word *weights;
+    const int32_t *biases, *scales;
+    int32_t scale_step, rows, pairs, units;
+} dense_scalar_layer;
+void dense_scalar(const dense_scalar_layer *layer, const int8_t *in, int8_t *out);
 
 /* clamp_s8.c: limits what was saturated to int8, where an activation allows less. */
 void clamp_s8(int8_t *values, int32_t count, int32_t lowest, int32_t highest);

@@ -28,6 +28,7 @@ from hil.types import Board, Image, Program
 
 FIRMWARE = data_folder("firmware")
 TUNED = FIRMWARE / "tuned"
+INSTANCES = TUNED / "instances"
 FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LINK_FLAGS = (
@@ -37,22 +38,6 @@ LINK_FLAGS = (
     "-Wl,--strip-debug",  # newlib's: it would carry its build paths into every image
     "-Wl,--build-id=none",
     "-Wl,--fatal-warnings",
-)
-# Sources in assembly that serve all shapes; the others are instances.
-_ASSEMBLY = (
-    "add_affine.S",
-    "expand_rows.S",
-    "fc_panel.S",
-    "fc_panel4.S",
-    "winograd_outputs.S",
-    "depthwise_pack.S",
-    "depthwise_sums.S",
-    "depthwise_store.S",
-    "depthwise_stride2.S",
-    "depthwise_run.S",
-    "depthwise_map3.S",
-    "mve_depthwise.S",
-    "mve_panels.S",
 )
 _GCC = "arm-none-eabi-gcc"
 _AR = "arm-none-eabi-ar"
@@ -119,7 +104,7 @@ def build(program: Program, board: Board, folder: Path) -> Image:
             (work / file).write_text(text, encoding="utf-8")
         instances = sorted(work.glob("kernel_*.S"))
         sources = [FIRMWARE / program.main, work / "model.c", work / "weights.c", *instances]
-        includes = [work, FIRMWARE, FIRMWARE / "kernels", TUNED, *cmsis_nn().includes]
+        includes = [work, FIRMWARE, FIRMWARE / "kernels", TUNED, INSTANCES, *cmsis_nn().includes]
         _compile(sources, work, board, includes, WARNINGS)
         customs = sorted(work.glob("custom_*.c"))
         _compile_customs(customs, work, board)
@@ -159,7 +144,7 @@ def _board_macros(board: Board) -> list[str]:
 
 def kernel_archive(board: Board) -> Path:
     """Path of libkernels.a: CMSIS-NN and our own kernels for the board's core; cached."""
-    tuned = [*sorted(TUNED.glob("*.c")), *(TUNED / name for name in _ASSEMBLY)]
+    tuned = sorted(TUNED.glob("*.[cS]"))  # without instances, which are assembled for a program
     ours = [*sorted((FIRMWARE / "kernels").glob("*.c")), *tuned]
     theirs = cmsis_nn()
     includes = [FIRMWARE / "kernels", TUNED, *theirs.includes]
@@ -178,7 +163,8 @@ def kernel_archive(board: Board) -> Path:
 
 def kernel_sources() -> list[Path]:
     """All files that a kernel is compiled from, assembly for single programs included."""
-    ours = [path for folder in ("kernels", "tuned") for path in (FIRMWARE / folder).glob("*.[chS]")]
+    folders = (FIRMWARE / "kernels", TUNED, INSTANCES)
+    ours = [path for folder in folders for path in folder.glob("*.[chS]")]
     return [*sorted(ours), *cmsis_nn().sources, *cmsis_nn().headers]
 
 

@@ -18,3 +18,8 @@ def reads_weights_from_ram(board: Board) -> bool:
 def has_mve(board: Board) -> bool:
     """True for the core with the vector instructions MVE: Cortex-M55."""
     return "mve" in board.features
+
+
+def is_scalar(board: Board) -> bool:
+    """True for the cores that multiply one pair of numbers at a time: Cortex-M0, M0+ and M3."""
+    return not (has_dsp(board) or has_mve(board))

@@ -1,4 +1,4 @@
-"""Instances of `firmware/tuned/conv_panel.S` and `panel_sums.S`."""
+"""Instances of `firmware/tuned/instances/conv_panel.S` and `panel_sums.S`."""
 
 from __future__ import annotations
 
