@@ -224,7 +224,8 @@ def ram_split(image: Image, plan: Plan, measurement: Measurement) -> Sizes:
     graph = plan.graph
     ends = [plan.tensors[index] for index in (*graph.inputs, *graph.outputs)]
     inner = [buffer for buffer in set(plan.tensors.values()) if buffer not in ends]
-    activations = lower_bound_bytes(inner, alignment_bytes(image.board)) if inner else 0
+    apart = lower_bound_bytes(inner, alignment_bytes(image.board)) if inner else 0
+    activations = min(apart, plan.tensors_bytes)  # outputs may lie over inputs
     return Sizes(
         {
             "arena": activations,

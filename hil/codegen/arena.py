@@ -60,22 +60,27 @@ def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) ->
 
     The pairs (output, input) of `leads`, positions in `buffers`, may: where the output starts as
     many bytes before the input, or more, or at its first byte. Returns the buffers in the given
-    order. Tries several orders of placing, then repeatedly puts the topmost buffer first, until
-    the peak is the lower bound or as often as there are buffers.
+    order. Tries several orders of placing, each buffer as low as possible or, first, over the
+    other of its pair; then repeatedly puts the topmost buffer first, until the peak is the lower
+    bound or as often as there are buffers.
     """
     bound = lower_bound_bytes(buffers, alignment, leads)
     indices = range(len(buffers))
     orders = [sorted(indices, key=lambda i: key(buffers[i])) for key in _sort_keys(buffers)]
-    attempts = [(_place_in(buffers, order, alignment, leads), order) for order in orders]
-    best, order = min(attempts, key=lambda attempt: end_bytes(attempt[0]))
-    latest = best
-    for _ in indices:
-        if end_bytes(best) <= bound:
-            break
-        top = max(indices, key=lambda i: latest[i].offset_bytes + latest[i].size_bytes)
-        order = [top, *(i for i in order if i != top)]
-        latest = _place_in(buffers, order, alignment, leads)
-        best = min(best, latest, key=end_bytes)
+    best: list[Buffer] = []
+    for together in (False, True) if leads else (False,):
+        attempts = [
+            (_place_in(buffers, order, alignment, leads, together), order) for order in orders
+        ]
+        latest, order = min(attempts, key=lambda attempt: end_bytes(attempt[0]))
+        best = min([best, latest], key=end_bytes) if best else latest
+        for _ in indices:
+            if end_bytes(best) <= bound:
+                return best
+            top = max(indices, key=lambda i: latest[i].offset_bytes + latest[i].size_bytes)
+            order = [top, *(i for i in order if i != top)]
+            latest = _place_in(buffers, order, alignment, leads, together)
+            best = min(best, latest, key=end_bytes)
     return best
 
 
@@ -84,9 +89,12 @@ def _alive(buffer: Buffer, op: int) -> bool:
 
 
 def _place_in(
-    buffers: Sequence[Buffer], order: Sequence[int], alignment: int, leads: Leads
+    buffers: Sequence[Buffer], order: Sequence[int], alignment: int, leads: Leads, together: bool
 ) -> list[Buffer]:
-    """Place each buffer, in `order`, at the lowest offset that is free while it is alive."""
+    """Place each buffer, in `order`, at the lowest offset that is free while it is alive.
+
+    With `together`, an offset where it lies over an output or an input of it comes first.
+    """
     placed: dict[int, Buffer] = {}
     for index in order:
         buffer, offset = buffers[index], 0
@@ -99,8 +107,24 @@ def _place_in(
         for first, end in taken:
             if offset > first:
                 offset = max(offset, round_up(end, alignment))
+        for wanted in _over_others(index, placed, alignment, leads) if together else ():
+            if all(wanted <= first or wanted >= end for first, end in taken):
+                offset = wanted
+                break
         placed[index] = replace(buffer, offset_bytes=offset)
     return [placed[index] for index in range(len(buffers))]
+
+
+def _over_others(
+    index: int, placed: Mapping[int, Buffer], alignment: int, leads: Leads
+) -> Iterator[int]:
+    """The offsets at which buffer `index` shares as many bytes as it may with a placed one."""
+    for (output, source), lead in leads.items():
+        ahead = round_up(max(lead, 0), alignment)
+        if index == output and source in placed and placed[source].offset_bytes >= ahead:
+            yield placed[source].offset_bytes - ahead
+        elif index == source and output in placed:
+            yield placed[output].offset_bytes + ahead
 
 
 def _taken(

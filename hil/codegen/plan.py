@@ -125,23 +125,56 @@ def _options(
     return (*known, *plain)
 
 
-def _least_ram(graph: Graph, board: Board, options: Sequence[Sequence[Kernel]], plan: Plan) -> Plan:
+def _least_ram(
+    graph: Graph, board: Board, options: Sequence[Sequence[Kernel]], plan: Plan
+) -> Plan:
     """The plan with the smallest arena; other layers than those of its peak keep `plan`'s kernels.
 
-    Where most bytes are alive, the best kernel that needs fewer is taken, as long as there is one.
+    Where most bytes are alive, the best kernel that needs fewer is taken, as long as there is one;
+    then one with less scratch where scratch is topmost, as long as that lowers the arena.
     """
     kernels = [known[0] for known in options]
-    smallest = plan
+    smallest, chosen = plan, kernels
     while True:
         needed = bytes_by_operator(graph, board, kernels)
         peak = max(range(len(kernels)), key=needed.__getitem__)
         for kernel in options[peak]:
-            other = [*kernels[:peak], kernel, *kernels[peak + 1 :]]
+            other = _with_kernel(kernels, peak, kernel)
             if bytes_by_operator(graph, board, other)[peak] < needed[peak]:
                 kernels = other
                 break
         else:
-            return smallest
+            break
         plan = lay_out(graph, board, kernels)
         if plan.arena_bytes < smallest.arena_bytes:
-            smallest = plan
+            smallest, chosen = plan, kernels
+    while (lower := _with_lower_top(graph, board, options, smallest, chosen)) is not None:
+        smallest, chosen = lower
+    return smallest
+
+
+def _with_lower_top(
+    graph: Graph,
+    board: Board,
+    options: Sequence[Sequence[Kernel]],
+    plan: Plan,
+    kernels: Sequence[Kernel],
+) -> tuple[Plan, Sequence[Kernel]] | None:
+    """A plan with a smaller arena and its kernels, by less scratch of one layer; None if none."""
+
+    def end(step: Step) -> int:
+        return 0 if step.scratch is None else step.scratch.offset_bytes + step.scratch.size_bytes
+
+    top = max(plan.steps, key=end)
+    for kernel in options[top.index]:
+        if kernel.scratch_bytes < kernels[top.index].scratch_bytes:
+            other = _with_kernel(kernels, top.index, kernel)
+            lower = lay_out(graph, board, other)
+            if lower.arena_bytes < plan.arena_bytes:
+                return lower, other
+    return None
+
+
+def _with_kernel(kernels: Sequence[Kernel], index: int, kernel: Kernel) -> list[Kernel]:
+    return [*kernels[:index], kernel, *kernels[index + 1 :]]
+
