@@ -46,7 +46,7 @@ static void eight_channels(const average_pool_s8_layer *layer, const window *at,
     for (int32_t y = 0; y < at->rows; y++, row += at->row_bytes) {
         const int8_t *pixel = row;
         for (int32_t x = at->columns; x > 0; x--, pixel += at->channels) {
-            const word low = ((const word *)pixel)[0], high = ((const word *)pixel)[1];
+            const word low = *(const loose_word *)pixel, high = *(const loose_word *)(pixel + 4);
             even[0] = plus_even(even[0], low);
             odd[0] = plus_odd(odd[0], low);
             even[1] = plus_even(even[1], high);

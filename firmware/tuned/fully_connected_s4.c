@@ -11,7 +11,7 @@ static int32_t sum_of(const int8_t *x, int32_t count)
     int32_t i = 0;
 
     for (; i + 8 <= count; i += 8) {
-        const word first = *(const word *)(x + i), second = *(const word *)(x + i + 4);
+        const word first = *(const loose_word *)(x + i), second = *(const loose_word *)(x + i + 4);
         sum = __usada8(first ^ 0x80808080u, 0, sum);
         sum = __usada8(second ^ 0x80808080u, 0, sum);
     }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 typedef uint32_t __attribute__((may_alias)) word;
+/* A word at any address: the compiler reads it with LDR, which may do so, and not with LDRD or LDM, which may not. */
+typedef uint32_t __attribute__((may_alias, aligned(1))) loose_word;
 
 /* A convolution of pairs of pixels with one panel of four output channels: conv_panel.S. */
 typedef struct {

@@ -89,7 +89,7 @@ def test_sums_and_differences(target: Target, tmp_path: Path) -> None:
 def test_convolutions_with_weights_of_four_bits(target: Target, tmp_path: Path) -> None:
     """Each loop nest, with depths that are no multiple of 4 and odd numbers of pixels."""
     b = GraphBuilder(seed=5)
-    x = b.input((9, 7, 8), 0.03, zero_point=-9)
+    x = b.input((8, 7, 8), 0.03, zero_point=-9)
     x = b.conv(x, 13, (1, 1), weight_bits=4)
     x = b.conv(x, 8, (1, 1), weight_bits=4)
     x = b.conv(x, 5, (3, 3), padding=Padding(1, 1, 1, 1), weight_bits=4)

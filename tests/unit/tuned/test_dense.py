@@ -41,7 +41,7 @@ def test_any_number_of_inputs_and_units(board: str, inputs: int, units: int) -> 
 
 @pytest.mark.parametrize("board", ["m0", "m3", "m55"])
 def test_cores_without_its_instructions_take_another_kernel(board: str) -> None:
-    assert chosen(dense(), board).startswith("arm_")
+    assert chosen(dense(), board) != "fully_connected_s8"
 
 
 def test_a_half_word_that_overflows_is_refused() -> None:
