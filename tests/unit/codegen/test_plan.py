@@ -97,7 +97,7 @@ def test_scratch_lives_for_its_operator_only() -> None:
     b = GraphBuilder()
     x = b.conv(b.input((4, 4, 2)), 3, (3, 3))  # im2col: 2 columns of 18 int16
     x = b.conv(x, 2, (2, 2))  # 2 columns of 12 int16
-    plan = make_plan(b.finish(x), M3)
+    plan = make_plan(b.finish(x), M3, kernel_set="cmsis-nn")
     first, second = (step.scratch for step in plan.steps)
     assert first is not None
     assert second is not None
