@@ -99,7 +99,7 @@ void model_run(void)
         static const conv_rows_layer layer = {
             .panels = {
                 .weights = layer0_weights, .parameters = layer0_parameters, .kernel = conv_panel_next4, .channels = 6, .panel_words = 30,
-                .weights_in_ram = 1,
+                .weights_in_ram = 1, .ram_words = 30,
             },
             .ring = {
                 .expand = expand_in_order, .padding = 0xfffdfffd, .line_bytes = 20, .used_bytes = 20, .lines = 12,
