@@ -53,7 +53,7 @@ void depthwise_3x3(const depthwise_3x3_layer *layer, const int8_t *in, int8_t *o
             scratch[0] = scratch[1] = scratch[pitch] = pads;
             if (whole > 0) {
                 channel.row = row;
-                layer->pack(scratch + 3, from, whole, &channel);
+                depthwise_pack(scratch + 3, from, whole, &channel);
                 from += 2 * whole * row;
             }
             if (whole < count) {

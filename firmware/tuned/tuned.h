@@ -133,11 +133,11 @@ typedef struct {
 void conv_winograd(const conv_winograd_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
 /* A channel of a depthwise 3x3 filter as it is stored: three words of weights, bias, mantissa; see
- * hil/tuned/depthwise_records.py. */
+ * hil/tuned_depthwise/records.py. */
 #define DEPTHWISE_RECORD_WORDS 5
 
-/* The same as depthwise_pack.S, depthwise_sums.S and depthwise_store.S take it: weights and bias are twice as large as
- * they are. */
+/* The same as depthwise_pack.S, depthwise_sums.S and depthwise_store.S take it (depthwise_macros.h says what they do):
+ * weights and bias are twice as large as they are. */
 typedef struct {
     word upper[3], lower[3]; /* (w0, w1) and (w1, w2) of each column of the filter */
     int32_t bias, factor, constant, right_shift;
@@ -148,10 +148,9 @@ typedef struct {
     int32_t pad_left, pad_right, down1, down2;
 } depthwise_channel;
 void depthwise_unpack(const word *record, depthwise_channel *channel); /* all but what depends on the layer */
-typedef void depthwise_packer(word *cell, const int8_t *in, int32_t pairs, const depthwise_channel *channel);
-typedef void depthwise_storer(const word *cell, int8_t *out, int32_t pairs, const depthwise_channel *channel);
-depthwise_packer depthwise_pack;
+void depthwise_pack(word *cell, const int8_t *in, int32_t pairs, const depthwise_channel *channel);
 void depthwise_sums(word *cells, int32_t columns, const depthwise_channel *channel);
+typedef void depthwise_storer(const word *cell, int8_t *out, int32_t pairs, const depthwise_channel *channel);
 depthwise_storer depthwise_store, depthwise_store_relu;
 
 /* depthwise_3x3.c: filter 3x3, stride 1, padding 1. `pairs` pairs of rows of a channel at a time are packed into
@@ -159,16 +158,28 @@ depthwise_storer depthwise_store, depthwise_store_relu;
  * before it. */
 typedef struct {
     const word *records;
-    depthwise_packer *pack;
     depthwise_storer *store;
     int32_t height, width, channels, padding, pairs;
 } depthwise_3x3_layer;
 void depthwise_3x3(const depthwise_3x3_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
+/* depthwise_map.S: the same for whole maps of narrow rows, an instance for each. `scratch`: 8 * (pairs + 1) * width bytes. */
+typedef struct depthwise_map_layer depthwise_map_layer;
+typedef void depthwise_map_kernel(const depthwise_map_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+struct depthwise_map_layer {
+    depthwise_map_kernel *kernel;
+    const word *records;
+    int32_t channels, padding;
+};
+static inline void depthwise_map(const depthwise_map_layer *layer, const int8_t *in, int8_t *out, word *scratch)
+{
+    layer->kernel(layer, in, out, scratch);
+}
+
 /* depthwise_stride2.S and depthwise_3x3_stride2.c: filter 3x3, stride 2, at most one row or column of padding at each
  * edge. `rows` rows of outputs of a channel at a time are packed into `scratch`: 12 * rows * (out_width + 1) + 12 bytes.
  * The output may lie over the input, from its first byte on. */
-depthwise_packer depthwise_pack_stride2;
+void depthwise_pack_stride2(word *cell, const int8_t *in, int32_t rows, const depthwise_channel *channel);
 void depthwise_sums_stride2(word *cells, int32_t count, const depthwise_channel *channel);
 depthwise_storer depthwise_store_stride2, depthwise_store_stride2_relu;
 typedef struct {
@@ -177,6 +188,27 @@ typedef struct {
     int32_t height, width, channels, out_height, out_width, top, left, padding, rows;
 } depthwise_3x3_stride2_layer;
 void depthwise_3x3_stride2(const depthwise_3x3_stride2_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* depthwise_direct.S and depthwise_direct.c: the same without packing, an instance for each width, `rows` rows of
+ * outputs of a channel at a time. `scratch`: 4 * rows * out_width bytes. */
+typedef struct {
+    word columns[3], row2[2]; /* weights as depthwise_channel has them for stride 2, doubled bias */
+    int32_t bias;
+    word padding;             /* in both halves */
+    int32_t down;             /* bytes from row 0 to row 2 */
+} depthwise_window;
+typedef void depthwise_direct_kernel(const int8_t *in, word *sums, int32_t rows, const depthwise_window *window);
+depthwise_storer depthwise_run, depthwise_run_relu; /* of a number of sums */
+typedef struct {
+    depthwise_direct_kernel *kernel;
+    depthwise_storer *store;
+    const word *records;
+    int32_t row;         /* bytes from a row of the input to the next */
+    int32_t channels, out_height, out_width;
+    int32_t top, bottom; /* rows of padding, 0 or 1 */
+    int32_t padding, rows;
+} depthwise_direct_layer;
+void depthwise_direct(const depthwise_direct_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
 /* depthwise_rows.c: any filter, stride and padding. Of a channel the rows under the filter are expanded to 16 bits, `pitch`
  * columns each, in `scratch`: 2 * (filter_rows + 1) * pitch + 4 * filter_rows bytes. A record is a channel's weights, two
@@ -190,6 +222,21 @@ typedef struct {
     int32_t in_row, in_step, out_row, out_step, pitch, padding, relu;
 } depthwise_rows_layer;
 void depthwise_rows(const depthwise_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* depthwise_map3.S: filter 3x3, stride 1, padding 1, of a map of 3x3. The output may lie over the input, each pixel over
+ * itself. */
+typedef struct depthwise_map3_layer depthwise_map3_layer;
+typedef void depthwise_map3_kernel(const depthwise_map3_layer *layer, const int8_t *in, int8_t *out);
+depthwise_map3_kernel depthwise_map3_any, depthwise_map3_relu;
+struct depthwise_map3_layer {
+    depthwise_map3_kernel *kernel;
+    const word *records;
+    int32_t channels, padding;
+};
+static inline void depthwise_map3(const depthwise_map3_layer *layer, const int8_t *in, int8_t *out)
+{
+    layer->kernel(layer, in, out);
+}
 
 /* Panels of four units over one row of inputs: fc_panel.S. */
 typedef struct {

@@ -49,6 +49,8 @@ _ASSEMBLY = (
     "depthwise_sums.S",
     "depthwise_store.S",
     "depthwise_stride2.S",
+    "depthwise_run.S",
+    "depthwise_map3.S",
     "mve_depthwise.S",
     "mve_panels.S",
 )

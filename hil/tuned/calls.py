@@ -22,6 +22,11 @@ class Field:
     value: int | str
 
 
+def room_bytes(step: Step) -> int:
+    """Bytes of scratch that the plan gives the step: of a kernel's candidates, those of one."""
+    return 0 if step.scratch is None else step.scratch.size_bytes
+
+
 def job_call(
     graph: Graph,
     step: Step,

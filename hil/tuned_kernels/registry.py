@@ -9,15 +9,14 @@ from hil.kernel_interface.operator_kernels import TunedKernel
 from hil.tuned import (
     addition,
     dense,
-    depthwise,
-    depthwise_rows,
-    depthwise_stride2,
     patches,
     pointwise,
     pooling,
     rows,
     winograd,
 )
+from hil.tuned_depthwise import blocks, direct, map3, narrow_map, stride2
+from hil.tuned_depthwise import rows as depthwise_rows
 from hil.tuned_mve import convolution, elementwise
 from hil.tuned_mve import depthwise as mve_depthwise
 
@@ -32,8 +31,11 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *convolution.CONV2D_KERNELS,
     ),
     DepthwiseConv2D: (
-        *depthwise.KERNELS,
-        *depthwise_stride2.KERNELS,
+        *map3.KERNELS,
+        *narrow_map.KERNELS,
+        *blocks.KERNELS,
+        *direct.KERNELS,
+        *stride2.KERNELS,
         *mve_depthwise.KERNELS,
         *depthwise_rows.KERNELS,
     ),

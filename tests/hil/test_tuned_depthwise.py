@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from compress.integer import reference
 from compress.ops import Padding
@@ -90,7 +92,13 @@ def test_filters_of_3x3_are_bit_equal(
     target: Target, tmp_path: Path, shape: tuple[int, int, int]
 ) -> None:
     graph = square_filters(shape)
-    assert set(kernels(target, graph)) == {"depthwise_3x3", "depthwise_3x3_stride2"}
+    assert set(kernels(target, graph)) <= {
+        "depthwise_map3",
+        "depthwise_map",
+        "depthwise_3x3",
+        "depthwise_direct",
+        "depthwise_3x3_stride2",
+    }
     assert_bit_equal(target, graph, tmp_path)
 
 
@@ -128,3 +136,67 @@ def one_dimension(down: bool) -> Graph:
 def test_other_filters_are_bit_equal(target: Target, tmp_path: Path, graph: Graph) -> None:
     assert set(kernels(target, graph)) == {"depthwise_rows"}
     assert_bit_equal(target, graph, tmp_path)
+
+
+def test_an_input_that_is_needed_later_stays(target: Target, tmp_path: Path) -> None:
+    """Outputs beside their input; in the other tests most lie over it."""
+    b = GraphBuilder(seed=8)
+    x = b.input((9, 14, 4), 0.02)
+    for kernel, stride in (((3, 3), (1, 1)), ((3, 3), (2, 2)), ((5, 3), (1, 1)), ((3, 3), (1, 1))):
+        padding = same(b, x, kernel, stride)
+        y = b.depthwise(x, 1, kernel, stride, padding=padding, gain=0.5)
+        z = b.depthwise(x, 1, kernel, stride, padding=padding, activation=RELU, gain=0.5)
+        x = b.add(y, z)
+    assert_bit_equal(target, b.finish(x, "branches"), tmp_path)
+
+
+def random_layers(seed: int) -> Graph:
+    """Three layers of random shapes, scales and activations; most filters are 3x3."""
+    rng = np.random.default_rng(seed)
+    b = GraphBuilder(seed=seed)
+    shape = (int(rng.integers(1, 20)), int(rng.integers(1, 20)), int(rng.integers(1, 9)))
+    x = b.input(shape, 0.02, zero_point=int(rng.integers(-128, 128)))
+    for _ in range(3):
+        kernel = (3, 3) if rng.random() < 0.7 else tuple(int(n) for n in rng.integers(1, 8, 2))
+        stride = (2, 2) if rng.random() < 0.4 else (1, 1)
+        if rng.random() < 0.2:
+            stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+        taps, steps = (kernel[0], kernel[1]), (stride[0], stride[1])
+        padding = Padding(1, 1, 1, 1) if rng.random() < 0.3 else same(b, x, taps, steps)
+        activation = (NONE, RELU, RELU6, RELU_N1_TO_1)[rng.integers(4)]
+        zero_point = -128 if rng.random() < 0.5 else int(rng.integers(-128, 128))
+        gain = float(rng.choice([0.02, 0.4, 1.0, 60.0]))
+        _, height, width, _ = b.tensors[x].shape
+        if taps[0] > height + padding.top + padding.bottom:
+            continue
+        if taps[1] > width + padding.left + padding.right:
+            continue
+        x = b.depthwise(
+            x,
+            1,
+            taps,
+            steps,
+            padding=padding,
+            activation=activation,
+            zero_point=zero_point,
+            gain=gain,
+            per_channel=bool(rng.random() < 0.8),
+        )
+    return b.finish(b.requantize(x), "random_layers")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("random")
+
+
+# No shrinking: each attempt is a build.
+AS_FOUND = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), phases=AS_FOUND)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(("flash", "ram")))
+def test_random_layers_are_bit_equal(
+    target: Target, folder: Path, seed: int, saves: Memory
+) -> None:
+    assert_bit_equal(target, random_layers(seed), folder, saves)

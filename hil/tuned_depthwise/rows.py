@@ -9,13 +9,12 @@ import numpy as np
 
 from compress.ops import DepthwiseConv2D
 from compress.types import Graph
-from hil.kernel_interface.call import Call, size_text, stride_text
+from hil.kernel_interface.call import Call, Words, size_text, stride_text
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
-from hil.tuned.depthwise_records import (
-    Words,
+from hil.tuned_depthwise.records import (
     depthwise_channels,
     mantissas,
     rises_from_least,

@@ -8,12 +8,12 @@ from compress.ops import DepthwiseConv2D
 from compress.types import Graph
 from hil.kernel_interface.call import Call
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
-from hil.tuned.calls import Field, job_call
+from hil.tuned.calls import Field, job_call, room_bytes
 from hil.tuned.cores import has_dsp
-from hil.tuned.depthwise_records import (
-    RECORD_WORDS,
+from hil.tuned_depthwise.records import (
     depthwise_channels,
     pack_records,
+    record_bytes,
     rises_from_least,
 )
 from hil.tuned.requantize import Channels
@@ -24,7 +24,7 @@ _NAME = "depthwise_3x3_stride2"
 _CELLS = (128, 64, 0)
 
 
-def _channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
+def channels_of_stride2(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
     """The channels of a layer that the kernel computes exactly; None for another."""
     if graph.tensors[op.weights].shape[1:3] != (3, 3) or op.stride != (2, 2):
         return None
@@ -51,7 +51,7 @@ def _scratch_bytes(rows: int, width: int) -> int:
 
 
 def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel]:
-    if not has_dsp(board) or _channels(graph, op) is None:
+    if not has_dsp(board) or channels_of_stride2(graph, op) is None:
         return
     width = graph.tensors[op.output].shape[2]
     for rows in _rows(graph, op):
@@ -65,12 +65,11 @@ def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel
 
 
 def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
-    channels = _channels(graph, op)
+    channels = channels_of_stride2(graph, op)
     assert channels is not None, "only layers of its kernel are called"
-    assert step.scratch is not None, "its kernel has scratch"
     _, height, width, count = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
-    room = step.scratch.size_bytes
+    room = room_bytes(step)
     rows = next(n for n in _rows(graph, op) if _scratch_bytes(n, out_width) <= room)
     relu = "_relu" if rises_from_least(graph, op, channels) else ""
     return job_call(
@@ -96,8 +95,4 @@ def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
     )
 
 
-def _weight_bytes(graph: Graph, op: DepthwiseConv2D) -> int:
-    return 4 * RECORD_WORDS * graph.tensors[op.output].shape[3]
-
-
-KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)
+KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=record_bytes),)

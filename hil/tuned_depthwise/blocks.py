@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from compress.ops import DepthwiseConv2D, Padding
 from compress.types import Graph
-from hil.kernel_interface.call import Call, Instance
+from hil.kernel_interface.call import Call
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
-from hil.tuned.calls import Field, job_call
+from hil.tuned.calls import Field, job_call, room_bytes
 from hil.tuned.cores import has_dsp
-from hil.tuned.depthwise_records import (
-    RECORD_WORDS,
+from hil.tuned_depthwise.records import (
     depthwise_channels,
     pack_records,
+    record_bytes,
     rises_from_least,
 )
 from hil.tuned.requantize import Channels
@@ -22,13 +22,10 @@ from hil.types import Board, Step
 _NAME = "depthwise_3x3"
 # Cells of 8 bytes that are packed at a time: more would save few calls.
 _CELLS = (160, 96, 48, 0)
-# Rows up to this width have functions of their own: branches on it would take a fifth of the time.
-_WIDEST_INSTANCE = 8
-_LARGEST_OFFSET = 4095  # of a load's or store's address
 
 
-def _channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
-    """The channels of a layer that depthwise_3x3.c computes exactly; None for another."""
+def plain_channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
+    """The channels of a layer with this filter that sums compute exactly; None for another."""
     if graph.tensors[op.weights].shape[1:3] != (3, 3) or op.stride != (1, 1):
         return None
     return depthwise_channels(graph, op) if op.padding == Padding(1, 1, 1, 1) else None
@@ -43,39 +40,37 @@ def _pairs(graph: Graph, op: DepthwiseConv2D) -> tuple[int, ...]:
     return tuple(dict.fromkeys(-(-pairs // turn) for turn in turns))
 
 
-def _scratch_bytes(pairs: int, width: int) -> int:
+def scratch_bytes(pairs: int, width: int) -> int:
     return 8 * (pairs + 1) * (width + 1) + 4
 
 
 def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel]:
-    if not has_dsp(board) or _channels(graph, op) is None:
+    if not has_dsp(board) or plain_channels(graph, op) is None:
         return
     width = graph.tensors[op.output].shape[2]
     for pairs in _pairs(graph, op):
         yield Kernel(
             _NAME,
-            scratch_bytes=_scratch_bytes(pairs, width),
+            scratch_bytes=scratch_bytes(pairs, width),
             # A channel at a time, a pixel is written after its row and the next were read.
             lead_bytes=SAME_BYTE,
         )
 
 
 def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
-    channels = _channels(graph, op)
+    channels = plain_channels(graph, op)
     assert channels is not None, "only layers of its kernel are called"
-    assert step.scratch is not None, "its kernel has scratch"
     _, height, width, count = graph.tensors[op.output].shape
-    room = step.scratch.size_bytes
-    pairs = next(n for n in _pairs(graph, op) if _scratch_bytes(n, width) <= room)
-    pack, store = _row_kernels(width, count, rises_from_least(graph, op, channels))
+    room = room_bytes(step)
+    pairs = next(n for n in _pairs(graph, op) if scratch_bytes(n, width) <= room)
+    relu = "_relu" if rises_from_least(graph, op, channels) else ""
     return job_call(
         graph,
         step,
         op,
         function=_NAME,
         fields=(
-            Field("pack", pack.name),
-            Field("store", store.name),
+            Field("store", f"depthwise_store{relu}"),
             Field("height", height),
             Field("width", width),
             Field("channels", count),
@@ -83,32 +78,9 @@ def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
             Field("pairs", pairs),
         ),
         arrays=(("records", "uint32_t", pack_records(channels)),),
-        instances=tuple(kernel for kernel in (pack, store) if kernel.macros),
         clamp=channels.clamp,
         window=("filter 3x3",),
     )
 
 
-def _row_kernels(width: int, step: int, relu: bool) -> tuple[Instance, Instance]:
-    """The functions that pack rows and store results; those without macros serve all maps."""
-    kind = "_relu" if relu else ""
-    suffix = ""
-    macros: tuple[tuple[str, int], ...] = ()
-    store_macros = macros
-    if width <= _WIDEST_INSTANCE and width * step <= _LARGEST_OFFSET:
-        suffix = f"_{width}x{step}"
-        macros = (("WIDTH", width), ("STEP", step))
-        store_macros = (*macros, ("RELU", int(relu)))
-    return (
-        Instance(f"depthwise_pack{suffix}", "depthwise_packer", "depthwise_pack.S", macros),
-        Instance(
-            f"depthwise_store{kind}{suffix}", "depthwise_storer", "depthwise_store.S", store_macros
-        ),
-    )
-
-
-def _weight_bytes(graph: Graph, op: DepthwiseConv2D) -> int:
-    return 4 * RECORD_WORDS * graph.tensors[op.output].shape[3]
-
-
-KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)
+KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=record_bytes),)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from compress.ops import DepthwiseConv2D
 from compress.types import Graph
+from hil.kernel_interface.call import Words
 from hil.tuned.requantize import Channels, Int64Array, channels_of
 
-Words = npt.NDArray[np.uint32]
-
-RECORD_WORDS = 5
+_RECORD_WORDS = 5
 # The kernels double weights and biases, and so the sums: those stay in int32.
-_LARGEST_SUM = 2**30
+LARGEST_SUM = 2**30
 
 
 def depthwise_channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
@@ -29,7 +27,7 @@ def depthwise_channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
     if channels is None:
         return None
     sums = np.abs(channels.bias) + 128 * np.abs(channels.weights).sum(1)
-    return channels if sums.max() < _LARGEST_SUM else None
+    return channels if sums.max() < LARGEST_SUM else None
 
 
 def rises_from_least(graph: Graph, op: DepthwiseConv2D, channels: Channels) -> bool:
@@ -53,6 +51,11 @@ def pack_records(channels: Channels) -> Words:
     words = np.ascontiguousarray(columns.astype(np.int8)).view("<u4").reshape(count, 3)
     tail = np.stack([2 * channels.bias, mantissas(channels)], axis=1)
     return np.concatenate([words, tail.astype(np.int32).view(np.uint32)], axis=1)
+
+
+def record_bytes(graph: Graph, op: DepthwiseConv2D) -> int:
+    """Bytes of a layer's records."""
+    return 4 * _RECORD_WORDS * graph.tensors[op.output].shape[3]
 
 
 def mantissas(channels: Channels) -> Int64Array:
