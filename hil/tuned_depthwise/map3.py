@@ -17,6 +17,7 @@ from hil.kernel_interface.call import Call
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
+from hil.tuned.requantize import Channels
 from hil.tuned_depthwise.records import (
     LARGEST_SUM,
     depthwise_channels,
@@ -24,7 +25,6 @@ from hil.tuned_depthwise.records import (
     record_bytes,
     rises_from_least,
 )
-from hil.tuned.requantize import Channels
 from hil.types import Board, Step
 
 _NAME = "depthwise_map3"
