@@ -1,4 +1,4 @@
-/* Depthwise 3x3, stride 1, padding 1, of maps of 3x3, for Armv7E-M; see hil/tuned/depthwise_map3.py.
+/* Depthwise 3x3, stride 1, padding 1, of maps of 3x3, for Armv7E-M; see hil/tuned_depthwise/map3.py.
  *
  *   void depthwise_map3_any(const depthwise_map3_layer *layer, const int8_t *in, int8_t *out);
  *   void depthwise_map3_relu(...);                         as depthwise_store_relu

@@ -136,7 +136,7 @@ typedef struct {
 void conv_winograd(const conv_winograd_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
 /* A channel of a depthwise 3x3 filter as it is stored: three words of weights, bias, mantissa; see
- * hil/tuned/depthwise_records.py. */
+ * hil/tuned_depthwise/records.py. */
 #define DEPTHWISE_RECORD_WORDS 5
 
 /* The same as depthwise_pack.S, depthwise_sums.S and depthwise_store.S take it (depthwise_macros.h says what they do):

@@ -15,8 +15,8 @@ from hil.tuned import (
     rows,
     winograd,
 )
-from hil.tuned.depthwise import blocks, direct, map3, narrow_map, stride2
-from hil.tuned.depthwise import rows as depthwise_rows
+from hil.tuned_depthwise import blocks, direct, map3, narrow_map, stride2
+from hil.tuned_depthwise import rows as depthwise_rows
 from hil.tuned_mve import convolution, elementwise
 from hil.tuned_mve import depthwise as mve_depthwise
 from hil.tuned_scalar import convolution as scalar_convolution

@@ -37,7 +37,7 @@ ROOMS = {
         ("",),
         ("emulator", "energy", "kernel_interface", "store"),
         ("recurrent", "tuned"),
-        ("tuned_mve", "tuned_scalar"),
+        ("tuned_depthwise", "tuned_mve", "tuned_scalar"),
         ("tuned_kernels",),
         ("kernels",),
         ("codegen",),

@@ -16,14 +16,14 @@ from helpers.graph_builder import NONE, RELU, RELU6, Activation, GraphBuilder
 from hil.board import load_board, without_limits
 from hil.codegen.plan import make_plan
 from hil.kernels.choice import candidates
-from hil.tuned.depthwise.records import (
+from hil.tuned.requantize import Channels, channels_of
+from hil.tuned_depthwise.records import (
     depthwise_channels,
     pack_records,
     rises_from_least,
     unpack_records,
 )
-from hil.tuned.depthwise.rows import filters, pack_rows, unpack_rows
-from hil.tuned.requantize import Channels, channels_of
+from hil.tuned_depthwise.rows import filters, pack_rows, unpack_rows
 
 SAME = Padding(1, 1, 1, 1)
 M4 = without_limits(load_board("m4"))

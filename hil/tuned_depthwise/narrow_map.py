@@ -13,8 +13,8 @@ from hil.kernel_interface.call import Call, Instance
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
-from hil.tuned.depthwise.blocks import plain_channels
-from hil.tuned.depthwise.records import pack_records, record_bytes, rises_from_least
+from hil.tuned_depthwise.blocks import plain_channels
+from hil.tuned_depthwise.records import pack_records, record_bytes, rises_from_least
 from hil.types import Board, Step
 
 _NAME = "depthwise_map"

@@ -17,14 +17,14 @@ from hil.kernel_interface.call import Call
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
-from hil.tuned.depthwise.records import (
+from hil.tuned.requantize import Channels
+from hil.tuned_depthwise.records import (
     LARGEST_SUM,
     depthwise_channels,
     pack_records,
     record_bytes,
     rises_from_least,
 )
-from hil.tuned.requantize import Channels
 from hil.types import Board, Step
 
 _NAME = "depthwise_map3"

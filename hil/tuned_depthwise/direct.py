@@ -13,8 +13,8 @@ from hil.kernel_interface.call import Call, Instance
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call, room_bytes
 from hil.tuned.cores import has_dsp
-from hil.tuned.depthwise.records import pack_records, record_bytes, rises_from_least
-from hil.tuned.depthwise.stride2 import channels_of_stride2
+from hil.tuned_depthwise.records import pack_records, record_bytes, rises_from_least
+from hil.tuned_depthwise.stride2 import channels_of_stride2
 from hil.types import Board, Step
 
 _NAME = "depthwise_direct"
