@@ -76,9 +76,7 @@ def _convolution(graph: Graph, op: Conv2D) -> _Shape | None:
     _, rows, columns, inputs = graph.tensors[op.input].shape
     _, out_rows, out_columns, channels = graph.tensors[op.output].shape
     window, before = (filter_rows, filter_columns), (op.padding.top, op.padding.left)
-    dilated = any(
-        step > 1 and extent > 1 for step, extent in zip(op.dilation, window, strict=True)
-    )
+    dilated = any(step > 1 and extent > 1 for step, extent in zip(op.dilation, window, strict=True))
     if inputs != depth or dilated:
         return None
     same = (rows, columns) == (out_rows, out_columns)

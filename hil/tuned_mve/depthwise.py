@@ -129,7 +129,8 @@ def group_parameters(scaling: Scaling) -> Int64Array:
 
 def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
     channels = _channels(graph, op)
-    assert channels is not None and step.scratch is not None, "only layers of its kernel are called"
+    assert channels is not None, "only layers of its kernel are called"
+    assert step.scratch is not None, "they have some"
     scaling = scaling_of(channels, graph.tensors[op.output].zero_point)
     _, rows, columns, count = graph.tensors[op.input].shape
     _, out_rows, out_columns, _ = graph.tensors[op.output].shape

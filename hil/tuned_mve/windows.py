@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Int64Array = npt.NDArray[np.int64]
 
+# Far behind the last pixel of any input.
+_NONE = np.int64(2**40)
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -28,8 +31,9 @@ def lead_bytes(windows: Windows, depth: int, channels: int, pixels: int = 1) -> 
     """How many bytes before the input the output has to start, if it lies over it.
 
     Pixels of `depth` and `channels` bytes. The outputs of `pixels` windows at a time, or less at
-    the end of a row, are written when all of these have been read. When those before pixel n are written, the windows of pixel
-    n and after it are still to be read: the outputs must end before the first byte of these.
+    the end of a row, are written when all of these have been read. When those before pixel n are
+    written, the windows of pixel n and after it are still to be read: the outputs must end before
+    the first byte of these.
     """
     first = _first_pixels(windows) * depth
     still_read = np.minimum.accumulate(first[::-1])[::-1]
@@ -40,8 +44,8 @@ def lead_bytes(windows: Windows, depth: int, channels: int, pixels: int = 1) -> 
 
 
 def _first_pixels(windows: Windows) -> Int64Array:
-    """For each output the first pixel of the input in its window; one behind the last for none."""
-    (rows, columns), axes = windows.inputs, (0, 1)
+    """For each output the first pixel of the input in its window; _NONE if there is none."""
+    columns, axes = windows.inputs[1], (0, 1)
     starts = [
         np.arange(windows.outputs[axis], dtype=np.int64) * windows.stride[axis]
         - windows.before[axis]
@@ -53,4 +57,4 @@ def _first_pixels(windows: Windows) -> Int64Array:
     ]
     pixels = np.maximum(starts[0], 0)[:, None] * columns + np.maximum(starts[1], 0)
     none = outside[0][:, None] | outside[1]
-    return np.where(none, np.int64(rows * columns), pixels).reshape(-1)
+    return np.where(none, _NONE, pixels).reshape(-1)
