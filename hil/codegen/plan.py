@@ -125,15 +125,13 @@ def _options(
     return (*known, *plain)
 
 
-def _least_ram(
-    graph: Graph, board: Board, options: Sequence[Sequence[Kernel]], plan: Plan
-) -> Plan:
+def _least_ram(graph: Graph, board: Board, options: Sequence[Sequence[Kernel]], plan: Plan) -> Plan:
     """The plan with the smallest arena; other layers than those of its peak keep `plan`'s kernels.
 
     Where most bytes are alive, the best kernel that needs fewer is taken, as long as there is one;
     then one with less scratch where scratch is topmost, as long as that lowers the arena.
     """
-    kernels = [known[0] for known in options]
+    kernels: Sequence[Kernel] = [known[0] for known in options]
     smallest, chosen = plan, kernels
     while True:
         needed = bytes_by_operator(graph, board, kernels)
@@ -177,4 +175,3 @@ def _with_lower_top(
 
 def _with_kernel(kernels: Sequence[Kernel], index: int, kernel: Kernel) -> list[Kernel]:
     return [*kernels[:index], kernel, *kernels[index + 1 :]]
-

@@ -56,7 +56,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A function assembled for one program: a source of `firmware/tuned/instances` with these macros.
+    """A function assembled for one program: a source of firmware/tuned/instances with macros.
 
     `type` is its function type in tuned.h.
     """

@@ -14,12 +14,8 @@ from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
-<<<<<<<< HEAD:hil/tuned/depthwise/rows.py
-from hil.tuned.depthwise.records import (
-========
 from hil.tuned.requantize import Channels, Int64Array
 from hil.tuned_depthwise.records import (
->>>>>>>> 84617a6fd8b578d02bb4695d4251b87a026ac481:hil/tuned_depthwise/rows.py
     depthwise_channels,
     mantissas,
     rises_from_least,

@@ -10,12 +10,8 @@ from hil.kernel_interface.call import Call
 from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call, room_bytes
 from hil.tuned.cores import has_dsp
-<<<<<<<< HEAD:hil/tuned/depthwise/stride2.py
-from hil.tuned.depthwise.records import (
-========
 from hil.tuned.requantize import Channels
 from hil.tuned_depthwise.records import (
->>>>>>>> 84617a6fd8b578d02bb4695d4251b87a026ac481:hil/tuned_depthwise/stride2.py
     depthwise_channels,
     pack_records,
     record_bytes,
