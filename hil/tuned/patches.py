@@ -17,7 +17,7 @@ from hil.tuned.row_ring import RowRing, ring_channels, ring_of
 from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels, weight_bits
 
 # Pixels whose inputs are copied at a time.
-GROUP_PIXELS = (24, 8, 4, 2)
+_GROUP_PIXELS = (24, 8, 4, 2)
 _MOST_PATCH_BYTES = 4096  # of all patches of a group
 # Cycles of Cortex-M4 for a pair of pixels, roughly: to the next row of the filter; and copies.
 _NEXT_ROW_CYCLES = 30
@@ -49,7 +49,7 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     if channels is None or bits is None:
         return
     patch_words = ring.filter_rows * ring.run_words
-    for group in even_groups(GROUP_PIXELS, ring.out_rows * ring.out_columns):
+    for group in even_groups(_GROUP_PIXELS, ring.out_rows * ring.out_columns):
         if 4 * group * patch_words > _MOST_PATCH_BYTES:
             continue
         words = ring.filter_rows * (ring.slot_words + 1) + group * patch_words

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from compress.ops import Conv2D
 from compress.types import Graph
-from hil.kernel_interface.call import Call, Instance, size_text
+from hil.kernel_interface.call import Call, Instance, Words, size_text
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
@@ -24,8 +23,6 @@ from hil.tuned.panels import PANEL_CHANNELS, panel_parameters, panel_rows, swapp
 from hil.tuned.requantize import Channels, Int64Array
 from hil.tuned.row_ring import RowRing, ring_channels, ring_of
 from hil.types import Board, Step
-
-Words = npt.NDArray[np.uint32]
 
 _NAME = "conv_winograd"
 _TWICE_G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
@@ -84,15 +81,17 @@ def unpack_filters(words: Words, channels: int) -> Int64Array:
 
 def _layer(graph: Graph, op: Conv2D) -> _Layer | None:
     ring = ring_of(graph, op)
-    if ring is None or graph.tensors[op.weights].shape[1:3] != (3, 3) or op.stride != (1, 1):
+    weights = graph.tensors[op.weights]
+    if ring is None or weights.shape[1:3] != (3, 3) or op.stride != (1, 1):
+        return None
+    if weights.dtype != "int8":  # they would take eight times as much flash
         return None
     if ring.channels_in % _CHANNELS_STEP or ring.channels_in > _MOST_CHANNELS:
         return None
     channels = ring_channels(graph, op, ring)
     if channels is None or ring.channels_out < PANEL_CHANNELS:
         return None
-    weights = channels.weights.reshape(-1, 3, 3, ring.channels_in)
-    filters = transformed_filters(weights)
+    filters = transformed_filters(channels.weights.reshape(-1, 3, 3, ring.channels_in))
     reach = np.abs(channels.bias) + 128 * np.abs(channels.weights).sum(1)
     if np.abs(filters).max() >= 2**15 or reach.max() >= 2**29:  # outputs are four times sums
         return None

@@ -137,14 +137,13 @@ def test_kernels_take_what_they_are_made_for() -> None:
         conv(groups=2),
         conv(dilation=(2, 1)),
         conv(dilation=(1, 2)),
-        conv(weight_bits=4),
         conv(units=3),  # a panel has four channels
         with_weight(conv(), -128),  # a + 256 * b leaves int16
         with_weight(conv(depth=1000), 127),  # a sum leaves 24 bits
         conv(depth=3000, stride=(1, 1)),  # the second pixel is out of an LDR's reach
         conv(gain=1e-6),  # multipliers above 1
     ],
-    ids=str,
+    ids=("groups", "rows", "columns", "units", "pair", "sum", "reach", "multiplier"),
 )
 def test_layers_without_a_proof_are_left_to_other_kernels(graph: Graph) -> None:
     assert not kernels(graph)

@@ -83,7 +83,7 @@ def test_it_is_a_candidate_only_where_nothing_is_saved() -> None:
         conv(weight_bits=4),
         conv(gain=1e-6),
     ],
-    ids=str,
+    ids=("filter", "stride", "dilation", "groups", "few", "many", "units", "int4", "multiplier"),
 )
 def test_layers_without_a_proof_are_left_to_other_kernels(graph: Graph) -> None:
     assert not kernels(graph)
