@@ -3,12 +3,13 @@
  * 43 layers, 60505 MACs. Arena of 1572 bytes (1572 without scratch):
  *
  *  offset   bytes  layers
- *     788     240  0..0    input
- *    1028     120  0..0    scratch of arm_convolve_s8
+ *     564     240  0..0    input
+ *     804     130  0..0    scratch of conv_scalar
  *      68     720  0..1    conv_0
  *       0      54  0..42   svdf_40_state = svdf_40_state_next
  *      56       8  0..42   lstm_35_cell = lstm_35_cell_next
  *      64       4  0..42   lstm_35_hidden = lstm_35_hidden_next
+ *    1148     272  1..1    scratch of depthwise_scalar
  *     788     360  1..2    depthwise_1
  *      68     360  2..8    max_pool_2 = add_4
  *     428     360  3..4    requantize_3
@@ -60,7 +61,7 @@ const model_score *const model_scores = (const model_score *)(model_arena + 80);
 
 void model_set_inputs(const int8_t *from)
 {
-    memcpy(model_arena + 788, from + 0, 240);
+    memcpy(model_arena + 564, from + 0, 240);
 }
 
 void model_get_outputs(int8_t *to)
@@ -76,54 +77,43 @@ void model_reset(void)
 }
 
 /* Shapes of tensors and filters; FullyConnected: n inputs, c units. */
-static const cmsis_nn_dims dims_1x12x10x2 = {.n = 1, .h = 12, .w = 10, .c = 2};
-static const cmsis_nn_dims dims_1x12x10x6 = {.n = 1, .h = 12, .w = 10, .c = 6};
-static const cmsis_nn_dims dims_1x1x1x7 = {.n = 1, .h = 1, .w = 1, .c = 7};
-static const cmsis_nn_dims dims_1x1x1x9 = {.n = 1, .h = 1, .w = 1, .c = 9};
 static const cmsis_nn_dims dims_1x2x2x1 = {.n = 1, .h = 2, .w = 2, .c = 1};
 static const cmsis_nn_dims dims_1x3x2x25 = {.n = 1, .h = 3, .w = 2, .c = 25};
 static const cmsis_nn_dims dims_1x3x3x1 = {.n = 1, .h = 3, .w = 3, .c = 1};
-static const cmsis_nn_dims dims_1x3x3x12 = {.n = 1, .h = 3, .w = 3, .c = 12};
 static const cmsis_nn_dims dims_1x6x5x12 = {.n = 1, .h = 6, .w = 5, .c = 12};
 static const cmsis_nn_dims dims_1x6x5x25 = {.n = 1, .h = 6, .w = 5, .c = 25};
 static const cmsis_nn_dims dims_25x3x3x25 = {.n = 25, .h = 3, .w = 3, .c = 25};
-static const cmsis_nn_dims dims_6x3x5x2 = {.n = 6, .h = 3, .w = 5, .c = 2};
-static const cmsis_nn_dims dims_9x1x1x7 = {.n = 9, .h = 1, .w = 1, .c = 7};
 
 static const cmsis_nn_context no_scratch = {.buf = NULL, .size = 0};
 
 void model_run(void)
 {
-    /* 0 conv_0: 1x12x10x2 -> 1x12x10x6, filter 3x5, relu6, 21600 MACs, arm_convolve_s8, 120 bytes of scratch */
+    /* 0 conv_0: 1x12x10x2 -> 1x12x10x6, filter 3x5, relu6, 21600 MACs, conv_scalar, 130 bytes of scratch;
+     * chosen before arm_convolve_s8 */
     {
-        static const cmsis_nn_context scratch = {.buf = model_arena + 1028, .size = 120};
-        static const cmsis_nn_conv_params parameters = {
-            .input_offset = 3, .output_offset = 4,
-            .stride = {.w = 1, .h = 1}, .padding = {.w = 2, .h = 1}, .dilation = {.w = 1, .h = 1},
-            .activation = {.min = 4, .max = 15}};
-        /* CMSIS-NN declares these pointers without const, but only reads through them. */
-        static const cmsis_nn_per_channel_quant_params scale = {
-            .multiplier = (int32_t *)layer0_multipliers, .shift = (int32_t *)layer0_shifts};
-        arm_convolve_s8(&scratch, &parameters, &scale,
-            &dims_1x12x10x2, model_arena + 788,
-            &dims_6x3x5x2, layer0_weights, NULL, layer0_bias,
-            &dims_1x12x10x6, model_arena + 68);
+        static const conv_scalar_layer layer = {
+            .weights = layer0_weights, .parameters = layer0_parameters, .rows = 12, .columns = 10, .depth = 2,
+            .pixels = 120, .out_columns = 10, .channels = 6, .filter_rows = 3, .filter_columns = 5,
+            .stride_rows = 1, .stride_columns = 1, .dilation_rows = 1, .dilation_columns = 1, .top = 1,
+            .left = 2, .pairs = 15, .border_bytes = 10, .zero_point = -3,
+        };
+        conv_scalar(&layer, model_arena + 564, model_arena + 68, (word *)(model_arena + 804));
+        clamp_s8(model_arena + 68, 720, 4, 15);
     }
     MODEL_LAYER_END(0);
 
-    /* 1 depthwise_1: 1x12x10x6 -> 1x6x5x12, filter 3x3, stride 2x2, relu, 3240 MACs, arm_depthwise_conv_s8 */
+    /* 1 depthwise_1: 1x12x10x6 -> 1x6x5x12, filter 3x3, stride 2x2, relu, 3240 MACs, depthwise_scalar, 272 bytes of scratch;
+     * chosen before arm_depthwise_conv_s8 */
     {
-        static const cmsis_nn_dw_conv_params parameters = {
-            .input_offset = -4, .output_offset = -7, .ch_mult = 2,
-            .stride = {.w = 2, .h = 2}, .padding = {.w = 1, .h = 0}, .dilation = {.w = 1, .h = 1},
-            .activation = {.min = -7, .max = 127}};
-        /* CMSIS-NN declares these pointers without const, but only reads through them. */
-        static const cmsis_nn_per_channel_quant_params scale = {
-            .multiplier = (int32_t *)layer1_multipliers, .shift = (int32_t *)layer1_shifts};
-        arm_depthwise_conv_s8(&no_scratch, &parameters, &scale,
-            &dims_1x12x10x6, model_arena + 68,
-            &dims_1x3x3x12, layer1_weights, NULL, layer1_bias,
-            &dims_1x6x5x12, model_arena + 788);
+        static const depthwise_scalar_layer layer = {
+            .weights = layer1_weights, .parameters = layer1_parameters, .rows = 12, .columns = 10, .channels = 6,
+            .out_rows = 6, .out_columns = 5, .out_channels = 12, .multiplier = 2, .filter_rows = 3,
+            .filter_columns = 3, .stride_rows = 2, .stride_columns = 2, .dilation_rows = 1, .dilation_columns = 1,
+            .top = 0, .left = 1, .slots = 3, .slot_bytes = 13, .zero_point = 4,
+            .stride_3x3 = 0,
+        };
+        depthwise_scalar(&layer, model_arena + 68, model_arena + 788, (word *)(model_arena + 1148));
+        clamp_s8(model_arena + 788, 360, -7, 127);
     }
     MODEL_LAYER_END(1);
 
@@ -550,18 +540,14 @@ void model_run(void)
     }
     MODEL_LAYER_END(40);
 
-    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, arm_fully_connected_s8;
-     * chosen before arm_convolve_1x1_s8_fast */
+    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, dense_scalar;
+     * chosen before arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
     {
-        static const cmsis_nn_fc_params parameters = {
-            .input_offset = 20, .filter_offset = 0, .output_offset = 9,
-            .activation = {.min = -128, .max = 127}};
-        static const cmsis_nn_per_tensor_quant_params scale = {
-            .multiplier = 1832519418, .shift = -8};
-        arm_fully_connected_s8(&no_scratch, &parameters, &scale,
-            &dims_1x1x1x9, model_arena + 68,
-            &dims_9x1x1x7, layer41_weights, NULL, layer41_bias,
-            &dims_1x1x1x7, model_arena + 80);
+        static const dense_scalar_layer layer = {
+            .weights = layer41_weights, .biases = layer41_biases, .scales = layer41_scales, .scale_step = 0, .rows = 1,
+            .pairs = 5, .units = 7,
+        };
+        dense_scalar(&layer, model_arena + 68, model_arena + 80);
     }
     MODEL_LAYER_END(41);
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0xe13a502eu
+#define MODEL_ID 0x5aded793u
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1572
@@ -23,14 +23,10 @@ void model_run(void);
 
 /* The constants of the layers, defined in weights.c. */
 #define MODEL_CONSTANT __attribute__((section(".weights"), aligned(4)))
-extern const int8_t layer0_weights[180];
-extern const int32_t layer0_bias[6];
-extern const int32_t layer0_multipliers[6];
-extern const int32_t layer0_shifts[6];
+extern const uint32_t layer0_weights[45];
+extern const int32_t layer0_parameters[24];
 extern const int8_t layer1_weights[108];
-extern const int32_t layer1_bias[12];
-extern const int32_t layer1_multipliers[12];
-extern const int32_t layer1_shifts[12];
+extern const int32_t layer1_parameters[48];
 extern const int8_t layer5_operand[12];
 extern const int8_t layer6_table[256];
 extern const int8_t layer10_alpha[25];
@@ -92,7 +88,8 @@ extern const int8_t layer40_feature_weights[144];
 extern const int32_t layer40_feature_offsets[18];
 extern const int8_t layer40_time_weights[54];
 extern const int32_t layer40_output_offsets[9];
-extern const int8_t layer41_weights[63];
-extern const int32_t layer41_bias[7];
+extern const uint32_t layer41_weights[20];
+extern const int32_t layer41_biases[8];
+extern const int32_t layer41_scales[3];
 
 #endif

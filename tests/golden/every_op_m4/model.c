@@ -15,7 +15,6 @@
  *     428     360  5..7    mul_5 = leaky_relu_6
  *    1180     390  7..8    pad_7
  *     428     750  8..9    concatenate_8
- *     220     100  9..9    scratch of arm_avgpool_s8
  *      68     150  9..16   average_pool_9 = prelu_10 = add_12 = add_15
  *     220     150  11..12  table_11
  *     372      12  13..14  matmul_13
@@ -81,12 +80,10 @@ void model_reset(void)
 
 /* Shapes of tensors and filters; FullyConnected: n inputs, c units. */
 static const cmsis_nn_dims dims_1x12x10x6 = {.n = 1, .h = 12, .w = 10, .c = 6};
-static const cmsis_nn_dims dims_1x2x2x1 = {.n = 1, .h = 2, .w = 2, .c = 1};
 static const cmsis_nn_dims dims_1x3x2x25 = {.n = 1, .h = 3, .w = 2, .c = 25};
 static const cmsis_nn_dims dims_1x3x3x1 = {.n = 1, .h = 3, .w = 3, .c = 1};
 static const cmsis_nn_dims dims_1x3x3x12 = {.n = 1, .h = 3, .w = 3, .c = 12};
 static const cmsis_nn_dims dims_1x6x5x12 = {.n = 1, .h = 6, .w = 5, .c = 12};
-static const cmsis_nn_dims dims_1x6x5x25 = {.n = 1, .h = 6, .w = 5, .c = 25};
 static const cmsis_nn_dims dims_25x3x3x25 = {.n = 25, .h = 3, .w = 3, .c = 25};
 
 static const cmsis_nn_context no_scratch = {.buf = NULL, .size = 0};
@@ -99,7 +96,7 @@ void model_run(void)
         static const conv_rows_layer layer = {
             .panels = {
                 .weights = layer0_weights, .parameters = layer0_parameters, .kernel = conv_panel_next4, .channels = 6, .panel_words = 30,
-                .weights_in_ram = 1,
+                .weights_in_ram = 1, .ram_words = 30,
             },
             .ring = {
                 .expand = expand_in_order, .padding = 0xfffdfffd, .line_bytes = 20, .used_bytes = 20, .lines = 12,
@@ -197,14 +194,15 @@ void model_run(void)
     }
     MODEL_LAYER_END(8);
 
-    /* 9 average_pool_9: 1x6x5x25 -> 1x3x2x25, window 2x2, stride 2x2, arm_avgpool_s8, 100 bytes of scratch */
+    /* 9 average_pool_9: 1x6x5x25 -> 1x3x2x25, window 2x2, stride 2x2, average_pool_s8;
+     * chosen before arm_avgpool_s8 */
     {
-        static const cmsis_nn_context scratch = {.buf = model_arena + 220, .size = 100};
-        static const cmsis_nn_pool_params parameters = {
-            .stride = {.w = 2, .h = 2}, .padding = {.w = 0, .h = 0}, .activation = {.min = -128, .max = 127}};
-        arm_avgpool_s8(&scratch, &parameters,
-            &dims_1x6x5x25, model_arena + 428, &dims_1x2x2x1,
-            &dims_1x3x2x25, model_arena + 68);
+        static const average_pool_s8_layer layer = {
+            .height = 6, .width = 5, .channels = 25, .out_height = 3, .out_width = 2,
+            .filter_rows = 2, .filter_columns = 2, .stride_y = 2, .stride_x = 2, .top = 0,
+            .left = 0, .lowest = -128, .highest = 127,
+        };
+        average_pool_s8(&layer, model_arena + 428, model_arena + 68);
     }
     MODEL_LAYER_END(9);
 

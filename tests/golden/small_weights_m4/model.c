@@ -3,9 +3,8 @@
  * 15 layers, 39225 MACs. Arena of 2944 bytes (2592 without scratch):
  *
  *  offset   bytes  layers
- *       0     216  0..0    input
- *     216     168  0..0    weights of conv_0
- *     384     108  0..0    scratch of arm_convolve_s8
+ *       0     652  0..0    scratch of conv_rows_ram
+ *     984     216  0..0    input
  *     864     432  0..1    conv_0
  *       0     864  1..5    requantize_1 = add_4
  *    1728      64  2..2    weights of depthwise_2
@@ -18,9 +17,8 @@
  *     336      20  9..11   dense_9 = requantize_10
  *       0      72  11..11  weights of dense_11
  *      72      14  11..12  dense_11
- *      40       7  12..13  requantize_12
- *       0      40  13..13  weights of dense_13
- *      48       5  13..14  dense_13 = softmax_14
+ *       0       7  12..13  requantize_12
+ *       8       5  13..14  dense_13 = softmax_14
  */
 #include "model.h"
 
@@ -31,22 +29,26 @@
 #include "kernels.h"
 #include "tuned.h"
 
+/* Micro-kernels, each assembled for this network in a file of its own. */
+conv_panel conv_panel4_next72;
+panel_sums panel_sums_next72;
+
 /* A symbol where layer i is done, for a debugger to stop at; it costs nothing. */
 #define MODEL_LAYER_END(i) \
     __asm volatile(".global model_layer_end_" #i "\nmodel_layer_end_" #i ":" ::: "memory")
 
 static int8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
 
-const model_score *const model_scores = (const model_score *)(model_arena + 48);
+const model_score *const model_scores = (const model_score *)(model_arena + 8);
 
 void model_set_inputs(const int8_t *from)
 {
-    memcpy(model_arena + 0, from + 0, 216);
+    memcpy(model_arena + 984, from + 0, 216);
 }
 
 void model_get_outputs(int8_t *to)
 {
-    memcpy(to + 0, model_arena + 48, 5);
+    memcpy(to + 0, model_arena + 8, 5);
 }
 
 void model_reset(void)
@@ -57,39 +59,40 @@ void model_reset(void)
 static const cmsis_nn_dims dims_10x1x1x24 = {.n = 10, .h = 1, .w = 1, .c = 24};
 static const cmsis_nn_dims dims_1x1x1x10 = {.n = 1, .h = 1, .w = 1, .c = 10};
 static const cmsis_nn_dims dims_1x1x1x24 = {.n = 1, .h = 1, .w = 1, .c = 24};
-static const cmsis_nn_dims dims_1x1x1x5 = {.n = 1, .h = 1, .w = 1, .c = 5};
 static const cmsis_nn_dims dims_1x1x1x7 = {.n = 1, .h = 1, .w = 1, .c = 7};
 static const cmsis_nn_dims dims_1x2x2x1 = {.n = 1, .h = 2, .w = 2, .c = 1};
 static const cmsis_nn_dims dims_1x2x2x6 = {.n = 1, .h = 2, .w = 2, .c = 6};
 static const cmsis_nn_dims dims_1x3x3x1 = {.n = 1, .h = 3, .w = 3, .c = 1};
 static const cmsis_nn_dims dims_1x3x3x6 = {.n = 1, .h = 3, .w = 3, .c = 6};
 static const cmsis_nn_dims dims_1x5x4x6 = {.n = 1, .h = 5, .w = 4, .c = 6};
-static const cmsis_nn_dims dims_1x9x8x3 = {.n = 1, .h = 9, .w = 8, .c = 3};
 static const cmsis_nn_dims dims_1x9x8x6 = {.n = 1, .h = 9, .w = 8, .c = 6};
-static const cmsis_nn_dims dims_6x3x3x3 = {.n = 6, .h = 3, .w = 3, .c = 3};
 static const cmsis_nn_dims dims_6x3x3x6 = {.n = 6, .h = 3, .w = 3, .c = 6};
 static const cmsis_nn_dims dims_7x1x1x10 = {.n = 7, .h = 1, .w = 1, .c = 10};
-static const cmsis_nn_dims dims_7x1x1x5 = {.n = 7, .h = 1, .w = 1, .c = 5};
 
 static const cmsis_nn_context no_scratch = {.buf = NULL, .size = 0};
 
 void model_run(void)
 {
-    /* 0 conv_0: 1x9x8x3 -> 1x9x8x6, filter 3x3, relu, 11664 MACs, arm_convolve_s8, 162 weights as int4 in 84 bytes, 108 bytes of scratch */
+    /* 0 conv_0: 1x9x8x3 -> 1x9x8x6, filter 3x3, relu, 11664 MACs, conv_rows_ram, 652 bytes of scratch;
+     * chosen before conv_rows_ram with 488 bytes, conv_rows, arm_convolve_s8 */
     {
-        static const cmsis_nn_context scratch = {.buf = model_arena + 384, .size = 108};
-        static const cmsis_nn_conv_params parameters = {
-            .input_offset = 3, .output_offset = 4,
-            .stride = {.w = 1, .h = 1}, .padding = {.w = 1, .h = 1}, .dilation = {.w = 1, .h = 1},
-            .activation = {.min = 4, .max = 127}};
-        /* CMSIS-NN declares these pointers without const, but only reads through them. */
-        static const cmsis_nn_per_channel_quant_params scale = {
-            .multiplier = (int32_t *)layer0_multipliers, .shift = (int32_t *)layer0_shifts};
-        expand_packed(layer0_weights, 4, model_arena + 216, 162);
-        arm_convolve_s8(&scratch, &parameters, &scale,
-            &dims_1x9x8x3, model_arena + 0,
-            &dims_6x3x3x3, model_arena + 216, NULL, layer0_bias,
-            &dims_1x9x8x6, model_arena + 864);
+        static const conv_rows_layer layer = {
+            .panels = {
+                .weights = layer0_weights, .parameters = layer0_parameters, .kernel = conv_panel4_next72, .sums = panel_sums_next72, .channels = 6,
+                .panel_words = 15, .weights_in_ram = 1, .ram_words = 31,
+            },
+            .ring = {
+                .expand = expand_in_order, .padding = 0xfffdfffd, .line_bytes = 24, .used_bytes = 24, .lines = 9,
+                .top = 1, .slots = 4, .slot_words = 32, .first_input = 18, .shifted = 2,
+            },
+            .windows = {
+                .out_rows = 9, .out_columns = 8, .stride = 1, .filter_rows = 3, .run_words = 5,
+                .first_word = 0, .next_bytes = 72, .step_bytes = 12,
+            },
+            .group = 2,
+        };
+        conv_rows(&layer, model_arena + 984, model_arena + 864, (word *)(model_arena + 0));
+        clamp_s8(model_arena + 864, 432, 4, 127);
     }
     MODEL_LAYER_END(0);
 
@@ -232,23 +235,18 @@ void model_run(void)
             .input_offset = 0, .output_offset = -6,
             .multiplier = 1073741824, .left_shift = 0, .right_shift = 7,
             .minimum = -128, .maximum = 127};
-        requantize_s16_s8(&parameters, (const int16_t *)(model_arena + 72), model_arena + 40, 7);
+        requantize_s16_s8(&parameters, (const int16_t *)(model_arena + 72), model_arena + 0, 7);
     }
     MODEL_LAYER_END(12);
 
-    /* 13 dense_13: 1x7 -> 1x5, 35 MACs, arm_fully_connected_s8, 35 weights as int4 in 20 bytes;
-     * chosen before arm_convolve_1x1_s8_fast */
+    /* 13 dense_13: 1x7 -> 1x5, 35 MACs, fully_connected_s4;
+     * chosen before arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
     {
-        static const cmsis_nn_fc_params parameters = {
-            .input_offset = 6, .filter_offset = 0, .output_offset = 9,
-            .activation = {.min = -128, .max = 127}};
-        static const cmsis_nn_per_tensor_quant_params scale = {
-            .multiplier = 1178084645, .shift = -3};
-        expand_packed(layer13_weights, 4, model_arena + 0, 35);
-        arm_fully_connected_s8(&no_scratch, &parameters, &scale,
-            &dims_1x1x1x7, model_arena + 40,
-            &dims_7x1x1x5, model_arena + 0, NULL, layer13_bias,
-            &dims_1x1x1x5, model_arena + 48);
+        static const fully_connected_s4_layer layer = {
+            .weights = layer13_weights, .biases = layer13_biases, .scales = layer13_scales, .scale_step = -48, .rows = 1,
+            .inputs = 7, .units = 5,
+        };
+        fully_connected_s4(&layer, model_arena + 0, model_arena + 8);
     }
     MODEL_LAYER_END(13);
 
@@ -256,7 +254,7 @@ void model_run(void)
     {
         static const softmax_s8_parameters parameters = {
             .multiplier = 2147483647, .left_shift = 31, .diff_min = 0};
-        softmax_s8(&parameters, model_arena + 48, model_arena + 48, 1, 5);
+        softmax_s8(&parameters, model_arena + 8, model_arena + 8, 1, 5);
     }
     MODEL_LAYER_END(14);
 }

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x0f55fd49u
+#define MODEL_ID 0x2b5a6895u
 #define MODEL_INPUT_BYTES 216
 #define MODEL_OUTPUT_BYTES 5
 #define MODEL_ARENA_BYTES 2944
@@ -23,10 +23,8 @@ void model_run(void);
 
 /* The constants of the layers, defined in weights.c. */
 #define MODEL_CONSTANT __attribute__((section(".weights"), aligned(4)))
-extern const uint32_t layer0_weights[21];
-extern const int32_t layer0_bias[6];
-extern const int32_t layer0_multipliers[6];
-extern const int32_t layer0_shifts[6];
+extern const uint32_t layer0_weights[30];
+extern const int32_t layer0_parameters[32];
 extern const uint32_t layer2_weights[4];
 extern const int32_t layer2_bias[6];
 extern const int32_t layer2_multipliers[6];
@@ -43,7 +41,8 @@ extern const uint32_t layer11_weights[9];
 extern const int32_t layer11_bias[7];
 extern const int32_t layer11_multipliers[7];
 extern const int32_t layer11_shifts[7];
-extern const uint32_t layer13_weights[5];
-extern const int32_t layer13_bias[5];
+extern const uint32_t layer13_weights[8];
+extern const int32_t layer13_biases[8];
+extern const int32_t layer13_scales[12];
 
 #endif
