@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0xb25876dcu
+#define MODEL_ID 0x2b5a6895u
 #define MODEL_INPUT_BYTES 216
 #define MODEL_OUTPUT_BYTES 5
 #define MODEL_ARENA_BYTES 2944
