@@ -20,7 +20,7 @@ from compress.types import Graph
 from hil.kernel_interface.call import Call
 from hil.kernel_interface.limits import activation_types
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
-from hil.tuned.affine import BYTES, Affine, fit
+from hil.tuned.affine import INT8_VALUES, Affine, fit
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
 from hil.types import Board, Step
@@ -51,10 +51,10 @@ def _factors(p: AddParameters, dsp: bool) -> Affine | None:
 def _results(p: AddParameters) -> Int64Array:
     """The reference's result for each pair of bytes, saturated to int8: (256, 256)."""
     left = multiply_by_quantized_multiplier(
-        (BYTES + p.input1_offset) << p.left_shift, p.input1_multiplier, p.input1_shift
+        (INT8_VALUES + p.input1_offset) << p.left_shift, p.input1_multiplier, p.input1_shift
     )
     right = multiply_by_quantized_multiplier(
-        (BYTES + p.input2_offset) << p.left_shift, p.input2_multiplier, p.input2_shift
+        (INT8_VALUES + p.input2_offset) << p.left_shift, p.input2_multiplier, p.input2_shift
     )
     sums = multiply_by_quantized_multiplier(
         left[:, None] + right, p.output_multiplier, p.output_shift

@@ -18,11 +18,11 @@ import numpy as np
 from compress.arithmetic.fixedpoint import INT8_MAX, INT8_MIN
 from hil.tuned.requantize import Int64Array
 
-BYTES = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64)
+INT8_VALUES = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64)
 
 _MOST = 2**31 - 1
 _NO_BOUND = 2**40  # beyond all sums
-_FIRST, _SECOND = np.triu_indices(len(BYTES), 1)
+_FIRST, _SECOND = np.triu_indices(len(INT8_VALUES), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _near(factor: float) -> Iterator[int]:
 
 
 def _product(factor: int, places: int) -> Int64Array:
-    return (factor * BYTES) >> places
+    return (factor * INT8_VALUES) >> places
 
 
 def _fit_left(results: Int64Array, right: int, shift: int, places: int) -> Affine | None:

@@ -61,7 +61,7 @@ def unit_scales(channels: Channels) -> tuple[Int64Array, int]:
     return scales, 0
 
 
-def lead_bytes(graph: Graph, op: FullyConnected) -> int:
+def row_lead_bytes(graph: Graph, op: FullyConnected) -> int:
     """How far the output starts before the input that it may lie over.
 
     While row r of the output is written, rows from r on of the input are still to be read: with
@@ -81,7 +81,7 @@ def _kernels(graph: Graph, op: FullyConnected, board: Board, bits: int) -> Itera
         return
     channels = unit_channels(graph, op)
     if channels is not None and _is_exact(channels, bits):
-        yield Kernel(_name(bits), lead_bytes=lead_bytes(graph, op))
+        yield Kernel(_name(bits), lead_bytes=row_lead_bytes(graph, op))
 
 
 def _name(bits: int) -> str:

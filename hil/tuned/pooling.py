@@ -26,10 +26,10 @@ def _kernels(graph: Graph, op: AveragePool2D, board: Board) -> Iterator[Kernel]:
         return
     _, height, width, _ = graph.tensors[op.input].shape
     if min(op.filter[0], height) * min(op.filter[1], width) <= _MOST_PIXELS:
-        yield Kernel(_NAME, lead_bytes=lead_bytes(graph, op))
+        yield Kernel(_NAME, lead_bytes=pool_lead_bytes(graph, op))
 
 
-def lead_bytes(graph: Graph, op: AveragePool2D) -> int:
+def pool_lead_bytes(graph: Graph, op: AveragePool2D) -> int:
     """How far the output starts before the input that it may lie over.
 
     A window's outputs are written channel by channel: what lies before the same channel of its

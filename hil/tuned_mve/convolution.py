@@ -15,15 +15,15 @@ from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_mve
 from hil.tuned.requantize import Channels, channels_of
 from hil.tuned_mve.panels import (
-    PANEL_CHANNELS,
+    MVE_PANEL_CHANNELS,
     PARAMETERS,
     STEP_TAPS,
-    pack_panels,
-    panel_parameters,
-    panel_rows,
+    mve_panel_parameters,
+    mve_panel_rows,
+    pack_mve_panels,
     scaling_of,
 )
-from hil.tuned_mve.windows import Windows, lead_bytes
+from hil.tuned_mve.windows import SlidingWindows, lead_bytes
 from hil.types import Board, Step
 
 _NAME = "convolve_mve"
@@ -38,7 +38,7 @@ _MOVED_INPUTS = 8
 class _Shape:
     """A convolution's extents. Pixels are in one row where the filter and stride are 1x1."""
 
-    windows: Windows
+    windows: SlidingWindows
     depth: int
     channels: int
 
@@ -67,7 +67,7 @@ def _pixels(graph: Graph, op: FullyConnected) -> _Shape:
     """A layer of several rows is a convolution of a row of pixels."""
     units, depth = graph.tensors[op.weights].shape
     pixels = (1, graph.tensors[op.input].elements // depth)
-    return _Shape(Windows(pixels, pixels, (1, 1), (1, 1), (0, 0)), depth, units)
+    return _Shape(SlidingWindows(pixels, pixels, (1, 1), (1, 1), (0, 0)), depth, units)
 
 
 def _convolution(graph: Graph, op: Conv2D) -> _Shape | None:
@@ -82,7 +82,7 @@ def _convolution(graph: Graph, op: Conv2D) -> _Shape | None:
     same = (rows, columns) == (out_rows, out_columns)
     if window == op.stride == (1, 1) and before == (0, 0) and same:
         rows, columns = out_rows, out_columns = 1, rows * columns
-    windows = Windows((rows, columns), (out_rows, out_columns), window, op.stride, before)
+    windows = SlidingWindows((rows, columns), (out_rows, out_columns), window, op.stride, before)
     return _Shape(windows, depth, channels)
 
 
@@ -106,7 +106,7 @@ def _kernels(graph: Graph, op: Conv2D | FullyConnected, board: Board) -> Iterato
         return
     if isinstance(op, FullyConnected) and shape.windows.outputs == (1, 1):
         # All inputs are read for each panel: only the last one's outputs may lie over them.
-        before_last = len(panel_rows(shape.channels)) - PANEL_CHANNELS
+        before_last = len(mve_panel_rows(shape.channels)) - MVE_PANEL_CHANNELS
         yield Kernel(_DENSE, lead_bytes=before_last)
         return
     for segment in shape.segments:
@@ -142,8 +142,8 @@ def _call(graph: Graph, step: Step, op: Conv2D | FullyConnected) -> Call:
         function=step.kernel,
         fields=[Field(name, value) for name, value in numbers.items()],
         arrays=(
-            ("weights", "int8_t", pack_panels(channels.weights)),
-            ("parameters", "int32_t", panel_parameters(scaling)),
+            ("weights", "int8_t", pack_mve_panels(channels.weights)),
+            ("parameters", "int32_t", mve_panel_parameters(scaling)),
         ),
         window=() if isinstance(op, FullyConnected) else text,
     )
@@ -175,7 +175,7 @@ def _window_numbers(
 def _weight_bytes(graph: Graph, op: Conv2D | FullyConnected) -> int:
     shape = _shape(graph, op)
     assert shape is not None, "only layers of its kernel are asked for"
-    return len(panel_rows(shape.channels)) * (STEP_TAPS * shape.steps + PARAMETERS)
+    return len(mve_panel_rows(shape.channels)) * (STEP_TAPS * shape.steps + PARAMETERS)
 
 
 def _named(name: str) -> Callable[[Graph, FullyConnected, Board], Iterator[Kernel]]:

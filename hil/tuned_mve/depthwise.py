@@ -16,7 +16,7 @@ from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_mve
 from hil.tuned.requantize import Channels, Int64Array, channels_of
-from hil.tuned_mve.panels import PANEL_CHANNELS, Int8Values, Scaling, scaling_of
+from hil.tuned_mve.panels import MVE_PANEL_CHANNELS, Int8Values, Scaling, scaling_of
 from hil.types import Board, Step
 
 _NAME = "depthwise_mve"
@@ -109,7 +109,7 @@ def pack_weights(weights: Int64Array) -> Int8Values:
     There are as many channels as a multiple of four; those that are missing have weights of 0.
     """
     count, taps = weights.shape
-    packed = np.zeros((round_up(count, PANEL_CHANNELS), taps + 1), np.int8)
+    packed = np.zeros((round_up(count, MVE_PANEL_CHANNELS), taps + 1), np.int8)
     packed[:count, :taps] = weights
     return packed
 
@@ -123,8 +123,8 @@ def group_parameters(scaling: Scaling) -> Int64Array:
     """(groups of four channels, 12): four biases, four multipliers, four right shifts, negative."""
     values = np.stack([scaling.bias, scaling.multiplier, -scaling.right_shift])
     count = values.shape[1]
-    padded = np.pad(values, ((0, 0), (0, round_up(count, PANEL_CHANNELS) - count)))
-    return np.ascontiguousarray(padded.reshape(3, -1, PANEL_CHANNELS).transpose(1, 0, 2))
+    padded = np.pad(values, ((0, 0), (0, round_up(count, MVE_PANEL_CHANNELS) - count)))
+    return np.ascontiguousarray(padded.reshape(3, -1, MVE_PANEL_CHANNELS).transpose(1, 0, 2))
 
 
 def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
@@ -181,7 +181,7 @@ def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
 
 def _weight_bytes(graph: Graph, op: DepthwiseConv2D) -> int:
     _, rows, columns, channels = graph.tensors[op.weights].shape
-    return round_up(channels, PANEL_CHANNELS) * (rows * columns + 1 + 12)
+    return round_up(channels, MVE_PANEL_CHANNELS) * (rows * columns + 1 + 12)
 
 
 KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)

@@ -12,7 +12,7 @@ from hil.kernel_interface.call import Call, size_text, stride_text
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_mve
-from hil.tuned_mve.windows import Windows, lead_bytes
+from hil.tuned_mve.windows import SlidingWindows, lead_bytes
 from hil.types import Board, Step
 
 _ADD = "add_mve"
@@ -62,11 +62,11 @@ def _add_call(graph: Graph, step: Step, op: Add) -> Call:
     return job_call(graph, step, op, function=_ADD, fields=fields)
 
 
-def _windows(graph: Graph, op: AveragePool2D) -> Windows:
+def _windows(graph: Graph, op: AveragePool2D) -> SlidingWindows:
     _, rows, columns, _ = graph.tensors[op.input].shape
     _, out_rows, out_columns, _ = graph.tensors[op.output].shape
     before = (op.padding.top, op.padding.left)
-    return Windows((rows, columns), (out_rows, out_columns), op.filter, op.stride, before)
+    return SlidingWindows((rows, columns), (out_rows, out_columns), op.filter, op.stride, before)
 
 
 def _pool_kernels(graph: Graph, op: AveragePool2D, board: Board) -> Iterator[Kernel]:

@@ -18,9 +18,9 @@ from hil.tuned.requantize import Channels, Int64Array
 
 Int8Values = npt.NDArray[np.int8]
 
-PANEL_CHANNELS = 4
+MVE_PANEL_CHANNELS = 4
 STEP_TAPS = 16
-PARAMETERS = 3 * PANEL_CHANNELS
+PARAMETERS = 3 * MVE_PANEL_CHANNELS
 # Of a channel that is constant: v = round(4 * v / 2) / 2, exactly.
 _CONSTANT_FACTOR, _CONSTANT_SUM, _CONSTANT_SHIFT = 2**30, 4, 1
 
@@ -59,39 +59,42 @@ def scaling_of(channels: Channels, zero_point: int) -> Scaling:
     )
 
 
-def panel_rows(channels: int) -> Int64Array:
+def mve_panel_rows(channels: int) -> Int64Array:
     """The channel of each row of the panels, -1 for none.
 
     The last panel ends at the last channel; with less than four, some rows are of none.
     """
-    if channels < PANEL_CHANNELS:
-        return np.array([*range(channels), *[-1] * (PANEL_CHANNELS - channels)], np.int64)
-    starts = [min(start, channels - PANEL_CHANNELS) for start in range(0, channels, PANEL_CHANNELS)]
-    return np.concatenate([np.arange(start, start + PANEL_CHANNELS) for start in starts])
+    if channels < MVE_PANEL_CHANNELS:
+        return np.array([*range(channels), *[-1] * (MVE_PANEL_CHANNELS - channels)], np.int64)
+    starts = [
+        min(start, channels - MVE_PANEL_CHANNELS)
+        for start in range(0, channels, MVE_PANEL_CHANNELS)
+    ]
+    return np.concatenate([np.arange(start, start + MVE_PANEL_CHANNELS) for start in starts])
 
 
-def pack_panels(weights: Int64Array) -> Int8Values:
+def pack_mve_panels(weights: Int64Array) -> Int8Values:
     """(panels, steps, 4, 16) of int8 from (channels, taps); taps that are missing are 0."""
     count, taps = weights.shape
     steps = -(-taps // STEP_TAPS)
     padded = np.zeros((count + 1, steps * STEP_TAPS), np.int8)
     padded[:count, :taps] = weights
-    rows = padded[panel_rows(count)].reshape(-1, PANEL_CHANNELS, steps, STEP_TAPS)
+    rows = padded[mve_panel_rows(count)].reshape(-1, MVE_PANEL_CHANNELS, steps, STEP_TAPS)
     return np.ascontiguousarray(rows.transpose(0, 2, 1, 3))
 
 
-def unpack_panels(packed: Int8Values, channels: int, taps: int) -> Int64Array:
-    """The inverse of `pack_panels`: (channels, taps)."""
-    rows = packed.transpose(0, 2, 1, 3).reshape(len(packed) * PANEL_CHANNELS, -1)
-    order = panel_rows(channels)
+def unpack_mve_panels(packed: Int8Values, channels: int, taps: int) -> Int64Array:
+    """The inverse of `pack_mve_panels`: (channels, taps)."""
+    rows = packed.transpose(0, 2, 1, 3).reshape(len(packed) * MVE_PANEL_CHANNELS, -1)
+    order = mve_panel_rows(channels)
     weights = np.empty((channels, taps), np.int64)
     weights[order[order >= 0]] = rows[order >= 0, :taps]
     return weights
 
 
-def panel_parameters(scaling: Scaling) -> Int64Array:
+def mve_panel_parameters(scaling: Scaling) -> Int64Array:
     """(panels, 12): four biases, four multipliers, four right shifts, negative."""
     values = np.stack([scaling.bias, scaling.multiplier, -scaling.right_shift])
     padded = np.concatenate([values, np.zeros((3, 1), np.int64)], axis=1)
-    rows = padded[:, panel_rows(len(scaling.bias))].reshape(3, -1, PANEL_CHANNELS)
+    rows = padded[:, mve_panel_rows(len(scaling.bias))].reshape(3, -1, MVE_PANEL_CHANNELS)
     return np.ascontiguousarray(rows.transpose(1, 0, 2)).reshape(-1, PARAMETERS)

@@ -1,20 +1,19 @@
-"""Windows over an input: which bytes are still to be read when an output is written."""
+"""SlidingWindows over an input: which bytes are still to be read when an output is written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Int64Array = npt.NDArray[np.int64]
+from hil.tuned.requantize import Int64Array
 
 # Far behind the last pixel of any input.
 _NONE = np.int64(2**40)
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class SlidingWindows:
     """The windows of a convolution or pool; (rows, columns) each, of an input (rows, columns, C).
 
     `before` is the padding above and to the left.
@@ -27,7 +26,7 @@ class Windows:
     before: tuple[int, int]
 
 
-def lead_bytes(windows: Windows, depth: int, channels: int, pixels: int = 1) -> int:
+def lead_bytes(windows: SlidingWindows, depth: int, channels: int, pixels: int = 1) -> int:
     """How many bytes before the input the output has to start, if it lies over it.
 
     Pixels of `depth` and `channels` bytes. The outputs of `pixels` windows at a time, or less at
@@ -43,7 +42,7 @@ def lead_bytes(windows: Windows, depth: int, channels: int, pixels: int = 1) -> 
     return max(0, int(ends.max(initial=0)))
 
 
-def _first_pixels(windows: Windows) -> Int64Array:
+def _first_pixels(windows: SlidingWindows) -> Int64Array:
     """For each output the first pixel of the input in its window; _NONE if there is none."""
     columns, axes = windows.inputs[1], (0, 1)
     starts = [

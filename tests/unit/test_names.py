@@ -29,6 +29,11 @@ PROTOCOLS = {
     "hil/cli": {"register"},
     "hil/kernels": {"OPERATORS"},
     "hil/recurrent": {"OPERATORS"},
+    # What the registry of tuned kernels reads of each.
+    "hil/tuned": {"KERNELS"},
+    "hil/tuned_depthwise": {"KERNELS"},
+    "hil/tuned_mve": {"KERNELS"},
+    "hil/tuned_scalar": {"KERNEL", "NAME"},
 }
 
 

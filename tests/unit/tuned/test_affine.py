@@ -14,7 +14,7 @@ from helpers.graph_builder import GraphBuilder, float32
 from hil.board import load_board
 from hil.kernels.choice import choose
 from hil.tuned.addition import KERNELS
-from hil.tuned.affine import BYTES, fit
+from hil.tuned.affine import INT8_VALUES, fit
 
 scales = st.floats(0.01, 0.1).map(float32)
 zero_points = st.integers(-128, 127)
@@ -34,7 +34,8 @@ def sum_of(
 def reference(graph: Graph, op: Add) -> np.ndarray:
     """(256, 256) results as the reference has them, not through `add_parameters`."""
     left, right = (
-        side.reshape(-1, 1).astype(np.int8) for side in np.meshgrid(BYTES, BYTES, indexing="ij")
+        side.reshape(-1, 1).astype(np.int8)
+        for side in np.meshgrid(INT8_VALUES, INT8_VALUES, indexing="ij")
     )
     return operator_of(op).kernel(graph, op)(left, right).reshape(256, 256)
 
@@ -76,12 +77,12 @@ def test_results_are_those_of_the_reference(
 
 
 def test_functions_that_are_no_sum_are_refused() -> None:
-    products = np.clip(BYTES[:, None] * BYTES, -128, 127)
+    products = np.clip(INT8_VALUES[:, None] * INT8_VALUES, -128, 127)
     assert fit(products, (1.0, 1.0), 20, 8) is None
 
 
 def test_factors_beyond_32_bits_are_refused() -> None:
-    sums = np.clip(9 * BYTES[:, None] + BYTES, -128, 127)
+    sums = np.clip(9 * INT8_VALUES[:, None] + INT8_VALUES, -128, 127)
     assert fit(sums, (9.0, 1.0), 20, 8) is None
     assert fit(sums, (9.0, 1.0), 18, 8) is not None
 

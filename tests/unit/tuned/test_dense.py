@@ -12,7 +12,7 @@ from helpers.graph_builder import GraphBuilder
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.kernels.choice import choose
-from hil.tuned.dense import lead_bytes, unit_channels, unit_scales
+from hil.tuned.dense import row_lead_bytes, unit_channels, unit_scales
 
 
 def dense(inputs: int = 12, units: int = 6, rows: int = 1, per_channel: bool = False) -> Graph:
@@ -85,7 +85,7 @@ def test_rows_may_be_written_over_rows_that_were_read(
     inputs: int, units: int, rows: int, lead: int
 ) -> None:
     graph = dense(inputs, units, rows)
-    assert lead_bytes(graph, graph.ops[0]) == lead  # type: ignore[arg-type]
+    assert row_lead_bytes(graph, graph.ops[0]) == lead  # type: ignore[arg-type]
     # The definition: outputs up to row r lie before the inputs of row r.
     assert all((r + 1) * units <= lead + r * inputs for r in range(rows))
     plan = make_plan(graph, load_board("m4"))

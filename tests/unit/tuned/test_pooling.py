@@ -12,7 +12,7 @@ from compress.types import Graph
 from helpers.graph_builder import GraphBuilder, Padding
 from hil.board import load_board
 from hil.kernels.choice import choose
-from hil.tuned.pooling import lead_bytes
+from hil.tuned.pooling import pool_lead_bytes
 
 NO_PADDING = Padding()
 
@@ -59,7 +59,7 @@ def test_the_lead_is_the_least_at_which_no_input_is_lost(
 ) -> None:
     """Played through in one memory, byte by byte, in the order of average_pool_s8.c."""
     graph, op = pool(shape, window, stride, padding)
-    lead = lead_bytes(graph, op)
+    lead = pool_lead_bytes(graph, op)
     assert plays(graph, op, lead)
     assert lead == 0 or not plays(graph, op, lead - 1)
 

@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.tuned_mve.depthwise import WINDOW, pack_weights, unpack_weights, weight_offsets
-from hil.tuned_mve.panels import PANEL_CHANNELS, STEP_TAPS, pack_panels, panel_rows, unpack_panels
-from hil.tuned_mve.windows import Windows, lead_bytes
+from hil.tuned_mve.panels import (
+    MVE_PANEL_CHANNELS,
+    STEP_TAPS,
+    mve_panel_rows,
+    pack_mve_panels,
+    unpack_mve_panels,
+)
+from hil.tuned_mve.windows import SlidingWindows, lead_bytes
 
 
 def weights(channels: int, taps: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
@@ -20,13 +26,13 @@ def weights(channels: int, taps: int) -> np.ndarray[tuple[int, ...], np.dtype[np
 @given(st.integers(1, 14), st.integers(1, 70))
 def test_panels_hold_every_weight_once_each_channel(channels: int, taps: int) -> None:
     values = weights(channels, taps)
-    packed = pack_panels(values)
-    np.testing.assert_array_equal(unpack_panels(packed, channels, taps), values)
-    assert packed.shape[1:] == (-(-taps // STEP_TAPS), PANEL_CHANNELS, STEP_TAPS)
+    packed = pack_mve_panels(values)
+    np.testing.assert_array_equal(unpack_mve_panels(packed, channels, taps), values)
+    assert packed.shape[1:] == (-(-taps // STEP_TAPS), MVE_PANEL_CHANNELS, STEP_TAPS)
     inputs = np.random.default_rng(0).integers(-128, 128, packed.shape[1] * STEP_TAPS)
     steps = inputs.reshape(-1, 1, STEP_TAPS)
     sums = (packed.astype(np.int64) * steps).sum((1, 3)).reshape(-1)
-    for row, channel in enumerate(panel_rows(channels)):
+    for row, channel in enumerate(mve_panel_rows(channels)):
         wanted = (values[channel] * inputs[:taps]).sum() if channel >= 0 else 0
         assert sums[row] == wanted
 
@@ -53,7 +59,7 @@ def test_gathered_weights_meet_the_rows_where_they_are(rows: int, columns: int, 
     assert (gathered * cells).sum() == (values * window).sum()
 
 
-def clobbers(windows: Windows, depth: int, channels: int, pixels: int, lead: int) -> bool:
+def clobbers(windows: SlidingWindows, depth: int, channels: int, pixels: int, lead: int) -> bool:
     """Whether an input byte is overwritten before it was read, played through byte by byte."""
     overwritten: set[int] = set()
     out_rows, out_columns = windows.outputs
@@ -88,7 +94,7 @@ def test_a_lead_is_enough_and_not_a_byte_too_long(
     channels: int,
     pixels: int,
 ) -> None:
-    windows = Windows(inputs, outputs, window, stride, before)
+    windows = SlidingWindows(inputs, outputs, window, stride, before)
     lead = lead_bytes(windows, depth, channels, pixels)
     assert not clobbers(windows, depth, channels, pixels, lead)
     assert lead == 0 or clobbers(windows, depth, channels, pixels, lead - 1)
