@@ -41,20 +41,30 @@ class Axis:
 
 
 def _axes(graph: Graph, op: DepthwiseConv2D) -> tuple[Axis, Axis]:
-    """The axes that the kernel takes for rows and columns: the longer output is computed along."""
+    """The axes that the kernel takes for rows and columns."""
+    down, along = _own_axes(graph, op)
+    return (along, down) if is_turned(graph, op) else (down, along)
+
+
+def _own_axes(graph: Graph, op: DepthwiseConv2D) -> tuple[Axis, Axis]:
+    """The tensor's rows and columns."""
     _, height, width, count = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
     _, rows, columns, _ = graph.tensors[op.weights].shape
     pad, stride = op.padding, op.stride
-    vertical = Axis(height, out_height, rows, stride[0], pad.top, width * count, out_width * count)
-    horizontal = Axis(width, out_width, columns, stride[1], pad.left, count, count)
-    return (horizontal, vertical) if is_turned(graph, op) else (vertical, horizontal)
+    down = Axis(height, out_height, rows, stride[0], pad.top, width * count, out_width * count)
+    return down, Axis(width, out_width, columns, stride[1], pad.left, count, count)
+
+
+def _products(rows: Axis, along: Axis) -> int:
+    """Multiplications of pairs of taps for a channel: four outputs at once, rows of even length."""
+    return rows.outputs * round_up(along.outputs, _AT_ONCE) * rows.taps * ((along.taps + 1) // 2)
 
 
 def is_turned(graph: Graph, op: DepthwiseConv2D) -> bool:
-    """True if the kernel's rows are the tensor's columns: where those have more outputs."""
-    _, out_height, out_width, _ = graph.tensors[op.output].shape
-    return out_width < _AT_ONCE and out_height > out_width
+    """True if the kernel's rows are the tensor's columns: where that takes fewer products."""
+    down, along = _own_axes(graph, op)
+    return _products(along, down) < _products(down, along)
 
 
 def _pitch(along: Axis) -> int:
@@ -83,6 +93,8 @@ def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel
     if not has_dsp(board) or depthwise_channels(graph, op) is None:
         return
     rows, along = _axes(graph, op)
+    if (rows.taps, along.taps) == (3, 3) or along.outputs < _AT_ONCE:
+        return  # CMSIS-NN's kernels are faster
     yield Kernel(
         _NAME,
         scratch_bytes=2 * (rows.taps + 1) * _pitch(along) + 4 * rows.taps,

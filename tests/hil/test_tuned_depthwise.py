@@ -109,7 +109,7 @@ def other_filters() -> Graph:
         ((5, 5), (1, 1), RELU),
         ((1, 7), (1, 1), NONE),
         ((7, 1), (1, 1), RELU6),
-        ((3, 3), (1, 2), NONE),
+        ((3, 4), (1, 2), NONE),
         ((2, 2), (1, 1), RELU),
         ((4, 3), (2, 1), NONE),
         ((5, 5), (2, 2), RELU),
@@ -118,7 +118,7 @@ def other_filters() -> Graph:
         x = b.depthwise(
             x, 1, kernel, stride, padding=padding, activation=activation, zero_point=-128, gain=0.5
         )
-    x = b.depthwise(x, 1, (3, 3), padding=Padding(3, 2, 2, 4), zero_point=40, gain=0.5)
+    x = b.depthwise(x, 1, (2, 3), padding=Padding(3, 2, 2, 4), zero_point=40, gain=0.5)
     x = b.depthwise(x, 1, (2, 2), (3, 3), padding=Padding(0, 0, 1, 1), gain=0.5)
     return b.finish(x, "other_filters")
 
@@ -134,7 +134,7 @@ def one_dimension(down: bool) -> Graph:
 
 @pytest.mark.parametrize("graph", [other_filters(), one_dimension(True), one_dimension(False)])
 def test_other_filters_are_bit_equal(target: Target, tmp_path: Path, graph: Graph) -> None:
-    assert set(kernels(target, graph)) == {"depthwise_rows"}
+    assert kernels(target, graph).count("depthwise_rows") >= 4
     assert_bit_equal(target, graph, tmp_path)
 
 
