@@ -8,6 +8,7 @@ and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from hil.types import Board, Buffer
 # SAME_BYTE: it may do so from the input's first byte on only.
 Leads = Mapping[tuple[int, int], int]
 NO_LEADS: Leads = MappingProxyType({})
+_SHUFFLES = 50
 
 
 def alignment_bytes(board: Board) -> int:
@@ -61,27 +63,36 @@ def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) ->
     The pairs (output, input) of `leads`, positions in `buffers`, may: where the output starts as
     many bytes before the input, or more, or at its first byte. Returns the buffers in the given
     order. Tries several orders of placing, each buffer as low as possible or, first, over the
-    other of its pair; then repeatedly puts the topmost buffer first, until the peak is the lower
-    bound or as often as there are buffers.
+    other of its pair; then repeatedly puts the topmost buffer first, as often as there are buffers;
+    with leads, tries shuffled orders, too. It ends where the peak is the lower bound.
     """
     bound = lower_bound_bytes(buffers, alignment, leads)
+    best: list[Buffer] = []
+    for latest in _attempts(buffers, alignment, leads):
+        best = min([best, latest], key=end_bytes) if best else latest
+        if end_bytes(best) <= bound:
+            break
+    return best
+
+
+def _attempts(buffers: Sequence[Buffer], alignment: int, leads: Leads) -> Iterator[list[Buffer]]:
+    """Placements in many orders; the same for the same buffers."""
     indices = range(len(buffers))
     orders = [sorted(indices, key=lambda i: key(buffers[i])) for key in _sort_keys(buffers)]
-    best: list[Buffer] = []
-    for together in (False, True) if leads else (False,):
-        attempts = [
-            (_place_in(buffers, order, alignment, leads, together), order) for order in orders
-        ]
-        latest, order = min(attempts, key=lambda attempt: end_bytes(attempt[0]))
-        best = min([best, latest], key=end_bytes) if best else latest
+    modes = (False, True) if leads else (False,)
+    for together in modes:
+        first = [(_place_in(buffers, order, alignment, leads, together), order) for order in orders]
+        yield from (placed for placed, _ in first)
+        latest, order = min(first, key=lambda attempt: end_bytes(attempt[0]))
         for _ in indices:
-            if end_bytes(best) <= bound:
-                return best
             top = max(indices, key=lambda i: latest[i].offset_bytes + latest[i].size_bytes)
             order = [top, *(i for i in order if i != top)]
             latest = _place_in(buffers, order, alignment, leads, together)
-            best = min(best, latest, key=end_bytes)
-    return best
+            yield latest
+    rng = random.Random(0)
+    for _ in range(_SHUFFLES if leads else 0):
+        order = rng.sample(indices, len(indices))
+        yield from (_place_in(buffers, order, alignment, leads, mode) for mode in modes)
 
 
 def _alive(buffer: Buffer, op: int) -> bool:
