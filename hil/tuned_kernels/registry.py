@@ -19,9 +19,9 @@ from hil.tuned_depthwise import blocks, direct, map3, narrow_map, stride2
 from hil.tuned_depthwise import rows as depthwise_rows
 from hil.tuned_mve import convolution, elementwise
 from hil.tuned_mve import depthwise as mve_depthwise
-from hil.tuned_scalar import convolution as scalar_convolution
-from hil.tuned_scalar import dense as scalar_dense
-from hil.tuned_scalar import depthwise as scalar_depthwise
+from hil.tuned_scalar.convolution import CONVOLUTION_KERNEL
+from hil.tuned_scalar.dense import DENSE_KERNEL
+from hil.tuned_scalar.depthwise import DEPTHWISE_KERNEL
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Add: (*addition.KERNELS, *elementwise.ADD_KERNELS),
@@ -32,8 +32,8 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *patches.KERNELS,
         *rows.KERNELS,
         *convolution.CONV2D_KERNELS,
-        scalar_dense.KERNEL,
-        scalar_convolution.KERNEL,
+        DENSE_KERNEL,
+        CONVOLUTION_KERNEL,
     ),
     DepthwiseConv2D: (
         *map3.KERNELS,
@@ -43,12 +43,12 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *stride2.KERNELS,
         *mve_depthwise.KERNELS,
         *depthwise_rows.KERNELS,
-        scalar_depthwise.KERNEL,
+        DEPTHWISE_KERNEL,
     ),
     FullyConnected: (
         *dense.KERNELS,
         *convolution.FULLY_CONNECTED_KERNELS,
-        scalar_dense.KERNEL,
+        DENSE_KERNEL,
     ),
 }
 

@@ -12,10 +12,10 @@ from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import is_scalar
 from hil.tuned.requantize import Channels, channels_of
 from hil.tuned_scalar.pairs import channel_parameters, fit_pairs, pack_pairs, paired_channels
-from hil.tuned_scalar.windows import Windows, windows_of
+from hil.tuned_scalar.windows import FilterWindows, windows_of
 from hil.types import Board, Step
 
-NAME = "conv_scalar"
+_NAME = "conv_scalar"
 
 
 def _channels(graph: Graph, op: Conv2D) -> Channels | None:
@@ -41,7 +41,7 @@ def _border_bytes(graph: Graph, op: Conv2D) -> int:
     return columns * depth if windows_of(graph, op).leave_input else 0
 
 
-def _lead_bytes(graph: Graph, windows: Windows) -> int:
+def _lead_bytes(graph: Graph, windows: FilterWindows) -> int:
     """A pair of pixels is read, then written. The inputs of later pairs must be left by then."""
     depth, units = windows.depth, graph.tensors[windows.output].shape[3]
     first = windows.first_inputs() * depth
@@ -55,7 +55,7 @@ def _kernels(graph: Graph, op: Conv2D, board: Board) -> tuple[Kernel, ...]:
         return ()
     scratch = 8 * _pairs(graph, op) + _border_bytes(graph, op)
     lead = _lead_bytes(graph, windows_of(graph, op))
-    return (Kernel(NAME, scratch_bytes=scratch, lead_bytes=lead),)
+    return (Kernel(_NAME, scratch_bytes=scratch, lead_bytes=lead),)
 
 
 def _call(graph: Graph, step: Step, op: Conv2D) -> Call:
@@ -68,7 +68,7 @@ def _call(graph: Graph, step: Step, op: Conv2D) -> Call:
         graph,
         step,
         op,
-        function=NAME,
+        function=_NAME,
         fields=(
             Field("rows", rows),
             Field("columns", columns),
@@ -106,4 +106,6 @@ def _weight_bytes(graph: Graph, op: Conv2D) -> int:
     return len(paired_channels(units)) * (2 * _pairs(graph, op) + 16)
 
 
-KERNEL = TunedKernel(name=NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes)
+CONVOLUTION_KERNEL = TunedKernel(
+    name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes
+)

@@ -8,17 +8,17 @@ import numpy as np
 
 from compress.ops import Conv2D, FullyConnected
 from compress.types import Graph
-from hil.kernel_interface.call import Call
+from hil.kernel_interface.call import Call, Words
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import is_scalar
 from hil.tuned.panels import PANEL_CHANNELS, panel_rows
 from hil.tuned.requantize import Channels, Int64Array, channels_of
-from hil.tuned_scalar.pairs import Words, channel_parameters, even_taps, fit_pairs
+from hil.tuned_scalar.pairs import channel_parameters, even_taps, fit_pairs
 from hil.types import Board, Step
 
-NAME = "dense_scalar"
+_NAME = "dense_scalar"
 
 
 def _is_dense(graph: Graph, op: FullyConnected | Conv2D) -> bool:
@@ -70,7 +70,7 @@ def unpack_units(words: Words, units: int, inputs: int) -> Int64Array:
 def _kernels(graph: Graph, op: FullyConnected | Conv2D, board: Board) -> tuple[Kernel, ...]:
     if not is_scalar(board) or _channels(graph, op) is None:
         return ()
-    return (Kernel(NAME),)
+    return (Kernel(_NAME),)
 
 
 def _call(graph: Graph, step: Step, op: FullyConnected | Conv2D) -> Call:
@@ -83,7 +83,7 @@ def _call(graph: Graph, step: Step, op: FullyConnected | Conv2D) -> Call:
         graph,
         step,
         op,
-        function=NAME,
+        function=_NAME,
         fields=(
             Field("scale_step", 0 if one_scale else 4 * scales.shape[1]),
             Field("rows", graph.tensors[op.input].elements // depth),
@@ -106,6 +106,6 @@ def _weight_bytes(graph: Graph, op: FullyConnected | Conv2D) -> int:
     return len(panel_rows(units)) * per_unit
 
 
-KERNEL: TunedKernel[Any] = TunedKernel(
-    name=NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes
+DENSE_KERNEL: TunedKernel[Any] = TunedKernel(
+    name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes
 )

@@ -13,10 +13,10 @@ from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import is_scalar
 from hil.tuned.requantize import Channels, channels_of
 from hil.tuned_scalar.pairs import channel_parameters, sums_fit
-from hil.tuned_scalar.windows import Windows, windows_of
+from hil.tuned_scalar.windows import FilterWindows, windows_of
 from hil.types import Board, Step
 
-NAME = "depthwise_scalar"
+_NAME = "depthwise_scalar"
 
 # Outputs of a row that are summed at once.
 _BLOCK = 3
@@ -32,19 +32,19 @@ def _channels(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
     return channels if channels is not None and sums_fit(channels) else None
 
 
-def _slots(windows: Windows) -> int:
+def _slots(windows: FilterWindows) -> int:
     """Rows of the input that a window spans."""
     return (windows.rows.taps - 1) * windows.rows.dilation + 1
 
 
-def _slot_bytes(windows: Windows) -> int:
+def _slot_bytes(windows: FilterWindows) -> int:
     """A row with its padding, and what the last block of outputs reads beyond."""
     axis = windows.columns
     last = (round_up(axis.outputs, _BLOCK) - 1) * axis.stride + (axis.taps - 1) * axis.dilation
     return max(last + 1, axis.before + axis.size)
 
 
-def _lead_bytes(graph: Graph, windows: Windows) -> int:
+def _lead_bytes(graph: Graph, windows: FilterWindows) -> int:
     """A row of outputs is written when the rows that it reads are in the rings."""
     rows, row_bytes = windows.rows, windows.columns.size * windows.depth
     out_row_bytes = windows.columns.outputs * graph.tensors[windows.output].shape[3]
@@ -63,7 +63,7 @@ def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> tuple[Kernel, .
     scratch = round_up(windows.depth * _slots(windows) * _slot_bytes(windows), 4)
     if not _stride_3x3(graph, op):
         scratch += 4 * windows.rows.taps * windows.columns.taps
-    return (Kernel(NAME, scratch_bytes=scratch, lead_bytes=_lead_bytes(graph, windows)),)
+    return (Kernel(_NAME, scratch_bytes=scratch, lead_bytes=_lead_bytes(graph, windows)),)
 
 
 def _stride_3x3(graph: Graph, op: DepthwiseConv2D) -> int:
@@ -84,7 +84,7 @@ def _call(graph: Graph, step: Step, op: DepthwiseConv2D) -> Call:
         graph,
         step,
         op,
-        function=NAME,
+        function=_NAME,
         fields=(
             Field("rows", rows.size),
             Field("columns", columns.size),
@@ -120,4 +120,4 @@ def _weight_bytes(graph: Graph, op: DepthwiseConv2D) -> int:
     return units * (rows * columns + 16)
 
 
-KERNEL = TunedKernel(name=NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes)
+DEPTHWISE_KERNEL = TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes)

@@ -7,12 +7,10 @@ in its halves, which hold the sum of two such words: |x * w| is at most 2**14. T
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from compress.arithmetic.fixedpoint import INT8_MAX, INT8_MIN
+from hil.kernel_interface.call import Words
 from hil.tuned.requantize import Channels, Int64Array
-
-Words = npt.NDArray[np.uint32]
 
 # Requantization without a long multiplication holds below it: high_rounded in scalar.h.
 _SUM_LIMIT = 2**29

@@ -15,7 +15,7 @@ _NOTHING = np.int64(2**40)
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class TapAxis:
     """Rows or columns of a convolution: extents, filter taps, their distances."""
 
     size: int
@@ -42,11 +42,11 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class FilterWindows:
     """The windows of a convolution on an input of `depth` channels; `output` is its tensor."""
 
-    rows: Axis
-    columns: Axis
+    rows: TapAxis
+    columns: TapAxis
     depth: int
     output: int
 
@@ -61,15 +61,15 @@ class Windows:
         return (rows[:, None] * self.columns.size + columns).reshape(-1)
 
 
-def windows_of(graph: Graph, op: Conv2D | DepthwiseConv2D) -> Windows:
+def windows_of(graph: Graph, op: Conv2D | DepthwiseConv2D) -> FilterWindows:
     """The windows of a convolution, with or without depth."""
     _, height, width, depth = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
     _, rows, columns, _ = graph.tensors[op.weights].shape
     pad, stride, dilation = op.padding, op.stride, op.dilation
-    return Windows(
-        rows=Axis(height, out_height, rows, stride[0], dilation[0], pad.top),
-        columns=Axis(width, out_width, columns, stride[1], dilation[1], pad.left),
+    return FilterWindows(
+        rows=TapAxis(height, out_height, rows, stride[0], dilation[0], pad.top),
+        columns=TapAxis(width, out_width, columns, stride[1], dilation[1], pad.left),
         depth=depth,
         output=op.output,
     )

@@ -11,9 +11,9 @@ from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from hil.board import load_board
 from hil.kernel_interface.operator_kernels import Kernel
-from hil.tuned_scalar import convolution as scalar_convolution
-from hil.tuned_scalar import dense as scalar_dense
-from hil.tuned_scalar import depthwise as scalar_depthwise
+from hil.tuned_scalar.convolution import CONVOLUTION_KERNEL
+from hil.tuned_scalar.dense import DENSE_KERNEL
+from hil.tuned_scalar.depthwise import DEPTHWISE_KERNEL
 from hil.types import Board
 
 M3, M4 = load_board("m3"), load_board("m4")
@@ -24,11 +24,11 @@ NO_PADDING, ONE_AROUND = Padding(), Padding(1, 1, 1, 1)
 def kernel(graph: Graph, board: Board = M3) -> Kernel | None:
     op = graph.ops[-1]
     if isinstance(op, Conv2D):
-        return next(iter(scalar_convolution.KERNEL.kernels(graph, op, board)), None)
+        return next(iter(CONVOLUTION_KERNEL.kernels(graph, op, board)), None)
     if isinstance(op, DepthwiseConv2D):
-        return next(iter(scalar_depthwise.KERNEL.kernels(graph, op, board)), None)
+        return next(iter(DEPTHWISE_KERNEL.kernels(graph, op, board)), None)
     assert isinstance(op, FullyConnected)
-    return next(iter(scalar_dense.KERNEL.kernels(graph, op, board)), None)
+    return next(iter(DENSE_KERNEL.kernels(graph, op, board)), None)
 
 
 def pieces(graph: Graph) -> Iterator[tuple[set[int], set[int]]]:
@@ -173,8 +173,8 @@ def test_a_convolution_of_one_window_is_dense() -> None:
     b = GraphBuilder(seed=1)
     x = b.conv(b.input((2, 3, 4)), 6, (2, 3), **FINE)
     graph = b.finish(x)
-    assert list(scalar_dense.KERNEL.kernels(graph, graph.ops[0], M3)) == [Kernel("dense_scalar")]
+    assert list(DENSE_KERNEL.kernels(graph, graph.ops[0], M3)) == [Kernel("dense_scalar")]
     b = GraphBuilder(seed=1)
     x = b.conv(b.input((2, 3, 4)), 6, (2, 3), (3, 3), padding=Padding(1, 1, 0, 0), **FINE)
     graph = b.finish(x)
-    assert not list(scalar_dense.KERNEL.kernels(graph, graph.ops[0], M3))
+    assert not list(DENSE_KERNEL.kernels(graph, graph.ops[0], M3))
