@@ -3,43 +3,43 @@
  * 43 layers, 60505 MACs. Arena of 1572 bytes (1572 without scratch):
  *
  *  offset   bytes  layers
- *     448     240  0..0    input
- *     788     360  0..0    scratch of conv_rows_ram
- *      68     720  0..1    conv_0
- *       0      54  0..42   svdf_40_state = svdf_40_state_next
- *      56       8  0..42   lstm_35_cell = lstm_35_cell_next
- *      64       4  0..42   lstm_35_hidden = lstm_35_hidden_next
- *     788     360  1..2    depthwise_1
- *      68     360  2..8    max_pool_2 = add_4
- *     428     360  3..4    requantize_3
- *     428     360  5..7    mul_5 = leaky_relu_6
- *    1180     390  7..8    pad_7
- *     428     750  8..9    concatenate_8
- *      68     150  9..16   average_pool_9 = prelu_10 = add_12 = add_15
- *     220     150  11..12  table_11
- *     372      12  13..14  matmul_13
- *     220     150  14..15  matmul_14
- *     372     300  16..17  resize_16
- *     220     150  17..22  resize_17 = add_19 = add_21
- *      68      25  18..19  extreme_18
- *      68      25  20..21  extreme_20
- *      68     150  22..31  transpose_conv_22 = add_24 = requantize_25
- *     220      25  23..24  sum_23
- *     220      24  26..27  gather_26
- *     244       6  27..28  strided_slice_27
- *     220      12  28..31  broadcast_to_28 = minimum_30
- *     232      12  29..30  maximum_29
- *     232     162  31..32  concatenate_31
- *     396     162  32..33  transpose_32
- *      76       6  33..35  mean_33 = reshape_34
- *      68       8  35..37  lstm_35 = reshape_36
- *      96      20  37..37  scratch of gru_s16
- *      84      12  37..38  gru_37
- *      96      48  38..38  scratch of lstm_reset_s16
- *      68      16  38..39  lstm_38
- *      84       8  39..40  requantize_39
- *      68       9  40..41  svdf_40
- *      80       7  41..42  dense_41 = softmax_42
+ *     380     240  0..0    input
+ *     720     360  0..0    scratch of conv_rows_ram
+ *       0     720  0..1    conv_0
+ *    1504      54  0..42   svdf_40_state = svdf_40_state_next
+ *    1560       8  0..42   lstm_35_cell = lstm_35_cell_next
+ *    1568       4  0..42   lstm_35_hidden = lstm_35_hidden_next
+ *     720     360  1..2    depthwise_1
+ *    1144     360  2..8    max_pool_2 = add_4
+ *       0     360  3..4    requantize_3
+ *       0     360  5..7    mul_5 = leaky_relu_6
+ *     752     390  7..8    pad_7
+ *       0     750  8..9    concatenate_8
+ *     752     150  9..16   average_pool_9 = prelu_10 = add_12 = add_15
+ *       0     150  11..12  table_11
+ *     152      12  13..14  matmul_13
+ *       0     150  14..15  matmul_14
+ *       0     300  16..17  resize_16
+ *     300     150  17..22  resize_17 = add_19 = add_21
+ *       0      25  18..19  extreme_18
+ *       0      25  20..21  extreme_20
+ *     452     150  22..31  transpose_conv_22 = add_24 = requantize_25
+ *       0      25  23..24  sum_23
+ *       0      24  26..27  gather_26
+ *      24       6  27..28  strided_slice_27
+ *     164      12  28..31  broadcast_to_28 = minimum_30
+ *       0      12  29..30  maximum_29
+ *       0     162  31..32  concatenate_31
+ *     164     162  32..33  transpose_32
+ *       0       6  33..35  mean_33 = reshape_34
+ *      20       8  35..37  lstm_35 = reshape_36
+ *       0      20  37..37  scratch of gru_s16
+ *      64      12  37..38  gru_37
+ *       0      48  38..38  scratch of lstm_reset_s16
+ *      48      16  38..39  lstm_38
+ *      12       8  39..40  requantize_39
+ *       0       9  40..41  svdf_40
+ *      12       7  41..42  dense_41 = softmax_42
  */
 #include "model.h"
 
@@ -59,23 +59,23 @@ conv_panel conv_panel_next4;
 
 static int8_t model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(16), section(".arena")));
 
-const model_score *const model_scores = (const model_score *)(model_arena + 80);
+const model_score *const model_scores = (const model_score *)(model_arena + 12);
 
 void model_set_inputs(const int8_t *from)
 {
-    memcpy(model_arena + 448, from + 0, 240);
+    memcpy(model_arena + 380, from + 0, 240);
 }
 
 void model_get_outputs(int8_t *to)
 {
-    memcpy(to + 0, model_arena + 80, 7);
+    memcpy(to + 0, model_arena + 12, 7);
 }
 
 void model_reset(void)
 {
-    memset(model_arena + 64, 253, 4);
-    memset(model_arena + 56, 0, 8);
-    memset(model_arena + 0, 11, 54);
+    memset(model_arena + 1568, 253, 4);
+    memset(model_arena + 1560, 0, 8);
+    memset(model_arena + 1504, 11, 54);
 }
 
 /* Shapes of tensors and filters; FullyConnected: n inputs, c units. */
@@ -108,8 +108,8 @@ void model_run(void)
             },
             .group = 2,
         };
-        conv_rows(&layer, model_arena + 448, model_arena + 68, (word *)(model_arena + 788));
-        clamp_s8(model_arena + 68, 720, 4, 15);
+        conv_rows(&layer, model_arena + 380, model_arena + 0, (word *)(model_arena + 720));
+        clamp_s8(model_arena + 0, 720, 4, 15);
     }
     MODEL_LAYER_END(0);
 
@@ -123,9 +123,9 @@ void model_run(void)
         static const cmsis_nn_per_channel_quant_params scale = {
             .multiplier = (int32_t *)layer1_multipliers, .shift = (int32_t *)layer1_shifts};
         arm_depthwise_conv_s8(&no_scratch, &parameters, &scale,
-            &dims_1x12x10x6, model_arena + 68,
+            &dims_1x12x10x6, model_arena + 0,
             &dims_1x3x3x12, layer1_weights, NULL, layer1_bias,
-            &dims_1x6x5x12, model_arena + 788);
+            &dims_1x6x5x12, model_arena + 720);
     }
     MODEL_LAYER_END(1);
 
@@ -134,8 +134,8 @@ void model_run(void)
         static const cmsis_nn_pool_params parameters = {
             .stride = {.w = 1, .h = 1}, .padding = {.w = 1, .h = 1}, .activation = {.min = -128, .max = 127}};
         arm_max_pool_s8(&no_scratch, &parameters,
-            &dims_1x6x5x12, model_arena + 788, &dims_1x3x3x1,
-            &dims_1x6x5x12, model_arena + 68);
+            &dims_1x6x5x12, model_arena + 720, &dims_1x3x3x1,
+            &dims_1x6x5x12, model_arena + 1144);
     }
     MODEL_LAYER_END(2);
 
@@ -145,7 +145,7 @@ void model_run(void)
             .input_offset = 7, .output_offset = -20,
             .multiplier = 1533916874, .left_shift = 1, .right_shift = 0,
             .minimum = -128, .maximum = 127};
-        requantize_s8(&parameters, model_arena + 68, model_arena + 428, 360);
+        requantize_s8(&parameters, model_arena + 1144, model_arena + 0, 360);
     }
     MODEL_LAYER_END(3);
 
@@ -155,8 +155,8 @@ void model_run(void)
         static const add_affine_dsp_s8_layer layer = {
             .factors = {549775649, 384844060, -48748083}, .blocks = 1, .repeats = 1, .elements = 360,
         };
-        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 428, model_arena + 68);
-        clamp_s8(model_arena + 68, 360, -90, 127);
+        add_affine_dsp_s8(&layer, model_arena + 1144, model_arena + 0, model_arena + 1144);
+        clamp_s8(model_arena + 1144, 360, -90, 127);
     }
     MODEL_LAYER_END(4);
 
@@ -166,13 +166,13 @@ void model_run(void)
             .left_offset = 90, .right_offset = 0, .output_offset = 1,
             .multiplier = 1717986944, .left_shift = 0, .right_shift = 6,
             .minimum = -128, .maximum = 127};
-        mul_s8(&parameters, model_arena + 68, layer5_operand, model_arena + 428, 30, 12);
+        mul_s8(&parameters, model_arena + 1144, layer5_operand, model_arena + 0, 30, 12);
     }
     MODEL_LAYER_END(5);
 
     /* 6 leaky_relu_6: 1x6x5x12 -> 1x6x5x12, lookup_s8 */
     {
-        lookup_s8(layer6_table, model_arena + 428, model_arena + 428, 360);
+        lookup_s8(layer6_table, model_arena + 0, model_arena + 0, 360);
     }
     MODEL_LAYER_END(6);
 
@@ -183,14 +183,14 @@ void model_run(void)
             .before = 0, .after = 0,
             .before_plane = 0, .after_plane = 0,
             .before_row = 0, .after_row = 1};
-        pad_s8(&parameters, model_arena + 428, model_arena + 1180);
+        pad_s8(&parameters, model_arena + 0, model_arena + 752);
     }
     MODEL_LAYER_END(7);
 
     /* 8 concatenate_8: 1x6x5x12 + 1x6x5x13 -> 1x6x5x25, concatenate */
     {
-        concatenate(model_arena + 68, model_arena + 428, 30, 12, 25);
-        concatenate(model_arena + 1180, model_arena + 440, 30, 13, 25);
+        concatenate(model_arena + 1144, model_arena + 0, 30, 12, 25);
+        concatenate(model_arena + 752, model_arena + 12, 30, 13, 25);
     }
     MODEL_LAYER_END(8);
 
@@ -202,7 +202,7 @@ void model_run(void)
             .filter_rows = 2, .filter_columns = 2, .stride_y = 2, .stride_x = 2, .top = 0,
             .left = 0, .lowest = -128, .highest = 127,
         };
-        average_pool_s8(&layer, model_arena + 428, model_arena + 68);
+        average_pool_s8(&layer, model_arena + 0, model_arena + 752);
     }
     MODEL_LAYER_END(9);
 
@@ -212,13 +212,13 @@ void model_run(void)
             .input_offset = 90, .alpha_offset = 0, .output_offset = 3,
             .above = {.multiplier = 1073741824, .left_shift = 1, .right_shift = 0,},
             .below = {.multiplier = 1374389504, .left_shift = 0, .right_shift = 6,}};
-        prelu_s8(&parameters, model_arena + 68, layer10_alpha, model_arena + 68, 6, 25);
+        prelu_s8(&parameters, model_arena + 752, layer10_alpha, model_arena + 752, 6, 25);
     }
     MODEL_LAYER_END(10);
 
     /* 11 table_11: 1x3x2x25 -> 1x3x2x25, lookup_s8 */
     {
-        lookup_s8(layer11_table, model_arena + 68, model_arena + 220, 150);
+        lookup_s8(layer11_table, model_arena + 752, model_arena + 0, 150);
     }
     MODEL_LAYER_END(11);
 
@@ -228,7 +228,7 @@ void model_run(void)
         static const add_affine_dsp_s8_layer layer = {
             .factors = {268287070, 8918957, -1710499}, .blocks = 1, .repeats = 1, .elements = 150,
         };
-        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
+        add_affine_dsp_s8(&layer, model_arena + 752, model_arena + 0, model_arena + 752);
     }
     MODEL_LAYER_END(12);
 
@@ -239,7 +239,7 @@ void model_run(void)
             .multiplier = 1374389632, .left_shift = 0, .right_shift = 6,
             .batches = 3, .rows = 2, .depth = 25, .columns = 2,
             .along = 1, .across = 25};
-        batch_matmul_s8(&parameters, model_arena + 68, model_arena + 68, model_arena + 372);
+        batch_matmul_s8(&parameters, model_arena + 752, model_arena + 752, model_arena + 152);
     }
     MODEL_LAYER_END(13);
 
@@ -250,7 +250,7 @@ void model_run(void)
             .multiplier = 1214800256, .left_shift = 0, .right_shift = 4,
             .batches = 3, .rows = 2, .depth = 2, .columns = 25,
             .along = 25, .across = 1};
-        batch_matmul_s8(&parameters, model_arena + 372, model_arena + 68, model_arena + 220);
+        batch_matmul_s8(&parameters, model_arena + 152, model_arena + 752, model_arena + 0);
     }
     MODEL_LAYER_END(14);
 
@@ -260,7 +260,7 @@ void model_run(void)
         static const add_affine_dsp_s8_layer layer = {
             .factors = {-1052687, 268435456, -4720648}, .blocks = 1, .repeats = 1, .elements = 150,
         };
-        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
+        add_affine_dsp_s8(&layer, model_arena + 752, model_arena + 0, model_arena + 752);
     }
     MODEL_LAYER_END(15);
 
@@ -269,7 +269,7 @@ void model_run(void)
         static const resize_nearest_parameters parameters = {
             .rows = 6, .columns = 2, .row_bytes = 50, .pixel_bytes = 25,
             .source_rows = layer16_rows, .source_columns = layer16_columns};
-        resize_nearest(&parameters, model_arena + 68, model_arena + 372);
+        resize_nearest(&parameters, model_arena + 752, model_arena + 0);
     }
     MODEL_LAYER_END(16);
 
@@ -279,7 +279,7 @@ void model_run(void)
             .rows = {.inputs = 6, .outputs = 3, .step = 2048, .start = 512},
             .columns = {.inputs = 2, .outputs = 2, .step = 1024, .start = 0},
             .channels = 25};
-        resize_bilinear_s8(&parameters, model_arena + 372, model_arena + 220);
+        resize_bilinear_s8(&parameters, model_arena + 0, model_arena + 300);
     }
     MODEL_LAYER_END(17);
 
@@ -287,7 +287,7 @@ void model_run(void)
     {
         static const reduce_shape shape = {
             .blocks = 1, .outer = 6, .between = 1, .inner = 1, .elements = 25};
-        reduce_max_s8(&shape, model_arena + 220, model_arena + 68);
+        reduce_max_s8(&shape, model_arena + 300, model_arena + 0);
     }
     MODEL_LAYER_END(18);
 
@@ -297,7 +297,7 @@ void model_run(void)
         static const add_affine_dsp_s8_layer layer = {
             .factors = {189810331, 189812531, 89950}, .blocks = 1, .repeats = 6, .elements = 25,
         };
-        add_affine_dsp_s8(&layer, model_arena + 220, model_arena + 68, model_arena + 220);
+        add_affine_dsp_s8(&layer, model_arena + 300, model_arena + 0, model_arena + 300);
     }
     MODEL_LAYER_END(19);
 
@@ -305,7 +305,7 @@ void model_run(void)
     {
         static const reduce_shape shape = {
             .blocks = 1, .outer = 6, .between = 1, .inner = 1, .elements = 25};
-        reduce_min_s8(&shape, model_arena + 220, model_arena + 68);
+        reduce_min_s8(&shape, model_arena + 300, model_arena + 0);
     }
     MODEL_LAYER_END(20);
 
@@ -315,7 +315,7 @@ void model_run(void)
         static const add_affine_dsp_s8_layer layer = {
             .factors = {189810331, 189812531, 89950}, .blocks = 1, .repeats = 6, .elements = 25,
         };
-        add_affine_dsp_s8(&layer, model_arena + 220, model_arena + 68, model_arena + 220);
+        add_affine_dsp_s8(&layer, model_arena + 300, model_arena + 0, model_arena + 300);
     }
     MODEL_LAYER_END(21);
 
@@ -329,9 +329,9 @@ void model_run(void)
         static const cmsis_nn_per_channel_quant_params scale = {
             .multiplier = (int32_t *)layer22_multipliers, .shift = (int32_t *)layer22_shifts};
         transpose_conv_s8(&no_scratch, &parameters, &scale,
-            &dims_1x3x2x25, model_arena + 220,
+            &dims_1x3x2x25, model_arena + 300,
             &dims_25x3x3x25, layer22_weights, NULL, layer22_bias,
-            &dims_1x3x2x25, model_arena + 68);
+            &dims_1x3x2x25, model_arena + 452);
     }
     MODEL_LAYER_END(22);
 
@@ -341,7 +341,7 @@ void model_run(void)
         static const mean_s8_parameters parameters = {
             .sum_offset = -24, .output_offset = 3,
             .multiplier = 1717986918, .left_shift = 0, .right_shift = 4,};
-        mean_s8(&parameters, model_arena + 68, model_arena + 220, 1, 6, 25);
+        mean_s8(&parameters, model_arena + 452, model_arena + 0, 1, 6, 25);
     }
     MODEL_LAYER_END(23);
 
@@ -351,7 +351,7 @@ void model_run(void)
         static const add_affine_dsp_s8_layer layer = {
             .factors = {13403788, 268100547, -1778407}, .blocks = 1, .repeats = 6, .elements = 25,
         };
-        add_affine_dsp_s8(&layer, model_arena + 68, model_arena + 220, model_arena + 68);
+        add_affine_dsp_s8(&layer, model_arena + 452, model_arena + 0, model_arena + 452);
     }
     MODEL_LAYER_END(24);
 
@@ -361,13 +361,13 @@ void model_run(void)
             .input_offset = -1, .output_offset = -128,
             .multiplier = 1533916928, .left_shift = 1, .right_shift = 0,
             .minimum = -128, .maximum = 127};
-        requantize_s8(&parameters, model_arena + 68, model_arena + 68, 150);
+        requantize_s8(&parameters, model_arena + 452, model_arena + 452, 150);
     }
     MODEL_LAYER_END(25);
 
     /* 26 gather_26: 1x3x2x25 -> 1x3x2x4, gather */
     {
-        gather(layer26_indices, model_arena + 68, model_arena + 220, 6, 25, 4, 1);
+        gather(layer26_indices, model_arena + 452, model_arena + 0, 6, 25, 4, 1);
     }
     MODEL_LAYER_END(26);
 
@@ -377,7 +377,7 @@ void model_run(void)
             {.count = 3, .step_bytes = -8},
             {.count = 2, .step_bytes = 2},
         };
-        rearrange(levels, 2, 1, model_arena + 240, model_arena + 244);
+        rearrange(levels, 2, 1, model_arena + 20, model_arena + 24);
     }
     MODEL_LAYER_END(27);
 
@@ -387,28 +387,28 @@ void model_run(void)
             {.count = 3, .step_bytes = 2},
             {.count = 2, .step_bytes = 0},
         };
-        rearrange(levels, 2, 2, model_arena + 244, model_arena + 220);
+        rearrange(levels, 2, 2, model_arena + 24, model_arena + 164);
     }
     MODEL_LAYER_END(28);
 
     /* 29 maximum_29: 1x3x2x2 -> 1x3x2x2, maximum_s8 */
     {
         for (int32_t block = 0; block < 3; block++) {
-            maximum_s8(model_arena + 220 + block * 4, layer29_operand + block, model_arena + 232 + block * 4, 4, 1);
+            maximum_s8(model_arena + 164 + block * 4, layer29_operand + block, model_arena + 0 + block * 4, 4, 1);
         }
     }
     MODEL_LAYER_END(29);
 
     /* 30 minimum_30: 1x3x2x2 + 1x3x2x2 -> 1x3x2x2, minimum_s8 */
     {
-        minimum_s8(model_arena + 220, model_arena + 232, model_arena + 220, 1, 12);
+        minimum_s8(model_arena + 164, model_arena + 0, model_arena + 164, 1, 12);
     }
     MODEL_LAYER_END(30);
 
     /* 31 concatenate_31: 1x3x2x25 + 1x3x2x2 -> 1x3x2x27, concatenate */
     {
-        concatenate(model_arena + 68, model_arena + 232, 6, 25, 27);
-        concatenate(model_arena + 220, model_arena + 257, 6, 2, 27);
+        concatenate(model_arena + 452, model_arena + 0, 6, 25, 27);
+        concatenate(model_arena + 164, model_arena + 25, 6, 2, 27);
     }
     MODEL_LAYER_END(31);
 
@@ -419,7 +419,7 @@ void model_run(void)
             {.count = 27, .step_bytes = 1},
             {.count = 2, .step_bytes = 27},
         };
-        rearrange(levels, 3, 1, model_arena + 232, model_arena + 396);
+        rearrange(levels, 3, 1, model_arena + 0, model_arena + 164);
     }
     MODEL_LAYER_END(32);
 
@@ -429,7 +429,7 @@ void model_run(void)
         static const mean_s8_parameters parameters = {
             .sum_offset = 3456, .output_offset = 3,
             .multiplier = 636291451, .left_shift = 0, .right_shift = 3,};
-        mean_s8(&parameters, model_arena + 396, model_arena + 76, 3, 27, 2);
+        mean_s8(&parameters, model_arena + 164, model_arena + 0, 3, 27, 2);
     }
     MODEL_LAYER_END(33);
 
@@ -463,8 +463,8 @@ void model_run(void)
             .output = {.multiplier = 1073741824, .right_shift = 22},
             .output_offset = -3, .clip = 32768,
             .cell_multiplier = 6, .cell_right_shift = 0, .table = sigmoid_table};
-        lstm_s8(&parameters, model_arena + 76, model_arena + 64, (int16_t *)(model_arena + 56),
-            model_arena + 68, model_arena + 64, (int16_t *)(model_arena + 56));
+        lstm_s8(&parameters, model_arena + 0, model_arena + 1568, (int16_t *)(model_arena + 1560),
+            model_arena + 20, model_arena + 1568, (int16_t *)(model_arena + 1560));
     }
     MODEL_LAYER_END(35);
 
@@ -495,7 +495,7 @@ void model_run(void)
             .argument_multiplier = 3, .argument_right_shift = 0,
             .cell_multiplier = 0, .cell_right_shift = 0,
             .update = {.multiplier = 0, .right_shift = 0}, .table = sigmoid_table};
-        gru_s16(&parameters, model_arena + 68, (int16_t *)(model_arena + 84), (int16_t *)(model_arena + 96));
+        gru_s16(&parameters, model_arena + 20, (int16_t *)(model_arena + 64), (int16_t *)(model_arena + 0));
     }
     MODEL_LAYER_END(37);
 
@@ -527,7 +527,7 @@ void model_run(void)
             .argument_multiplier = 3, .argument_right_shift = 0,
             .cell_multiplier = 24576, .cell_right_shift = 14,
             .update = {.multiplier = 1073741824, .right_shift = 16}, .table = sigmoid_table};
-        lstm_reset_s16(&parameters, model_arena + 84, (int16_t *)(model_arena + 68), (int16_t *)(model_arena + 96));
+        lstm_reset_s16(&parameters, model_arena + 64, (int16_t *)(model_arena + 48), (int16_t *)(model_arena + 0));
     }
     MODEL_LAYER_END(38);
 
@@ -537,7 +537,7 @@ void model_run(void)
             .input_offset = 0, .output_offset = -6,
             .multiplier = 1073741824, .left_shift = 0, .right_shift = 7,
             .minimum = -128, .maximum = 127};
-        requantize_s16_s8(&parameters, (const int16_t *)(model_arena + 68), model_arena + 84, 8);
+        requantize_s16_s8(&parameters, (const int16_t *)(model_arena + 48), model_arena + 12, 8);
     }
     MODEL_LAYER_END(39);
 
@@ -548,9 +548,9 @@ void model_run(void)
             .feature = {.multiplier = 1514433152, .left_shift = 0, .right_shift = 8,},
             .output = {.multiplier = 1325414656, .left_shift = 0, .right_shift = 7,},
             .state_offset = 11, .output_offset = -20};
-        svdf_s8(&parameters, model_arena + 84, model_arena + 0,
+        svdf_s8(&parameters, model_arena + 12, model_arena + 1504,
             layer40_feature_weights, layer40_feature_offsets, layer40_time_weights, layer40_output_offsets,
-            model_arena + 68, model_arena + 0);
+            model_arena + 0, model_arena + 1504);
     }
     MODEL_LAYER_END(40);
 
@@ -561,7 +561,7 @@ void model_run(void)
             .weights = layer41_weights, .biases = layer41_biases, .scales = layer41_scales, .scale_step = -48, .rows = 1,
             .inputs = 9, .units = 7,
         };
-        fully_connected_s8(&layer, model_arena + 68, model_arena + 80);
+        fully_connected_s8(&layer, model_arena + 0, model_arena + 12);
     }
     MODEL_LAYER_END(41);
 
@@ -569,7 +569,7 @@ void model_run(void)
     {
         static const softmax_s8_parameters parameters = {
             .multiplier = 1836925312, .left_shift = 23, .diff_min = -248};
-        softmax_s8(&parameters, model_arena + 80, model_arena + 80, 1, 7);
+        softmax_s8(&parameters, model_arena + 12, model_arena + 12, 1, 7);
     }
     MODEL_LAYER_END(42);
 }
