@@ -135,10 +135,13 @@ class RowRing:
         is still to be expanded.
         """
         lead, pixels = 0, self.out_rows * self.out_columns
+        reached = min(
+            self.lines, (self.out_rows - 1) * self.stride[0] + self.filter_rows - self.top
+        )
         for row, count in writes:
             expanded = row * self.stride[0] + self.filter_rows - self.top
             unread = max(expanded, (row + 1) * self.stride[0] - self.top, 0)
-            if count < pixels and row + 1 < self.out_rows and unread < self.lines:
+            if count < pixels and row + 1 < self.out_rows and unread < reached:
                 lead = max(lead, count * self.channels_out - unread * self.line_bytes)
         return lead
 

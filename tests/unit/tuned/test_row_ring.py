@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.ops import Conv2D, Padding
@@ -72,6 +72,7 @@ def test_windows_are_those_of_the_padded_input(ring: RowRing, seed: int) -> None
             np.testing.assert_array_equal(half_words[at // 2 :][: ring.run], expected)
 
 
+@settings(max_examples=1000)
 @given(rings(), st.integers(1, 3))
 def test_an_output_at_its_lead_never_reaches_a_row_to_be_read(ring: RowRing, group: int) -> None:
     """By a run of the loops of conv_rows.c over bytes that remember who wrote them."""
@@ -92,7 +93,8 @@ def test_an_output_at_its_lead_never_reaches_a_row_to_be_read(ring: RowRing, gro
         return False
 
     assert not overwrites(lead)
-    assert lead == 0 or overwrites(lead - 1)
+    # Rows that a longer stride skips are not told from others.
+    assert lead == 0 or ring.stride[0] > ring.filter_rows or overwrites(lead - 1)
 
 
 def conv(units: int = 8, depth: int = 8, **options: object) -> Graph:
