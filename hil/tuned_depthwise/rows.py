@@ -28,7 +28,7 @@ _SCALE_WORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class WindowAxis:
     """One axis of a layer: extents of input, output and filter, stride, padding before, bytes."""
 
     size: int
@@ -40,23 +40,25 @@ class Axis:
     out_bytes: int
 
 
-def _axes(graph: Graph, op: DepthwiseConv2D) -> tuple[Axis, Axis]:
+def _axes(graph: Graph, op: DepthwiseConv2D) -> tuple[WindowAxis, WindowAxis]:
     """The axes that the kernel takes for rows and columns."""
     down, along = _own_axes(graph, op)
     return (along, down) if is_turned(graph, op) else (down, along)
 
 
-def _own_axes(graph: Graph, op: DepthwiseConv2D) -> tuple[Axis, Axis]:
+def _own_axes(graph: Graph, op: DepthwiseConv2D) -> tuple[WindowAxis, WindowAxis]:
     """The tensor's rows and columns."""
     _, height, width, count = graph.tensors[op.input].shape
     _, out_height, out_width, _ = graph.tensors[op.output].shape
     _, rows, columns, _ = graph.tensors[op.weights].shape
     pad, stride = op.padding, op.stride
-    down = Axis(height, out_height, rows, stride[0], pad.top, width * count, out_width * count)
-    return down, Axis(width, out_width, columns, stride[1], pad.left, count, count)
+    down = WindowAxis(
+        height, out_height, rows, stride[0], pad.top, width * count, out_width * count
+    )
+    return down, WindowAxis(width, out_width, columns, stride[1], pad.left, count, count)
 
 
-def _products(rows: Axis, along: Axis) -> int:
+def _products(rows: WindowAxis, along: WindowAxis) -> int:
     """Multiplications of pairs of taps for a channel: four outputs at once, rows of even length."""
     return rows.outputs * round_up(along.outputs, _AT_ONCE) * rows.taps * ((along.taps + 1) // 2)
 
@@ -67,7 +69,7 @@ def is_turned(graph: Graph, op: DepthwiseConv2D) -> bool:
     return _products(along, down) < _products(down, along)
 
 
-def _pitch(along: Axis) -> int:
+def _pitch(along: WindowAxis) -> int:
     """Columns of an expanded row: all that sums read, of four outputs and of pairs of taps."""
     last = (round_up(along.outputs, _AT_ONCE) - 1) * along.stride
     return round_up(max(along.before + along.size, last + round_up(along.taps, 2)), 2)
