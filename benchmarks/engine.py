@@ -24,6 +24,7 @@ from hil.codegen.build import compiler_version
 from hil.codegen.plan import KernelChoice
 from hil.codegen.smallest import smallest
 from hil.cycle_model import FlashTiming
+from hil.measure.kernel_costs import time_kernels
 from hil.measure.measure import BoardRunner
 from hil.target.open import open_target, open_waiting_target
 from hil.types import Board, KernelSet, Memory
@@ -124,9 +125,12 @@ def _measured(
     samples = random_samples(model.graph, 2)
     choice = KernelChoice(saves, kernel_set)
     try:
-        if saves == "flash":
-            choice = smallest(model.graph, board, choice, lambda name: None)
         with BoardRunner(board, open_target, open_waiting_target) as runner:
+            if kernel_set == "tuned":  # as `hil bench` does
+                costs = time_kernels(model.graph, board, runner, samples, choice)
+                choice = replace(choice, costs=costs)
+            if saves == "flash":
+                choice = smallest(model.graph, board, choice, lambda name: None)
             return benchmark(model, board, runner, samples, 1, False, choice=choice)
     except OverBudget as error:
         print(f"  does not fit: {error}", file=sys.stderr)
