@@ -287,13 +287,19 @@ def test_kernels_that_were_not_chosen_are_bit_equal_too(
 
 def test_copies_broadcasts_and_means_are_bit_equal(target: Target, tmp_path: Path) -> None:
     assert_every_layer_is_bit_equal(target, wide_copies(), tmp_path / "wide")
-    kernels = assert_every_layer_is_bit_equal(target, awkward_copies(), tmp_path)
+    kernels = assert_every_layer_is_bit_equal(target, awkward_copies(), tmp_path / "tuned")
+    assert "add_s8" not in kernels
+    kernels = assert_every_layer_is_bit_equal(
+        target, awkward_copies(), tmp_path, kernel_set="cmsis-nn"
+    )
     assert kernels >= {"add_s8", "concatenate", "lookup_s8", "mean_s8", "mul_s8", "pad_s8"}
 
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_operands_that_repeat_are_bit_equal(target: Target, tmp_path: Path, wide: bool) -> None:
-    kernels = assert_every_layer_is_bit_equal(target, awkward_operands(wide), tmp_path)
+    graph = awkward_operands(wide)
+    assert_every_layer_is_bit_equal(target, graph, tmp_path / "tuned")
+    kernels = assert_every_layer_is_bit_equal(target, graph, tmp_path, kernel_set="cmsis-nn")
     names = ("add", "mul", "minimum", "maximum")
     assert kernels >= {f"{name}_{'s16' if wide else 's8'}" for name in names}
 
@@ -319,7 +325,10 @@ def test_every_layer_on_int16_is_bit_equal(target: Target, tmp_path: Path) -> No
 
 
 def test_groups_and_rows_are_bit_equal(target: Target, tmp_path: Path) -> None:
-    kernels = assert_every_layer_is_bit_equal(target, awkward_groups(), tmp_path)
+    assert_every_layer_is_bit_equal(target, awkward_groups(), tmp_path / "tuned")
+    kernels = assert_every_layer_is_bit_equal(
+        target, awkward_groups(), tmp_path, kernel_set="cmsis-nn"
+    )
     assert kernels >= {"convolve_groups_s8", "convolve_s16", "arm_fully_connected_s8"}
 
 

@@ -75,7 +75,8 @@ def test_weights_with_zero_points_are_bit_equal(target: Target, tmp_path: Path) 
 
 def test_without_zero_points_the_kernels_are_those_of_int8(target: Target, tmp_path: Path) -> None:
     graph = replace(awkward(), uint8=True)
-    kernels = assert_every_layer_is_bit_equal(target, graph, tmp_path)
+    assert_every_layer_is_bit_equal(target, graph, tmp_path / "tuned")
+    kernels = assert_every_layer_is_bit_equal(target, graph, tmp_path, kernel_set="cmsis-nn")
     assert kernels >= {"arm_convolve_s8", "average_pool_up_s8", "convolve_groups_s8"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from compress.errors import UserError
 from compress.inputs import parts_of, shape_of_samples, structured
 from compress.pipeline.network import check_net
-from compress.projects.arrays import NAMES, arrays_of, read_npz
+from compress.projects.arrays import NAMES, arrays_of, npz_data
 from compress.training.data_check import check_data
 from compress.types import Array, Dataset, Split
 from helpers.projects import TOML, opened, write_project
@@ -81,7 +81,7 @@ def test_samples_stay_together_when_they_are_split(with_groups: bool) -> None:
 
 def test_a_project_takes_an_npz_of_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "both.npz", **named())
-    again = read_npz(tmp_path / "both.npz", "classification").data
+    again = npz_data(tmp_path / "both.npz", "classification").data
     assert shape_of_samples(again.test.x) == SHAPE
     path = write_project(tmp_path / "mine", TOML.replace("data.py:load", "../both.npz"), NET)
     task = opened(path).task
