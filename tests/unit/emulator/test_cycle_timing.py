@@ -262,7 +262,7 @@ MNEMONICS = {
     "load_multiple": r"ldm(ia|db)?|pop|v?ldmia|vldmdb|vldr|vpop",
     "store_multiple": r"stm(ia|db)?|push|vstmia|vstmdb|vstr|vpush",
     "mul": r"muls?|smul[bt][bt]|smmulr?|smuadx?",
-    "mac": r"mla|mls|smla[bt][bt]|smlaw[bt]|smladx?|smlsdx?|smmlar?",
+    "mac": r"mla|mls|smla[bt][bt]|smlaw[bt]|usada?8|smladx?|smlsdx?|smmlar?",
     "long_mul": "[su]mull",
     "long_mac": "[su]mlal|smlal[bt][bt]|smlald|umaal",
     "divide": "[su]div",
