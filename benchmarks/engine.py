@@ -82,7 +82,6 @@ def targets() -> dict[str, Target]:
         Target("m7", "M7, memory without waits", without_waits(board("m7")), cycles),
         Target("m33", "M33, memory without waits", without_waits(board("m33")), cycles),
         Target("m3", "M3, memory without waits", without_waits(board("m3")), cycles),
-        Target("m0", "M0, memory without waits", without_waits(board("m0")), cycles),
         Target("m55", "M55", board("m55"), counts),
     ]
     return {target.name: target for target in known}
