@@ -119,7 +119,7 @@ def test_kill_9_loses_and_repeats_nothing_and_changes_nothing(
     """Also that the same seed gives the same genomes, C bytes and counts: in another process, and
     trained anew."""
     rng, environment = random.Random(), untrained(tmp_path / "cache")
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(
             command(board_name, "--trials", "10"),
             cwd=tmp_path,
