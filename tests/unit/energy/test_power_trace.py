@@ -184,7 +184,8 @@ def test_an_unclear_trigger_has_to_be_named() -> None:
         ("", "no headings"),
         ("a,b\n1,2\n", "no headings"),
         ("time,voltage\n1,2\n", "no headings"),
-        ("x" * 200_000, "line 1: field larger than"),
+        # The longest field that csv takes is one number for the whole process: tables raise it.
+        ("x" * 200_000, "line 1: field larger than|no headings"),
         ("time,current\n", "no samples"),
         ("time,current\n0,1\n", "fewer than 2 samples"),
         ("time,current\n0,1\n1,nan\n", "not a finite number"),
