@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.operators.registry import operator_of
@@ -13,7 +12,6 @@ from compress.types import Graph
 from helpers.graph_builder import GraphBuilder, float32
 from hil.board import load_board
 from hil.kernels.choice import choose
-from hil.tuned.addition import KERNELS
 from hil.tuned.affine import INT8_VALUES, fit
 
 scales = st.floats(0.01, 0.1).map(float32)
@@ -38,20 +36,6 @@ def reference(graph: Graph, op: Add) -> np.ndarray:
         for side in np.meshgrid(INT8_VALUES, INT8_VALUES, indexing="ij")
     )
     return operator_of(op).kernel(graph, op)(left, right).reshape(256, 256)
-
-
-@settings(max_examples=30, deadline=None)
-@given(scales, scales, st.floats(0.7, 2.0), st.tuples(*3 * [zero_points]), st.booleans())
-def test_every_sum_has_a_kernel(
-    left: float, right: float, gain: float, zeros: tuple[int, int, int], subtract: bool
-) -> None:
-    out = float32(max(left, right) * gain)
-    graph = sum_of((left, zeros[0]), (right, zeros[1]), (out, zeros[2]), subtract)
-    op = graph.ops[-1]
-    assert isinstance(op, Add)
-    known = {kernel.name for kernel in KERNELS} | {"add_s8"}  # where no factors are exact
-    for board in ("m4", "m3"):
-        assert choose(graph, op, load_board(board)).name in known
 
 
 @pytest.mark.parametrize("ratio", [1.0, 2.0, 0.5, 1.337])
