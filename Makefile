@@ -24,8 +24,9 @@ study: setup  ## compare methods, recipes and searches for TASK on BOARD; MINUTE
 bench: setup  ## measure MODEL (digits; FILE.tflite, RUN:NUMBER) on BOARD, per layer; ARGS='--repeat 3'
 	@exec .venv/bin/hil bench $${BOARD:+--board="$$BOARD"} $(ARGS) -- "$${MODEL:-digits}"
 
+# Files start in their order, tests/hil with the longest early: both processes end about together.
 test: setup  ## the tests; BOARD=m4 for another board, ARGS='-k wire' for pytest
-	@exec .venv/bin/python -m pytest -n 2 --dist loadfile $${BOARD:+--board="$$BOARD"} $(ARGS)
+	@exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $${BOARD:+--board="$$BOARD"} $(ARGS)
 
 lint: setup
 	@.venv/bin/python -m ruff check .
