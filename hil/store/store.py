@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from compress.errors import UserError
 from compress.genome import Genome
+from compress.scratch import PART, sweep
 from hil.board import facts_in_words
 from hil.store import migrate, sqlite
 from hil.store.trial_json import trial_from_json, trial_to_json
@@ -105,6 +106,7 @@ class Store:
                         check_same_run(folder, _identity(connection), identity)
             folder.mkdir(parents=True, exist_ok=True)
             resources.enter_context(sqlite.writer_lock(folder))
+            sweep(folder, f"*{PART}", f"*/*{PART}")  # of a search that was killed
             connection = sqlite.open_database(path, read_only=False)
             resources.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")

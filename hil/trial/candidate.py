@@ -8,7 +8,6 @@ a reason; a BenchError, Mismatch or FirmwareFault stops the run, after everythin
 reproduce it was saved in the run's folder.
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from compress.pipeline.prefix_cache import PrefixCache
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.prune import prune
 from compress.quantization.lower import lower
+from compress.scratch import scratch_folder
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.tracing.normalize import normalized
@@ -183,8 +183,7 @@ def run_on_board(
 
     Raises BenchError, Mismatch or FirmwareFault, after saving sources, ELF, samples and transcript.
     """
-    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
-        build_folder = Path(temporary)
+    with scratch_folder() as build_folder:
         with clock.step("build"):
             plan = make_plan(graph, context.board, context.provenance.saves)
             program = render(plan, context.board)
@@ -225,6 +224,6 @@ def smallest_image(task: Task, board: Board) -> Image:
     noise = [rng.normal(size=(8, *one)).astype(np.float32) for one in shapes_of(shape)]
     graph = lower(narrow, Quantize(), samples_of_parts(shape, noise), task.name)
     export_tflite(graph)  # raises for what no candidate could be stored as
-    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+    with scratch_folder() as temporary:
         program = render(make_plan(graph, board), board)
-        return build(program, without_limits(board), Path(temporary))
+        return build(program, without_limits(board), temporary)
