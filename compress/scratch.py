@@ -27,7 +27,10 @@ def scratch_folder(prefix: str = SCRATCH, folder: Path | None = None) -> Iterato
     """A new folder in `folder`, or in $TMPDIR, which is removed at the end. Raises OSError."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # swept before it could be locked
         if hold(handle, path):
             break
         os.close(handle)
@@ -79,6 +82,8 @@ def _remove_unless_held(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(handle), path.lstat()):
+            return  # its user had just finished, and another one has the name
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -71,7 +71,8 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
         for name, tensor in zip(names, graph.input_tensors, strict=True)
     ]
     labels = arrays.get("y")
-    lengths = {len(array) for array in (*values, *(() if labels is None else (labels,)))}
+    counted = (*values, *(() if labels is None else (labels,)))
+    lengths = {len(array) if array.ndim else 0 for array in counted}
     if len(lengths) > 1 or lengths == {0} or (labels is not None and labels.ndim != 1):
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise UserError(f"--data {path}: {shapes}; needed are equally many samples, at least one")
