@@ -54,14 +54,14 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
         )
     if undefined.all():
         return OracleCheck((), tuple(remarks))
-    names = []
+    judged: list[str] = []
     for oracle, model in judges:
         try:
             remarks += _compare_with(oracle, model, imported, samples, np.flatnonzero(~undefined))
-            names.append(oracle.name)
+            judged.append(oracle.name)
         except UserError as error:  # it failed, or died, in the middle
             remarks.append(str(error))
-    return OracleCheck(tuple(names), tuple(remarks))
+    return OracleCheck(tuple(judged), tuple(remarks))
 
 
 def _compare_with(

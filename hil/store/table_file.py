@@ -51,7 +51,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
             return _parquet_rows(content)
         return _csv_rows(_decompressed(content) if suffix == ".csv.gz" else content)
     except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
-        raise UserError(f"{path} is damaged or not a {suffix} table: {error}") from error
+        why = " ".join(str(error).split())  # Arrow's messages may have several lines
+        raise UserError(f"{path} is damaged or not a {suffix} table: {why}") from error
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]], suffix: str) -> bytes:
