@@ -14,7 +14,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,8 +27,10 @@ from compress.tflite.importer import import_tflite
 from compress.tflite.read import read
 from compress.tflite.write import write
 from compress.tflite_records.file import TensorType
+from compress.types import Array, Graph
 from fuzz.mutations import damaged, damaged_text
 from helpers.checkout import ROOT
+from helpers.graph_builder import GraphBuilder
 from helpers.graph_examples import EXAMPLES
 from helpers.graph_variants import nameless, with_edges
 from helpers.stores import example, exported
@@ -160,6 +161,13 @@ def _tables() -> tuple[str, bytes]:
         return text, exported(Path(name), "run.parquet").read_bytes()
 
 
+def _draw_packed(rng: random.Random) -> bytes:
+    """A table whose text, or whose packed bytes, are damaged."""
+    if rng.randrange(2):
+        return gzip.compress(damaged_text(_tables()[0], rng))
+    return damaged(gzip.compress(_tables()[0].encode()), rng)
+
+
 @functools.cache
 def _stores() -> bytes:
     import tempfile
@@ -187,34 +195,32 @@ def _boards() -> tuple[str, ...]:
 NPZ_NAMES = ("x", "y", "x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 
 
-def _small_npz(rng: random.Random) -> bytes:
-    """Arrays of any types and shapes, whole or damaged, stored or deflated."""
-    kinds = ("i1", "i2", "i8", "u8", "f4", "f8", "?", "U1", "S2", "c8", "M8[s]", "i4,f4")
-    content = io.BytesIO()
-    shape = rng.choice(((4, 8), (8,), (), (0, 8), (4, 8, 1), (4, 0), (1, 1, 1, 1, 1, 1)))
+@functools.cache
+def _any_graph() -> Graph:
+    b = GraphBuilder()
+    return b.finish(b.fully_connected(b.input((8,)), 3))
+
+
+def _draw_npz(rng: random.Random) -> bytes:
+    """30 samples of 8 values with labels, or arrays of any types and shapes; whole or damaged."""
     generator = np.random.default_rng(rng.randrange(1 << 30))
-    arrays: dict[str, Any] = {}
-    for name in NPZ_NAMES[: rng.randrange(9)]:
-        kind = np.dtype(rng.choice(kinds))
-        of = shape if name.startswith("x") else shape[:1]
-        raw = generator.bytes(int(np.prod(of)) * kind.itemsize)
-        arrays[name] = (
-            np.frombuffer(raw, kind).reshape(of) if kind.kind != "U" else np.full(of, "a")
-        )
+    arrays: dict[str, Array] = {"x": np.zeros((30, 8), np.int8), "y": np.arange(30) % 3}
+    if rng.randrange(2):
+        shape = rng.choice(((4, 8), (8,), (), (0, 8), (4, 8, 1), (4, 0), (1, 1, 1, 1, 1, 1)))
+        names = NPZ_NAMES[: rng.randrange(9)]
+        shapes = {name: shape if name.startswith("x") else shape[:1] for name in names}
+        arrays = {name: _any_array(of, rng, generator) for name, of in shapes.items()}
+    content = io.BytesIO()
     (np.savez if rng.randrange(2) else np.savez_compressed)(content, **arrays)
     return damaged(content.getvalue(), rng) if rng.randrange(2) else content.getvalue()
 
 
-@functools.cache
-def _any_graph() -> Any:
-    return EXAMPLES[0]()
-
-
-def _read_npz(path: Path) -> None:
-    try:
-        file_samples(_any_graph(), path, 4)
-    finally:
-        npz_data(path, KIND)
+def _any_array(shape: tuple[int, ...], rng: random.Random, generator: np.random.Generator) -> Array:
+    kinds = ("i1", "i2", "i8", "u8", "f4", "f8", "?", "U1", "S2", "c8", "M8[s]", "i4,f4")
+    kind = np.dtype(rng.choice(kinds))
+    if kind.kind == "U":
+        return np.full(shape, "a")
+    return np.frombuffer(generator.bytes(int(np.prod(shape)) * kind.itemsize), kind).reshape(shape)
 
 
 TRACE = "Timestamp(ms),Current(uA),D0-D7\n" + "".join(
@@ -253,14 +259,15 @@ TARGETS = (
     Target("table", lambda rng: damaged_text(_tables()[0], rng), read_run_table, ".csv", 150),
     Target(
         "table-gz",
-        lambda rng: damaged(gzip.compress(_tables()[0].encode()), rng),
+        _draw_packed,
         read_run_table,
         ".csv.gz",
     ),
     Target("parquet", lambda rng: damaged(_tables()[1], rng), read_run_table, ".parquet"),
     Target("store", lambda rng: damaged(_stores(), rng), _read_store, ".sqlite", 60),
     Target("trace", _text(TRACE), lambda path: read_trace(path, 3.3), ".csv", 150),
-    Target("npz", _small_npz, _read_npz, ".npz", 150),
+    Target("npz", _draw_npz, lambda path: npz_data(path, KIND), ".npz", 100),
+    Target("samples", _draw_npz, lambda path: file_samples(_any_graph(), path, 4), ".npz", 100),
     Target("compare", _text(RESULT), _compare, ".json", 300),
 )
 
