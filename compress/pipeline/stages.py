@@ -7,7 +7,6 @@ quantization: distillation after `Quantize` is combined with quantization-aware 
 from __future__ import annotations
 
 from dataclasses import replace
-from statistics import fmean
 from typing import assert_never
 
 from torch import nn
@@ -20,7 +19,7 @@ from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.groups import Group, find_groups
-from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune
+from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune, ratios_of
 from compress.pruning.sparsify import sparsify
 from compress.quantization.equalize import equalize
 from compress.quantization.fake_quantize import FakeQuantized
@@ -98,25 +97,10 @@ def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple
 
 
 def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tuple[float, ...]:
-    """Keep ratios of the network's present groups, by the names of the original's groups.
-
-    A group that the original did not have gets the ratio of the layer that it was made from, or
-    the mean of all ratios if there is none.
-    """
+    """Keep ratios of the network's present groups, by the names of the original's groups."""
     if stage.scope == "uniform":
         return stage.keep * len(groups)
-    if len(stage.keep) != len(original.groups):
-        raise Infeasible(
-            f"{len(stage.keep)} keep ratios for {len(original.groups)} groups: "
-            f"{', '.join(original.groups)}"
-        )
-    by_name = dict(zip(original.groups, stage.keep, strict=True))
-
-    def ratio(name: str) -> float:
-        sources = [known for known in by_name if name == known or name.startswith(f"{known}.")]
-        return by_name[max(sources, key=len)] if sources else fmean(stage.keep)
-
-    return tuple(ratio(group.name) for group in groups)
+    return ratios_of([group.name for group in groups], original.groups, stage.keep)
 
 
 def _sparsify(
@@ -148,7 +132,7 @@ def _distill(
     seed_torch(seed)
     learner = replace(
         network,
-        module=student(network.module, original.task.input_shape, stage),
+        module=student(network.module, original.task.input_shape, stage, original.groups),
         learned=None,
         sparse=network.sparse and not stage.reshapes,
     )

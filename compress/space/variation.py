@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from random import Random
 
-from compress.genome import Genome, Prune, Quantize, Stage
+from compress.genome import Distill, Genome, Prune, Quantize, Stage
 from compress.space.canonical import canonical
 from compress.space.space import (
     LAYER_BITS,
@@ -53,6 +53,8 @@ def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
     """The stage with one gene changed; `keep` and bit widths mostly move by one step."""
     if isinstance(stage, Prune) and space.groups and rng.random() < 0.6:
         return _step_keep(rng, space, stage)
+    if isinstance(stage, Distill) and space.groups > 1 and rng.random() < 0.3:
+        return _step_width(rng, space, stage)
     if isinstance(stage, Prune) and space.blocks and rng.random() < 0.3:
         return replace(stage, drop=_toggled(rng, space, stage.drop))
     if isinstance(stage, Quantize) and rng.random() < 0.3:
@@ -61,6 +63,8 @@ def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
     name = rng.choice(sorted(choices))
     others = [value for value in choices[name] if value != getattr(stage, name)]
     varied = replace(stage, **{name: rng.choice(others)}) if others else stage
+    if isinstance(varied, Distill) and name == "width":
+        return replace(varied, keep=())
     if isinstance(varied, Prune) and varied.scope == "group" and len(varied.keep) == 1:
         return replace(varied, keep=varied.keep * space.groups)
     return varied
@@ -71,13 +75,22 @@ def _step_keep(rng: Random, space: Space, stage: Prune) -> Prune:
     keep, scope = stage.keep, stage.scope
     if scope == "uniform" and rng.random() < 0.5:
         keep, scope = keep * space.groups, "group"
+    return replace(stage, keep=_moved(rng, keep), scope=scope)
+
+
+def _step_width(rng: Random, space: Space, stage: Distill) -> Distill:
+    """The student with the ratio of one or all groups moved a step."""
+    return replace(stage, keep=_moved(rng, stage.keep or (stage.width,) * space.groups))
+
+
+def _moved(rng: Random, keep: tuple[float, ...]) -> tuple[float, ...]:
+    """The ratios with one or all moved a step along `KEEP_RATIOS`."""
     chosen = range(len(keep)) if rng.random() < 0.3 else (rng.randrange(len(keep)),)
     step = rng.choice((-1, 1))
-    moved = tuple(
+    return tuple(
         keep_ratio_near(nearest_keep_index(ratio) + step) if i in chosen else ratio
         for i, ratio in enumerate(keep)
     )
-    return replace(stage, keep=moved, scope=scope)
 
 
 def _toggled(rng: Random, space: Space, drop: Sequence[int]) -> tuple[int, ...]:
@@ -102,7 +115,10 @@ def _mix(rng: Random, order: Genome, other: Genome) -> Genome:
 
 
 def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
-    """Uniform cross-over of two stages: `keep` is mixed element by element and keeps its scope."""
+    """Uniform cross-over of two stages: `keep` is mixed element by element and keeps its scope.
+
+    A student's `width` and `keep` are one gene: both are of the same parent, or mixed by group.
+    """
     genes = {
         gene.name: getattr(rng.choice((stage, mate)), gene.name)
         for gene in fields(stage)
@@ -110,6 +126,11 @@ def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
     }
     if isinstance(stage, Prune) and isinstance(mate, Prune):
         genes |= {"keep": stage.keep, "scope": stage.scope}
+        if len(stage.keep) == len(mate.keep) > 1:
+            genes["keep"] = tuple(map(rng.choice, zip(stage.keep, mate.keep, strict=True)))
+    if isinstance(stage, Distill) and isinstance(mate, Distill):
+        widths = rng.choice((stage, mate))
+        genes |= {"width": widths.width, "keep": widths.keep}
         if len(stage.keep) == len(mate.keep) > 1:
             genes["keep"] = tuple(map(rng.choice, zip(stage.keep, mate.keep, strict=True)))
     return replace(stage, **genes)
