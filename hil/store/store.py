@@ -68,7 +68,9 @@ class Final:
     """The final figures of a trial on a split that no decision of the search used.
 
     The device got `correct` of `total` samples right; `accuracy` is the host's on the whole split,
-    the task's metric as a share where more is better (0..1 for the accuracy of classes).
+    the task's metric as a share where more is better (0..1 for the accuracy of classes). It has
+    `samples`, None if an older version did not say. `drop_error` is the standard error of its
+    difference to the float network's, paired by sample; None where it is not known.
     """
 
     number: int
@@ -76,6 +78,8 @@ class Final:
     correct: int
     total: int
     accuracy: float
+    samples: int | None = None
+    drop_error: float | None = None
 
 
 class Store:

@@ -168,7 +168,11 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
         reason=excess,
         violation=violation,
         measurement=replace(
-            measurement, right=model.right, value=model.device_value, others=model.others
+            measurement,
+            right=model.right,
+            value=model.device_value,
+            others=model.others,
+            drop_error=model.drop_error,
         ),
         seconds=clock.seconds,
         program_sha256=program.sha256,
@@ -200,13 +204,23 @@ def run_on_board(
 def measure_final(context: Context, number: int, tflite: bytes) -> Final:
     """Measure the network of trial `number` on the test split.
 
-    The host computes the accuracy on the whole split, the device runs the task's device samples.
+    The host computes the accuracy on the whole split, and compares it with the float network's. The
+    device runs the task's device samples.
     """
     graph = import_tflite(tflite, context.original.task.name)
-    task, data = context.original.task, context.original.data
-    found = evaluate(graph, data.test, context.original.judge, task.device_samples)
+    original, test = context.original, context.original.data.test
+    known = original.test_answers
+    found = evaluate(graph, test, original.judge, original.task.device_samples, known)
     _, measurement = run_on_board(context, number, graph, found.samples, Stopwatch())
-    return Final(number, "test", measurement.correct, measurement.total, found.accuracy)
+    return Final(
+        number=number,
+        split="test",
+        correct=measurement.correct,
+        total=measurement.total,
+        accuracy=found.accuracy,
+        samples=len(test),
+        drop_error=found.drop_error,
+    )
 
 
 def smallest_image(task: Task, board: Board) -> Image:
