@@ -8,7 +8,7 @@ from rich.console import Console
 
 from compress.metrics.registry import metric_of
 from compress.metrics.scale import ACCURACY
-from compress.pipeline.data_facts import data_facts, data_line, data_remarks
+from compress.pipeline.data_facts import data_facts, data_line, data_remarks, precision_line
 from compress.pipeline.network import untrained_graph
 from compress.scratch import scratch_folder
 from compress.training.data_check import check_data
@@ -88,6 +88,8 @@ def show_first_look(
     facts = data_facts(task, data)
     console.print(data_line(facts), markup=False, soft_wrap=True)
     judged = metric_of(task).name == ACCURACY.name
+    if judged:
+        console.print(precision_line(facts, accuracy), markup=False, soft_wrap=True)
     for remark in data_remarks(facts, accuracy if judged else None):
         warn(remark)
     if board is not None:

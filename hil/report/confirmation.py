@@ -132,8 +132,8 @@ def _validation_line(summary: Summary) -> str:
     return (
         f"The search compared networks on {facts['samples']:,} validation samples. The chosen one "
         f"has {interval_text(interval)} there (95 % interval), with a standard error of {how}"
-        f"{100 * error:.2f} points of its difference to the float network; chosen by these samples, "
-        "it is likely less good on others."
+        f"{100 * error:.2f} points of its difference to the float network; chosen by these "
+        "samples, it is likely less good on others."
     )
 
 

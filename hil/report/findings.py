@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 from compress.metrics.scale import ACCURACY
+from compress.pipeline.samples import JUDGED_SAMPLES
 from hil import formatting
 from hil.energy.energy import energy_error
 from hil.objective import pareto
@@ -248,8 +249,8 @@ def _accuracy_words(summary: Summary) -> str:
     metric = summary.metric
     if metric == ACCURACY:
         return (
-            "share of the validation split that the integer reference on the host classifies "
-            "correctly"
+            f"share of the validation samples (at most {JUDGED_SAMPLES:,}, evenly spaced) that the "
+            "integer reference on the host classifies correctly"
         )
     words = f"of the integer reference's outputs on the validation split, {metric.better} is better"
     if metric.reference is None:
