@@ -159,6 +159,6 @@ def check_same_judged(store: Store, original: Original, share: float) -> None:
     raise UserError(
         f"the trials of {store.folder} were judged on other validation samples than task "
         f"{original.task.name} has now: its float network had {then} on them and has {now} on the "
-        f"{count:,} of today; they do not compare: choose another run folder, or use the version "
-        "of hil that began it"
+        f"{count:,} of today; they do not compare: choose another folder (--run, of a study "
+        "--results), or use the version of hil that began it"
     )
