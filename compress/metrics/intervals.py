@@ -30,7 +30,8 @@ class Interval:
 
 def share_interval(share: float, samples: int) -> Interval:
     """Wilson's interval of a share (0..1) that was counted on `samples`."""
-    from scipy.stats import binomtest  # importing it takes a second
+    # Importing it takes a second.
+    from scipy.stats import binomtest  # type: ignore[attr-defined]
 
     found = binomtest(round(share * samples), samples).proportion_ci(CONFIDENCE, "wilson")
     return Interval(float(found.low), float(found.high))

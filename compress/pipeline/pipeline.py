@@ -171,8 +171,9 @@ def evaluate(
         raise Infeasible(str(error)) from error
     samples, value = samples_for_device(graph, evenly_spaced(split, device_samples), judge)
     right, others = judge.rules.right(split.y, real), judge.other_values(real, split)
-    error = None if original_answers is None else judge.drop_error(real, original_answers, split)
-    return Evaluation(accuracy, right, samples, value, others, error)
+    known = original_answers
+    drop_error = None if known is None else judge.drop_error(real, known, split)
+    return Evaluation(accuracy, right, samples, value, others, drop_error)
 
 
 def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Samples, float | None]:

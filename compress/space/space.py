@@ -22,8 +22,8 @@ UNIFORM_BITS = (8, 4)
 # the channels, attention maps) its accuracy after 4, 8 and 16 epochs, where other stages have at
 # most 2, was 0.97 and 0.49 points below and 0.14 points above the original's.
 STUDENT_LENGTH_FACTOR = 4
-# Students may train 8 and 16 times as long, too, up to this number of epochs: by the figures above 8
-# epochs are too few on kws. Where an epoch is short, as on digits, the factor above is as long.
+# Students may train 8 and 16 times as long, too, up to this number of epochs: by the figures above
+# 8 epochs are too few on kws. Where an epoch is short, as on digits, the factor above is as long.
 _LONGER_FACTORS = (8, 16)
 _LONGEST_STUDENT = 32
 _RATES = (0.1, 0.3, 1.0)

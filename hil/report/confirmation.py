@@ -152,7 +152,10 @@ def standard_errors(summary: Summary) -> dict[str, dict[str, Any]]:
     return {
         "validation": _errors(summary, "val", count, measured),
         "test": _errors(
-            summary, "test", final and final.samples, None if final is None else final.drop_error
+            summary,
+            "test",
+            None if final is None else final.samples,
+            None if final is None else final.drop_error,
         ),
     }
 
