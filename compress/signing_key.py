@@ -1,7 +1,7 @@
 """The user's secret key: a file of the cache that has the tag made with it is this user's own.
 
 The key lies in a folder that its owner alone may enter, so that it stays secret where several
-users share a cache (XDG_CACHE_HOME). See docs/decisions/0032.
+users share a cache (XDG_CACHE_HOME). See docs/decisions/0036.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Unpickling runs code. So a file starts with a tag (HMAC-SHA-256) of its name and content, made with
 the user's secret key: one that somebody else wrote, renamed or changed is not read at all, and
-neither is one that a power cut damaged. See docs/decisions/0032.
+neither is one that a power cut damaged. See docs/decisions/0036.
 """
 
 from __future__ import annotations
