@@ -22,7 +22,7 @@ from hil.benchmark.samples import random_samples
 from hil.board import load_board, without_limits, without_waits
 from hil.codegen.build import compiler_version
 from hil.codegen.plan import KernelChoice
-from hil.codegen.smallest import smallest
+from hil.codegen.selection import select
 from hil.cycle_model import FlashTiming
 from hil.measure.kernel_costs import time_kernels
 from hil.measure.measure import BoardRunner
@@ -127,9 +127,7 @@ def _measured(
         with BoardRunner(board, open_target, open_waiting_target) as runner:
             if kernel_set == "tuned":  # as `hil bench` does
                 costs = time_kernels(model.graph, board, runner, samples, choice)
-                choice = replace(choice, costs=costs)
-            if saves == "flash":
-                choice = smallest(model.graph, board, choice, lambda name: None)
+                choice = select(model.graph, board, replace(choice, costs=costs))
             return benchmark(model, board, runner, samples, 1, False, choice=choice)
     except OverBudget as error:
         print(f"  does not fit: {error}", file=sys.stderr)

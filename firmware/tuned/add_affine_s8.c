@@ -1,5 +1,7 @@
 #include "tuned.h"
 
+#pragma GCC optimize("Os") /* most time goes by in micro-kernels */
+
 /* Rows of the layer: the right operand, which may repeat, is as long as one of them. */
 #define EACH_ROW(layer, left, right, out, ROW) \
     for (int32_t block = 0; block < (layer)->blocks; block++, (right) += (layer)->elements) \

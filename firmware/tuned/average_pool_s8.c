@@ -1,5 +1,7 @@
 #include "tuned.h"
 
+#pragma GCC optimize("Os") /* most time goes by in micro-kernels */
+
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
 /* Bytes 0 and 2, or 1 and 3, are added to the halves of a sum. */

@@ -1,5 +1,7 @@
 #include "tuned.h"
 
+#pragma GCC optimize("Os") /* most time goes by in micro-kernels */
+
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
 void run_panels(const conv_panels *panels, conv_panel_job *job, int32_t pixels, int32_t lines,

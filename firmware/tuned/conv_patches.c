@@ -1,5 +1,7 @@
 #include "tuned.h"
 
+#pragma GCC optimize("Os") /* most time goes by in micro-kernels */
+
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
 /* Scratch: what panels need, the ring, patches of `group` pixels, addresses of the ring's rows. Words of two pixels

@@ -1,5 +1,7 @@
 #include "tuned.h"
 
+#pragma GCC optimize("Os") /* most time goes by in micro-kernels */
+
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
 /* The same as expand_pair, but reads no byte behind the pixels. */

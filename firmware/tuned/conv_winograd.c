@@ -1,5 +1,7 @@
 #include "tuned.h"
 
+#pragma GCC optimize("Os") /* most time goes by in micro-kernels */
+
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
 /* Four channels of a row of tiles: up to two rows of outputs. */
@@ -41,11 +43,11 @@ void conv_winograd(const conv_winograd_layer *layer, const int8_t *in, int8_t *o
         fill_ring(ring, scratch, in, filled, y + 4);
         filled = y + 4;
         ring_rows(ring, scratch, y, 4, 0, rows);
-        layer->transform(rows, v, tiles);
-        winograd_job job = {.v = v, .u = layer->weights, .m = m, .tiles = tiles};
+        winograd_inputs(rows, v, tiles, 2 * inputs);
+        winograd_job job = {.v = v, .u = layer->weights, .m = m, .tiles = tiles, .inputs = inputs};
         const int32_t *parameters = layer->parameters;
         for (int32_t channel = 0; channel < channels; channel += 4) {
-            layer->products(&job);
+            winograd_products(&job);
             /* The last panel ends at the last channel: it may repeat some of the one before. */
             write_tiles(layer, m, parameters, layer->out_rows - y,
                         out + (channel + 4 <= channels ? channel : channels - 4));

@@ -1,5 +1,7 @@
 #include "tuned.h"
 
+#pragma GCC optimize("Os") /* most time goes by in micro-kernels */
+
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
 static void fill_words(word *to, word value, int32_t words)

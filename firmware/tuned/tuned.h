@@ -44,8 +44,8 @@ typedef struct {
     panel_sums *sums;
     const word *weights;
     const int32_t *parameters;
-    int32_t channels, panel_words, weights_in_ram;
-    int32_t ram_words;     /* a panel, if it is copied, and a sum for each pixel of a whole number of pairs */
+    uint16_t channels, panel_words, weights_in_ram;
+    uint16_t ram_words;    /* a panel, if it is copied, and a sum for each pixel of a whole number of pairs */
 } conv_panels;
 /* `job` has rows, filter_rows, run_bytes and step_bytes. It runs `lines` times over `pixels` pixels, each
  * time with rows `line_bytes` further. `ram` has `ram_words` words. */
@@ -56,7 +56,8 @@ void run_panels(const conv_panels *panels, conv_panel_job *job, int32_t pixels, 
  * each with `inputs` rounded up to a multiple of 4. */
 typedef struct {
     conv_panels panels;
-    int32_t pixels, inputs, group;
+    int32_t pixels;
+    uint16_t inputs, group;
 } conv_pointwise_layer;
 void conv_pointwise(const conv_pointwise_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -89,7 +90,7 @@ typedef struct {
     conv_panels panels;
     row_ring ring;
     ring_windows windows;
-    int32_t group;
+    uint16_t group;
 } conv_rows_layer;
 void conv_rows(const conv_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -99,7 +100,7 @@ typedef struct {
     conv_panels panels;
     row_ring ring;
     ring_windows windows;
-    int32_t group;
+    uint16_t group;
 } conv_patches_layer;
 void conv_patches(const conv_patches_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -109,9 +110,10 @@ typedef struct {
     const word *v, *u;
     word *m;
     int32_t tiles; /* an even number */
+    int32_t inputs;
 } winograd_job;
-typedef void winograd_products(const winograd_job *job);
-typedef void winograd_inputs(const word *rows, word *v, int32_t tiles);
+void winograd_products(const winograd_job *job);
+void winograd_inputs(const word *rows, word *v, int32_t tiles, int32_t column_bytes);
 
 /* winograd_outputs.S: one channel of `tiles` tiles, 2x2 pixels each. With 0 as `row_bytes` or `pixel_bytes`
  * only the first row or column is kept. */
@@ -126,12 +128,10 @@ void winograd_outputs(const winograd_out_job *job);
 
 /* conv_winograd.c: filter 3x3, stride 1. `tiles` are those of a row, rounded up to an even number. */
 typedef struct {
-    winograd_products *products;
-    winograd_inputs *transform;
     const word *weights;
     const int32_t *parameters;
     row_ring ring;
-    int32_t out_rows, out_columns, tiles, inputs, channels;
+    uint16_t out_rows, out_columns, tiles, inputs, channels;
 } conv_winograd_layer;
 void conv_winograd(const conv_winograd_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -162,7 +162,9 @@ depthwise_storer depthwise_store, depthwise_store_relu;
 typedef struct {
     const word *records;
     depthwise_storer *store;
-    int32_t height, width, channels, padding, pairs;
+    uint16_t height, width, channels;
+    int16_t padding;
+    uint16_t pairs;
 } depthwise_3x3_layer;
 void depthwise_3x3(const depthwise_3x3_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -188,7 +190,9 @@ depthwise_storer depthwise_store_stride2, depthwise_store_stride2_relu;
 typedef struct {
     const word *records;
     depthwise_storer *store;
-    int32_t height, width, channels, out_height, out_width, top, left, padding, rows;
+    uint16_t height, width, channels, out_height, out_width, top, left;
+    int16_t padding;
+    uint16_t rows;
 } depthwise_3x3_stride2_layer;
 void depthwise_3x3_stride2(const depthwise_3x3_stride2_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -207,9 +211,10 @@ typedef struct {
     depthwise_storer *store;
     const word *records;
     int32_t row;         /* bytes from a row of the input to the next */
-    int32_t channels, out_height, out_width;
-    int32_t top, bottom; /* rows of padding, 0 or 1 */
-    int32_t padding, rows;
+    uint16_t channels, out_height, out_width;
+    uint16_t top, bottom; /* rows of padding, 0 or 1 */
+    int16_t padding;
+    uint16_t rows;
 } depthwise_direct_layer;
 void depthwise_direct(const depthwise_direct_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
@@ -241,36 +246,31 @@ static inline void depthwise_map3(const depthwise_map3_layer *layer, const int8_
     layer->kernel(layer, in, out);
 }
 
-/* Panels of four units over one row of inputs: fc_panel.S. */
+/* fully_connected_s8.c: `rows` rows of `inputs` times `units`. `panels`: factor, constant and right shift of each unit of
+ * all panels, or of one if the others have the same, then four biases and the weights of each panel. Of a row whose length
+ * is no multiple of 4, up to three bytes behind it are read, too, and multiplied by 0. */
 typedef struct {
-    const int8_t *x;
-    int32_t inputs;        /* a multiple of 4: the weights of those that do not exist are 0 */
-    const word *weights;
-    const int32_t *biases; /* four a panel */
-    const int32_t *scales; /* factor, constant and right shift of each unit of a panel */
-    int32_t scale_step;    /* bytes from the end of a panel's scales to the next: 0, or -48 if all panels share them */
-    int8_t *out;
-    int32_t panels;
-    int32_t offset;        /* fc_panel4: -8 times the sum of x */
-} fc_panel_job;
-typedef void fc_panels(const fc_panel_job *job);
-fc_panels fc_panel, fc_panel4;
-
-/* fully_connected_s8.c: `rows` rows of `inputs` times `units`. Of a row whose length is no multiple of 4, up to three
- * bytes behind it are read, too, and multiplied by 0. */
-typedef struct {
-    const word *weights;
-    const int32_t *biases, *scales;
-    int32_t scale_step, rows, inputs, units;
+    const word *panels;
+    uint16_t inputs, units;
+    int16_t scale_step; /* bytes from the end of a panel's scales to the next: 0, or -48 if all panels share them */
+    uint16_t rows;
 } fully_connected_s8_layer;
 void fully_connected_s8(const fully_connected_s8_layer *layer, const int8_t *in, int8_t *out);
 
 /* fully_connected_s4.c: the same with weights of four bits. */
 typedef fully_connected_s8_layer fully_connected_s4_layer;
 void fully_connected_s4(const fully_connected_s4_layer *layer, const int8_t *in, int8_t *out);
-/* A row: `job` has x, inputs and offset; `panel_words` are the weights of a panel. */
-void run_fc_panels(const fully_connected_s8_layer *layer, fc_panel_job *job, fc_panels *kernel, int32_t panel_words,
-                   int8_t *out);
+
+/* A row: fc_panel.S. `offset`, with weights of four bits: -8 times the sum of x. */
+typedef void fc_panels(const fully_connected_s8_layer *layer, const int8_t *x, int8_t *out, int32_t offset);
+fc_panels fc_panel, fc_panel4;
+
+/* fc_pairs.S: the same with less code, a pair of units at a time. */
+typedef struct {
+    const word *pairs; /* parameters and weights of each */
+    uint16_t rows, inputs, units;
+} fully_connected_pairs_s8_layer;
+void fully_connected_pairs_s8(const fully_connected_pairs_s8_layer *layer, const int8_t *in, int8_t *out);
 
 /* Sums: saturated((left * a + right * b + constant) >> shift). */
 typedef struct {
@@ -377,8 +377,9 @@ void average_pool_mve(const average_pool_mve_layer *layer, const int8_t *in, int
 
 /* average_pool_s8.c: windows of at most 255 pixels, rounded to nearest, ties away from zero. */
 typedef struct {
-    int32_t height, width, channels, out_height, out_width;
-    int32_t filter_rows, filter_columns, stride_y, stride_x, top, left, lowest, highest;
+    uint16_t height, width, channels, out_height, out_width;
+    uint16_t filter_rows, filter_columns, stride_y, stride_x, top, left;
+    int8_t lowest, highest;
 } average_pool_s8_layer;
 void average_pool_s8(const average_pool_s8_layer *layer, const int8_t *in, int8_t *out);
 

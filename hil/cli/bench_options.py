@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from compress.errors import UserError
 from hil.board import MAX_CACHE_LINES, MAX_FLASH_WAIT_STATES, MAX_LINE_BYTES
@@ -99,19 +98,16 @@ def kernel_choice(
     optimize: Optimize,
     kernels: Kernels,
 ) -> KernelChoice:
-    """How kernels are chosen, after timing candidates or building without some, where asked for."""
+    """How kernels are chosen, after timing candidates, where asked for."""
     from hil.codegen.plan import KernelChoice
-    from hil.codegen.smallest import smallest
+    from hil.codegen.selection import select
     from hil.measure.kernel_costs import time_kernels
 
     choice = KernelChoice(optimize.saves, "cmsis-nn" if kernels is Kernels.CMSIS_NN else "tuned")
     if kernels is not Kernels.FASTEST:
         return choice
     choice = replace(choice, costs=time_kernels(graph, board, runner, samples, choice))
-    if optimize is not Optimize.SIZE:
-        return choice
-    with Console(stderr=True).status("flash") as status:
-        return smallest(graph, board, choice, lambda name: status.update(f"flash without {name}"))
+    return select(graph, board, choice)
 
 
 def with_memory(board: Board, flash: str, ram: str) -> Board:

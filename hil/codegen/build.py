@@ -102,13 +102,17 @@ def build(program: Program, board: Board, folder: Path) -> Image:
         work = Path(name)
         for file, text in program.files.items():
             (work / file).write_text(text, encoding="utf-8")
-        instances = sorted(work.glob("kernel_*.S"))
-        sources = [FIRMWARE / program.main, work / "model.c", work / "weights.c", *instances]
-        includes = [work, FIRMWARE, FIRMWARE / "kernels", TUNED, INSTANCES, *cmsis_nn().includes]
+        instances = [
+            instance_object(name, text, board)
+            for name, text in sorted(program.files.items())
+            if name.startswith("kernel_")
+        ]
+        sources = [FIRMWARE / program.main, work / "model.c", work / "weights.c"]
+        includes = [work, FIRMWARE, FIRMWARE / "kernels", TUNED, *cmsis_nn().includes]
         _compile(sources, work, board, includes, WARNINGS)
         customs = sorted(work.glob("custom_*.c"))
         _compile_customs(customs, work, board)
-        objects = [work / f"{source.stem}.o" for source in (*sources, *customs)]
+        objects = [work / f"{source.stem}.o" for source in (*sources, *customs)] + instances
         _link([*objects, *sorted(harness.glob("*.o")), archive], work, board)
         image = read_image(work / "model.elf", program, board)
         _check_limits(image)
@@ -159,6 +163,20 @@ def kernel_archive(board: Board) -> Path:
         _run([_AR, "rcsD", "libkernels.a", *(path.name for path in objects)], work)
 
     return cached("kernels", key, make) / "libkernels.a"
+
+
+def instance_object(name: str, text: str, board: Board) -> Path:
+    """The object of a micro-kernel assembled from `text`, the source `name`; cached."""
+    parts = [compiler_version(), *FLAGS, *board.compiler_flags, board.core, name, text]
+    files = sorted([*INSTANCES.glob("*.S"), *TUNED.glob("*.h")])
+    key = content_hash(parts, files)
+
+    def make(work: Path) -> None:
+        source = work / name
+        source.write_text(text, encoding="utf-8")
+        _compile([source], work, board, [TUNED, INSTANCES], WARNINGS)
+
+    return cached("instances", key, make) / f"{Path(name).stem}.o"
 
 
 def kernel_sources() -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from compress.types import Graph
@@ -26,6 +26,7 @@ class KernelCosts:
 
 
 NO_COSTS = KernelCosts(MappingProxyType({}), "cycles")
+NO_PREFERENCE: Mapping[int, Kernel] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,14 +34,13 @@ class KernelChoice:
     """How the kernels of a plan are chosen.
 
     `saves` is the memory that the form of stored weights saves, `kernel_set` whose kernels may run,
-    `costs` orders a layer's candidates. Kernels named in `excluded` run only where there is no
-    other.
+    `costs` orders a layer's candidates, but for `preferred`, the best of layers by index.
     """
 
     saves: Memory = "flash"
     kernel_set: KernelSet = "tuned"
     costs: KernelCosts = NO_COSTS
-    excluded: frozenset[str] = frozenset()
+    preferred: Mapping[int, Kernel] = field(default_factory=dict)
 
     def plan(self, graph: Graph, board: Board) -> Plan:
         """The plan of `graph` on `board`, as `make_plan`."""
@@ -50,7 +50,7 @@ class KernelChoice:
             self.saves,
             self.kernel_set,
             costs=self.costs,
-            excluded=self.excluded,
+            preferred=self.preferred,
         )
 
 
@@ -61,14 +61,14 @@ def make_plan(
     kernel_set: KernelSet = "tuned",
     *,
     costs: KernelCosts = NO_COSTS,
-    excluded: frozenset[str] = frozenset(),
+    preferred: Mapping[int, Kernel] = NO_PREFERENCE,
     kernels: Sequence[Kernel] | None = None,
 ) -> Plan:
     """Kernels and arena offsets for `graph` on `board`; the same graph gives the same plan.
 
     Input and output tensors are in the arena, too. A layer gets the first of its candidates, with
-    `costs` the one that costs least, but none in `excluded` if there is another; or what `kernels`
-    says, one for each operator. Weights are stored in their smallest form; where `saves` is "ram",
+    `costs` the one that costs least, or that of `preferred`; or what `kernels` says, one for each
+    operator. Weights are stored in their smallest form; where `saves` is "ram",
     only if their expansion does not raise the peak of the arena; where it is "nothing", only if no
     tuned kernel reads them as they are. Raises UnsupportedLayer, naming the layer, where an
     operator has no kernel.
@@ -76,7 +76,7 @@ def make_plan(
     if kernels is not None:
         return lay_out(graph, board, kernels)
     options = [
-        _options(graph, index, board, saves, kernel_set, costs, excluded)
+        _options(graph, index, board, saves, kernel_set, costs, preferred)
         for index in range(len(graph.ops))
     ]
     plan = lay_out(graph, board, [kernels[0] for kernels in options])
@@ -110,15 +110,17 @@ def _options(
     saves: Memory,
     kernel_set: KernelSet,
     costs: KernelCosts,
-    excluded: frozenset[str],
+    preferred: Mapping[int, Kernel],
 ) -> Sequence[Kernel]:
     """The kernels among which the plan chooses for an operator, best first."""
     op = graph.ops[index]
     known = sorted(
         all_candidates(graph, op, board, saves, kernel_set),
-        key=lambda kernel: costs.of.get((index, kernel), math.inf),
+        key=lambda kernel: (
+            kernel != preferred.get(index),
+            costs.of.get((index, kernel), math.inf),
+        ),
     )
-    known = [kernel for kernel in known if kernel.name not in excluded] or known
     if saves != "ram":
         return known
     plain = (replace(kernel, expanded_bytes=0) for kernel in known if kernel.expanded_bytes)

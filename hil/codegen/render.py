@@ -15,7 +15,7 @@ from compress.ops import Custom
 from hil.codegen.layers import Layer, layer_of
 from hil.codegen.states import state_constants, state_copies, states
 from hil.files import data_folder
-from hil.kernel_interface.call import c_type, safe
+from hil.kernel_interface.call import Instance, c_type, safe
 from hil.types import Board, Buffer, Plan, Program
 
 TEMPLATES = data_folder("firmware") / "templates"
@@ -51,9 +51,19 @@ def _instance_sources(layers: Sequence[Layer]) -> dict[str, str]:
     """An assembly source for each instance of a tuned micro-kernel: its macros and its source."""
     instances = {i.name: i for layer in layers for i in layer.instances}
     return {
-        f"kernel_{name}.S": template("instance.S").render(instance=instance)
-        for name, instance in sorted(instances.items())
+        instance_file(instance): instance_source(instance)
+        for _, instance in sorted(instances.items())
     }
+
+
+def instance_file(instance: Instance) -> str:
+    """The name of the file in which a tuned micro-kernel is assembled."""
+    return f"kernel_{instance.name}.S"
+
+
+def instance_source(instance: Instance) -> str:
+    """The text of that file: its macros and its source."""
+    return template("instance.S").render(instance=instance)
 
 
 def _files(context: Mapping[str, Any], program_id: int) -> dict[str, str]:

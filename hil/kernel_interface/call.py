@@ -43,15 +43,29 @@ class Dims:
         return f"dims_{self.n}x{self.h}x{self.w}x{self.c}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """A const array in flash: its values as lines of C."""
+    """A const array in flash of C type `type`, which is one of `_VALUES_PER_LINE`.
+
+    `lines` are its values as C: made when they are asked for, as kernels are compared by calls of
+    which most are never rendered.
+    """
 
     name: str
     type: str
-    elements: int
+    values: npt.NDArray[Any]
     comment: str
-    lines: tuple[str, ...]
+
+    @property
+    def elements(self) -> int:
+        return int(self.values.size)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        per_line = _VALUES_PER_LINE[self.type]
+        form = "0x{:08x}" if self.type == "uint32_t" else "{}"
+        texts = [form.format(value) for value in self.values.reshape(-1).tolist()]
+        return tuple(", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +107,8 @@ def constant(step: Step, suffix: str, type_: str, values: Array, note: str = "")
 
 
 def array(name: str, type_: str, values: Array, comment: str) -> Constant:
-    """A const array of C type `type_`, which is one of `_VALUES_PER_LINE`."""
-    flat: npt.NDArray[Any] = values.reshape(-1)
-    per_line = _VALUES_PER_LINE[type_]
-    form = "0x{:08x}" if type_ == "uint32_t" else "{}"
-    texts = [form.format(value) for value in flat.tolist()]
-    return Constant(
-        name=name,
-        type=type_,
-        elements=len(texts),
-        comment=comment,
-        lines=tuple(", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line)),
-    )
+    """A const array of C type `type_`."""
+    return Constant(name, type_, values, comment)
 
 
 def c_type(tensor: Tensor) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from compress.ops import FullyConnected
 from compress.types import Graph
-from hil.kernel_interface.call import Call
+from hil.kernel_interface.call import Call, Words
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
@@ -18,6 +18,7 @@ from hil.tuned.panels import PANEL_CHANNELS, fit_panels, pack_panels, swapped_or
 from hil.tuned.requantize import Channels, Int64Array, channels_of
 from hil.types import Board, Step
 
+_MOST = 2**16 - 1  # the record counts in uint16_t
 _SCALE_BYTES = 12 * PANEL_CHANNELS  # factor, constant and right shift of each unit of a panel
 
 
@@ -80,6 +81,10 @@ def _kernels(graph: Graph, op: FullyConnected, board: Board, bits: int) -> Itera
     if not has_dsp(board) or graph.tensors[op.weights].dtype != f"int{bits}":
         return
     channels = unit_channels(graph, op)
+    units, depth = graph.tensors[op.weights].shape
+    rows = graph.tensors[op.input].elements // depth
+    if max(units, depth, rows) > _MOST:
+        return
     if channels is not None and _is_exact(channels, bits):
         yield Kernel(_name(bits), lead_bytes=row_lead_bytes(graph, op))
 
@@ -92,30 +97,37 @@ def _call(graph: Graph, step: Step, op: FullyConnected, bits: int) -> Call:
     channels = unit_channels(graph, op)
     assert channels is not None, "only layers of its kernel are called"
     units, depth = graph.tensors[op.weights].shape
-    scales, scale_step = unit_scales(channels)
-    order = swapped_order(channels.weights.shape[1])
-    if bits == 8:
-        weights = pack_panels(channels.weights, order)
-    else:  # bytes behind a row are read, too: their half-words are 0
-        weights = pack_nibbles(channels.weights, order, depth)
+    _, scale_step = unit_scales(channels)
     return job_call(
         graph,
         step,
         op,
         function=_name(bits),
         fields=(
-            Field("scale_step", scale_step),
-            Field("rows", graph.tensors[op.input].elements // depth),
             Field("inputs", depth),
             Field("units", units),
+            Field("scale_step", scale_step),
+            Field("rows", graph.tensors[op.input].elements // depth),
         ),
-        arrays=(
-            ("weights", "uint32_t", weights),
-            ("biases", "int32_t", channels.bias),
-            ("scales", "int32_t", scales),
-        ),
+        arrays=(("panels", "uint32_t", pack_units(channels, bits, depth)),),
         clamp=channels.clamp,
     )
+
+
+def pack_units(channels: Channels, bits: int, depth: int) -> Words:
+    """Scales, as `unit_scales`, then for each panel four biases and the weights of `depth` inputs.
+
+    `channels` are those of `unit_channels`: whole panels, with weights of 0 behind a row's inputs.
+    """
+    order = swapped_order(channels.weights.shape[1])
+    if bits == 8:
+        weights = pack_panels(channels.weights, order)
+    else:  # bytes behind a row are read, too: their half-words are 0
+        weights = pack_nibbles(channels.weights, order, depth)
+    biases = channels.bias.astype(np.int32).view(np.uint32).reshape(-1, PANEL_CHANNELS)
+    panels = np.concatenate([biases, weights.reshape(len(biases), -1)], axis=1)
+    scales = unit_scales(channels)[0].astype(np.int32).view(np.uint32)
+    return np.concatenate([scales.reshape(-1), panels.reshape(-1)])
 
 
 def _weight_bytes(graph: Graph, op: FullyConnected, bits: int) -> int:

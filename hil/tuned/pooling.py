@@ -10,7 +10,7 @@ from compress.arithmetic.fixedpoint import clamp_range
 from compress.ops import AveragePool2D
 from compress.types import Graph
 from hil.kernel_interface.call import Call, size_text, stride_text
-from hil.kernel_interface.limits import activation_types
+from hil.kernel_interface.limits import LONGEST_EXTENT, activation_types
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
@@ -25,7 +25,8 @@ def _kernels(graph: Graph, op: AveragePool2D, board: Board) -> Iterator[Kernel]:
     if not has_dsp(board) or set(activation_types(graph, op)) != {"int8"} or graph.uint8:
         return
     _, height, width, _ = graph.tensors[op.input].shape
-    if min(op.filter[0], height) * min(op.filter[1], width) <= _MOST_PIXELS:
+    countable = max(*op.filter, *op.stride) <= LONGEST_EXTENT
+    if countable and min(op.filter[0], height) * min(op.filter[1], width) <= _MOST_PIXELS:
         yield Kernel(_NAME, lead_bytes=pool_lead_bytes(graph, op))
 
 

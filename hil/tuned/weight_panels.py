@@ -30,6 +30,7 @@ from hil.types import Board, Step
 
 # A copy costs about as much as two readings from flash that waits.
 _FEWEST_PAIRS = 3
+_MOST = 2**16 - 1  # conv_panels counts in uint16_t
 _PARAMETERS_BYTES = 16  # of a channel: bias, factor, constant, shift
 
 
@@ -58,7 +59,9 @@ class PanelLayer:
 
     @property
     def is_exact(self) -> bool:
-        """True if a panel's channels can share half-words."""
+        """True if a panel's channels can share half-words, and its words can be counted."""
+        if self.ram_words(in_ram=True) > _MOST:
+            return False
         return fit_panels(self.channels) if self.bits == 8 else fit_nibbles(self.channels)
 
     def ram_words(self, in_ram: bool) -> int:

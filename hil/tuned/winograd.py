@@ -14,7 +14,7 @@ import numpy as np
 
 from compress.ops import Conv2D
 from compress.types import Graph
-from hil.kernel_interface.call import Call, Instance, Words, size_text
+from hil.kernel_interface.call import Call, Words, size_text
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
@@ -27,8 +27,7 @@ from hil.types import Board, Step
 _NAME = "conv_winograd"
 _TWICE_G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 _POSITIONS = 16
-# winograd_inputs.S and winograd_products.S: eight words at a time, and the reach of an LDR.
-_CHANNELS_STEP, _MOST_CHANNELS = 16, 112
+_CHANNELS_STEP = 16  # winograd_products.S: eight words at a time
 _PARAMETERS_BYTES = 16  # of a channel: bias, factor, constant, shift
 
 
@@ -86,7 +85,7 @@ def _layer(graph: Graph, op: Conv2D) -> _Layer | None:
         return None
     if weights.dtype != "int8":  # they would take eight times as much flash
         return None
-    if ring.channels_in % _CHANNELS_STEP or ring.channels_in > _MOST_CHANNELS:
+    if ring.channels_in % _CHANNELS_STEP:
         return None
     channels = ring_channels(graph, op, ring)
     if channels is None or ring.channels_out < PANEL_CHANNELS:
@@ -118,12 +117,6 @@ def _call(graph: Graph, step: Step, op: Conv2D) -> Call:
     layer = _layer(graph, op)
     assert layer is not None, "only layers of its kernel are called"
     depth = layer.ring.channels_in
-    macros = (("CHANNELS", depth),)
-    instances = tuple(
-        Instance(f"{type_}_{depth}", type_, f"{type_}.S", macros)
-        for type_ in ("winograd_products", "winograd_inputs")
-    )
-    products, transform = instances
     _, out_rows, out_columns, units = graph.tensors[op.output].shape
     return job_call(
         graph,
@@ -131,8 +124,6 @@ def _call(graph: Graph, step: Step, op: Conv2D) -> Call:
         op,
         function=_NAME,
         fields=(
-            Field("products", products.name),
-            Field("transform", transform.name),
             *layer.ring.ring_fields(layer.ring.slots(2)),
             Field("out_rows", out_rows),
             Field("out_columns", out_columns),
@@ -144,7 +135,6 @@ def _call(graph: Graph, step: Step, op: Conv2D) -> Call:
             ("weights", "uint32_t", pack_filters(layer.filters)),
             ("parameters", "int32_t", panel_parameters(layer.channels)),
         ),
-        instances=instances,
         clamp=layer.channels.clamp,
         window=(f"filter {size_text((3, 3))}",),
     )

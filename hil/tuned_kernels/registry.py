@@ -9,6 +9,7 @@ from hil.kernel_interface.operator_kernels import TunedKernel
 from hil.tuned import (
     addition,
     dense,
+    dense_pairs,
     patches,
     pointwise,
     pooling,
@@ -47,6 +48,7 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     ),
     FullyConnected: (
         *dense.KERNELS,
+        *dense_pairs.KERNELS,
         *convolution.FULLY_CONNECTED_KERNELS,
         DENSE_KERNEL,
     ),

@@ -20,25 +20,35 @@
     .syntax unified
     .thumb
 
-#define A0 r0
-#define A1 r1
-#define B0 r2
-#define B1 r3
-#define C0 r4
-#define C1 r5
-#define D0 r6
-#define D1 r7
-#define X0 r8
-#define X1 r9
-#define WA r10
-#define WC r11
-#define X r12
-#define W lr
+/* What is loaded, and the addresses, are in low registers, for which loads have instructions of two bytes. */
+#define X0 r0
+#define X1 r1
+#define WA r2
+#define WC r3
+#define X r4
+#define W r5
+#define A0 r6
+#define A1 r7
+#define B0 r8
+#define B1 r9
+#define C0 r10
+#define C1 r11
+#define D0 r12
+#define D1 lr
 
-/* Two inputs, two pixels, four channels: 16 MACs, 14 instructions of 4 bytes, 15 cycles on Cortex-M4. */
+/* All steps are of the same size, whatever NEXT is. */
+.macro load_second at
+#if ONE_ROW
+    ldr.n X1, [X, #\at + NEXT]
+#else
+    ldr.w X1, [X, #\at + NEXT]
+#endif
+.endm
+
+/* Two inputs, two pixels, four channels: 16 MACs, 14 instructions, 15 cycles on Cortex-M4. */
 .macro step i
     ldr X0, [X, #XSTEP * \i]
-    ldr X1, [X, #XSTEP * \i + NEXT]
+    load_second XSTEP * \i
     ldr WA, [W, #8 * \i]
     ldr WC, [W, #8 * \i + 4]
     smlad B0, X0, WA, B0
@@ -52,13 +62,15 @@
     smlad C0, X0, WC, C0
     smlad C1, X1, WC, C1
 .endm
-#define STEP_BYTES 56
+#define STEP_BYTES (50 - 2 * ONE_ROW) /* 4 each, but for loads */
 #define WEIGHTS_SHIFT 3 /* 8 bytes of weights for a step */
 #define AHEAD 0         /* 1: X0 and WA are loaded a step ahead */
 
 #if FOUR_BITS
 #undef WEIGHTS_SHIFT
 #define WEIGHTS_SHIFT 2
+#undef STEP_BYTES
+#define STEP_BYTES (52 - 2 * ONE_ROW)
 .purgem step
 .macro step i
 #if defined(CORTEX_M7)
@@ -66,7 +78,7 @@
     ldr X0, [X, #XSTEP * \i]
     and WA, WC, #0x000f000f
     smlad D0, X0, WC, D0
-    ldr X1, [X, #XSTEP * \i + NEXT]
+    load_second XSTEP * \i
     smlad A0, X0, WA, A0
     smlad A1, X1, WA, A1
     and WA, WC, #0x00ff00ff
@@ -79,7 +91,7 @@
 #else
     ldr WC, [W, #4 * \i]
     ldr X0, [X, #XSTEP * \i]
-    ldr X1, [X, #XSTEP * \i + NEXT]
+    load_second XSTEP * \i
     and WA, WC, #0x000f000f
     smlad A0, X0, WA, A0
     smlad A1, X1, WA, A1
@@ -100,7 +112,7 @@
 .purgem step
 .macro step i
     smlad B0, X0, WA, B0
-    ldr X1, [X, #XSTEP * \i + NEXT]
+    load_second XSTEP * \i
     smlad B1, X1, WA, B1
     ldr WC, [W, #8 * \i + 4]
     sxtb16 WA, WA
@@ -325,7 +337,7 @@ NAME:
     strb C1, [A0, #2]
     strb C0, [W, #2]
     finish D0, D1, 13
-    ldr r8, [sp, #J_CHANNELS]
+    ldr r0, [sp, #J_CHANNELS]
 #if ONE_ROW
     ldr r1, [sp, #J_ROWS]
 #else
@@ -335,7 +347,7 @@ NAME:
     ldr r3, [sp, #J_PAIRS]
     strb D1, [A0, #3]
     strb D0, [W, #3]
-    add W, W, r8, lsl #1
+    add W, W, r0, lsl #1
     add r1, r1, r2
     str W, [sp, #J_OUT]
 #if ONE_ROW
