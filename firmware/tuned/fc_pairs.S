@@ -2,19 +2,20 @@
  *
  *   void fully_connected_pairs_s8(const fully_connected_pairs_s8_layer *layer, const int8_t *in, int8_t *out);
  *
- * Of a pair: both biases, then factor, constant and right shift of each, then the weights, four of the first unit in a
- * word and four of the second in the next. A loop of four inputs and two units, 8 MACs, takes 15 instructions. Of an odd
+ * Factor, constant and right shift of both units of all pairs, or of one if the others have the same. Then of each pair
+ * both biases and the weights, four of the first unit in a word and four of the second in the next. A loop of four inputs and two units, 8 MACs, takes 15 instructions. Of an odd
  * number of units the last pair repeats one.
  */
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
     .syntax unified
     .thumb
+#include "requantize.h"
 
 #define IN r1
 #define OUT r2
 #define X r3           /* where a row is read */
 #define END r4         /* of the row */
-#define PAIR r5        /* where the parameters and weights of a pair are read */
+#define PAIR r5        /* where the biases and weights of a pair are read */
 #define A r6           /* sums */
 #define B r7
 #define X0 r8          /* inputs 0 and 2, 1 and 3 */
@@ -24,14 +25,10 @@
 #define V r12
 #define SCALES lr
 
-/* Double rounding, zero point, saturation: hil/tuned/requantize.py. */
 .macro finish v, at
     ldm SCALES!, {X0, X1, W0}
-    add X1, X1, \v, asr #31
-    add X1, X1, \v
-    smmlar \v, \v, X0, X1
-    asr \v, \v, W0
-    ssat \v, #8, \v
+    scale_sum \v, X0, X1, X1
+    narrow \v, W0
     strb \v, [OUT, \at]
 .endm
 
@@ -42,17 +39,22 @@
     .align 2
 fully_connected_pairs_s8:
     push {r4-r11, lr}
-    ldrh r3, [r0, #4]           /* rows, on the stack */
+    ldrh r3, [r0, #10]          /* rows, on the stack */
     push {r0, r3}
 1:  ldr r0, [sp]
-    ldr PAIR, [r0]
-    ldrh END, [r0, #6]          /* inputs */
-    ldrh r0, [r0, #8]           /* units left */
+    ldr SCALES, [r0]
+    ldrh END, [r0, #4]          /* inputs */
+    ldrh r3, [r0, #6]           /* units */
+    ldrsh r7, [r0, #8]          /* scale_step */
     add END, END, IN
+    add r6, r3, #1
+    lsr r6, r6, #1              /* pairs */
+    add PAIR, r7, #24
+    mla PAIR, PAIR, r6, SCALES
+    sub PAIR, PAIR, r7          /* behind the scales of all pairs, or of the one whose scales they share */
+    mov r0, r3                  /* units left */
 2:  mov X, IN
-    mov SCALES, PAIR
-    ldm SCALES!, {A, B}
-    add PAIR, PAIR, #32
+    ldm PAIR!, {A, B}
 3:  ldr X1, [X], #4
     ldr W1, [PAIR, #4]
     ldr W0, [PAIR], #8
@@ -74,6 +76,9 @@ fully_connected_pairs_s8:
     addne OUT, OUT, #1
     finish B, #0
     add OUT, OUT, #1
+    ldr X0, [sp]
+    ldrsh X0, [X0, #8]
+    add SCALES, SCALES, X0
     subs r0, r0, #2
     bgt 2b
     mov IN, END

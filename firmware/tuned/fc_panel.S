@@ -13,6 +13,7 @@
 #if defined(__ARM_FEATURE_DSP)
     .syntax unified
     .thumb
+#include "requantize.h"
 
 #define X r0        /* where inputs are read */
 #define W r1        /* where weights are read */
@@ -111,14 +112,10 @@
 #endif
 #define STEPS 8
 
-/* Double rounding, zero point, saturation: hil/tuned/requantize.py. */
 .macro fc_finish v
     ldm X!, {X1, W0, W1}
-    add W0, W0, \v, asr #31
-    add W0, W0, \v
-    smmlar \v, \v, X1, W0
-    asr \v, \v, W1
-    ssat \v, #8, \v
+    scale_sum \v, X1, W0, W0
+    narrow \v, W1
 .endm
 
 /* On the stack. */

@@ -265,11 +265,8 @@ void fully_connected_s4(const fully_connected_s4_layer *layer, const int8_t *in,
 typedef void fc_panels(const fully_connected_s8_layer *layer, const int8_t *x, int8_t *out, int32_t offset);
 fc_panels fc_panel, fc_panel4;
 
-/* fc_pairs.S: the same with less code, a pair of units at a time. */
-typedef struct {
-    const word *pairs; /* parameters and weights of each */
-    uint16_t rows, inputs, units;
-} fully_connected_pairs_s8_layer;
+/* fc_pairs.S: the same with less code, a pair of units at a time; scale_step is 0 or -24. */
+typedef fully_connected_s8_layer fully_connected_pairs_s8_layer;
 void fully_connected_pairs_s8(const fully_connected_pairs_s8_layer *layer, const int8_t *in, int8_t *out);
 
 /* Sums: saturated((left * a + right * b + constant) >> shift). */

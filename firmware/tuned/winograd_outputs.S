@@ -3,11 +3,12 @@
  *   void winograd_outputs(const winograd_out_job *job);          types are in tuned.h
  *
  * m: [tile][16 positions][4 channels] sums. They are transformed, (1, 1, 1, 0) and (0, 1, -1, -1) both ways, divided by 4
- * and requantized (see hil/tuned/requantize.py).
+ * and requantized.
  */
 #if defined(__ARM_FEATURE_DSP)
     .syntax unified
     .thumb
+#include "requantize.h"
 
 #define M r0
 #define OUT r1
@@ -40,11 +41,8 @@
 
 .macro requantize y
     asr \y, \y, #2
-    add T3, T1, \y, asr #31
-    add T3, T3, \y
-    smmlar \y, \y, T0, T3
-    asr \y, \y, T2
-    ssat \y, #8, \y
+    scale_sum \y, T0, T1, T3
+    narrow \y, T2
 .endm
 
     .section .text.winograd_outputs, "ax"

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from compress.types import Graph
 from hil.codegen.layout import bytes_by_operator, lay_out
 from hil.kernel_interface.operator_kernels import Kernel
-from hil.kernels.choice import all_candidates
+from hil.kernels.choice import all_candidates, has_smaller_form
+from hil.tuned_kernels.registry import tuned_kernel
 from hil.types import Board, KernelSet, Memory, Plan, Step
 
 
@@ -114,10 +115,14 @@ def _options(
 ) -> Sequence[Kernel]:
     """The kernels among which the plan chooses for an operator, best first."""
     op = graph.ops[index]
+    # Where flash or RAM is saved, no tuned kernel takes the place of weights in a smaller form for
+    # its cycles: for its flash it may be preferred, for its RAM it is among the others.
+    small = saves != "nothing" and has_smaller_form(graph, op)
     known = sorted(
         all_candidates(graph, op, board, saves, kernel_set),
         key=lambda kernel: (
             kernel != preferred.get(index),
+            small and tuned_kernel(op, kernel.name) is not None,
             costs.of.get((index, kernel), math.inf),
         ),
     )

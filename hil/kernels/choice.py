@@ -21,24 +21,31 @@ def candidates(
 ) -> Iterator[Kernel]:
     """The kernels that compute `op` on `board` bit-equal to the reference, best first.
 
-    Those of `hil/tuned` come first, but where weights are stored in a smaller form than they read.
-    Those that enlarge weights are there if the memory that `saves` names is "nothing".
+    Those of `hil/tuned` come first. Where weights are stored in a form that is smaller than what
+    they read, and `saves` names a memory, they come last: the first has the smallest form. Those
+    that enlarge weights are there if `saves` is "nothing".
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
     check_activations(graph, op, converts=operator_of(op).converts, any_extent=known.any_extent)
     known.check(graph, op)
-    if kernel_set == "tuned":
-        for tuned in tuned_kernels(op):
-            larger = tuned.enlarges_weights or _smaller_form(graph, op)
-            if saves == "nothing" or not larger:
-                yield from tuned.kernels(graph, op, board)
+    last = saves != "nothing" and has_smaller_form(graph, op)
+    if kernel_set == "tuned" and not last:
+        yield from _tuned(graph, op, board, saves)
     if "int16" not in activation_types(graph, op):
         yield from known.kernels(graph, op, board)
-        return
-    if known.int16_kernels is None:
+    elif known.int16_kernels is None:
         raise no_int16_kernel(op)
-    yield from known.int16_kernels(graph, op, board)
+    else:
+        yield from known.int16_kernels(graph, op, board)
+    if kernel_set == "tuned" and last:
+        yield from _tuned(graph, op, board, saves)
+
+
+def _tuned(graph: Graph, op: Op, board: Board, saves: Memory) -> Iterator[Kernel]:
+    for tuned in tuned_kernels(op):
+        if saves == "nothing" or not tuned.enlarges_weights:
+            yield from tuned.kernels(graph, op, board)
 
 
 def all_candidates(
@@ -61,7 +68,7 @@ def choose(
     raise UnsupportedLayer(f"{op.name}: no kernel for {type(op).__name__} on {board.core}")
 
 
-def _smaller_form(graph: Graph, op: Op) -> bool:
+def has_smaller_form(graph: Graph, op: Op) -> bool:
     """True if weights are stored in a form, smaller than their type, that has to be expanded.
 
     It is worth that if it saves a quarter of the bytes of their type.

@@ -18,7 +18,7 @@ from hil.tuned.requantize import Channels, Int64Array, channels_of
 from hil.types import Board, Step
 
 _NAME = "fully_connected_pairs_s8"
-_PARAMETERS = 4  # of a unit: bias, factor, constant, right shift
+_SCALE_BYTES = 24  # factor, constant and right shift of both units of a pair
 _MOST = 2**16 - 1  # the record counts in uint16_t
 
 
@@ -35,32 +35,34 @@ def _rows(units: int) -> Int64Array:
     return np.minimum(np.arange(round_up(units, 2)), units - 1)
 
 
-def pack_pairs(channels: Channels) -> Words:
-    """(pairs, words): two biases, factor, constant and right shift of each unit, then the weights.
+def _scales(channels: Channels) -> tuple[Int64Array, int]:
+    """As `hil.tuned.dense.unit_scales`, for pairs."""
+    scales = np.stack([channels.factor, channels.constant, channels.right_shift], axis=1)
+    if (scales == scales[0]).all():
+        return np.repeat(scales[:1], 2, axis=0), -_SCALE_BYTES
+    return scales[_rows(len(scales))], 0
 
-    Of these, words of four of the first unit and of the second alternate; those of inputs that do
-    not exist are 0.
+
+def pack_pairs(channels: Channels) -> Words:
+    """(pairs, words): two biases, then words of four weights of the first unit and of the second.
+
+    Weights of inputs that do not exist are 0.
     """
     rows = _rows(len(channels.bias))
-    scales = np.stack([channels.factor, channels.constant, channels.right_shift], axis=1)[rows]
-    parameters = np.concatenate(
-        [channels.bias[rows].reshape(-1, 2), scales.reshape(-1, 6)], axis=1
-    ).astype(np.int32)
+    biases = channels.bias[rows].astype(np.int32).view(np.uint32).reshape(-1, 2)
     depth = channels.weights.shape[1]
     padded = np.pad(channels.weights[rows], ((0, 0), (0, -depth % 4))).astype(np.int8)
     words = np.ascontiguousarray(padded).view("<u4").reshape(len(rows) // 2, 2, -1)
     weights = words.transpose(0, 2, 1).reshape(len(words), -1)
-    return np.concatenate([parameters.view(np.uint32), weights], axis=1)
+    return np.concatenate([biases, weights], axis=1)
 
 
 def unpack_pairs(words: Words, units: int, inputs: int) -> tuple[Int64Array, Int64Array]:
-    """The inverse of `pack_pairs`: weights (units, inputs), and bias, factor, constant, shift."""
-    numbers = np.ascontiguousarray(words[:, :8]).view(np.int32).astype(np.int64)
-    biases, scales = numbers[:, :2].reshape(-1, 1), numbers[:, 2:].reshape(-1, 3)
-    parameters = np.concatenate([biases, scales], axis=1)
-    by_unit = words[:, 8:].reshape(len(words), -1, 2).transpose(0, 2, 1)
+    """The inverse of `pack_pairs`: weights (units, inputs) and biases."""
+    biases = np.ascontiguousarray(words[:, :2]).view(np.int32).astype(np.int64).reshape(-1)
+    by_unit = words[:, 2:].reshape(len(words), -1, 2).transpose(0, 2, 1)
     weights = np.ascontiguousarray(by_unit).view(np.int8).reshape(2 * len(words), -1)
-    return weights[:units, :inputs].astype(np.int64), parameters[:units]
+    return weights[:units, :inputs].astype(np.int64), biases[:units]
 
 
 def _kernels(graph: Graph, op: FullyConnected, board: Board) -> Iterator[Kernel]:
@@ -76,24 +78,28 @@ def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
     channels = _channels(graph, op)
     assert channels is not None, "only layers of its kernel are called"
     units, depth = graph.tensors[op.weights].shape
+    scales, scale_step = _scales(channels)
+    words = (scales.astype(np.int32).view(np.uint32), pack_pairs(channels))
     return job_call(
         graph,
         step,
         op,
         function=_NAME,
         fields=(
-            Field("rows", graph.tensors[op.input].elements // depth),
             Field("inputs", depth),
             Field("units", units),
+            Field("scale_step", scale_step),
+            Field("rows", graph.tensors[op.input].elements // depth),
         ),
-        arrays=(("pairs", "uint32_t", pack_pairs(channels)),),
+        arrays=(("panels", "uint32_t", np.concatenate([one.reshape(-1) for one in words])),),
         clamp=channels.clamp,
     )
 
 
 def _weight_bytes(graph: Graph, op: FullyConnected) -> int:
-    units, depth = graph.tensors[op.weights].shape
-    return round_up(units, 2) * (round_up(depth, 4) + 4 * _PARAMETERS)
+    channels = _channels(graph, op)
+    assert channels is not None, "only layers of its kernel are asked"
+    return 4 * (_scales(channels)[0].size + pack_pairs(channels).size)
 
 
 KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)

@@ -15,11 +15,13 @@ from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp
 from hil.tuned.requantize import Channels, Int64Array
+from hil.tuned_depthwise.blocks import plain_channels
 from hil.tuned_depthwise.records import (
     depthwise_channels,
     mantissas,
     rises_from_least,
 )
+from hil.tuned_depthwise.stride2 import channels_of_stride2
 from hil.types import Board, Step
 
 _NAME = "depthwise_rows"
@@ -91,12 +93,19 @@ def _lead_bytes(graph: Graph, op: DepthwiseConv2D) -> int | None:
     return SAME_BYTE
 
 
+def _is_wanted(graph: Graph, op: DepthwiseConv2D, rows: WindowAxis, along: WindowAxis) -> bool:
+    """False where CMSIS-NN's are faster; with 3x3 it is there for less code beside faster ones."""
+    if (rows.taps, along.taps) == (3, 3):
+        return plain_channels(graph, op) is not None or channels_of_stride2(graph, op) is not None
+    return along.outputs >= _AT_ONCE
+
+
 def _kernels(graph: Graph, op: DepthwiseConv2D, board: Board) -> Iterator[Kernel]:
     if not has_dsp(board) or depthwise_channels(graph, op) is None:
         return
     rows, along = _axes(graph, op)
-    if (rows.taps, along.taps) == (3, 3) or along.outputs < _AT_ONCE:
-        return  # CMSIS-NN's kernels are faster
+    if not _is_wanted(graph, op, rows, along):
+        return
     yield Kernel(
         _NAME,
         scratch_bytes=2 * (rows.taps + 1) * _pitch(along) + 4 * rows.taps,

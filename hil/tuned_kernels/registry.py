@@ -32,6 +32,7 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *winograd.KERNELS,
         *patches.KERNELS,
         *rows.KERNELS,
+        *patches.SHORT_KERNELS,
         *convolution.CONV2D_KERNELS,
         DENSE_KERNEL,
         CONVOLUTION_KERNEL,

@@ -14,11 +14,17 @@
  * 8s add to a pixel's sums is subtracted by the word that job->sums holds for it: see panel_sums.S.
  *
  * Defined before inclusion: NAME; NEXT, bytes, with XSTEP 4: runs of each pixel for itself; or NEXT 4 and XSTEP 8:
- * the words of both alternate. ONE_ROW 1: kh is 1, and rows the run itself. On Cortex-M7 the order of instructions is another.
+ * the words of both alternate. ONE_ROW 1: kh is 1, and rows the run itself. STEPS: those of a turn of the loop, 8 or, for
+ * less code, a smaller power of two. On Cortex-M7 the order of instructions is another.
  */
 #if defined(__ARM_FEATURE_DSP)
     .syntax unified
     .thumb
+#include "requantize.h"
+
+#ifndef STEPS
+#define STEPS 8
+#endif
 
 /* What is loaded, and the addresses, are in low registers, for which loads have instructions of two bytes. */
 #define X0 r0
@@ -137,21 +143,14 @@
     add \v1, X0, \v1, asr #8
 .endm
 
-/* Double rounding, zero point, saturation: see hil/tuned/requantize.py. */
 .macro finish v0, v1, at
     ldr X0, [X, #4 * \at]
     ldr X1, [X, #4 * \at + 4]
     ldr WA, [X, #4 * \at + 8]
-    add WC, X1, \v0, asr #31
-    add WC, WC, \v0
-    smmlar \v0, \v0, X0, WC
-    add WC, X1, \v1, asr #31
-    add WC, WC, \v1
-    smmlar \v1, \v1, X0, WC
-    asr \v0, \v0, WA
-    ssat \v0, #8, \v0
-    asr \v1, \v1, WA
-    ssat \v1, #8, \v1
+    scale_sum \v0, X0, X1, WC
+    scale_sum \v1, X0, X1, WC
+    narrow \v0, WA
+    narrow \v1, WA
 .endm
 
 /* The job, on the stack (see tuned.h), and what else is there. */
@@ -220,6 +219,9 @@ NAME:
 #endif
     ldm r0, {r1-r11}
     stm sp, {r1-r11}
+#if STEPS < 8
+    and r10, r10, #STEPS - 1    /* the job counts in eights */
+#endif
     mov r0, #STEP_BYTES
     mul r0, r0, r10
     adr r1, 2f
@@ -290,20 +292,20 @@ NAME:
 #endif
     .align 2
 2:  .set i, 0
-    .rept 8
+    .rept STEPS
     step i
     .set i, i + 1
     .endr
 #if AHEAD
     ldr X1, [sp, #L_END]
-    add X, X, #XSTEP * 8
-    add W, W, #8 << WEIGHTS_SHIFT
+    add X, X, #XSTEP * STEPS
+    add W, W, #STEPS << WEIGHTS_SHIFT
     cmp X, X1
     bne 2b
 #else
     ldr X0, [sp, #L_END]
-    add X, X, #XSTEP * 8
-    add W, W, #8 << WEIGHTS_SHIFT
+    add X, X, #XSTEP * STEPS
+    add W, W, #STEPS << WEIGHTS_SHIFT
     cmp X, X0
     bne 2b
 #endif
