@@ -13,6 +13,7 @@ from hil.tuned.cores import has_dsp
 from hil.tuned.requantize import Channels
 from hil.tuned_depthwise.records import (
     depthwise_channels,
+    even_turns,
     pack_records,
     record_bytes,
     rises_from_least,
@@ -35,9 +36,7 @@ def _pairs(graph: Graph, op: DepthwiseConv2D) -> tuple[int, ...]:
     """Pairs of rows that may be packed at a time, the fastest first."""
     _, height, width, _ = graph.tensors[op.output].shape
     pairs = (height + 1) // 2
-    most = [max(1, cells // (width + 1) - 1) for cells in _CELLS]
-    turns = [-(-pairs // count) for count in most]
-    return tuple(dict.fromkeys(-(-pairs // turn) for turn in turns))
+    return even_turns(pairs, (max(1, cells // (width + 1) - 1) for cells in _CELLS))
 
 
 def scratch_bytes(pairs: int, width: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from compress.ops import DepthwiseConv2D
@@ -51,6 +53,12 @@ def pack_records(channels: Channels) -> Words:
     words = np.ascontiguousarray(columns.astype(np.int8)).view("<u4").reshape(count, 3)
     tail = np.stack([2 * channels.bias, mantissas(channels)], axis=1)
     return np.concatenate([words, tail.astype(np.int32).view(np.uint32)], axis=1)
+
+
+def even_turns(count: int, most: Iterable[int]) -> tuple[int, ...]:
+    """For each of `most`, how many of `count` are done at a time in as few turns, evenly."""
+    turns = [-(-count // at_once) for at_once in most]
+    return tuple(dict.fromkeys(-(-count // turn) for turn in turns))
 
 
 def record_bytes(graph: Graph, op: DepthwiseConv2D) -> int:

@@ -13,6 +13,7 @@ from hil.tuned.cores import has_dsp
 from hil.tuned.requantize import Channels
 from hil.tuned_depthwise.records import (
     depthwise_channels,
+    even_turns,
     pack_records,
     record_bytes,
     rises_from_least,
@@ -41,9 +42,7 @@ def channels_of_stride2(graph: Graph, op: DepthwiseConv2D) -> Channels | None:
 def _rows(graph: Graph, op: DepthwiseConv2D) -> tuple[int, ...]:
     """Rows of outputs that may be packed at a time, the fastest first."""
     _, height, width, _ = graph.tensors[op.output].shape
-    most = [max(1, cells // (width + 1)) for cells in _CELLS]
-    turns = [-(-height // count) for count in most]
-    return tuple(dict.fromkeys(-(-height // turn) for turn in turns))
+    return even_turns(height, (max(1, cells // (width + 1)) for cells in _CELLS))
 
 
 def _scratch_bytes(rows: int, width: int) -> int:

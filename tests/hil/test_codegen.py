@@ -19,6 +19,7 @@ from helpers.graph_builder import RELU, RELU6, RELU_N1_TO_1, GraphBuilder, rando
 from helpers.graph_examples import ds_cnn, every_op, mixed, residual, squeeze_excite, tiny_conv
 from helpers.graph_strategies import graphs
 from helpers.machine import RUN, RUN_REPLY, Machine
+from helpers.on_target import TIMEOUT_S, assert_layers_equal, assert_outputs_equal, staged
 from helpers.programs import program
 from hil.board import load_board, without_limits
 from hil.codegen.build import build
@@ -28,10 +29,9 @@ from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates, choose
 from hil.target.open import open_target
 from hil.target.target import Layout, Target
-from hil.types import Board, Image, KernelSet
+from hil.types import Board, KernelSet
 
 BOARDS = ("m3", "m4", "m7")
-TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module", params=BOARDS)
@@ -46,26 +46,10 @@ def target(board: Board) -> Iterator[Target]:
     opened.close()
 
 
-def staged(target: Target, image: Image, graph: Graph, inputs: Int8Array) -> Layout:
-    """Load the image and write the inputs."""
-    target.load(image)
-    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
-    layout = Layout.within(image.staging, len(inputs), *sizes)
-    target.write(layout.inputs.origin, inputs.tobytes())
-    target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
-    return layout
-
-
 def assert_bit_equal(target: Target, graph: Graph, folder: Path, samples: int = 4) -> None:
     inputs = random_inputs(graph, samples)
     inputs[0] = -128
-    image = build(render(make_plan(graph, target.board), target.board), target.board, folder)
-    layout = staged(target, image, graph, inputs)
-    target.run(layout.request, TIMEOUT_S)
-    outputs = target.read(layout.outputs.origin, layout.outputs.length_bytes)
-    expected = reference.run(graph, inputs)
-    got = np.frombuffer(outputs, np.int8).reshape(expected.shape)
-    np.testing.assert_array_equal(got, expected)
+    assert_outputs_equal(target, make_plan(graph, target.board), folder, inputs)
 
 
 @pytest.mark.parametrize("example", [tiny_conv, residual, ds_cnn, squeeze_excite, mixed])
@@ -229,18 +213,7 @@ def assert_every_layer_is_bit_equal(
     """
     inputs = random_inputs(graph, 1) if inputs is None else inputs
     plan = make_plan(graph, target.board, "flash", kernel_set, kernels=kernels)
-    image = build(render(plan, target.board), target.board, tmp_path)
-    expected = reference.trace(graph, inputs)
-    layout = staged(target, image, graph, inputs)
-    assert len(image.layer_ends) == len(graph.ops)
-    for step, end in zip(plan.steps, image.layer_ends, strict=True):
-        target.run_until(layout.request, end, TIMEOUT_S)
-        address = image.arena_address + plan.tensors[step.op.output].offset_bytes
-        values = expected[step.op.output].reshape(-1)
-        got = np.frombuffer(target.read(address, values.nbytes), values.dtype)
-        target.resume(TIMEOUT_S)
-        np.testing.assert_array_equal(got, values, step.op.name)
-
+    expected = assert_layers_equal(target, plan, tmp_path, inputs)
     # A saturated layer would prove little.
     assert all(len(np.unique(v)) > min(5, v.size // 2) for v in expected.values())
     return {step.kernel for step in plan.steps}

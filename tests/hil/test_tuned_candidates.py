@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_codegen import TIMEOUT_S, staged
 
-from compress.integer import reference
 from compress.ops import Padding
 from compress.types import Graph
 from helpers.graph_builder import RELU, RELU6, GraphBuilder
+from helpers.on_target import assert_layers_equal
 from hil.board import load_board, without_limits
-from hil.codegen.build import build
 from hil.codegen.plan import make_plan
-from hil.codegen.render import render
 from hil.kernels.choice import all_candidates
 from hil.target.open import open_target
 from hil.target.target import Target
@@ -40,18 +37,9 @@ def names_of_every_candidate(
     for rank in range(max(map(len, options))):
         kernels = [known[min(rank, len(known) - 1)] for known in options]
         plan = make_plan(graph, target.board, kernels=kernels)
-        image = build(render(plan, target.board), target.board, folder / str(rank))
         inputs = rng.integers(-128, 128, (1, *graph.input_tensor.shape[1:])).astype(np.int8)
         inputs[:, ::2] = rng.choice([-128, 127])
-        expected = reference.trace(graph, inputs)
-        layout = staged(target, image, graph, inputs)
-        for step, end in zip(plan.steps, image.layer_ends, strict=True):
-            target.run_until(layout.request, end, TIMEOUT_S)
-            address = image.arena_address + plan.tensors[step.op.output].offset_bytes
-            values = expected[step.op.output].reshape(-1)
-            got = np.frombuffer(target.read(address, values.nbytes), values.dtype)
-            target.resume(TIMEOUT_S)
-            np.testing.assert_array_equal(got, values, f"{step.op.name} {step.kernel}")
+        assert_layers_equal(target, plan, folder / str(rank), inputs)
         names |= {step.kernel for step in plan.steps}
     return names
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_codegen import TIMEOUT_S, assert_every_layer_is_bit_equal, staged
+from test_codegen import assert_every_layer_is_bit_equal
 
 from compress.integer import reference
 from compress.ops import Padding
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder, same_padding
+from helpers.on_target import TIMEOUT_S, assert_layers_equal, staged
 from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
@@ -87,16 +88,7 @@ def every_kernel(
 ) -> set[str]:
     """Compare all layers; as `assert_every_layer_is_bit_equal`, but they may saturate."""
     plan = make_plan(graph, target.board, saves)
-    image = build(render(plan, target.board), target.board, folder)
-    expected = reference.trace(graph, inputs)
-    layout = staged(target, image, graph, inputs)
-    for step, end in zip(plan.steps, image.layer_ends, strict=True):
-        target.run_until(layout.request, end, TIMEOUT_S)
-        address = image.arena_address + plan.tensors[step.op.output].offset_bytes
-        values = expected[step.op.output].reshape(-1)
-        got = np.frombuffer(target.read(address, values.nbytes), values.dtype)
-        target.resume(TIMEOUT_S)
-        np.testing.assert_array_equal(got, values, step.op.name)
+    assert_layers_equal(target, plan, folder, inputs)
     return {step.kernel for step in plan.steps}
 
 

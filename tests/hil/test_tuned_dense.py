@@ -8,18 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.integer import reference
 from compress.types import Graph
 from helpers.graph_builder import RELU, RELU6, GraphBuilder, Padding, random_inputs
+from helpers.on_target import assert_outputs_equal
 from hil.board import load_board, without_limits
-from hil.codegen.build import build
 from hil.codegen.plan import make_plan
-from hil.codegen.render import render
 from hil.target.open import open_target
-from hil.target.target import Layout, Target
+from hil.target.target import Target
 from hil.types import Plan
-
-TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module", params=["m0", "m3", "m4", "m7", "m33", "m55"])
@@ -35,17 +31,7 @@ def assert_bit_equal(target: Target, graph: Graph, folder: Path) -> Plan:
     inputs[0], inputs[1] = -128, 127
     inputs[2] = np.where(inputs[2] > 0, 127, -128)
     plan = make_plan(graph, target.board, saves="nothing")
-    image = build(render(plan, target.board), target.board, folder)
-    target.load(image)
-    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
-    layout = Layout.within(image.staging, len(inputs), *sizes)
-    target.write(layout.inputs.origin, inputs.tobytes())
-    target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
-    target.run(layout.request, TIMEOUT_S)
-    outputs = target.read(layout.outputs.origin, layout.outputs.length_bytes)
-    expected = reference.run(graph, inputs)
-    got = np.frombuffer(outputs, np.int8).reshape(expected.shape)
-    np.testing.assert_array_equal(got, expected)
+    assert_outputs_equal(target, plan, folder, inputs)
     return plan
 
 

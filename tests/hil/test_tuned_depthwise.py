@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from compress.integer import reference
 from compress.ops import Padding
 from compress.types import Graph
 from helpers.graph_builder import (
@@ -22,16 +21,14 @@ from helpers.graph_builder import (
     random_inputs,
     same_padding,
 )
+from helpers.on_target import assert_outputs_equal
 from hil.board import load_board, without_limits
-from hil.codegen.build import build
 from hil.codegen.plan import make_plan
-from hil.codegen.render import render
 from hil.target.open import open_target
-from hil.target.target import Layout, Target
+from hil.target.target import Target
 from hil.types import Memory
 
 BOARDS = ("m4", "m7", "m33")
-TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module", params=BOARDS)
@@ -49,17 +46,8 @@ def assert_bit_equal(target: Target, graph: Graph, folder: Path, saves: Memory =
     """On random inputs and where all are at one end of their range."""
     inputs = random_inputs(graph, 4, seed=1)
     inputs[0], inputs[1] = -128, 127
-    image = build(render(make_plan(graph, target.board, saves), target.board), target.board, folder)
-    target.load(image)
-    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
-    layout = Layout.within(image.staging, len(inputs), *sizes)
-    target.write(layout.inputs.origin, inputs.tobytes())
-    target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
-    target.run(layout.request, TIMEOUT_S)
-    expected = reference.run(graph, inputs)
-    outputs = target.read(layout.outputs.origin, layout.outputs.length_bytes)
-    got = np.frombuffer(outputs, np.int8).reshape(expected.shape)
-    np.testing.assert_array_equal(got, expected)
+    plan = make_plan(graph, target.board, saves)
+    assert_outputs_equal(target, plan, folder, inputs)
 
 
 def same(b: GraphBuilder, source: int, kernel: tuple[int, int], stride: tuple[int, int]) -> Padding:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from compress.integer import reference
 from compress.ops import Padding
 from compress.types import Graph
 from helpers.graph_builder import (
@@ -21,18 +19,16 @@ from helpers.graph_builder import (
     random_inputs,
     same_padding,
 )
+from helpers.on_target import assert_layers_equal
 from hil.board import load_board, without_limits
-from hil.codegen.build import build
 from hil.codegen.plan import make_plan
-from hil.codegen.render import render
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates
 from hil.target.open import open_target
-from hil.target.target import Layout, Target
+from hil.target.target import Target
 from hil.types import Plan
 
-TIMEOUT_S = 30.0
 FINE = {"weight_scale": 0.002, "gain": 0.4}
 
 
@@ -65,24 +61,9 @@ def assert_bit_equal(
 
 def assert_plan_bit_equal(target: Target, plan: Plan, folder: Path) -> None:
     graph = plan.graph
-    image = build(render(plan, target.board), target.board, folder)
-    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
     inputs = random_inputs(graph, 3, seed=2)
     inputs[1], inputs[2] = -128, 127
-    for sample in inputs:
-        target.load(image)
-        layout = Layout.within(image.staging, 1, *sizes)
-        target.write(layout.inputs.origin, sample.tobytes())
-        target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
-        expected = reference.trace(graph, sample[None])
-        for step, end in zip(plan.steps, image.layer_ends, strict=True):
-            target.run_until(layout.request, end, TIMEOUT_S)
-            index = step.op.output
-            values = expected[index].reshape(-1)
-            address = image.arena_address + plan.tensors[index].offset_bytes
-            got = np.frombuffer(target.read(address, values.nbytes), values.dtype)
-            target.resume(TIMEOUT_S)
-            np.testing.assert_array_equal(got, values, f"{step.op.name} with {step.kernel}")
+    assert_layers_equal(target, plan, folder, inputs)
 
 
 def same(b: GraphBuilder, source: int, kernel: tuple[int, int], stride: tuple[int, int]) -> Padding:

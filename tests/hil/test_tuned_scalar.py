@@ -11,21 +11,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from compress.integer import reference
 from compress.ops import Padding, inputs_of, outputs_of
 from compress.types import Graph
 from helpers.graph_builder import NONE, RELU, RELU6, GraphBuilder, same_padding
+from helpers.on_target import assert_outputs_equal
 from hil.board import load_board, without_limits
-from hil.codegen.build import build
 from hil.codegen.plan import make_plan
-from hil.codegen.render import render
 from hil.kernel_interface.limits import round_up
 from hil.kernels.choice import choose
 from hil.target.open import open_target
-from hil.target.target import Layout, Target
+from hil.target.target import Target
 from hil.types import Board, Plan
 
-TIMEOUT_S = 30.0
 # No shrinking: each attempt is a build.
 AS_FOUND = (Phase.explicit, Phase.reuse, Phase.generate)
 FINE = {"weight_scale": 0.004, "gain": 0.5}
@@ -95,16 +92,7 @@ def assert_bit_equal(target: Target, plan: Plan, folder: Path) -> None:
     x = rng.integers(-128, 128, (4, *graph.input_tensor.shape[1:]), dtype=np.int8)
     x[0], x[1] = -128, 127
     x[2] = rng.choice(np.array([-128, 127], np.int8), x[2].shape)
-    image = build(render(plan, target.board), target.board, folder)
-    target.load(image)
-    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
-    layout = Layout.within(image.staging, len(x), *sizes)
-    target.write(layout.inputs.origin, x.tobytes())
-    target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
-    target.run(layout.request, TIMEOUT_S)
-    data = target.read(layout.outputs.origin, layout.outputs.length_bytes)
-    expected = reference.run(graph, x)
-    np.testing.assert_array_equal(np.frombuffer(data, np.int8).reshape(expected.shape), expected)
+    assert_outputs_equal(target, plan, folder, x)
 
 
 @pytest.fixture(scope="module")
