@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from compress.ops import Padding
@@ -109,3 +110,30 @@ def test_to_save_flash_takes_less_than_speed(tmp_path: Path) -> None:
         plan = choice.plan(graph, M4)
         sizes.append(build(render(plan, M4), M4, tmp_path / saves).flash.total)
     assert sizes[0] < sizes[1]
+
+
+def sparse() -> Graph:
+    """A large layer of which one weight in sixteen is not 0, and one without zeros."""
+    b = GraphBuilder(seed=2)
+    x = b.conv(b.conv(b.input((4, 4, 64)), 128, (1, 1)), 8, (1, 1))
+    first = next(t for t in b.tensors if t.data is not None and t.elements == 64 * 128)
+    assert first.data is not None
+    first.data.reshape(-1)[np.arange(64 * 128) % 16 != 0] = 0
+    return b.finish(x)
+
+
+@pytest.mark.parametrize(
+    ("saves", "is_stored_small"), [("flash", True), ("ram", True), ("nothing", False)]
+)
+def test_weights_in_a_smaller_form_stay_so_where_memory_is_saved(
+    saves: Memory, is_stored_small: bool
+) -> None:
+    """Tuned kernels read them as they are: they are candidates, but not the first."""
+    graph = sparse()
+    first = all_candidates(graph, graph.ops[0], M4, saves)
+    assert any(tuned_kernel(graph.ops[0], kernel.name) is not None for kernel in first)
+    assert bool(first[0].expanded_bytes) is is_stored_small
+    choice = select(graph, M4, KernelChoice(saves, costs=invented(graph)))
+    step, other = choice.plan(graph, M4).steps
+    assert (tuned_kernel(step.op, step.kernel) is None) is (is_stored_small and saves == "flash")
+    assert tuned_kernel(other.op, other.kernel) is not None
