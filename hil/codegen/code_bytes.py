@@ -7,14 +7,14 @@ that it takes refers to it. What a function brings is known from the relocations
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import Section, SymbolTableSection
+from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 from compress.cache import content_hash
 from hil.cache import cached
@@ -85,10 +85,8 @@ def _read_object(file: ELFFile, prefix: str, found: Sections) -> None:
         found.size_bytes[names[number]] = round_up(size_bytes, _ALIGNMENT_BYTES)
     targets = [_target(symbol, names) for symbol in symbols.iter_symbols()]
     for symbol in symbols.iter_symbols():
-        if symbol["st_shndx"] in numbers and symbol.name:
-            is_global = symbol["st_info"]["bind"] != "STB_LOCAL"
-            if is_global:
-                found.homes[symbol.name] = names[symbol["st_shndx"]]
+        if symbol["st_shndx"] in numbers and symbol["st_info"]["bind"] != "STB_LOCAL":
+            found.homes[symbol.name] = names[symbol["st_shndx"]]
     for number in numbers:
         found.homes[names[number]] = names[number]
     for section in file.iter_sections():
@@ -97,10 +95,10 @@ def _read_object(file: ELFFile, prefix: str, found: Sections) -> None:
             found.references[names[section["sh_info"]]] = sorted(referred - {""})
 
 
-def _target(symbol: Mapping[str, object], names: list[str]) -> str:
+def _target(symbol: Symbol, names: list[str]) -> str:
     """What a relocation refers to: a section of the same object, or a symbol of another."""
     home = symbol["st_shndx"]
-    return names[home] if isinstance(home, int) else str(getattr(symbol, "name", ""))
+    return names[home] if isinstance(home, int) else str(symbol.name)
 
 
 def _is_code(section: Section) -> bool:

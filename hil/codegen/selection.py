@@ -7,7 +7,7 @@ from the archive's objects and from micro-kernels assembled for the purpose, not
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,7 +92,7 @@ def _candidates(
     found = []
     for kernel in kernels:
         call = call_of(graph, index, kernel)
-        sizes = dict(_parts(call, kernel, sections, board))
+        sizes = dict(_parts(call, kernel, sections, board, prices))
         prices.update(sizes)
         cycles = choice.costs.of.get((index, kernel), 0)
         found.append(_Candidate(kernel, cycles, own_bytes(call), frozenset(sizes)))
@@ -124,13 +124,14 @@ def call_of(graph: Graph, index: int, kernel: Kernel) -> Call:
 
 
 def _parts(
-    call: Call, kernel: Kernel, sections: Sections, board: Board
+    call: Call, kernel: Kernel, sections: Sections, board: Board, known: Mapping[str, int]
 ) -> Iterator[tuple[str, int]]:
     """The sections, micro-kernels and shapes that the call brings, and their bytes."""
     for name in sections.needed_by(_functions(call, kernel)):
         yield name, sections.size_bytes[name]
     for instance in call.instances:
-        yield f"instance {instance.name}", instance_bytes(instance, board)
+        name = f"instance {instance.name}"
+        yield name, known[name] if name in known else instance_bytes(instance, board)
     for dims in _shapes(call):
         yield dims.name, _DIMS_BYTES
 
