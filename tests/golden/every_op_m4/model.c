@@ -91,7 +91,7 @@ static const cmsis_nn_context no_scratch = {.buf = NULL, .size = 0};
 void model_run(void)
 {
     /* 0 conv_0: 1x12x10x2 -> 1x12x10x6, filter 3x5, relu6, 21600 MACs, conv_rows_ram, 360 bytes of scratch;
-     * chosen before conv_rows_ram with 300 bytes, conv_rows, arm_convolve_s8 */
+     * chosen before conv_rows_ram with 300 bytes, conv_rows, conv_patches_short, arm_convolve_s8 */
     {
         static const conv_rows_layer layer = {
             .panels = {
@@ -555,11 +555,10 @@ void model_run(void)
     MODEL_LAYER_END(40);
 
     /* 41 dense_41: 1x9 -> 1x7, 63 MACs, fully_connected_s8;
-     * chosen before arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
+     * chosen before fully_connected_pairs_s8, arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
     {
         static const fully_connected_s8_layer layer = {
-            .weights = layer41_weights, .biases = layer41_biases, .scales = layer41_scales, .scale_step = -48, .rows = 1,
-            .inputs = 9, .units = 7,
+            .panels = layer41_panels, .inputs = 9, .units = 7, .scale_step = -48, .rows = 1,
         };
         fully_connected_s8(&layer, model_arena + 0, model_arena + 12);
     }

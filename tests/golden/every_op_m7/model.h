@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x9110f9f7u
+#define MODEL_ID 0xd63cc9a7u
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1572
@@ -90,8 +90,6 @@ extern const int8_t layer40_feature_weights[144];
 extern const int32_t layer40_feature_offsets[18];
 extern const int8_t layer40_time_weights[54];
 extern const int32_t layer40_output_offsets[9];
-extern const uint32_t layer41_weights[24];
-extern const int32_t layer41_biases[8];
-extern const int32_t layer41_scales[12];
+extern const uint32_t layer41_panels[44];
 
 #endif

@@ -734,19 +734,11 @@ MODEL_CONSTANT const int32_t layer40_output_offsets[9] = {
 };
 
 /* 41 dense_41 */
-MODEL_CONSTANT const uint32_t layer41_weights[24] = {
+MODEL_CONSTANT const uint32_t layer41_panels[44] = {
+    0xda740df4, 0x00000980, 0x00000008, 0xda740df4, 0x00000980, 0x00000008, 0xda740df4, 0x00000980,
+    0x00000008, 0xda740df4, 0x00000980, 0x00000008, 0xffffe027, 0x000011d9, 0x00000862, 0x00001df5,
     0xb28e9dca, 0xd4e3b935, 0x771012db, 0x5f2c0c16, 0x67189234, 0x575145b9, 0x94b008eb, 0xf0941437,
-    0x00007714, 0x000001a1, 0x00000000, 0x00000000, 0xd35be268, 0xddde3737, 0x160688fc, 0x84852e2e,
-    0xbd3d382e, 0x9fa02d2d, 0x51c0fde3, 0x93948e8f, 0x00006726, 0x00008586, 0x00000000, 0x00000000,
-};
-
-/* 41 dense_41 */
-MODEL_CONSTANT const int32_t layer41_biases[8] = {
-    -8153, 4569, 2146, 7669, 6312, -1636, -6154, -6154,
-};
-
-/* 41 dense_41 */
-MODEL_CONSTANT const int32_t layer41_scales[12] = {
-    -629928460, 2432, 8, -629928460, 2432, 8, -629928460, 2432,
-    8, -629928460, 2432, 8,
+    0x00007714, 0x000001a1, 0x00000000, 0x00000000, 0x000018a8, 0xfffff99c, 0xffffe7f6, 0xffffe7f6,
+    0xd35be268, 0xddde3737, 0x160688fc, 0x84852e2e, 0xbd3d382e, 0x9fa02d2d, 0x51c0fde3, 0x93948e8f,
+    0x00006726, 0x00008586, 0x00000000, 0x00000000,
 };

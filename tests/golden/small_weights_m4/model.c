@@ -243,8 +243,7 @@ void model_run(void)
      * chosen before arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
     {
         static const fully_connected_s4_layer layer = {
-            .weights = layer13_weights, .biases = layer13_biases, .scales = layer13_scales, .scale_step = -48, .rows = 1,
-            .inputs = 7, .units = 5,
+            .panels = layer13_panels, .inputs = 7, .units = 5, .scale_step = -48, .rows = 1,
         };
         fully_connected_s4(&layer, model_arena + 0, model_arena + 8);
     }

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x2b5a6895u
+#define MODEL_ID 0x3a40b68eu
 #define MODEL_INPUT_BYTES 216
 #define MODEL_OUTPUT_BYTES 5
 #define MODEL_ARENA_BYTES 2944
@@ -41,8 +41,6 @@ extern const uint32_t layer11_weights[9];
 extern const int32_t layer11_bias[7];
 extern const int32_t layer11_multipliers[7];
 extern const int32_t layer11_shifts[7];
-extern const uint32_t layer13_weights[8];
-extern const int32_t layer13_biases[8];
-extern const int32_t layer13_scales[12];
+extern const uint32_t layer13_panels[28];
 
 #endif

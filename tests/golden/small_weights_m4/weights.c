@@ -105,17 +105,9 @@ MODEL_CONSTANT const int32_t layer11_shifts[7] = {
 };
 
 /* 13 dense_13 */
-MODEL_CONSTANT const uint32_t layer13_weights[8] = {
-    0xe8bce2fb, 0x555e750b, 0x319b674d, 0x0000a9b3, 0x7fffc444, 0xb3338000, 0xc4443bbb, 0x0000a222,
-};
-
-/* 13 dense_13 */
-MODEL_CONSTANT const int32_t layer13_biases[8] = {
-    -257, -31, -351, -99, 241, 241, 241, 241,
-};
-
-/* 13 dense_13 */
-MODEL_CONSTANT const int32_t layer13_scales[12] = {
-    -1938798006, 76, 3, -1938798006, 76, 3, -1938798006, 76,
-    3, -1938798006, 76, 3,
+MODEL_CONSTANT const uint32_t layer13_panels[28] = {
+    0x8c704a4a, 0x0000004c, 0x00000003, 0x8c704a4a, 0x0000004c, 0x00000003, 0x8c704a4a, 0x0000004c,
+    0x00000003, 0x8c704a4a, 0x0000004c, 0x00000003, 0xfffffeff, 0xffffffe1, 0xfffffea1, 0xffffff9d,
+    0xe8bce2fb, 0x555e750b, 0x319b674d, 0x0000a9b3, 0x000000f1, 0x000000f1, 0x000000f1, 0x000000f1,
+    0x7fffc444, 0xb3338000, 0xc4443bbb, 0x0000a222,
 };
