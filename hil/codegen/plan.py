@@ -90,17 +90,22 @@ def make_plan(
 
 
 def _choice(step: Step, options: Sequence[Kernel], costs: KernelCosts) -> str:
-    """What a step's kernel costs and what the others of its candidates would."""
+    """What a step's kernel costs, why another that costs less is not taken, what others cost."""
     size_bytes = 0 if step.scratch is None else step.scratch.size_bytes
     texts: list[str] = []
+    own: int | None = None
     for kernel in options:
         cost = costs.of.get((step.index, kernel))
         if (kernel.name, kernel.scratch_bytes) == (step.kernel, size_bytes):
             texts.insert(0, "chosen" if cost is None else f"chosen at {cost} {costs.unit}")
+            own = cost
         else:
             room = f" with {kernel.scratch_bytes} bytes" if kernel.name == step.kernel else ""
             texts.append(f"{kernel.name}{room}{'' if cost is None else f' {cost}'}")
     chosen, *others = texts
+    known = [costs.of[step.index, one] for one in options if (step.index, one) in costs.of]
+    if own is not None and own > min(known):
+        chosen += " for less code, flash or RAM"
     return f"{chosen} before {', '.join(others)}" if others else ""
 
 

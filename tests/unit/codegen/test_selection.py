@@ -136,3 +136,12 @@ def test_weights_in_a_smaller_form_stay_so_where_memory_is_saved(
     choice = select(graph, M4, KernelChoice(saves, costs=invented(graph)))
     step = choice.plan(graph, M4).steps[0]
     assert (tuned_kernel(step.op, step.kernel) is None) is (is_stored_small and saves == "flash")
+
+
+def test_the_choice_says_why_a_faster_kernel_is_not_taken() -> None:
+    graph = network()
+    plan = select(graph, M4, KernelChoice("flash", costs=invented(graph))).plan(graph, M4)
+    reasons = [step for step in plan.steps if "for less code, flash or RAM" in step.choice]
+    assert reasons
+    fastest = select(graph, M4, KernelChoice("nothing")).plan(graph, M4)
+    assert not any("for less" in step.choice for step in fastest.steps)
