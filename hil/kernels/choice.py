@@ -22,7 +22,8 @@ def candidates(
     """The kernels that compute `op` on `board` bit-equal to the reference, best first.
 
     Those of `hil/tuned` come first, but where weights are stored in a smaller form than they read.
-    Those that enlarge weights are there if the memory that `saves` names is "nothing".
+    Those that enlarge weights are there if the memory that `saves` names is "nothing", those that
+    only save RAM if it is "ram".
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
@@ -30,6 +31,8 @@ def candidates(
     known.check(graph, op)
     if kernel_set == "tuned":
         for tuned in tuned_kernels(op):
+            if tuned.saves_ram and saves != "ram":
+                continue
             larger = tuned.enlarges_weights or _smaller_form(graph, op)
             if saves == "nothing" or not larger:
                 yield from tuned.kernels(graph, op, board)
