@@ -41,13 +41,13 @@ static void expand_edge(const conv_windows_layer *layer, const int8_t *in, place
     }
 }
 
-/* Scratch: the windows of `group` pixels, a word that Cortex-M7 reads behind them, what panels need. */
+/* Scratch: the windows of `group` pixels, what panels need. On Cortex-M7 a word behind the windows is read, and not used. */
 void conv_windows(const conv_windows_layer *layer, const int8_t *in, int8_t *out, word *scratch)
 {
     const int32_t group = layer->group, run = (layer->filter_columns * layer->depth + 3) & ~3;
     const int32_t words = layer->filter_rows * run / 2; /* of a window */
     const int32_t pixels = layer->out_height * layer->out_width;
-    word *const ram = scratch + group * words + 1;
+    word *const ram = scratch + group * words;
     conv_panel_job job = {
         .filter_rows = 1, .run_bytes = 8 * words, .step_bytes = 8 * words, .skipped = -words & 7};
 

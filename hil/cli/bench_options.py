@@ -69,6 +69,14 @@ KernelsOption = Annotated[
         "'cmsis-nn': CMSIS-NN's, to compare."
     ),
 ]
+FrontOption = Annotated[
+    bool,
+    typer.Option(
+        "--front",
+        help="With --optimize ram: measure the plans between the fastest and that of least RAM, "
+        "too.",
+    ),
+]
 FlashTimingOption = Annotated[
     str,
     typer.Option(
@@ -112,6 +120,12 @@ def kernel_choice(
         return choice
     with Console(stderr=True).status("flash") as status:
         return smallest(graph, board, choice, lambda name: status.update(f"flash without {name}"))
+
+
+def check_front(optimize: Optimize, kernels: Kernels) -> None:
+    """Raise UserError unless plans can be compared by RAM and by the costs of their kernels."""
+    if optimize is not Optimize.RAM or kernels is not Kernels.FASTEST:
+        raise UserError("--front needs --optimize ram and --kernels fastest")
 
 
 def with_memory(board: Board, flash: str, ram: str) -> Board:

@@ -7,6 +7,7 @@ is a row kernel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from compress.ops import (
@@ -19,10 +20,12 @@ from compress.ops import (
     Op,
     Requantize,
     Table,
+    constants_of,
     inputs_of,
     outputs_of,
+    renumbered,
 )
-from compress.types import Graph
+from compress.types import Graph, Tensor
 from hil.segment import RowInput, RowLayer
 
 
@@ -90,3 +93,29 @@ def row_operator(graph: Graph, layer: RowLayer) -> tuple[Graph, Op]:
     if isinstance(op, Conv2D | DepthwiseConv2D | AveragePool2D | MaxPool2D):
         op = replace(op, padding=replace(op.padding, top=0, bottom=0))
     return replace(graph, tensors=tuple(tensors)), op
+
+
+def rows_graph(graph: Graph, layers: Sequence[RowLayer]) -> Graph:
+    """A network of one row of each layer, apart from each other: its windows are inputs."""
+    tensors: list[Tensor] = []
+    ops: list[Op] = []
+    inputs: list[int] = []
+    outputs: list[int] = []
+    for layer in layers:
+        smaller, op = row_operator(graph, layer)
+        number: dict[int, int] = {}
+        for index in (*inputs_of(op), *constants_of(op), *outputs_of(op)):
+            if index not in number:
+                number[index] = len(tensors)
+                tensors.append(smaller.tensors[index])
+        inputs += [number[index] for index in dict.fromkeys(inputs_of(op))]
+        outputs += [number[index] for index in outputs_of(op)]
+        ops.append(renumbered(op, number))
+    return replace(
+        graph,
+        tensors=tuple(tensors),
+        ops=tuple(ops),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        variables=(),
+    )

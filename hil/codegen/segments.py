@@ -32,6 +32,8 @@ RowCosts = Mapping[tuple[int, Kernel], int]
 # Without costs: what a layer costs row by row, in those of the whole layer, roughly.
 _ROW_BY_ROW = 1.5
 _NEXT_BEST = 0.1
+# By how much a point of the front needs less than the one before.
+_SMALLEST_STEP = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,9 +101,13 @@ def least_ram(
     costs: Mapping[tuple[int, Kernel], int],
     rows: RowKernels,
     row_costs: RowCosts,
+    known: Sequence[Run] = (),
 ) -> Plan | None:
-    """The plan with the smallest arena that segments give; None if there is no segment."""
-    runs = find_runs(graph, board, options, costs, rows, row_costs)
+    """The plan with the smallest arena that segments give; None if there is no segment.
+
+    `known` are the runs, if they were found before.
+    """
+    runs = known or find_runs(graph, board, options, costs, rows, row_costs)
     if all(run.segment is None for run in runs):
         return None
     limits = sorted({run.least_bytes for run in runs})
@@ -110,7 +116,7 @@ def least_ram(
         found = cheapest(runs, len(graph.ops), limit)
         if found is None:
             continue
-        plans.append(_plan(graph, board, found, limit))
+        plans.append(plan_of(graph, board, found, limit))
         # Where placing needs more than a higher limit, that may give less.
         if limit >= min(plan.arena_bytes for plan in plans):
             break
@@ -125,21 +131,27 @@ def front(
     rows: RowKernels,
     row_costs: RowCosts,
 ) -> list[Plan]:
-    """Plans from the fastest to the smallest, each smaller and slower than the one before."""
+    """Plans from the fastest to the smallest, each by a few percent smaller than the one before.
+
+    The last is that of `least_ram`, if it is smaller than all others.
+    """
     runs = find_runs(graph, board, options, costs, rows, row_costs)
     needs = {one[1] for run in runs for options in run.choices for one in options}
     plans: list[Plan] = []
     limit: float = math.inf
-    while True:
-        below = [need for need in needs if need < limit]
-        found = cheapest(runs, len(graph.ops), max(below)) if below else None
+    while below := [need for need in needs if need < limit]:
+        found = cheapest(runs, len(graph.ops), max(below))
         if found is None:
-            return plans
-        # The bytes that it needs: the next limit that changes anything is below them.
+            break
+        # What it needs: a limit changes nothing before it is less than that.
         limit = max(_needed(run, max(below)) for run in found)
-        plan = _plan(graph, board, found, max(below))
-        if not plans or plan.arena_bytes < plans[-1].arena_bytes:
+        plan = plan_of(graph, board, found, max(below))
+        if not plans or plan.arena_bytes <= (1 - _SMALLEST_STEP) * plans[-1].arena_bytes:
             plans.append(plan)
+    smallest = least_ram(graph, board, options, costs, rows, row_costs, runs)
+    if smallest is not None and smallest.arena_bytes < plans[-1].arena_bytes:
+        plans.append(smallest)
+    return plans
 
 
 def _needed(run: Run, limit_bytes: int) -> int:
@@ -152,7 +164,8 @@ def _needed(run: Run, limit_bytes: int) -> int:
     )
 
 
-def _plan(graph: Graph, board: Board, runs: Sequence[Run], limit_bytes: int) -> Plan:
+def plan_of(graph: Graph, board: Board, runs: Sequence[Run], limit_bytes: int) -> Plan:
+    """The plan of runs that need at most so many bytes each, with their best kernels."""
     kernels = [kernel for run in runs for kernel in run.best(limit_bytes)[1]]
     segments = [run.segment for run in runs if run.segment is not None]
     return lay_out(graph, board, kernels, segments)
