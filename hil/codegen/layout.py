@@ -244,9 +244,7 @@ def _entry(
     size_bytes = max(graph.tensors[tensor].size_bytes for tensor in group)
     return _Storage(
         tensors=tuple(group),
-        buffer=Buffer(
-            name, 0, above + size_bytes + below, first_op, min(last, len(graph.ops) - 1)
-        ),
+        buffer=Buffer(name, 0, above + size_bytes + below, first_op, min(last, len(graph.ops) - 1)),
         is_kept=last == len(graph.ops),
         padding_bytes=above,
         below_bytes=below,

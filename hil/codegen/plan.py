@@ -87,7 +87,9 @@ def make_plan(
         return _with_choices(plan, options, costs)
     plan = _least_ram(graph, board, options, plan)
     rows = row_kernels(graph, board, saves, kernel_set, excluded)
-    by_rows = least_ram(graph, board, options, costs.of, rows, costs.rows)
+    by_rows = least_ram(
+        graph, board, options, costs.of, rows, costs.rows, plan.arena_bytes
+    )
     if by_rows is None or by_rows.arena_bytes >= plan.arena_bytes:
         return _with_choices(plan, options, costs)
     return _with_choices(by_rows, options, costs, rows)
@@ -121,9 +123,7 @@ def _with_choices(
             return _choice(step, options[step.index], costs.of, costs.unit)
         return _choice(step, rows.kernels[step.index], costs.rows, f"{costs.unit} a row")
 
-    return replace(
-        plan, steps=tuple(replace(step, choice=choice(step)) for step in plan.steps)
-    )
+    return replace(plan, steps=tuple(replace(step, choice=choice(step)) for step in plan.steps))
 
 
 def _choice(

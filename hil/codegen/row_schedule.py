@@ -112,14 +112,13 @@ def _ring(
     pairs = [pair for one in family for pair in readers[one]]
     top = max(one.top for _, one in pairs)
     bottom = max(one.bottom for _, one in pairs)
-    events = _events(root, top, layers, order, maker, pairs)
-    alive = {order[at] for at, oldest in enumerate(events.alive) if oldest}
-    ops = [layers[position].index for position in alive]
+    events = _events(maker[root], top, layers, order, pairs)
     rows = max(one.filter_rows for _, one in pairs)
     while True:
         for step in range(rows, 0, -1):
             if _holds(events, rows, step):
-                return Ring(tensor, root, rows, step, top, bottom, min(ops), max(ops))
+                first, last = (layers[position].index for position in events.alive)
+                return Ring(tensor, root, rows, step, top, bottom, first, last)
         rows += 1
 
 
@@ -127,11 +126,11 @@ def _ring(
 class _Events:
     """What happens to a ring: rows that are added, each with the oldest row still needed then.
 
-    `alive` says for each turn of the schedule whether the ring holds rows that are needed.
+    `alive` are the first and the last of the layers that run while it holds rows that are needed.
     """
 
     added: tuple[tuple[int, int], ...]  # (rows added by then, oldest needed)
-    alive: tuple[bool, ...]
+    alive: tuple[int, int]
     top: int
 
 
@@ -140,33 +139,45 @@ def _events(
     top: int,
     layers: Sequence[RowLayer],
     order: Sequence[int],
-    maker: Mapping[int, int],
     pairs: Sequence[tuple[int, RowInput]],
 ) -> _Events:
-    made = [0] * len(layers)
-    total = top
-    added, alive = [], []
-    for position in order:
-        takes = [one for reader, one in pairs if reader == position]
-        for one in takes:  # rows of padding below are added when they are asked for
+    """The events of a ring to which the layer at position `root` adds rows."""
+    windows: dict[int, list[RowInput]] = {root: []}
+    for position, one in pairs:
+        windows.setdefault(position, []).append(one)
+    made = dict.fromkeys(windows, 0)
+
+    def oldest() -> int:
+        """The first row, padding included, that a reader still needs; the newest if none does."""
+        needed = [
+            made[position] * one.stride - one.top + top
+            for position, one in pairs
+            if made[position] < layers[position].rows
+        ]
+        return min(needed, default=total)
+
+    total, since = top, 0 if top else None  # padding above is there from the start on
+    added: list[tuple[int, int]] = []
+    ran: list[int] = []
+    for turn, position in enumerate(order):
+        if position not in windows:
+            continue
+        since = turn if since is None else since
+        for one in windows[position]:  # rows of padding below are added when they are asked for
             needed = made[position] * one.stride - one.top + top + one.filter_rows
-            oldest = _oldest(pairs, layers, made, top)
             while total < needed:
                 total += 1
-                added.append((total, total if oldest is None else oldest))
-        if position == maker[root]:
-            oldest = _oldest(pairs, layers, made, top)
+                added.append((total, oldest()))
+        if position == root:
             total += 1
-            added.append((total, total - 1 if oldest is None else oldest))
+            added.append((total, min(oldest(), total - 1)))
         made[position] += 1
-        oldest = _oldest(pairs, layers, made, top)
-        in_use = oldest is not None and oldest < total
-        alive.append(in_use or bool(takes) or position == maker[root])
-    # Padding above is there from the start on.
-    if top:
-        until = max(at for at, used in enumerate(alive) if used)
-        alive = [used or at <= until for at, used in enumerate(alive)]
-    return _Events(tuple(added), tuple(alive), top)
+        if oldest() >= total:
+            ran += order[since : turn + 1]
+            since = None
+    if since is not None:
+        ran += order[since:]
+    return _Events(tuple(added), (min(ran), max(ran)), top)
 
 
 def _holds(events: _Events, rows: int, step: int) -> bool:

@@ -101,13 +101,15 @@ def least_ram(
     costs: Mapping[tuple[int, Kernel], int],
     rows: RowKernels,
     row_costs: RowCosts,
+    below_bytes: float = math.inf,
     known: Sequence[Run] = (),
 ) -> Plan | None:
     """The plan with the smallest arena that segments give; None if there is no segment.
 
-    `known` are the runs, if they were found before.
+    Segments that do not get below `below_bytes` are not looked at. `known` are the runs, if they
+    were found before.
     """
-    runs = known or find_runs(graph, board, options, costs, rows, row_costs)
+    runs = known or find_runs(graph, board, options, costs, rows, row_costs, below_bytes)
     if all(run.segment is None for run in runs):
         return None
     limits = sorted({run.least_bytes for run in runs})
@@ -148,7 +150,7 @@ def front(
         plan = plan_of(graph, board, found, max(below))
         if not plans or plan.arena_bytes <= (1 - _SMALLEST_STEP) * plans[-1].arena_bytes:
             plans.append(plan)
-    smallest = least_ram(graph, board, options, costs, rows, row_costs, runs)
+    smallest = least_ram(graph, board, options, costs, rows, row_costs, known=runs)
     if smallest is not None and smallest.arena_bytes < plans[-1].arena_bytes:
         plans.append(smallest)
     return plans
@@ -190,12 +192,14 @@ def find_runs(
     costs: Mapping[tuple[int, Kernel], int],
     rows: RowKernels,
     row_costs: RowCosts,
+    below_bytes: float = math.inf,
 ) -> list[Run]:
-    """All runs: each operator on whole tensors with the kernels in `options`, and all segments."""
-    runs = [
-        _single(graph, board, options, index, costs, rows) for index in range(len(graph.ops))
-    ]
-    for segment, kernels in _segments(graph, rows):
+    """All runs: each operator on whole tensors with the kernels in `options`, and all segments.
+
+    Segments that cannot need less than `below_bytes` are left out.
+    """
+    runs = [_single(graph, board, options, index, costs) for index in range(len(graph.ops))]
+    for segment, kernels in _segments(graph, rows, below_bytes):
         runs.append(_segment_run(graph, board, options, segment, kernels, row_costs))
     return runs
 
@@ -206,13 +210,16 @@ def _single(
     options: Sequence[Sequence[Kernel]],
     index: int,
     costs: Mapping[tuple[int, Kernel], int],
-    rows: RowKernels,
 ) -> Run:
     first = [known[0] for known in options]
     choices = []
+    bare: dict[Kernel, int] = {}  # the bytes beside scratch, which leads and expanded weights change
     for rank, kernel in enumerate(options[index]):
-        kernels = [*first[:index], kernel, *first[index + 1 :]]
-        needed = bytes_by_operator(graph, board, kernels)[index]
+        other = replace(kernel, scratch_bytes=0)
+        if other not in bare:
+            kernels = [*first[:index], other, *first[index + 1 :]]
+            bare[other] = bytes_by_operator(graph, board, kernels)[index]
+        needed = bare[other] + round_up(kernel.scratch_bytes, alignment_bytes(board))
         cost = costs.get((index, kernel), 1 + _NEXT_BEST * rank)
         choices.append((kernel, needed, float(cost)))
     return Run(index, index + 1, None, (tuple(choices),))
@@ -250,11 +257,13 @@ def _segment_run(
 
 
 def _segments(
-    graph: Graph, rows: RowKernels
+    graph: Graph, rows: RowKernels, below_bytes: float
 ) -> Iterator[tuple[Segment, list[tuple[Kernel, ...]]]]:
     """All runs of at least two operators of which only the last one's output is needed later."""
     heights = {
-        index: tensor.shape[1] for index, tensor in enumerate(graph.tensors) if len(tensor.shape) == 4
+        index: tensor.shape[1]
+        for index, tensor in enumerate(graph.tensors)
+        if len(tensor.shape) == 4
     }
     last_use = {tensor: index for index, op in enumerate(graph.ops) for tensor in inputs_of(op)}
     last_use |= dict.fromkeys(graph.results, len(graph.ops))
@@ -268,13 +277,32 @@ def _segments(
             read = {one.tensor for layer in layers for one in layer.inputs}
             if len(layers) > 1 and all(last_use[t] <= index and t in read for t in inner):
                 over = _over(graph, layers, rows)
+                if _certain_bytes(graph, layers, over) >= below_bytes:
+                    continue
                 kernels = [
-                    _in_place(rows.kernels[layer.index]) if layer.output in over
-                    and not isinstance(graph.ops[layer.index], ElementWise)
+                    _in_place(rows.kernels[layer.index])
+                    if layer.output in over and not isinstance(graph.ops[layer.index], ElementWise)
                     else rows.kernels[layer.index]
                     for layer in layers
                 ]
                 yield schedule(layers, heights, over), kernels
+
+
+def _certain_bytes(graph: Graph, layers: Sequence[RowLayer], over: Mapping[int, int]) -> int:
+    """What a segment needs at least: its sources or its output, and rings of several rows."""
+    made = {layer.output for layer in layers}
+    rows: dict[int, int] = {}
+    for layer in layers:
+        for one in layer.inputs:
+            rows[one.tensor] = max(rows.get(one.tensor, 0), one.filter_rows)
+    sizes = {tensor: graph.tensors[tensor].size_bytes for tensor in (*rows, layers[-1].output)}
+    rings = sum(
+        count * sizes[tensor] // graph.tensors[tensor].shape[1]
+        for tensor, count in rows.items()
+        if tensor in made and count > 1
+    )
+    sources = sum(sizes[tensor] for tensor in rows if tensor not in made)
+    return rings + max(sources, sizes[layers[-1].output])
 
 
 def _in_place(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:

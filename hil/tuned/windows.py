@@ -82,7 +82,10 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             channels=channels,
             order=swapped_order(taps),
             micro_kernel=PAIRS_KERNEL,
-            fields=(*(Field(name, value) for name, value in members.items()), Field("group", group)),
+            fields=(
+                *(Field(name, value) for name, value in members.items()),
+                Field("group", group),
+            ),
             pairs=group // 2,
             scratch_bytes=2 * group * taps,
             lead_bytes=windows_lead_bytes(graph, op, group),

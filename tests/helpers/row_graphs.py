@@ -18,7 +18,9 @@ def random_chain(seed: int, layers: int = 6) -> Graph:
     rng = np.random.default_rng(seed)
     b = GraphBuilder(seed=seed)
     height, width = (int(n) for n in rng.integers(11, 20, 2))
-    x = b.input((height, width, int(rng.choice([1, 3, 4, 8]))), zero_point=int(rng.integers(-128, 128)))
+    x = b.input(
+        (height, width, int(rng.choice([1, 3, 4, 8]))), zero_point=int(rng.integers(-128, 128))
+    )
     x = b.conv(x, 8, (3, 3), padding=Padding(1, 1, 1, 1), zero_point=int(rng.integers(-50, 50)))
     skips: dict[tuple[int, ...], int] = {}
     for _ in range(layers):
@@ -30,14 +32,35 @@ def random_chain(seed: int, layers: int = 6) -> Graph:
         left, right = (int(n) for n in rng.integers(0, (columns + 1) // 2 + 1, 2))
         if shape[1] + top + bottom < rows + 2 or shape[2] + left + right < columns + 2:
             continue
-        padding = Padding(min(top, rows - 1), min(bottom, rows - 1), min(left, columns - 1), min(right, columns - 1))
+        padding = Padding(
+            min(top, rows - 1),
+            min(bottom, rows - 1),
+            min(left, columns - 1),
+            min(right, columns - 1),
+        )
         activation = Activation(str(rng.choice(["none", "relu"])))
         zero_point = int(rng.integers(-128, 100))
         if kind == "conv":
             channels = int(rng.choice([5, 8, 12]))
-            x = b.conv(x, channels, (rows, columns), stride, padding=padding, zero_point=zero_point, activation=activation)
+            x = b.conv(
+                x,
+                channels,
+                (rows, columns),
+                stride,
+                padding=padding,
+                zero_point=zero_point,
+                activation=activation,
+            )
         elif kind == "depthwise":
-            x = b.depthwise(x, 1, (rows, columns), stride, padding=padding, zero_point=zero_point, activation=activation)
+            x = b.depthwise(
+                x,
+                1,
+                (rows, columns),
+                stride,
+                padding=padding,
+                zero_point=zero_point,
+                activation=activation,
+            )
         elif kind == "same":
             x = b.depthwise(x, 1, (3, 3), padding=Padding(1, 1, 1, 1), zero_point=zero_point)
         elif kind == "pointwise" or shape not in skips or skips[shape] == x:

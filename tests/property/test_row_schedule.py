@@ -95,7 +95,9 @@ class Rings:
 
 @settings(max_examples=150, deadline=None)
 @given(segments())
-def test_rows_from_rings_are_those_of_whole_layers(case: tuple[list[RowLayer], dict[int, int]]) -> None:
+def test_rows_from_rings_are_those_of_whole_layers(
+    case: tuple[list[RowLayer], dict[int, int]],
+) -> None:
     layers, heights = case
     expected = whole(layers, heights)
     readers = [one.tensor for layer in layers for one in layer.inputs]
@@ -147,13 +149,13 @@ def most_needed_at_once(
     made = [0] * len(layers)
     newest, most = top, top
     maker = next(i for i, layer in enumerate(layers) if layer.output == tensor)
-    readers = [(i, one) for i, layer in enumerate(layers) for one in layer.inputs if one.tensor == tensor]
+    readers = [
+        (i, one) for i, layer in enumerate(layers) for one in layer.inputs if one.tensor == tensor
+    ]
 
     def oldest() -> int:
         starts = [
-            made[i] * one.stride - one.top + top
-            for i, one in readers
-            if made[i] < layers[i].rows
+            made[i] * one.stride - one.top + top for i, one in readers if made[i] < layers[i].rows
         ]
         return min(starts, default=newest)
 
