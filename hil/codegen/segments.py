@@ -119,7 +119,9 @@ def least_ram(
         if found is None:
             continue
         plans.append(plan_of(graph, board, found, limit))
-        # Where placing needs more than a higher limit, that may give less.
+        if plans[-1].arena_bytes > limit:  # the buffers were not placed without gaps
+            smaller = cheapest(runs, len(graph.ops), limit, by_bytes=True)
+            plans += [plan_of(graph, board, other) for other in (found, smaller) if other]
         if limit >= min(plan.arena_bytes for plan in plans):
             break
     return min(plans, key=lambda plan: plan.arena_bytes)
@@ -166,20 +168,32 @@ def _needed(run: Run, limit_bytes: int) -> int:
     )
 
 
-def plan_of(graph: Graph, board: Board, runs: Sequence[Run], limit_bytes: int) -> Plan:
-    """The plan of runs that need at most so many bytes each, with their best kernels."""
-    kernels = [kernel for run in runs for kernel in run.best(limit_bytes)[1]]
+def plan_of(
+    graph: Graph, board: Board, runs: Sequence[Run], limit_bytes: int | None = None
+) -> Plan:
+    """The plan of runs with their best kernels within a limit, by default with the smallest."""
+    kernels = [
+        kernel
+        for run in runs
+        for kernel in run.best(run.least_bytes if limit_bytes is None else limit_bytes)[1]
+    ]
     segments = [run.segment for run in runs if run.segment is not None]
     return lay_out(graph, board, kernels, segments)
 
 
-def cheapest(runs: Sequence[Run], count: int, limit_bytes: int) -> list[Run] | None:
-    """The runs that cover `count` operators and cost least within the limit; None if none do."""
+def cheapest(
+    runs: Sequence[Run], count: int, limit_bytes: int, *, by_bytes: bool = False
+) -> list[Run] | None:
+    """The runs that cover `count` operators and cost least within the limit; None if none do.
+
+    With `by_bytes` those that need least on the whole.
+    """
     best: dict[int, tuple[float, list[Run]]] = {0: (0.0, [])}
     for run in sorted(runs, key=lambda run: (run.end, run.first)):
         if run.first not in best or run.least_bytes > limit_bytes:
             continue
-        cost = best[run.first][0] + run.best(limit_bytes)[0]
+        own = float(run.least_bytes) if by_bytes else run.best(limit_bytes)[0]
+        cost = best[run.first][0] + own
         if run.end not in best or cost < best[run.end][0]:
             best[run.end] = (cost, [*best[run.first][1], run])
     return best[count][1] if count in best else None

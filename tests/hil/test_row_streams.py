@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from compress.integer import reference
+from compress.ops import Conv2D
 from compress.types import Graph, Samples
 from helpers.row_graphs import random_chain
 from hil.board import load_board, without_limits
@@ -16,8 +17,10 @@ from hil.codegen.build import build
 from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.codegen.segments import cheapest, find_runs, plan_of, row_kernels
+from hil.errors import Mismatch
 from hil.kernels.choice import all_candidates
 from hil.measure.measure import measure
+from hil.measure.profile import measure_layers
 from hil.target.open import open_target
 from hil.target.target import Target
 from hil.types import Board, Plan
@@ -69,3 +72,33 @@ def test_the_smallest_plan_is_bit_equal(target: Target, tmp_path: Path) -> None:
     plan = KernelChoice("ram").plan(graph, target.board)
     image = build(render(plan, target.board), target.board, tmp_path)
     measure(target, image, plan, samples_of(graph, 0))
+
+
+def test_a_wrong_value_names_the_layers_of_the_segment(target: Target, tmp_path: Path) -> None:
+    right, wrong = random_chain(1), random_chain(1)
+    plan = streamed(right, target.board, 0)
+    (segment,) = plan.segments
+    changed = wrong.ops[segment.first]
+    assert isinstance(changed, Conv2D)
+    bias = wrong.tensors[changed.bias].data
+    assert bias is not None
+    bias[:] += 2000
+    image = build(
+        render(streamed(wrong, target.board, 0), target.board), target.board, tmp_path
+    )
+    with pytest.raises(Mismatch) as caught:
+        measure(target, image, plan, samples_of(right, 0))
+    assert caught.value.layer == f"{changed.name} to {right.ops[segment.last].name}, row by row"
+
+
+def test_the_profile_counts_each_layer_of_a_segment(target: Target, tmp_path: Path) -> None:
+    graph = random_chain(1)
+    plan = streamed(graph, target.board, 0)
+    samples = samples_of(graph, 0)
+    headline = build(render(plan, target.board), target.board, tmp_path / "headline")
+    profile = build(render(plan, target.board, profile=True), target.board, tmp_path / "profile")
+    whole = measure(target, headline, plan, samples).count
+    layers = measure_layers(target, profile, plan, samples)
+    assert [layer.name for layer in layers] == [op.name for op in graph.ops]
+    assert all(layer.count > 0 for layer in layers)
+    assert sum(layer.count for layer in layers) == pytest.approx(whole, rel=0.03)
