@@ -57,8 +57,8 @@ OptimizeOption = Annotated[
     Optimize,
     typer.Option(
         help="'speed': store weights as the fastest kernel reads them; 'ram': take kernels with "
-        "less scratch where most RAM is used; 'size': store weights in their smallest form and "
-        "leave kernels that cost more flash than they save."
+        "less scratch, and compute layers row by row, where most RAM is used; 'size': store "
+        "weights in their smallest form and leave kernels that cost more flash than they save."
     ),
 ]
 KernelsOption = Annotated[

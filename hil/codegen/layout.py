@@ -126,7 +126,7 @@ def _row_bytes(graph: Graph, tensor: int) -> int:
 
 
 def _scratch(kernels: Sequence[Kernel], segments: Sequence[Segment]) -> list[Buffer | None]:
-    """The scratch of each operator; sums of rows are kept as long as a segment's layers take turns."""
+    """The scratch of each operator; sums of rows are kept from turn to turn of a segment."""
     scratch = [
         _buffer(f"scratch of {kernel.name}", kernel.scratch_bytes, index)
         for index, kernel in enumerate(kernels)

@@ -87,9 +87,7 @@ def make_plan(
         return _with_choices(plan, options, costs)
     plan = _least_ram(graph, board, options, plan)
     rows = row_kernels(graph, board, saves, kernel_set, excluded)
-    by_rows = least_ram(
-        graph, board, options, costs.of, rows, costs.rows, plan.arena_bytes
-    )
+    by_rows = least_ram(graph, board, options, costs.of, rows, costs.rows, plan.arena_bytes)
     if by_rows is None or by_rows.arena_bytes >= plan.arena_bytes:
         return _with_choices(plan, options, costs)
     return _with_choices(by_rows, options, costs, rows)

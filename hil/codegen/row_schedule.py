@@ -16,7 +16,7 @@ from hil.segment import Ring, RowInput, RowLayer, Segment
 
 
 def order_of(layers: Sequence[RowLayer], heights: Mapping[int, int]) -> tuple[int, ...]:
-    """The position of the layer that makes a row, row after row; `heights` are the tensors' rows."""
+    """The position of the layer that makes a row, row after row; `heights` are rows of tensors."""
     maker = {layer.output: position for position, layer in enumerate(layers)}
     made = [0] * len(layers)
     order = []
@@ -59,10 +59,11 @@ def schedule(
         for one in layer.inputs:
             readers.setdefault(one.tensor, []).append((position, one))
     last = layers[-1].output
-    shared = {tensor: tensor for tensor in readers}
-    for output, source in over.items():
-        if output in readers and source in maker and len(readers[source]) == 1:
-            shared[output] = source
+    shared = {tensor: tensor for tensor in readers} | {
+        output: source
+        for output, source in over.items()
+        if output in readers and source in maker and len(readers[source]) == 1
+    }
     rings = {}
     for tensor in readers:
         if tensor in maker:

@@ -227,7 +227,7 @@ def _single(
 ) -> Run:
     first = [known[0] for known in options]
     choices = []
-    bare: dict[Kernel, int] = {}  # the bytes beside scratch, which leads and expanded weights change
+    bare: dict[Kernel, int] = {}  # bytes beside scratch: leads and expanded weights change them
     for rank, kernel in enumerate(options[index]):
         other = replace(kernel, scratch_bytes=0)
         if other not in bare:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compress.types import Graph
 from compress.ops import Activation, Padding
+from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 
 

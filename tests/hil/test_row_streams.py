@@ -83,9 +83,7 @@ def test_a_wrong_value_names_the_layers_of_the_segment(target: Target, tmp_path:
     bias = wrong.tensors[changed.bias].data
     assert bias is not None
     bias[:] += 2000
-    image = build(
-        render(streamed(wrong, target.board, 0), target.board), target.board, tmp_path
-    )
+    image = build(render(streamed(wrong, target.board, 0), target.board), target.board, tmp_path)
     with pytest.raises(Mismatch) as caught:
         measure(target, image, plan, samples_of(right, 0))
     assert caught.value.layer == f"{changed.name} to {right.ops[segment.last].name}, row by row"
