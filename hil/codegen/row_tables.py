@@ -58,7 +58,7 @@ def _tensor(plan: Plan, segment: Segment, home: int) -> RowTable:
     else:
         top, bottom = segment.sources.get(home, (0, 0))
         slots, step, offset = top + height + bottom, 0, offset - top * row_bytes
-    members = {
+    members: dict[str, int | str] = {
         "rows": f"model_arena + {offset}",
         "row_bytes": row_bytes,
         "slots": slots,
@@ -89,7 +89,7 @@ def _layer(graph: Graph, segment: Segment, layer: RowLayer, place: dict[int, int
         return "{" + ", ".join(f".{name} = {value}" for name, value in numbers.items()) + "}"
 
     ring = segment.rings.get(layer.output)
-    members = {
+    members: dict[str, int | str] = {
         "inputs": "{" + ", ".join(window(one) for one in layer.inputs) + "}",
         "input_count": len(layer.inputs),
         "output": place[layer.output],

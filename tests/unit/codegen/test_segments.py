@@ -13,6 +13,7 @@ from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from helpers.row_graphs import random_chain
 from hil.board import load_board
+from hil.codegen.estimate import estimate
 from hil.codegen.plan import KernelChoice, KernelCosts, make_plan, plans_by_ram
 from hil.codegen.render import render
 from hil.codegen.segments import Run, cheapest, find_runs, least_ram, plan_of, row_kernels
@@ -51,6 +52,14 @@ def test_layers_are_computed_row_by_row_for_ram_only() -> None:
     purposes: tuple[Memory, ...] = ("flash", "nothing")
     for saves in purposes:
         assert make_plan(chain(), M4, saves).segments == ()
+
+
+def test_weights_of_rows_are_those_of_the_layers() -> None:
+    plan, counted = make_plan(chain(), M4, "ram"), estimate(chain(), M4, "ram")
+    assert plan.segments
+    assert counted.arena_bytes == plan.arena_bytes
+    # 8 filters of 3x3x4 and 1x1x8 with 16 bytes of scales each, 8 depthwise ones of 20 bytes.
+    assert counted.weight_bytes == 8 * (36 + 16) + 8 * 20 + 8 * (8 + 16)
 
 
 def test_cores_without_dsp_compute_whole_layers() -> None:
