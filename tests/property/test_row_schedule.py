@@ -20,7 +20,7 @@ def segments(draw: st.DrawFn) -> tuple[list[RowLayer], dict[int, int]]:
     for index in range(draw(st.integers(2, 6))):
         source = index
         same = [t for t in range(1, index) if heights[t] == heights[index]]
-        if same and draw(st.booleans()):
+        if len(same) > 0 and draw(st.booleans()):
             skip = draw(st.sampled_from(same))
             pair = (RowInput(skip), RowInput(source))
             inputs = draw(st.permutations(pair))
