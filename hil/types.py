@@ -18,6 +18,7 @@ from compress.genome import Genome
 from compress.ops import Op
 from compress.types import Graph, StageCost
 from hil.cycle_model import NO_WAITS, MemoryTiming
+from hil.segment import Segment
 
 Floats = npt.NDArray[np.float64]
 
@@ -151,7 +152,8 @@ class Plan:
     """The kernels and the memory layout of a graph. `tensors` maps a tensor's index to its buffer.
 
     `tensors_bytes` is the peak of the arena with tensors only, `kernels_bytes` with the kernels'
-    scratch buffers too, `arena_bytes` with all, expanded weights included.
+    scratch buffers too, `arena_bytes` with all, expanded weights included. The layers of `segments`
+    are computed row by row: the buffer of a tensor between two of them is a ring of its rows.
     """
 
     graph: Graph
@@ -160,6 +162,11 @@ class Plan:
     tensors_bytes: int
     kernels_bytes: int
     arena_bytes: int
+    segments: tuple[Segment, ...] = ()
+
+    def segment_of(self, index: int) -> Segment | None:
+        """The segment of the operator with this index; None if it runs on whole tensors."""
+        return next((s for s in self.segments if s.first <= index <= s.last), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,15 @@ typedef struct {
 } conv_patches_layer;
 void conv_patches(const conv_patches_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
+/* conv_windows.c: any filter. The inputs of the windows of `group` pixels (even) at a time are expanded, each row of a
+ * filter rounded up to a multiple of 4. */
+typedef struct {
+    conv_panels panels;
+    int32_t height, width, depth, out_height, out_width;
+    int32_t filter_rows, filter_columns, stride_y, stride_x, top, left, padding, group;
+} conv_windows_layer;
+void conv_windows(const conv_windows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
 /* winograd_inputs.S, winograd_products.S: the transformed tiles of four rows; sums over channels of their products with
  * the filters of four output channels. */
 typedef struct {
@@ -180,6 +189,14 @@ static inline void depthwise_map(const depthwise_map_layer *layer, const int8_t 
 {
     layer->kernel(layer, in, out, scratch);
 }
+
+/* depthwise_row.c: filter 3x3, stride 1, one column of padding at each side: a row of outputs of three rows of inputs.
+ * relu: the zero point is the least result. */
+typedef struct {
+    const word *records;
+    int32_t width, channels, padding, relu;
+} depthwise_row_layer;
+void depthwise_row(const depthwise_row_layer *layer, const int8_t *in, int8_t *out);
 
 /* depthwise_stride2.S and depthwise_3x3_stride2.c: filter 3x3, stride 2, at most one row or column of padding at each
  * edge. `rows` rows of outputs of a channel at a time are packed into `scratch`: 12 * rows * (out_width + 1) + 12 bytes.
@@ -379,6 +396,13 @@ typedef struct {
     int8_t lowest, highest;
 } average_pool_s8_layer;
 void average_pool_s8(const average_pool_s8_layer *layer, const int8_t *in, int8_t *out);
+
+/* average_pool_rows.c: the mean of each channel over all pixels, a row at a time, number `row`; the last row gives `out`.
+ * `sums` are kept from row to row. */
+typedef struct {
+    int32_t rows, columns, channels, lowest, highest;
+} average_pool_rows_layer;
+void average_pool_rows(const average_pool_rows_layer *layer, const int8_t *in, int8_t *out, int16_t *sums, int32_t row);
 
 /* conv_channels.c, for cores without DSP in conv_channels_v7m.S and _v6m.S: two pixels times all output channels.
  * Of two inputs and two channels the bytes of a word are the weights of channel a at both, then of channel b. */

@@ -16,6 +16,7 @@ from compress.pipeline.diagnosis import Remark
 from compress.scratch import scratch_folder
 from compress.types import Samples
 from hil.benchmark.float_models import FloatComparison
+from hil.benchmark.front import FrontPoint
 from hil.benchmark.mlperf_runner import RunnerTrial
 from hil.benchmark.models import BenchmarkModel
 from hil.benchmark.samples import scores
@@ -63,6 +64,7 @@ class BenchmarkResult:
     both.
     `dropped_weights` counts the weights other than zero that went with dead channels, None as
     `whole_macs`. `runner` is the trial of MLPerf Tiny's runner firmware, if that was asked for.
+    `front` are the plans between the fastest and that of least RAM, if they were asked for.
     `comparison` is that with the outputs of the float file that the network was made from.
     """
 
@@ -89,6 +91,7 @@ class BenchmarkResult:
     others: tuple[tuple[str, float], ...] = ()
     float_others: tuple[tuple[str, float], ...] = ()
     comparison: FloatComparison | None = None
+    front: tuple[FrontPoint, ...] = ()
 
     @property
     def latency_ms(self) -> float | None:

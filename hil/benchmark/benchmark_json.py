@@ -54,6 +54,7 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "accuracy": result.accuracy,
         "val_accuracy": result.val_accuracy,  # on the whole split; "accuracy" is on `compared`
         "float_accuracy": result.float_accuracy,
+        "front": [asdict(point) for point in result.front],  # of --front, fastest first
         "mlperf_runner": None
         if result.runner is None
         else {

@@ -18,10 +18,12 @@ from hil.cli.bench_options import (
     OF_PART,
     DelayedRamOption,
     FlashTimingOption,
+    FrontOption,
     Kernels,
     KernelsOption,
     Optimize,
     OptimizeOption,
+    check_front,
     kernel_choice,
     with_memory,
 )
@@ -119,6 +121,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         ] = None,
         optimize: OptimizeOption = Optimize.SPEED,
         kernels: KernelsOption = Kernels.FASTEST,
+        front: FrontOption = False,
         keep: Annotated[
             Path | None,
             typer.Option(
@@ -174,12 +177,15 @@ def register(app: typer.Typer, runs: Path) -> None:
         if compare is not None:
             show_comparison(*compare, tolerance, as_json)
             return
+        if front:
+            check_front(optimize, kernels)
         ref, inputs = what_to_measure(what, chosen, data)
         facts = with_memory(load_board(board), flash_timing, delayed_ram)
         # These imports take a second: the options are checked before.
         from compress.tflite.custom_file import load_custom_operators
         from hil.benchmark.benchmark import benchmark
         from hil.benchmark.benchmark_json import benchmark_to_json
+        from hil.benchmark.front import measure_front
         from hil.benchmark.mlperf_runner import check_runner, try_runner
         from hil.benchmark.mlperf_tiny import BENCHMARKS
         from hil.benchmark.models import load_model, task_model, without_dead_channels
@@ -232,6 +238,9 @@ def register(app: typer.Typer, runs: Path) -> None:
                 choice=choice,
                 value=value,
             )
+            if front:
+                points = measure_front(network.graph, facts, opened, picked, choice)
+                result = replace(result, front=points)
             if mlperf_runner is not None:
                 trial = try_runner(
                     BENCHMARKS[mlperf_runner.value],

@@ -56,8 +56,8 @@ OptimizeOption = Annotated[
     Optimize,
     typer.Option(
         help="'speed': store weights as the fastest kernel reads them; 'ram': take kernels with "
-        "less scratch where most RAM is used; 'size': take the form of weights and the kernels "
-        "that need least flash together."
+        "less scratch, and compute layers row by row, where most RAM is used; 'size': take the "
+        "form of weights and the kernels that need least flash together."
     ),
 ]
 KernelsOption = Annotated[
@@ -66,6 +66,14 @@ KernelsOption = Annotated[
         help="'fastest': each layer's kernels are timed on the board, the fastest is taken "
         "(times are kept by shape); 'tuned': without timing, our own before CMSIS-NN's; "
         "'cmsis-nn': CMSIS-NN's, to compare."
+    ),
+]
+FrontOption = Annotated[
+    bool,
+    typer.Option(
+        "--front",
+        help="With --optimize ram: measure the plans between the fastest and that of least RAM, "
+        "too.",
     ),
 ]
 FlashTimingOption = Annotated[
@@ -108,6 +116,12 @@ def kernel_choice(
         return choice
     choice = replace(choice, costs=time_kernels(graph, board, runner, samples, choice))
     return select(graph, board, choice)
+
+
+def check_front(optimize: Optimize, kernels: Kernels) -> None:
+    """Raise UserError unless plans can be compared by RAM and by the costs of their kernels."""
+    if optimize is not Optimize.RAM or kernels is not Kernels.FASTEST:
+        raise UserError("--front needs --optimize ram and --kernels fastest")
 
 
 def with_memory(board: Board, flash: str, ram: str) -> Board:

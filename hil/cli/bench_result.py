@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from hil.types import LayerCount, Measurement
 
 if TYPE_CHECKING:
     from hil.benchmark.benchmark import BenchmarkResult
+    from hil.benchmark.front import FrontPoint
     from hil.benchmark.mlperf_runner import RunnerTrial
 
 
@@ -40,8 +42,24 @@ def print_result(result: BenchmarkResult, console: Console) -> None:
     )
     console.print(_layers(result, counted, wide=console.width >= 110))
     console.print(_bytes(result))
+    if result.front:
+        console.print(_front(result.front, counted))
     for line in _notes(result):
         console.print(line, style="dim", markup=False, highlight=False)
+
+
+def _front(points: Sequence[FrontPoint], counted: str) -> Table:
+    """RAM against cycles, the fastest plan first."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("arena", "RAM", "flash", counted, "cycles"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("row by row")
+    for point in points:
+        cycles = "" if point.cycles is None else f"{point.cycles:,}"
+        sizes = (point.arena_bytes, point.ram_bytes, point.flash_bytes, point.count)
+        segments = ", ".join(f"{first} to {last}" for first, last in point.by_rows)
+        table.add_row(*(f"{size:,}" for size in sizes), cycles, Text(segments))
+    return table
 
 
 def _time(result: BenchmarkResult) -> str:

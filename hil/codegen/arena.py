@@ -53,7 +53,9 @@ def needed_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LE
     for (output, source), lead in leads.items():
         both = sizes[output] + sizes[source]
         together = max(sizes[output], round_up(max(lead, 0), alignment) + sizes[source])
-        needed[buffers[source].last_op] -= max(0, both - together)
+        first = max(buffers[output].first_op, buffers[source].first_op)
+        for op in range(first, min(buffers[output].last_op, buffers[source].last_op) + 1):
+            needed[op] -= max(0, both - together)
     return needed
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from compress.integer.cost import bops
 from compress.types import Graph
 from hil.codegen.plan import make_plan
+from hil.codegen.row_layers import row_operator
 from hil.kernels.registry import kernels_of
 from hil.tuned_kernels.registry import tuned_kernel
-from hil.types import Board, Estimate, Memory, Step
+from hil.types import Board, Estimate, Memory, Plan, Step
 
 
 def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
@@ -16,14 +17,19 @@ def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
     return Estimate(
         macs=sum(step.macs for step in plan.steps),
         bops=bops(graph),
-        weight_bytes=sum(_weight_bytes(graph, step) for step in plan.steps),
+        weight_bytes=sum(_weight_bytes(plan, step) for step in plan.steps),
         arena_bytes=plan.arena_bytes,
         layers=len(plan.steps),
     )
 
 
-def _weight_bytes(graph: Graph, step: Step) -> int:
-    tuned = tuned_kernel(step.op, step.kernel)
+def _weight_bytes(plan: Plan, step: Step) -> int:
+    """Of a layer that is computed row by row, those of the operator that makes a row."""
+    graph, op = plan.graph, step.op
+    segment = plan.segment_of(step.index)
+    if segment is not None:
+        graph, op = row_operator(graph, segment.layers[step.index - segment.first])
+    tuned = tuned_kernel(op, step.kernel)
     if tuned is not None:
-        return tuned.weight_bytes(graph, step.op)
-    return kernels_of(step.op).weight_bytes(graph, step, step.op)
+        return tuned.weight_bytes(graph, op)
+    return kernels_of(op).weight_bytes(graph, step, op)

@@ -5,36 +5,40 @@ weights live for their one operator. Buffers that are never alive together may s
 Reshape's output shares its input's buffer, an element-wise operator writes over an input that no
 later operator reads, and an operator that keeps a state writes over it. A kernel's output may lie
 over its input as far as its lead allows. States live for ever.
+
+In a segment (`hil.segment`) all layers run in turns. A tensor between two of them is a ring of
+rows, alive during all operators that run while it holds rows; a tensor that was whole before has
+its rows of padding beside it; the output may lie over it as far as rows are free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from compress.integer.cost import macs
 from compress.ops import ElementWise, Reshape, activations_of, inputs_of, outputs_of, states_of
 from compress.types import Graph
 from hil.codegen.arena import alignment_bytes, end_bytes, needed_bytes, place
 from hil.kernel_interface.limits import round_up
-from hil.kernel_interface.operator_kernels import Kernel
+from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel
+from hil.segment import Ring, Segment
 from hil.types import Board, Buffer, Plan, Step
 
 
-def lay_out(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> Plan:
-    """The plan with these kernels, one for each operator."""
-    storage = _storage(graph)
+def lay_out(
+    graph: Graph, board: Board, kernels: Sequence[Kernel], segments: Sequence[Segment] = ()
+) -> Plan:
+    """The plan with these kernels, one for each operator; those of segments make a row."""
+    storage = _storage(graph, segments, alignment_bytes(board))
     tensors = [entry.buffer for entry in storage]
-    scratch = [
-        _buffer(f"scratch of {kernel.name}", kernel.scratch_bytes, index)
-        for index, kernel in enumerate(kernels)
-    ]
+    scratch = _scratch(kernels, segments)
     expanded = [
         _buffer(f"weights of {op.name}", kernel.expanded_bytes, index)
         for index, (op, kernel) in enumerate(zip(graph.ops, kernels, strict=True))
     ]
     alignment = alignment_bytes(board)
-    leads = _leads(graph, storage, kernels)
+    leads = _leads(graph, storage, kernels, segments)
     everything = place([*tensors, *filter(None, scratch + expanded)], alignment, leads)
     placed_tensors, placed = everything[: len(tensors)], iter(everything[len(tensors) :])
     placed_scratch, placed_expanded = _refilled(scratch, placed), _refilled(expanded, placed)
@@ -56,17 +60,22 @@ def lay_out(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> Plan:
         ),
         tensors={
             index: buffer
-            for entry, buffer in zip(storage, placed_tensors, strict=True)
+            for entry, whole in zip(storage, placed_tensors, strict=True)
+            for buffer in [entry.without_padding(whole)]
             for index in entry.tensors
         },
         tensors_bytes=min(arena),
         kernels_bytes=min(arena[1:]),
         arena_bytes=arena[2],
+        segments=tuple(segments),
     )
 
 
 def _leads(
-    graph: Graph, storage: Sequence[_Storage], kernels: Sequence[Kernel]
+    graph: Graph,
+    storage: Sequence[_Storage],
+    kernels: Sequence[Kernel],
+    segments: Sequence[Segment],
 ) -> dict[tuple[int, int], int]:
     """Bytes by which an output has to start before the input that it may lie over.
 
@@ -74,15 +83,60 @@ def _leads(
     output not be there earlier.
     """
     home = {index: i for i, entry in enumerate(storage) for index in entry.tensors}
+    in_segments = {index for s in segments for index in range(s.first, s.last + 1)}
     leads = {}
     for number, (op, kernel) in enumerate(zip(graph.ops, kernels, strict=True)):
-        if kernel.lead_bytes is None:
+        if kernel.lead_bytes is None or number in in_segments:
             continue
         output, source = home[outputs_of(op)[0]], home[inputs_of(op)[0]]
         dies = storage[source].buffer.last_op == number and not storage[source].is_kept
         if output != source and dies and storage[output].buffer.first_op == number:
-            leads[output, source] = kernel.lead_bytes
+            ahead = storage[output].padding_bytes - storage[source].padding_bytes
+            if kernel.lead_bytes != SAME_BYTE:
+                leads[output, source] = max(0, kernel.lead_bytes + ahead)
+            elif ahead == 0:
+                leads[output, source] = SAME_BYTE
+    for segment in segments:
+        for source in segment.sources:
+            place, into = storage[home[source]], storage[home[segment.output]]
+            dies = place.buffer.last_op == segment.last and not place.is_kept
+            if place != into and dies and into.buffer.first_op == segment.first:
+                lead = _segment_lead(graph, segment, source, into, place)
+                leads[home[segment.output], home[source]] = lead
     return leads
+
+
+def _segment_lead(
+    graph: Graph, segment: Segment, source: int, into: _Storage, place: _Storage
+) -> int:
+    """The bytes by which a segment's output has to start before one of its sources."""
+    top, _ = segment.sources[source]
+    out_row, row = _row_bytes(graph, segment.output), _row_bytes(graph, source)
+    first = place.padding_bytes - top * row
+    leads = (
+        into.padding_bytes + written * out_row - first - free * row
+        for written, free in segment.lead_rows[source]
+    )
+    return max(0, 0, *leads)
+
+
+def _row_bytes(graph: Graph, tensor: int) -> int:
+    shape = graph.tensors[tensor].shape
+    return graph.tensors[tensor].size_bytes // shape[1]
+
+
+def _scratch(kernels: Sequence[Kernel], segments: Sequence[Segment]) -> list[Buffer | None]:
+    """The scratch of each operator; sums of rows are kept from turn to turn of a segment."""
+    scratch = [
+        _buffer(f"scratch of {kernel.name}", kernel.scratch_bytes, index)
+        for index, kernel in enumerate(kernels)
+    ]
+    for segment in segments:
+        for layer in segment.layers:
+            own = scratch[layer.index]
+            if layer.sums and own is not None:
+                scratch[layer.index] = replace(own, first_op=segment.first, last_op=segment.last)
+    return scratch
 
 
 def _buffer(name: str, size_bytes: int, index: int) -> Buffer | None:
@@ -97,19 +151,36 @@ def _refilled(buffers: list[Buffer | None], placed: Iterator[Buffer]) -> list[Bu
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """A buffer and the indices of the tensors that share it; kept: read after the last operator."""
+    """A buffer and the indices of the tensors that share it; kept: read after the last operator.
+
+    Before the tensor are `padding_bytes`, in front of its first row.
+    """
 
     tensors: tuple[int, ...]
     buffer: Buffer
     is_kept: bool
+    padding_bytes: int = 0
+    below_bytes: int = 0
+
+    def without_padding(self, placed: Buffer) -> Buffer:
+        """The tensor's part of the buffer, which was placed."""
+        more = self.padding_bytes + self.below_bytes
+        if not more:
+            return placed
+        offset = placed.offset_bytes + self.padding_bytes
+        return replace(placed, offset_bytes=offset, size_bytes=placed.size_bytes - more)
 
 
-def _storage(graph: Graph) -> list[_Storage]:
+def _storage(graph: Graph, segments: Sequence[Segment], alignment: int) -> list[_Storage]:
     """The activations' buffers, not placed yet; Reshapes and in-place operators share one."""
     ops = graph.ops
+    in_segments = {index: s for s in segments for index in range(s.first, s.last + 1)}
+    rings = {tensor: ring for s in segments for tensor, ring in s.rings.items()}
     last_use = dict.fromkeys(graph.sources, 0)
     for index, op in enumerate(ops):
-        last_use.update(dict.fromkeys(activations_of(op), index))
+        segment = in_segments.get(index)
+        until = index if segment is None else segment.last
+        last_use.update(dict.fromkeys(activations_of(op), until))
     # Outputs and states are read after the last operator: no operator may overwrite them.
     last_use.update(dict.fromkeys(graph.results, len(ops)))
 
@@ -119,7 +190,10 @@ def _storage(graph: Graph) -> list[_Storage]:
     for index, op in enumerate(ops):
         outputs = outputs_of(op)
         home: list[int] | None = None
-        if isinstance(op, Reshape):
+        if index in in_segments:
+            ring = rings.get(outputs[0])
+            home = None if ring is None else group_of.get(ring.shared)
+        elif isinstance(op, Reshape):
             home = group_of[op.input]
         elif isinstance(op, ElementWise):
             size_bytes = graph.tensors[op.output].size_bytes
@@ -133,31 +207,57 @@ def _storage(graph: Graph) -> list[_Storage]:
             if place is None:
                 place = []
                 groups.append(place)
-                first_op[output] = index
+                first_op[output] = in_segments[index].first if index in in_segments else index
             place.append(output)
             group_of[output] = place
-
     return [
-        _Storage(
-            tuple(group),
-            Buffer(
-                name=" = ".join(graph.tensors[tensor].name for tensor in group),
-                offset_bytes=0,
-                size_bytes=max(graph.tensors[tensor].size_bytes for tensor in group),
-                first_op=first_op[group[0]],
-                last_op=min(max(last_use[tensor] for tensor in group), len(ops) - 1),
-            ),
-            is_kept=any(last_use[tensor] == len(ops) for tensor in group),
-        )
+        _entry(graph, group, first_op[group[0]], last_use, rings, segments, alignment)
         for group in groups
     ]
 
 
-def bytes_by_operator(graph: Graph, board: Board, kernels: Sequence[Kernel]) -> list[int]:
+def _entry(
+    graph: Graph,
+    group: Sequence[int],
+    first_op: int,
+    last_use: Mapping[int, int],
+    rings: Mapping[int, Ring],
+    segments: Sequence[Segment],
+    alignment: int,
+) -> _Storage:
+    """The buffer of the tensors of a group: a ring of rows, or whole with the padding beside it."""
+    name = " = ".join(graph.tensors[tensor].name for tensor in group)
+    ring = rings.get(group[0])
+    if ring is not None:
+        size_bytes = ring.rows * _row_bytes(graph, ring.tensor)
+        return _Storage(
+            tuple(group), Buffer(name, 0, size_bytes, ring.first_op, ring.last_op), False
+        )
+    above = below = 0
+    for segment in segments:
+        for tensor in group:
+            if tensor in segment.sources:
+                row_bytes = _row_bytes(graph, tensor)
+                top, bottom = (rows * row_bytes for rows in segment.sources[tensor])
+                above, below = max(above, round_up(top, alignment)), max(below, bottom)
+    last = max(last_use[tensor] for tensor in group)
+    size_bytes = max(graph.tensors[tensor].size_bytes for tensor in group)
+    return _Storage(
+        tensors=tuple(group),
+        buffer=Buffer(name, 0, above + size_bytes + below, first_op, min(last, len(graph.ops) - 1)),
+        is_kept=last == len(graph.ops),
+        padding_bytes=above,
+        below_bytes=below,
+    )
+
+
+def bytes_by_operator(
+    graph: Graph, board: Board, kernels: Sequence[Kernel], segments: Sequence[Segment] = ()
+) -> list[int]:
     """The bytes that each operator needs in the arena, whatever the placement."""
-    storage = _storage(graph)
+    alignment = alignment_bytes(board)
+    storage = _storage(graph, segments, alignment)
+    expanded = (_buffer(k.name, k.expanded_bytes, index) for index, k in enumerate(kernels))
     buffers = [entry.buffer for entry in storage]
-    for index, kernel in enumerate(kernels):
-        own = (kernel.scratch_bytes, kernel.expanded_bytes)
-        buffers += filter(None, (_buffer(kernel.name, size, index) for size in own))
-    return needed_bytes(buffers, alignment_bytes(board), _leads(graph, storage, kernels))
+    buffers += filter(None, (*_scratch(kernels, segments), *expanded))
+    return needed_bytes(buffers, alignment, _leads(graph, storage, kernels, segments))

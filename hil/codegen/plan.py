@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from compress.types import Graph
 from hil.codegen.layout import bytes_by_operator, lay_out
+from hil.codegen.segments import RowKernels, front, least_ram, row_kernels
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates, has_smaller_form
 from hil.tuned_kernels.registry import tuned_kernel
@@ -19,11 +20,13 @@ from hil.types import Board, KernelSet, Memory, Plan, Step
 class KernelCosts:
     """What layers cost with kernels that could run them, by operator's index and kernel.
 
-    `unit` is what was counted: cycles or instructions.
+    `rows` are the costs of one row, with the kernels that make one. `unit` is what was counted:
+    cycles or instructions.
     """
 
     of: Mapping[tuple[int, Kernel], int]
     unit: str
+    rows: Mapping[tuple[int, Kernel], int] = field(default_factory=dict)
 
 
 NO_COSTS = KernelCosts(MappingProxyType({}), "cycles")
@@ -81,29 +84,64 @@ def make_plan(
         for index in range(len(graph.ops))
     ]
     plan = lay_out(graph, board, [kernels[0] for kernels in options])
-    if saves == "ram":
-        plan = _least_ram(graph, board, options, plan)
-    steps = tuple(
-        replace(step, choice=_choice(step, options[step.index], costs)) for step in plan.steps
-    )
-    return replace(plan, steps=steps)
+    if saves != "ram":
+        return _with_choices(plan, options, costs)
+    plan = _least_ram(graph, board, options, plan)
+    rows = row_kernels(graph, board, saves, kernel_set)
+    by_rows = least_ram(graph, board, options, costs.of, rows, costs.rows, plan.arena_bytes)
+    if by_rows is None or by_rows.arena_bytes >= plan.arena_bytes:
+        return _with_choices(plan, options, costs)
+    return _with_choices(by_rows, options, costs, rows)
 
 
-def _choice(step: Step, options: Sequence[Kernel], costs: KernelCosts) -> str:
+def plans_by_ram(graph: Graph, board: Board, choice: KernelChoice) -> list[Plan]:
+    """Plans from the fastest to that of least RAM: each needs less and costs more than the last.
+
+    `choice` saves RAM and has costs.
+    """
+    costs = choice.costs
+    options = [
+        _options(graph, index, board, "ram", choice.kernel_set, costs, choice.preferred)
+        for index in range(len(graph.ops))
+    ]
+    rows = row_kernels(graph, board, "ram", choice.kernel_set)
+    found = front(graph, board, options, costs.of, rows, costs.rows)
+    return [_with_choices(plan, options, costs, rows) for plan in found]
+
+
+def _with_choices(
+    plan: Plan,
+    options: Sequence[Sequence[Kernel]],
+    costs: KernelCosts,
+    rows: RowKernels | None = None,
+) -> Plan:
+    """The plan, in each of whose steps it stands what its kernel was chosen before."""
+
+    def choice(step: Step) -> str:
+        if rows is None or plan.segment_of(step.index) is None:
+            return _choice(step, options[step.index], costs.of, costs.unit)
+        return _choice(step, rows.kernels[step.index], costs.rows, f"{costs.unit} a row")
+
+    return replace(plan, steps=tuple(replace(step, choice=choice(step)) for step in plan.steps))
+
+
+def _choice(
+    step: Step, options: Sequence[Kernel], costs: Mapping[tuple[int, Kernel], int], unit: str
+) -> str:
     """What a step's kernel costs, why another that costs less is not taken, what others cost."""
     size_bytes = 0 if step.scratch is None else step.scratch.size_bytes
     texts: list[str] = []
     own: int | None = None
     for kernel in options:
-        cost = costs.of.get((step.index, kernel))
+        cost = costs.get((step.index, kernel))
         if (kernel.name, kernel.scratch_bytes) == (step.kernel, size_bytes):
-            texts.insert(0, "chosen" if cost is None else f"chosen at {cost} {costs.unit}")
+            texts.insert(0, "chosen" if cost is None else f"chosen at {cost} {unit}")
             own = cost
         else:
             room = f" with {kernel.scratch_bytes} bytes" if kernel.name == step.kernel else ""
             texts.append(f"{kernel.name}{room}{'' if cost is None else f' {cost}'}")
     chosen, *others = texts
-    known = [costs.of[step.index, one] for one in options if (step.index, one) in costs.of]
+    known = [costs[step.index, one] for one in options if (step.index, one) in costs]
     if own is not None and own > min(known):
         chosen += " for less code, flash or RAM"
     return f"{chosen} before {', '.join(others)}" if others else ""

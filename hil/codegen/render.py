@@ -13,6 +13,7 @@ import jinja2
 
 from compress.ops import Custom
 from hil.codegen.layers import Layer, layer_of
+from hil.codegen.row_tables import segment_code
 from hil.codegen.states import state_constants, state_copies, states
 from hil.files import data_folder
 from hil.kernel_interface.call import Instance, c_type, safe
@@ -93,6 +94,7 @@ def _context(plan: Plan, board: Board) -> dict[str, Any]:
         "name": safe(graph.name),
         "board": board,
         "layers": layers,
+        "segments": [segment_code(plan, segment, layers) for segment in plan.segments],
         "macs": sum(step.macs for step in plan.steps),
         "arena_bytes": plan.arena_bytes,
         "tensors_bytes": plan.tensors_bytes,

@@ -44,7 +44,8 @@ class TunedKernel(Generic[T]):
     instructions or if it is not proved to compute what the reference does, several times, fastest
     first, if it can do with less scratch. `call` returns the values for the templates, which may
     depend on the step's scratch, and `weight_bytes` the bytes of its constants in flash.
-    `enlarges_weights` is True if they take a multiple of those of int8.
+    `enlarges_weights` is True if they take a multiple of those of int8, `saves_ram` if the kernel
+    is worth its cycles where RAM counts only.
     """
 
     name: str
@@ -52,6 +53,7 @@ class TunedKernel(Generic[T]):
     call: Callable[[Graph, Step, T], Call]
     weight_bytes: Callable[[Graph, T], int]
     enlarges_weights: bool = False
+    saves_ram: bool = False
 
 
 def _unlimited(graph: Graph, op: Op) -> None:

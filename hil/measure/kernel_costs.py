@@ -13,9 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from compress.cache import cache_folder, content_hash
 from compress.errors import OverBudget
 from compress.files import write_atomically
+from compress.integer import reference
 from compress.ops import Op, constants_of, inputs_of, outputs_of
 from compress.scratch import scratch_folder
 from compress.types import Graph, Samples
@@ -23,6 +26,8 @@ from hil.board import without_limits
 from hil.codegen.build import build, compiler_version, kernel_sources
 from hil.codegen.plan import KernelChoice, KernelCosts, make_plan
 from hil.codegen.render import render
+from hil.codegen.row_layers import rows_graph
+from hil.codegen.segments import row_kernels
 from hil.cycle_model import MODELED_CORES
 from hil.files import file_errors
 from hil.kernel_interface.operator_kernels import Kernel
@@ -51,12 +56,48 @@ def time_kernels(
     """Cycles (instructions where cycles are not modeled) of the candidates, by layer and kernel.
 
     Layers with one candidate are not in it. Wait states are included where they are modeled. A
-    build that does not fit the board's memories times nothing. Raises Mismatch and BenchError as
+    build that does not fit the board's memories times nothing. Where RAM is saved, one row of each
+    layer that may be computed row by row is timed, too. Raises Mismatch and BenchError as
     `measure_layers`.
     """
     options = [
         all_candidates(graph, op, board, choice.saves, choice.kernel_set) for op in graph.ops
     ]
+    cycles = board.core in MODELED_CORES or board.counter != "insn"
+    return KernelCosts(
+        _costs(graph, board, runner, samples, options),
+        "cycles" if cycles else "instructions",
+        _row_costs(graph, board, runner, choice) if choice.saves == "ram" else {},
+    )
+
+
+def _row_costs(
+    graph: Graph, board: Board, runner: BoardRunner, choice: KernelChoice
+) -> dict[tuple[int, Kernel], int]:
+    """The cost of one row, by layer and kernel."""
+    rows = row_kernels(graph, board, choice.saves, choice.kernel_set)
+    layers = [layer for layer in rows.layers.values() if not layer.sums]
+    if not layers:
+        return {}
+    apart = rows_graph(graph, layers)
+    rng = np.random.default_rng(0)
+    size_bytes = sum(tensor.size_bytes for tensor in apart.input_tensors)
+    inputs = rng.integers(-128, 128, (1, size_bytes)).astype(np.int8)
+    outputs = reference.run(apart, inputs).reshape(1, -1)
+    samples = Samples(inputs, outputs.argmax(1), outputs)
+    options = [rows.kernels[layer.index] for layer in layers]
+    costs = _costs(apart, board, runner, samples, options)
+    return {(layers[at].index, kernel): cost for (at, kernel), cost in costs.items()}
+
+
+def _costs(
+    graph: Graph,
+    board: Board,
+    runner: BoardRunner,
+    samples: Samples,
+    options: Sequence[Sequence[Kernel]],
+) -> dict[tuple[int, Kernel], int]:
+    """The costs of layers that have several candidates, timed where they are not known yet."""
     common = _common_key(board, runner.models_waits)
     timed = [
         _Timed(
@@ -75,11 +116,7 @@ def time_kernels(
                 if counts and kernels[one.index] == one.kernel:
                     _keep(one.file, counts[one.index])
     known = {(one.index, one.kernel): _kept(one.file) for one in timed}
-    cycles = board.core in MODELED_CORES or board.counter != "insn"
-    return KernelCosts(
-        {key: cost for key, cost in known.items() if cost is not None},
-        "cycles" if cycles else "instructions",
-    )
+    return {key: cost for key, cost in known.items() if cost is not None}
 
 
 def _counts(

@@ -12,6 +12,7 @@ from compress.ops import outputs_of
 from compress.types import Int8Array, IntArray, Samples
 from hil.errors import Mismatch
 from hil.measure.batch import capacity, infer_batch, place_batch, subset, timeout_s
+from hil.segment import Segment
 from hil.target.target import Target
 from hil.types import Image, Plan
 
@@ -23,8 +24,10 @@ def find_mismatch(
 
     The device runs the sample once per layer; a hardware breakpoint halts it where the layer
     ends, and the layer's outputs are read from the arena. Before that, a network with states runs
-    the samples that precede it. If every layer's output is right, the network's output is named,
-    as for a profile build, whose layer ends are not known. `outputs` are the device's, int8.
+    the samples that precede it. Layers that are computed row by row have no whole output but the
+    last of their segment: all of them are named. If every layer's output is right, the network's
+    output is named, as for a profile build, whose layer ends are not known. `outputs` are the
+    device's, int8.
     """
     one = subset(samples, slice(sample, sample + 1))
     if not image.layer_ends:
@@ -34,6 +37,9 @@ def find_mismatch(
     values = reference.trace(graph, samples.inputs[sample - upto : sample + 1])
     limit_s = timeout_s(plan, 1)
     for step, end in zip(plan.steps, image.layer_ends, strict=True):
+        segment = plan.segment_of(step.index)
+        if segment is not None and step.index != segment.last:
+            continue
         _run_all(target, image, plan, subset(samples, slice(0, upto)))
         request = replace(place_batch(target, image, plan, one).request, continues=upto > 0)
         target.run_until(request, end, limit_s)
@@ -46,8 +52,15 @@ def find_mismatch(
         target.resume(limit_s)
         for expected, got in found:
             if not np.array_equal(got, expected):
-                return _first_difference(step.op.name, sample, expected, got)
+                name = step.op.name if segment is None else _names(plan, segment)
+                return _first_difference(name, sample, expected, got)
     return _output_difference(plan, sample, one.outputs[0], outputs)
+
+
+def _names(plan: Plan, segment: Segment) -> str:
+    """The layers of a segment as text."""
+    first, last = (plan.graph.ops[index].name for index in (segment.first, segment.last))
+    return f"{first} to {last}, row by row"
 
 
 def _run_all(target: Target, image: Image, plan: Plan, samples: Samples) -> None:

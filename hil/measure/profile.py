@@ -9,7 +9,7 @@ from compress.types import Samples
 from hil.measure.batch import first_samples, subset
 from hil.measure.measure import measure
 from hil.target.target import Target
-from hil.types import Image, LayerCount, Plan
+from hil.types import Image, LayerCount, Plan, Step
 
 _READING = np.dtype([("count", "<u8"), ("model_cycles", "<u8")])
 
@@ -23,7 +23,8 @@ def measure_layers(
     consecutive samples for a network with states.
 
     Nothing runs between the first two readings, nor between those around a Reshape: the smallest
-    difference is the cost of a reading, and is subtracted. Raises Mismatch and BenchError as
+    difference is the cost of a reading, and is subtracted; for a layer that is computed row by row
+    as often as it made a row. Raises Mismatch and BenchError as
     `measure`, ValueError for an image that is not a profile build.
     """
     if image.layer_counts_address is None:
@@ -41,12 +42,19 @@ def measure_layers(
             op=type(step.op).__name__,
             kernel=step.kernel,
             macs=step.macs,
-            count=int(count - counts.min()),
-            model_cycles=None if total.model_cycles is None else int(cycle - cycles.min()),
+            count=int(count - times * counts.min()),
+            model_cycles=None if total.model_cycles is None else int(cycle - times * cycles.min()),
             choice=step.choice,
         )
         for step, count, cycle in zip(plan.steps, counts[1:], cycles[1:], strict=True)
+        for times in [_readings(plan, step)]
     )
+
+
+def _readings(plan: Plan, step: Step) -> int:
+    """How often the counter is read for a layer in one inference."""
+    segment = plan.segment_of(step.index)
+    return 1 if segment is None else segment.runs(step.index - segment.first)
 
 
 def _chosen(plan: Plan, samples: Samples, inferences: int) -> npt.NDArray[np.intp]:

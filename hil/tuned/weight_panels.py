@@ -84,12 +84,14 @@ class PanelLayer:
 Layers = Callable[[Graph, Conv2D, bool], Iterable[PanelLayer]]
 
 
-def panel_kernels(name: str, layers_of: Layers) -> tuple[TunedKernel[Conv2D], ...]:
+def panel_kernels(
+    name: str, layers_of: Layers, *, saves_ram: bool = False
+) -> tuple[TunedKernel[Conv2D], ...]:
     """The kernels `<name>_ram`, for boards whose flash waits, and `name`."""
-    return tuple(_tuned(name, layers_of, in_ram) for in_ram in (True, False))
+    return tuple(_tuned(name, layers_of, in_ram, saves_ram) for in_ram in (True, False))
 
 
-def _tuned(name: str, layers_of: Layers, in_ram: bool) -> TunedKernel[Conv2D]:
+def _tuned(name: str, layers_of: Layers, in_ram: bool, saves_ram: bool) -> TunedKernel[Conv2D]:
     full_name = f"{name}_ram" if in_ram else name
 
     def kernels(graph: Graph, op: Conv2D, board: Board) -> Iterator[Kernel]:
@@ -113,7 +115,13 @@ def _tuned(name: str, layers_of: Layers, in_ram: bool) -> TunedKernel[Conv2D]:
         rows = len(panel_rows(len(layer.channels.bias)))
         return rows * (4 * layer.panel_words // PANEL_CHANNELS + _PARAMETERS_BYTES)
 
-    return TunedKernel(name=full_name, kernels=kernels, call=call, weight_bytes=weight_bytes)
+    return TunedKernel(
+        name=full_name,
+        kernels=kernels,
+        call=call,
+        weight_bytes=weight_bytes,
+        saves_ram=saves_ram,
+    )
 
 
 def even_groups(sizes: Sequence[int], pixels: int) -> tuple[int, ...]:

@@ -14,9 +14,10 @@ from hil.tuned import (
     pointwise,
     pooling,
     rows,
+    windows,
     winograd,
 )
-from hil.tuned_depthwise import blocks, direct, map3, narrow_map, stride2
+from hil.tuned_depthwise import blocks, direct, map3, narrow_map, one_row, stride2
 from hil.tuned_depthwise import rows as depthwise_rows
 from hil.tuned_mve import convolution, elementwise
 from hil.tuned_mve import depthwise as mve_depthwise
@@ -33,6 +34,7 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *patches.KERNELS,
         *rows.KERNELS,
         *patches.SHORT_KERNELS,
+        *windows.KERNELS,
         *convolution.CONV2D_KERNELS,
         DENSE_KERNEL,
         CONVOLUTION_KERNEL,
@@ -41,6 +43,7 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *map3.KERNELS,
         *narrow_map.KERNELS,
         *blocks.KERNELS,
+        *one_row.KERNELS,
         *direct.KERNELS,
         *stride2.KERNELS,
         *mve_depthwise.KERNELS,
