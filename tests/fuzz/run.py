@@ -27,6 +27,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from fuzz.targets import TARGETS, Target, check
 
@@ -73,7 +74,9 @@ def run(target: Target, seed: int, seconds: float, found: Path) -> int:
             lines, died = done.stdout.splitlines(), done.returncode != 0
         except subprocess.TimeoutExpired as error:
             lines, died = (error.stdout or b"").decode().splitlines(), True
-        told = json.loads(lines[-1]) if lines else {"ends": {}, "next": first, "findings": 0}
+        told: dict[str, Any] = {"ends": {}, "next": first, "findings": 0}
+        if lines:
+            told = json.loads(lines[-1])
         ends.update(told["ends"])
         findings += told["findings"]
         first = told["next"] + 1
