@@ -67,3 +67,8 @@ def tuned_kernels(op: Op) -> tuple[TunedKernel[Any], ...]:
 def tuned_kernel(op: Op, name: str) -> TunedKernel[Any] | None:
     """The tuned kernel of that name, None if the name is another kernel's."""
     return next((kernel for kernel in tuned_kernels(op) if kernel.name == name), None)
+
+
+def all_tuned_kernels() -> tuple[TunedKernel[Any], ...]:
+    """The tuned kernels of all operator types; one of several types more than once."""
+    return tuple(kernel for kernels in _BY_TYPE.values() for kernel in kernels)
