@@ -13,14 +13,17 @@ static inline void run_pairs(mve_panels_job *job, int32_t pixels)
         mve_panels_1(job);
 }
 
-/* A layer of less than four channels: outputs of a pixel that are not there are overwritten by the next one's. */
+/* A layer of less than four channels: outputs of a pixel that are not there are overwritten by those of the next ones,
+ * three of which follow where there is one channel. */
 static inline void run_part_of_panel(mve_panels_job *job, int32_t pixels)
 {
+    const int32_t following = job->channels == 1 ? 3 : 1;
     job->end = job->parameters + 12;
-    job->pairs = (pixels - 1) / 2;
-    if (job->pairs)
+    const int32_t pairs = pixels > following ? (pixels - following) / 2 : 0;
+    job->pairs = pairs;
+    if (pairs)
         mve_panels_2(job);
-    for (int32_t left = pixels - (pixels - 1) / 2 * 2; left > 0; left--) { /* none follows the last */
+    for (int32_t left = pixels - 2 * pairs; left > 0; left--) { /* none follows the last */
         int8_t *const out = job->out;
         int8_t few[4];
         job->out = few;
