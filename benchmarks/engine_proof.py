@@ -1,11 +1,12 @@
 """The MLPerf Tiny models with tuned kernels on random and extreme inputs, bit for bit on each core.
 
     python benchmarks/engine_proof.py FOLDER [--inputs 1000] [--cores m4,m7] [--models KWS,AD]
-        [--optimize speed,ram,size] [--write docs/engine-proof.md]
+        [--optimize speed,ram,size] [--listed] [--write docs/engine-proof.md]
 
 FOLDER holds the int8 .tflite files of the MLPerf Tiny benchmark; a model whose file is missing is
 left out, with the reason. Every output of every input is compared with the integer reference, and
-stack and arena are checked after each inference (firmware/main.c). The first difference ends the
+stack and arena are checked after each inference (firmware/main.c). Rows
+of earlier runs with the same kernels stay on the page. The first difference ends the
 run with the layer that differs. The emulated Cortex-M0 has 16 KB of RAM, enough for KWS alone: the
 others' code for it (of the same compiler options) runs on the emulated Cortex-M3, whose
 instructions include those of the M0.
@@ -23,13 +24,14 @@ import typer
 from engine import MODELS, Model
 
 from compress.arithmetic.fixedpoint import INT8_MAX, INT8_MIN
+from compress.cache import content_hash
 from compress.errors import OverBudget
 from compress.files import write_atomically
 from compress.types import Graph, Int8Array, Samples
 from hil.benchmark.models import load_model, without_dead_channels
 from hil.benchmark.samples import random_samples, samples_of
 from hil.board import load_board, without_limits, without_waits
-from hil.codegen.build import build, compiler_version
+from hil.codegen.build import build, compiler_version, kernel_sources
 from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.emulator.plugin import qemu_version
@@ -41,7 +43,7 @@ from hil.target.open import open_target
 from hil.target.target import Target
 from hil.target.target_qemu import QemuTarget
 from hil.tuned_kernels.registry import all_tuned_kernels
-from hil.types import Board, Memory, Plan
+from hil.types import Board, Image, Memory, Plan
 
 CORES = ("m3", "m4", "m7", "m33", "m55", "m0 on m3", "m0")
 PURPOSES: dict[str, Memory] = {"speed": "nothing", "ram": "ram", "size": "flash"}
@@ -99,10 +101,13 @@ def board_of(core: str) -> Board:
     return without_waits(board)
 
 
-def plan_of(graph: Graph, core: str, board: Board, saves: Memory) -> Plan:
-    """The plan that `hil bench` makes, which times the kernels; not where the board is none."""
+def plan_of(graph: Graph, core: str, board: Board, saves: Memory, listed: bool) -> Plan:
+    """The plan that `hil bench` makes, which times the kernels; not where the board is none.
+
+    With `listed` it is the search's, which takes them in the order in which they are listed.
+    """
     choice = KernelChoice(saves)
-    if core == "m0 on m3":
+    if listed or core == "m0 on m3":
         return choice.plan(graph, board)
     with BoardRunner(board, open_target) as runner:
         costs = time_kernels(graph, board, runner, random_samples(graph, 2), choice)
@@ -110,7 +115,12 @@ def plan_of(graph: Graph, core: str, board: Board, saves: Memory) -> Plan:
 
 
 def prove(
-    model: str, graph: Graph, samples: Samples, cores: list[str], purposes: list[str]
+    model: str,
+    graph: Graph,
+    samples: Samples,
+    cores: list[str],
+    purposes: list[str],
+    listed: bool,
 ) -> Iterator[Proof]:
     """Run all samples with each plan; a plan that an earlier purpose had is not run again."""
     for core in cores:
@@ -119,7 +129,7 @@ def prove(
         for purpose in purposes:
             began = time.monotonic()
             try:
-                plan = plan_of(graph, core, board, PURPOSES[purpose])
+                plan = plan_of(graph, core, board, PURPOSES[purpose], listed)
                 kernels = tuple(step.kernel for step in plan.steps)
                 if kernels in seen:
                     print(f"{model} {core} {purpose}: the same kernels", file=sys.stderr)
@@ -157,21 +167,25 @@ def _run(plan: Plan, core: str, board: Board, samples: Samples) -> None:
     # The M0's code on an M3: the emulator is opened for the core that it has. Nothing is counted,
     # which is several times faster.
     emulated = board_of("m3") if core == "m0 on m3" else board
-    target: Target = QemuTarget(replace(emulated, counter="none"))
-    try:
-        with tempfile.TemporaryDirectory(prefix="hil-") as folder:
-            image = build(render(plan, board), board, Path(folder))
-            target.load(image)
-            room = capacity(image, plan)
-            for start in range(0, len(samples.inputs), room):
-                batch = subset(samples, slice(start, start + room))
-                _, outputs, _ = infer_batch(target, image, plan, batch)
-                differs = np.flatnonzero((outputs != batch.outputs).any(1))
-                if len(differs):
-                    at = int(differs[0])
-                    raise find_mismatch(target, image, plan, samples, start + at, outputs[at])
-    finally:
-        target.close()
+    with (
+        BoardRunner(replace(emulated, counter="none"), QemuTarget) as runner,
+        tempfile.TemporaryDirectory(prefix="proof-") as folder,
+    ):
+        image = build(render(plan, board), board, Path(folder))
+        runner.run(lambda target: _compare(target, image, plan, samples))
+
+
+def _compare(target: Target, image: Image, plan: Plan, samples: Samples) -> None:
+    """Raises Mismatch, which names the layer, for the first output that differs."""
+    target.load(image)
+    room = capacity(image, plan)
+    for start in range(0, len(samples.inputs), room):
+        batch = subset(samples, slice(start, start + room))
+        _, outputs, _ = infer_batch(target, image, plan, batch)
+        differs = np.flatnonzero((outputs != batch.outputs).any(1))
+        if len(differs):
+            at = int(differs[0])
+            raise find_mismatch(target, image, plan, samples, start + at, outputs[at])
 
 
 def main(
@@ -180,6 +194,7 @@ def main(
     cores: str = ",".join(CORES),
     models: str = ",".join(model.title for model in MODELS),
     optimize: str = "speed,ram,size",
+    listed: bool = False,
     write: Path | None = None,
 ) -> None:
     """Compare every model on every core and print (or write) the table."""
@@ -194,11 +209,32 @@ def main(
             continue
         graph = _graph(model, path)
         samples = proof_samples(graph, inputs)
-        proofs += prove(model.title, graph, samples, cores.split(","), optimize.split(","))
-        if write:  # after each model: a run may be ended early
-            write_atomically(write, page(proofs, skipped).encode())
+        for proof in prove(
+            model.title, graph, samples, cores.split(","), optimize.split(","), listed
+        ):
+            proofs.append(proof)
+            if write:  # each time: a run may be ended early
+                write_atomically(write, page(proofs, skipped, _rows_of(write)).encode())
     if not write:
-        print(page(proofs, skipped))
+        print(page(proofs, skipped, {}))
+
+
+def _rows_of(file: Path) -> dict[str, str]:
+    """The rows of a page, by model, core and purpose; none if it is of other kernels."""
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if _kernels_text() not in text:
+        return {}
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    return {_key(row): row for row in rows}
+
+
+def _key(row: str) -> str:
+    return "|".join(row.split("|")[1:4])
+
+
+def _kernels_text() -> str:
+    """The kernels' sources by their hash."""
+    return f"kernels {content_hash([], kernel_sources())[:12]}"
 
 
 def _graph(model: Model, path: Path) -> Graph:
@@ -206,27 +242,32 @@ def _graph(model: Model, path: Path) -> Graph:
     return (without_dead_channels(loaded) if model.eliminated else loaded).graph
 
 
-def page(proofs: list[Proof], skipped: list[str]) -> str:
-    """The page as Markdown."""
-    lines = [
-        "# The engine, input by input",
-        "",
-        f"Made by `benchmarks/engine_proof.py` with {compiler_version()}, QEMU {qemu_version()}.",
-        "Each line: all outputs of all inputs were equal to the integer reference, bit for bit.",
-        "Inputs: random ones (noise and waves), and extremes (constant, alternating along each",
-        "axis, one value among others). Rows of a model and core without a purpose have the same",
-        "kernels as the row above them. `m0 on m3`: the code for Cortex-M0, on an emulated",
-        "Cortex-M3, because the emulated M0 has 256 KB of flash and 16 KB of RAM.",
-        "",
-        "| model | core | `--optimize` | inputs | output bytes compared | tuned layers | kernels |",
-        "|---|---|---|---:|---:|---:|---|",
-    ]
-    lines += [
+def page(proofs: list[Proof], skipped: list[str], rows: dict[str, str]) -> str:
+    """The page as Markdown; `rows` of earlier runs with the same kernels stay."""
+    made = [
         f"| {p.model} | {p.core} | {p.purpose} | {p.inputs:,} | {p.output_bytes:,} | "
         f"{p.tuned_layers} of {p.layers} | {', '.join(p.kernels)} |"
         for p in proofs
     ]
-    lines += ["", f"Together {sum(p.inputs for p in proofs):,} inferences."]
+    all_rows = rows | {_key(row): row for row in made}
+    inferences = sum(int(row.split("|")[4].replace(",", "")) for row in all_rows.values())
+    lines = [
+        "# The engine, input by input",
+        "",
+        f"Made by `benchmarks/engine_proof.py` with {compiler_version()}, QEMU {qemu_version()},",
+        f"{_kernels_text()} (a hash of their sources).",
+        "Each line: all outputs of all inputs were equal to the integer reference, bit for bit.",
+        "Inputs: random ones (noise and waves), and extremes (constant, alternating along each",
+        "axis, one value among others). Of rows of a model and core that would have the same",
+        "kernels there is the first. `m0 on m3`: the code for Cortex-M0, on an emulated",
+        "Cortex-M3, because the emulated M0 has 256 KB of flash and 16 KB of RAM.",
+        "",
+        "| model | core | `--optimize` | inputs | output bytes compared | tuned layers | kernels |",
+        "|---|---|---|---:|---:|---:|---|",
+        *all_rows.values(),
+        "",
+        f"Together {inferences:,} inferences.",
+    ]
     lines += ["", *(f"Left out: {reason}." for reason in skipped)] if skipped else []
     return "\n".join(lines) + "\n"
 

@@ -19,6 +19,7 @@ WATCHDOG_S = 120
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--board", default="m3", help="board for the tests on hardware (m3)")
+    parser.addoption("--host-graphs", default="4", help="random graphs for host builds (4)")
     parser.addoption("--random-modules", default="200", help="random torch modules to try (200)")
 
 

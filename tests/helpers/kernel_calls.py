@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from hil.codegen.arena import alignment_bytes
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.kernel_interface.limits import round_up
-from hil.kernel_interface.operator_kernels import SAME_BYTE, Kernel
+from hil.kernel_interface.operator_kernels import NO_KERNEL, SAME_BYTE, Kernel
 from hil.kernels.choice import all_candidates, choose
 from hil.target.target import Layout, Target
 from hil.tuned_kernels.registry import tuned_kernel
@@ -73,14 +73,29 @@ class Watched:
 
 
 def watched(
-    graph: Graph, board: Board, saves: Memory = "nothing", only: Callable[[str], bool] | None = None
+    graph: Graph,
+    board: Board,
+    saves: Memory = "nothing",
+    *,
+    tuned_only: bool = True,
+    alignment: int | None = None,
+    trials_of: Board | None = None,
+    names: frozenset[str] | None = None,
 ) -> Watched:
-    """All tuned candidates of the graph's operators, of which `only` takes names (default: all)."""
+    """All candidates of the graph's operators, with `tuned_only` only tuned ones.
+
+    Buffers lie at multiples of `alignment`, by default the board's. Candidates are those of the
+    board `trials_of` (default: `board`), with `names` only these.
+    """
     tensors, ops, trials = [*graph.tensors], [*graph.ops], []
     kernels = [choose(graph, op, board, saves) for op in graph.ops]
     for op in graph.ops:
-        for kernel in _tuned(graph, op, board, saves):
-            if only is not None and not only(kernel.name):
+        for kernel in all_candidates(graph, op, trials_of or board, saves):
+            if names is not None and kernel.name not in names:
+                continue
+            if tuned_only and tuned_kernel(op, kernel.name) is None:
+                continue
+            if kernel.name == NO_KERNEL:
                 continue
             for over in (None, *_places(graph, op, kernel)):
                 inputs: dict[int, int] = {}
@@ -96,12 +111,7 @@ def watched(
                 trials.append(Trial(trial, kernel, outputs_of(op)[0], copied))
     whole = replace(graph, tensors=tuple(tensors), ops=tuple(ops))
     plan = make_plan(whole, board, saves, kernels=kernels)
-    return _apart(graph, whole, trials, plan, alignment_bytes(board))
-
-
-def _tuned(graph: Graph, op: Op, board: Board, saves: Memory) -> list[Kernel]:
-    known = all_candidates(graph, op, board, saves)
-    return [kernel for kernel in known if tuned_kernel(op, kernel.name) is not None]
+    return _apart(graph, whole, trials, plan, alignment or alignment_bytes(board))
 
 
 def _places(graph: Graph, op: Op, kernel: Kernel) -> Iterable[int]:
@@ -242,9 +252,7 @@ def run_watched(
 ) -> Run:
     """Run each of the inputs with two fillings of the arena."""
     graph, plan = watched.graph, watched.plan
-    expected = reference.trace(graph, inputs)
-    for trial in watched.trials:
-        expected[outputs_of(trial.op)[0]] = expected[trial.expected]
+    expected = expected_of(watched, inputs)
     wrong: list[str] = []
     target.load(image)
     layout = Layout.within(
@@ -259,11 +267,19 @@ def run_watched(
             target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
             target.run(layout.request, TIMEOUT_S)
             after = np.frombuffer(target.read(image.arena_address, plan.arena_bytes), np.uint8)
-            wrong += _differences(watched, before, after, expected, number)
+            wrong += differences(watched, before, after, expected, number)
     return Run(tuple(wrong), _calls(target, image, names))
 
 
-def _differences(
+def expected_of(watched: Watched, inputs: Int8Array) -> dict[int, IntArray]:
+    """The values of all tensors by the reference, those of trials included."""
+    expected = reference.trace(watched.graph, inputs)
+    for trial in watched.trials:
+        expected[outputs_of(trial.op)[0]] = expected[trial.expected]
+    return expected
+
+
+def differences(
     watched: Watched,
     before: np.ndarray,
     after: np.ndarray,
