@@ -12,9 +12,6 @@ import hashlib
 import time
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from compress.errors import Infeasible, UserError
 from compress.genome import Genome, Quantize, Stage
 from compress.integer import reference
@@ -25,7 +22,20 @@ from compress.pipeline.prefix_cache import PrefixCache, Snapshot, identity_of, p
 from compress.pipeline.stages import apply_stage
 from compress.pruning.batch_norm import reestimate
 from compress.quantization.lower import dequantize_outputs, lower, quantize_input
+from compress.splits import evenly_spaced, halves
 from compress.types import Graph, QuantizedModel, Samples, Split, StageCost
+
+__all__ = [
+    "compress",
+    "evaluate",
+    "evenly_spaced",
+    "halves",
+    "lower_network",
+    "prefix_cache",
+    "preview",
+    "run_stages",
+    "samples_for_device",
+]
 
 # Validation samples for the accuracy below fidelity 1: the standard error at 90 % is
 # sqrt(0.9 * 0.1 / 480) = 1.4 points, and evaluating takes a third of the whole split's time.
@@ -40,17 +50,19 @@ def compress(
 ) -> QuantizedModel:
     """Apply the genome's stages, lower the network and evaluate it on the validation split.
 
-    With a `fidelity` below 1 the stages get that share of their training, and accuracy is evaluated
-    on `SCREENING_SAMPLES`; with 0 they get no training, and batch-norm statistics are estimated
-    again instead. Raises Infeasible (UnsupportedLayer included) for a genome that does not apply.
+    With a `fidelity` below 1 the stages get that share of their training (`Genome.with_effort`: an
+    elastic network is trained in full), and accuracy is evaluated on `SCREENING_SAMPLES`; with 0
+    they get no training and no AdaRound, and batch-norm statistics are estimated again instead.
+    Raises Infeasible (UnsupportedLayer included) for a genome that does not apply.
     """
-    snapshot = run_stages(_with_effort(genome, fidelity), original, cache)
+    snapshot = run_stages(genome.with_effort(fidelity).stages, original, cache)
     started = time.monotonic()
     network, val = snapshot.network, original.data.val
     if fidelity < 1.0:
         val = evenly_spaced(val, SCREENING_SAMPLES)
     if fidelity == 0.0:
-        network = replace(network, module=reestimate(network.module, original.calibration))
+        module = reestimate(network.module, original.calibration)
+        network = replace(network, module=module, spec=_rounded_to_nearest(network.spec))
     graph = eliminate(lower_network(network, original))
     lowered = StageCost("lower", 0, time.monotonic() - started)
     found = evaluate(graph, val, original.judge, original.task.device_samples)
@@ -117,8 +129,8 @@ def preview(genome: Genome, original: Original) -> Graph:
     where they depend on trained weights: a global ranking of channels, the share of zeros, and
     channels that become constant in training and are eliminated. Raises Infeasible as `compress`.
     """
-    snapshot = run_stages(_with_effort(genome, 0.0), original)
-    return lower_network(snapshot.network, original)
+    network = run_stages(genome.untrained.stages, original).network
+    return lower_network(replace(network, spec=_rounded_to_nearest(network.spec)), original)
 
 
 def prefix_cache(original: Original) -> PrefixCache:
@@ -177,29 +189,12 @@ def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Sample
         return samples, None
 
 
-def evenly_spaced(split: Split, samples: int) -> Split:
-    """A subset of at most `samples` samples of the split, evenly spaced."""
-    chosen = _spaced_indices(len(split), samples)
-    return Split(split.x[chosen], split.y[chosen])
-
-
-def _spaced_indices(count: int, limit: int) -> npt.NDArray[np.int64]:
-    """At most `limit` indices below `count`, evenly spaced from the first to the last."""
-    indices: npt.NDArray[np.int64] = (
-        np.linspace(0, count - 1, min(limit, count)).round().astype(np.int64)
-    )
-    return indices
-
-
 def stage_seed(seed: int, prefix: tuple[Stage, ...]) -> int:
     """The seed of the last stage of `prefix`, a function of the run's seed and the prefix."""
     digest = hashlib.sha256(f"{seed}:{Genome(prefix).key}".encode()).digest()
     return int.from_bytes(digest[:4], "little")
 
 
-def _with_effort(genome: Genome, fidelity: float) -> tuple[Stage, ...]:
-    """The stages with the share `fidelity` of their training; with 0 also without AdaRound."""
-    stages = genome.with_effort(fidelity).stages
-    if fidelity > 0.0:
-        return stages
-    return tuple(replace(s, rounding="nearest") if isinstance(s, Quantize) else s for s in stages)
+def _rounded_to_nearest(spec: Quantize | None) -> Quantize | None:
+    """The scheme without AdaRound, which takes as long as some training."""
+    return None if spec is None else replace(spec, rounding="nearest")

@@ -7,15 +7,18 @@ quantization: distillation after `Quantize` is combined with quantization-aware 
 from __future__ import annotations
 
 from dataclasses import replace
-from statistics import fmean
 from typing import assert_never
 
 from torch import nn
 
-from compress.distillation.distill import Distillation, TeacherModel
+from compress.distillation.distill import Distillation, TeacherModel, distillation_loss
 from compress.distillation.student import student
+from compress.elastic.pick import picked, ratios_by_name
+from compress.elastic.sandwich import train_elastic
+from compress.elastic.slices import SharedNetwork
+from compress.elastic.sort import sort_channels
 from compress.errors import Infeasible
-from compress.genome import Distill, Prune, Quantize, Scope, Sparsify, Stage
+from compress.genome import Distill, Elastic, Pick, Prune, Quantize, Scope, Sparsify, Stage
 from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
 from compress.pruning.blocks import block_names, drop_blocks
@@ -27,6 +30,7 @@ from compress.quantization.fake_quantize import FakeQuantized
 from compress.tracing.normalize import copied
 from compress.training.checkpoint import Checkpoint
 from compress.training.train import Forward, Schedule, fit, loss_of, seed_torch
+from compress.types import Recipe
 
 
 def apply_stage(
@@ -49,6 +53,10 @@ def apply_stage(
             return _quantize(network, stage, original, seed, checkpoint)
         case Distill():
             return _distill(network, stage, original, seed, checkpoint)
+        case Elastic():
+            return _elastic(network, stage, original, seed, checkpoint)
+        case Pick():
+            return _pick(network, stage, original)
         case _:
             assert_never(stage)
 
@@ -84,7 +92,7 @@ def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[
     return keep_ratios_by_round(widths, _ratios(groups, stage, original), stage.rounds)
 
 
-def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple[str, ...]:
+def _present_blocks(network: Network, stage: Prune | Pick, original: Original) -> tuple[str, ...]:
     """Names of the blocks to drop that are still in the network."""
     unknown = [index for index in stage.drop if not 0 <= index < len(original.blocks)]
     if unknown:
@@ -97,26 +105,13 @@ def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple
     return tuple(name for name in present if name in wanted)
 
 
-def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tuple[float, ...]:
-    """Keep ratios of the network's present groups, by the names of the original's groups.
-
-    A group that the original did not have gets the ratio of the layer that it was made from, or
-    the mean of all ratios if there is none.
-    """
-    if stage.scope == "uniform":
+def _ratios(
+    groups: tuple[Group, ...], stage: Prune | Pick, original: Original
+) -> tuple[float, ...]:
+    """Keep ratios of the network's present groups, by the names of the original's groups."""
+    if isinstance(stage, Prune) and stage.scope == "uniform":
         return stage.keep * len(groups)
-    if len(stage.keep) != len(original.groups):
-        raise Infeasible(
-            f"{len(stage.keep)} keep ratios for {len(original.groups)} groups: "
-            f"{', '.join(original.groups)}"
-        )
-    by_name = dict(zip(original.groups, stage.keep, strict=True))
-
-    def ratio(name: str) -> float:
-        sources = [known for known in by_name if name == known or name.startswith(f"{known}.")]
-        return by_name[max(sources, key=len)] if sources else fmean(stage.keep)
-
-    return tuple(ratio(group.name) for group in groups)
+    return ratios_by_name(groups, original.groups, stage.keep)
 
 
 def _sparsify(
@@ -160,6 +155,48 @@ def _distill(
     return _trained(learner, stage, original, seed, checkpoint, teachers[stage.teacher])
 
 
+def _elastic(
+    network: Network, stage: Elastic, original: Original, seed: int, checkpoint: Checkpoint | None
+) -> Network:
+    """Sort the channels, then train all widths together."""
+    shape, rules = original.task.input_shape, original.rules
+    module = sort_channels(network.module, shape)
+    network = replace(network, module=module, learned=None, elastic=True)
+    if stage.epochs == 0:
+        return network
+    forward = _forward(network, original)
+    quantized = forward if isinstance(forward, FakeQuantized) else None
+    ranges = quantized.parameters_to_learn if quantized else ()
+    loss = loss_of(rules)
+    if stage.weight > 0.0:
+        teachers = original.outputs.unsqueeze(0)
+        loss = distillation_loss(rules, teachers, stage.temperature, stage.weight)
+    train_elastic(
+        SharedNetwork(module, shape, quantized),
+        forward,
+        original.train,
+        Schedule(_recipe(stage, original), stage.epochs, seed),
+        loss,
+        stage.narrowest,
+        extra=ranges,
+        keep_zeros=network.sparse,
+        checkpoint=None if checkpoint is None else checkpoint.for_round(seed),
+    )
+    return replace(network, learned=quantized.learned()) if quantized and ranges else network
+
+
+def _pick(network: Network, stage: Pick, original: Original) -> Network:
+    """The first channels of each group, with batch-norm statistics of their own."""
+    if not network.elastic:
+        raise Infeasible("a Pick needs a network that Elastic has trained: put an Elastic before")
+    shape = original.task.input_shape
+    module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
+    groups = find_groups(module, shape)
+    module = picked(module, groups, _ratios(groups, stage, original))
+    module = reestimate(module, original.statistics)
+    return replace(network, module=module, learned=None)
+
+
 def _trained(
     network: Network,
     stage: Stage,
@@ -177,9 +214,7 @@ def _trained(
     if stage.epochs == 0:
         return network
     module, forward, train = network.module, _forward(network, original), original.train
-    fine_tune = original.task.fine_tune
-    recipe = replace(fine_tune, learning_rate=fine_tune.learning_rate * stage.rate)
-    schedule = Schedule(recipe, stage.epochs / rounds, seed)
+    schedule = Schedule(_recipe(stage, original), stage.epochs / rounds, seed)
     ranges = forward.parameters_to_learn if isinstance(forward, FakeQuantized) else ()
     loss, run, extra = loss_of(original.rules), forward, ranges
     if isinstance(stage, Distill):
@@ -200,6 +235,12 @@ def _trained(
     if ranges and isinstance(forward, FakeQuantized):
         return replace(network, learned=forward.learned())
     return network
+
+
+def _recipe(stage: Stage, original: Original) -> Recipe:
+    """The task's fine-tuning at the stage's rate."""
+    fine_tune = original.task.fine_tune
+    return replace(fine_tune, learning_rate=fine_tune.learning_rate * stage.rate)
 
 
 def _forward(network: Network, original: Original) -> Forward:

@@ -1,0 +1,46 @@
+"""Picking: a sub-network of an elastic network as a network of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from torch import nn
+
+from compress.elastic.slices import Shape, narrow
+from compress.errors import Infeasible
+from compress.pruning.groups import Group
+from compress.pruning.prune import kept_channels
+from compress.tracing.normalize import copied
+
+
+def picked(module: nn.Module, groups: Sequence[Group], keep: Sequence[float]) -> nn.Module:
+    """A copy of `module` with the first channels of each of its `groups`; `keep` has their ratios.
+
+    Ratios are rounded as in pruning (`compress.pruning.prune.kept_channels`).
+    """
+    if not all(0 < ratio <= 1 for ratio in keep):
+        raise Infeasible(f"keep ratios {tuple(keep)}: allowed are 0 < ratio <= 1")
+    made = copied(module).eval()
+    widths = (kept_channels(g.channels, ratio) for g, ratio in zip(groups, keep, strict=True))
+    narrow(made, groups, Shape(tuple(widths)))
+    return made
+
+
+def ratios_by_name(
+    groups: Sequence[Group], names: Sequence[str], keep: Sequence[float]
+) -> tuple[float, ...]:
+    """The ratio of each of a network's `groups`, from those of the original's groups of `names`.
+
+    A group that the original did not have gets the ratio of the layer that it was made from, or
+    the mean of all ratios if there is none. Raises Infeasible for another number of ratios.
+    """
+    if len(keep) != len(names):
+        raise Infeasible(f"{len(keep)} keep ratios for {len(names)} groups: {', '.join(names)}")
+    by_name = dict(zip(names, keep, strict=True))
+
+    def ratio(name: str) -> float:
+        sources = [known for known in by_name if name == known or name.startswith(f"{known}.")]
+        return by_name[max(sources, key=len)] if sources else fmean(keep)
+
+    return tuple(ratio(group.name) for group in groups)
