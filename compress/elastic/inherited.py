@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from compress.elastic.pick import picked, ratios_by_name
+from torch import nn
+
+from compress.elastic.pick import picked, ratios_by_name, shape_of_ratios
 from compress.errors import Infeasible
 from compress.genome import Pick
 from compress.pruning.batch_norm import reestimate
-from compress.pruning.blocks import drop_blocks
-from compress.pruning.groups import find_groups
+from compress.pruning.blocks import drop_blocks, present_blocks
+from compress.pruning.groups import Group, find_groups
 from compress.splits import evenly_spaced, halves
 from compress.training.train import predict
 
@@ -32,13 +34,23 @@ def inherited_accuracies(
         raise Infeasible("a Pick needs a network that Elastic has trained: put an Elastic before")
     screening, _ = halves(original.data.val)
     split = evenly_spaced(screening, samples)
-    shape, names = original.task.input_shape, original.groups
+    sources: dict[tuple[int, ...], tuple[nn.Module, tuple[Group, ...]]] = {}
     found = []
     for pick in picks:
-        dropped = tuple(original.blocks[index] for index in pick.drop)
-        module = drop_blocks(network.module, shape, dropped)
-        groups = find_groups(module, shape)
-        module = picked(module, groups, ratios_by_name(groups, names, pick.keep))
-        outputs = predict(reestimate(module, original.statistics), split.x)
+        if pick.drop not in sources:
+            sources[pick.drop] = _without_blocks(network, pick, original)
+        module, groups = sources[pick.drop]
+        shape = shape_of_ratios(groups, ratios_by_name(groups, original.groups, pick.keep))
+        outputs = predict(reestimate(picked(module, groups, shape), original.statistics), split.x)
         found.append(original.judge.share(original.rules.in_numpy(outputs.numpy()), split))
     return tuple(found)
+
+
+def _without_blocks(
+    network: Network, pick: Pick, original: Original
+) -> tuple[nn.Module, tuple[Group, ...]]:
+    """The network without the blocks that the pick drops, and its groups."""
+    shape = original.task.input_shape
+    dropped = present_blocks(network.module, shape, pick.drop, original.blocks)
+    module = drop_blocks(network.module, shape, dropped)
+    return module, find_groups(module, shape)

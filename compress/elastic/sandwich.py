@@ -41,7 +41,7 @@ def train_elastic(
     widest, the narrowest and `RANDOM_PER_STEP` random sub-networks. The batch-norm statistics are
     those of the widest one.
     """
-    least = shared.narrowed((narrowest,) * len(shared.groups))
+    least = shared.narrowest(narrowest)
     narrow = shared.sub_network(least)
 
     def backward(x: Batch, targets: Tensor, indices: Tensor, step: int) -> None:

@@ -8,7 +8,7 @@ which gradients flow (`torch.func.functional_call`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -68,7 +68,25 @@ class SubNetwork:
 
     def parameters(self) -> dict[str, Tensor]:
         """The slices of the elastic network's parameters, by name."""
-        return {cut.name: cut.of(self.shared.values[cut.name]) for cut in self.cuts}
+        prefix = "layers." if isinstance(self.layers, _Quantized) else ""
+        return {f"{prefix}{cut.name}": cut.of(self.shared.values[cut.name]) for cut in self.cuts}
+
+
+class _Quantized(nn.Module):
+    """Narrowed layers, run with the fake quantization of the network that they are narrowed from.
+
+    `rows` are the indices of the outputs that are left of a layer, by name, where not all are.
+    """
+
+    def __init__(
+        self, layers: nn.Module, quantized: FakeQuantized, rows: Mapping[str, Tensor]
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.run = quantized.narrowed(layers, rows)
+
+    def forward(self, *x: Tensor) -> Answer:
+        return self.run(*x)
 
 
 class SharedNetwork:
@@ -96,13 +114,9 @@ class SharedNetwork:
     def widest(self) -> Shape:
         return Shape(tuple(group.channels for group in self.groups))
 
-    def narrowed(self, ratios: Sequence[float], dropped: tuple[str, ...] = ()) -> Shape:
-        """The shape with these ratios of the groups' channels, rounded as in pruning."""
-        widths = (
-            kept_channels(group.channels, ratio)
-            for group, ratio in zip(self.groups, ratios, strict=True)
-        )
-        return Shape(tuple(widths), dropped)
+    def narrowest(self, share: float) -> Shape:
+        """The shape with this share of each group's channels, rounded as in pruning."""
+        return Shape(tuple(kept_channels(group.channels, share) for group in self.groups))
 
     def sub_network(self, shape: Shape) -> SubNetwork:
         """The sub-network of this shape, in the mode (training or evaluation) of the network."""
@@ -117,7 +131,20 @@ class SharedNetwork:
         for name, value in names.items():
             _set(layers, name, nn.Parameter(value.detach().to("meta"), value.requires_grad))
         layers.train(self.module.training)
+        if self.quantized is not None:
+            layers = _Quantized(layers, self.quantized, rows_left(cuts))
         return SubNetwork(self, layers, cuts)
+
+
+def rows_left(cuts: Sequence[_Cut]) -> dict[str, Tensor]:
+    """The indices of the outputs left of each layer whose weight has lost some, by layer."""
+    rows = {}
+    for cut in cuts:
+        layer, _, name = cut.name.rpartition(".")
+        for dimension, kept in cut.kept:
+            if name == "weight" and dimension == 0:
+                rows[layer] = torch.arange(kept) if isinstance(kept, int) else kept
+    return rows
 
 
 def narrow(module: nn.Module, groups: Sequence[Group], shape: Shape) -> None:

@@ -13,7 +13,8 @@ from torch import nn
 
 from compress.distillation.distill import Distillation, TeacherModel, distillation_loss
 from compress.distillation.student import student
-from compress.elastic.pick import picked, ratios_by_name
+from compress.elastic.depth import optional_blocks
+from compress.elastic.pick import learned_of_pick, picked, ratios_by_name, shape_of_ratios
 from compress.elastic.sandwich import train_elastic
 from compress.elastic.slices import SharedNetwork
 from compress.elastic.sort import sort_channels
@@ -21,12 +22,13 @@ from compress.errors import Infeasible
 from compress.genome import Distill, Elastic, Pick, Prune, Quantize, Scope, Sparsify, Stage
 from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
-from compress.pruning.blocks import block_names, drop_blocks
+from compress.pruning.blocks import drop_blocks, present_blocks
 from compress.pruning.groups import Group, find_groups
 from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune
 from compress.pruning.sparsify import sparsify
 from compress.quantization.equalize import equalize
 from compress.quantization.fake_quantize import FakeQuantized
+from compress.quantization.scheme import Learned
 from compress.tracing.normalize import copied
 from compress.training.checkpoint import Checkpoint
 from compress.training.train import Forward, Schedule, fit, loss_of, seed_torch
@@ -66,7 +68,8 @@ def _prune(
 ) -> Network:
     """Remove blocks, then channels in rounds of equal keep ratio, each followed by training."""
     shape = original.task.input_shape
-    module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
+    dropped = present_blocks(network.module, shape, stage.drop, original.blocks)
+    module = drop_blocks(network.module, shape, dropped)
     for step, ratios in enumerate(_rounds(module, stage, original)):
         scope: Scope = "global" if stage.scope == "global" else "group"
         module = prune(
@@ -92,24 +95,9 @@ def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[
     return keep_ratios_by_round(widths, _ratios(groups, stage, original), stage.rounds)
 
 
-def _present_blocks(network: Network, stage: Prune | Pick, original: Original) -> tuple[str, ...]:
-    """Names of the blocks to drop that are still in the network."""
-    unknown = [index for index in stage.drop if not 0 <= index < len(original.blocks)]
-    if unknown:
-        raise Infeasible(
-            f"blocks {unknown}: {original.task.name} has {len(original.blocks)} removable "
-            f"blocks: {', '.join(original.blocks) or 'none'}"
-        )
-    present = block_names(network.module, original.task.input_shape)
-    wanted = {original.blocks[index] for index in stage.drop}
-    return tuple(name for name in present if name in wanted)
-
-
-def _ratios(
-    groups: tuple[Group, ...], stage: Prune | Pick, original: Original
-) -> tuple[float, ...]:
+def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tuple[float, ...]:
     """Keep ratios of the network's present groups, by the names of the original's groups."""
-    if isinstance(stage, Prune) and stage.scope == "uniform":
+    if stage.scope == "uniform":
         return stage.keep * len(groups)
     return ratios_by_name(groups, original.groups, stage.keep)
 
@@ -158,15 +146,22 @@ def _distill(
 def _elastic(
     network: Network, stage: Elastic, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    """Sort the channels, then train all widths together."""
+    """Sort the channels, then train all widths together.
+
+    Learned step sizes of weights start again, as their channels have moved.
+    """
+    if not 0 < stage.narrowest <= 1:
+        raise Infeasible(f"narrowest {stage.narrowest}: allowed is 0 < narrowest <= 1")
+    if stage.depth and network.spec is not None:
+        raise Infeasible("an Elastic with depth cannot train under a Quantize before it")
     shape, rules = original.task.input_shape, original.rules
     module = sort_channels(network.module, shape)
-    network = replace(network, module=module, learned=None, elastic=True)
+    learned = None if network.learned is None else Learned(network.learned.grids)
+    network = replace(network, module=module, learned=learned, elastic=True)
     if stage.epochs == 0:
         return network
     forward = _forward(network, original)
     quantized = forward if isinstance(forward, FakeQuantized) else None
-    ranges = quantized.parameters_to_learn if quantized else ()
     loss = loss_of(rules)
     if stage.weight > 0.0:
         teachers = original.outputs.unsqueeze(0)
@@ -178,11 +173,12 @@ def _elastic(
         Schedule(_recipe(stage, original), stage.epochs, seed),
         loss,
         stage.narrowest,
-        extra=ranges,
+        blocks=optional_blocks(module, shape) if stage.depth else (),
+        extra=quantized.parameters_to_learn if quantized else (),
         keep_zeros=network.sparse,
         checkpoint=None if checkpoint is None else checkpoint.for_round(seed),
     )
-    return replace(network, learned=quantized.learned()) if quantized and ranges else network
+    return network if quantized is None else replace(network, learned=quantized.learned())
 
 
 def _pick(network: Network, stage: Pick, original: Original) -> Network:
@@ -190,11 +186,17 @@ def _pick(network: Network, stage: Pick, original: Original) -> Network:
     if not network.elastic:
         raise Infeasible("a Pick needs a network that Elastic has trained: put an Elastic before")
     shape = original.task.input_shape
-    module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
-    groups = find_groups(module, shape)
-    module = picked(module, groups, _ratios(groups, stage, original))
-    module = reestimate(module, original.statistics)
-    return replace(network, module=module, learned=None)
+    dropped = present_blocks(network.module, shape, stage.drop, original.blocks)
+    whole = replace(network, module=drop_blocks(network.module, shape, dropped))
+    groups = find_groups(whole.module, shape)
+    wanted = shape_of_ratios(groups, ratios_by_name(groups, original.groups, stage.keep))
+    pick = reestimate(picked(whole.module, groups, wanted), original.statistics)
+    learned = None
+    if network.learned is not None and not dropped:
+        forward = _forward(whole, original)
+        if isinstance(forward, FakeQuantized):
+            learned = learned_of_pick(whole.module, shape, forward, wanted, pick)
+    return replace(network, module=pick, learned=learned)
 
 
 def _trained(
