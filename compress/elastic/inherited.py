@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from compress.elastic.pick import picked, ratios_by_name, shape_of_ratios
-from compress.errors import Infeasible
+from compress.errors import Infeasible, UserError
 from compress.genome import Pick
 from compress.pruning.batch_norm import reestimate
 from compress.pruning.blocks import drop_blocks, present_blocks
@@ -42,7 +42,11 @@ def inherited_accuracies(
         module, groups = sources[pick.drop]
         shape = shape_of_ratios(groups, ratios_by_name(groups, original.groups, pick.keep))
         outputs = predict(reestimate(picked(module, groups, shape), original.statistics), split.x)
-        found.append(original.judge.share(original.rules.in_numpy(outputs.numpy()), split))
+        try:
+            share = original.judge.share(original.rules.in_numpy(outputs.numpy()), split)
+        except UserError as error:  # the original has a value: these outputs are the reason
+            raise Infeasible(str(error)) from error
+        found.append(share)
     return tuple(found)
 
 

@@ -85,6 +85,7 @@ def _similar(rng: Random) -> Callable[[Random, int, int], int]:
 
     def pick(rng: Random, low: int, high: int) -> int:
         steps = round((low + share * (high - low)) / CHANNEL_MULTIPLE) + rng.choice(_STEPS_AROUND)
-        return min(high, max(low, CHANNEL_MULTIPLE * steps))
+        width: int = min(high, max(low, CHANNEL_MULTIPLE * steps))
+        return width
 
     return pick

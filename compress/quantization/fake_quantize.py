@@ -172,8 +172,10 @@ class FakeQuantized(fx.Interpreter):
             step = self.weight_steps.get(layer.output)
             if step is not None:
                 rounding, left = made.weights[layer.output], rows.get(layer.name)
-                whole = left is None or not rounding.per_channel
-                rounding.step_size = step if whole else PartOfSteps(step, left)
+                if left is None or not rounding.per_channel:
+                    rounding.step_size = step
+                else:
+                    rounding.step_size = PartOfSteps(step, left)
         return made
 
     def fetch_attr(self, target: str) -> Any:
