@@ -46,6 +46,7 @@ def train_elastic(
 
     def backward(x: Batch, targets: Tensor, indices: Tensor, step: int) -> None:
         rng = Random(f"{schedule.seed} {step}")
+        narrow.renew()  # a resumed training has the same statistics at each step
         random = (random_shape(rng, shared.widest, least, blocks) for _ in range(RANDOM_PER_STEP))
         runs: tuple[Forward, ...] = (forward, *map(shared.sub_network, random), narrow)
         for run in runs:
@@ -77,7 +78,8 @@ def random_shape(rng: Random, widest: Shape, least: Shape, blocks: Sequence[str]
 
 
 def _independent(rng: Random, low: int, high: int) -> int:
-    return rng.choice([*range(low, high, CHANNEL_MULTIPLE), high])
+    widths: list[int] = [*range(low, high, CHANNEL_MULTIPLE), high]
+    return rng.choice(widths)
 
 
 def _similar(rng: Random) -> Callable[[Random, int, int], int]:

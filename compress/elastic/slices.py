@@ -55,16 +55,24 @@ class _Cut:
 class SubNetwork:
     """A sub-network: called on a batch (a tensor (N, *shape) for each input) it gives the answer.
 
-    `layers` is the narrowed module, without values of its own but for batch-norm statistics.
+    `layers` is the narrowed module, without values of its own but for `statistics`, the buffers:
+    they start as those of the elastic network. `cuts` are those of the parameters.
     """
 
     shared: SharedNetwork
     layers: nn.Module
     cuts: tuple[_Cut, ...]
+    statistics: tuple[tuple[Tensor, _Cut], ...]
 
     def __call__(self, *x: Tensor) -> Answer:
         answer: Answer = functional_call(self.layers, self.parameters(), x)
         return answer
+
+    def renew(self) -> None:
+        """Let the batch-norm statistics be those of the elastic network again."""
+        buffers = dict(self.shared.module.named_buffers())
+        for value, cut in self.statistics:
+            value.copy_(cut.of(buffers[cut.name]))
 
     def parameters(self) -> dict[str, Tensor]:
         """The slices of the elastic network's parameters, by name."""
@@ -124,16 +132,18 @@ class SharedNetwork:
         narrow(layers, self.groups, shape)
         names = dict(layers.named_parameters())
         cuts = tuple(_cut(name, names[name], self.values[name].shape) for name in names)
-        buffers = dict(self.module.named_buffers())
+        buffers, statistics = dict(self.module.named_buffers()), []
         for name, numbers in list(layers.named_buffers()):
-            if name in buffers:
-                _set(layers, name, _cut(name, numbers, buffers[name].shape).of(buffers[name]))
+            cut = _cut(name, numbers, buffers[name].shape)
+            value = cut.of(buffers[name]).clone()
+            _set(layers, name, value)
+            statistics.append((value, cut))
         for name, value in names.items():
             _set(layers, name, nn.Parameter(value.detach().to("meta"), value.requires_grad))
         layers.train(self.module.training)
         if self.quantized is not None:
             layers = _Quantized(layers, self.quantized, rows_left(cuts))
-        return SubNetwork(self, layers, cuts)
+        return SubNetwork(self, layers, cuts, tuple(statistics))
 
 
 def rows_left(cuts: Sequence[_Cut]) -> dict[str, Tensor]:

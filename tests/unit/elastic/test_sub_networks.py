@@ -120,6 +120,22 @@ def test_the_widest_sub_network_is_the_network() -> None:
     assert torch.equal(shared.sub_network(shared.widest)(_x(start)), module(_x(start)))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["resnet", "mobile"])
+def test_a_sub_network_leaves_the_networks_statistics_alone(name: str) -> None:
+    start = original(name)
+    module = sort_channels(start.lean, start.task.input_shape).train()
+    shared = SharedNetwork(module, start.task.input_shape)
+    before = {key: value.clone() for key, value in module.named_buffers()}
+    sub = shared.sub_network(shape_of_ratios(shared.groups, _keep(start)))
+    first = {key: value.clone() for key, value in sub.layers.named_buffers()}
+    sub(_x(start))
+    after = dict(sub.layers.named_buffers())
+    assert any(not torch.equal(value, after[key]) for key, value in first.items())
+    assert all(torch.equal(value, before[key]) for key, value in module.named_buffers())
+    sub.renew()
+    assert all(torch.equal(value, after[key]) for key, value in first.items())
+
+
 def test_random_shapes_lie_between_and_reach_both_ends() -> None:
     least, widest = Shape((4, 8, 7)), Shape((18, 8, 7))
     drawn = [random_shape(Random(seed), widest, least, ("a", "b")) for seed in range(400)]
