@@ -109,8 +109,9 @@ class Distill:
     `feature_weight` times the distance of intermediate features: "hints" (FitNets,
     arXiv:1412.6550) or "attention" maps (arXiv:1612.03928). The teacher is the original network,
     the network as compressed so far, or the mean of both. The student is a copy of the network as
-    compressed so far, with every group narrowed to the share `width` of its channels, the share
-    `depth` of its removable blocks, square kernels of size `kernel` (0: unchanged), and, if
+    compressed so far, with every group narrowed to the share `width` of its channels, or, if there
+    are any, to its own share of `keep` (one per dependency group, as in `Prune`), the share `depth`
+    of its removable blocks, square kernels of size `kernel` (0: unchanged), and, if
     `separable`, full convolutions replaced by depthwise-separable ones. It inherits the weights
     that fit, or starts from `fresh` ones. Weight 0 with fresh weights is training from scratch.
     """
@@ -121,12 +122,18 @@ class Distill:
     features: Features = "none"
     feature_weight: float = 1.0
     width: float = 1.0
+    keep: tuple[float, ...] = ()
     depth: float = 1.0
     kernel: int = 0
     separable: bool = False
     fresh: bool = False
     epochs: float = 1
     rate: float = 1.0
+
+    @property
+    def narrowest(self) -> float:
+        """The smallest share of a group's channels that the student has."""
+        return min(self.keep, default=self.width)
 
     @property
     def reshapes(self) -> bool:
@@ -164,7 +171,7 @@ class Pick:
     statistics are estimated again. A pick does not train: `epochs` and `rate` have no other value.
     """
 
-    keep: tuple[float, ...]
+    keep: tuple[float, ...] = ()
     drop: tuple[int, ...] = ()
     epochs: float = 0
     rate: float = 1.0
@@ -186,6 +193,12 @@ _STAGES: dict[str, Callable[..., Stage]] = {
     "elastic": Elastic,
     "pick": Pick,
 }
+# Genes that stages got after stores and logs held keys of genomes, with the value without effect.
+_LATER: dict[str, object] = {"keep": ()}
+
+
+def _genes(stage: Stage) -> dict[str, Any]:
+    return {name: value for name, value in asdict(stage).items() if _LATER.get(name) != value}
 
 
 def _check_literals(stage: Stage) -> None:
@@ -205,8 +218,11 @@ class Genome:
     stages: tuple[Stage, ...]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The stages as dicts of JSON values, each with the name of its kind as "stage"."""
-        return [{"stage": type(s).__name__.lower(), **asdict(s)} for s in self.stages]
+        """The stages as dicts of JSON values, each with the name of its kind as "stage".
+
+        A gene of `_LATER` is left out where it has no effect, so that genomes keep their keys.
+        """
+        return [{"stage": type(s).__name__.lower(), **_genes(s)} for s in self.stages]
 
     @classmethod
     def from_json(cls, stages: list[dict[str, Any]]) -> Genome:

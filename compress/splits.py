@@ -10,10 +10,10 @@ from compress.types import Split
 
 def evenly_spaced(split: Split, samples: int) -> Split:
     """A subset of at most `samples` samples of the split, evenly spaced."""
-    return _part(split, spaced_indices(len(split), samples))
+    return split if len(split) <= samples else _part(split, _spaced_indices(len(split), samples))
 
 
-def spaced_indices(count: int, limit: int) -> npt.NDArray[np.int64]:
+def _spaced_indices(count: int, limit: int) -> npt.NDArray[np.int64]:
     """At most `limit` indices below `count`, evenly spaced from the first to the last."""
     indices: npt.NDArray[np.int64] = (
         np.linspace(0, count - 1, min(limit, count)).round().astype(np.int64)

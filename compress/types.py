@@ -186,8 +186,10 @@ class Split:
 class Dataset:
     """The splits of a task's data.
 
-    `train` is for fitting and calibration, `val` for every decision of the search, and `test` for
-    the final figures only.
+    `train` is for fitting and calibration, `val` for every decision of the search. `test` is the
+    confirmation split: it has speakers, persons or sources that are in no other split where the
+    data tell them apart, it decides nothing, and it alone says whether a chosen network keeps its
+    floor.
     """
 
     train: Split
@@ -325,13 +327,14 @@ class StageCost:
 class QuantizedModel:
     """A compressed candidate: the integer graph, its accuracy on the host, and what it cost.
 
-    `accuracy` is that of the integer reference on the whole validation split: the task's metric as
-    a share where more is better (`compress.metrics.scale`). `samples` are the samples of this split
-    that run on the device. `right` is the number of right answers on the split by class, of
-    screened candidates on a part of it; empty where answers are not classes. `device_value` is the
+    `accuracy` is that of the integer reference on the validation samples that candidates are judged
+    on: the task's metric as a share where more is better (`compress.metrics.scale`). `samples` are
+    those of them that run on the device. `right` is the number of right answers on them by class,
+    of screened candidates on fewer; empty where answers are not classes. `device_value` is the
     metric of the samples for the device, in its own unit, from the outputs that they must have.
     `others` are the metrics of several outputs beside the one that decides, on the same samples as
-    `accuracy`: name and value in its unit.
+    `accuracy`: name and value in its unit. `drop_error` is the standard error of the difference of
+    `accuracy` to the float network's on the same samples, None where it is not known.
     """
 
     genome: Genome
@@ -342,6 +345,7 @@ class QuantizedModel:
     right: tuple[int, ...] = ()
     device_value: float | None = None
     others: tuple[tuple[str, float], ...] = ()
+    drop_error: float | None = None
 
     @property
     def epochs(self) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -17,6 +15,8 @@ from typing import Literal
 from compress.cache import cache_folder, content_hash
 from compress.errors import UserError
 from compress.files import write_atomically
+from compress.scratch import NEW, scratch_folder
+from hil.cache import own_folder
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -92,17 +92,15 @@ def _unpacked(source: Traversable, name: str) -> Path:
     if not folder.is_dir():
         with file_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-            for path, file in files:
-                write_atomically(work / path, file.read_bytes())
-            try:
-                work.replace(folder)
-            except OSError:
-                if not folder.is_dir():  # another process was not faster: a real failure
-                    raise
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    return folder
+            with scratch_folder(NEW, folder.parent) as work:
+                for path, file in files:
+                    write_atomically(work / path, file.read_bytes())
+                try:
+                    work.replace(folder)
+                except OSError:
+                    if not folder.is_dir():  # another process was not faster: a real failure
+                        raise
+    return own_folder(folder)
 
 
 def _walk(folder: Traversable, path: Path) -> Iterator[tuple[Path, Traversable]]:

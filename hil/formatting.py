@@ -19,9 +19,9 @@ COUNT_NOUNS: dict[CounterKind, str] = {
 _GAP = "\N{NO-BREAK SPACE}"  # between a number and its unit
 
 
-def percent(share: float) -> str:
+def percent(share: float, decimals: int = 2) -> str:
     """A share of 1 in percent, `95.13 %`, with a no-break space."""
-    return f"{100 * share:.2f}{_GAP}%"
+    return f"{100 * share:.{decimals}f}{_GAP}%"
 
 
 def metric(scale: MetricScale, share: float) -> str:

@@ -227,15 +227,16 @@ class Measurement:
     if they are not modeled; `model_error` is their stated relative error (hil/cycle_model.py), None
     if it is unknown. `wait_cycles` is the median of the cycles that the wait states of the memories
     `memory_timing` (`MemoryTiming.key`) add, None if these were not modeled. `right` are the right
-    answers by class on the whole validation split, by the reference whose outputs the device's
-    equaled; empty if they were not counted.
+    answers by class on the validation samples that candidates are judged on, by the reference whose
+    outputs the device's equaled; empty if they were not counted.
 
     Where samples have no class, the labels that the firmware counts by are the positions of the
     reference's largest outputs, and `value` is the task's metric, in its unit, of the outputs that
     were read back from the device: they equal the reference's, from which it is computed. It is
     None for accuracy in older runs, and where these samples do not define it. `others` are the
-    metrics of several outputs beside the one that decides, by name, on the whole validation split,
-    by the reference as `right`.
+    metrics of several outputs beside the one that decides, by name, by the reference as `right`.
+    `drop_error` is the standard error of the difference of the trial's accuracy to the float
+    network's, paired by sample (`compress.metrics.intervals`); None where it is not known.
     """
 
     counter: CounterKind
@@ -254,6 +255,7 @@ class Measurement:
     right: tuple[int, ...] = ()
     value: float | None = None
     others: tuple[tuple[str, float], ...] = ()
+    drop_error: float | None = None
 
     @property
     def accuracy(self) -> float:

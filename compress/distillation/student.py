@@ -5,6 +5,7 @@ Then kernels are resized, and full convolutions are replaced by separable approx
 """
 
 import math
+from collections.abc import Sequence
 from typing import TypeGuard
 
 import numpy as np
@@ -14,27 +15,29 @@ from torch import Tensor, nn
 from compress.errors import Infeasible
 from compress.genome import Distill
 from compress.pruning.blocks import block_names, drop_blocks
-from compress.pruning.prune import prune
+from compress.pruning.prune import group_names, prune, ratios_of
 from compress.tracing.normalize import copied
 from compress.types import InputShape
 
 _KERNELS = (0, 3, 5)
 
 
-def student(module: nn.Module, input_shape: InputShape, stage: Distill) -> nn.Module:
+def student(
+    module: nn.Module, input_shape: InputShape, stage: Distill, groups: Sequence[str] = ()
+) -> nn.Module:
     """A copy of `module`, reshaped by the genes of `stage`; its output shape stays.
 
     The student inherits weights of `module`: the most important channels (l2), the centers of
     kernels, the nearest separable filters. With `fresh`, weights are initialized anew from torch's
-    global generator, which the caller seeds. Genes that apply to no layer change nothing.
+    global generator, which the caller seeds. Genes that apply to no layer change nothing. `groups`
+    are the names of the original's dependency groups, to which the ratios of `stage.keep` belong.
 
-    Raises Infeasible for a gene out of range, and for a kernel that cannot be resized without a
-    change of its output shape.
+    Raises Infeasible for a gene out of range, for another number of ratios than `groups`, and for a
+    kernel that cannot be resized without a change of its output shape.
     """
     made = copied(module).eval()
     made = _shallower(made, input_shape, stage.depth)
-    if stage.width != 1.0:
-        made = prune(made, input_shape, [stage.width], "l2", "uniform")
+    made = _narrower(made, input_shape, stage, groups)
     if stage.kernel not in _KERNELS:
         raise Infeasible(f"kernel {stage.kernel}: allowed are {', '.join(map(str, _KERNELS))}")
     if stage.kernel:
@@ -66,6 +69,18 @@ def _shallower(module: nn.Module, input_shape: InputShape, depth: float) -> nn.M
     kept = set(np.linspace(0, len(names) - 1, count).round().astype(int).tolist())
     dropped = tuple(name for i, name in enumerate(names) if i not in kept)
     return drop_blocks(module, input_shape, dropped)
+
+
+def _narrower(
+    module: nn.Module, input_shape: InputShape, stage: Distill, groups: Sequence[str]
+) -> nn.Module:
+    """A copy of `module` whose dependency groups have the share of channels that `stage` gives."""
+    if stage.keep:
+        ratios = ratios_of(group_names(module, input_shape), groups, stage.keep)
+        return prune(module, input_shape, ratios, "l2", "group")
+    if stage.width == 1.0:
+        return module
+    return prune(module, input_shape, [stage.width], "l2", "uniform")
 
 
 def _resize_kernels(module: nn.Module, size: int) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from compress.elastic.pick import picked, ratios_by_name, shape_of_ratios
+from compress.elastic.pick import picked, shape_of_ratios
 from compress.errors import Infeasible, UserError
 from compress.genome import Pick
 from compress.pruning.batch_norm import reestimate
 from compress.pruning.blocks import drop_blocks, present_blocks
 from compress.pruning.groups import Group, find_groups
+from compress.pruning.prune import ratios_of
 from compress.splits import evenly_spaced, halves
 from compress.training.train import predict
 
@@ -40,7 +41,9 @@ def inherited_accuracies(
         if pick.drop not in sources:
             sources[pick.drop] = _without_blocks(network, pick, original)
         module, groups = sources[pick.drop]
-        shape = shape_of_ratios(groups, ratios_by_name(groups, original.groups, pick.keep))
+        shape = shape_of_ratios(
+            groups, ratios_of([group.name for group in groups], original.groups, pick.keep)
+        )
         outputs = predict(reestimate(picked(module, groups, shape), original.statistics), split.x)
         try:
             share = original.judge.share(original.rules.in_numpy(outputs.numpy()), split)

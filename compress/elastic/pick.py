@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from torch import nn
 
@@ -48,22 +47,3 @@ def learned_of_pick(
     """
     cuts = SharedNetwork(module, input_shape, quantized).sub_network(shape).cuts
     return quantized.narrowed(pick, rows_left(cuts)).learned()
-
-
-def ratios_by_name(
-    groups: Sequence[Group], names: Sequence[str], keep: Sequence[float]
-) -> tuple[float, ...]:
-    """The ratio of each of a network's `groups`, from those of the original's groups of `names`.
-
-    A group that the original did not have gets the ratio of the layer that it was made from, or
-    the mean of all ratios if there is none. Raises Infeasible for another number of ratios.
-    """
-    if len(keep) != len(names):
-        raise Infeasible(f"{len(keep)} keep ratios for {len(names)} groups: {', '.join(names)}")
-    by_name = dict(zip(names, keep, strict=True))
-
-    def ratio(name: str) -> float:
-        sources = [known for known in by_name if name == known or name.startswith(f"{known}.")]
-        return by_name[max(sources, key=len)] if sources else fmean(keep)
-
-    return tuple(ratio(group.name) for group in groups)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from compress.frontend.capture import capture, trace_module
 from compress.model_files.imported import Imported
 from compress.model_files.onnx_file import ONNX_SUFFIXES
 from compress.model_files.values import Extents
+from compress.scratch import scratch_folder
 from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.tracing.normalize import normalized
 from compress.tracing.recording import symbolic_trace
@@ -91,8 +91,8 @@ def float_model_of(content: bytes, path: Path) -> FloatModel:
 
     An ONNX file has its external data in them (`compress.model_files.onnx_file.self_contained`).
     """
-    with tempfile.TemporaryDirectory(prefix="hil-") as folder:
-        copy = Path(folder) / path.name
+    with scratch_folder() as folder:
+        copy = folder / path.name
         copy.write_bytes(content)
         return _loaded(copy, path)
 

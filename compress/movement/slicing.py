@@ -190,8 +190,10 @@ def _import_unpack(node: ImportNode) -> tuple[Op, ...]:
     """UNPACK: one output per element along an axis, without the axis."""
     shape = node.tensors[node.input].shape
     axis = node.axis(int(node.stored.options.get("Axis", 0)), len(shape))
-    if len(node.stored.outputs) != shape[axis]:
-        raise UserError(f"{node.label}: {len(node.stored.outputs)} outputs of {shape[axis]}")
+    stated = int(node.stored.options.get("Num", 0))
+    if not len(node.stored.outputs) == shape[axis] == stated:
+        outputs = f"{len(node.stored.outputs)} outputs of {shape[axis]}"
+        raise UserError(f"{node.label}: {outputs}, stated are {stated}")
     ops: list[Op] = []
     for number, output in enumerate(node.stored.outputs):
         parts = whole(shape)
@@ -266,7 +268,12 @@ FAMILY = Family(
             BuiltinOperator.SPLIT_V, 2, _import_split, "SplitVOptions", ("NumSplits",), several=True
         ),
         Builtin(
-            BuiltinOperator.UNPACK, 2, _import_unpack, "UnpackOptions", ("Axis",), several=True
+            BuiltinOperator.UNPACK,
+            2,
+            _import_unpack,
+            "UnpackOptions",
+            ("Num", "Axis"),
+            several=True,
         ),
         Builtin(BuiltinOperator.REVERSE_V2, 2, _import_reverse),
     ),

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from compress.inputs import names_of, parts_of
+from compress.metrics.intervals import expected_difference_error
 from compress.pipeline.diagnosis import Remark
+from compress.pipeline.samples import JUDGED_SAMPLES
 from compress.task_types.registry import rules_of
 from compress.types import Array, Dataset, Split, Task
 
@@ -24,6 +26,8 @@ _RARE = 0.1
 _FARTHER = 10.0
 # A larger standard error of the accuracy, as a share, is remarked on.
 _POINT = 0.01
+# The accuracy for which precision is stated where no floor is known.
+_USUAL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,21 @@ def data_line(facts: DataFacts) -> str:
         shares = sorted(100 * count / sum(train) for count in train)
         line += f"; {len(train)} classes of {shares[0]:.1f} to {shares[-1]:.1f} % of train"
     return line
+
+
+def precision_line(facts: DataFacts, accuracy: float | None = None) -> str:
+    """What accuracies on these splits can tell apart, near `accuracy` (0.9 if None), in one line.
+
+    Compressed networks err mostly where their original does, so that these are upper limits.
+    """
+    share = accuracy or _USUAL
+    judged, test = min(facts.samples[1], JUDGED_SAMPLES), facts.samples[2]
+    val_error, test_error = (expected_difference_error(share, n) for n in (judged, test))
+    return (
+        f"near {100 * share:.0f} %, a difference of two accuracies has a standard error of at most "
+        f"{100 * val_error:.2f} points on the {judged:,} val samples that the search compares, "
+        f"{100 * test_error:.2f} on test, which decides nothing and confirms"
+    )
 
 
 def data_remarks(facts: DataFacts, accuracy: float | None = None) -> tuple[Remark, ...]:

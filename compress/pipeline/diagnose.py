@@ -35,8 +35,8 @@ def diagnose(original: Original) -> Diagnosis:
 
     Raises Infeasible (UnsupportedLayer included) for a network that cannot be lowered.
     """
-    val, judge = original.data.val, original.judge
-    outputs = original.answers(val.x)
+    val, judge = original.judged, original.judge
+    outputs = original.judged_answers
     inputs = coarse_inputs(original.calibration)
     error = None
     if judge.metric != _ACCURACY:
@@ -54,6 +54,7 @@ def diagnose(original: Original) -> Diagnosis:
         error=error,
         constant=judge.constant,
         others=judge.other_values(outputs, val),
+        judged=len(val),
     )
 
 

@@ -77,7 +77,8 @@ class Diagnosis:
     that is the same for every sample. Runs of versions that knew classifiers only have none of
     these: then the metric is accuracy, and its error and the best constant answer follow from
     `samples` and `right`. `error` is None for accuracy in new runs, too. `others` are the metrics
-    of several outputs beside `metric`, by name.
+    of several outputs beside `metric`, by name. `judged` is the number of validation samples that
+    all of this is of, those that networks are judged on; None in runs of versions that did not say.
     """
 
     classes: tuple[str, ...]
@@ -90,6 +91,7 @@ class Diagnosis:
     error: float | None = None
     constant: float | None = None
     others: tuple[tuple[str, float], ...] = ()
+    judged: int | None = None
 
     @property
     def accuracy(self) -> float:
@@ -113,6 +115,20 @@ class Diagnosis:
         if self.error is None:
             return binomial_error(sum(self.right), sum(self.samples))
         return self.error
+
+    @property
+    def difference_words(self) -> str:
+        """The standard error of a difference of two networks as good as this: "0.75 points".
+
+        Of networks that err independently: an upper limit for those compressed from it.
+        """
+        error = math.sqrt(2) * self.standard_error
+        return f"{100 * error:.2f} points" if self.metric.in_percent else number_text(error)
+
+    @property
+    def count(self) -> int | None:
+        """The number of validation samples that networks are judged on; None if unknown."""
+        return self.judged or sum(self.samples) or None
 
     @property
     def majority(self) -> tuple[str, float]:
@@ -143,6 +159,7 @@ class Diagnosis:
             error=fields.get("error"),
             constant=fields.get("constant"),
             others=tuple((name, value) for name, value in fields.get("others", ())),
+            judged=fields.get("judged"),
         )
 
 

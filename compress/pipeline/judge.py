@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress.errors import UserError
+from compress.metrics.classification import CLASSIFICATION
+from compress.metrics.intervals import difference_error
 from compress.metrics.judge import value_of
 from compress.metrics.registry import metric_of, metrics_of_outputs
 from compress.metrics.scale import MetricScale
 from compress.task_types.registry import rules_of
 from compress.task_types.rules import Rules
 from compress.types import Array, Dataset, Metric, Split, Task
+
+_ACCURACY = CLASSIFICATION[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +41,15 @@ class Judge:
     def share(self, outputs: Array, split: Split) -> float:
         """`value` as a share where more is better. Raises UserError."""
         return self.scale.share(self.value(outputs, split))
+
+    def drop_error(self, outputs: Array, original: Array, split: Split) -> float | None:
+        """The standard error of the accuracy's difference to that of the `original` outputs.
+
+        None for another metric than the accuracy of classes.
+        """
+        if self.metric != _ACCURACY:
+            return None
+        return difference_error(outputs.argmax(1) == split.y, original.argmax(1) == split.y)
 
     def other_values(self, outputs: Array, split: Split) -> tuple[tuple[str, float], ...]:
         """The `others` by name, in their units; those that are not defined are left out."""

@@ -19,6 +19,7 @@ from compress.frontend.check_capture import check_capture, vary
 from compress.genome import Criterion, Quantize
 from compress.inputs import samples_of_parts
 from compress.pipeline.judge import Judge, judge_of
+from compress.pipeline.samples import judged
 from compress.pruning.blocks import block_names
 from compress.pruning.dead_channels import eliminate_dead_channels
 from compress.pruning.prune import group_names
@@ -130,6 +131,21 @@ class Original:
         """The original's outputs on the training split (N, ...), computed once."""
         return predict(self.module, self.data.train.x)
 
+    @cached_property
+    def judged(self) -> Split:
+        """The validation samples that candidates trained in full are judged on."""
+        return judged(self.data.val)
+
+    @cached_property
+    def judged_answers(self) -> Array:
+        """The float network's outputs for the samples of `judged`, computed once."""
+        return self.answers(self.judged.x)
+
+    @cached_property
+    def test_answers(self) -> Array:
+        """The float network's outputs for the test split, computed once."""
+        return self.answers(self.data.test.x)
+
     def answers(self, x: Array) -> Array:
         """The float network's outputs as metrics get them."""
         return self.rules.in_numpy(predict(self.module, x).numpy())
@@ -137,6 +153,16 @@ class Original:
     def share(self, split: Split) -> float:
         """The float network's metric on a split, as a share where more is better."""
         return self.judge.share(self.answers(split.x), split)
+
+    @property
+    def judged_share(self) -> float:
+        """The float network's metric on the samples of `judged`, as a share."""
+        return self.judge.share(self.judged_answers, self.judged)
+
+    @property
+    def test_share(self) -> float:
+        """The float network's metric on the test split, as a share where more is better."""
+        return self.judge.share(self.test_answers, self.data.test)
 
     @cached_property
     def groups(self) -> tuple[str, ...]:

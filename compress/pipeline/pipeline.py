@@ -19,27 +19,13 @@ from compress.integer.eliminate import eliminate
 from compress.pipeline.judge import Judge
 from compress.pipeline.network import Network, Original
 from compress.pipeline.prefix_cache import PrefixCache, Snapshot, identity_of, prefix_folder
+from compress.pipeline.samples import SCREENING_SAMPLES
+from compress.pipeline.samples import evenly_spaced as evenly_spaced
 from compress.pipeline.stages import apply_stage
 from compress.pruning.batch_norm import reestimate
 from compress.quantization.lower import dequantize_outputs, lower, quantize_input
-from compress.splits import evenly_spaced, halves
-from compress.types import Graph, QuantizedModel, Samples, Split, StageCost
-
-__all__ = [
-    "compress",
-    "evaluate",
-    "evenly_spaced",
-    "halves",
-    "lower_network",
-    "prefix_cache",
-    "preview",
-    "run_stages",
-    "samples_for_device",
-]
-
-# Validation samples for the accuracy below fidelity 1: the standard error at 90 % is
-# sqrt(0.9 * 0.1 / 480) = 1.4 points, and evaluating takes a third of the whole split's time.
-SCREENING_SAMPLES = 480
+from compress.splits import halves as halves
+from compress.types import Array, Graph, QuantizedModel, Samples, Split, StageCost
 
 
 def compress(
@@ -47,25 +33,31 @@ def compress(
     original: Original,
     cache: PrefixCache | None = None,
     fidelity: float = 1.0,
+    whole_split: bool = False,
 ) -> QuantizedModel:
-    """Apply the genome's stages, lower the network and evaluate it on the validation split.
+    """Apply the genome's stages, lower the network and evaluate it on validation samples.
 
-    With a `fidelity` below 1 the stages get that share of their training (`Genome.with_effort`: an
-    elastic network is trained in full), and accuracy is evaluated on `SCREENING_SAMPLES`; with 0
-    they get no training and no AdaRound, and batch-norm statistics are estimated again instead.
-    Raises Infeasible (UnsupportedLayer included) for a genome that does not apply.
+    They are those of `Original.judged`, or with `whole_split` all of them. With a `fidelity` below
+    1 the stages get that share of their training (`Genome.with_effort`: an elastic network is
+    trained in full), and accuracy is evaluated on `SCREENING_SAMPLES`; with 0 they get no training
+    and no AdaRound, and batch-norm statistics are estimated again instead. Raises Infeasible
+    (UnsupportedLayer included) for a genome that does not apply.
     """
     snapshot = run_stages(genome.with_effort(fidelity).stages, original, cache)
     started = time.monotonic()
-    network, val = snapshot.network, original.data.val
+    network, val, known = snapshot.network, original.data.val, None
     if fidelity < 1.0:
         val = evenly_spaced(val, SCREENING_SAMPLES)
+    elif whole_split:
+        known = original.answers(val.x)
+    else:
+        val, known = original.judged, original.judged_answers
     if fidelity == 0.0:
         module = reestimate(network.module, original.calibration)
         network = replace(network, module=module, spec=_rounded_to_nearest(network.spec))
     graph = eliminate(lower_network(network, original))
     lowered = StageCost("lower", 0, time.monotonic() - started)
-    found = evaluate(graph, val, original.judge, original.task.device_samples)
+    found = evaluate(graph, val, original.judge, original.task.device_samples, known)
     return QuantizedModel(
         genome=genome,
         graph=graph,
@@ -75,6 +67,7 @@ def compress(
         right=found.right,
         device_value=found.device_value,
         others=found.others,
+        drop_error=found.drop_error,
     )
 
 
@@ -147,7 +140,9 @@ class Evaluation:
 
     `accuracy` is the metric as a share where more is better, `right` the number of right answers by
     class, `device_value` the metric of `samples` in its unit; None if these few do not define it.
-    `others` are the other metrics of several outputs on the split, in their units.
+    `others` are the other metrics of several outputs on the split, in their units. `drop_error` is
+    the standard error of the accuracy's difference to the float network's, None if it was not asked
+    for or is not known.
     """
 
     accuracy: float
@@ -155,13 +150,21 @@ class Evaluation:
     samples: Samples
     device_value: float | None
     others: tuple[tuple[str, float], ...] = ()
+    drop_error: float | None = None
 
 
-def evaluate(graph: Graph, split: Split, judge: Judge, device_samples: int) -> Evaluation:
+def evaluate(
+    graph: Graph,
+    split: Split,
+    judge: Judge,
+    device_samples: int,
+    original_answers: Array | None = None,
+) -> Evaluation:
     """Evaluate the graph by the integer reference on the whole split.
 
     The device gets at most `device_samples`, evenly spaced, because samples of one class may be
-    next to each other in the split. Raises Infeasible if the metric is not a finite number.
+    next to each other in the split. With the float network's answers for the split the result is
+    compared with them. Raises Infeasible if the metric is not a finite number.
     """
     inputs = quantize_input(graph, split.x)
     real = judge.rules.of_graph(dequantize_outputs(graph, reference.run(graph, inputs)))
@@ -171,7 +174,9 @@ def evaluate(graph: Graph, split: Split, judge: Judge, device_samples: int) -> E
         raise Infeasible(str(error)) from error
     samples, value = samples_for_device(graph, evenly_spaced(split, device_samples), judge)
     right, others = judge.rules.right(split.y, real), judge.other_values(real, split)
-    return Evaluation(accuracy, right, samples, value, others)
+    known = original_answers
+    drop_error = None if known is None else judge.drop_error(real, known, split)
+    return Evaluation(accuracy, right, samples, value, others, drop_error)
 
 
 def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Samples, float | None]:

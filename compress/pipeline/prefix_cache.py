@@ -2,10 +2,10 @@
 
 A stage is a pure function of network, stage and seed, so its stored result equals a new one. The
 name of an entry is a hash of everything it depends on: the original's weights, the stages, the
-sources of this package, torch's version. Entries are written atomically with a checksum: several
+sources of this package, torch's version. Entries are written atomically with a tag: several
 processes may share the folder, and an entry damaged by a power cut is made again. Entries are
-pickles, which can run code: they are kept in the user's own cache, never in a run's folder, which
-may be passed to other people.
+pickles, which can run code: the tag is made with the user's secret key, and nothing without it is
+read (`compress.training.signed_file`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compress.cache import cache_folder, content_hash, source_files
 from compress.genome import Genome, Stage
 from compress.pipeline.network import Network
 from compress.training.checkpoint import Checkpoint
-from compress.training.checksum_file import read_object, write_object
+from compress.training.signed_file import read_object, write_object
 from compress.types import StageCost
 
 MAX_BYTES = 512 * 2**20

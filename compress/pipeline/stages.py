@@ -14,7 +14,7 @@ from torch import nn
 from compress.distillation.distill import Distillation, TeacherModel, distillation_loss
 from compress.distillation.student import student
 from compress.elastic.depth import optional_blocks
-from compress.elastic.pick import learned_of_pick, picked, ratios_by_name, shape_of_ratios
+from compress.elastic.pick import learned_of_pick, picked, shape_of_ratios
 from compress.elastic.sandwich import train_elastic
 from compress.elastic.slices import SharedNetwork
 from compress.elastic.sort import sort_channels
@@ -24,7 +24,7 @@ from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
 from compress.pruning.blocks import drop_blocks, present_blocks
 from compress.pruning.groups import Group, find_groups
-from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune
+from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune, ratios_of
 from compress.pruning.sparsify import sparsify
 from compress.quantization.equalize import equalize
 from compress.quantization.fake_quantize import FakeQuantized
@@ -99,7 +99,7 @@ def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tupl
     """Keep ratios of the network's present groups, by the names of the original's groups."""
     if stage.scope == "uniform":
         return stage.keep * len(groups)
-    return ratios_by_name(groups, original.groups, stage.keep)
+    return ratios_of([group.name for group in groups], original.groups, stage.keep)
 
 
 def _sparsify(
@@ -131,7 +131,7 @@ def _distill(
     seed_torch(seed)
     learner = replace(
         network,
-        module=student(network.module, original.task.input_shape, stage),
+        module=student(network.module, original.task.input_shape, stage, original.groups),
         learned=None,
         sparse=network.sparse and not stage.reshapes,
     )
@@ -189,7 +189,8 @@ def _pick(network: Network, stage: Pick, original: Original) -> Network:
     dropped = present_blocks(network.module, shape, stage.drop, original.blocks)
     whole = replace(network, module=drop_blocks(network.module, shape, dropped))
     groups = find_groups(whole.module, shape)
-    wanted = shape_of_ratios(groups, ratios_by_name(groups, original.groups, stage.keep))
+    names = [group.name for group in groups]
+    wanted = shape_of_ratios(groups, ratios_of(names, original.groups, stage.keep))
     pick = reestimate(picked(whole.module, groups, wanted), original.statistics)
     learned = None
     if network.learned is not None and not dropped:

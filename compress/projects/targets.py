@@ -11,6 +11,8 @@ from compress.types import Array, TaskType
 
 Targets = tuple[Array, tuple[str, ...]]
 
+_LARGEST_LABEL = 0xFFFF  # the firmware's labels are u16
+
 
 def labels_of(y: Array, kind: TaskType, where: str) -> Targets:
     """The targets in the form that a task of type `kind` has, and names of its outputs.
@@ -34,6 +36,8 @@ def _class_numbers(y: Array, where: str) -> Targets:
         names, numbers = np.unique(flat, return_inverse=True)
         return numbers.astype(np.int64), tuple(str(name) for name in names)
     labels = _whole(flat, where)
+    if labels.max() > _LARGEST_LABEL:
+        raise UserError(f"{where} has labels up to {labels.max()}: at most {_LARGEST_LABEL}")
     return labels, tuple(str(number) for number in range(int(labels.max()) + 1))
 
 
@@ -76,6 +80,8 @@ def _class_maps(y: Array, where: str) -> Targets:
             f"{where} is {y.shape}: must be (N, height, width), the class of each pixel"
         )
     labels = _whole(y, where)
+    if labels.max() > _LARGEST_LABEL:
+        raise UserError(f"{where} has labels up to {labels.max()}: at most {_LARGEST_LABEL}")
     return labels, tuple(str(number) for number in range(int(labels.max()) + 1))
 
 

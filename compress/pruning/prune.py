@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,26 @@ def kept_channels(channels: int, ratio: float) -> int:
     """
     rounded = CHANNEL_MULTIPLE * round(channels * ratio / CHANNEL_MULTIPLE)
     return min(channels, max(CHANNEL_MULTIPLE, rounded))
+
+
+def ratios_of(
+    present: Sequence[str], groups: Sequence[str], keep: Sequence[float]
+) -> tuple[float, ...]:
+    """Keep ratios of the groups `present` in a network, by the names of the original's `groups`.
+
+    A group that the original did not have gets the ratio of the layer that it was made from, or
+    the mean of all ratios if there is none. Raises Infeasible for another number of ratios than
+    the original has groups.
+    """
+    if len(keep) != len(groups):
+        raise Infeasible(f"{len(keep)} keep ratios for {len(groups)} groups: {', '.join(groups)}")
+    by_name = dict(zip(groups, keep, strict=True))
+
+    def ratio(name: str) -> float:
+        sources = [known for known in by_name if name == known or name.startswith(f"{known}.")]
+        return by_name[max(sources, key=len)] if sources else fmean(keep)
+
+    return tuple(map(ratio, present))
 
 
 def keep_ratios_by_round(

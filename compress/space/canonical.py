@@ -95,8 +95,15 @@ def _prune(stage: Prune) -> Prune:
 
 
 def _distill(stage: Distill) -> Distill:
-    """Parameters of loss terms with weight 0 are set to their defaults, the unused teacher too."""
+    """Parameters of loss terms with weight 0 are set to their defaults, the unused teacher too.
+
+    Equal ratios of the groups become the `width` that means the same.
+    """
     defaults = Distill()
+    if stage.keep:
+        alike = len(set(stage.keep)) == 1
+        width, keep = (stage.keep[0], ()) if alike else (defaults.width, stage.keep)
+        stage = replace(stage, width=width, keep=keep)
     if stage.features == "none":
         stage = replace(stage, feature_weight=defaults.feature_weight)
         if stage.weight == 0.0:
@@ -136,7 +143,7 @@ def _idle(stage: Stage, later: Sequence[Stage]) -> bool:
             replaced = next((s for s in later if isinstance(s, Quantize) or s.epochs > 0), None)
             return stage.epochs == 0 and isinstance(replaced, Quantize) and not stage.equalize
         case Distill():
-            shape = (stage.width, stage.depth, stage.kernel, stage.separable, stage.fresh)
+            shape = (stage.narrowest, stage.depth, stage.kernel, stage.separable, stage.fresh)
             return stage.epochs == 0 and shape == (1.0, 1.0, 0, False, False)
         case Elastic():
             return stage.epochs == 0 and not any(isinstance(s, Pick) for s in later)

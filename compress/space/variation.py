@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from random import Random
 
-from compress.genome import Elastic, Genome, Pick, Prune, Quantize, Stage
+from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize, Stage
 from compress.space.canonical import canonical
 from compress.space.space import (
     LAYER_BITS,
@@ -60,9 +60,11 @@ def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
         drops = space.blocks > 0 and (space.groups == 0 or rng.random() < 0.2)
         if drops:
             return replace(stage, drop=_toggled(rng, space, stage.drop))
-        return replace(stage, keep=_stepped(rng, stage.keep))
+        return replace(stage, keep=_moved(rng, stage.keep)) if stage.keep else stage
     if isinstance(stage, Prune) and space.groups and rng.random() < 0.6:
         return _step_keep(rng, space, stage)
+    if isinstance(stage, Distill) and space.groups > 1 and rng.random() < 0.3:
+        return _step_width(rng, space, stage)
     if isinstance(stage, Prune) and space.blocks and rng.random() < 0.3:
         return replace(stage, drop=_toggled(rng, space, stage.drop))
     if isinstance(stage, Quantize) and rng.random() < 0.3:
@@ -71,6 +73,8 @@ def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
     name = rng.choice(sorted(choices))
     others = [value for value in choices[name] if value != getattr(stage, name)]
     varied = replace(stage, **{name: rng.choice(others)}) if others else stage
+    if isinstance(varied, Distill) and name == "width":
+        return replace(varied, keep=())
     if isinstance(varied, Prune) and varied.scope == "group" and len(varied.keep) == 1:
         return replace(varied, keep=varied.keep * space.groups)
     return varied
@@ -81,13 +85,16 @@ def _step_keep(rng: Random, space: Space, stage: Prune) -> Prune:
     keep, scope = stage.keep, stage.scope
     if scope == "uniform" and rng.random() < 0.5:
         keep, scope = keep * space.groups, "group"
-    return replace(stage, keep=_stepped(rng, keep), scope=scope)
+    return replace(stage, keep=_moved(rng, keep), scope=scope)
 
 
-def _stepped(rng: Random, keep: Sequence[float]) -> tuple[float, ...]:
-    """The ratios with one or all of them moved a step."""
-    if not keep:
-        return ()
+def _step_width(rng: Random, space: Space, stage: Distill) -> Distill:
+    """The student with the ratio of one or all groups moved a step."""
+    return replace(stage, keep=_moved(rng, stage.keep or (stage.width,) * space.groups))
+
+
+def _moved(rng: Random, keep: tuple[float, ...]) -> tuple[float, ...]:
+    """The ratios with one or all moved a step along `KEEP_RATIOS`."""
     chosen = range(len(keep)) if rng.random() < 0.3 else (rng.randrange(len(keep)),)
     step = rng.choice((-1, 1))
     return tuple(
@@ -120,7 +127,8 @@ def _mix(rng: Random, order: Genome, other: Genome) -> Genome:
 def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
     """Uniform cross-over of two stages: `keep` is mixed element by element and keeps its scope.
 
-    An `Elastic` stays as it is.
+    A student's `width` and `keep` are one gene: both are of the same parent, or mixed by group. An
+    `Elastic` stays as it is.
     """
     if isinstance(stage, Elastic):
         return stage
@@ -133,6 +141,11 @@ def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
         genes |= {"keep": _mixed(rng, stage.keep, mate.keep), "scope": stage.scope}
     if isinstance(stage, Pick) and isinstance(mate, Pick):
         genes["keep"] = _mixed(rng, stage.keep, mate.keep)
+    if isinstance(stage, Distill) and isinstance(mate, Distill):
+        widths = rng.choice((stage, mate))
+        genes |= {"width": widths.width, "keep": widths.keep}
+        if len(stage.keep) == len(mate.keep) > 1:
+            genes["keep"] = _mixed(rng, stage.keep, mate.keep)
     return replace(stage, **genes)
 
 

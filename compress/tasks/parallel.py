@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,6 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from compress.errors import HilError
 
 _PROCESSES = 2
 
@@ -36,12 +39,18 @@ class Workers:
     def map(
         self, description: str, function: Callable[[Chunk], Result], chunks: Sequence[Chunk]
     ) -> list[Result]:
-        """The results of `function` for all chunks, in order; progress counts their elements."""
+        """The results of `function` for all chunks, in order; progress counts their elements.
+
+        Raises HilError if a process dies.
+        """
         bar = self.progress.add_task(description, total=sum(len(chunk) for chunk in chunks))
         results: list[Result] = []
-        for chunk, result in zip(chunks, self.pool.map(function, chunks), strict=True):
-            results.append(result)
-            self.progress.advance(bar, len(chunk))
+        try:
+            for chunk, result in zip(chunks, self.pool.map(function, chunks), strict=True):
+                results.append(result)
+                self.progress.advance(bar, len(chunk))
+        except BrokenProcessPool as error:
+            raise HilError(f"{description}: a process died (out of memory, or killed)") from error
         return results
 
 

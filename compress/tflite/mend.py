@@ -7,10 +7,15 @@ such as the one that made TFLM's `person_detect.tflite`.
 A bias that is absent is zero. Without one, release 2.14 adds products with int16 in 32 bits and
 multiplies the sum by 31 bits, where with a bias of 64 bits, and TensorFlow Lite Micro always, both
 take 64 bits and 15; it refuses CONV_2D. TensorFlow Lite Micro crashes at a bias stated as -1.
+
+The shape that a RESHAPE makes is stated by its output, by an operand and by an option, that of a
+SQUEEZE by its output and by an option. The import goes by the output, TensorFlow Lite by the
+others, for which it takes memory. In the copy the operand says what the output does.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from typing import Any
@@ -39,6 +44,7 @@ _BIAS_POSITIONS = {
     BuiltinOperator.FULLY_CONNECTED: 2,
     BuiltinOperator.TRANSPOSE_CONV: 3,
 }
+_SHAPED = (BuiltinOperator.RESHAPE, BuiltinOperator.SQUEEZE)
 _INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16)
 
 
@@ -76,6 +82,47 @@ def with_biases(file: File) -> tuple[File, int]:
     if not count:
         return file, 0
     return replace(file, tensors=tuple(tensors), operators=tuple(operators)), count
+
+
+def with_shapes(file: File) -> File:
+    """RESHAPE and SQUEEZE with their output's shape as a constant operand; `file` if all have it.
+
+    What states no shape of as many elements, and a shape that the file computes, stay.
+    """
+    tensors, operators = list(file.tensors), []
+    for operator in file.operators:
+        if operator.code in _SHAPED and _states_otherwise(file, operator):
+            shape = file.tensors[operator.outputs[0]].shape
+            operator = replace(
+                operator,
+                code=BuiltinOperator.RESHAPE,
+                inputs=(operator.inputs[0], len(tensors)),
+                options={},
+            )
+            values: Array = np.asarray(shape, np.int32)
+            name = f"{file.tensors[operator.outputs[0]].name}_shape"
+            of = (len(shape),)
+            tensors.append(FileTensor(name, of, TensorType.INT32, data=raw_bytes(values)))
+        operators.append(operator)
+    if len(tensors) == len(file.tensors):
+        return file
+    return replace(file, tensors=tuple(tensors), operators=tuple(operators))
+
+
+def _states_otherwise(file: File, operator: FileOperator) -> bool:
+    """True if an operand with the output's shape is missing and can be given."""
+    if len(operator.inputs) not in (1, 2) or len(operator.outputs) != 1:
+        return False
+    source, out = file.tensors[operator.inputs[0]], file.tensors[operator.outputs[0]]
+    if min(out.shape, default=0) < 1 or math.prod(source.shape) != math.prod(out.shape):
+        return False
+    if operator.code == BuiltinOperator.SQUEEZE or operator.inputs[1:] in ((), (-1,)):
+        return True
+    given = file.tensors[operator.inputs[1]]
+    if given.data is None:
+        return False
+    same_type = given.type == TensorType.INT32 and given.shape == (len(out.shape),)
+    return not (same_type and given.data.tobytes() == np.asarray(out.shape, "<i4").tobytes())
 
 
 def _lacks_bias(file: File, operator: FileOperator) -> bool:

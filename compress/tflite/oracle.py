@@ -13,6 +13,12 @@ For SOFTMAX on int16 it computes the table of reciprocals in single precision, n
 513 entries differ. `Oracle.as_computed` describes these differences to the reference, which must
 then be equal.
 
+The oracles obey whatever a file says, and some of it makes them write outside of their memory. So
+they get a copy, written from the records that were read and checked here (`compress.tflite.write`):
+fields that the import does not read are not in it, and its tensors are those of the file. And they
+run in processes of their own, with limits (`compress.judging`): if one dies, that is its reason
+not to judge.
+
 Models in which another difference may change a value (`compress.tflite.oracle_gaps`) are refused by
 `Oracle.open`: none is excused. tflite-micro has no kernels for models in uint8 quantization, and no
 uint8 at a model's output, as it says itself.
@@ -20,22 +26,21 @@ uint8 at a model's output, as it says itself.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import numpy as np
 
 from compress.errors import UserError
 from compress.integer.rows import pack_rows, unpack_rows
+from compress.judging.process import JudgeDied, RemoteModel
 from compress.tflite.edges import int8_core, is_reached, left_out, to_outer
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import constant_values
-from compress.tflite.mend import with_biases, with_valid_dimensions
+from compress.tflite.mend import with_biases, with_shapes, with_valid_dimensions
 from compress.tflite.oracle_gaps import gap_in_micro, gap_in_runtime
 from compress.tflite.read import read
 from compress.tflite.variables import without_variables
@@ -45,6 +50,8 @@ from compress.tflite_records.file import (
     BuiltinOperator,
     File,
     FileOperator,
+    FileTensor,
+    Subgraph,
 )
 from compress.tflite_records.tensor import from_file
 from compress.tflite_records.uint8 import as_int8, as_uint8, from_uint8, is_uint8
@@ -66,11 +73,13 @@ class Interpretation:
 
     `remark` says how the copy that the oracle got differs; empty if it got the file itself.
     `keeps_layers` is true if every activation can be read after an inference, not only outputs.
+    Tensors from `stored_tensors` on are of the copy alone.
     """
 
     file: File
     core: File
     infer: _Infer
+    stored_tensors: int
     remark: str = ""
     keeps_layers: bool = False
 
@@ -137,8 +146,10 @@ class Oracle:
         """
         if not self.installed:
             raise UserError(f"{self.package} is not installed")
-        stored, biases = with_biases(read(tflite))
-        tflite = write(stored) if biases else tflite
+        original = read(tflite)
+        stored, biases = with_biases(original)
+        stored = with_shapes(stored)
+        tflite = _copy(stored)
         file = simplified(without_variables(stored))
         uint8, core = is_uint8(file), int8_core(as_int8(file))
         try:
@@ -151,16 +162,19 @@ class Oracle:
                 # tflite-micro crashes at a decoder without the options that it has to have.
                 raise UserError(f"{self.package}: a custom operator may not be as it expects")
             infer, remark = self.start(tflite, file)
-            model = Interpretation(file, core, infer, remark, self._keeps_layers_of(file))
+            count = len(file.tensors)
+            model = Interpretation(file, core, infer, count, remark, self._keeps_layers_of(file))
             if lacking:
                 self._try(model)
                 model = replace(model, infer=self.start(tflite, file)[0])  # with its first states
-        except ImportError as error:
-            raise UserError(f"{self.package} cannot be imported: {error}") from None
+        except JudgeDied:
+            raise
         except UserError:
             if core.operators == stored.operators or core.states:
                 raise
             model = self._open_copy(core, uint8)
+        if len(stored.tensors) > len(original.tensors):
+            model = replace(model, stored_tensors=len(original.tensors))
         return replace(
             model, remark="; ".join(filter(None, (_bias_remark(self, biases), model.remark)))
         )
@@ -168,10 +182,7 @@ class Oracle:
     def _try(self, model: Interpretation) -> None:
         """Raise UserError if the oracle fails in an operator that the int8 core lacks."""
         size = sum(from_file(model.core.tensors[index]).size_bytes for index in model.core.inputs)
-        try:
-            model.trace(np.zeros((1, size), np.int8), model.core.outputs)
-        except RuntimeError as error:
-            raise UserError(f"{self.package} does not run the model: {error}") from None
+        model.trace(np.zeros((1, size), np.int8), model.core.outputs)
 
     def _open_copy(self, core: File, uint8: bool) -> Interpretation:
         """A copy of the integers' part alone, for a model whose other operators are refused."""
@@ -182,7 +193,8 @@ class Oracle:
             f"{self.package} got a copy of the int8 core, with constants folded: the whole "
             "model cannot be compared there"
         )
-        return Interpretation(part, core, infer, remark, self._keeps_layers_of(part))
+        count, keeps = len(part.tensors), self._keeps_layers_of(part)
+        return Interpretation(part, core, infer, count, remark, keeps)
 
     def _keeps_layers_of(self, file: File) -> bool:
         return self.keeps_layers and _can_keep_tensors(file)
@@ -201,6 +213,26 @@ class Oracle:
         outputs = [values[index] for index in model.core.outputs]
         shaped = len(outputs) == 1 and outputs[0].dtype == np.int8
         return outputs[0] if shaped else pack_rows(outputs)
+
+
+def _copy(file: File) -> bytes:
+    """The .tflite file of these records. Raises UserError if it does not hold their tensors."""
+    copy = write(file)
+    for graph, copied in zip(_graphs(file), _graphs(read(copy)), strict=True):
+        if [*map(_content, graph.tensors)] != [*map(_content, copied.tensors)]:
+            raise UserError("the .tflite file has tensors that cannot be written as they are read")
+    return copy
+
+
+def _graphs(file: File) -> tuple[Subgraph, ...]:
+    return (file, *file.further)
+
+
+def _content(tensor: FileTensor) -> tuple[object, ...]:
+    """What an oracle computes with."""
+    data = None if tensor.data is None else tensor.data.tobytes()
+    quantization = (tensor.scales, tensor.zero_points, tensor.axis) if tensor.scales else ()
+    return (tensor.type, tensor.shape, *quantization, tensor.variable, data)
 
 
 def _bias_remark(oracle: Oracle, count: int) -> str:
@@ -226,26 +258,14 @@ def _start_micro(tflite: bytes, file: File) -> tuple[_Infer, str]:
     if is_uint8(file):
         raise UserError("tflite-micro has no kernels for a model in uint8 quantization")
     _require_equal(file, gap_in_micro, "tflite-micro")
-    runtime: Any = importlib.import_module("tflite_micro.python.tflite_micro.runtime")
-    config, keeps = runtime.InterpreterConfig, _can_keep_tensors(file)
-    try:
-        interpreter = runtime.Interpreter.from_bytes(
-            tflite,
-            arena_size=_arena_bytes(len(tflite), file),
-            intrepreter_config=(
-                config.kPreserveAllTensors if keeps else config.kAllocationRecording
-            ),
-        )
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"tflite-micro does not accept the model: {error}") from None
+    keeps = _can_keep_tensors(file)
+    model = RemoteModel(
+        "tflite-micro", tflite, arena_bytes=_arena_bytes(len(tflite), file), keeps=keeps
+    )
 
     def infer(values: Sequence[Array], tensors: Sequence[int]) -> list[Array]:
-        for position, value in enumerate(values):
-            interpreter.set_input(value, position)
-        interpreter.invoke()
-        if not keeps:
-            return [interpreter.get_output(file.outputs.index(tensor)) for tensor in tensors]
-        return [interpreter.GetTensor(tensor, 0)["tensor_data"] for tensor in tensors]
+        results = tensors if keeps else [file.outputs.index(tensor) for tensor in tensors]
+        return model.run(dict(enumerate(values)), results)
 
     if not keeps and int8_core(as_int8(file)).outputs != file.outputs:
         raise UserError("tflite-micro: too many tensors to keep those before the last conversion")
@@ -295,7 +315,6 @@ def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
     if int(np.__version__.split(".")[0]) > 1:
         raise UserError(f"tflite-runtime is built for NumPy 1, here is {np.__version__}")
     _require_equal(file, gap_in_runtime, "tflite-runtime")
-    runtime: Any = importlib.import_module("tflite_runtime.interpreter")
     mended, count = with_valid_dimensions(tflite)
     remark = (
         f"tflite-runtime got a copy with {count} quantized dimensions set to 0: it refuses those "
@@ -303,21 +322,11 @@ def _start_runtime(tflite: bytes, file: File) -> tuple[_Infer, str]:
         if count
         else ""
     )
-    try:
-        interpreter = runtime.Interpreter(
-            model_content=mended,
-            experimental_op_resolver_type=runtime.OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=int8_core(as_int8(file)).outputs != file.outputs,
-        )
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"tflite-runtime does not accept the model: {error}") from None
+    keeps = int8_core(as_int8(file)).outputs != file.outputs
+    model = RemoteModel("tflite-runtime", mended, keeps=keeps)
 
     def infer(values: Sequence[Array], tensors: Sequence[int]) -> list[Array]:
-        for index, value in zip(file.inputs, values, strict=True):
-            interpreter.set_tensor(index, value)
-        interpreter.invoke()
-        return [interpreter.get_tensor(tensor) for tensor in tensors]
+        return model.run(dict(zip(file.inputs, values, strict=True)), tensors)
 
     return infer, remark
 

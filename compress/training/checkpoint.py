@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.training.checksum_file import read_object, write_object
+from compress.training.signed_file import read_object, write_object
 
 # A kill loses at most this much training; writing a state takes a small fraction of it.
 INTERVAL_S = 2.0

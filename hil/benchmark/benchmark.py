@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from compress.errors import OverBudget
 from compress.integer.cost import nonzero_weights, total_macs
 from compress.metrics.scale import ACCURACY, MetricScale
 from compress.pipeline.diagnosis import Remark
+from compress.scratch import scratch_folder
 from compress.types import Samples
 from hil.benchmark.float_models import FloatComparison
 from hil.benchmark.mlperf_runner import RunnerTrial
@@ -130,8 +130,7 @@ def benchmark(
         board = without_waits(board)
     judged = check_oracle(model.tflite, samples)
     plan = choice.plan(model.graph, board)
-    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
-        folder = Path(temporary)
+    with scratch_folder() as folder:
         image = build(render(plan, board), board, folder / "headline")
         runs = [runner.measure(image, plan, samples) for _ in range(repeats)]
         for run in runs:

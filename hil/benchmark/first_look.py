@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
 from compress.metrics.registry import metric_of
 from compress.metrics.scale import ACCURACY
-from compress.pipeline.data_facts import data_facts, data_line, data_remarks
+from compress.pipeline.data_facts import data_facts, data_line, data_remarks, precision_line
 from compress.pipeline.network import untrained_graph
+from compress.scratch import scratch_folder
 from compress.training.data_check import check_data
 from compress.types import Dataset, Task
 from hil import formatting
@@ -47,8 +46,8 @@ def look(task: Task, board: Board) -> FirstLook:
     graph = untrained_graph(task)
     roomy = without_waits(without_limits(board))
     plan = make_plan(graph, roomy)
-    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
-        image = build(render(plan, roomy), roomy, Path(temporary))
+    with scratch_folder() as temporary:
+        image = build(render(plan, roomy), roomy, temporary)
         if board.backend != "qemu":
             return FirstLook(image, None)
         with BoardRunner(roomy, open_target) as runner:
@@ -89,6 +88,8 @@ def show_first_look(
     facts = data_facts(task, data)
     console.print(data_line(facts), markup=False, soft_wrap=True)
     judged = metric_of(task).name == ACCURACY.name
+    if judged:
+        console.print(precision_line(facts, accuracy), markup=False, soft_wrap=True)
     for remark in data_remarks(facts, accuracy if judged else None):
         warn(remark)
     if board is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from compress.errors import OverBudget, UserError
 from compress.integer import reference
+from compress.scratch import scratch_folder
 from compress.types import Graph
 from hil.benchmark.mlperf_tiny import (
     RunnerBenchmark,
@@ -89,8 +89,8 @@ def try_runner(
     """
     settings = check_runner(benchmark, graph, board)
     program = with_runner(render(choice.plan(graph, board), board), settings, board)
-    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
-        folder = Path(temporary) / "runner"
+    with scratch_folder() as temporary:
+        folder = temporary / "runner"
         image = build(program, board, folder)
         needed = settings.sent_bytes + benchmark.inputs
         if image.staging.length_bytes < needed:

@@ -18,6 +18,7 @@ from compress.tflite_records.uint8 import from_uint8
 from compress.types import Array, Graph, Int8Array, IntArray, Samples, Tensor
 
 _SAMPLES = 4
+_LARGEST_LABEL = 0xFFFF  # the firmware's labels are u16
 _SEQUENCE = 32  # a wake word's states last that long
 
 
@@ -70,7 +71,8 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
         for name, tensor in zip(names, graph.input_tensors, strict=True)
     ]
     labels = arrays.get("y")
-    lengths = {len(array) for array in (*values, *(() if labels is None else (labels,)))}
+    counted = (*values, *(() if labels is None else (labels,)))
+    lengths = {len(array) if array.ndim else 0 for array in counted}
     if len(lengths) > 1 or lengths == {0} or (labels is not None and labels.ndim != 1):
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise UserError(f"--data {path}: {shapes}; needed are equally many samples, at least one")
@@ -78,6 +80,8 @@ def file_samples(graph: Graph, path: Path, count: int) -> tuple[Samples, bool]:
         raise UserError(f"--data {path}: y is {labels.dtype}, must be integers")
     if labels is not None and labels.min() < 0:
         raise UserError(f"--data {path}: y has {labels.min()}, must be classes from 0 on")
+    if labels is not None and labels.max() > _LARGEST_LABEL:
+        raise UserError(f"--data {path}: y has {labels.max()}, at most {_LARGEST_LABEL}")
     inputs = _rows(graph, [value[:count] for value in values])
     chosen = None if labels is None else labels[:count].astype(np.int64)
     return samples_of(graph, inputs, chosen), labels is not None

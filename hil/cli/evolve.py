@@ -34,7 +34,8 @@ from hil.cli.goal_options import (
 from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
 from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.energy.calibration import calibrated
-from hil.report.summary import summarize, summary_to_json
+from hil.report.summary import summarize
+from hil.report.summary_json import summary_to_json
 from hil.search.registry import ENGINE_NAMES
 from hil.store.store import Store
 

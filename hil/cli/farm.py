@@ -33,8 +33,8 @@ def register(app: typer.Typer) -> None:
         host: Annotated[
             str,
             typer.Option(
-                help="Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all, "
-                "tls://0.0.0.0 for all with TLS."
+                help="Address to listen on: 127.0.0.1 for this machine only, tls://0.0.0.0 for "
+                "all, which needs certificates (docs/farm.md)."
             ),
         ] = "127.0.0.1",
         port: Annotated[
@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Run the farm's scheduler, which gives the jobs of searches to workers.
 
-        Anyone who reaches the port can run code on all workers: use it in trusted networks only.
+        Who may use the port can run code on all workers.
         """
         from hil.farm.nodes import run_scheduler
 

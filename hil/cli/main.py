@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 
 from compress.errors import HilError, Infeasible, UserError
+from compress.scratch import sweep_cache, sweep_temporary
 from hil.cli import (
     bench,
     boards,
@@ -37,6 +39,7 @@ app = typer.Typer(
 )
 
 RUNS = Path("runs")
+_INTERRUPTED_CODE = 130  # of shells: 128 and the number of SIGINT
 
 evolve.register(app, RUNS)
 report.register(app, RUNS)
@@ -53,7 +56,14 @@ study.register(app, RUNS)
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit.
+
+    SIGTERM ends it as Ctrl-C does, so that nothing is left behind; what killed processes left
+    before is removed.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sweep_temporary()
+    sweep_cache()
     with errors_as_lines():
         sys.exit(app(standalone_mode=False))
 
@@ -65,12 +75,16 @@ def errors_as_lines() -> Iterator[None]:
         yield
     except HilError as error:
         fail(error)
+    except KeyboardInterrupt:
+        _interrupted()
     except typer.TyperException as error:
         line = usage_line(error)
         if not line:
             sys.exit(UserError.exit_code)
         fail(UserError(line))
     except typer.Abort as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _interrupted()
         if error.__cause__ is not None:  # typer turns every EOFError into Abort, also ours
             raise error.__cause__ from None
         fail(UserError("input ended before the question was answered; nothing was changed"))
@@ -81,6 +95,11 @@ def errors_as_lines() -> Iterator[None]:
         fail(
             UserError(f"disk full{where}: free some space and run again; finished trials are kept")
         )
+
+
+def _interrupted() -> NoReturn:
+    print("hil: interrupted", file=sys.stderr)
+    sys.exit(_INTERRUPTED_CODE)
 
 
 def fail(error: HilError) -> NoReturn:

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from hil.cli.options import JsonFlag
-from hil.report.summary import summarize, summary_to_json
+from hil.report.summary import summarize
+from hil.report.summary_json import summary_to_json
 from hil.store.store import Store
 
 

@@ -6,11 +6,10 @@ What a choice takes is known from its build.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
+from compress.scratch import scratch_folder
 from compress.types import Graph
 from hil.board import without_limits
 from hil.codegen.build import build
@@ -41,5 +40,5 @@ def smallest(
 
 
 def _flash_bytes(plan: Plan, board: Board) -> int:
-    with tempfile.TemporaryDirectory(prefix="hil-") as folder:
-        return build(render(plan, board), without_limits(board), Path(folder)).flash.total
+    with scratch_folder() as folder:
+        return build(render(plan, board), without_limits(board), folder).flash.total

@@ -1,5 +1,7 @@
-"""pyOCD debug probe for QEMU: `pyocd … -u qemu:127.0.0.1:PORT -t <pyocd_target of a board>`.
+"""pyOCD debug probe for QEMU, named by its gdbstub: `qemu:fd:N`, `qemu:HOST:PORT`.
 
+`fd:N` is a connected socket of this process, as `hil.emulator.process.Emulator` has it. A port is
+of a QEMU that somebody else started: `pyocd … -u qemu:127.0.0.1:PORT -t <a board's pyocd_target>`.
 The probe emulates an ADIv5 SW-DP with one AHB-AP on the emulated chip's bus
 (`hil.emulator.debug_registers.SystemBus`, over QEMU's gdbstub). pyOCD thus discovers, resets, loads
 and halts an emulated board with the same code as a real one. Registers: Arm Debug Interface
@@ -8,6 +10,8 @@ Architecture Specification ADIv5 (IHI 0031), B2.2 and C2.6.
 
 from __future__ import annotations
 
+import os
+import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +56,15 @@ def _deliver(value: Any, now: bool) -> Any:
     return value if now else lambda: value
 
 
+def _connect(host: str, number: int) -> socket.socket:
+    """A connection of the probe's own to the gdbstub. Raises OSError."""
+    if host == "fd":
+        return socket.socket(fileno=os.dup(number))
+    connection = socket.create_connection((host, number), GDB_ANSWER_TIMEOUT_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
 class QemuMemory(MemoryInterface):
     """pyOCD's accelerated memory interface: blocks instead of words through DRW."""
 
@@ -81,7 +94,7 @@ class QemuMemory(MemoryInterface):
 
 
 class QemuProbe(DebugProbe):
-    """A debug probe whose unique ID is the address of a gdbstub, `host:port`."""
+    """A debug probe whose unique ID is the address of a gdbstub, `fd:number` or `host:port`."""
 
     vendor_name = "QEMU"
     product_name = "gdbstub"
@@ -90,10 +103,10 @@ class QemuProbe(DebugProbe):
 
     def __init__(self, address: str) -> None:
         super().__init__()
-        host, _, port = address.rpartition(":")
-        if not port.isdecimal():
+        host, _, number = address.rpartition(":")
+        if not number.isdecimal():
             raise exceptions.ProbeError(f"QEMU probe {address!r}: expected qemu:<host>:<port>")
-        self._address = (host or "127.0.0.1", int(port))
+        self._address = (host or "127.0.0.1", int(number))
         self._protocol: DebugProbe.Protocol | None = None
         self._client: RspClient | None = None
         self._bus: SystemBus | None = None
@@ -115,7 +128,7 @@ class QemuProbe(DebugProbe):
 
     def open(self) -> None:
         try:
-            self._client = RspClient(*self._address, GDB_ANSWER_TIMEOUT_S)
+            self._client = RspClient(_connect(*self._address), GDB_ANSWER_TIMEOUT_S)
             self._bus = SystemBus(self._client)
         except (OSError, RspError) as error:
             self.close()

@@ -1,7 +1,8 @@
-"""A QEMU process: one emulated chip with its gdbstub and its UART on TCP sockets.
+"""A QEMU process: one emulated chip with its gdbstub and its UART on socket pairs.
 
-This process creates the sockets, listening on free ports of 127.0.0.1, and QEMU inherits them: two
-emulators never get the same port, and whatever answers on a port is this emulator.
+This process creates both pairs and QEMU inherits one end of each: nothing listens, so no other
+process can connect, and whatever answers is this emulator. It matters because whoever speaks to
+the gdbstub commands QEMU (`monitor migrate "exec:..."`). See docs/decisions/0002.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import IO
 
 from compress.errors import UserError
 from hil.emulator.plugin import QEMU
+from hil.emulator.sandbox import sandbox_arguments
 from hil.types import Board
 
 _EXIT_TIMEOUT_S = 5.0
@@ -26,7 +28,8 @@ class Emulator:
     """QEMU with the machine of a board, stopped before the first instruction.
 
     QEMU is killed when the thread that made it ends, however that happens (`setpriv --pdeathsig`,
-    Linux). Raises UserError if QEMU is not installed.
+    Linux). `gdb` and `uart` are this process's ends of the two connections; they are closed by
+    `kill()`. Raises UserError if QEMU is not installed.
     """
 
     def __init__(self, board: Board, arguments: tuple[str, ...] = ()) -> None:
@@ -34,25 +37,31 @@ class Emulator:
         if program is None:
             raise UserError(f"{QEMU} not found (Debian: apt install qemu-system-arm)")
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
-        with _listener() as gdb, _listener() as uart:
-            self.gdb_port: int = gdb.getsockname()[1]
-            self.uart_port: int = uart.getsockname()[1]
+        self.gdb, gdb = socket.socketpair()
+        self.uart, uart = socket.socketpair()
+        ends = (self.gdb, self.uart)
+        with gdb, uart:
             command = [
                 *_die_with_parent(),
-                *(program, "-machine", board.machine, "-nodefaults", "-display", "none", "-S"),
-                *("-chardev", _server("gdb0", gdb), "-gdb", "chardev:gdb0"),
-                *("-chardev", _server("uart0", uart), "-serial", "chardev:uart0"),
+                *(program, "-machine", board.machine, "-nodefaults", "-no-user-config"),
+                *("-display", "none", "-S", *sandbox_arguments(program)),
+                *("-chardev", f"socket,id=gdb0,fd={gdb.fileno()}", "-gdb", "chardev:gdb0"),
+                *("-chardev", f"socket,id=uart0,fd={uart.fileno()}", "-serial", "chardev:uart0"),
                 *arguments,
             ]
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                pass_fds=(gdb.fileno(), uart.fileno()),
-                start_new_session=True,  # Ctrl-C must not reach QEMU
-            )
-        self._finalizer = weakref.finalize(self, _kill, self._process, self._stderr)
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._stderr,
+                    pass_fds=(gdb.fileno(), uart.fileno()),
+                    start_new_session=True,  # Ctrl-C must not reach QEMU
+                )
+            except BaseException:
+                _close(*ends, self._stderr)
+                raise
+        self._finalizer = weakref.finalize(self, _kill, self._process, *ends, self._stderr)
 
     @property
     def pid(self) -> int:
@@ -79,18 +88,15 @@ class Emulator:
         self._finalizer()
 
 
-def _kill(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes], *files: socket.socket | IO[bytes]) -> None:
     process.kill()  # SIGKILL ends a stopped process, too
     process.wait(_EXIT_TIMEOUT_S)
-    stderr.close()
+    _close(*files)
 
 
-def _listener() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0), backlog=1)
-
-
-def _server(name: str, listener: socket.socket) -> str:
-    return f"socket,id={name},fd={listener.fileno()},server=on,wait=off,nodelay=on"
+def _close(*files: socket.socket | IO[bytes]) -> None:
+    for file in files:
+        file.close()
 
 
 def _die_with_parent() -> list[str]:

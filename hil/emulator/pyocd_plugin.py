@@ -20,7 +20,7 @@ def qemu() -> Plugin:
     from pyocd.probe.debug_probe import DebugProbe
 
     class QemuProbes(DebugProbe):
-        """Finds an emulator by its address, `-u qemu:HOST:PORT`; never lists any."""
+        """Finds an emulator by its address (`probe_qemu.py`); never lists any."""
 
         @classmethod
         def get_all_connected_probes(

@@ -42,18 +42,20 @@ class Register:
 
 
 class RspClient:
-    """A connection to a gdbstub; connecting stops the machine. Raises RspLost, OSError."""
+    """The client on a connection to a gdbstub, which it closes; its start stops the machine.
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+    Raises RspLost, OSError.
+    """
+
+    def __init__(self, connection: socket.socket, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._received = bytearray()
         self._running = False
         self._lost: str | None = None
         self._acknowledge = True
         self.stop_signal = 0
-        self._socket = socket.create_connection((host, port), timeout_s)
+        self._socket = connection
         try:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             features = self.command(b"qSupported:xmlRegisters=arm;QStartNoAckMode+")
             size = re.search(rb"PacketSize=([0-9a-fA-F]+)", features)
             self._packet_bytes = int(size[1], 16) if size else _DEFAULT_PACKET_BYTES

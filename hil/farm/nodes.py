@@ -21,6 +21,7 @@ from distributed.utils import get_ip
 
 from compress.errors import UserError
 from hil.errors import BenchError
+from hil.farm.addresses import check_address, check_host
 from hil.farm.source_fingerprint import code_id
 
 TRAIN = "train"
@@ -33,10 +34,15 @@ _START_S = 180
 # Dask must time out first, since its error has the reason.
 _GRACE_S = 1.0
 _LEAVE_S = 10.0
-# Dask's dashboard, reachable from this machine only.
-_DASHBOARD = "127.0.0.1:0"
 # Errors of Dask for an address that is malformed, in use, unreachable, or lacks certificates.
 _BAD_ADDRESS = (OSError, ValueError, RuntimeError, TypeError)
+
+
+class _FarmScheduler(Scheduler):
+    """A scheduler that serves no web pages: nobody is asked who they are there."""
+
+    def start_http_server(self, *_: Any, **__: Any) -> None:
+        pass
 
 
 class FarmProcess(Worker):
@@ -48,6 +54,9 @@ class FarmProcess(Worker):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         super().__init__(*arguments, **settings)
+
+    def start_http_server(self, *_: Any, **__: Any) -> None:
+        """Serve no web pages, as the scheduler."""
 
 
 def board_resource(name: str) -> str:
@@ -82,10 +91,12 @@ def worker_resources(boards: Sequence[str], trainers: int) -> list[dict[str, flo
 
 
 async def check_scheduler(address: str, role: str, timeout_s: float) -> None:
-    """Connect once to the scheduler at `address`. Raises UserError if it does not answer.
+    """Connect once to the scheduler at `address`.
 
+    Raises UserError if it does not answer, or if it is another machine's without TLS.
     `role` ("worker" or "client") selects the TLS certificate.
     """
+    check_address(address)
     arguments = Security().get_connection_args(role)
     try:
         async with asyncio.timeout(timeout_s + _GRACE_S):
@@ -95,7 +106,7 @@ async def check_scheduler(address: str, role: str, timeout_s: float) -> None:
         reason = (isinstance(error, OSError) and _refusal(address)) or _reason(error)
         raise UserError(
             f"no farm at {address!r} ({reason}); start hil farm scheduler there, and give its "
-            "address here, such as tcp://host:8786"
+            "address here, such as tls://host:8786"
         ) from error
 
 
@@ -118,14 +129,14 @@ def _refusal(address: str) -> str | None:
 async def run_scheduler(host: str, port: int, ready: Callable[[str], None]) -> None:
     """Run a scheduler until interrupted; `ready` is called with its address.
 
-    Raises UserError for a host or port that cannot be listened on.
+    Raises UserError for a host or port that cannot be listened on, and for one that other machines
+    reach without TLS.
     """
+    check_host(host)
     logging.getLogger("distributed").setLevel(logging.WARNING)
     interrupted = _interrupted()
     try:
-        scheduler = await Scheduler(
-            host=host, port=port, dashboard_address=_DASHBOARD, allowed_failures=_ALLOWED_FAILURES
-        )
+        scheduler = await _FarmScheduler(host=host, port=port, allowed_failures=_ALLOWED_FAILURES)
     except _BAD_ADDRESS as error:
         raise UserError(
             f"cannot listen on --host {host!r}, --port {port}: {_reason(error)}"
@@ -176,7 +187,6 @@ def _nanny(address: str, offer: dict[str, float]) -> Nanny:
         resources=offer,
         memory_limit=0,  # no limit: Dask would kill a training that needs much memory
         death_timeout=_START_S,
-        dashboard_address=_DASHBOARD,
         silence_logs=logging.WARNING,
         worker_class=FarmProcess,
     )

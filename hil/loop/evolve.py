@@ -45,7 +45,13 @@ from hil.store.run_folder import (
 from hil.store.store import STORE_FILE, RunIdentity, Store
 from hil.target.open import check_reachable
 from hil.trial.pool import LocalPool, Pool
-from hil.trial.start import Start, check_feasible, check_has_original, check_startable
+from hil.trial.start import (
+    Start,
+    check_feasible,
+    check_has_original,
+    check_same_judged,
+    check_startable,
+)
 from hil.types import Trial
 
 
@@ -170,7 +176,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         # After the loop, so that figures for the report do not use up the search's budget.
         measure_finals(trials_missing_finals(store, goal), store, pool, progress.show)
         if "test" not in store.original_accuracies():
-            store.set_original_accuracy("test", original.share(original.data.test))
+            store.set_original_accuracy("test", original.test_share)
     return reason
 
 
@@ -210,17 +216,20 @@ def keep_diagnosis(original: Original, store: Store) -> Diagnosis:
             "best constant answer): they do not compare; choose another run folder, or restore the "
             "former metric"
         )
+    check_same_judged(store, original, diagnosis.accuracy)
     save_diagnosis(store.folder, diagnosis)
     store.set_original_accuracy("val", diagnosis.accuracy)
     return diagnosis
 
 
 def original_line(original: Original, diagnosis: Diagnosis) -> str:
-    """The float network's metric before the search, and where its weights are from."""
+    """The float network's metric before the search, where its weights are from, how exact it is."""
     given = original.task.pretrained is not None
     return (
         f"float network, {'weights as given' if given else 'trained for this run'}: "
-        f"{diagnosis.named(diagnosis.accuracy)} on {len(original.data.val):,} validation samples"
+        f"{diagnosis.named(diagnosis.accuracy)} on {len(original.judged):,} validation samples; "
+        "a difference of two such networks has a standard error of at most "
+        f"{diagnosis.difference_words}"
     )
 
 

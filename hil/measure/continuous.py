@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
 from compress.errors import OverBudget
 from compress.ops import Activation, Conv2D, Op, Padding
+from compress.scratch import scratch_folder
 from compress.types import Graph, Tensor
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
@@ -62,8 +61,8 @@ def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:
 
     Raises the errors of building and running.
     """
-    with tempfile.TemporaryDirectory(prefix="hil-loop-") as folder:
-        image = build(render(make_plan(graph, board), board), board, Path(folder))
+    with scratch_folder("hil-loop-") as folder:
+        image = build(render(make_plan(graph, board), board), board, folder)
         with BoardRunner(board, open_target) as runner:
             return runner.run(lambda target: _loop(target, image, graph, seconds))
 

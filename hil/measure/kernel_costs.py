@@ -8,7 +8,6 @@ they are kept in the cache, and a layer of a known shape is not timed again.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from compress.cache import cache_folder, content_hash
 from compress.errors import OverBudget
 from compress.files import write_atomically
 from compress.ops import Op, constants_of, inputs_of, outputs_of
+from compress.scratch import scratch_folder
 from compress.types import Graph, Samples
 from hil.board import without_limits
 from hil.codegen.build import build, compiler_version, kernel_sources
@@ -88,9 +88,9 @@ def _counts(
     """The cost of each layer with these kernels; none if the build does not fit."""
     plan = make_plan(graph, board, kernels=kernels)
     waits = runner.models_waits
-    with tempfile.TemporaryDirectory(prefix="hil-") as folder:
+    with scratch_folder() as folder:
         try:
-            image = build(render(plan, board, profile=True), without_limits(board), Path(folder))
+            image = build(render(plan, board, profile=True), without_limits(board), folder)
         except OverBudget:
             return ()
         # With wait states, the second inference has warm caches.

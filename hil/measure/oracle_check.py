@@ -54,9 +54,14 @@ def check_oracle(tflite: bytes, samples: Samples) -> OracleCheck:
         )
     if undefined.all():
         return OracleCheck((), tuple(remarks))
+    judged: list[str] = []
     for oracle, model in judges:
-        remarks += _compare_with(oracle, model, imported, samples, np.flatnonzero(~undefined))
-    return OracleCheck(tuple(oracle.name for oracle, _ in judges), tuple(remarks))
+        try:
+            remarks += _compare_with(oracle, model, imported, samples, np.flatnonzero(~undefined))
+            judged.append(oracle.name)
+        except UserError as error:  # it failed, or died, in the middle
+            remarks.append(str(error))
+    return OracleCheck(tuple(judged), tuple(remarks))
 
 
 def _compare_with(
@@ -72,7 +77,7 @@ def _compare_with(
     """
     graph, indices = imported
     as_computed = oracle.as_computed(graph)
-    stored = len(model.file.tensors)
+    stored = model.stored_tensors
     names = _names(graph) if model.keeps_layers else {}
     read = {tensor: name for tensor, name in names.items() if indices[tensor] < stored}
     outputs, who = [indices[index] for index in graph.outputs], (oracle.package, "reference")
@@ -116,6 +121,9 @@ def _compare(
     `numbers` are those of the samples.
     """
     found, computed = found.reshape(len(found), -1), computed.reshape(len(computed), -1)
+    if found.shape != computed.shape:
+        counts = f"{found.shape[1]} values in {who[0]}, {computed.shape[1]} in the {who[1]}"
+        raise UserError(f"{layer} has {counts}: not compared")
     if not np.array_equal(found, computed):
         sample, index = (int(i) for i in np.argwhere(found != computed)[0])
         values = int(found[sample, index]), int(computed[sample, index])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from compress.integer import reference
 from compress.ops import FullyConnected
+from compress.scratch import scratch_folder
 from compress.types import Graph, Samples, Tensor
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
@@ -44,8 +44,8 @@ def smoke_samples(graph: Graph) -> Samples:
 
 def smoke_build(board: Board) -> Sizes:
     """Build the smoke test; returns its flash bytes by part. Raises the errors of building."""
-    with tempfile.TemporaryDirectory(prefix="hil-smoke-") as folder:
-        return _build(board, Path(folder))[0].flash
+    with scratch_folder("hil-smoke-") as folder:
+        return _build(board, folder)[0].flash
 
 
 def smoke_test(board: Board) -> Measurement:
@@ -53,8 +53,8 @@ def smoke_test(board: Board) -> Measurement:
 
     It writes the flash of a real board. No retries; raises the errors of building and measuring.
     """
-    with tempfile.TemporaryDirectory(prefix="hil-smoke-") as folder:
-        image, plan = _build(board, Path(folder))
+    with scratch_folder("hil-smoke-") as folder:
+        image, plan = _build(board, folder)
         target = open_target(board)
         try:
             return measure(target, image, plan, smoke_samples(plan.graph))

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 from compress.metrics.scale import ACCURACY
+from compress.pipeline.samples import JUDGED_SAMPLES
 from hil import formatting
 from hil.energy.energy import energy_error
 from hil.objective import pareto
 from hil.objective.costs import costs_of, knows_cycles
+from hil.report.confirmation import confirmation_of, interval_text
 from hil.report.originals import float_accuracy
 from hil.report.summary import Summary
 from hil.types import COUNTER_UNITS, Measurement, Provenance, Sizes, Trial
@@ -46,6 +48,7 @@ class TrialRow:
 
     `latency` is in ms, `energy` in microjoules. `stages`, `order` and `details` describe the
     genome, in increasing detail from `order` (such as PQ) on; `device` is "right/total".
+    `test_fails` is true for a network that does not keep the floor on the test split.
     """
 
     number: int
@@ -55,6 +58,8 @@ class TrialRow:
     accuracy: str
     device: str
     test: str
+    test_interval: str
+    test_fails: bool
     flash: CostCell
     ram: CostCell
     count: CostCell
@@ -74,7 +79,8 @@ class TrialRow:
 
 def trial_row(summary: Summary, trial: Trial) -> TrialRow:
     """The row of `trial`."""
-    measurement, final, score = trial.measurement, summary.final(trial), summary.score(trial)
+    measurement, score = trial.measurement, summary.score(trial)
+    final = confirmation_of(summary, trial)
     base = summary.baseline and summary.baseline.measurement
     costs = measurement and costs_of(measurement, summary.goal.board)
 
@@ -92,6 +98,8 @@ def trial_row(summary: Summary, trial: Trial) -> TrialRow:
         accuracy="" if trial.accuracy is None else shown(summary, trial.accuracy),
         device="" if measurement is None else _device(summary, measurement),
         test=shown(summary, final.accuracy) if final else "",
+        test_interval=interval_text(final.interval) if final and final.interval else "",
+        test_fails=final is not None and not final.keeps_floor,
         flash=cost(lambda m: m.flash.total, formatting.kib),
         ram=cost(lambda m: m.ram.total, formatting.kib),
         count=cost(lambda m: m.count, formatting.short_count),
@@ -223,7 +231,8 @@ def notes(summary: Summary) -> dict[str, str]:
         summary.metric.title: f"{_accuracy_words(summary)}; on every sample that ran on the "
         "device, its outputs equaled the reference's bit for bit",
         "device": _device_words(summary, samples),
-        "test": f"{summary.metric.title} on the test split, which no decision of the search used",
+        "test": f"{summary.metric.title} on the test split, which no decision of the search used: "
+        "it alone says whether a network keeps its floor",
         **_float_note(summary),
         "flash": "bytes placed by the linker: weights, model, kernels, harness, C library",
         "RAM": "arena, static data and stack high-water mark, measured on the board by stack "
@@ -240,8 +249,8 @@ def _accuracy_words(summary: Summary) -> str:
     metric = summary.metric
     if metric == ACCURACY:
         return (
-            "share of the validation split that the integer reference on the host classifies "
-            "correctly"
+            f"share of the validation samples (at most {JUDGED_SAMPLES:,}, evenly spaced) that the "
+            "integer reference on the host classifies correctly"
         )
     words = f"of the integer reference's outputs on the validation split, {metric.better} is better"
     if metric.reference is None:

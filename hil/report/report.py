@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hil.files import write_file
-from hil.report import findings, originals, plots, time_profile
+from hil.report import confirmation, findings, originals, plots, time_profile
 from hil.report.findings import CostCell, TrialRow
-from hil.report.summary import Summary, summarize, summary_to_json
+from hil.report.summary import Summary, summarize
+from hil.report.summary_json import summary_to_json
 from hil.report.svg import svg
 
 __all__ = [
@@ -39,6 +40,8 @@ _EXTRA = {"latency": "ms", "energy": "µJ", "score": "score"}
 def print_table(summary: Summary, console: Console) -> None:
     """Print the headline, the front (trials that meet the target first) and a legend."""
     console.print(Text(findings.headline(summary), style="bold"))
+    for line in confirmation.lines(summary):
+        console.print(Text(line))
     if summary.measured:
         front = summary.ranked_front()
         shown = list(front[:FRONT_ON_TERMINAL])
@@ -107,6 +110,7 @@ def write_html(summary: Summary, path: Path) -> None:
         summary=summary,
         headline=findings.headline(summary),
         status=findings.status(summary),
+        confirmed=confirmation.lines(summary),
         counted=findings.counted(summary),
         has_latency="latency" in notes,
         has_energy="energy" in notes,

@@ -31,6 +31,7 @@ _KINDS: dict[str, type[Stage]] = {
     "distill": Distill,
 }
 _EACH_LAYER = "each layer"
+_EACH_GROUP = "each group"
 _Choose = Callable[[str, Sequence[Any]], Any]
 _Genes = Mapping[str, Any]
 
@@ -42,6 +43,7 @@ _NEEDS: dict[str, Callable[[_Genes], bool]] = {
     "quantize.percentile": lambda genes: genes["calibration"] == "percentile",
     "quantize.rate": lambda genes: genes["epochs"] > 0,
     "distill.feature_weight": lambda genes: genes["features"] != "none",
+    "distill.width": lambda genes: not genes[_EACH_GROUP],
 }
 
 
@@ -101,6 +103,8 @@ def _order(kinds: Sequence[str]) -> str:
 def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
     genes: dict[str, Any] = {}
     choices = gene_choices(space, _KINDS[kind])
+    if kind == "distill":
+        genes[_EACH_GROUP] = space.groups > 1 and choose(f"distill.{_EACH_GROUP}", (False, True))
     for gene in sorted(choices, key=lambda gene: f"{kind}.{gene}" in _NEEDS):
         name = f"{kind}.{gene}"
         if name in _NEEDS and not _NEEDS[name](genes):
@@ -114,6 +118,9 @@ def _stage(choose: _Choose, space: Space, kind: str) -> Stage:
         genes["drop"] = _drop(choose, space)
     if kind == "quantize":
         genes["weight_bits"] = _weight_bits(choose, space)
+    if kind == "distill" and genes.pop(_EACH_GROUP):
+        parts = range(space.groups)
+        genes["keep"] = tuple(choose(f"distill.keep {part}", KEEP_RATIOS) for part in parts)
     return _KINDS[kind](**genes)
 
 
@@ -147,6 +154,9 @@ def _values(genome: Genome, space: Space) -> dict[str, Any]:
                 values["prune.keep all"] = stage.keep[0]
                 values["prune.drop"] = bool(stage.drop)
                 values |= {f"prune.drop {b}": b in stage.drop for b in range(space.blocks)}
+            case Distill():
+                values[f"distill.{_EACH_GROUP}"] = bool(stage.keep)
+                values |= {f"distill.keep {i}": ratio for i, ratio in enumerate(stage.keep)}
             case Quantize():
                 bits = stage.weight_bits
                 alike = len(bits) == 1 and bits[0] in UNIFORM_BITS

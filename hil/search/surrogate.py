@@ -69,7 +69,7 @@ def features(genome: Genome, estimate: Estimate, rungs: Sequence[float]) -> tupl
         log1p(spec.epochs),
         float(any(s.fresh for s in teach)),
         float(any(s.separable or s.kernel for s in teach)),
-        min((s.width for s in teach), default=1.0),
+        min((s.narrowest for s in teach), default=1.0),
         min((s.depth for s in teach), default=1.0),
         log1p(sum(s.epochs for s in teach)),
         float(any(s.features == "attention" for s in teach)),
@@ -92,7 +92,7 @@ def _recovery(genome: Genome) -> float:
 
 def _shrinks(stage: Stage) -> bool:
     if isinstance(stage, Distill):
-        return stage.reshapes or min(stage.width, stage.depth) < 1.0
+        return stage.reshapes or min(stage.narrowest, stage.depth) < 1.0
     return isinstance(stage, Prune)
 
 

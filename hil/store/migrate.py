@@ -2,7 +2,7 @@
 
 Version 1 has genomes of the first search space. Version 2 adds the genes of today's space and costs
 by stage. Version 3 adds fidelities, estimates, original accuracies, and for each session its
-engine, goal and energy.
+engine, goal and energy. Version 4 adds to final figures how many samples they are of.
 
 A genome's key is a hash of all its genes, so keys are computed anew. A gene that a version did not
 have gets the value by which that version behaves as it did: without `calibration`, a percentile
@@ -51,12 +51,13 @@ def migrated_copy(connection: sqlite3.Connection, path: Path) -> sqlite3.Connect
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Read all rows, recreate the tables, write all rows. The first of equal proposals stays."""
     version = sqlite.version(connection)
-    order = ("run", "sessions", "trials", "finals")
+    order = ("run", "sessions", "trials", "finals", *(("originals",) if version >= 3 else ()))
     rows = {
         table: [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1")]
         for table in order
     }
-    rows["trials"] = [_trial(row, version, path) for row in rows["trials"]]
+    if version < 3:
+        rows["trials"] = [_trial(row, version, path) for row in rows["trials"]]
     for table in reversed(order):
         connection.execute(f"DROP TABLE {table}")
     sqlite.create_tables(connection)

@@ -20,7 +20,8 @@ from compress.errors import UserError
 from hil.files import file_errors, no_space
 
 APPLICATION_ID = 0x48494C43  # "HILC"
-SCHEMA_VERSION = 3  # 2: genomes of the whole space, costs by stage; 3: fidelities, estimates
+# 2: genomes of the whole space, costs by stage; 3: fidelities, estimates; 4: samples of finals
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_MS = 10_000
 _INDEX_BYTES = 64 * 1024  # two steps of the WAL index, 32 KiB each (sqlite.org/walformat.html)
 
@@ -41,10 +42,10 @@ _TABLES = (
          created REAL NOT NULL, UNIQUE (key, fidelity)) STRICT""",
     """CREATE TABLE finals (number INTEGER NOT NULL REFERENCES trials, split TEXT NOT NULL,
          correct INTEGER NOT NULL, total INTEGER NOT NULL, accuracy REAL NOT NULL,
-         PRIMARY KEY (number, split)) STRICT""",
+         samples INTEGER, drop_error REAL, PRIMARY KEY (number, split)) STRICT""",
     "CREATE TABLE originals (split TEXT PRIMARY KEY, accuracy REAL NOT NULL) STRICT",
 )
-_OLDER = {  # the columns that migration from versions 1 and 2 needs
+_OLDER = {  # the columns that migration from older versions needs
     "run": {"id", "task", "board", "seed", "board_sha256", "created"},
     "sessions": {"id", "started", "heartbeat", "accuracy_target", "stopped_by"},
     "trials": {

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from compress.errors import UserError
 from compress.genome import Genome
+from compress.scratch import PART, sweep
 from hil.board import facts_in_words
 from hil.store import migrate, sqlite
 from hil.store.trial_json import trial_from_json, trial_to_json
@@ -67,7 +68,9 @@ class Final:
     """The final figures of a trial on a split that no decision of the search used.
 
     The device got `correct` of `total` samples right; `accuracy` is the host's on the whole split,
-    the task's metric as a share where more is better (0..1 for the accuracy of classes).
+    the task's metric as a share where more is better (0..1 for the accuracy of classes). It has
+    `samples`, None if an older version did not say. `drop_error` is the standard error of its
+    difference to the float network's, paired by sample; None where it is not known.
     """
 
     number: int
@@ -75,6 +78,8 @@ class Final:
     correct: int
     total: int
     accuracy: float
+    samples: int | None = None
+    drop_error: float | None = None
 
 
 class Store:
@@ -105,6 +110,7 @@ class Store:
                         check_same_run(folder, _identity(connection), identity)
             folder.mkdir(parents=True, exist_ok=True)
             resources.enter_context(sqlite.writer_lock(folder))
+            sweep(folder, f"*{PART}", f"*/*{PART}")  # of a search that was killed
             connection = sqlite.open_database(path, read_only=False)
             resources.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")

@@ -1,10 +1,11 @@
 """Export of a run to a table with one row per trial, and import: a format for the long term.
 
 The first columns are for people. A trial is read back from the columns `_TEXTS`, `_NUMBERS` and
-`_AS_JSON` (cells in JSON). Final figures are in `<split>_accuracy`, `<split>_correct` and
-`<split>_total`; the original network's accuracies are in `original_<split>` of every row.
-Accuracies are shares where more is better of the metric in `metric`, JSON of
-`compress.metrics.scale.MetricScale`, empty if it is not known; then it is accuracy.
+`_AS_JSON` (cells in JSON). Final figures are in `<split>_accuracy`, `<split>_correct`,
+`<split>_total`, `<split>_samples` and `<split>_drop_error`; the original network's accuracies are
+in `original_<split>` of every row. Accuracies are shares where more is better of the metric in
+`metric`, JSON of `compress.metrics.scale.MetricScale`, empty if it is not known; then it is
+accuracy.
 """
 
 from __future__ import annotations
@@ -147,6 +148,8 @@ def _final_cells(split: str, final: Final | None) -> dict[str, Cell]:
         f"{split}_accuracy": final.accuracy if final else None,
         f"{split}_correct": final.correct if final else None,
         f"{split}_total": final.total if final else None,
+        f"{split}_samples": final.samples if final else None,
+        f"{split}_drop_error": final.drop_error if final else None,
     }
 
 
@@ -207,8 +210,18 @@ def _finals(row: Row, number: int) -> list[Final]:
             correct, total = row.whole(f"{split}_correct"), row.whole(f"{split}_total")
             if correct > total:
                 raise row.error(f"{split}_correct", f"at most the {total} of {split}_total")
-            finals.append(Final(number, split, correct, total, _accuracy(row, f"{split}_accuracy")))
+            accuracy = _accuracy(row, f"{split}_accuracy")
+            finals.append(Final(number, split, correct, total, accuracy, *_precision(row, split)))
     return finals
+
+
+def _precision(row: Row, split: str) -> tuple[int | None, float | None]:
+    """The samples of final figures and the error of their drop; older tables have neither."""
+    samples, error = f"{split}_samples", f"{split}_drop_error"
+    return (
+        row.whole(samples) if row.cells.get(samples) else None,
+        row.number(error) if row.cells.get(error) else None,
+    )
 
 
 def _originals(row: Row) -> dict[str, float]:

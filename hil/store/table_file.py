@@ -13,12 +13,14 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from compress.errors import UserError
 from hil.files import file_errors, write_file
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _LARGEST_BYTES = 128 << 20  # decompressed; a trial takes a few KiB
+_MOST_CELLS = 100_000_000
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki
 
 Cell = str | int | float | None
@@ -49,7 +51,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
             return _parquet_rows(content)
         return _csv_rows(_decompressed(content) if suffix == ".csv.gz" else content)
     except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
-        raise UserError(f"{path} is damaged or not a {suffix} table: {error}") from error
+        why = " ".join(str(error).split())  # Arrow's messages may have several lines
+        raise UserError(f"{path} is damaged or not a {suffix} table: {why}") from error
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]], suffix: str) -> bytes:
@@ -98,10 +101,32 @@ def _parquet_rows(content: bytes) -> list[dict[str, str]]:
     import pyarrow
     from pyarrow import parquet
 
+    rows: list[dict[str, str]] = []
+    size_bytes = 0
     try:
-        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+        file = parquet.ParquetFile(io.BytesIO(content))
+        for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata)):
+            for row in batch.to_pylist():
+                rows.append({name: "" if cell is None else str(cell) for name, cell in row.items()})
+                size_bytes += sum(map(len, rows[-1].values()))
+            if size_bytes > _LARGEST_BYTES:
+                raise ValueError(f"it holds more than {_LARGEST_BYTES >> 20} MiB")
     except pyarrow.ArrowException as error:  # not all of its kinds are ValueErrors
         raise ValueError(str(error)) from error
-    return [
-        {column: "" if cell is None else str(cell) for column, cell in row.items()} for row in rows
-    ]
+    return rows
+
+
+def _rows_at_once(metadata: Any) -> int:
+    """Rows of which none can be so long that all of them are too much to hold.
+
+    A cell may be any of a dictionary that is stored once, so that no row is longer than all that
+    is stored. Raises ValueError if that alone is too much.
+    """
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    stored_bytes = sum(group.total_byte_size for group in groups)
+    if stored_bytes > _LARGEST_BYTES or metadata.num_rows * metadata.num_columns > _MOST_CELLS:
+        raise ValueError(
+            f"it holds {metadata.num_rows} rows of {metadata.num_columns} columns in "
+            f"{stored_bytes >> 20} MiB, at most {_MOST_CELLS} cells and {_LARGEST_BYTES >> 20} MiB"
+        )
+    return int(min(1024, max(1, _LARGEST_BYTES // max(1, stored_bytes))))

@@ -48,6 +48,7 @@ def measurement_to_json(measurement: Measurement) -> Json:
         "right_by_class": list(measurement.right),
         "value": measurement.value,
         "other_values": dict(measurement.others),
+        "drop_error": measurement.drop_error,
     }
 
 
@@ -74,6 +75,7 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
         right=tuple(fields.get("right_by_class", ())),
         value=fields.get("value"),
         others=tuple(fields.get("other_values", {}).items()),
+        drop_error=fields.get("drop_error"),
     )
 
 

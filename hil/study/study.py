@@ -32,7 +32,7 @@ from hil.terminal import ShowProgress
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import LocalPool, Pool
-from hil.trial.start import Start, check_startable
+from hil.trial.start import Start, check_same_judged, check_startable
 from hil.types import Board, Trial
 
 # The accuracy floor of the searches' goal, in points below the float network: the lowest one of the
@@ -190,10 +190,15 @@ def run_arms(
 
 
 def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
-    """The float network's accuracy by split (shares of 1), measured once per store."""
+    """The float network's accuracy by split (shares of 1), measured once per store.
+
+    Raises UserError for a log whose networks were judged on other samples.
+    """
+    judged = original.judged_share
+    check_same_judged(store, original, judged)
     if "test" not in store.original_accuracies():
-        for split in ("val", "test"):
-            store.set_original_accuracy(split, original.share(getattr(original.data, split)))
+        store.set_original_accuracy("val", judged)
+        store.set_original_accuracy("test", original.test_share)
     return dict(store.original_accuracies())
 
 

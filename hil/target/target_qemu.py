@@ -1,4 +1,4 @@
-"""Target of an emulated board: QEMU, with its UART on pyserial and its gdbstub behind pyOCD."""
+"""Target of an emulated board: QEMU, with its UART on a socket and its gdbstub behind pyOCD."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class QemuTarget(PyocdTarget):
         try:
             super().__init__(
                 board,
-                f"qemu:127.0.0.1:{self.emulator.gdb_port}",
-                f"socket://127.0.0.1:{self.emulator.uart_port}",
+                f"qemu:fd:{self.emulator.gdb.fileno()}",
+                f"fd:{self.emulator.uart.fileno()}",
                 no_config=True,  # a pyocd.yaml in the current folder is for real boards
                 project_dir=os.getcwd(),  # pyOCD changes to it
                 **{"reset.post_delay": 0.0},

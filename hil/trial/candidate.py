@@ -8,7 +8,6 @@ a reason; a BenchError, Mismatch or FirmwareFault stops the run, after everythin
 reproduce it was saved in the run's folder.
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from compress.pipeline.prefix_cache import PrefixCache
 from compress.pruning.blocks import block_names, drop_blocks
 from compress.pruning.prune import prune
 from compress.quantization.lower import lower
+from compress.scratch import scratch_folder
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.tracing.normalize import normalized
@@ -168,7 +168,11 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
         reason=excess,
         violation=violation,
         measurement=replace(
-            measurement, right=model.right, value=model.device_value, others=model.others
+            measurement,
+            right=model.right,
+            value=model.device_value,
+            others=model.others,
+            drop_error=model.drop_error,
         ),
         seconds=clock.seconds,
         program_sha256=program.sha256,
@@ -183,8 +187,7 @@ def run_on_board(
 
     Raises BenchError, Mismatch or FirmwareFault, after saving sources, ELF, samples and transcript.
     """
-    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
-        build_folder = Path(temporary)
+    with scratch_folder() as build_folder:
         with clock.step("build"):
             plan = make_plan(graph, context.board, context.provenance.saves)
             program = render(plan, context.board)
@@ -201,13 +204,23 @@ def run_on_board(
 def measure_final(context: Context, number: int, tflite: bytes) -> Final:
     """Measure the network of trial `number` on the test split.
 
-    The host computes the accuracy on the whole split, the device runs the task's device samples.
+    The host computes the accuracy on the whole split, and compares it with the float network's. The
+    device runs the task's device samples.
     """
     graph = import_tflite(tflite, context.original.task.name)
-    task, data = context.original.task, context.original.data
-    found = evaluate(graph, data.test, context.original.judge, task.device_samples)
+    original, test = context.original, context.original.data.test
+    known = original.test_answers
+    found = evaluate(graph, test, original.judge, original.task.device_samples, known)
     _, measurement = run_on_board(context, number, graph, found.samples, Stopwatch())
-    return Final(number, "test", measurement.correct, measurement.total, found.accuracy)
+    return Final(
+        number=number,
+        split="test",
+        correct=measurement.correct,
+        total=measurement.total,
+        accuracy=found.accuracy,
+        samples=len(test),
+        drop_error=found.drop_error,
+    )
 
 
 def smallest_image(task: Task, board: Board) -> Image:
@@ -225,6 +238,6 @@ def smallest_image(task: Task, board: Board) -> Image:
     noise = [rng.normal(size=(8, *one)).astype(np.float32) for one in shapes_of(shape)]
     graph = lower(narrow, Quantize(), samples_of_parts(shape, noise), task.name)
     export_tflite(graph)  # raises for what no candidate could be stored as
-    with tempfile.TemporaryDirectory(prefix="hil-") as temporary:
+    with scratch_folder() as temporary:
         program = render(make_plan(graph, board), board)
-        return build(program, without_limits(board), Path(temporary))
+        return build(program, without_limits(board), temporary)

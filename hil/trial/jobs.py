@@ -13,7 +13,8 @@ _J = TypeVar("_J")
 _R = TypeVar("_R")
 
 WORKER_DIED = (
-    "a worker process died (out of memory, or killed); finished trials are kept: run again"
+    "a worker process died (out of memory, killed, or too slow to start); finished trials are "
+    "kept: run again"
 )
 _POLL_S = 0.5  # longest wait before the caller can update its progress line
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,9 @@ from hil.target.open import open_target, open_waiting_target
 from hil.terminal import training_progress
 from hil.trial.candidate import Context, smallest_image
 from hil.types import Board, Memory
+
+# Samples whose answer another processor may turn by rounding floats otherwise.
+_ROUNDED_SAMPLES = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +142,23 @@ def _too_small(task: Task, board: Board, needs: str) -> UserError:
     return UserError(
         f"board {board.name} is too small for task {task.name}: even the "
         f"smallest network needs {needs}; choose a larger board (hil boards lists them)"
+    )
+
+
+def check_same_judged(store: Store, original: Original, share: float) -> None:
+    """Check that trials of the run were judged on the samples that new ones will be judged on.
+
+    The float network's accuracy `share` tells: on the same samples it is what the store has, but
+    for floats that another processor rounds otherwise. Raises UserError.
+    """
+    before, count = store.original_accuracies().get("val"), len(original.judged)
+    if before is None or math.isclose(before, share, abs_tol=_ROUNDED_SAMPLES / count):
+        return
+    scale = original.judge.scale
+    then, now = (scale.text(scale.value(one), decimals=2) for one in (before, share))
+    raise UserError(
+        f"the trials of {store.folder} were judged on other validation samples than task "
+        f"{original.task.name} has now: its float network had {then} on them and has {now} on the "
+        f"{count:,} of today; they do not compare: choose another folder (--run, of a study "
+        "--results), or use the version of hil that began it"
     )

@@ -2,24 +2,33 @@
 
 Each process has one torch thread and one bench. A worker ignores Ctrl-C, which the parent handles,
 and is killed by the kernel when the parent dies for whatever reason; its emulator dies with it.
+
+A worker that dies while it starts must not leave its parent waiting. What the parent writes to it
+goes through a pipe whose other end the parent holds, too: more than fits into the pipe would never
+be taken. So a worker gets the name of a file, and reads its start from there.
 """
 
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from tqdm import tqdm
 
 from compress.errors import HilError
+from compress.scratch import scratch_folder, sweep_temporary
 from hil.trial.jobs import WORKER_DIED, WorkerDied
 
 _P = ParamSpec("_P")
@@ -28,6 +37,8 @@ _T = TypeVar("_T")
 # include/uapi/linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 
+START_S = 600.0  # for all processes to start: each imports torch, on a loaded machine for minutes
+
 _context: Any = None
 
 
@@ -35,18 +46,41 @@ class Workers:
     """A pool of `count` processes; `start()` runs once in each and returns its context.
 
     If `start()` raises a HilError, every job of that process raises it. The processes start
-    immediately, so that they load while the caller still prepares.
+    immediately, so that they load while the caller still prepares; those that have not within
+    `START_S` are killed. Raises WorkerDied if the system starts no more processes.
     """
 
     def __init__(self, count: int, start: Callable[[], object]) -> None:
         self.count = count
-        # A fresh interpreter per worker: forking a process that holds torch's threads is unsafe.
-        self._pool = ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), _begin, (os.getpid(), start)
-        )
-        with _sigint_blocked():
-            for _ in range(count):  # the pool starts a process only when a job is submitted
-                self._pool.submit(_do_nothing)
+        with ExitStack() as opened:
+            path = opened.enter_context(scratch_folder()) / "start"
+            path.write_bytes(ForkingPickler.dumps(start))
+            _start_resource_tracker()
+            # Fresh interpreters: forking a process that holds torch's threads is unsafe.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(count, context, _begin, (os.getpid(), path))
+            opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._late = threading.Timer(START_S, self._give_up)
+            self._late.daemon = True
+            with _sigint_blocked():
+                try:  # the pool starts a process only when a job is submitted
+                    started = [self._pool.submit(_do_nothing) for _ in range(count)]
+                except OSError as error:
+                    raise WorkerDied(f"cannot start worker processes: {error}") from error
+            self._waiting = len(started)
+            self._late.start()
+            for future in started:
+                future.add_done_callback(self._count_started)
+            self._opened = opened.pop_all()
+
+    def _count_started(self, future: "Future[None]") -> None:
+        self._waiting -= 1
+        if self._waiting == 0:
+            self._late.cancel()
+
+    def _give_up(self) -> None:
+        """End processes that start too slowly: the pool then tells that it is broken."""
+        _kill_children()
 
     def submit(
         self, function: Callable[Concatenate[Any, _P], _T], *args: _P.args, **kwargs: _P.kwargs
@@ -66,10 +100,33 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._late.cancel()
         if kind is not None:
-            for process in multiprocessing.active_children():
-                process.kill()
-        self._pool.shutdown(cancel_futures=True)
+            _kill_children()
+        self._opened.close()
+        if kind is not None:
+            sweep_temporary()  # of the killed workers
+
+
+def _kill_children() -> None:
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+def _start_resource_tracker() -> None:
+    """Start multiprocessing's own process, which removes semaphores of a killed program silently.
+
+    Its warning that it does so would appear on the terminal after the program's end.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager
@@ -82,7 +139,7 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def _begin(parent: int, start: Callable[[], object]) -> None:
+def _begin(parent: int, path: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # inherited from the parent
     if sys.platform == "linux":
@@ -93,9 +150,12 @@ def _begin(parent: int, start: Callable[[], object]) -> None:
     tqdm.set_lock(threading.RLock())
     global _context
     try:
+        start: Callable[[], object] = pickle.loads(path.read_bytes())
         _context = start()
     except HilError as error:  # raised here, the pool would only report a broken process
         _context = error
+    except (ImportError, MemoryError, OSError) as error:
+        _context = WorkerDied(f"a worker process cannot start: {type(error).__name__}: {error}")
 
 
 def _do_nothing() -> None:

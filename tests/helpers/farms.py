@@ -30,13 +30,15 @@ LIMIT_S = 300.0  # more than a worker is given to start, which only a loaded mac
 class Farm:
     """A farm of processes started by `hil farm`, all with one private cache.
 
-    `errors` is where the next ones write theirs, instead of to ours.
+    `errors` is where the next ones write theirs, instead of to ours; `settings` are environment
+    variables that they get.
     """
 
     folder: Path
     address: str = ""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     errors: IO[str] | None = None
+    settings: dict[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str, dies: str = "", first: str = "") -> subprocess.Popen[str]:
         """Start `hil farm ...`; returns once it is ready. Python code `first` runs before."""
@@ -47,6 +49,7 @@ class Farm:
             "PYTHONPATH": os.pathsep.join(map(str, Path(farm_preload.__file__).parents[1:3])),
             "FARM_LOG": str(self.folder / "log"),
             "FARM_DIES": dies,
+            **self.settings,
         }
         process = subprocess.Popen(
             [sys.executable, "-c", first + CODE, "farm", *arguments, "--json"],

@@ -315,8 +315,8 @@ def test_a_missing_pack_is_the_users_to_install() -> None:
         with pytest.raises(UserError, match="pyocd pack install stm32f446retx"):
             PyocdTarget(
                 board,
-                f"qemu:127.0.0.1:{emulator.gdb_port}",
-                f"socket://127.0.0.1:{emulator.uart_port}",
+                f"qemu:fd:{emulator.gdb.fileno()}",
+                f"fd:{emulator.uart.fileno()}",
                 no_config=True,
             )
     finally:

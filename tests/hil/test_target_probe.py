@@ -23,10 +23,10 @@ from serial import rfc2217
 from compress.errors import UserError
 from helpers.faults import stop
 from helpers.programs import PLUS_TWO, program
+from helpers.tcp_emulator import TcpChip, tcp_emulator
 from hil.board import load_board
 from hil.codegen.build import build
 from hil.emulator.plugin import counting_arguments
-from hil.emulator.process import Emulator
 from hil.emulator.pyocd_targets import register_board
 from hil.errors import BenchError, NoReply, ProbeLost
 from hil.measure.measure import BoardRunner
@@ -59,14 +59,13 @@ def image(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 @pytest.fixture
-def chip(board: Board) -> Iterator[Emulator]:
-    emulator = Emulator(board, counting_arguments())
-    yield emulator
-    emulator.kill()
+def chip(board: Board) -> Iterator[TcpChip]:
+    with tcp_emulator(board, counting_arguments()) as listening:
+        yield listening
 
 
 @pytest.fixture
-def here(board: Board, chip: Emulator) -> Bench:
+def here(board: Board, chip: TcpChip) -> Bench:
     """The bench of the chip."""
     port = f"socket://127.0.0.1:{chip.uart_port}"
     return Bench(board.name, f"qemu:127.0.0.1:{chip.gdb_port}", port)
@@ -127,7 +126,7 @@ def test_a_bench_lets_go_of_a_real_board_after_each_job(board: Board) -> None:
 
 
 def test_three_failures_are_a_quarantine_until_release(
-    board: Board, here: Bench, chip: Emulator, image: Image
+    board: Board, here: Bench, chip: TcpChip, image: Image
 ) -> None:
     target = ProbeTarget(board, [here])
     target.load(image)
@@ -149,7 +148,7 @@ def test_three_failures_are_a_quarantine_until_release(
 
 
 def test_a_run_that_succeeds_ends_a_row_of_failures(
-    board: Board, here: Bench, chip: Emulator, image: Image
+    board: Board, here: Bench, chip: TcpChip, image: Image
 ) -> None:
     target = ProbeTarget(board, [here])
     target.load(image)
@@ -248,7 +247,7 @@ def test_a_remote_server_that_is_not_there_is_a_lost_probe(board: Board, here: B
 
 
 @pytest.fixture
-def rfc2217_url(chip: Emulator) -> Iterator[str]:
+def rfc2217_url(chip: TcpChip) -> Iterator[str]:
     """An RFC 2217 server as in pyserial's example, in front of the chip's UART."""
     line: Any = serial.serial_for_url(f"socket://127.0.0.1:{chip.uart_port}", timeout=0.02)
     ended = threading.Event()

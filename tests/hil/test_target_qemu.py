@@ -22,6 +22,7 @@ from pyocd.core.session import Session
 from compress.errors import UserError
 from helpers.faults import stop
 from helpers.programs import program
+from helpers.tcp_emulator import tcp_emulator
 from hil.codegen.build import build
 from hil.emulator.probe_qemu import QemuProbe
 from hil.emulator.process import Emulator
@@ -262,7 +263,8 @@ def test_memory_through_the_access_port_is_the_same_memory(board: Board, image: 
     emulator = Emulator(board)
     options = {"target_override": board.pyocd_target, "no_config": True}
     try:
-        with Session(WordwiseProbe(f"127.0.0.1:{emulator.gdb_port}"), options=options) as session:
+        probe = WordwiseProbe(f"fd:{emulator.gdb.fileno()}")
+        with Session(probe, options=options) as session:
             assert session.target is not None
             data = list(range(1, 24))
             for offset in range(4):
@@ -280,12 +282,11 @@ def test_memory_through_the_access_port_is_the_same_memory(board: Board, image: 
 
 
 def test_the_pyocd_command_loads_an_emulated_board(board: Board, image: Image) -> None:
-    emulator = Emulator(board)
-    try:
+    with tcp_emulator(board) as chip:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pyocd", "load", "--no-config"),
-                *("-u", f"qemu:127.0.0.1:{emulator.gdb_port}", "-t", board.pyocd_target),
+                *("-u", f"qemu:127.0.0.1:{chip.gdb_port}", "-t", board.pyocd_target),
                 str(image.elf),
             ],
             capture_output=True,
@@ -294,5 +295,3 @@ def test_the_pyocd_command_loads_an_emulated_board(board: Board, image: Image) -
         )
         assert done.returncode == 0, done.stderr
         assert "programmed" in done.stderr
-    finally:
-        emulator.kill()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.genome import Genome, Prune, Quantize, Sparsify
+from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
 from compress.space.space import KEEP_RATIOS, LAYER_BITS, Space, gene_choices, random_genome
@@ -66,6 +66,9 @@ def _in_space(genome: Genome, space: Space) -> None:
             assert set(stage.keep) <= set(KEEP_RATIOS)
             assert len(stage.keep) == (space.groups if stage.scope == "group" else 1)
             assert set(stage.drop) <= set(range(space.blocks))
+        if isinstance(stage, Distill):
+            assert set(stage.keep) <= set(KEEP_RATIOS)
+            assert len(stage.keep) in (0, space.groups)
         if isinstance(stage, Quantize):
             assert set(stage.weight_bits) <= set(LAYER_BITS)
             assert len(stage.weight_bits) in (1, space.layers)

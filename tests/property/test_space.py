@@ -1,6 +1,9 @@
 """Every genome of the search space is well-formed and unchanged by a JSON round trip."""
 
+import csv
+import gzip
 import json
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,7 +14,7 @@ from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline, recipes
-from compress.space.space import MAX_STAGES, Space, random_genome
+from compress.space.space import MAX_STAGES, Space, random_genome, student_lengths
 from compress.space.variation import crossover, mutate
 
 SPACE = Space(groups=3, layers=4, epochs=(1, 2), blocks=2)
@@ -32,6 +35,9 @@ def _well_formed(genome: Genome) -> None:
             assert set(stage.weight_bits) <= {8, 4, 2}
         if isinstance(stage, Distill):
             assert 0 < stage.width <= 1
+            assert len(stage.keep) in (0, SPACE.groups)
+            assert not stage.keep or stage.width == 1
+            assert all(0 < ratio <= 1 for ratio in stage.keep)
     assert canonical(genome) == genome
 
 
@@ -99,6 +105,45 @@ def test_recipes_are_distinct_and_well_formed() -> None:
     for genome in genomes:
         _well_formed(genome)
     assert len({genome.key for genome in genomes}) == len(genomes)
+
+
+def test_students_of_any_widths_are_reached() -> None:
+    rng, genome = Random(0), baseline()
+    widths = set()
+    for _ in range(3000):
+        genome = mutate(rng, SPACE, genome)
+        widths |= {stage.keep for stage in genome.stages if isinstance(stage, Distill)}
+    assert len(widths) > 50
+    assert () in widths
+
+
+def test_a_uniform_width_is_one_genome() -> None:
+    q = Quantize()
+    uniform = Genome((Distill(width=0.5), q))
+    assert _same(Genome((Distill(keep=(0.5, 0.5, 0.5)), q)), uniform)
+    assert _same(Genome((Distill(width=0.25, keep=(0.5, 0.5, 0.5)), q)), uniform)
+    assert not _same(Genome((Distill(keep=(0.5, 0.5, 0.75)), q)), uniform)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "lengths"),
+    [((0.5, 1, 2), (2, 4, 8, 16, 32)), ((1, 2, 4), (4, 8, 16, 32)), ((3, 6, 12), (12, 24, 48))],
+)
+def test_students_train_for_up_to_32_epochs(
+    epochs: tuple[float, ...], lengths: tuple[float, ...]
+) -> None:
+    assert student_lengths(epochs) == lengths
+
+
+def test_keys_of_published_genomes_stay() -> None:
+    """They were written before stages had some of their genes."""
+    path = Path(__file__).parents[2] / "docs" / "results" / "study-kws-m4-traces.csv.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    genomes = {row["key"]: Genome.from_json(json.loads(row["genome"])) for row in rows}
+    assert len(genomes) > 1000
+    assert any(stage == "distill" for row in rows for stage in row["genome"].split('"'))
+    assert {genome.key for genome in genomes.values()} == set(genomes)
 
 
 def test_order_matters_to_the_key() -> None:

@@ -77,3 +77,15 @@ def test_subjects_have_the_mean_over_seeds(baselines: ModuleType) -> None:
     assert "| subject | 1 | 2 | mean | spread |" in lines
     spread = np.std([75, 90], ddof=1)
     assert f"| accuracy | 75.0 | 90.0 | 82.5 | {spread:.1f} |" in lines
+
+
+def test_the_length_of_training_is_a_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    length = importlib.import_module("training_length")
+    length.main(task="digits", epochs="1,2", seeds=1)
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [row[:2] for row in cells] == [["1", "0"], ["2", "0"]]
+    assert all(10 < float(value.removesuffix(" %")) <= 100 for row in cells for value in row[2:5])

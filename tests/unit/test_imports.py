@@ -21,7 +21,7 @@ ROOMS = {
         ("ops",),
         ("",),
         ("recurrent_layers",),
-        ("arithmetic", "datasets", "metrics", "space", "tracing"),
+        ("arithmetic", "datasets", "judging", "metrics", "space", "tracing"),
         ("frontend", "task_types", "tasks"),
         ("training",),
         ("pruning", "tflite_records"),

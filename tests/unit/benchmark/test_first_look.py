@@ -54,6 +54,7 @@ def test_data_are_told_and_warned_of(task: Task, capsys: pytest.CaptureFixture[s
     show_first_look(task, replace(data, val=data.train), None)
     shown = capsys.readouterr().err
     assert "data: 8 train, 8 val, 8 test samples; 2 classes of 50.0 to 50.0 % of train" in shown
+    assert "at most 15.00 points on the 8 val samples" in shown  # sqrt(2 * 0.9 * 0.1 / 8)
     assert "warning: 8 of the 8 samples of val are also in train" in shown
 
 

@@ -32,8 +32,19 @@ def refusal(*arguments: str) -> str:
 
 def test_a_scheduler_that_cannot_listen(taken: str) -> None:
     assert "Address already in use" in refusal("scheduler", "--port", taken)
-    assert "Cannot assign" in refusal("scheduler", "--port", "0", "--host", "203.0.113.9")
     assert "TLS configuration" in refusal("scheduler", "--port", "0", "--host", "tls://127.0.0.1")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "203.0.113.9", "tcp://0.0.0.0"])
+def test_a_scheduler_for_other_machines_needs_tls(host: str) -> None:
+    told = refusal("scheduler", "--port", "0", "--host", host)
+    assert "without TLS" in told
+    assert "tls://" in told
+
+
+@pytest.mark.parametrize("address", ["tcp://203.0.113.9:8786", "203.0.113.9:8786"])
+def test_a_farm_of_another_machine_needs_tls(address: str) -> None:
+    assert "without TLS" in refusal("worker", address)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +60,7 @@ def test_a_worker_without_a_scheduler(address: str, words: str) -> None:
     told = refusal("worker", address)
     assert f"no farm at {address!r}" in told
     assert words in told
-    assert "tcp://host:8786" in told
+    assert "tls://host:8786" in told
 
 
 def test_one_that_answers_nothing_is_given_up(taken: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from compress.genome import Distill, Quantize
 from compress.integer.check import check_graph
 from compress.integer.cost import total_macs
 from compress.pruning.blocks import block_names
+from compress.pruning.prune import group_names, kept_channels
 from compress.quantization.lower import lower
 from compress.tasks import digits, kws
 
@@ -86,6 +87,38 @@ def test_a_student_inherits_or_starts_afresh() -> None:
     originals = {tuple(w.flatten().tolist()) for w in module[0].conv.weight}
     assert all(tuple(w.flatten().tolist()) in originals for w in inherited[0].conv.weight)
     assert not any(tuple(w.flatten().tolist()) in originals for w in fresh[0].conv.weight)
+
+
+def test_each_group_has_its_own_width() -> None:
+    module, names = digits.net(), group_names(digits.net(), (1, 8, 8))
+    made = student(module, (1, 8, 8), Distill(keep=(0.5, 0.25, 0.75)), names)
+    assert [len(made.get_submodule(name).weight) for name in names] == [8, 4, 24]
+
+
+def test_equal_widths_are_a_uniform_width() -> None:
+    module, names = digits.net(), group_names(digits.net(), (1, 8, 8))
+    each = student(module, (1, 8, 8), Distill(keep=(0.5, 0.5, 0.5)), names)
+    uniform = student(module, (1, 8, 8), Distill(width=0.5))
+    assert all(map(torch.equal, _weights(each), _weights(uniform)))
+
+
+def test_widths_belong_to_groups_by_name_where_blocks_are_gone() -> None:
+    """Half the blocks of kws: their groups are gone, the others keep their ratios."""
+    module, shape = kws.net(), (1, 49, 10)
+    names = group_names(module, shape)
+    keep = tuple(0.25 + 0.125 * i for i in range(len(names)))
+    made = student(module, shape, Distill(keep=keep, depth=0.5), names)
+    left = group_names(made, shape)
+    assert 0 < len(left) < len(names)
+    for name, ratio in zip(names, keep, strict=True):
+        if name in left:
+            assert len(made.get_submodule(name).weight) == kept_channels(64, ratio)
+
+
+def test_a_width_for_each_group_is_needed() -> None:
+    names = group_names(digits.net(), (1, 8, 8))
+    with pytest.raises(Infeasible, match="2 keep ratios for 3 groups"):
+        student(digits.net(), (1, 8, 8), Distill(keep=(0.5, 0.75)), names)
 
 
 def test_the_seed_fixes_fresh_weights() -> None:

@@ -98,6 +98,10 @@ class Stub:
         return packet(b"")
 
 
+def connect(port: int, timeout_s: float) -> RspClient:
+    return RspClient(socket.create_connection(("127.0.0.1", port), timeout_s), timeout_s)
+
+
 @pytest.fixture
 def stub() -> Iterator[Stub]:
     server = Stub()
@@ -107,7 +111,7 @@ def stub() -> Iterator[Stub]:
 
 @pytest.fixture
 def client(stub: Stub) -> Iterator[RspClient]:
-    connected = RspClient("127.0.0.1", stub.port, timeout_s=2.0)
+    connected = connect(stub.port, timeout_s=2.0)
     yield connected
     connected.close()
 
@@ -188,7 +192,7 @@ def test_system_reset_takes_console_output_before_the_ok(client: RspClient, stub
     ],
 )
 def test_a_stub_that_fails_is_lost_for_good(stub: Stub, answer: bytes, message: str) -> None:
-    client = RspClient("127.0.0.1", stub.port, timeout_s=0.3)
+    client = connect(stub.port, timeout_s=0.3)
     stub.handler = fail_on(b"m", answer)
     with pytest.raises(RspLost, match=message):
         client.read_memory(0x1000, 2)
@@ -200,7 +204,7 @@ def test_a_stub_that_fails_is_lost_for_good(stub: Stub, answer: bytes, message: 
 
 
 def test_a_machine_that_does_not_halt_is_lost(stub: Stub) -> None:
-    client = RspClient("127.0.0.1", stub.port, timeout_s=0.3)
+    client = connect(stub.port, timeout_s=0.3)
     stub.handler = fail_on(b"\x03", b"")
     client.resume()
     with pytest.raises(RspLost, match="has not answered"):
@@ -211,11 +215,11 @@ def test_a_machine_that_does_not_halt_is_lost(stub: Stub) -> None:
 def test_connecting_to_a_silent_stub_ends(stub: Stub) -> None:
     stub.handler = lambda command: b""
     with pytest.raises(RspLost, match="has not answered"):
-        RspClient("127.0.0.1", stub.port, timeout_s=0.3)
+        connect(stub.port, timeout_s=0.3)
 
 
 def test_connecting_to_nothing_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
-        RspClient("127.0.0.1", port, timeout_s=0.3)
+        connect(port, timeout_s=0.3)

@@ -145,10 +145,13 @@ def test_a_refused_search_leaves_no_new_folder(
 def test_the_float_network_is_told_before_the_search() -> None:
     found = original("mobile")
     line = original_line(found, diagnose(found))
-    share = found.share(found.data.val)
+    share, count = found.share(found.data.val), len(found.data.val)
+    near = (share * count + 2) / (count + 4)  # two right and two wrong added, as Agresti and Coull
+    error = (2 * near * (1 - near) / (count + 4)) ** 0.5
     assert line == (
         f"float network, trained for this run: accuracy {100 * share:.1f} % on "
-        f"{len(found.data.val)} validation samples"
+        f"{count} validation samples; a difference of two such networks has a standard error of "
+        f"at most {100 * error:.2f} points"
     )
     task = replace(found.task, pretrained=lambda module: None)
     assert "weights as given" in original_line(replace(found, task=task), diagnose(found))

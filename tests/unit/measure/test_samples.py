@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from compress.errors import UserError
 from compress.integer.rows import unpack_rows
-from compress.types import Graph
+from compress.types import Array, Graph
 from helpers.graph_builder import GraphBuilder
 from hil.benchmark.samples import file_samples, random_samples
 
@@ -92,3 +94,51 @@ def test_what_is_no_npz_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(UserError, match=r"not an \.npz"):
         file_samples(two_inputs(), path, 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.array([0.0, np.nan], np.float32), "y is float32, must be integers"),
+        (np.array([1, -1]), "y has -1, must be classes from 0 on"),
+        (np.array([1, 65536]), "y has 65536, at most 65535"),
+        (np.array([1, 2**64 - 1], np.uint64), "y has 18446744073709551615, at most 65535"),
+        (np.array([True, False]), "y is bool, must be integers"),
+        (np.array(["a", "b"]), "y is <U1, must be integers"),
+        (np.array([(1, 2), (3, 4)], "i4,i4"), "must be integers"),
+        (np.array([[1], [2]]), "needed are equally many samples"),
+        (np.array([1, 2, 3]), "needed are equally many samples"),
+        (np.array(1), "needed are equally many samples"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(tmp_path: Path, labels: Array, words: str) -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.input((4,)), 3))
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.zeros((2, 4), np.int8), y=labels)
+    with pytest.raises(UserError, match=words):
+        file_samples(graph, path, 10)
+
+
+def test_a_small_file_of_many_zeros_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.input((4,)), 3))
+    path = tmp_path / "data.npz"
+    monkeypatch.setattr("compress.files._MOST_NPZ_BYTES", 1 << 20)
+    np.savez_compressed(path, x=np.zeros((1 << 19, 4), np.int8))
+    with pytest.raises(UserError, match=r"its arrays take 2 MiB, at most 1 are read"):
+        file_samples(graph, path, 10)
+
+
+def test_a_header_that_asks_for_any_memory_is_refused(tmp_path: Path) -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.input((4,)), 3))
+    path = tmp_path / "data.npz"
+    header = "{'descr': '|i1', 'fortran_order': False, 'shape': (1" + "0" * 14 + ", 4)}"
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header.encode() + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", content)
+    with pytest.raises(UserError, match=r"not an \.npz of plain arrays"):
+        file_samples(graph, path, 10)

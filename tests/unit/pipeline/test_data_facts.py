@@ -8,7 +8,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from compress.pipeline.data_facts import DataFacts, data_facts, data_line, data_remarks
+from compress.pipeline.data_facts import (
+    DataFacts,
+    data_facts,
+    data_line,
+    data_remarks,
+    precision_line,
+)
 from compress.tasks import get_task
 from compress.types import Dataset, Split, Task
 
@@ -36,6 +42,19 @@ def test_sound_data_need_no_remark(task: Task) -> None:
     assert data_line(facts) == (
         "data: 3 train, 3 val, 3 test samples; 3 classes of 33.3 to 33.3 % of train"
     )
+
+
+def test_what_the_splits_can_tell_apart_is_stated(task: Task) -> None:
+    """Published sizes of fashion: sqrt(2 * 0.92 * 0.08 / N) for 2,880 judged and 10,000 tested."""
+    few = _split([1, 2, 3], [0, 1, 2])
+    facts = data_facts(task, Dataset(few, _split([4, 5, 6], [0, 1, 2]), few))
+    large = replace(facts, samples=(50_000, 10_000, 10_000))
+    assert precision_line(large, 0.92) == (
+        "near 92 %, a difference of two accuracies has a standard error of at most 0.71 points on "
+        "the 2,880 val samples that the search compares, 0.38 on test, which decides nothing and "
+        "confirms"
+    )
+    assert "at most 24.49 points on the 3 val samples" in precision_line(facts)  # near 90 %
 
 
 def test_samples_in_two_splits_are_counted(task: Task) -> None:

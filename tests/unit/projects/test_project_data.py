@@ -98,6 +98,7 @@ def test_targets_of_other_types_have_their_form() -> None:
         ((X[:, 0, 0, 0], Y), r"x is \(60,\): must be \(N, channels, height, width\)"),
         ((X, Y + 0.5), r"y is of type float64: labels must be whole numbers or names"),
         ((X, Y - 1), r"y has labels from -1 on: they must begin at 0"),
+        ((X, np.where(Y == 2, 2**62, Y)), r"y has labels up to 4611686018427387904: at most 65535"),
         ((X, np.eye(3)[Y]), r"y is \(60, 3\): .*y\.argmax\(1\)"),
         ((X, np.where(np.arange(60) < 58, 0, 1)), r"class 1 has 2 samples: at least 5"),
         ((X[:6], Y[:6]), r"6 samples: at least 10 are needed"),

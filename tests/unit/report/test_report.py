@@ -145,7 +145,7 @@ def test_plain_quantization_is_the_baseline(tmp_path: Path) -> None:
 
 
 def test_json_is_what_the_design_promises(tmp_path: Path) -> None:
-    final = Final(3, "test", 190, 200, 0.955)
+    final = Final(3, "test", 190, 200, 0.955, samples=360, drop_error=0.004)
     report = json.loads(
         json.dumps(summary_to_json(make(tmp_path, finals=(final,))), allow_nan=False)
     )
@@ -160,7 +160,15 @@ def test_json_is_what_the_design_promises(tmp_path: Path) -> None:
     assert [trial["number"] for trial in report["front"]] == [1, 3, 4]
     assert report["chosen"]["measurement"]["flash_bytes"]["total"] == 20_000
     assert report["finals"] == [
-        {"number": 3, "split": "test", "correct": 190, "total": 200, "accuracy": 0.955}
+        {
+            "number": 3,
+            "split": "test",
+            "correct": 190,
+            "total": 200,
+            "accuracy": 0.955,
+            "samples": 360,
+            "drop_error": 0.004,
+        }
     ]
 
 

@@ -1,4 +1,4 @@
-"""Migration of stores of versions 1 and 2, created with the SQL of those versions."""
+"""Migration of stores of older versions, created with the SQL of those versions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from helpers.stores import IDENTITY, files
 from helpers.trials import BASELINE, PROVENANCE, measured
 from hil.store.store import STORE_FILE, Final, Store
 from hil.store.trial_json import measurement_to_json
+from hil.types import Trial
 
 COMMON = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), task TEXT NOT NULL,
@@ -185,6 +186,71 @@ def test_trial_that_cannot_be_migrated_stops_it(tmp_path: Path, version: int) ->
     with closing(sqlite3.connect(tmp_path / STORE_FILE)) as file:
         assert file.execute("PRAGMA user_version").fetchone() == (version,)
         assert file.execute("SELECT count(*) FROM trials").fetchone() == (2,)
+
+
+VERSION_3 = """
+CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), task TEXT NOT NULL,
+  board TEXT NOT NULL, seed INTEGER NOT NULL, board_sha256 TEXT NOT NULL,
+  created REAL NOT NULL) STRICT;
+CREATE TABLE sessions (id INTEGER PRIMARY KEY, started REAL NOT NULL,
+  heartbeat REAL NOT NULL, accuracy_target REAL NOT NULL, stopped_by TEXT,
+  engine TEXT NOT NULL DEFAULT '', energy_j REAL NOT NULL DEFAULT 0,
+  goal TEXT NOT NULL DEFAULT 'null', processes INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE trials (number INTEGER PRIMARY KEY, key TEXT NOT NULL, fidelity REAL NOT NULL,
+  genome TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('measured', 'screened', 'infeasible')),
+  accuracy REAL, measurement TEXT NOT NULL, reason TEXT NOT NULL, violation REAL NOT NULL,
+  epochs REAL NOT NULL, seconds TEXT NOT NULL, program_sha256 TEXT NOT NULL,
+  provenance TEXT NOT NULL, costs TEXT NOT NULL, estimate TEXT NOT NULL,
+  created REAL NOT NULL, UNIQUE (key, fidelity)) STRICT;
+CREATE TABLE finals (number INTEGER NOT NULL REFERENCES trials, split TEXT NOT NULL,
+  correct INTEGER NOT NULL, total INTEGER NOT NULL, accuracy REAL NOT NULL,
+  PRIMARY KEY (number, split)) STRICT;
+CREATE TABLE originals (split TEXT PRIMARY KEY, accuracy REAL NOT NULL) STRICT;
+INSERT INTO run VALUES (1, 'digits', 'm4', 1, '{sha}', 5.0);
+INSERT INTO sessions VALUES (1, 100.0, 160.0, 0.9, 'trials', 'adaptive', 2.5, 'null', 2);
+INSERT INTO finals VALUES (2, 'test', 190, 200, 0.951);
+INSERT INTO originals VALUES ('val', 0.97), ('test', 0.96);
+PRAGMA application_id = 1212763203;
+PRAGMA user_version = 3;
+"""
+
+
+def store_of_version_3(folder: Path) -> tuple[Trial, ...]:
+    """A store of version 3 with two trials, the second at two fidelities."""
+    genome = Genome((Distill(width=0.5), Quantize()))
+    trials = (
+        measured(1, BASELINE),
+        measured(2, genome),
+        measured(3, genome, fidelity=0.25, state="screened", measurement=None),
+    )
+    with Store.open(folder / "new", IDENTITY) as store:
+        for trial in trials:
+            store.add(trial)
+    with closing(sqlite3.connect(folder / "new" / STORE_FILE)) as file:
+        rows = file.execute("SELECT * FROM trials").fetchall()
+    with closing(sqlite3.connect(folder / STORE_FILE)) as file, file:
+        tables, _, content = VERSION_3.partition("INSERT INTO run")
+        file.executescript(tables)
+        file.executemany(f"INSERT INTO trials VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        file.executescript("INSERT INTO run" + content.format(sha=IDENTITY.board_sha256))
+    return trials
+
+
+def test_version_3_keeps_everything_and_gets_precision(tmp_path: Path) -> None:
+    trials = store_of_version_3(tmp_path)
+    precise = Final(1, "test", 195, 200, 0.97, 10_000, 0.002)
+    with Store.read(tmp_path) as store:
+        assert store.trials() == trials
+        assert store.finals() == (Final(2, "test", 190, 200, 0.951),)
+    with Store.open(tmp_path, IDENTITY) as store:
+        assert store.trials() == trials
+        assert store.find(trials[1].genome) == trials[1]
+        assert store.original_accuracies() == {"val": 0.97, "test": 0.96}
+        assert [(one.engine, one.energy_j) for one in store.sessions()] == [("adaptive", 2.5)]
+        assert store.add_final(precise)
+        assert store.finals() == (precise, Final(2, "test", 190, 200, 0.951))
+    assert (tmp_path / f"{STORE_FILE}.v3").is_file()
 
 
 def test_same_proposal_under_two_old_names_is_kept_once(tmp_path: Path) -> None:

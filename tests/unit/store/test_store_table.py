@@ -244,6 +244,26 @@ def test_a_small_file_of_much_text_is_not_unpacked(tmp_path: Path) -> None:
         read_run_table(tmp_path / "run.csv.gz")
 
 
+def test_a_small_parquet_file_of_much_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that is stored once may be in any number of cells; so may a number."""
+    monkeypatch.setattr("hil.store.table_file._LARGEST_BYTES", 1 << 20)
+    monkeypatch.setattr("hil.store.table_file._MOST_CELLS", 100_000)
+    long = ["genome" * 2000]
+    path = tmp_path / "run.parquet"
+    for column, words in (
+        (pyarrow.array(long * 1000), "holds more than 1 MiB"),
+        (pyarrow.array(long * 1000).dictionary_encode(), "holds more than 1 MiB"),
+        (pyarrow.array([0] * 100_001), "at most 100000 cells"),
+        (pyarrow.array([[n] * 300 for n in range(1000)]), "in 1 MiB, at most|holds more than 1"),
+    ):
+        parquet.write_table(pyarrow.table({"genome": column}), path, compression="zstd")
+        assert path.stat().st_size < 1 << 20
+        with pytest.raises(UserError, match=words):
+            read_run_table(path)
+
+
 def test_numbers_that_arrow_cannot_read_are_named(tmp_path: Path) -> None:
     path = tmp_path / "run.parquet"
     parquet.write_table(pyarrow.table({"number": [1]}), path)

@@ -16,7 +16,7 @@ from compress.integer.cost import total_macs
 from compress.quantization.lower import lower
 from compress.tasks import kws, kws_data, mfcc, mixing, speech
 from compress.tasks.kws import DATA_SPEC, TASK
-from compress.tasks.kws_data import CLASSES, SPLITS, DataSpec
+from compress.tasks.kws_data import CLASSES, SPLITS, DataSpec, SplitName
 from compress.tasks.mixing import Conditions
 from compress.tasks.speech import Utterance
 
@@ -139,6 +139,13 @@ def test_every_voice_says_every_word() -> None:
         for label, utterance in said:
             unknown = CLASSES[label] == "unknown"
             assert (utterance.word not in CLASSES) if unknown else utterance.word == CLASSES[label]
+
+
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_splits_that_decide_and_confirm_have_10_000_clips(name: SplitName) -> None:
+    """As many words as are said, and as much silence as there is of each class."""
+    said = len(kws_data.utterances(DATA_SPEC, name)) * DATA_SPEC.split(name).renderings
+    assert said + said // 11 > 10_000
 
 
 def test_equal_clips_are_in_one_split_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,28 @@ def test_what_a_process_lacks_to_start_comes_back_as_it_is() -> None:
         result_of(workers.submit(count, 1))
 
 
+def start_without_module() -> None:
+    import no_such_module  # type: ignore[import-not-found]  # noqa: F401
+
+
+def test_why_a_worker_cannot_start_is_told() -> None:
+    with (
+        Workers(1, start_without_module) as workers,
+        pytest.raises(WorkerDied, match="cannot start: ModuleNotFoundError: No module named"),
+    ):
+        result_of(workers.submit(count, 1))
+
+
+def start_for_ever() -> None:
+    time.sleep(1000)
+
+
+def test_a_worker_that_does_not_start_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.trial.workers.START_S", 0.5)
+    with Workers(1, start_for_ever) as workers, pytest.raises(WorkerDied, match="too slow"):
+        result_of(workers.submit(count, 1))
+
+
 def test_a_dead_worker_is_told() -> None:
     with Workers(2, start) as workers, pytest.raises(WorkerDied, match="finished trials are kept"):
         result_of(workers.submit(die))

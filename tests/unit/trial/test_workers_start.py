@@ -1,4 +1,4 @@
-"""Workers that still start when their parent is killed or interrupted leave no process behind.
+"""Workers that start while their parent is killed or interrupted, or that die: nobody is left.
 
 A program of its own makes the worker; what happens to it, the worker does while it imports the
 program's module: that is after it was handed its work, and before it can have looked for its
@@ -25,11 +25,14 @@ def start(ballast):
 
 if __name__ == "__mp_main__":  # the name that a worker imports this module under
     parent, how = int(os.environ["PARENT"]), os.environ["HOW"]
+    if how == "die":
+        os._exit(3)
     if os.getppid() == parent:
         os.kill(parent, signal.SIGKILL) if how == "kill" else os.killpg(0, signal.SIGINT)
     time.sleep(0.2)
 
 if __name__ == "__main__":
+    from hil.trial.jobs import WorkerDied, result_of
     from hil.trial.workers import Workers
     os.environ["PARENT"] = str(os.getpid())
 
@@ -39,8 +42,12 @@ if __name__ == "__main__":
 
     signal.signal(signal.SIGINT, busy)
     try:
-        with Workers(1, partial(start, bytes(int(sys.argv[1])))):
+        with Workers(1, partial(start, bytes(int(sys.argv[1])))) as workers:
+            if os.environ["HOW"] == "die":
+                result_of(workers.submit(print))
             time.sleep(60)
+    except WorkerDied as error:
+        print(error)
     except KeyboardInterrupt:
         print("interrupted")
 """
@@ -77,3 +84,10 @@ def test_ctrl_c_while_workers_start_is_the_parents_alone(tmp_path: Path) -> None
     code, out, err = run(tmp_path, "interrupt", 0)
     assert (code, err) == (0, "")
     assert "interrupted" in out
+
+
+@pytest.mark.parametrize("ballast", [0, 10**6], ids=["little", "more than a pipe holds"])
+def test_a_worker_that_dies_while_it_starts_is_told(tmp_path: Path, ballast: int) -> None:
+    code, out, _ = run(tmp_path, "die", ballast)
+    assert code == 0
+    assert "a worker process died" in out
