@@ -79,7 +79,7 @@ def test_canonical_form() -> None:
 def test_variation_moves_picks_and_leaves_elastic_alone() -> None:
     rng, genome = Random(0), canonical(Genome((E, K, Q, D)))
     keeps, drops = set(), set()
-    for _ in range(300):
+    for _ in range(1000):
         child = mutate(rng, SPACE, genome)
         child, _ = crossover(rng, child, genome)
         assert {stage for stage in child.stages if isinstance(stage, Elastic)} <= {E}
