@@ -5,6 +5,10 @@ docstring carries it out. Every stage may train: for `epochs` of the task's fine
 times its learning rate. A network carries its quantization scheme: `Quantize` sets it, later
 stages train with fake quantization under it, and whatever the order, the pipeline ends by lowering
 with it.
+
+In short (`Genome.order`) stages are their initials: P, S, Q, D, E for `Elastic` and I for `Pick`. A
+`Pick` right after its `Elastic` is not written, since the two are one method: E-Pick-Q-D is "EQD",
+E-Q-Pick-D is "EQID".
 """
 
 from __future__ import annotations
@@ -137,12 +141,57 @@ class Distill:
         return self.fresh or self.separable or self.kernel > 0
 
 
-Stage = Prune | Sparsify | Quantize | Distill
+@dataclass(frozen=True, slots=True)
+class Elastic:
+    """One network trained for many widths: any `Pick` of it works at once (`compress.elastic`).
+
+    The channels of each dependency group are sorted by importance (l2, the most important first),
+    which changes nothing but their order. Then all sub-networks that have the first channels of
+    each group, at least the share `narrowest` of them (a multiple of 4 channels), are trained
+    together: each step sums the gradients of the widest, the narrowest and two random ones
+    (sandwich rule, arXiv:1903.05134), with distillation from the original's outputs as in
+    `Distill`, by `temperature` and `weight`. With `depth`, random sub-networks also leave out
+    blocks whose input and output have the same channels, as residual units.
+    """
+
+    narrowest: float = 0.25
+    temperature: float = 4.0
+    weight: float = 0.5
+    depth: bool = False
+    epochs: float = 16
+    rate: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A sub-network of the network that `Elastic` trained: the first channels of each group.
+
+    `keep` holds one ratio of the present channels for each dependency group of the original,
+    rounded as in `Prune`; `drop` holds indices of removable blocks, as in `Prune`. Batch-norm
+    statistics are estimated again. A pick does not train: `epochs` and `rate` have no other value.
+    """
+
+    keep: tuple[float, ...] = ()
+    drop: tuple[int, ...] = ()
+    epochs: float = 0
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.epochs != 0 or self.rate != 1.0:
+            raise UserError(
+                f"genome stage pick: epochs {self.epochs}, rate {self.rate}: a pick does not "
+                "train, allowed are 0 and 1.0"
+            )
+
+
+Stage = Prune | Sparsify | Quantize | Distill | Elastic | Pick
 _STAGES: dict[str, Callable[..., Stage]] = {
     "prune": Prune,
     "sparsify": Sparsify,
     "quantize": Quantize,
     "distill": Distill,
+    "elastic": Elastic,
+    "pick": Pick,
 }
 # Genes that stages got after stores and logs held keys of genomes, with the value without effect.
 _LATER: dict[str, object] = {"keep": ()}
@@ -193,10 +242,31 @@ class Genome:
         return cls(tuple(made))
 
     def with_effort(self, share: float) -> Genome:
-        """The same stages with their epochs multiplied by `share` (0 .. 1)."""
+        """The same stages with their epochs multiplied by `share` (0 .. 1).
+
+        The stages up to an `Elastic` that a `Pick` follows keep theirs: that network is trained
+        once and all candidates share it, whatever the effort that a candidate of its own gets.
+        """
         if share == 1.0:
             return self
-        return Genome(tuple(replace(s, epochs=s.epochs * share) for s in self.stages))
+        shared = self.stages[: self._shared]
+        scaled = (
+            stage if isinstance(stage, Pick) else replace(stage, epochs=stage.epochs * share)
+            for stage in self.stages[self._shared :]
+        )
+        return Genome((*shared, *scaled))
+
+    @property
+    def untrained(self) -> Genome:
+        """The same stages, none of which trains."""
+        return Genome(tuple(replace(stage, epochs=0) for stage in self.stages))
+
+    @property
+    def _shared(self) -> int:
+        """The number of stages up to the last `Elastic` from which a sub-network is picked."""
+        picks = [i for i, stage in enumerate(self.stages) if isinstance(stage, Pick)]
+        before = self.stages[: picks[-1]] if picks else ()
+        return max((i + 1 for i, s in enumerate(before) if isinstance(s, Elastic)), default=0)
 
     @property
     def epochs(self) -> float:
@@ -215,5 +285,11 @@ class Genome:
 
     @property
     def order(self) -> str:
-        """The initials of the stages, as in the literature (P, S, Q, D); '-' for no stage."""
-        return "".join(type(s).__name__[0] for s in self.stages) or "-"
+        """The initials of the stages (P, S, Q, D, E, I), as this module says; '-' for no stage."""
+        letters = []
+        for before, stage in zip((None, *self.stages), self.stages, strict=False):
+            if not isinstance(stage, Pick):
+                letters.append(type(stage).__name__[0])
+            elif not isinstance(before, Elastic):
+                letters.append("I")
+        return "".join(letters) or "-"

@@ -48,6 +48,8 @@ from compress.training.train import (
 from compress.types import Array, Dataset, Graph, Split, Task
 
 CALIBRATION_SAMPLES = 256
+# Training samples from which the batch-norm statistics of a `Pick` are estimated.
+STATISTICS_SAMPLES = 512
 # Raised by torch for a file that is not its own, is truncated, or holds another network.
 _READ_ERRORS = (EOFError, RuntimeError, pickle.UnpicklingError, ValueError, TypeError, KeyError)
 
@@ -57,13 +59,16 @@ class Network:
     """A float network and the quantization it will be lowered with.
 
     `spec` is None before the first `Quantize`; `learned` are the ranges that training under `spec`
-    found. With `sparse`, weights that are zero stay zero in later training.
+    found. With `sparse`, weights that are zero stay zero in later training. With `elastic`,
+    channels are sorted and sub-networks have been trained (`compress.elastic`): a `Pick` can
+    follow.
     """
 
     module: nn.Module
     spec: Quantize | None = None
     learned: Learned | None = None
     sparse: bool = False
+    elastic: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,23 @@ class Original:
     probe: Split = field(init=False)
 
     def __post_init__(self) -> None:
-        train = self.train
-        chosen = np.random.default_rng(self.seed).permutation(len(train))[:CALIBRATION_SAMPLES]
-        object.__setattr__(self, "probe", Split(train.x[chosen], train.y[chosen]))
+        chosen = self._chosen(CALIBRATION_SAMPLES)
+        object.__setattr__(self, "probe", Split(self.train.x[chosen], self.train.y[chosen]))
+
+    def _chosen(self, samples: int) -> Array:
+        """Indices of so many random training samples; more of them begin with the same ones."""
+        order: Array = np.random.default_rng(self.seed).permutation(len(self.train))
+        return order[:samples]
 
     @property
     def calibration(self) -> Array:
         """Training samples (N, C, H, W) from which activation ranges are chosen."""
         return self.probe.x
+
+    @cached_property
+    def statistics(self) -> Array:
+        """Training samples from which a `Pick` estimates its batch-norm statistics."""
+        return self.train.x[self._chosen(STATISTICS_SAMPLES)]
 
     @cached_property
     def lean(self) -> nn.Module:

@@ -24,6 +24,7 @@ from compress.pipeline.samples import evenly_spaced as evenly_spaced
 from compress.pipeline.stages import apply_stage
 from compress.pruning.batch_norm import reestimate
 from compress.quantization.lower import dequantize_outputs, lower, quantize_input
+from compress.splits import halves as halves
 from compress.types import Array, Graph, QuantizedModel, Samples, Split, StageCost
 
 
@@ -37,11 +38,12 @@ def compress(
     """Apply the genome's stages, lower the network and evaluate it on validation samples.
 
     They are those of `Original.judged`, or with `whole_split` all of them. With a `fidelity` below
-    1 the stages get that share of their training, and accuracy is evaluated on `SCREENING_SAMPLES`;
-    with 0 they get no training, and batch-norm statistics are estimated again instead. Raises
-    Infeasible (UnsupportedLayer included) for a genome that does not apply.
+    1 the stages get that share of their training (`Genome.with_effort`: an elastic network is
+    trained in full), and accuracy is evaluated on `SCREENING_SAMPLES`; with 0 they get no training
+    and no AdaRound, and batch-norm statistics are estimated again instead. Raises Infeasible
+    (UnsupportedLayer included) for a genome that does not apply.
     """
-    snapshot = run_stages(_with_effort(genome, fidelity), original, cache)
+    snapshot = run_stages(genome.with_effort(fidelity).stages, original, cache)
     started = time.monotonic()
     network, val, known = snapshot.network, original.data.val, None
     if fidelity < 1.0:
@@ -51,7 +53,8 @@ def compress(
     else:
         val, known = original.judged, original.judged_answers
     if fidelity == 0.0:
-        network = replace(network, module=reestimate(network.module, original.calibration))
+        module = reestimate(network.module, original.calibration)
+        network = replace(network, module=module, spec=_rounded_to_nearest(network.spec))
     graph = eliminate(lower_network(network, original))
     lowered = StageCost("lower", 0, time.monotonic() - started)
     found = evaluate(graph, val, original.judge, original.task.device_samples, known)
@@ -119,8 +122,8 @@ def preview(genome: Genome, original: Original) -> Graph:
     where they depend on trained weights: a global ranking of channels, the share of zeros, and
     channels that become constant in training and are eliminated. Raises Infeasible as `compress`.
     """
-    snapshot = run_stages(_with_effort(genome, 0.0), original)
-    return lower_network(snapshot.network, original)
+    network = run_stages(genome.untrained.stages, original).network
+    return lower_network(replace(network, spec=_rounded_to_nearest(network.spec)), original)
 
 
 def prefix_cache(original: Original) -> PrefixCache:
@@ -197,9 +200,6 @@ def stage_seed(seed: int, prefix: tuple[Stage, ...]) -> int:
     return int.from_bytes(digest[:4], "little")
 
 
-def _with_effort(genome: Genome, fidelity: float) -> tuple[Stage, ...]:
-    """The stages with the share `fidelity` of their training; with 0 also without AdaRound."""
-    stages = genome.with_effort(fidelity).stages
-    if fidelity > 0.0:
-        return stages
-    return tuple(replace(s, rounding="nearest") if isinstance(s, Quantize) else s for s in stages)
+def _rounded_to_nearest(spec: Quantize | None) -> Quantize | None:
+    """The scheme without AdaRound, which takes as long as some training."""
+    return None if spec is None else replace(spec, rounding="nearest")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
+from compress.splits import evenly_spaced as evenly_spaced
 from compress.types import Split
 
 # Validation samples for the accuracy below fidelity 1: the standard error at 90 % is
@@ -20,19 +18,3 @@ JUDGED_SAMPLES = 2_880
 def judged(val: Split) -> Split:
     """The validation samples that the search compares networks on, the float network included."""
     return evenly_spaced(val, JUDGED_SAMPLES)
-
-
-def evenly_spaced(split: Split, samples: int) -> Split:
-    """A subset of at most `samples` samples of the split, evenly spaced."""
-    if len(split) <= samples:
-        return split
-    chosen = _spaced_indices(len(split), samples)
-    return Split(split.x[chosen], split.y[chosen])
-
-
-def _spaced_indices(count: int, limit: int) -> npt.NDArray[np.int64]:
-    """At most `limit` indices below `count`, evenly spaced from the first to the last."""
-    indices: npt.NDArray[np.int64] = (
-        np.linspace(0, count - 1, min(limit, count)).round().astype(np.int64)
-    )
-    return indices

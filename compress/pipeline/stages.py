@@ -11,21 +11,28 @@ from typing import assert_never
 
 from torch import nn
 
-from compress.distillation.distill import Distillation, TeacherModel
+from compress.distillation.distill import Distillation, TeacherModel, distillation_loss
 from compress.distillation.student import student
+from compress.elastic.depth import optional_blocks
+from compress.elastic.pick import learned_of_pick, picked, shape_of_ratios
+from compress.elastic.sandwich import train_elastic
+from compress.elastic.slices import SharedNetwork
+from compress.elastic.sort import sort_channels
 from compress.errors import Infeasible
-from compress.genome import Distill, Prune, Quantize, Scope, Sparsify, Stage
+from compress.genome import Distill, Elastic, Pick, Prune, Quantize, Scope, Sparsify, Stage
 from compress.pipeline.network import Network, Original
 from compress.pruning.batch_norm import reestimate
-from compress.pruning.blocks import block_names, drop_blocks
+from compress.pruning.blocks import drop_blocks, present_blocks
 from compress.pruning.groups import Group, find_groups
 from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune, ratios_of
 from compress.pruning.sparsify import sparsify
 from compress.quantization.equalize import equalize
 from compress.quantization.fake_quantize import FakeQuantized
+from compress.quantization.scheme import Learned
 from compress.tracing.normalize import copied
 from compress.training.checkpoint import Checkpoint
 from compress.training.train import Forward, Schedule, fit, loss_of, seed_torch
+from compress.types import Recipe
 
 
 def apply_stage(
@@ -48,6 +55,10 @@ def apply_stage(
             return _quantize(network, stage, original, seed, checkpoint)
         case Distill():
             return _distill(network, stage, original, seed, checkpoint)
+        case Elastic():
+            return _elastic(network, stage, original, seed, checkpoint)
+        case Pick():
+            return _pick(network, stage, original)
         case _:
             assert_never(stage)
 
@@ -57,7 +68,8 @@ def _prune(
 ) -> Network:
     """Remove blocks, then channels in rounds of equal keep ratio, each followed by training."""
     shape = original.task.input_shape
-    module = drop_blocks(network.module, shape, _present_blocks(network, stage, original))
+    dropped = present_blocks(network.module, shape, stage.drop, original.blocks)
+    module = drop_blocks(network.module, shape, dropped)
     for step, ratios in enumerate(_rounds(module, stage, original)):
         scope: Scope = "global" if stage.scope == "global" else "group"
         module = prune(
@@ -81,19 +93,6 @@ def _rounds(module: nn.Module, stage: Prune, original: Original) -> tuple[tuple[
         ranked = sum(width for width in widths if width > CHANNEL_MULTIPLE)
         return keep_ratios_by_round([max(1, ranked)], stage.keep, stage.rounds)
     return keep_ratios_by_round(widths, _ratios(groups, stage, original), stage.rounds)
-
-
-def _present_blocks(network: Network, stage: Prune, original: Original) -> tuple[str, ...]:
-    """Names of the blocks to drop that are still in the network."""
-    unknown = [index for index in stage.drop if not 0 <= index < len(original.blocks)]
-    if unknown:
-        raise Infeasible(
-            f"blocks {unknown}: {original.task.name} has {len(original.blocks)} removable "
-            f"blocks: {', '.join(original.blocks) or 'none'}"
-        )
-    present = block_names(network.module, original.task.input_shape)
-    wanted = {original.blocks[index] for index in stage.drop}
-    return tuple(name for name in present if name in wanted)
 
 
 def _ratios(groups: tuple[Group, ...], stage: Prune, original: Original) -> tuple[float, ...]:
@@ -144,6 +143,63 @@ def _distill(
     return _trained(learner, stage, original, seed, checkpoint, teachers[stage.teacher])
 
 
+def _elastic(
+    network: Network, stage: Elastic, original: Original, seed: int, checkpoint: Checkpoint | None
+) -> Network:
+    """Sort the channels, then train all widths together.
+
+    Learned step sizes of weights start again, as their channels have moved.
+    """
+    if not 0 < stage.narrowest <= 1:
+        raise Infeasible(f"narrowest {stage.narrowest}: allowed is 0 < narrowest <= 1")
+    if stage.depth and network.spec is not None:
+        raise Infeasible("an Elastic with depth cannot train under a Quantize before it")
+    shape, rules = original.task.input_shape, original.rules
+    module = sort_channels(network.module, shape)
+    learned = None if network.learned is None else Learned(network.learned.grids)
+    network = replace(network, module=module, learned=learned, elastic=True)
+    if stage.epochs == 0:
+        return network
+    forward = _forward(network, original)
+    quantized = forward if isinstance(forward, FakeQuantized) else None
+    loss = loss_of(rules)
+    if stage.weight > 0.0:
+        teachers = original.outputs.unsqueeze(0)
+        loss = distillation_loss(rules, teachers, stage.temperature, stage.weight)
+    train_elastic(
+        SharedNetwork(module, shape, quantized),
+        forward,
+        original.train,
+        Schedule(_recipe(stage, original), stage.epochs, seed),
+        loss,
+        stage.narrowest,
+        blocks=optional_blocks(module, shape) if stage.depth else (),
+        extra=quantized.parameters_to_learn if quantized else (),
+        keep_zeros=network.sparse,
+        checkpoint=None if checkpoint is None else checkpoint.for_round(seed),
+    )
+    return network if quantized is None else replace(network, learned=quantized.learned())
+
+
+def _pick(network: Network, stage: Pick, original: Original) -> Network:
+    """The first channels of each group, with batch-norm statistics of their own."""
+    if not network.elastic:
+        raise Infeasible("a Pick needs a network that Elastic has trained: put an Elastic before")
+    shape = original.task.input_shape
+    dropped = present_blocks(network.module, shape, stage.drop, original.blocks)
+    whole = replace(network, module=drop_blocks(network.module, shape, dropped))
+    groups = find_groups(whole.module, shape)
+    names = [group.name for group in groups]
+    wanted = shape_of_ratios(groups, ratios_of(names, original.groups, stage.keep))
+    pick = reestimate(picked(whole.module, groups, wanted), original.statistics)
+    learned = None
+    if network.learned is not None and not dropped:
+        forward = _forward(whole, original)
+        if isinstance(forward, FakeQuantized):
+            learned = learned_of_pick(whole.module, shape, forward, wanted, pick)
+    return replace(network, module=pick, learned=learned)
+
+
 def _trained(
     network: Network,
     stage: Stage,
@@ -161,9 +217,7 @@ def _trained(
     if stage.epochs == 0:
         return network
     module, forward, train = network.module, _forward(network, original), original.train
-    fine_tune = original.task.fine_tune
-    recipe = replace(fine_tune, learning_rate=fine_tune.learning_rate * stage.rate)
-    schedule = Schedule(recipe, stage.epochs / rounds, seed)
+    schedule = Schedule(_recipe(stage, original), stage.epochs / rounds, seed)
     ranges = forward.parameters_to_learn if isinstance(forward, FakeQuantized) else ()
     loss, run, extra = loss_of(original.rules), forward, ranges
     if isinstance(stage, Distill):
@@ -184,6 +238,12 @@ def _trained(
     if ranges and isinstance(forward, FakeQuantized):
         return replace(network, learned=forward.learned())
     return network
+
+
+def _recipe(stage: Stage, original: Original) -> Recipe:
+    """The task's fine-tuning at the stage's rate."""
+    fine_tune = original.task.fine_tune
+    return replace(fine_tune, learning_rate=fine_tune.learning_rate * stage.rate)
 
 
 def _forward(network: Network, original: Original) -> Forward:

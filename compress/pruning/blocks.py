@@ -65,6 +65,25 @@ def block_names(module: nn.Module, input_shape: InputShape) -> tuple[str, ...]:
     return tuple(name for name in units if name in found)
 
 
+def present_blocks(
+    module: nn.Module, input_shape: InputShape, indices: Sequence[int], names: Sequence[str]
+) -> tuple[str, ...]:
+    """Those of the original's removable blocks `names` with these indices that are still there.
+
+    Raises Infeasible for an index out of range.
+    """
+    unknown = [index for index in indices if not 0 <= index < len(names)]
+    if unknown:
+        raise Infeasible(
+            f"blocks {unknown}: the network has {len(names)} removable blocks: "
+            f"{', '.join(names) or 'none'}"
+        )
+    wanted = {names[index] for index in indices}
+    if not wanted:
+        return ()
+    return tuple(name for name in block_names(module, input_shape) if name in wanted)
+
+
 def drop_blocks(module: nn.Module, input_shape: InputShape, names: Sequence[str]) -> nn.Module:
     """A copy of `module` with the blocks of these names replaced by `nn.Identity`.
 

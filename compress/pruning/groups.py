@@ -105,6 +105,30 @@ def remove_channels(
         _remove(module.get_submodule(name), side, np.concatenate(parts))
 
 
+def permute_channels(
+    module: nn.Module, groups: Sequence[Group], orders: Mapping[str, Sequence[int]]
+) -> None:
+    """Reorder channels of `module` in place: `orders[name]` are those of group `name`, first first.
+
+    `groups` are all groups of the module (`find_groups`), and afterwards as well. The network
+    computes the same, since all layers that a channel runs through get the new order.
+    """
+    moved: dict[tuple[str, Side], list[tuple[Array, Array]]] = {}
+    for group in groups:
+        order = np.array(orders.get(group.name, range(group.channels)), np.int64)
+        if (order == np.arange(group.channels)).all():
+            continue
+        for member in group.members:
+            pair = (member.slices.ravel(), member.slices[order].ravel())
+            moved.setdefault((member.layer, member.side), []).append(pair)
+    for (name, side), pairs in moved.items():
+        layer = module.get_submodule(name)
+        kept = np.arange(_slices(layer, side))
+        for places, sources in pairs:
+            kept[places] = sources
+        _keep(layer, side, kept)
+
+
 def is_depthwise(layer: nn.Module) -> bool:
     """True for a convolution with one filter per channel, and more than one channel."""
     return isinstance(layer, _CONVOLUTIONS) and (
@@ -146,31 +170,46 @@ def _produces(module: nn.Module, name: str) -> bool:
 
 def _remove(layer: nn.Module, side: Side, gone: Array) -> None:
     """Remove the slices `gone` from one side of a layer's parameters and buffers, in place."""
+    _keep(layer, side, np.setdiff1d(np.arange(_slices(layer, side)), gone))
+
+
+def _slices(layer: nn.Module, side: Side) -> int:
+    """The number of slices of one side of a layer's parameters and buffers."""
     if isinstance(layer, RecurrentLayer):
-        count = layer.units if side == "out" else layer.weight_ih.shape[1]
-        layer.keep(side, torch.from_numpy(np.setdiff1d(np.arange(count), gone)))
+        return layer.units if side == "out" else layer.weight_ih.shape[1]
+    dimension = 0 if side == "out" else 1
+    return next(value.shape[dimension] for _, value in _held(layer) if value.ndim > dimension)
+
+
+def _keep(layer: nn.Module, side: Side, kept: Array) -> None:
+    """Keep only the slices `kept`, in their order, of one side of a layer, in place."""
+    rest = torch.from_numpy(kept)
+    if isinstance(layer, RecurrentLayer):
+        layer.keep(side, rest)
         return
     depthwise = is_depthwise(layer)
-    held = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
-    dimension, kept = (0 if side == "out" else 1), 0
-    for name, value in held:
+    dimension = 0 if side == "out" else 1
+    for name, value in _held(layer):
         if value.ndim > dimension:
-            rest = torch.from_numpy(np.setdiff1d(np.arange(value.shape[dimension]), gone))
             fewer: torch.Tensor = value.detach().index_select(dimension, rest)
             if isinstance(value, nn.Parameter):
                 fewer = nn.Parameter(fewer, value.requires_grad)
             setattr(layer, name, fewer)
-            kept = len(rest)
     if isinstance(layer, _CONVOLUTIONS):
         if side == "out":
-            layer.out_channels = kept
+            layer.out_channels = len(kept)
         if side == "in" or depthwise:
-            layer.in_channels = kept
+            layer.in_channels = len(kept)
         if depthwise:
-            layer.groups = kept
+            layer.groups = len(kept)
     elif isinstance(layer, nn.Linear):
-        setattr(layer, f"{side}_features", kept)
+        setattr(layer, f"{side}_features", len(kept))
     elif isinstance(layer, _NORMS):
-        layer.num_features = kept
+        layer.num_features = len(kept)
     elif isinstance(layer, nn.PReLU):
-        layer.num_parameters = kept
+        layer.num_parameters = len(kept)
+
+
+def _held(layer: nn.Module) -> tuple[tuple[str, torch.Tensor], ...]:
+    """The parameters and buffers of the layer itself, by name."""
+    return (*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False))

@@ -3,8 +3,13 @@
 `compress.quantization.lower` builds the integer graph from the same grids.
 """
 
+from __future__ import annotations
+
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -27,7 +32,7 @@ from compress.quantization.grids import (
     call_names,
     weighted_layer_names,
 )
-from compress.quantization.lsq import StepSize, straight_through
+from compress.quantization.lsq import PartOfSteps, StepSize, straight_through
 from compress.quantization.recurrent_weights import run_rounded
 from compress.quantization.scheme import Grid, Learned, Scheme
 from compress.quantization.weight_grids import constant_grid
@@ -88,7 +93,9 @@ class FakeQuantized(fx.Interpreter):
         self.roundings = self._roundings()
         self.narrowings = self._narrowings(outputs)
         self.calls = call_names(captured)
-        self.weights = self._weight_roundings(captured)
+        self._captured = captured
+        self._narrow: nn.Module | None = None
+        self.weights = self._weight_roundings({})
         self.weight_steps: dict[str, StepSize] = {}
         if self.learns:
             names = {layer.output: layer.name for layer in captured}
@@ -151,11 +158,39 @@ class FakeQuantized(fx.Interpreter):
         }
         return {**roundings, **dict.fromkeys(constants, _rounded_constant), **compared}
 
-    def _weight_roundings(self, layers: tuple[Layer, ...]) -> dict[str, WeightRounding]:
+    def narrowed(self, layers: nn.Module, rows: Mapping[str, Values]) -> FakeQuantized:
+        """This fake quantization of narrower `layers`, which have the names of the traced ones.
+
+        Grids of activations and learned step sizes are those of this one, shared: training one
+        trains both. `rows` has the indices of the outputs that are left of a layer, by name, where
+        not all are.
+        """
+        made = copy.copy(self)
+        made.env, made._narrow = {}, layers
+        made.weights = made._weight_roundings(rows)
+        for layer in self._captured:
+            step = self.weight_steps.get(layer.output)
+            if step is not None:
+                rounding, left = made.weights[layer.output], rows.get(layer.name)
+                if left is None or not rounding.per_channel:
+                    rounding.step_size = step
+                else:
+                    rounding.step_size = PartOfSteps(step, left)
+        return made
+
+    def fetch_attr(self, target: str) -> Any:
+        """What the traced network has at this name, or the narrower layers if they have it."""
+        if self._narrow is not None:
+            with suppress(AttributeError):
+                return attrgetter(target)(self._narrow)
+        return super().fetch_attr(target)
+
+    def _weight_roundings(self, rows: Mapping[str, Values]) -> dict[str, WeightRounding]:
         """Fake quantizers of the weights, by output value: a layer that runs twice has two.
 
         Another batch-norm may follow each run, and the inputs may differ in bits.
         """
+        layers = self._captured
         norms = {layer.name: layer for layer in layers if layer.kind in ("batch_norm", "affine")}
         runs = call_names(self.grids.layers)
         folded = {
@@ -165,17 +200,22 @@ class FakeQuantized(fx.Interpreter):
         for layer in layers:
             if layer.kind in WEIGHTED:
                 factors = tuple(
-                    self._factor(norms[name]) for name in folded[self.calls[layer.output]]
+                    self._factor(norms[name], rows.get(layer.name))
+                    for name in folded[self.calls[layer.output]]
                 )
                 roundings[layer.output] = WeightRounding(layer, self.grids.scheme, factors)
         return roundings
 
-    def _factor(self, layer: Layer) -> Factor:
-        """What a folded batch-norm, or a constant, multiplies each channel's weights by."""
+    def _factor(self, layer: Layer, rows: Values | None) -> Factor:
+        """What a folded batch-norm, or a constant, multiplies each channel's weights by.
+
+        Of the channels `rows`, if these alone are left.
+        """
         if layer.kind == "batch_norm":
             norm: Any = self._submodule(layer.name)
             return lambda: norm_factor(norm)
         constant = torch.from_numpy(layer.weight)
+        constant = constant if rows is None else constant[rows]
         return lambda: constant
 
     def _narrowings(self, outputs: tuple[str, ...]) -> dict[tuple[str, str], Rounding]:

@@ -8,7 +8,7 @@ from torch import Tensor as Values
 from torch import nn
 
 from compress.frontend.layers import Layer
-from compress.quantization.lsq import StepSize
+from compress.quantization.lsq import PartOfSteps, StepSize
 from compress.quantization.scheme import Scheme
 from compress.quantization.weight_grids import WEIGHT_LIMITS, channel_axis, weight_peaks
 from compress.types import Array
@@ -41,7 +41,7 @@ class WeightRounding:
         self.limit = WEIGHT_LIMITS[scheme.of(layer.name).weights]
         self.weight_range = scheme.spec.weight_range
         self.factors = factors
-        self.step_size: StepSize | None = None
+        self.step_size: StepSize | PartOfSteps | None = None
 
     def learn(self, weight: Values, known: Array | None) -> StepSize:
         """Switch to learned step sizes and return them, to be trained.
@@ -58,13 +58,13 @@ class WeightRounding:
         else:
             peaks = known
         steps = torch.from_numpy(np.where(peaks > 0, peaks, 1.0).astype(np.float32)) / self.limit
-        self.step_size = StepSize(
+        self.step_size = made = StepSize(
             initial=self._per_channel(steps, weight),
             zero_point=0,
             ends=(-self.limit, self.limit),
             features=weight.numel() // len(rows),
         )
-        return self.step_size
+        return made
 
     def peaks(self) -> Array:
         """The learned magnitudes of the largest integer, float32 (channels,) or (1,) per tensor.

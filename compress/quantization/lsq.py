@@ -80,3 +80,20 @@ class StepSize(nn.Module):
     def forward(self, x: Values) -> Values:
         rounded: Values = _Rounded.apply(x, self.step, self.zero_point, self.ends, self.gain)  # type: ignore[no-untyped-call]
         return rounded
+
+
+class PartOfSteps:
+    """Fake quantization by some of the step sizes of another one, which are trained through it."""
+
+    def __init__(self, whole: StepSize, rows: Values) -> None:
+        self.whole, self.rows = whole, rows
+
+    @property
+    def step(self) -> Values:
+        """The step sizes of the `rows` (indices along the first axis)."""
+        return self.whole.step.index_select(0, self.rows)
+
+    def __call__(self, x: Values) -> Values:
+        whole = self.whole
+        rounded: Values = _Rounded.apply(x, self.step, whole.zero_point, whole.ends, whole.gain)  # type: ignore[no-untyped-call]
+        return rounded

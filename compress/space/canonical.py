@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from compress.genome import Distill, Genome, Pattern, Prune, Quantize, Sparsify, Stage
+from compress.genome import (
+    Distill,
+    Elastic,
+    Genome,
+    Pattern,
+    Pick,
+    Prune,
+    Quantize,
+    Sparsify,
+    Stage,
+)
 
 _PATTERN_SHARES: dict[Pattern, float] = {"1:4": 0.75, "2:4": 0.5}
 
@@ -62,6 +72,10 @@ def _without_idle_genes(stage: Stage) -> Stage:
             )
         case Distill():
             return _distill(stage)
+        case Elastic():
+            return _elastic(stage)
+        case Pick():
+            return replace(stage, drop=tuple(sorted(set(stage.drop))))
 
 
 def _prune(stage: Prune) -> Prune:
@@ -99,6 +113,16 @@ def _distill(stage: Distill) -> Distill:
     return stage
 
 
+def _elastic(stage: Elastic) -> Elastic:
+    """Without training an `Elastic` only sorts channels; without a teacher's say there is no T."""
+    defaults = Elastic()
+    if stage.epochs == 0:
+        return replace(defaults, epochs=0)
+    if stage.weight == 0.0:
+        return replace(stage, temperature=defaults.temperature)
+    return stage
+
+
 def _rounds(stage: Prune | Sparsify) -> int:
     return stage.rounds if stage.epochs > 0 else 1
 
@@ -121,6 +145,10 @@ def _idle(stage: Stage, later: Sequence[Stage]) -> bool:
         case Distill():
             shape = (stage.narrowest, stage.depth, stage.kernel, stage.separable, stage.fresh)
             return stage.epochs == 0 and shape == (1.0, 1.0, 0, False, False)
+        case Elastic():
+            return stage.epochs == 0 and not any(isinstance(s, Pick) for s in later)
+        case Pick():
+            return False  # it estimates batch-norm statistics again
 
 
 def _trained_under(stage: Quantize, later: Sequence[Stage]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from random import Random
 
-from compress.genome import Distill, Genome, Prune, Quantize, Stage
+from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize, Stage
 from compress.space.canonical import canonical
 from compress.space.space import (
     LAYER_BITS,
@@ -24,14 +24,19 @@ from compress.space.space import (
 
 
 def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
-    """Mutation: vary one stage, insert one (its kind may be present), delete one, or swap two."""
+    """Mutation: vary one stage, insert one (its kind may be present), delete one, or swap two.
+
+    An `Elastic` is not varied, as its network would have to be trained again.
+    """
     stages = list(genome.stages)
     ways = ["vary"] * 5 + ["insert"] * (len(stages) < MAX_STAGES)
     ways += ["delete", "swap"] if len(stages) > 1 else []
     match rng.choice(ways):
         case "vary":
-            index = rng.randrange(len(stages))
-            stages[index] = _vary(rng, space, stages[index])
+            varied = [i for i, stage in enumerate(stages) if not isinstance(stage, Elastic)]
+            if varied:
+                index = rng.choice(varied)
+                stages[index] = _vary(rng, space, stages[index])
         case "insert":
             kinds = stage_kinds(space)
             (kind,) = rng.choices(kinds, [STAGE_PROBABILITY[kind] for kind in kinds])
@@ -51,6 +56,11 @@ def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genom
 
 def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
     """The stage with one gene changed; `keep` and bit widths mostly move by one step."""
+    if isinstance(stage, Pick):
+        drops = space.blocks > 0 and (space.groups == 0 or rng.random() < 0.2)
+        if drops:
+            return replace(stage, drop=_toggled(rng, space, stage.drop))
+        return replace(stage, keep=_moved(rng, stage.keep)) if stage.keep else stage
     if isinstance(stage, Prune) and space.groups and rng.random() < 0.6:
         return _step_keep(rng, space, stage)
     if isinstance(stage, Distill) and space.groups > 1 and rng.random() < 0.3:
@@ -117,20 +127,30 @@ def _mix(rng: Random, order: Genome, other: Genome) -> Genome:
 def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
     """Uniform cross-over of two stages: `keep` is mixed element by element and keeps its scope.
 
-    A student's `width` and `keep` are one gene: both are of the same parent, or mixed by group.
+    A student's `width` and `keep` are one gene: both are of the same parent, or mixed by group. An
+    `Elastic` stays as it is.
     """
+    if isinstance(stage, Elastic):
+        return stage
     genes = {
         gene.name: getattr(rng.choice((stage, mate)), gene.name)
         for gene in fields(stage)
         if gene.name not in ("keep", "scope")
     }
     if isinstance(stage, Prune) and isinstance(mate, Prune):
-        genes |= {"keep": stage.keep, "scope": stage.scope}
-        if len(stage.keep) == len(mate.keep) > 1:
-            genes["keep"] = tuple(map(rng.choice, zip(stage.keep, mate.keep, strict=True)))
+        genes |= {"keep": _mixed(rng, stage.keep, mate.keep), "scope": stage.scope}
+    if isinstance(stage, Pick) and isinstance(mate, Pick):
+        genes["keep"] = _mixed(rng, stage.keep, mate.keep)
     if isinstance(stage, Distill) and isinstance(mate, Distill):
         widths = rng.choice((stage, mate))
         genes |= {"width": widths.width, "keep": widths.keep}
         if len(stage.keep) == len(mate.keep) > 1:
-            genes["keep"] = tuple(map(rng.choice, zip(stage.keep, mate.keep, strict=True)))
+            genes["keep"] = _mixed(rng, stage.keep, mate.keep)
     return replace(stage, **genes)
+
+
+def _mixed(rng: Random, keep: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+    """`keep` with ratios of `other` in some places, if there are as many."""
+    if not len(keep) == len(other) > 1:
+        return keep
+    return tuple(map(rng.choice, zip(keep, other, strict=True)))

@@ -21,7 +21,7 @@ from torch.nn import functional
 from compress.files import write_atomically
 from compress.task_types.rules import Rules
 from compress.tracing.answers import Answer, joined
-from compress.tracing.batches import chosen, copies_of, tensors_of
+from compress.tracing.batches import Batch, chosen, copies_of, tensors_of
 from compress.training.checkpoint import Checkpoint
 from compress.types import Array, Recipe, Split
 
@@ -43,6 +43,9 @@ _keep_memory()
 Forward = Callable[..., Answer]
 # (outputs, targets, indices of the samples in the split) -> scalar loss
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+# (inputs of a batch, its targets, its indices in the split, number of the step from 0): adds the
+# gradients of its loss to those of the parameters
+Backward = Callable[[Batch, Tensor, Tensor, int], None]
 # progress callback: gets the share done, 0..1
 Tick = Callable[[float], None]
 
@@ -96,9 +99,27 @@ def fit(
     which must be of the same training run.
     Leaves the module in evaluation mode. The same seed gives the same weights.
     """
+    run = forward or module
+
+    def backward(x: Batch, targets: Tensor, indices: Tensor, step: int) -> None:
+        loss(joined(run(*x)), targets, indices).backward()
+
+    descend(module, split, schedule, backward, tick, extra, keep_zeros, checkpoint)
+
+
+def descend(
+    module: nn.Module,
+    split: Split,
+    schedule: Schedule,
+    backward: Backward,
+    tick: Tick | None = None,
+    extra: Sequence[nn.Parameter] = (),
+    keep_zeros: bool = False,
+    checkpoint: Checkpoint | None = None,
+) -> None:
+    """As `fit`, whose arguments these are, with the gradients that `backward` adds for a batch."""
     if schedule.epochs == 0:
         return
-    run = forward or module
     recipe = schedule.recipe
     seed_torch(schedule.seed)
     order = torch.Generator().manual_seed(schedule.seed)
@@ -129,8 +150,7 @@ def fit(
     resumed = checkpoint.restore(*state) if checkpoint is not None else 0
     for done, indices in enumerate(islice(batches, resumed, steps), resumed + 1):
         optimizer.zero_grad(set_to_none=True)
-        value = loss(joined(run(*chosen(x, indices))), y[indices], indices)
-        value.backward()
+        backward(chosen(x, indices), y[indices], indices, done - 1)
         optimizer.step()
         cycle.step()
         for weight, mask in masks:

@@ -69,7 +69,8 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         "seed of the arm came so far; a seed that ended earlier counts with its last value.\n",
         f"{volume_table(result, grown)}\n",
         "## Which orders won\n",
-        "Initials of prune, sparsify, quantize, distill, in the order applied. “Won” counts the "
+        "Initials of prune, sparsify, quantize, distill, elastic (with its pick; I is a pick "
+        "that comes later), in the order applied. “Won” counts the "
         "networks of the best weighted mean, one for each search and seed that reached the "
         "floor; “of the fronts” is the share of the non-dominated networks that keep it.\n",
         f"![Orders that won]({name}-orders.png)\n",

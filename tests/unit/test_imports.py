@@ -31,6 +31,7 @@ ROOMS = {
         ("integer",),
         ("quantization", "tflite"),
         ("distillation", "model_files"),
+        ("elastic",),
         ("pipeline", "projects"),
     ),
     "hil": (
@@ -54,7 +55,7 @@ ROOMS = {
 MOST_MODULES = 20  # of a room, without its __init__.py
 ROOMS_OF_TORCH = {
     *("recurrent_layers", "frontend", "projects", "tracing", "task_types", "training", "pruning"),
-    *("quantization", "distillation", "model_files", "pipeline"),
+    *("quantization", "distillation", "elastic", "model_files", "pipeline"),
 }
 TORCH = {"torch", "torch_pruning"}
 

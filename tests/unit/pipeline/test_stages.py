@@ -86,7 +86,7 @@ def test_a_block_that_is_gone_already_is_no_error() -> None:
     ("stage", "words"),
     [
         (Prune((0.5, 0.5)), "2 keep ratios for"),
-        (Prune((1.0,), scope="uniform", drop=(9,)), r"blocks \[9\]: resnet has"),
+        (Prune((1.0,), scope="uniform", drop=(9,)), r"blocks \[9\]: the network has"),
         (Quantize((8, 4)), "2 bit widths"),
         (Distill(depth=0.0), "depth 0.0"),
     ],

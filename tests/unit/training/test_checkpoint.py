@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
+from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize, Sparsify
 from compress.pipeline.pipeline import compress
 from compress.pipeline.prefix_cache import PrefixCache
 from compress.tflite.exporter import export_tflite
@@ -24,6 +24,9 @@ GENOMES = (
     Genome((Sparsify(0.5, epochs=2), Quantize())),
     Genome((Quantize(learn_ranges=True), Distill("both", features="hints", width=0.5, epochs=2))),
     Genome((Distill(features="attention", width=0.5, fresh=True, epochs=2), Quantize())),
+    Genome((Elastic(epochs=2), Pick((0.5, 0.75)), Quantize())),
+    Genome((Quantize((4,), granularity="tensor"), Elastic(epochs=2), Pick((0.5, 0.75)))),
+    Genome((Quantize((4,), learn_ranges=True), Elastic(epochs=2), Pick((0.5, 0.75)))),
 )
 
 
