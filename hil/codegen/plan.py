@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from compress.types import Graph
 from hil.codegen.layout import bytes_by_operator, lay_out
-from hil.codegen.segments import RowKernels, front, least_ram, row_kernels
+from hil.codegen.row_segments import RowKernels, row_kernels
+from hil.codegen.segments import front, least_ram
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates, has_smaller_form
 from hil.tuned_kernels.registry import tuned_kernel

@@ -27,7 +27,7 @@ from hil.codegen.build import build, compiler_version, kernel_sources
 from hil.codegen.plan import KernelChoice, KernelCosts, make_plan
 from hil.codegen.render import render
 from hil.codegen.row_layers import rows_graph
-from hil.codegen.segments import row_kernels
+from hil.codegen.row_segments import row_kernels
 from hil.cycle_model import MODELED_CORES
 from hil.files import file_errors
 from hil.kernel_interface.operator_kernels import Kernel

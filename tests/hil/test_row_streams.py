@@ -16,7 +16,8 @@ from hil.board import load_board, without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
-from hil.codegen.segments import cheapest, find_runs, plan_of, row_kernels
+from hil.codegen.row_segments import row_kernels
+from hil.codegen.segments import cheapest, find_runs, plan_of
 from hil.errors import Mismatch
 from hil.kernels.choice import all_candidates
 from hil.measure.measure import measure

@@ -16,7 +16,8 @@ from hil.board import load_board
 from hil.codegen.estimate import estimate
 from hil.codegen.plan import KernelChoice, KernelCosts, make_plan, plans_by_ram
 from hil.codegen.render import render
-from hil.codegen.segments import Run, cheapest, find_runs, least_ram, plan_of, row_kernels
+from hil.codegen.row_segments import row_kernels
+from hil.codegen.segments import Run, cheapest, find_runs, least_ram, plan_of
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates
 from hil.types import Memory
