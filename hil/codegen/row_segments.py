@@ -26,9 +26,7 @@ class RowKernels:
     kernels: Mapping[int, tuple[Kernel, ...]]
 
 
-def row_kernels(
-    graph: Graph, board: Board, saves: Memory, kernel_set: KernelSet
-) -> RowKernels:
+def row_kernels(graph: Graph, board: Board, saves: Memory, kernel_set: KernelSet) -> RowKernels:
     """What can be computed row by row: on cores with DSP instructions only."""
     layers: dict[int, RowLayer] = {}
     kernels: dict[int, tuple[Kernel, ...]] = {}

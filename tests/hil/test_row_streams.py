@@ -37,7 +37,7 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
 def streamed(graph: Graph, board: Board, kernel: int) -> Plan:
     """A plan with as many layers in segments as can be, each with one of its kernels."""
     options = [all_candidates(graph, op, board, "ram") for op in graph.ops]
-    rows = row_kernels(graph, board, "ram", "tuned", frozenset())
+    rows = row_kernels(graph, board, "ram", "tuned")
     costs = {(i, k): 10**6 for i, known in enumerate(options) for k in known}
     row_costs = {
         (i, k): (rank - kernel) % len(known)

@@ -83,7 +83,7 @@ def test_no_other_cut_needs_less(seed: int) -> None:
     """Every way to cut a small network into runs, each with its smallest kernels, is placed."""
     graph = random_chain(seed, 4)
     options = [all_candidates(graph, op, M4, "ram") for op in graph.ops]
-    rows = row_kernels(graph, M4, "ram", "tuned", frozenset())
+    rows = row_kernels(graph, M4, "ram", "tuned")
     runs = {(run.first, run.end): run for run in find_runs(graph, M4, options, {}, rows, {})}
     count, arenas = len(graph.ops), []
     for cuts in range(count):
@@ -142,7 +142,7 @@ def test_the_runs_of_least_cost_are_those_of_all_cuts(
 def test_points_of_the_front_cost_more_and_need_less() -> None:
     graph = chain()
     options = [all_candidates(graph, op, M4, "ram") for op in graph.ops]
-    rows = row_kernels(graph, M4, "ram", "tuned", frozenset())
+    rows = row_kernels(graph, M4, "ram", "tuned")
     whole = {(i, k): 1000 + 10 * n for i, ks in enumerate(options) for n, k in enumerate(ks)}
     row = {(i, k): 100 + 10 * n for i, ks in rows.kernels.items() for n, k in enumerate(ks)}
     plans = plans_by_ram(graph, M4, KernelChoice("ram", costs=KernelCosts(whole, "cycles", row)))
