@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from compress.elastic.slices import Shape, SharedNetwork, narrow, rows_left
+from compress.elastic.slices import SharedNetwork, SubNetworkShape, narrow_groups, rows_left
 from compress.errors import Infeasible
 from compress.pruning.groups import Group
 from compress.pruning.prune import kept_channels
@@ -16,7 +16,7 @@ from compress.tracing.normalize import copied
 from compress.types import InputShape
 
 
-def shape_of_ratios(groups: Sequence[Group], keep: Sequence[float]) -> Shape:
+def shape_of_ratios(groups: Sequence[Group], keep: Sequence[float]) -> SubNetworkShape:
     """The shape with these ratios of the channels of each group, rounded as in pruning.
 
     Raises Infeasible for a ratio out of range.
@@ -24,13 +24,13 @@ def shape_of_ratios(groups: Sequence[Group], keep: Sequence[float]) -> Shape:
     if not all(0 < ratio <= 1 for ratio in keep):
         raise Infeasible(f"keep ratios {tuple(keep)}: allowed are 0 < ratio <= 1")
     widths = (kept_channels(g.channels, ratio) for g, ratio in zip(groups, keep, strict=True))
-    return Shape(tuple(widths))
+    return SubNetworkShape(tuple(widths))
 
 
-def picked(module: nn.Module, groups: Sequence[Group], shape: Shape) -> nn.Module:
+def picked(module: nn.Module, groups: Sequence[Group], shape: SubNetworkShape) -> nn.Module:
     """A copy of `module` of this shape, with the first channels of each of its `groups`."""
     made = copied(module).eval()
-    narrow(made, groups, shape)
+    narrow_groups(made, groups, shape)
     return made
 
 
@@ -38,7 +38,7 @@ def learned_of_pick(
     module: nn.Module,
     input_shape: InputShape,
     quantized: FakeQuantized,
-    shape: Shape,
+    shape: SubNetworkShape,
     pick: nn.Module,
 ) -> Learned:
     """The learned ranges of `pick`, the sub-network of `shape` of `module` with its statistics.

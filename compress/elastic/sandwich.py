@@ -7,7 +7,7 @@ from random import Random
 
 from torch import Tensor, nn
 
-from compress.elastic.slices import Shape, SharedNetwork
+from compress.elastic.slices import SharedNetwork, SubNetworkShape
 from compress.pruning.prune import CHANNEL_MULTIPLE
 from compress.tracing.answers import joined
 from compress.tracing.batches import Batch
@@ -65,7 +65,9 @@ def train_elastic(
     )
 
 
-def random_shape(rng: Random, widest: Shape, least: Shape, blocks: Sequence[str] = ()) -> Shape:
+def random_shape(
+    rng: Random, widest: SubNetworkShape, least: SubNetworkShape, blocks: Sequence[str] = ()
+) -> SubNetworkShape:
     """A random shape between two: half of the time with independent widths, else similar ones.
 
     Widths are multiples of `CHANNEL_MULTIPLE`, or those of `widest`. Each of `blocks` is left out
@@ -74,7 +76,9 @@ def random_shape(rng: Random, widest: Shape, least: Shape, blocks: Sequence[str]
     pick = _independent if rng.random() < 0.5 else _similar(rng)
     ends = zip(least.widths, widest.widths, strict=True)
     widths = tuple(pick(rng, low, high) for low, high in ends)
-    return Shape(widths, tuple(name for name in blocks if rng.random() < 1 / (len(blocks) + 1)))
+    return SubNetworkShape(
+        widths, tuple(name for name in blocks if rng.random() < 1 / (len(blocks) + 1))
+    )
 
 
 def _independent(rng: Random, low: int, high: int) -> int:

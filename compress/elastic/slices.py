@@ -24,7 +24,7 @@ from compress.types import InputShape
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SubNetworkShape:
     """The shape of a sub-network: channels of each group, and names of the blocks left out."""
 
     widths: tuple[int, ...]
@@ -119,17 +119,17 @@ class SharedNetwork:
         }
 
     @property
-    def widest(self) -> Shape:
-        return Shape(tuple(group.channels for group in self.groups))
+    def widest(self) -> SubNetworkShape:
+        return SubNetworkShape(tuple(group.channels for group in self.groups))
 
-    def narrowest(self, share: float) -> Shape:
+    def narrowest(self, share: float) -> SubNetworkShape:
         """The shape with this share of each group's channels, rounded as in pruning."""
-        return Shape(tuple(kept_channels(group.channels, share) for group in self.groups))
+        return SubNetworkShape(tuple(kept_channels(group.channels, share) for group in self.groups))
 
-    def sub_network(self, shape: Shape) -> SubNetwork:
+    def sub_network(self, shape: SubNetworkShape) -> SubNetwork:
         """The sub-network of this shape, in the mode (training or evaluation) of the network."""
         layers = copy.deepcopy(self._numbered, dict(self._kept))
-        narrow(layers, self.groups, shape)
+        narrow_groups(layers, self.groups, shape)
         names = dict(layers.named_parameters())
         cuts = tuple(_cut(name, names[name], self.values[name].shape) for name in names)
         buffers, statistics = dict(self.module.named_buffers()), []
@@ -157,7 +157,7 @@ def rows_left(cuts: Sequence[_Cut]) -> dict[str, Tensor]:
     return rows
 
 
-def narrow(module: nn.Module, groups: Sequence[Group], shape: Shape) -> None:
+def narrow_groups(module: nn.Module, groups: Sequence[Group], shape: SubNetworkShape) -> None:
     """Narrow a module with these groups to `shape`, in place."""
     for name in shape.dropped:
         module.set_submodule(name, nn.Identity())

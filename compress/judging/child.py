@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from compress.judging.frames import receive, send
 
-Array = npt.NDArray[Any]
+_Array = npt.NDArray[Any]
 
 MEMORY_BYTES = 4 << 30  # of address space: the largest arena is 1 GiB
 _WRITTEN_BYTES = 1 << 20  # of a file: what a library prints
@@ -44,7 +44,7 @@ class _Micro:
             ),
         )
 
-    def run(self, inputs: dict[int, Array], results: Sequence[int]) -> list[Array]:
+    def run(self, inputs: dict[int, _Array], results: Sequence[int]) -> list[_Array]:
         for position, value in inputs.items():
             self._interpreter.set_input(value, position)
         self._interpreter.invoke()
@@ -64,7 +64,7 @@ class _Runtime:
         )
         self._interpreter.allocate_tensors()
 
-    def run(self, inputs: dict[int, Array], results: Sequence[int]) -> list[Array]:
+    def run(self, inputs: dict[int, _Array], results: Sequence[int]) -> list[_Array]:
         for tensor, value in inputs.items():
             self._interpreter.set_tensor(tensor, value)
         self._interpreter.invoke()

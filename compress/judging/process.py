@@ -25,7 +25,7 @@ import numpy.typing as npt
 from compress.errors import UserError
 from compress.judging.frames import BadFrame, receive, send
 
-Array = npt.NDArray[Any]
+_Array = npt.NDArray[Any]
 
 START_S = 120.0  # for the process to import its library; a loaded machine needs some of it
 ANSWER_S = 60.0  # for one model to load, or for one inference
@@ -162,7 +162,7 @@ class RemoteModel:
             raise UserError(f"{package} does not accept the model: {told['refused']}")
         weakref.finalize(self, self._process.dropped.append, self._number)
 
-    def run(self, inputs: dict[int, Array], results: Sequence[int]) -> list[Array]:
+    def run(self, inputs: dict[int, _Array], results: Sequence[int]) -> list[_Array]:
         """The values of `results` after an inference with `inputs`, by position or tensor.
 
         Raises UserError, JudgeDied.
@@ -181,10 +181,10 @@ class RemoteModel:
             raise UserError(f"{package} answers with no arrays of numbers: {error}") from None
 
 
-def _array(name: str, shape: list[int], content: bytes) -> Array:
+def _array(name: str, shape: list[int], content: bytes) -> _Array:
     if name not in _TYPES:
         raise ValueError(f"type {name}")
-    values: Array = np.frombuffer(content, np.dtype(name))
+    values: _Array = np.frombuffer(content, np.dtype(name))
     if len(values) != math.prod(shape):
         raise ValueError(f"{len(values)} values for shape {shape}")
     return values.reshape(shape)

@@ -57,7 +57,7 @@ def load() -> Dataset:
 def load_with_files() -> tuple[Dataset, list[Sound]]:
     """The data, and the files of the test split, each of which has 20 windows in a row."""
     train, rest = machine_sounds.find_sounds()
-    val, test = halves(rest)
+    val, test = in_halves(rest)
     sounds = {"train": train, "val": val, "test": test}
     paths = [sound.path for part in sounds.values() for sound in part]
     sources = [Path(str(m.__file__)) for m in (machine_sounds, wave_file, log_mel)]
@@ -67,7 +67,7 @@ def load_with_files() -> tuple[Dataset, list[Sound]]:
     return Dataset(*splits), test
 
 
-def halves(sounds: Sequence[Sound]) -> tuple[list[Sound], list[Sound]]:
+def in_halves(sounds: Sequence[Sound]) -> tuple[list[Sound], list[Sound]]:
     """Two parts with as many sounds of each machine and kind, one more in the second if odd."""
     rng = np.random.default_rng(0)
     parts: tuple[list[Sound], list[Sound]] = ([], [])

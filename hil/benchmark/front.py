@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
+from compress.scratch import scratch_folder
 from compress.types import Graph, Samples
 from hil.board import without_limits, without_waits
 from hil.codegen.build import build
@@ -43,8 +42,8 @@ def measure_front(
     board = board if runner.models_waits else without_waits(board)
     points: list[FrontPoint] = []
     for plan in plans_by_ram(graph, board, choice):
-        with tempfile.TemporaryDirectory(prefix="hil-") as folder:
-            image = build(render(plan, board), without_limits(board), Path(folder))
+        with scratch_folder() as folder:
+            image = build(render(plan, board), without_limits(board), folder)
             measured = runner.measure(image, plan, samples)
         names = [step.op.name for step in plan.steps]
         point = FrontPoint(

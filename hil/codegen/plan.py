@@ -10,7 +10,7 @@ from types import MappingProxyType
 from compress.types import Graph
 from hil.codegen.layout import bytes_by_operator, lay_out
 from hil.codegen.row_segments import RowKernels, row_kernels
-from hil.codegen.segments import front, least_ram
+from hil.codegen.segments import least_ram, plans_from_fastest
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates, has_smaller_form
 from hil.tuned_kernels.registry import tuned_kernel
@@ -106,7 +106,7 @@ def plans_by_ram(graph: Graph, board: Board, choice: KernelChoice) -> list[Plan]
         for index in range(len(graph.ops))
     ]
     rows = row_kernels(graph, board, "ram", choice.kernel_set)
-    found = front(graph, board, options, costs.of, rows, costs.rows)
+    found = plans_from_fastest(graph, board, options, costs.of, rows, costs.rows)
     return [_with_choices(plan, options, costs, rows) for plan in found]
 
 

@@ -89,7 +89,7 @@ def least_ram(
     return min(plans, key=lambda plan: plan.arena_bytes)
 
 
-def front(
+def plans_from_fastest(
     graph: Graph,
     board: Board,
     options: Sequence[Sequence[Kernel]],

@@ -109,12 +109,12 @@ def _call(graph: Graph, step: Step, op: FullyConnected, bits: int) -> Call:
             Field("scale_step", scale_step),
             Field("rows", graph.tensors[op.input].elements // depth),
         ),
-        arrays=(("panels", "uint32_t", pack_units(channels, bits, depth)),),
+        arrays=(("panels", "uint32_t", pack_dense_panels(channels, bits, depth)),),
         clamp=channels.clamp,
     )
 
 
-def pack_units(channels: Channels, bits: int, depth: int) -> Words:
+def pack_dense_panels(channels: Channels, bits: int, depth: int) -> Words:
     """Scales, as `unit_scales`, then for each panel four biases and the weights of `depth` inputs.
 
     `channels` are those of `unit_channels`: whole panels, with weights of 0 behind a row's inputs.

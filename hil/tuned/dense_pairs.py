@@ -43,7 +43,7 @@ def _scales(channels: Channels) -> tuple[Int64Array, int]:
     return scales[_rows(len(scales))], 0
 
 
-def pack_pairs(channels: Channels) -> Words:
+def pack_paired_units(channels: Channels) -> Words:
     """(pairs, words): two biases, then words of four weights of the first unit and of the second.
 
     Weights of inputs that do not exist are 0.
@@ -57,8 +57,8 @@ def pack_pairs(channels: Channels) -> Words:
     return np.concatenate([biases, weights], axis=1)
 
 
-def unpack_pairs(words: Words, units: int, inputs: int) -> tuple[Int64Array, Int64Array]:
-    """The inverse of `pack_pairs`: weights (units, inputs) and biases."""
+def unpack_paired_units(words: Words, units: int, inputs: int) -> tuple[Int64Array, Int64Array]:
+    """The inverse of `pack_paired_units`: weights (units, inputs) and biases."""
     biases = np.ascontiguousarray(words[:, :2]).view(np.int32).astype(np.int64).reshape(-1)
     by_unit = words[:, 2:].reshape(len(words), -1, 2).transpose(0, 2, 1)
     weights = np.ascontiguousarray(by_unit).view(np.int8).reshape(2 * len(words), -1)
@@ -79,7 +79,7 @@ def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
     assert channels is not None, "only layers of its kernel are called"
     units, depth = graph.tensors[op.weights].shape
     scales, scale_step = _scales(channels)
-    words = (scales.astype(np.int32).view(np.uint32), pack_pairs(channels))
+    words = (scales.astype(np.int32).view(np.uint32), pack_paired_units(channels))
     return job_call(
         graph,
         step,
@@ -99,7 +99,7 @@ def _call(graph: Graph, step: Step, op: FullyConnected) -> Call:
 def _weight_bytes(graph: Graph, op: FullyConnected) -> int:
     channels = _channels(graph, op)
     assert channels is not None, "only layers of its kernel are asked"
-    return 4 * (_scales(channels)[0].size + pack_pairs(channels).size)
+    return 4 * (_scales(channels)[0].size + pack_paired_units(channels).size)
 
 
 KERNELS = (TunedKernel(name=_NAME, kernels=_kernels, call=_call, weight_bytes=_weight_bytes),)

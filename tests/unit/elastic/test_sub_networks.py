@@ -14,7 +14,7 @@ from compress.elastic.depth import optional_blocks
 from compress.elastic.inherited import inherited_accuracies
 from compress.elastic.pick import learned_of_pick, picked, shape_of_ratios
 from compress.elastic.sandwich import random_shape
-from compress.elastic.slices import Shape, SharedNetwork
+from compress.elastic.slices import SharedNetwork, SubNetworkShape
 from compress.elastic.sort import sort_channels
 from compress.errors import Infeasible
 from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize
@@ -137,7 +137,7 @@ def test_a_sub_network_leaves_the_networks_statistics_alone(name: str) -> None:
 
 
 def test_random_shapes_lie_between_and_reach_both_ends() -> None:
-    least, widest = Shape((4, 8, 7)), Shape((18, 8, 7))
+    least, widest = SubNetworkShape((4, 8, 7)), SubNetworkShape((18, 8, 7))
     drawn = [random_shape(Random(seed), widest, least, ("a", "b")) for seed in range(400)]
     firsts = {shape.widths[0] for shape in drawn}
     assert firsts == {4, 8, 12, 16, 18}
@@ -181,8 +181,8 @@ def test_a_sub_network_without_a_block_is_the_narrowed_network_without_it() -> N
     without = drop_blocks(module, shape, ("unit1",))
     groups = find_groups(without, shape)
     left = tuple(w for g, w in zip(shared.groups, widths, strict=True) if g.name in _names(groups))
-    wanted = picked(without, groups, Shape(left))
-    sub = shared.sub_network(Shape(widths, ("unit1",)))
+    wanted = picked(without, groups, SubNetworkShape(left))
+    sub = shared.sub_network(SubNetworkShape(widths, ("unit1",)))
     with torch.no_grad():
         torch.testing.assert_close(sub(_x(start)), wanted(_x(start)))
 
@@ -224,8 +224,10 @@ def test_every_type_of_task_trains_and_picks(kind: str) -> None:
     start = original_for(kind)
     network = apply_stage(Network(start.lean), Elastic(epochs=0.2), start, 1)
     keep = (0.5,) * len(start.groups)
-    narrow, whole = inherited_accuracies(network, [Pick(keep), Pick((1.0,) * len(keep))], start, 50)
-    assert narrow != whole
+    narrow_groups, whole = inherited_accuracies(
+        network, [Pick(keep), Pick((1.0,) * len(keep))], start, 50
+    )
+    assert narrow_groups != whole
     model = compress(Genome((Elastic(epochs=0.2), Pick(keep), Quantize())), start)
     assert model.graph.output_tensor.elements > 0
 

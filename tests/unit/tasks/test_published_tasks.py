@@ -262,11 +262,11 @@ def test_windows_are_of_one_recording() -> None:
 def test_halves_keep_machines_and_kinds(root: Path) -> None:
     write_toycar(root, 2, 5, seconds=0.1)
     _, rest = machine_sounds.find_sounds()
-    val, test = toycar.halves(rest)
+    val, test = toycar.in_halves(rest)
     assert not {s.path for s in val} & {s.path for s in test}
     assert set(Counter((s.machine, s.anomalous) for s in val).values()) == {2}
     assert set(Counter((s.machine, s.anomalous) for s in test).values()) == {3}
-    assert toycar.halves(rest) == (val, test)
+    assert toycar.in_halves(rest) == (val, test)
 
 
 def test_windows_of_a_file_are_five_frames_each(root: Path) -> None:

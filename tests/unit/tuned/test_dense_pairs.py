@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from hil.board import load_board
-from hil.tuned.dense_pairs import KERNELS, pack_pairs, unpack_pairs
+from hil.tuned.dense_pairs import KERNELS, pack_paired_units, unpack_paired_units
 from hil.tuned.requantize import Channels
 
 
@@ -19,8 +19,8 @@ def test_packing_has_an_inverse(units: int, inputs: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.integers(-128, 128, (units, inputs)).astype(np.int64)
     bias = rng.integers(-(2**31), 2**31, units).astype(np.int64)
-    words = pack_pairs(Channels(weights, bias, bias, bias, bias, None))
-    got_weights, got_bias = unpack_pairs(words, units, inputs)
+    words = pack_paired_units(Channels(weights, bias, bias, bias, bias, None))
+    got_weights, got_bias = unpack_paired_units(words, units, inputs)
     np.testing.assert_array_equal(got_weights, weights)
     np.testing.assert_array_equal(got_bias, bias)
 
