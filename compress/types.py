@@ -331,7 +331,8 @@ class QuantizedModel:
     screened candidates on a part of it; empty where answers are not classes. `device_value` is the
     metric of the samples for the device, in its own unit, from the outputs that they must have.
     `others` are the metrics of several outputs beside the one that decides, on the same samples as
-    `accuracy`: name and value in its unit.
+    `accuracy`: name and value in its unit. `answers` (N, ...) are the reference's to these samples,
+    as metrics get them; None where nobody needs them any more.
     """
 
     genome: Genome
@@ -342,6 +343,7 @@ class QuantizedModel:
     right: tuple[int, ...] = ()
     device_value: float | None = None
     others: tuple[tuple[str, float], ...] = ()
+    answers: Array | None = None
 
     @property
     def epochs(self) -> float:

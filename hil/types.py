@@ -18,6 +18,7 @@ from compress.genome import Genome
 from compress.ops import Op
 from compress.types import Graph, StageCost
 from hil.cycle_model import NO_WAITS, MemoryTiming
+from hil.figures import HalfFigures, LayerFigures
 
 Floats = npt.NDArray[np.float64]
 
@@ -236,6 +237,10 @@ class Measurement:
     None for accuracy in older runs, and where these samples do not define it. `others` are the
     metrics of several outputs beside the one that decides, by name, on the whole validation split,
     by the reference as `right`.
+
+    `halves` are the figures on the screening and on the judging half of the validation split; empty
+    in older runs, and where the metric is not defined on them. `layers` is empty unless the network
+    was profiled.
     """
 
     counter: CounterKind
@@ -254,6 +259,8 @@ class Measurement:
     right: tuple[int, ...] = ()
     value: float | None = None
     others: tuple[tuple[str, float], ...] = ()
+    halves: tuple[HalfFigures, ...] = ()
+    layers: tuple[LayerFigures, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -354,7 +361,7 @@ class Trial:
     state "screened": fidelity below 1; `accuracy` (on part of the split) and `estimate` are set.
     state "infeasible": `reason` says why, `violation` by how much (relative, > 0).
     `epochs` and `costs` are the training cost of its stages; `seconds` is the time of this trial,
-    by step.
+    by step. `repeat` numbers the trainings of one genome with different seeds, from 0.
     """
 
     number: int
@@ -371,3 +378,4 @@ class Trial:
     costs: tuple[StageCost, ...] = ()
     fidelity: float = 1.0
     estimate: Estimate | None = None
+    repeat: int = 0

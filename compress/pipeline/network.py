@@ -139,6 +139,11 @@ class Original:
         return self.judge.share(self.answers(split.x), split)
 
     @cached_property
+    def validation_answers(self) -> Array:
+        """The float network's answers to the validation split, computed once."""
+        return self.answers(self.data.val.x)
+
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """Names of the prunable dependency groups, in the order of `Prune.keep`."""
         return group_names(self.module, self.task.input_shape)
