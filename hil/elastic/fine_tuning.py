@@ -157,15 +157,16 @@ class FineTuning:
     def _predictor(self) -> _Predictor:
         surrogate = None
         if len(self.trained) >= _FEWEST_TO_FIT:
-            rows = [self._features(one) for one in self.trained]
-            gains = [accuracy - self._inherited(one) for one, accuracy in self.trained.items()]
+            rows = [self.features(one) for one in self.trained]
+            gains = [accuracy - self.inherited(one) for one, accuracy in self.trained.items()]
             surrogate = Surrogate(rows, gains, _NO_FLOOR)
         return _Predictor(self, surrogate)
 
-    def _inherited(self, candidate: Candidate) -> float:
+    def inherited(self, candidate: Candidate) -> float:
+        """The accuracy of a candidate before it is trained."""
         return self.shapes[candidate.network, candidate.shape].accuracy
 
-    def _features(self, candidate: Candidate) -> tuple[float, ...]:
+    def features(self, candidate: Candidate) -> tuple[float, ...]:
         """The input of the surrogate; a gain never falls with the first three (its trend)."""
         known = self.shapes[candidate.network, candidate.shape]
         stages = candidate.stages.stages
@@ -220,11 +221,11 @@ class _Predictor:
 
     def __call__(self, candidates: Sequence[Candidate]) -> tuple[Floats, Floats]:
         chooser = self.chooser
-        inherited = np.array([chooser._inherited(one) for one in candidates])
+        inherited = np.array([chooser.inherited(one) for one in candidates])
         gains = _FIRST_GAIN * (1.0 - inherited)
         spreads: Floats = np.full(len(candidates), _FIRST_SPREAD)
         if self.surrogate is not None:
-            gains, spreads = self.surrogate.predict([chooser._features(one) for one in candidates])
+            gains, spreads = self.surrogate.predict([chooser.features(one) for one in candidates])
         accuracies = inherited + gains
         shorter = [Candidate(*one.start, one.rung - 1) for one in candidates]
         known = [index for index, one in enumerate(shorter) if one in chooser.trained]
@@ -232,7 +233,7 @@ class _Predictor:
             now = np.array([chooser.trained[shorter[index]] for index in known])
             more = np.zeros(len(known))
             if self.surrogate is not None:
-                rows = [chooser._features(shorter[index]) for index in known]
+                rows = [chooser.features(shorter[index]) for index in known]
                 more = np.maximum(gains[known] - self.surrogate.predict(rows)[0], 0.0)
             accuracies[known] = now + more
             spreads[known] /= 2
