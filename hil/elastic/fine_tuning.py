@@ -20,7 +20,7 @@ import numpy as np
 from compress.genome import Distill, Genome, Quantize, Sparsify
 from hil.elastic.lattice import Shape
 from hil.elastic.shape_search import ShapeCosts
-from hil.elastic.tails import RUNGS, lengthened, weight_bits
+from hil.elastic.tails import RUNGS, lengthened, mean_bits
 from hil.objective.goal import Goal
 from hil.search.acquisition import (
     HypervolumeMerit,
@@ -176,7 +176,7 @@ class FineTuning:
         return (
             1.0 - known.accuracy,
             log1p(sum(stage.epochs * stage.rate for stage in stages)),
-            weight_bits(candidate.tail),
+            mean_bits(candidate.tail),
             log1p(known.estimate.macs),
             log1p(known.estimate.weight_bytes),
             float(candidate.rung),
@@ -245,7 +245,7 @@ def tail_costs(
     known: Inherited, tail: Genome, factors: Mapping[tuple[float, bool], Floats]
 ) -> Floats:
     """Flash, RAM and count of a shape with a tail: int8 costs, fewer bits, and their factors."""
-    saved = known.estimate.weight_bytes * (1.0 - weight_bits(tail) / 8)
+    saved = known.estimate.weight_bytes * (1.0 - mean_bits(tail) / 8)
     plain = np.array(
         (known.costs.flash_bytes - saved, known.costs.ram_bytes, known.costs.count), np.float64
     )
@@ -269,4 +269,4 @@ def cost_factors(
 
 def _kind(tail: Genome) -> tuple[float, bool]:
     sparse = any(isinstance(stage, Sparsify) for stage in tail.stages)
-    return round(weight_bits(tail)), sparse
+    return round(mean_bits(tail)), sparse

@@ -104,7 +104,7 @@ def children(rng: Random, toolbox: Any, parents: Sequence[Genome], count: int) -
     return made
 
 
-def weight_bits(tail: Genome) -> float:
+def mean_bits(tail: Genome) -> float:
     """The mean width of weights in bits over the layers, under the last scheme."""
     specs = [stage for stage in tail.stages if isinstance(stage, Quantize)]
     bits = specs[-1].weight_bits if specs else (8,)

@@ -17,7 +17,7 @@ from hil.trial.candidate import Context, Outcome, blank_trial
 from hil.types import Trial
 
 # Samples of the screening half: the standard error at 90 % is 0.8 points.
-SAMPLES = 1_440
+INHERITED_SAMPLES = 1_440
 
 
 def prefix_of(proposal: Proposal) -> tuple[Stage, ...]:
@@ -65,7 +65,7 @@ def _found(
     """The inherited accuracy of each pick, or why it does not apply."""
     picks = [stage for stage in stages if isinstance(stage, Pick)]
     try:
-        return inherited_accuracies(network, picks, context.original, SAMPLES)
+        return inherited_accuracies(network, picks, context.original, INHERITED_SAMPLES)
     except Infeasible as error:
         if len(picks) == 1:
             return (error,)

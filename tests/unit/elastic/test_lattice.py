@@ -17,9 +17,9 @@ from hil.elastic.tails import (
     children,
     kept_shape,
     lengthened,
+    mean_bits,
     starting_tails,
     tail_toolbox,
-    weight_bits,
 )
 
 LATTICE = Lattice((16, 30, 64), 0.25, (0, 1))
@@ -158,7 +158,7 @@ def test_a_lengthened_tail_goes_on_from_the_shorter_one(rung: int) -> None:
         taught = [s for s in longer.stages if isinstance(s, Distill)]
         assert sum(s.epochs for s in taught) == RUNGS[rung] * 3.0
         assert longer.order.replace("D" * len(taught), "D") == tail.order
-        assert weight_bits(longer) == weight_bits(tail)
+        assert mean_bits(longer) == mean_bits(tail)
 
 
 def test_a_tail_without_a_student_gets_one() -> None:

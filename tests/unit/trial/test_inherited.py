@@ -21,7 +21,7 @@ from hil.measure.measure import BoardRunner
 from hil.search.engine import Proposal
 from hil.target.target import Target
 from hil.trial.candidate import Context
-from hil.trial.inherited import SAMPLES, look_at
+from hil.trial.inherited import INHERITED_SAMPLES, look_at
 from hil.types import Board
 
 QUICK = replace(TASK, recipe=Recipe(epochs=2, batch=64, learning_rate=0.01))
@@ -56,7 +56,7 @@ def test_what_is_inherited_is_no_int8_candidate_with_training() -> None:
 def test_one_job_looks_at_many_and_trains_the_elastic_network_once(context: Context) -> None:
     found = [outcome.trial for outcome in look_at(context, 7, [look(pick) for pick in PICKS])]
     network = run_stages((ELASTIC,), context.original, context.cache).network
-    wanted = inherited_accuracies(network, PICKS, context.original, SAMPLES)
+    wanted = inherited_accuracies(network, PICKS, context.original, INHERITED_SAMPLES)
     assert [trial.accuracy for trial in found] == list(wanted)
     assert [trial.number for trial in found] == [7, 8, 9]
     assert {trial.state for trial in found} == {"screened"}
