@@ -160,7 +160,9 @@ class TableError:
         )
 
 
-def table_error(predicted: Sequence[float], measured: Sequence[float]) -> TableError:
+def table_error(
+    predicted: Sequence[float] | Floats, measured: Sequence[float] | Floats
+) -> TableError:
     """The errors of predictions relative to what was measured, at least one."""
     errors = np.array(predicted) / np.array(measured) - 1.0
     return TableError(float(np.sqrt(np.mean(errors**2))), float(np.abs(errors).max()), len(errors))
