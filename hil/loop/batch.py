@@ -73,7 +73,9 @@ def _in_jobs(proposals: Sequence[Proposal], processes: int) -> list[tuple[Propos
 
     Looks come last, in jobs of at most `_MOST_LOOKS`, and so many jobs that all processes work.
     """
-    jobs = [(one,) for one in _longest_first(p for p in proposals if not p.is_inherited)]
+    jobs: list[tuple[Proposal, ...]] = [
+        (one,) for one in _longest_first(p for p in proposals if not p.is_inherited)
+    ]
     looks: dict[tuple[Stage, ...], list[Proposal]] = {}
     for one in proposals:
         if one.is_inherited:
