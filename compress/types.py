@@ -334,7 +334,9 @@ class QuantizedModel:
     metric of the samples for the device, in its own unit, from the outputs that they must have.
     `others` are the metrics of several outputs beside the one that decides, on the same samples as
     `accuracy`: name and value in its unit. `drop_error` is the standard error of the difference of
-    `accuracy` to the float network's on the same samples, None where it is not known.
+    `accuracy` to the float network's on the same samples, None where it is not known. `answers`
+    (N, ...) are the reference's to these samples, as metrics get them; None where nobody needs them
+    any more.
     """
 
     genome: Genome
@@ -346,6 +348,7 @@ class QuantizedModel:
     device_value: float | None = None
     others: tuple[tuple[str, float], ...] = ()
     drop_error: float | None = None
+    answers: Array | None = None
 
     @property
     def epochs(self) -> float:

@@ -65,6 +65,14 @@ def plus_minus(error: float) -> str:
     return f"±{100 * error:.0f}{_GAP}%"
 
 
+def plus_minus_points(deviation: float, scale: MetricScale) -> str:
+    """A standard error of a metric, given as a share: `± 0.8 points`, `± 0.012`."""
+    if scale.in_percent:
+        return f"\N{PLUS-MINUS SIGN}{_GAP}{100 * deviation:.1f} points"
+    unit = 1.0 if scale.reference is None else scale.reference
+    return f"\N{PLUS-MINUS SIGN}{_GAP}{three_digits(deviation * unit)}"
+
+
 def ratio(value: float) -> str:
     """A ratio to the baseline, `0.52x` with a multiplication sign."""
     return f"{value:.2f}\N{MULTIPLICATION SIGN}"

@@ -18,6 +18,7 @@ from compress.genome import Genome
 from compress.ops import Op
 from compress.types import Graph, StageCost
 from hil.cycle_model import NO_WAITS, MemoryTiming
+from hil.figures import HalfFigures, LayerFigures
 from hil.segment import Segment
 
 Floats = npt.NDArray[np.float64]
@@ -244,6 +245,10 @@ class Measurement:
     metrics of several outputs beside the one that decides, by name, by the reference as `right`.
     `drop_error` is the standard error of the difference of the trial's accuracy to the float
     network's, paired by sample (`compress.metrics.intervals`); None where it is not known.
+
+    `halves` are the figures on the screening and on the judging half of the judged samples; empty
+    in older runs, and where the metric is not defined on them. `layers` is empty unless the network
+    was profiled.
     """
 
     counter: CounterKind
@@ -263,6 +268,8 @@ class Measurement:
     value: float | None = None
     others: tuple[tuple[str, float], ...] = ()
     drop_error: float | None = None
+    halves: tuple[HalfFigures, ...] = ()
+    layers: tuple[LayerFigures, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -363,7 +370,7 @@ class Trial:
     state "screened": fidelity below 1; `accuracy` (on part of the split) and `estimate` are set.
     state "infeasible": `reason` says why, `violation` by how much (relative, > 0).
     `epochs` and `costs` are the training cost of its stages; `seconds` is the time of this trial,
-    by step.
+    by step. `repeat` numbers the trainings of one genome with different seeds, from 0.
     """
 
     number: int
@@ -380,3 +387,4 @@ class Trial:
     costs: tuple[StageCost, ...] = ()
     fidelity: float = 1.0
     estimate: Estimate | None = None
+    repeat: int = 0

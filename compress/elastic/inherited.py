@@ -27,13 +27,13 @@ def inherited_accuracies(
     """The accuracy of each pick of an elastic `network`, as a float network.
 
     It is the task's metric as a share where more is better (`compress.metrics.scale`), on at most
-    `samples` of the screening half of the validation split (`compress.splits.halves`), with the
+    `samples` of the screening half (`compress.splits.halves`) of `Original.judged`, with the
     batch-norm statistics of `Original.statistics`. The same in every process. Raises Infeasible
     for a network that no `Elastic` has made, and for picks that do not apply to it.
     """
     if not network.elastic:
         raise Infeasible("a Pick needs a network that Elastic has trained: put an Elastic before")
-    screening, _ = halves(original.data.val)
+    screening, _ = halves(original.judged)
     split = evenly_spaced(screening, samples)
     sources: dict[tuple[int, ...], tuple[nn.Module, tuple[Group, ...]]] = {}
     found = []

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 
 from compress.errors import Infeasible, UserError
-from compress.genome import Genome, Quantize, Stage
+from compress.genome import Genome, Pick, Quantize, Stage
 from compress.integer import reference
 from compress.integer.eliminate import eliminate
 from compress.pipeline.judge import Judge
@@ -24,7 +24,6 @@ from compress.pipeline.samples import evenly_spaced as evenly_spaced
 from compress.pipeline.stages import apply_stage
 from compress.pruning.batch_norm import reestimate
 from compress.quantization.lower import dequantize_outputs, lower, quantize_input
-from compress.splits import halves as halves
 from compress.types import Array, Graph, QuantizedModel, Samples, Split, StageCost
 
 
@@ -34,16 +33,18 @@ def compress(
     cache: PrefixCache | None = None,
     fidelity: float = 1.0,
     whole_split: bool = False,
+    repeat: int = 0,
 ) -> QuantizedModel:
     """Apply the genome's stages, lower the network and evaluate it on validation samples.
 
     They are those of `Original.judged`, or with `whole_split` all of them. With a `fidelity` below
     1 the stages get that share of their training (`Genome.with_effort`: an elastic network is
     trained in full), and accuracy is evaluated on `SCREENING_SAMPLES`; with 0 they get no training
-    and no AdaRound, and batch-norm statistics are estimated again instead. Raises Infeasible
-    (UnsupportedLayer included) for a genome that does not apply.
+    and no AdaRound, and batch-norm statistics are estimated again instead. Another `repeat` trains
+    with other seeds (`run_stages`). Raises Infeasible (UnsupportedLayer included) for a genome that
+    does not apply.
     """
-    snapshot = run_stages(genome.with_effort(fidelity).stages, original, cache)
+    snapshot = run_stages(genome.with_effort(fidelity).stages, original, cache, repeat)
     started = time.monotonic()
     network, val, known = snapshot.network, original.data.val, None
     if fidelity < 1.0:
@@ -68,19 +69,32 @@ def compress(
         device_value=found.device_value,
         others=found.others,
         drop_error=found.drop_error,
+        answers=found.answers,
     )
 
 
 def run_stages(
-    stages: tuple[Stage, ...], original: Original, cache: PrefixCache | None = None
+    stages: tuple[Stage, ...],
+    original: Original,
+    cache: PrefixCache | None = None,
+    repeat: int = 0,
 ) -> Snapshot:
-    """Apply all stages, starting after the longest prefix that is in the cache."""
-    snapshot = _longest(stages, cache) or Snapshot(
+    """Apply all stages, starting after the longest prefix that is in the cache.
+
+    With a `repeat` above 0 the stages after the last `Pick` (all without one) train with other
+    seeds, and are not kept in the cache: an elastic network is shared by all repeats.
+    """
+    picks = [i + 1 for i, stage in enumerate(stages) if isinstance(stage, Pick)]
+    shared = max(picks, default=0) if repeat else len(stages)
+    snapshot = _longest(stages[:shared], cache) or Snapshot(
         Network(original.lean, sparse=original.sparse), ()
     )
     for length in range(len(snapshot.costs) + 1, len(stages) + 1):
-        stage, seed = stages[length - 1], stage_seed(original.seed, stages[:length])
+        own = repeat if length > shared else 0
+        stage, seed = stages[length - 1], stage_seed(original.seed, stages[:length], own)
         started = time.monotonic()
+        if length > shared:
+            cache = None
         checkpoint = None if cache is None else cache.checkpoint(stages[:length])
         network = apply_stage(snapshot.network, stage, original, seed, checkpoint)
         cost = StageCost(type(stage).__name__.lower(), stage.epochs, time.monotonic() - started)
@@ -142,7 +156,7 @@ class Evaluation:
     class, `device_value` the metric of `samples` in its unit; None if these few do not define it.
     `others` are the other metrics of several outputs on the split, in their units. `drop_error` is
     the standard error of the accuracy's difference to the float network's, None if it was not asked
-    for or is not known.
+    for or is not known. `answers` are the outputs as metrics get them.
     """
 
     accuracy: float
@@ -151,6 +165,7 @@ class Evaluation:
     device_value: float | None
     others: tuple[tuple[str, float], ...] = ()
     drop_error: float | None = None
+    answers: Array | None = None
 
 
 def evaluate(
@@ -176,7 +191,7 @@ def evaluate(
     right, others = judge.rules.right(split.y, real), judge.other_values(real, split)
     known = original_answers
     drop_error = None if known is None else judge.drop_error(real, known, split)
-    return Evaluation(accuracy, right, samples, value, others, drop_error)
+    return Evaluation(accuracy, right, samples, value, others, drop_error, real)
 
 
 def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Samples, float | None]:
@@ -194,9 +209,10 @@ def samples_for_device(graph: Graph, split: Split, judge: Judge) -> tuple[Sample
         return samples, None
 
 
-def stage_seed(seed: int, prefix: tuple[Stage, ...]) -> int:
-    """The seed of the last stage of `prefix`, a function of the run's seed and the prefix."""
-    digest = hashlib.sha256(f"{seed}:{Genome(prefix).key}".encode()).digest()
+def stage_seed(seed: int, prefix: tuple[Stage, ...], repeat: int = 0) -> int:
+    """The seed of the last stage of `prefix`, a function of the run's seed, prefix and repeat."""
+    text = f"{seed}:{Genome(prefix).key}" + (f":{repeat}" if repeat else "")
+    digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "little")
 
 

@@ -18,6 +18,7 @@ from hil.board import board_path, load_board, without_limits
 from hil.cli.bench import Limits, LimitsOption
 from hil.cli.goal_options import (
     AccuracyOption,
+    ConfidenceOption,
     EnergyBudgetOption,
     EngineOption,
     FloorOption,
@@ -26,6 +27,7 @@ from hil.cli.goal_options import (
     MaxLatency,
     MaxRam,
     PreferOption,
+    confidence_of,
     energy_budget_of,
     floor_of,
     goal_of,
@@ -34,9 +36,10 @@ from hil.cli.goal_options import (
 from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
 from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.energy.calibration import calibrated
+from hil.objective.decision import CONFIDENCE
 from hil.report.summary import summarize
 from hil.report.summary_json import summary_to_json
-from hil.search.registry import ENGINE_NAMES
+from hil.search.registry import AUTO, ENGINE_NAMES
 from hil.store.store import Store
 
 
@@ -80,7 +83,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         max_energy: MaxEnergy = None,
         prefer: PreferOption = None,
         energy_budget: EnergyBudgetOption = None,
-        engine: EngineOption = ENGINE_NAMES[0],
+        confidence: ConfidenceOption = CONFIDENCE,
+        engine: EngineOption = AUTO,
         farm: Annotated[
             str | None,
             typer.Option(
@@ -122,9 +126,9 @@ def register(app: typer.Typer, runs: Path) -> None:
             max_energy=max_energy,
             weights=prefer,
         )
-        goal = with_floor(limited, wanted, asked)
-        if engine not in ENGINE_NAMES:
-            raise UserError(f"--engine {engine!r}: allowed are {', '.join(ENGINE_NAMES)}")
+        goal = replace(with_floor(limited, wanted, asked), confidence=confidence_of(confidence))
+        if engine not in (AUTO, *ENGINE_NAMES):
+            raise UserError(f"--engine {engine!r}: allowed are {AUTO}, {', '.join(ENGINE_NAMES)}")
         energy = energy_budget_of(energy_budget)
         # Importing torch takes seconds: the options are checked before.
         from hil.loop.evolve import Settings

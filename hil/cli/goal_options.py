@@ -21,7 +21,7 @@ from hil.objective.quantities import (
     milliseconds_in,
     weights_in,
 )
-from hil.search.registry import ENGINE_NAMES
+from hil.search.registry import AUTO, ENGINE_NAMES
 from hil.types import Board
 
 _BOARD = "the board's"
@@ -98,10 +98,27 @@ EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
-        help=f"Search algorithm, one of: {', '.join(ENGINE_NAMES)}. Only adaptive and weighted use "
+        help=f"Search algorithm, one of: {', '.join(ENGINE_NAMES)}; {AUTO} is elastic where its "
+        "training pays within the budget, else adaptive. Only elastic, adaptive and weighted use "
         "--prefer; the others search the whole front.",
     ),
 ]
+
+
+ConfidenceOption = Annotated[
+    float,
+    typer.Option(
+        help="Probability with which the chosen network must keep the floor on unseen data, below "
+        "1; 0 chooses by the validation split alone.",
+    ),
+]
+
+
+def confidence_of(confidence: float) -> float | None:
+    """The goal's confidence; None for 0. Raises UserError for what is no probability."""
+    if not 0.0 <= confidence < 1.0:
+        raise UserError(f"--confidence {confidence:g}: must be 0 or a probability below 1")
+    return confidence or None
 
 
 def floor_of(task: Task, accuracy: float | None, floor: str | None) -> Floor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compress.integer.cost import bops
 from compress.types import Graph
 from hil.codegen.plan import make_plan
 from hil.codegen.row_layers import row_operator
 from hil.kernels.registry import kernels_of
 from hil.tuned_kernels.registry import tuned_kernel
-from hil.types import Board, Estimate, Memory, Plan, Step
+from hil.types import Board, Buffer, Estimate, Memory, Plan, Step
 
 
 def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
@@ -21,6 +23,33 @@ def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
         arena_bytes=plan.arena_bytes,
         layers=len(plan.steps),
     )
+
+
+def layer_bytes(plan: Plan) -> tuple[tuple[int, int], ...]:
+    """Of each layer the stored bytes of its weights, and the bytes of the arena that it needs.
+
+    Buffers that are alive at once may overlap (an output over its input): shared bytes count once.
+    """
+    buffers = list({id(buffer): buffer for buffer in plan.tensors.values()}.values())
+    for step in plan.steps:
+        buffers += [one for one in (step.scratch, step.expanded) if one is not None]
+    return tuple(
+        (
+            _weight_bytes(plan, step),
+            _covered([b for b in buffers if b.first_op <= step.index <= b.last_op]),
+        )
+        for step in plan.steps
+    )
+
+
+def _covered(buffers: Sequence[Buffer]) -> int:
+    """The bytes that lie in at least one of the buffers."""
+    total, end = 0, 0
+    for buffer in sorted(buffers, key=lambda buffer: buffer.offset_bytes):
+        last = buffer.offset_bytes + buffer.size_bytes
+        total += max(0, last - max(end, buffer.offset_bytes))
+        end = max(end, last)
+    return total
 
 
 def _weight_bytes(plan: Plan, step: Step) -> int:

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -87,6 +87,10 @@ class FarmPool:
         """Submit a trial: train on any worker, then build and measure where the board is."""
         return self._threads.submit(self._trial, number, proposal)
 
+    def inherited(self, number: int, proposals: Sequence[Proposal]) -> Future[list[Outcome]]:
+        """Submit sub-networks of one elastic network, which need no board, to any worker."""
+        return self._threads.submit(self._inherited, number, proposals)
+
     def final(self, number: int, tflite: bytes) -> Future[Final]:
         """Submit the measurement of a finished network on the test split, where the board is."""
         return self._threads.submit(self._final, number, tflite)
@@ -110,6 +114,11 @@ class FarmPool:
         if proposal.fidelity < 1.0:  # screened by its accuracy on the host: needs no board
             return Outcome(self._result(trained).trial)
         return self._result(self._submit(board, farm_worker.measure_job, trained))
+
+    def _inherited(self, number: int, proposals: Sequence[Proposal]) -> list[Outcome]:
+        train = self._needs[0]
+        looked = self._submit(train, farm_worker.inherited_job, number, list(proposals))
+        return [Outcome(trial) for trial in self._result(looked)]
 
     def _final(self, number: int, tflite: bytes) -> Final:
         return self._result(self._submit(self._needs[1], farm_worker.final_job, number, tflite))

@@ -12,7 +12,7 @@ import hashlib
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -33,8 +33,9 @@ from hil.store.store import Final
 from hil.store.trial_json import trial_from_json, trial_to_json
 from hil.target.open import open_target, open_waiting_target
 from hil.trial.candidate import Context, Outcome, Prepared, measure_final, measure_prepared, prepare
+from hil.trial.inherited import look_at
 from hil.trial.start import Start
-from hil.types import Provenance
+from hil.types import Provenance, Trial
 
 _T = TypeVar("_T")
 
@@ -99,8 +100,25 @@ class Failed:
 
 
 def train_job(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Failed:
-    """Run the half of a trial that needs no board: `hil.trial.candidate.prepare`."""
+    """Run the half of a trial that needs no board: `hil.trial.candidate.prepare`, or a look."""
+    if proposal.is_inherited:
+        looked = inherited_job(ticket, number, [proposal])
+        return looked if isinstance(looked, Failed) else Prepared(looked[0], None)
     return _run(ticket, number, lambda context: prepare(context, number, proposal))
+
+
+def inherited_job(
+    ticket: Ticket, number: int, proposals: Sequence[Proposal]
+) -> list[Trial] | Failed:
+    """Look at sub-networks of one elastic network: `hil.trial.inherited.look_at`.
+
+    Each machine trains the elastic network once, for its own prefix cache.
+    """
+    return _run(
+        ticket,
+        number,
+        lambda context: [outcome.trial for outcome in look_at(context, number, proposals)],
+    )
 
 
 def measure_job(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:

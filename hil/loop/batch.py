@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 
-from compress.genome import Distill, Elastic, Genome, Quantize
+from compress.genome import Distill, Elastic, Genome, Quantize, Stage
 from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule
 from hil.search.engine import Proposal
 from hil.store.run_folder import save_network
 from hil.store.store import Store
 from hil.trial.candidate import Outcome
+from hil.trial.inherited import prefix_of
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import Pool
 from hil.types import Trial
+
+# Sub-networks of an elastic network that one job looks at, at most.
+_MOST_LOOKS = 16
 
 
 def run_batch(
@@ -29,30 +34,79 @@ def run_batch(
     No trial starts once the budget is used up, so the last batch may be incomplete. Raises
     BenchError, Mismatch, FirmwareFault or WorkerDied; trials that ended before are stored.
     """
-    missing = [p for p in proposals if store.find(p.genome, p.fidelity) is None]
-    waiting = deque(_longest_first(_affordable(missing, store, rule)))
-    number, jobs = store.next_number(), Jobs[Proposal, Outcome]()
+    missing = [p for p in proposals if _find(store, p) is None]
+    affordable = list(_affordable(missing, store, rule))
+    waiting = deque(_in_jobs(affordable, pool.count))
+    number, jobs = store.next_number(), Jobs[tuple[Proposal, ...], list[Outcome]]()
     while True:
         while (
             waiting
             and len(jobs) < pool.count
-            and rule.may_start(store, sum(map(_counts, jobs.running)))
+            and rule.may_start(store, sum(_counts(one) for job in jobs.running for one in job))
         ):
-            proposal = waiting.popleft()
-            jobs.add(proposal, pool.trial(number, proposal))
-            number += 1
+            job = waiting.popleft()
+            jobs.add(job, _submitted(pool, number, job))
+            number += len(job)
         if not jobs:
             break
         ended = jobs.collect()
         for _, future in ended:
-            outcome = result_of(future)
-            record_outcome(store, outcome)
-            progress.note_unjudged(outcome.trial)
+            outcomes = result_of(future)
+            with store.transaction():
+                for outcome in outcomes:
+                    record_outcome(store, outcome)
+            for outcome in outcomes:
+                progress.note_unjudged(outcome.trial)
         if ended:
             rule.note_energy(store)
         progress.update(store)
-    found = (store.find(p.genome, p.fidelity) for p in proposals)
+    found = (_find(store, proposal) for proposal in proposals)
     return [trial for trial in found if trial is not None]
+
+
+def _find(store: Store, proposal: Proposal) -> Trial | None:
+    return store.find(proposal.genome, proposal.fidelity, proposal.repeat)
+
+
+def _in_jobs(proposals: Sequence[Proposal], processes: int) -> list[tuple[Proposal, ...]]:
+    """The proposals as jobs: one each, but several looks at one elastic network together.
+
+    Looks come last, in jobs of at most `_MOST_LOOKS`, and so many jobs that all processes work.
+    """
+    jobs: list[tuple[Proposal, ...]] = [
+        (one,) for one in _longest_first(p for p in proposals if not p.is_inherited)
+    ]
+    looks: dict[tuple[Stage, ...], list[Proposal]] = {}
+    for one in proposals:
+        if one.is_inherited:
+            looks.setdefault(prefix_of(one), []).append(one)
+    for alike in looks.values():
+        size = min(_MOST_LOOKS, -(-len(alike) // (2 * processes)))
+        jobs += [tuple(alike[i : i + size]) for i in range(0, len(alike), size)]
+    return jobs
+
+
+def _submitted(pool: Pool, number: int, job: tuple[Proposal, ...]) -> Future[list[Outcome]]:
+    """The future of a job, whose trials are numbered from `number` on."""
+    if job[0].is_inherited:
+        return pool.inherited(number, job)
+    return _in_list(pool.trial(number, job[0]))
+
+
+def _in_list(future: Future[Outcome]) -> Future[list[Outcome]]:
+    """A future with the result in a list, or the same error."""
+    made: Future[list[Outcome]] = Future()
+
+    def ended(done: Future[Outcome]) -> None:
+        if done.cancelled():
+            made.cancel()
+        elif (error := done.exception()) is not None:
+            made.set_exception(error)
+        else:
+            made.set_result([done.result()])
+
+    future.add_done_callback(ended)
+    return made
 
 
 def _affordable(missing: Iterable[Proposal], store: Store, rule: StopRule) -> Iterator[Proposal]:

@@ -27,13 +27,15 @@ from hil.benchmark.first_look import show_first_look
 from hil.board import board_sha256
 from hil.energy.machine_energy import EnergyBudget
 from hil.loop.batch import run_batch
+from hil.loop.engine_choice import engine_for
 from hil.loop.finals import measure_finals
 from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule, feasible_front
 from hil.measure.provenance import provenance
 from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
-from hil.search.registry import open_engine
+from hil.search.engine import Engine, Narrated
+from hil.search.registry import AUTO, open_engine
 from hil.store.project_files import check_same_project, kept_project, save_project
 from hil.store.run_folder import (
     copy_board_file,
@@ -61,9 +63,9 @@ class Settings:
 
     The search ends when `trials`, `minutes` or `energy` (drawn by this machine) are used up, or
     when the goal is met and the front has not improved for `patience_trials`. `engine` is a name
-    of `hil.search.registry`. Trials run in `processes` of this machine, or, if `farm` is the
-    address of a scheduler ("tcp://host:8786"), on the workers of that farm. `board_file` is the
-    file of a user's own board, None for a board that ships with hil.
+    of `hil.search.registry`, or `AUTO` (`hil.loop.engine_choice`). Trials run in `processes` of
+    this machine, or, if `farm` is the address of a scheduler ("tcp://host:8786"), on the workers of
+    that farm. `board_file` is the file of a user's own board, None for a board that ships with hil.
     """
 
     task: TaskRef
@@ -72,7 +74,7 @@ class Settings:
     trials: int
     minutes: float
     seed: int = 0
-    engine: str = "adaptive"
+    engine: str = AUTO
     energy: EnergyBudget | None = None
     patience_trials: int = 60
     processes: int = 2
@@ -168,9 +170,14 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
             progress.note(f"warning: {remark.text}")
         if told := other_kernels(store, provenance(goal.board, settings.seed).kernels):
             progress.note(f"warning: {told}")
-        engine = open_engine(settings.engine, original, goal, settings.seed)
+        name, why = engine_for(settings, original, store)
+        store.name_engine(name)
+        progress.note(why)
+        engine = open_engine(name, original, goal, settings.seed)
         while not (reason := rule.reason(store)):
-            trials = run_batch(engine.ask(), store, pool, rule, progress)
+            proposals = engine.ask()
+            say(engine, progress)
+            trials = run_batch(proposals, store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
         # After the loop, so that figures for the report do not use up the search's budget.
@@ -178,6 +185,14 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
         if "test" not in store.original_accuracies():
             store.set_original_accuracy("test", original.test_share)
     return reason
+
+
+def say(engine: Engine, progress: SearchProgress) -> None:
+    """Print what an engine has found out, and show what it does, if it says so."""
+    if isinstance(engine, Narrated):
+        progress.activity = engine.activity
+        for line in engine.news():
+            progress.note(line)
 
 
 def other_kernels(store: Store, kernels: str) -> str:

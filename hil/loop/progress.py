@@ -45,6 +45,9 @@ class SearchProgress:
         self._screened = 0
         self._best: Trial | None = None
         self._said_unjudged = False
+        self._screened_before: int | None = None
+        self._measured = 0
+        self.activity = ""  # what the engine does, if it says so
 
     def __enter__(self) -> Self:
         return self
@@ -63,9 +66,12 @@ class SearchProgress:
             self._trials_before = count
         if store.next_number() != self._known:
             self._known = store.next_number()
-            trials = store.trials()
-            self._screened = sum(trial.fidelity < 1.0 for trial in trials)
-            self._best = self._best_of([trial for trial in trials if trial.fidelity == 1.0])
+            full = store.trials(fidelity=1.0)
+            self._screened = store.count_screened()
+            self._measured = sum(trial.measurement is not None for trial in full)
+            self._best = self._best_of(full)
+        if self._screened_before is None:
+            self._screened_before = self._screened
         minutes_left = max(0.0, self._budget.minutes - store.used_minutes())
         elapsed_minutes = max(self._now() - self._began, 1e-9) / 60
         rate = (count - self._trials_before) / elapsed_minutes
@@ -77,9 +83,14 @@ class SearchProgress:
             _best_words(self._best, self._metric),
         ]
         if self._screened:
-            parts.insert(1, f"{self._screened} screened")
+            parts.insert(1, f"{self._screened:,} screened")
+        if self.activity:
+            parts.insert(0, self.activity)
         if rate > 0:
             parts.append(f"{60 * rate:.0f} trials/h")
+        looked = (self._screened - self._screened_before) / elapsed_minutes
+        if self.activity and looked > 0:
+            parts.append(f"{60 * looked:,.0f} looked at/h")
         if generation is not None:
             parts.append(f"generation {generation}")
         used = (count / self._budget.trials, store.used_minutes() / self._budget.minutes)

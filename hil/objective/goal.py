@@ -9,6 +9,7 @@ from typing import Any
 from compress.errors import UserError
 from compress.metrics.scale import MetricScale
 from hil.objective.costs import Costs, costs_of, cycles_of, knows_cycles
+from hil.objective.decision import FloorOdds, floor_odds
 from hil.objective.floor import Floor, parse_floor
 from hil.objective.pareto import best as best_score
 from hil.objective.pareto import measurement_of
@@ -53,7 +54,9 @@ class Goal:
     `accuracy` is the floor on the validation split: the task's metric as a share where more is
     better (`compress.metrics.scale`). It follows from `floor`, if that is not None, once the float
     network is known (`settled`). The others are upper limits for one inference, None where there is
-    none. Without `weights` the whole front is sought.
+    none. Without `weights` the whole front is sought. The chosen network must keep the floor with
+    the probability `confidence` (`hil.objective.decision`); None: to keep it on the validation
+    split is enough.
     """
 
     board: Board
@@ -64,6 +67,7 @@ class Goal:
     energy_uj: float | None = None
     weights: ObjectiveWeights | None = None
     floor: Floor | None = None
+    confidence: float | None = None
 
     def settled(self, metric: MetricScale, original: float) -> Goal:
         """The goal with the `accuracy` that `floor` means for a float network of value `original`.
@@ -132,9 +136,14 @@ class Goal:
         """The best feasible trial; None if there is none.
 
         The best has the smallest weighted mean to the `baseline`. Without weights, or without a
-        measured baseline, it has the smallest `pareto.score`.
+        measured baseline, it has the smallest `pareto.score`. It keeps the floor with at least the
+        probability `confidence`; if no feasible trial does, the most probable one is the best.
         """
-        feasible = [t for t in trials if t.state == "measured" and self.violation(t) == 0.0]
+        known = list(trials)
+        feasible = self._sure(
+            [t for t in known if t.state == "measured" and self.violation(t) == 0.0],
+            self.odds(known),
+        )
         if self.weights is None or baseline is None or baseline.measurement is None:
             return best_score(feasible, self.accuracy)
 
@@ -143,6 +152,25 @@ class Goal:
 
         return min(feasible, key=rank, default=None)
 
+    @property
+    def floor_is_distance(self) -> bool:
+        """True if the floor is a distance to the float network, not a value of its own."""
+        return self.floor is not None and self.floor.kind != "absolute"
+
+    def odds(self, trials: Iterable[Trial]) -> Mapping[int, FloorOdds]:
+        """The odds of keeping the floor, by number of those trials that have figures by halves."""
+        full = [t for t in trials if t.measurement is not None]
+        return floor_odds(full, self.accuracy, self.floor_is_distance)
+
+    def _sure(self, feasible: list[Trial], odds: Mapping[int, FloorOdds]) -> list[Trial]:
+        """Those that keep the floor probably enough, else the most probable; all if unknown."""
+        if self.confidence is None:
+            return feasible
+        known = [t for t in feasible if t.number in odds]
+        sure = [t for t in known if odds[t.number].probability >= self.confidence]
+        most = sorted(known, key=lambda t: -odds[t.number].probability)[:1]
+        return sure or most or feasible
+
     def to_json(self) -> dict[str, Any]:
         """The limits and weights, without the board, as `from_json` reads them."""
         asked = {name: getattr(self, name) for name in _ASKED}
@@ -150,18 +178,20 @@ class Goal:
             **asked,
             "weights": None if self.weights is None else asdict(self.weights),
             "floor": None if self.floor is None else str(self.floor),
+            "confidence": self.confidence,
         }
 
     @classmethod
     def from_json(cls, board: Board, asked: Mapping[str, Any]) -> Goal:
-        """The goal from the output of `to_json`; older ones have no floor.
+        """The goal from the output of `to_json`; older ones have no floor and no confidence.
 
         Raises KeyError or TypeError for anything else.
         """
         weights = None if asked["weights"] is None else ObjectiveWeights(**asked["weights"])
         floor = None if asked.get("floor") is None else parse_floor(asked["floor"])
         limits = {name: asked[name] for name in _ASKED}
-        return cls(board, **limits, weights=weights, floor=floor)
+        confidence = asked.get("confidence")
+        return cls(board, **limits, weights=weights, floor=floor, confidence=confidence)
 
     def _limited(self, costs: Costs) -> Iterator[tuple[float | None, float]]:
         """(used, limit) of every cost that has a limit; used is None if it is unknown."""

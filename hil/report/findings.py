@@ -169,6 +169,24 @@ def headline(summary: Summary) -> str:
     )
 
 
+def certainty(summary: Summary) -> str:
+    """How probably the chosen network keeps the floor on unseen data; "" if it is unknown."""
+    chosen, asked = summary.chosen, summary.goal.confidence
+    odds = None if chosen is None else summary.odds.get(chosen.number)
+    if odds is None or chosen is None or chosen.accuracy is None or asked is None:
+        return ""
+    text = (
+        f"On unseen data it keeps the target with probability {odds.probability:.2f} "
+        f"({asked:.2f} asked for): {shown(summary, odds.accuracy)} "
+        f"{formatting.plus_minus_points(odds.deviation, summary.metric)} after shrinking "
+        f"{shown(summary, chosen.accuracy)} toward networks of its costs"
+    )
+    few = "; no network is more certain" if odds.probability < asked else ""
+    repeats = sum(trial.genome == chosen.genome for trial in summary.measured)
+    seeds = f", {repeats} trainings of it" if repeats > 1 else ""
+    return f"{text}{seeds}{few}."
+
+
 def status(summary: Summary) -> str:
     """The number of trials by state, the time used, and why the search stopped.
 

@@ -54,6 +54,8 @@ def print_table(summary: Summary, console: Console) -> None:
         short = console.width < NARROW_COLUMNS + _SCORE_COLUMNS * ("score" in extra)
         console.print(_table(rows, summary.metric.title, findings.counted(summary), short, columns))
         console.print(Text("\n".join(_legend(summary, len(front), extra)), style="dim"))
+    if sure := findings.certainty(summary):
+        console.print(Text(sure))
     console.print(Text(findings.status(summary), style="dim"))
     if any(remark.kind == "recall" for remark in summary.remarks):
         console.print(_recalls(summary))
@@ -111,6 +113,7 @@ def write_html(summary: Summary, path: Path) -> None:
         headline=findings.headline(summary),
         status=findings.status(summary),
         confirmed=confirmation.lines(summary),
+        certainty=findings.certainty(summary),
         counted=findings.counted(summary),
         has_latency="latency" in notes,
         has_energy="energy" in notes,

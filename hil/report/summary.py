@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from hil.board import without_limits
 from hil.energy.calibration import calibrated
 from hil.objective import pareto
 from hil.objective.costs import as_measured
+from hil.objective.decision import FloorOdds
 from hil.objective.floor import Floor
 from hil.objective.goal import Goal
 from hil.report.time_profile import TimeProfile, profile_of
@@ -40,10 +41,11 @@ class Summary:
     `trials` were trained in full, `screened` ended at a lower fidelity. `baseline` is the network
     that was only quantized to int8. `front` holds the non-dominated measured trials. `chosen` is
     the best measured trial by `goal`, which is that of the last session, or the task's accuracy
-    floor if there was none. `stopped_by` is None while the search runs, or if it was killed.
-    `diagnosis` is that of the original network, None for runs of versions that made none, and
-    `originals` its accuracy by split. Accuracies are the task's metric on the validation split as
-    shares where more is better; `metric` is the scale by which people read them.
+    floor if there was none. `odds` are those of keeping the floor, by number (`Goal.odds`).
+    `stopped_by` is None while the search runs, or if it was killed. `diagnosis` is that of the
+    original network, None for runs of versions that made none, and `originals` its accuracy by
+    split. Accuracies are the task's metric on the validation split as shares where more is better;
+    `metric` is the scale by which people read them.
     """
 
     task: str
@@ -63,6 +65,7 @@ class Summary:
     diagnosis: Diagnosis | None
     originals: Mapping[str, float]
     metric: MetricScale = ACCURACY
+    odds: Mapping[int, FloorOdds] = field(default_factory=dict)
 
     @property
     def measured(self) -> tuple[Trial, ...]:
@@ -159,6 +162,7 @@ def summarize(store: Store) -> Summary:
         diagnosis=diagnosis,
         originals=store.original_accuracies(),
         metric=metric,
+        odds=goal.odds(trials),
     )
 
 

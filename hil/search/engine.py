@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from compress.genome import Genome
+from compress.genome import Elastic, Genome, Pick, Quantize
 from hil.types import Trial
 
 
@@ -20,21 +20,36 @@ from hil.types import Trial
 class Proposal:
     """A genome to try, and its fidelity: the share (0 .. 1) of its stages' training that it gets.
 
-    At fidelity 1 the network is measured on the board; below, it is screened on the host.
+    At fidelity 1 the network is measured on the board; below, it is screened on the host. A
+    `repeat` above 0 trains the same genome with other seeds. With `profile` the layers are counted
+    on the board, too (`Measurement.layers`).
     """
 
     genome: Genome
     fidelity: float = 1.0
+    repeat: int = 0
+    profile: bool = False
 
     @property
-    def key(self) -> tuple[str, float]:
+    def key(self) -> tuple[str, float, int]:
         """The identity of the proposal; a store has one trial for each key."""
-        return self.genome.key, self.fidelity
+        return self.genome.key, self.fidelity, self.repeat
 
     @property
     def epochs(self) -> float:
-        """Epochs of training over all stages at this fidelity."""
-        return self.genome.epochs * self.fidelity
+        """Epochs of training over all stages at this fidelity, a shared prefix included."""
+        return self.genome.with_effort(self.fidelity).epochs
+
+    @property
+    def is_inherited(self) -> bool:
+        """True for a sub-network of an elastic network that is looked at as it is, in float.
+
+        Many of them are judged in one job (`hil.trial.inherited`).
+        """
+        *before, pick, last = (None, None, *self.genome.stages)
+        elastic = any(isinstance(stage, Elastic) for stage in before)
+        picked = isinstance(pick, Pick) and last == Quantize()
+        return self.fidelity == 0.0 and elastic and picked
 
 
 class Engine(Protocol):
@@ -57,6 +72,19 @@ class WarmStarted(Protocol):
     """An engine that tries the fixed genomes `warm` first, before it has learned anything."""
 
     warm: tuple[Genome, ...]
+
+
+@runtime_checkable
+class Narrated(Protocol):
+    """An engine that says what it does.
+
+    `activity` is a short text for the progress line, `news` the lines that stay which it has not
+    said before. Neither is part of the search.
+    """
+
+    @property
+    def activity(self) -> str: ...
+    def news(self) -> list[str]: ...
 
 
 @runtime_checkable

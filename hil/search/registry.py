@@ -47,8 +47,10 @@ def _factory(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
-# The first one is the default of the command line.
+# The default of the command line: one of the first two, by cost (`hil.loop.engine_choice`).
+AUTO = "auto"
 ENGINES: dict[str, Opener] = {
+    "elastic": _from_original("hil.elastic.engine:ElasticSearch"),
     "adaptive": _from_original("hil.search.adaptive:Adaptive"),
     "nsga2": _from_space("hil.search.nsga2:Nsga2"),
     "weighted": _from_space("hil.search.engine_weighted:WeightedSum"),

@@ -88,7 +88,7 @@ def merge_trials(
     is taken. Finals of a known trial are added if its figures are equal; its network is copied if
     the program is equal and `target` has no network for it.
     """
-    found = [(trial, target.find(trial.genome, trial.fidelity)) for trial in trials]
+    found = [(trial, target.find(trial.genome, trial.fidelity, trial.repeat)) for trial in trials]
     known = [(trial, ours) for trial, ours in found if ours is not None]
     conflicts = tuple(c for trial, ours in known for c in _conflicts(ours, trial))
     other = {conflict.their_number for conflict in conflicts}

@@ -26,6 +26,7 @@ from hil.store.trial_json import trial_from_json, trial_to_json
 from hil.types import Trial
 
 STORE_FILE = "store.sqlite"
+_REPEAT = "/"  # between a genome's key and the number of the repeat in the column `key`
 _JSON_COLUMNS = ("genome", "measurement", "seconds", "provenance", "costs", "estimate")
 
 
@@ -176,15 +177,17 @@ class Store:
         if not math.isfinite(trial.violation):
             raise ValueError(f"trial {trial.number}: violation is {trial.violation}")
         row = trial_to_json(trial)
-        del row["order"]
+        for not_stored in ("order", "repeat"):
+            del row[not_stored]
+        row["key"] = _key(trial.genome, trial.repeat)
         for column in _JSON_COLUMNS:
             row[column] = json.dumps(row[column], allow_nan=False)
         return self._insert("trials", "key, fidelity", {**row, "created": time.time()})
 
-    def find(self, genome: Genome, fidelity: float = 1.0) -> Trial | None:
-        """The trial of this genome at this fidelity; None if it was never run."""
+    def find(self, genome: Genome, fidelity: float = 1.0, repeat: int = 0) -> Trial | None:
+        """The trial of this genome at this fidelity and repeat; None if it was never run."""
         query = "SELECT number FROM trials WHERE key = ? AND fidelity = ?"
-        rows = self._rows(query, genome.key, fidelity)
+        rows = self._rows(query, _key(genome, repeat), fidelity)
         return self._trial(rows[0]["number"]) if rows else None
 
     def trials(self, fidelity: float | None = None) -> tuple[Trial, ...]:
@@ -195,6 +198,11 @@ class Store:
     def count(self) -> int:
         """The number of trials in full (fidelity 1); screened ones are not counted."""
         query = "SELECT count(*) AS trials FROM trials WHERE fidelity = 1"
+        return int(self._rows(query)[0]["trials"])
+
+    def count_screened(self) -> int:
+        """The number of trials at a fidelity below 1."""
+        query = "SELECT count(*) AS trials FROM trials WHERE fidelity < 1"
         return int(self._rows(query)[0]["trials"])
 
     def next_number(self) -> int:
@@ -248,6 +256,13 @@ class Store:
                 (now, now, accuracy_target, engine, json.dumps(goal), processes),
             )
         self._session, self._session_began = cursor.lastrowid, time.monotonic()
+
+    def name_engine(self, engine: str) -> None:
+        """Set the name of this session's engine, once it is chosen."""
+        with sqlite.transaction(self._connection, self.path):
+            self._connection.execute(
+                "UPDATE sessions SET engine = ? WHERE id = ?", (engine, self._session)
+            )
 
     def settle_goal(self, accuracy_target: float, goal: Mapping[str, Any]) -> None:
         """Replace this session's goal, whose floor follows from the float network."""
@@ -336,10 +351,16 @@ class Store:
             (row,) = self._rows("SELECT * FROM trials WHERE number = ?", number)
             try:
                 parsed = {column: json.loads(row[column]) for column in _JSON_COLUMNS}
-                self._parsed[number] = trial_from_json({**row, **parsed})
+                repeat = int(row["key"].partition(_REPEAT)[2] or 0)
+                self._parsed[number] = trial_from_json({**row, **parsed, "repeat": repeat})
             except (ValueError, KeyError, TypeError, AttributeError, UserError):
                 raise sqlite.damaged(self.path, f"trial {number}") from None
         return self._parsed[number]
+
+
+def _key(genome: Genome, repeat: int) -> str:
+    """The column `key`: a genome's key, with the number of a repeat that is not the first."""
+    return f"{genome.key}{_REPEAT}{repeat}" if repeat else genome.key
 
 
 def _identity(connection: sqlite3.Connection) -> RunIdentity:

@@ -60,7 +60,8 @@ def export_store(store: Store, path: Path) -> int:
             results |= _final_cells(split, by_trial.get((trial.number, split)))
         rows.append({**_cells(trial), **results, **same, **_json_cells(trial)})
     columns = [
-        *("number", "key", "order", "fidelity", "state", "accuracy", "flash_bytes", "ram_bytes"),
+        *("number", "key", "repeat", "order", "fidelity", "state", "accuracy"),
+        *("flash_bytes", "ram_bytes"),
         *("count", "counter", "model_cycles", "epochs", "total_seconds", "reason", "violation"),
         *(cell for split in splits for cell in _final_cells(split, None)),
         *same,
@@ -102,7 +103,7 @@ def read_run_table(path: Path) -> RunTable:
         finals += _finals(row, trials[-1].number)
         originals |= _originals(row)
     numbers = {trial.number for trial in trials}
-    proposals = {(trial.genome.key, trial.fidelity) for trial in trials}
+    proposals = {(trial.genome.key, trial.fidelity, trial.repeat) for trial in trials}
     if not len(numbers) == len(proposals) == len(trials):
         raise UserError(f"{path}: it contains a trial twice; export the run again")
     return RunTable(path, identity, tuple(trials), tuple(finals), originals)
@@ -125,6 +126,7 @@ def _cells(trial: Trial) -> dict[str, Cell]:
     return {
         "number": trial.number,
         "key": trial.genome.key,
+        "repeat": trial.repeat,
         "order": trial.genome.order,
         **{name: getattr(trial, name) for name in (*_TEXTS, *_NUMBERS)},
         "flash_bytes": measured.flash.total if measured else None,
@@ -179,6 +181,7 @@ def _trial(row: Row) -> Trial:
         "fidelity": row.share("fidelity"),
         "epochs": row.number("epochs"),
         "violation": row.number("violation"),
+        "repeat": row.whole("repeat") if "repeat" in row.cells else 0,
         **{name: row.figures(name) for name in _FIGURES},
         **{name: row.json(name) for name in ("genome", "provenance")},
     }

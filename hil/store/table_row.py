@@ -14,10 +14,10 @@ from compress.errors import UserError
 _SHOWN = 60  # characters of a bad cell
 _MOST = 2**63 - 1  # SQLite's largest whole number
 _TEXTS = {  # values with text
-    "measurement": ("counter", "outputs_sha256", "memory_timing"),
+    "measurement": ("counter", "outputs_sha256", "memory_timing", "name"),
     "costs": ("stage",),
 }
-_SIGNED = ("value",)  # of a metric, which may be negative
+_SIGNED = ("value", "accuracy", "drop")  # of a metric, which may be negative
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from compress.genome import Genome
 from compress.types import StageCost
+from hil.figures import HalfFigures, LayerFigures
 from hil.types import Estimate, Measurement, Provenance, Sizes, Trial
 
 Json = dict[str, Any]
@@ -49,14 +50,16 @@ def measurement_to_json(measurement: Measurement) -> Json:
         "value": measurement.value,
         "other_values": dict(measurement.others),
         "drop_error": measurement.drop_error,
+        "halves": [asdict(half) for half in measurement.halves],
+        "layers": [asdict(layer) for layer in measurement.layers],
     }
 
 
 def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
     """The inverse of `measurement_to_json`.
 
-    Older ones have no modelled cycles, wait states, right answers by class or values. Raises
-    KeyError for any other missing field.
+    Older ones have no modelled cycles, wait states, right answers by class, values, halves or
+    layers. Raises KeyError for any other missing field.
     """
     return Measurement(
         counter=fields["counter"],
@@ -76,6 +79,8 @@ def measurement_from_json(fields: Mapping[str, Any]) -> Measurement:
         value=fields.get("value"),
         others=tuple(fields.get("other_values", {}).items()),
         drop_error=fields.get("drop_error"),
+        halves=tuple(HalfFigures(**half) for half in fields.get("halves", ())),
+        layers=tuple(LayerFigures(**layer) for layer in fields.get("layers", ())),
     )
 
 
@@ -98,6 +103,7 @@ def trial_to_json(trial: Trial) -> Json:
         "costs": [asdict(cost) for cost in trial.costs],
         "fidelity": trial.fidelity,
         "estimate": trial.estimate and asdict(trial.estimate),
+        "repeat": trial.repeat,
     }
 
 
@@ -122,4 +128,5 @@ def trial_from_json(fields: Mapping[str, Any]) -> Trial:
         costs=tuple(StageCost(**cost) for cost in fields["costs"]),
         fidelity=fields["fidelity"],
         estimate=None if estimate is None else Estimate(**estimate),
+        repeat=fields.get("repeat", 0),
     )

@@ -159,7 +159,7 @@ def run_arms(
 
     Raises Ended if `deadline` was ended while trials ran.
     """
-    known = {(trial.genome.key, trial.fidelity): trial for trial in store.trials()}
+    known = {(trial.genome.key, trial.fidelity, trial.repeat): trial for trial in store.trials()}
     jobs = Jobs[Proposal, Outcome]()
     number = store.next_number()
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.errors import Infeasible
+from compress.errors import Infeasible, OverBudget
 from compress.genome import Quantize
 from compress.inputs import samples_of_parts, shapes_of
+from compress.ops import inputs_of, outputs_of
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, evaluate
 from compress.pipeline.prefix_cache import PrefixCache
@@ -32,15 +33,18 @@ from compress.tracing.normalize import normalized
 from compress.types import Graph, QuantizedModel, Samples, Task
 from hil.board import without_limits
 from hil.codegen.build import build
-from hil.codegen.estimate import estimate
+from hil.codegen.estimate import estimate, layer_bytes
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.errors import BenchError, FirmwareFault, Mismatch
+from hil.figures import HalfFigures, LayerFigures
 from hil.measure.measure import BoardRunner, over_limits
 from hil.measure.oracle_check import check_oracle
+from hil.measure.profile import measure_layers
 from hil.search.engine import Proposal
 from hil.store.run_folder import save_failure
 from hil.store.store import Final
+from hil.trial.half_figures import half_figures
 from hil.types import Board, Image, Measurement, Program, Provenance, Trial
 
 
@@ -83,12 +87,15 @@ class Stopwatch:
 class Prepared:
     """A proposal after training: the model to measure, and its .tflite.
 
-    Nothing is to be measured if `model` is None: the trial was screened or has a reason.
+    Nothing is to be measured if `model` is None: the trial was screened or has a reason. `halves`
+    are its figures on the halves of the validation split; with `profile` its layers are counted.
     """
 
     trial: Trial
     model: QuantizedModel | None
     tflite: bytes = b""
+    halves: tuple[HalfFigures, ...] = ()
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,23 +122,12 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
     """
     clock = Stopwatch()
     genome, fidelity = proposal.genome, proposal.fidelity
-    trial = Trial(
-        number=number,
-        genome=genome,
-        state="infeasible",
-        accuracy=None,
-        measurement=None,
-        reason="",
-        violation=0.0,
-        epochs=0,
-        seconds=clock.seconds,
-        program_sha256="",
-        provenance=context.provenance,
-        fidelity=fidelity,
-    )
+    trial = replace(blank_trial(context, number, proposal), seconds=clock.seconds)
     try:
         with clock.step("compress"):
-            model = compress(genome, context.original, context.cache, fidelity)
+            model = compress(
+                genome, context.original, context.cache, fidelity, repeat=proposal.repeat
+            )
         estimated = estimate(model.graph, context.board, context.provenance.saves)
     except Infeasible as error:
         return Prepared(replace(trial, reason=str(error), violation=1.0), None)
@@ -151,7 +147,31 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
     with clock.step("oracle"):
         judged = check_oracle(tflite, model.samples)
     origin = replace(evaluated.provenance, oracles=judged.text)
-    return Prepared(replace(evaluated, provenance=origin), model, tflite)
+    with clock.step("reference"):
+        halves = half_figures(context.original, model.answers)
+    # The answers stay here: a farm sends the rest to the board.
+    model = replace(model, answers=None)
+    found = replace(evaluated, provenance=origin)
+    return Prepared(found, model, tflite, halves, proposal.profile)
+
+
+def blank_trial(context: Context, number: int, proposal: Proposal) -> Trial:
+    """The trial of a proposal of which nothing is known yet, not even that it can be built."""
+    return Trial(
+        number=number,
+        genome=proposal.genome,
+        state="infeasible",
+        accuracy=None,
+        measurement=None,
+        reason="",
+        violation=0.0,
+        epochs=0,
+        seconds={},
+        program_sha256="",
+        provenance=context.provenance,
+        fidelity=proposal.fidelity,
+        repeat=proposal.repeat,
+    )
 
 
 def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
@@ -161,6 +181,7 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
         return Outcome(trial)
     clock = Stopwatch(dict(trial.seconds))
     program, measurement = run_on_board(context, trial.number, model.graph, model.samples, clock)
+    layers = profiled(context, model, clock) if prepared.profile else ()
     excess, violation = over_limits(measurement, context.board)
     measured = replace(
         trial,
@@ -173,6 +194,8 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
             value=model.device_value,
             others=model.others,
             drop_error=model.drop_error,
+            halves=prepared.halves,
+            layers=layers,
         ),
         seconds=clock.seconds,
         program_sha256=program.sha256,
@@ -199,6 +222,33 @@ def run_on_board(
             save_failure(context.folder, number, build_folder, samples, error)
             raise
     return program, measurement
+
+
+def profiled(context: Context, model: QuantizedModel, clock: Stopwatch) -> tuple[LayerFigures, ...]:
+    """The layers of a network as the board counts them; none if the build does not fit it."""
+    plan = make_plan(model.graph, context.board, context.provenance.saves)
+    with scratch_folder() as folder, clock.step("profile"):
+        try:
+            program = render(plan, context.board, profile=True)
+            image = build(program, without_limits(context.board), Path(folder))
+        except OverBudget:
+            return ()
+        counted = context.runner.run(
+            lambda target: measure_layers(target, image, plan, model.samples)
+        )
+    tensors, sizes = model.graph.tensors, layer_bytes(plan)
+    return tuple(
+        LayerFigures(
+            name=layer.name,
+            inputs=tensors[inputs_of(step.op)[0]].shape[-1],
+            outputs=tensors[outputs_of(step.op)[0]].shape[-1],
+            macs=layer.macs,
+            count=layer.count,
+            weight_bytes=weight_bytes,
+            live_bytes=live_bytes,
+        )
+        for layer, step, (weight_bytes, live_bytes) in zip(counted, plan.steps, sizes, strict=True)
+    )
 
 
 def measure_final(context: Context, number: int, tflite: bytes) -> Final:

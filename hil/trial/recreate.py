@@ -35,7 +35,8 @@ def recreate(
     while True:
         while missing and len(jobs) < pool.count and not should_stop():
             trial = missing.popleft()
-            jobs.add(trial, pool.trial(trial.number, Proposal(trial.genome)))
+            proposal = Proposal(trial.genome, repeat=trial.repeat)
+            jobs.add(trial, pool.trial(trial.number, proposal))
         if not jobs:
             return frozenset(lost)
         show(done, total)

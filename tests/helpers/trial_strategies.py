@@ -22,11 +22,13 @@ from compress.genome import (
     Teacher,
 )
 from compress.types import StageCost
+from hil.figures import HalfFigures, LayerFigures
 from hil.types import Estimate, Measurement, Memory, Provenance, Sizes, Trial
 
 _NOT_TEXTS = ("dirty", "seed", "saves")
 _shares = st.floats(0.01, 1.0)
 _counts = st.integers(0, 2**62)
+_signed = st.floats(-2.0, 1.0)
 _sizes = st.dictionaries(
     st.sampled_from(["weights", "kernels", "arena", "ß"]), st.integers(0, 2**60)
 ).map(Sizes)
@@ -71,6 +73,11 @@ measurements = st.builds(
     correct=_counts,
     total=st.integers(1, 2**62),
     outputs_sha256=st.text(),
+    halves=st.lists(
+        st.builds(HalfFigures, _signed, _shares, _signed, _shares), min_size=2, max_size=2
+    ).map(tuple)
+    | st.just(()),
+    layers=st.lists(st.builds(LayerFigures, st.text(), *[_counts] * 6), max_size=2).map(tuple),
 ).map(lambda drawn: replace(drawn, correct=min(drawn.correct, drawn.total)))
 
 
@@ -104,4 +111,5 @@ trials = st.builds(
     ).map(tuple),
     fidelity=_shares,
     estimate=st.none() | st.builds(Estimate, _counts, _counts, _counts, _counts, _counts),
+    repeat=st.integers(0, 9),
 ).map(_coherent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Self
@@ -128,7 +128,7 @@ def screened(
 
 
 class AnsweringPool:
-    """A pool whose futures are done at once; records the requests.
+    """A pool whose futures are done at once; records the requests, looks by job.
 
     Trials whose genomes are `fatal` raise NoReply instead.
     """
@@ -137,11 +137,12 @@ class AnsweringPool:
         self.count = count
         self.fatal = fatal
         self.tried: list[str] = []
+        self.looked: list[list[str]] = []
         self.tested: list[int] = []
 
     def trial(self, number: int, proposal: Proposal) -> Future[Outcome]:
         self.tried.append(proposal.genome.key)
-        told = measured(number, proposal.genome)
+        told = measured(number, proposal.genome, repeat=proposal.repeat)
         if proposal.fidelity < 1.0:
             told = replace(told, fidelity=proposal.fidelity, state="screened", measurement=None)
         future: Future[Outcome] = Future()
@@ -149,6 +150,13 @@ class AnsweringPool:
             future.set_exception(NoReply("no answer in 60 s"))
         else:
             future.set_result(Outcome(told, b"network"))
+        return future
+
+    def inherited(self, number: int, proposals: Sequence[Proposal]) -> Future[list[Outcome]]:
+        future: Future[list[Outcome]] = Future()
+        singles = [self.trial(number + i, one).result() for i, one in enumerate(proposals)]
+        self.looked.append([one.genome.key for one in proposals])
+        future.set_result([Outcome(one.trial) for one in singles])
         return future
 
     def final(self, number: int, tflite: bytes) -> Future[Final]:

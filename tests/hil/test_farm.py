@@ -101,7 +101,7 @@ def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> N
         number = trials[0].number
         network = network_path(start.folder, number).read_bytes()
         figures = pool.final(number, network).result(LIMIT_S)
-    assert [(t.genome.key, t.fidelity) for t in trials] == [p.key for p in PROPOSALS]
+    assert [(t.genome.key, t.fidelity, t.repeat) for t in trials] == [p.key for p in PROPOSALS]
     assert [t.state for t in trials[-2:]] == ["screened", "infeasible"]
     assert {t.state for t in trials[:-2]} == {"measured"}
     assert {path.name for path in farm.folder.glob("died-*")} == {
@@ -109,7 +109,7 @@ def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> N
     }  # fmt: skip
     assert benches[0].wait(LIMIT_S) == -signal.SIGKILL
     log = farm.log()
-    assert Counter(key for key, _ in log) == Counter(p.key for p in PROPOSALS[:-2])
+    assert Counter(key for key, _ in log) == Counter(p.key[:2] for p in PROPOSALS[:-2])
     assert [worker for _, worker in log].count("answering") == 1
     with LocalPool(1, replace(start, folder=start.folder / "local").open) as local:
         assert local.final(number, network).result(LIMIT_S) == figures

@@ -45,6 +45,7 @@ ROOMS = {
         ("objective", "target"),
         ("measure",),
         ("benchmark", "search"),
+        ("elastic",),
         ("report", "trial"),
         ("farm",),
         ("loop",),

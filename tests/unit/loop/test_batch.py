@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.genome import Distill, Genome, Prune, Quantize
+from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize
 from helpers.trials import BASELINE, AnsweringPool
 from hil.board import load_board
 from hil.errors import NoReply
@@ -98,3 +98,48 @@ def test_screening_is_no_trial_of_the_budget(store: Store) -> None:
         assert len(run(cheap, store, pool, Budget(trials=2))) == 4
         full = [Proposal(proposal.genome) for proposal in cheap]
         assert len(run(full, store, pool, Budget(trials=2))) == 2
+
+
+def looks(count: int) -> list[Proposal]:
+    """Sub-networks of one elastic network."""
+    elastic = Elastic(epochs=2)
+    return [
+        Proposal(Genome((elastic, Pick((1 - i / 100,)), Quantize())), 0.0) for i in range(count)
+    ]
+
+
+def test_looks_at_one_elastic_network_share_jobs_and_are_not_repeated(store: Store) -> None:
+    pool = AnsweringPool()
+    with store:
+        store.begin_session(0.9)
+        told = run(looks(40), store, pool, Budget(trials=2))
+        assert [trial.genome for trial in told] == [one.genome for one in looks(40)]
+        assert [trial.number for trial in store.trials()] == list(range(1, 41))
+        assert sorted(map(len, pool.looked)) == [10] * 4
+        assert store.count() == 0
+        assert store.count_screened() == 40
+        run(looks(41), store, pool, Budget(trials=2))
+    assert len(pool.looked) == 5
+    assert len(pool.looked[-1]) == 1
+
+
+def test_what_was_looked_at_before_a_failure_is_kept(store: Store) -> None:
+    with store:
+        store.begin_session(0.9)
+        fatal = trained(1)
+        pool = AnsweringPool(8, [fatal])
+        with pytest.raises(NoReply):
+            run([Proposal(fatal), *looks(7)], store, pool, Budget())
+        assert store.count_screened() == 7
+
+
+def test_repeats_of_a_genome_are_trials_of_their_own(store: Store) -> None:
+    pool = AnsweringPool()
+    proposals = [Proposal(trained(1), repeat=number) for number in range(3)]
+    with store:
+        store.begin_session(0.9)
+        told = run(proposals, store, pool, Budget())
+        assert [trial.repeat for trial in told] == [0, 1, 2]
+        assert [trial.repeat for trial in store.trials()] == [0, 1, 2]
+        assert run(proposals, store, pool, Budget()) == told
+    assert len(pool.tried) == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from helpers.trials import BASELINE, PROVENANCE, measured, pruned
+from helpers.trials import BASELINE, PROVENANCE, measured, pruned, screened
 from hil.board import load_board
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal
@@ -148,3 +148,17 @@ def test_the_first_network_that_no_oracle_judged_is_said(store: Store) -> None:
             progress.note_unjudged(measured(number, BASELINE, provenance=unjudged))
     (line,) = screen.lines()
     assert line.startswith("trial 3: no oracle judged its network")
+
+
+def test_what_the_engine_does_comes_first_with_the_rate_of_looks(store: Store) -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    with store, SearchProgress(Budget(), GOAL, screen.console, clock) as progress:
+        progress.update(store)
+        for number in range(1, 31):
+            store.add(screened(number, pruned(number / 100), 0.0))
+        progress.activity = "30 sub-networks looked at"
+        clock.seconds = 60.0
+        progress.update(store)
+    line = screen.lines()[-1]
+    assert line.startswith("30 sub-networks looked at, 0/100 trials, 30 screened, ")
+    assert line.endswith("1,800 looked at/h")

@@ -10,9 +10,10 @@ from compress.errors import UserError
 from helpers.trials import BASELINE, measured, pruned, with_cycles
 from hil.board import load_board
 from hil.cli.goal_options import goal_of
+from hil.figures import HalfFigures
 from hil.objective.costs import costs_of, knows_cycles
 from hil.objective.goal import Goal, ObjectiveWeights, make_goal
-from hil.types import Board
+from hil.types import Board, Trial
 
 M4, M55 = load_board("m4"), load_board("m55")
 
@@ -139,3 +140,26 @@ def test_weights_are_stored_for_the_memory_that_weighs_more() -> None:
     assert make_goal(M4, 0.9).saves == "flash"
     assert make_goal(M4, 0.9, weights=ObjectiveWeights()).saves == "flash"
     assert make_goal(M4, 0.9, weights=ObjectiveWeights(ram=2.0)).saves == "ram"
+
+
+def test_the_best_keeps_the_floor_with_the_confidence_asked_for() -> None:
+    """The cheapest is the best on the validation split alone; a surer one costs more."""
+
+    def halves(trial: Trial, error: float) -> Trial:
+        assert trial.measurement is not None
+        assert trial.accuracy is not None
+        one = HalfFigures(trial.accuracy, error, 0.97 - trial.accuracy, error)
+        return replace(trial, measurement=replace(trial.measurement, halves=(one, one)))
+
+    goal = Goal.of(load_board("m4"), 0.95)
+    sure = replace(goal, confidence=0.8)
+    cheap = halves(measured(1, pruned(0.5), accuracy=0.951, count=500_000), 0.01)
+    dear = halves(measured(2, pruned(0.9), accuracy=0.969, count=900_000), 0.01)
+    assert goal.best([cheap, dear], None) == cheap
+    assert sure.best([cheap, dear], None) == dear
+    # Without one that is so sure, the most probable one; without figures, as before.
+    assert replace(goal, confidence=0.999).best([cheap, dear], None) == dear
+    old = measured(3, pruned(0.5), accuracy=0.951, count=500_000)
+    assert sure.best([old], None) == old
+    assert Goal.from_json(goal.board, sure.to_json()) == sure
+    assert Goal.from_json(goal.board, {**goal.to_json(), "weights": None}) == goal

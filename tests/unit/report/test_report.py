@@ -14,6 +14,7 @@ from compress.pipeline.diagnosis import CoarseInput, Diagnosis
 from helpers.reports import BASE, HOSTILE, SMALL, TINY, TRIALS, Page, make, plain, printed
 from helpers.trials import BASELINE, infeasible, measured, pruned, with_cycles
 from hil.board import load_board
+from hil.figures import HalfFigures
 from hil.objective.goal import ObjectiveWeights, make_goal
 from hil.report import findings
 from hil.report.report import (
@@ -371,3 +372,34 @@ def test_a_merged_run_takes_the_diagnosis_along(tmp_path: Path) -> None:
         merge(target, source)
         assert summarize(target).diagnosis == CLASSES
         assert summarize(target).originals["test"] == 0.96
+
+
+def with_halves(trial: Trial, error: float) -> Trial:
+    """The trial with the same accuracy on both halves, and this standard error of each."""
+    assert trial.measurement is not None
+    assert trial.accuracy is not None
+    half = HalfFigures(trial.accuracy, error, 0.98 - trial.accuracy, error)
+    return replace(trial, measurement=replace(trial.measurement, halves=(half, half)))
+
+
+def test_the_probability_of_keeping_the_floor_is_told(tmp_path: Path) -> None:
+    """One standard error above the floor: 0.84, as a normal distribution has it."""
+    goal = replace(make_goal(load_board("m4"), 0.95), confidence=0.8)
+    sure = with_halves(SMALL, 0.01 * 2**0.5)
+    summary = make(tmp_path / "sure", (BASE, sure), goal=goal)
+    assert summary.chosen == sure
+    assert "probability 0.84 (0.80 asked for)" in findings.certainty(summary)
+    assert "no network is more certain" not in findings.certainty(summary)
+    assert summary_to_json(summary)["floor_odds"]["3"]["probability"] == pytest.approx(
+        0.8413, abs=1e-3
+    )
+    unsure = with_halves(SMALL, 0.05)
+    summary = make(tmp_path / "unsure", (BASE, unsure), goal=goal)
+    assert "no network is more certain" in findings.certainty(summary)
+    text = " ".join(printed(lambda console: print_table(summary, console)).split())
+    assert "On unseen data it keeps the target with probability" in text
+
+
+def test_runs_without_figures_by_halves_say_nothing_of_probabilities(tmp_path: Path) -> None:
+    goal = replace(make_goal(load_board("m4"), 0.95), confidence=0.8)
+    assert findings.certainty(make(tmp_path, goal=goal)) == ""

@@ -68,7 +68,7 @@ def test_trial_survives_the_store(tmp_path_factory: pytest.TempPathFactory, tria
     make_store(folder, trial)
     with Store.read(folder) as store:
         assert store.trials() == (trial,)
-        assert store.find(trial.genome, trial.fidelity) == trial
+        assert store.find(trial.genome, trial.fidelity, trial.repeat) == trial
 
 
 def test_totals_are_shown_in_json_and_not_read_back() -> None:

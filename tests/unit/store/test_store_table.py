@@ -27,7 +27,10 @@ from hil.store.table_file import SUFFIXES
 some_trials = st.lists(
     trials,
     max_size=4,
-    unique_by=(lambda trial: trial.number, lambda trial: (trial.genome.key, trial.fidelity)),
+    unique_by=(
+        lambda trial: trial.number,
+        lambda trial: (trial.genome.key, trial.fidelity, trial.repeat),
+    ),
 )
 
 

@@ -37,7 +37,7 @@ class Counting:
         self.told.append([trial.number for trial in trials])
 
 
-def answers(up_to: int) -> dict[tuple[str, float], Trial]:
+def answers(up_to: int) -> dict[tuple[str, float, int], Trial]:
     proposals: list[Proposal] = []
     engine = Counting()
     for _ in range(up_to):

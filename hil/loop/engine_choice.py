@@ -1,0 +1,111 @@
+"""Which engine a search uses where the user names none: by cost, told in one line.
+
+An elastic network is trained before any sub-network of it can be tried. That pays where enough of
+the budget is left for candidates, and where there are widths to choose from. A run keeps the engine
+of its first session: times differ, and so would the search.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+from compress.pipeline.network import Original
+from compress.tracing.normalize import copied
+from compress.training.train import Schedule, fit, loss_of
+from hil import formatting
+from hil.elastic.engine import ELASTIC_LENGTH, lattice_of
+from hil.elastic.tails import RUNGS
+from hil.search.registry import AUTO, ENGINES
+from hil.store.store import Store
+
+_FEWEST_CANDIDATES = 10
+_FEWEST_SHAPES = 32
+_MOST_OF_BUDGET = 1 / 3  # that training the elastic network may take
+# A step trains the widest network, the narrowest and two of about half the work.
+_NETWORKS_PER_STEP = 3.0
+# Distillation under fake quantization takes about twice the time of plain training, and a
+# candidate on average the second rung; building and measuring comes on top.
+_TUNING_FACTOR = 2.0
+_BUILD_S = 3.0
+_TIMED_STEPS = 6
+
+
+class Asked(Protocol):
+    """The settings of a search that the choice depends on."""
+
+    @property
+    def engine(self) -> str: ...
+    @property
+    def trials(self) -> int: ...
+    @property
+    def minutes(self) -> float: ...
+    @property
+    def processes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ElasticCost:
+    """What an elastic search would take: seconds to train the elastic network (one process), and
+    candidates that the rest of the budget can train on; `shapes` is the number of sub-networks.
+    """
+
+    seconds: float
+    share: float
+    candidates: int
+    shapes: int
+
+    @property
+    def pays(self) -> bool:
+        enough = self.shapes >= _FEWEST_SHAPES and self.candidates >= _FEWEST_CANDIDATES
+        return enough and self.share <= _MOST_OF_BUDGET
+
+
+def engine_for(settings: Asked, original: Original, store: Store) -> tuple[str, str]:
+    """The name of the engine and the line that says why."""
+    if settings.engine != AUTO:
+        return settings.engine, f"engine {settings.engine}, as asked for"
+    former = [one.engine for one in store.sessions()[:-1] if one.engine in ENGINES]
+    if former:
+        return former[-1], f"engine {former[-1]}, as in this run's sessions before"
+    cost = elastic_cost(settings, original, epoch_seconds(original))
+    takes = f"training one elastic network for {cost.shapes:,} shapes takes about "
+    takes += f"{formatting.duration(cost.seconds)}, {100 * cost.share:.0f} % of the budget"
+    leaves = f"which leaves time for about {cost.candidates} candidates"
+    if cost.pays:
+        return "elastic", f"engine elastic: {takes}, {leaves}"
+    if cost.shapes < _FEWEST_SHAPES:
+        return "adaptive", f"engine adaptive: {cost.shapes} shapes are too few for an elastic one"
+    return "adaptive", f"engine adaptive: {takes}, {leaves}: that does not pay"
+
+
+def elastic_cost(settings: Asked, original: Original, epoch_s: float) -> ElasticCost:
+    """The cost of an elastic search where an epoch of plain training takes `epoch_s` seconds."""
+    length, lattice = original.task.fine_tune.epochs, lattice_of(original)
+    seconds = ELASTIC_LENGTH * length * _NETWORKS_PER_STEP * epoch_s
+    budget_s = 60 * settings.minutes * settings.processes
+    each_s = RUNGS[0] * length * _TUNING_FACTOR * epoch_s + _BUILD_S
+    by_time = max(0.0, budget_s - seconds) / each_s
+    return ElasticCost(
+        seconds=seconds,
+        share=seconds / budget_s,
+        candidates=int(min(by_time, settings.trials)),
+        shapes=lattice.size,
+    )
+
+
+def epoch_seconds(original: Original) -> float:
+    """The time of one epoch of fine-tuning the original network here, from a few steps."""
+    recipe, train = original.task.fine_tune, original.train
+    drawn = min(recipe.samples_per_epoch or len(train), len(train))
+    steps = ceil(drawn / recipe.batch)
+    few = Schedule(recipe, min(1.0, _TIMED_STEPS / steps), 0)
+    module = copied(original.module)
+    timed = []
+    for _ in range(2):  # the first time memory is allocated
+        started = time.monotonic()
+        fit(module, train, few, loss=loss_of(original.rules))
+        timed.append(time.monotonic() - started)
+    return min(timed) / ceil(few.epochs * steps) * steps
