@@ -4,21 +4,27 @@ A network's accuracy on the validation split has an error, and the best of many 
 error is a lucky one (the winner's curse). Its estimate is therefore shrunk toward what networks of
 its costs have (empirical Bayes; Efron and Morris 1975, doi:10.1080/01621459.1975.10479864):
 
-    x = true + noise, noise ~ N(0, s^2);  true ~ N(trend of the costs, t^2)
+    x = true + common + own, common ~ N(0, c^2), own ~ N(0, s^2);  true ~ N(trend of the costs, t^2)
 
-x is the mean of both halves of the validation split: of the accuracy where the floor is a value, of
-the drop below the float network where the floor is a distance to it. s is its standard error, for a
-drop that of a paired difference. The trend is linear in the logarithms of count and flash, fitted
-to the networks near the floor. t^2 is the variance around it that the noise does not explain. A
-genome that was trained several times has a mean of its own, toward which its networks are shrunk.
-Networks of one run share their samples: their noise is correlated, which is left out of account.
+x is the mean of both halves of the judged samples: of the accuracy where the floor is a value, of
+the drop below the float network where the floor is a distance to it. All networks of a run are
+judged on the same samples, and these may be easy or hard: the error of an accuracy has a part that
+is `common` to all networks and one of a network's `own`. Only the own part can be shrunk; the
+common part is as uncertain after the search as before. With e the standard error of the accuracy
+and d that of the paired difference to the float network, whose own part is taken to be as large:
+
+    s^2 = d^2 / 2;  c^2 = e^2 - s^2 for a value;  c^2 = s^2 (the float network's) for a distance
+
+The trend is linear in the logarithms of count and flash, fitted to the networks near the floor. t^2
+is the variance around it that the own noise does not explain. A genome that was trained several
+times has a mean of its own, toward which its networks are shrunk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log, sqrt
+from math import hypot, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -48,13 +54,19 @@ class FloorOdds:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One network: number, genome's key, x and s above, log count, log flash."""
+    """One network: number, genome's key, x, s and c above, log count, log flash."""
 
     number: int
     genome: str
     x: float
     s: float
+    common: float
     costs: tuple[float, float]
+
+    @property
+    def error(self) -> float:
+        """The standard error of x."""
+        return hypot(self.s, self.common)
 
 
 def floor_odds(trials: Sequence[Trial], floor: float, is_distance: bool) -> Mapping[int, FloorOdds]:
@@ -68,7 +80,7 @@ def floor_odds(trials: Sequence[Trial], floor: float, is_distance: bool) -> Mapp
         return {}
     original = _original(trials) if is_distance else 0.0
     target = floor - original
-    reach = max(_NEAR, _SPREADS * float(np.median([one.s for one in known])))
+    reach = max(_NEAR, _SPREADS * float(np.median([one.error for one in known])))
     near = [one for one in known if abs(one.x - target) <= reach]
     means, spread = _trend(known, near)
     within = _within(near, spread)
@@ -76,7 +88,8 @@ def floor_odds(trials: Sequence[Trial], floor: float, is_distance: bool) -> Mapp
     for genome in dict.fromkeys(one.genome for one in known):
         group = [i for i, one in enumerate(known) if one.genome == genome]
         found = _posterior([known[i] for i in group], means[group], spread, within)
-        for i, (mean, deviation) in zip(group, found, strict=True):
+        for i, (mean, own) in zip(group, found, strict=True):
+            deviation = hypot(own, known[i].common)
             chance = NormalDist(mean, max(deviation, 1e-9)).cdf(target)
             odds[known[i].number] = FloorOdds(original + mean, deviation, 1.0 - chance)
     return odds
@@ -88,7 +101,7 @@ def margin(trials: Sequence[Trial], confidence: float, is_distance: bool) -> flo
     0 without figures by halves. Shrinking is left out: it goes either way.
     """
     seen = [_seen(trial, is_distance) for trial in trials]
-    errors = [one.s for one in seen if one is not None]
+    errors = [one.error for one in seen if one is not None]
     return NormalDist().inv_cdf(confidence) * float(np.median(errors)) if errors else 0.0
 
 
@@ -97,12 +110,15 @@ def _seen(trial: Trial, is_distance: bool) -> _Seen | None:
     if measured is None or len(measured.halves) != 2:
         return None
 
-    def value(half: HalfFigures) -> tuple[float, float]:
-        return (-half.drop, half.drop_error) if is_distance else (half.accuracy, half.error)
-
-    (a, s_a), (b, s_b) = map(value, measured.halves)
+    a, b = measured.halves
+    x = -(a.drop + b.drop) / 2 if is_distance else (a.accuracy + b.accuracy) / 2
+    error, drop_error = hypot(a.error, b.error) / 2, hypot(a.drop_error, b.drop_error) / 2
+    s = drop_error / sqrt(2)
+    if not is_distance:
+        s = min(s, error)  # a network unlike the float one has no part in common with it
+    common = s if is_distance else sqrt(error**2 - s**2)
     costs = log(max(measured.count, 1)), log(max(measured.flash.total, 1))
-    return _Seen(trial.number, trial.genome.key, (a + b) / 2, sqrt(s_a**2 + s_b**2) / 2, costs)
+    return _Seen(trial.number, trial.genome.key, x, s, common, costs)
 
 
 def _original(trials: Sequence[Trial]) -> float:
