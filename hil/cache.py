@@ -48,9 +48,13 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
 
 
 def own_folder(folder: Path) -> Path:
-    """`folder` itself. Raises UserError if another user made it or may write into it."""
-    status = folder.lstat()
-    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022 or folder.is_symlink():
+    """`folder` itself. Raises UserError if another user made it or may write into it.
+
+    It may be a link of this user's to such a folder.
+    """
+    trusted, status = (os.geteuid(), 0), folder.stat()
+    others = folder.lstat().st_uid not in trusted or status.st_uid not in trusted
+    if others or status.st_mode & 0o022:
         raise UserError(
             f"{folder} is not this user's alone, and what is in it is executed: remove it, or let "
             "XDG_CACHE_HOME choose a cache of your own"

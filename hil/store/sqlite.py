@@ -177,6 +177,8 @@ def store_errors(path: Path) -> Iterator[None]:
     try:
         with file_errors(path):
             yield
+    except UnicodeDecodeError as error:  # of text in a damaged file, or of SQLite's words about it
+        raise damaged(path) from error
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_room(path)):

@@ -122,6 +122,13 @@ def test_a_built_entry_that_others_may_change_is_refused() -> None:
     folder.chmod(0o777)
     with pytest.raises(UserError, match="what is in it is executed"):
         cached("plugin", "0" * 32, make)
+    folder.chmod(0o700)
+    elsewhere = folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to(elsewhere)
+    assert cached("plugin", "0" * 32, make) == folder
+    elsewhere.chmod(0o770)
+    with pytest.raises(UserError, match="what is in it is executed"):
+        cached("plugin", "0" * 32, make)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of others")
