@@ -22,6 +22,9 @@ from hil.search.registry import AUTO, ENGINES
 from hil.store.store import Store
 
 _FEWEST_CANDIDATES = 10
+# The networks that are profiled and those that are built without training come first: on digits 40
+# to 80 of them. With fewer trials than this most of the budget would be gone before fine-tuning.
+_FEWEST_TRIALS = 100
 _FEWEST_SHAPES = 32
 _MOST_OF_BUDGET = 1 / 3  # that training the elastic network may take
 # A step trains the widest network, the narrowest and two of about half the work.
@@ -70,6 +73,9 @@ def engine_for(settings: Asked, original: Original, store: Store) -> tuple[str, 
     former = [one.engine for one in store.sessions()[:-1] if one.engine in ENGINES]
     if former:
         return former[-1], f"engine {former[-1]}, as in this run's sessions before"
+    if settings.trials < _FEWEST_TRIALS:
+        few = f"{settings.trials} trials are too few for the elastic one"
+        return "adaptive", f"engine adaptive: {few}, which needs {_FEWEST_TRIALS}"
     cost = elastic_cost(settings, original, epoch_seconds(original))
     takes = f"training one elastic network for {cost.shapes:,} shapes takes about "
     takes += f"{formatting.duration(cost.seconds)}, {100 * cost.share:.0f} % of the budget"

@@ -64,6 +64,9 @@ def test_what_was_asked_for_or_used_before_is_kept(store: Store, original: Origi
         store.begin_session(0.9, AUTO)
         assert engine_for(Asked(engine="tpe"), original, store)[0] == "tpe"
         quick = replace(Asked(), minutes=1e4)
+        name, why = engine_for(replace(quick, trials=99), original, store)
+        assert name == "adaptive"
+        assert "99 trials are too few" in why
         assert engine_for(quick, original, store)[0] == "elastic"
         store.name_engine("adaptive")
         store.end_session("minutes")
