@@ -84,13 +84,15 @@ def watched(
 ) -> Watched:
     """All candidates of the graph's operators, with `tuned_only` only tuned ones.
 
+    Those that only save RAM are among them, but for kernels of segments.
+
     Buffers lie at multiples of `alignment`, by default the board's. Candidates are those of the
     board `trials_of` (default: `board`), with `names` only these.
     """
     tensors, ops, trials = [*graph.tensors], [*graph.ops], []
     kernels = [choose(graph, op, board, saves) for op in graph.ops]
     for op in graph.ops:
-        for kernel in all_candidates(graph, op, trials_of or board, saves):
+        for kernel in _candidates(graph, op, trials_of or board, saves):
             if names is not None and kernel.name not in names:
                 continue
             if tuned_only and tuned_kernel(op, kernel.name) is None:
@@ -112,6 +114,11 @@ def watched(
     whole = replace(graph, tensors=tuple(tensors), ops=tuple(ops))
     plan = make_plan(whole, board, saves, kernels=kernels)
     return _apart(graph, whole, trials, plan, alignment or alignment_bytes(board))
+
+
+def _candidates(graph: Graph, op: Op, board: Board, saves: Memory) -> Iterable[Kernel]:
+    small = all_candidates(graph, op, board, "ram")
+    return dict.fromkeys((*all_candidates(graph, op, board, saves), *small))
 
 
 def _places(graph: Graph, op: Op, kernel: Kernel) -> Iterable[int]:

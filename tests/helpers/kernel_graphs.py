@@ -72,6 +72,9 @@ def wide_depthwise_layers() -> Graph:
     y = b.depthwise(x, stride=(2, 2), padding=Padding(0, 1, 1, 1), gain=0.5)
     z = b.depthwise(x, stride=(2, 2), padding=ones, activation=RELU, zero_point=-128, gain=0.5)
     b.add(y, z, RELU)
+    rows = b.conv(x, 5, (2, 1))  # three
+    b.depthwise(rows, padding=Padding(0, 0, 1, 1), zero_point=5, gain=0.5)
+    b.depthwise(rows, padding=Padding(0, 0, 1, 1), activation=RELU, zero_point=-128, gain=0.5)
     return b.finish(b.depthwise(x, 1, (3, 3), (1, 2), padding=ones, gain=0.5), "wide_depthwise")
 
 

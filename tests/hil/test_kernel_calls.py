@@ -77,6 +77,8 @@ def belongs_to(name: str, board: Board) -> bool:
     Those for other cores are compiled, too, where the compiler knows their instructions.
     """
     core = board.core
+    if name.startswith("row_stream_") or name == "average_pool_rows":
+        return False  # in segments only, which test_row_streams.py runs
     if name == "copy_words" and not reads_weights_from_ram(board):
         return False
     scalar = "scalar" in name or name in ("conv_channels", "dense_panels", "dense_sums")
