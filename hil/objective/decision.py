@@ -29,7 +29,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from hil.figures import HalfFigures
 from hil.types import Floats, Trial
 
 CONFIDENCE = 0.8  # the probability asked for where the user does not say
