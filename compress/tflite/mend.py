@@ -121,8 +121,12 @@ def _states_otherwise(file: File, operator: FileOperator) -> bool:
     given = file.tensors[operator.inputs[1]]
     if given.data is None:
         return False
-    same_type = given.type == TensorType.INT32 and given.shape == (len(out.shape),)
-    return not (same_type and given.data.tobytes() == np.asarray(out.shape, "<i4").tobytes())
+    if given.type != TensorType.INT32 or given.shape != (len(out.shape),):
+        return True
+    # -1 is what the others leave: of a batch that the file does not know, more than it states.
+    stated = np.frombuffer(given.data.tobytes(), "<i4")
+    known = stated != -1
+    return int((~known).sum()) > 1 or bool((stated != np.asarray(out.shape))[known].any())
 
 
 def _lacks_bias(file: File, operator: FileOperator) -> bool:
