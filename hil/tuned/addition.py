@@ -44,8 +44,9 @@ def _factors(p: AddParameters, dsp: bool) -> Affine | None:
     if dsp:
         return fit(results, slopes, _DSP_SHIFT, _DSP_PLACES)
     largest = 2**8 * (abs(slopes[0]) + abs(slopes[1]) + 1)
+    # At least 2: `add_parameters` raises for slopes of 2**19 and more.
     shift = min(_LARGEST_SHIFT, _SUM_BITS - int(np.ceil(np.log2(largest))))
-    return fit(results, slopes, shift, 0) if shift > 0 else None
+    return fit(results, slopes, shift, 0)
 
 
 def _results(p: AddParameters) -> Int64Array:
