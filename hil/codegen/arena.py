@@ -8,9 +8,11 @@ and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from types import MappingProxyType
 
 from hil.kernel_interface.limits import round_up
@@ -22,6 +24,9 @@ from hil.types import Board, Buffer
 Leads = Mapping[tuple[int, int], int]
 NO_LEADS: Leads = MappingProxyType({})
 _SHUFFLES = 50
+# Of very many buffers fewer orders are tried: a second of work, about.
+_MOST_PLACED = 100_000
+_NOT_PLACED = -1
 
 
 def alignment_bytes(board: Board) -> int:
@@ -44,19 +49,27 @@ def needed_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LE
 
     An output that may lie over an input shares its bytes, as far as its lead allows.
     """
-    last = max(buffer.last_op for buffer in buffers)
     sizes = [round_up(buffer.size_bytes, alignment) for buffer in buffers]
-    needed = [
-        sum(size for buffer, size in zip(buffers, sizes, strict=True) if _alive(buffer, op))
-        for op in range(last + 1)
+    spans = [
+        (buffer.first_op, buffer.last_op, size) for buffer, size in zip(buffers, sizes, strict=True)
     ]
     for (output, source), lead in leads.items():
         both = sizes[output] + sizes[source]
         together = max(sizes[output], round_up(max(lead, 0), alignment) + sizes[source])
         first = max(buffers[output].first_op, buffers[source].first_op)
-        for op in range(first, min(buffers[output].last_op, buffers[source].last_op) + 1):
-            needed[op] -= max(0, both - together)
-    return needed
+        last = min(buffers[output].last_op, buffers[source].last_op)
+        if first <= last:
+            spans.append((first, last, -max(0, both - together)))
+    return _sums(spans, max(buffer.last_op for buffer in buffers) + 1)
+
+
+def _sums(spans: Iterable[tuple[int, int, int]], count: int) -> list[int]:
+    """For each of `count` operators the sum of the sizes in the spans (first, last, size) over it."""
+    changes = [0] * (count + 1)
+    for first, last, size in spans:
+        changes[first] += size
+        changes[last + 1] -= size
+    return list(accumulate(changes))[:-1]
 
 
 def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) -> list[Buffer]:
@@ -65,107 +78,171 @@ def place(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LEADS) ->
     The pairs (output, input) of `leads`, positions in `buffers`, may: where the output starts as
     many bytes before the input, or more, or at its first byte. Returns the buffers in the given
     order. Tries several orders of placing, each buffer as low as possible or, first, over the
-    other of its pair; then repeatedly puts the topmost buffer first, as often as there are buffers;
-    with leads, tries shuffled orders, too. It ends where the peak is the lower bound.
+    other of its pair; then repeatedly puts the topmost buffer first, as often as there are buffers
+    but for very many; with leads, tries shuffled orders, too. It ends where the peak is the lower
+    bound.
     """
     bound = lower_bound_bytes(buffers, alignment, leads)
-    best: list[Buffer] = []
-    for latest in _attempts(buffers, alignment, leads):
-        best = min([best, latest], key=end_bytes) if best else latest
-        if end_bytes(best) <= bound:
+    problem = _problem(buffers, alignment, leads)
+    best: list[int] = []
+    least = math.inf
+    for latest in _attempts(problem):
+        end = problem.end_bytes(latest)
+        if end < least:
+            best, least = latest, end
+        if least <= bound:
             break
-    return best
+    return [
+        replace(buffer, offset_bytes=offset) for buffer, offset in zip(buffers, best, strict=True)
+    ]
 
 
-def _attempts(buffers: Sequence[Buffer], alignment: int, leads: Leads) -> Iterator[list[Buffer]]:
-    """Placements in many orders; the same for the same buffers."""
-    indices = range(len(buffers))
-    orders = [sorted(indices, key=lambda i: key(buffers[i])) for key in _sort_keys(buffers)]
-    modes = (False, True) if leads else (False,)
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """The buffers to place. Offsets, in lists, are in their order.
+
+    By buffer: `beside` are the others that are alive at the same time, `pairs` the leads with one
+    of them, (other, lead, whether the other is the input).
+    """
+
+    buffers: Sequence[Buffer]
+    alignment: int
+    leads: Leads
+    beside: Sequence[Sequence[int]]
+    pairs: Sequence[Sequence[tuple[int, int, bool]]]
+
+    def end_bytes(self, offsets: Sequence[int]) -> int:
+        """The end of the topmost buffer."""
+        return max(map(self.end_of(offsets), range(len(offsets))))
+
+    def end_of(self, offsets: Sequence[int]) -> Callable[[int], int]:
+        """The end of a buffer by its index."""
+        return lambda index: offsets[index] + self.buffers[index].size_bytes
+
+
+def _problem(buffers: Sequence[Buffer], alignment: int, leads: Leads) -> _Problem:
+    beside: list[list[int]] = [[] for _ in buffers]
+    alive: list[int] = []
+    for index in sorted(range(len(buffers)), key=lambda i: buffers[i].first_op):
+        first = buffers[index].first_op
+        alive = [other for other in alive if buffers[other].last_op >= first]
+        beside[index] += alive
+        for other in alive:
+            beside[other].append(index)
+        alive.append(index)
+    pairs: list[list[tuple[int, int, bool]]] = [[] for _ in buffers]
+    for (output, source), lead in leads.items():
+        pairs[output].append((source, lead, True))
+        pairs[source].append((output, lead, False))
+    return _Problem(buffers, alignment, leads, beside, pairs)
+
+
+def _attempts(problem: _Problem) -> Iterator[list[int]]:
+    """The offsets of placements in many orders; the same for the same buffers."""
+    indices = range(len(problem.buffers))
+    orders = [
+        sorted(indices, key=lambda i: key(problem.buffers[i]))
+        for key in _sort_keys(problem.buffers)
+    ]
+    modes = (False, True) if problem.leads else (False,)
     for together in modes:
-        first = [(_place_in(buffers, order, alignment, leads, together), order) for order in orders]
+        first = [(_place_in(problem, order, together), order) for order in orders]
         yield from (placed for placed, _ in first)
-        latest, order = min(first, key=lambda attempt: end_bytes(attempt[0]))
-        for _ in indices:
-            top = max(indices, key=lambda i: latest[i].offset_bytes + latest[i].size_bytes)
-            order = [top, *(i for i in order if i != top)]
-            latest = _place_in(buffers, order, alignment, leads, together)
-            yield latest
+        latest, order = min(first, key=lambda attempt: problem.end_bytes(attempt[0]))
+        yield from _topmost_first(problem, latest, order, together)
     rng = random.Random(0)
-    for _ in range(_SHUFFLES if leads else 0):
+    for _ in range(min(_SHUFFLES, _most_attempts(problem)) if problem.leads else 0):
         order = rng.sample(indices, len(indices))
-        yield from (_place_in(buffers, order, alignment, leads, mode) for mode in modes)
+        yield from (_place_in(problem, order, mode) for mode in modes)
 
 
-def _alive(buffer: Buffer, op: int) -> bool:
-    return buffer.first_op <= op <= buffer.last_op
+def _most_attempts(problem: _Problem) -> int:
+    return max(1, _MOST_PLACED // len(problem.buffers))
 
 
-def _place_in(
-    buffers: Sequence[Buffer], order: Sequence[int], alignment: int, leads: Leads, together: bool
-) -> list[Buffer]:
+def _topmost_first(
+    problem: _Problem, latest: list[int], order: list[int], together: bool
+) -> Iterator[list[int]]:
+    """Placements, in each of which the buffer that was topmost in the one before comes first.
+
+    They end where they would only repeat themselves.
+    """
+    indices = range(len(latest))
+    # Brent, "An improved Monte Carlo factorization algorithm", BIT 20 (1980): cycles are found by
+    # the order of one earlier attempt, which is replaced at each power of two.
+    earlier, since, power = order, 0, 1
+    for _ in range(min(len(latest), _most_attempts(problem))):
+        top = max(indices, key=problem.end_of(latest))
+        order = [top, *(i for i in order if i != top)]
+        if order == earlier:
+            return
+        since += 1
+        if since == power:
+            earlier, since, power = order, 0, 2 * power
+        latest = _place_in(problem, order, together)
+        yield latest
+
+
+def _place_in(problem: _Problem, order: Sequence[int], together: bool) -> list[int]:
     """Place each buffer, in `order`, at the lowest offset that is free while it is alive.
 
     With `together`, an offset where it lies over an output or an input of it comes first.
     """
-    placed: dict[int, Buffer] = {}
+    offsets = [_NOT_PLACED] * len(order)
     for index in order:
-        buffer, offset = buffers[index], 0
+        offset = 0
         taken = sorted(
             span
-            for place, other in placed.items()
-            if buffer.first_op <= other.last_op and other.first_op <= buffer.last_op
-            for span in _taken(buffer, other, leads.get((index, place)), leads.get((place, index)))
+            for other in problem.beside[index]
+            if offsets[other] != _NOT_PLACED
+            for span in _taken(problem, index, other, offsets[other])
         )
         for first, end in taken:
             if offset > first:
-                offset = max(offset, round_up(end, alignment))
-        for wanted in _over_others(index, placed, alignment, leads) if together else ():
+                offset = max(offset, round_up(end, problem.alignment))
+        for wanted in _over_others(problem, index, offsets) if together else ():
             if all(wanted <= first or wanted >= end for first, end in taken):
                 offset = wanted
                 break
-        placed[index] = replace(buffer, offset_bytes=offset)
-    return [placed[index] for index in range(len(buffers))]
+        offsets[index] = offset
+    return offsets
 
 
-def _over_others(
-    index: int, placed: Mapping[int, Buffer], alignment: int, leads: Leads
-) -> Iterator[int]:
+def _over_others(problem: _Problem, index: int, offsets: Sequence[int]) -> Iterator[int]:
     """The offsets at which buffer `index` shares as many bytes as it may with a placed one."""
-    for (output, source), lead in leads.items():
-        ahead = round_up(max(lead, 0), alignment)
-        if index == output and source in placed and placed[source].offset_bytes >= ahead:
-            yield placed[source].offset_bytes - ahead
-        elif index == source and output in placed:
-            yield placed[output].offset_bytes + ahead
+    for other, lead, is_input in problem.pairs[index]:
+        ahead = round_up(max(lead, 0), problem.alignment)
+        if offsets[other] == _NOT_PLACED:
+            continue
+        if not is_input:
+            yield offsets[other] + ahead
+        elif offsets[other] >= ahead:
+            yield offsets[other] - ahead
 
 
-def _taken(
-    buffer: Buffer, other: Buffer, lead: int | None, others_lead: int | None
-) -> Iterator[tuple[int, int]]:
-    """The offsets between which `buffer` may not start beside the placed `other`: (first, end).
+def _taken(problem: _Problem, index: int, other: int, at: int) -> Sequence[tuple[int, int]]:
+    """The offsets between which a buffer may not start beside one that is at `at`: (first, end).
 
-    It may start at `first` or before, and at `end` or later. `lead` is that of `buffer` before
-    `other`, `others_lead` that of `other` before `buffer`.
+    It may start at `first` or before, and at `end` or later. A lead of the buffer before the other
+    one moves `first`, one of the other before the buffer moves `end`.
     """
-    before, at = other.offset_bytes - buffer.size_bytes, other.offset_bytes
-    after = other.offset_bytes + other.size_bytes
+    before = at - problem.buffers[index].size_bytes
+    after = at + problem.buffers[other].size_bytes
+    if not problem.pairs[index]:
+        return ((before, after),)
+    lead, others_lead = problem.leads.get((index, other)), problem.leads.get((other, index))
     if SAME_BYTE in (lead, others_lead):
-        yield before, at
-        yield at, after
-    else:
-        yield (
-            before if lead is None else at - lead,
-            after if others_lead is None else at + others_lead,
-        )
+        return (before, at), (at, after)
+    first = before if lead is None else at - lead
+    return ((first, after if others_lead is None else at + others_lead),)
 
 
 def _sort_keys(buffers: Sequence[Buffer]) -> list[Callable[[Buffer], tuple[int, ...]]]:
     """Orders to try: by size, breadth (most bytes alive at a time), area, lifetime, start."""
-    alive = [
-        sum(b.size_bytes for b in buffers if b.first_op <= op <= b.last_op)
-        for op in range(max(b.last_op for b in buffers) + 1)
-    ]
+    alive = _sums(
+        ((b.first_op, b.last_op, b.size_bytes) for b in buffers),
+        max(b.last_op for b in buffers) + 1,
+    )
     return [
         lambda b: (-b.size_bytes,),
         lambda b: (-max(alive[b.first_op : b.last_op + 1]), -b.size_bytes),
