@@ -17,9 +17,11 @@ from pathlib import Path
 
 from compress.cache import cache_folder
 
-SCRATCH = "hil-"  # how the names of temporary folders in $TMPDIR begin
-NEW = ".new-"  # and in the cache those of entries that are being made
-PART = ".part"  # how the names of files end that are being written
+# Names that only what is locked has: earlier versions and others make "hil-*",
+# ".new-*" and "*.part" without a lock, which are left alone.
+SCRATCH = "hil-scratch-"  # how the names of temporary folders in $TMPDIR begin
+NEW = ".scratch-"  # and in the cache those of entries that are being made
+PART = ".scratch"  # how the names of files end that are being written
 
 
 @contextmanager

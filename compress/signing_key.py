@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from compress.cache import cache_folder
+from compress.scratch import PART, hold
 
 KEY_BYTES = 32
 
@@ -44,22 +45,29 @@ def _read(path: Path) -> bytes | None:
 
 def _made(path: Path) -> bytes | None:
     """A new key; where several processes make one at once, all get that of the first."""
-    part = path.with_name(f"key.{os.getpid()}.part")
-    with suppress(FileNotFoundError):
-        part.unlink()
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(handle, "wb") as file:
+    part = path.with_name(f"key.{os.getpid()}{PART}")
+    with open(_held(part), "wb") as file:
+        try:
             file.write(secrets.token_bytes(KEY_BYTES))
             file.flush()
-            os.fsync(handle)
-        if path.exists() and path.stat().st_size != KEY_BYTES:
-            path.unlink()  # cut short by a full disk or a power cut
-        with suppress(FileExistsError):
-            os.link(part, path)
-    finally:
-        part.unlink()
+            os.fsync(file.fileno())
+            if path.exists() and path.stat().st_size != KEY_BYTES:
+                path.unlink()  # cut short by a full disk or a power cut
+            with suppress(FileExistsError):
+                os.link(part, path)
+        finally:
+            part.unlink()
     return _read(path)
+
+
+def _held(part: Path) -> int:
+    """The handle of a new file, locked so that `compress.scratch.sweep` leaves it alone."""
+    while True:
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if hold(handle, part):
+            return handle
+        os.close(handle)
 
 
 def _is_private(status: os.stat_result, kind: int) -> bool:

@@ -64,7 +64,7 @@ def needed_bytes(buffers: Sequence[Buffer], alignment: int, leads: Leads = NO_LE
 
 
 def _sums(spans: Iterable[tuple[int, int, int]], count: int) -> list[int]:
-    """For each of `count` operators the sum of the sizes in the spans (first, last, size) over it."""
+    """For each of `count` operators the sum of the sizes of the spans (first, last, size)."""
     changes = [0] * (count + 1)
     for first, last, size in spans:
         changes[first] += size

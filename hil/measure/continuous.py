@@ -61,7 +61,7 @@ def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:
 
     Raises the errors of building and running.
     """
-    with scratch_folder("hil-loop-") as folder:
+    with scratch_folder() as folder:
         image = build(render(make_plan(graph, board), board), board, folder)
         with BoardRunner(board, open_target) as runner:
             return runner.run(lambda target: _loop(target, image, graph, seconds))

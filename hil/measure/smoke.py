@@ -44,7 +44,7 @@ def smoke_samples(graph: Graph) -> Samples:
 
 def smoke_build(board: Board) -> Sizes:
     """Build the smoke test; returns its flash bytes by part. Raises the errors of building."""
-    with scratch_folder("hil-smoke-") as folder:
+    with scratch_folder() as folder:
         return _build(board, folder)[0].flash
 
 
@@ -53,7 +53,7 @@ def smoke_test(board: Board) -> Measurement:
 
     It writes the flash of a real board. No retries; raises the errors of building and measuring.
     """
-    with scratch_folder("hil-smoke-") as folder:
+    with scratch_folder() as folder:
         image, plan = _build(board, folder)
         target = open_target(board)
         try:

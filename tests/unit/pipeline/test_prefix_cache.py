@@ -12,6 +12,7 @@ from compress.genome import Distill, Genome, Prune, Quantize, Sparsify
 from compress.pipeline.network import Network
 from compress.pipeline.pipeline import compress, prefix_cache, run_stages
 from compress.pipeline.prefix_cache import PrefixCache, Snapshot, identity_of
+from compress.scratch import PART
 from compress.tflite.exporter import export_tflite
 from compress.types import StageCost
 from helpers.networks import original
@@ -131,7 +132,7 @@ def test_two_processes_may_share_it(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(f"*{PART}"))
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
