@@ -32,25 +32,21 @@ def compress(
     original: Original,
     cache: PrefixCache | None = None,
     fidelity: float = 1.0,
-    whole_split: bool = False,
     repeat: int = 0,
 ) -> QuantizedModel:
     """Apply the genome's stages, lower the network and evaluate it on validation samples.
 
-    They are those of `Original.judged`, or with `whole_split` all of them. With a `fidelity` below
-    1 the stages get that share of their training (`Genome.with_effort`: an elastic network is
-    trained in full), and accuracy is evaluated on `SCREENING_SAMPLES`; with 0 they get no training
-    and no AdaRound, and batch-norm statistics are estimated again instead. Another `repeat` trains
-    with other seeds (`run_stages`). Raises Infeasible (UnsupportedLayer included) for a genome that
-    does not apply.
+    They are those of `Original.judged`. With a `fidelity` below 1 the stages get that share of
+    their training (`Genome.with_effort`: an elastic network is trained in full), and accuracy is
+    evaluated on `SCREENING_SAMPLES`; with 0 they get no training and no AdaRound, and batch-norm
+    statistics are estimated again instead. Another `repeat` trains with other seeds (`run_stages`).
+    Raises Infeasible (UnsupportedLayer included) for a genome that does not apply.
     """
     snapshot = run_stages(genome.with_effort(fidelity).stages, original, cache, repeat)
     started = time.monotonic()
     network, val, known = snapshot.network, original.data.val, None
     if fidelity < 1.0:
         val = evenly_spaced(val, SCREENING_SAMPLES)
-    elif whole_split:
-        known = original.answers(val.x)
     else:
         val, known = original.judged, original.judged_answers
     if fidelity == 0.0:

@@ -38,8 +38,6 @@ def test_a_part_of_many_samples_is_judged(monkeypatch: pytest.MonkeyPatch) -> No
     model = compress(baseline(), start)
     assert sum(np.bincount(few.y)) == 40
     assert model.accuracy == pytest.approx(sum(model.right) / 40)
-    whole = compress(baseline(), start, whole_split=True)
-    assert whole.accuracy == pytest.approx(sum(whole.right) / 100)
     found = diagnose(start)
     assert (sum(found.samples), found.count) == (40, 40)
     assert found.accuracy == pytest.approx(start.judged_share)
