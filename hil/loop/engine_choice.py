@@ -96,7 +96,7 @@ def elastic_cost(settings: Asked, original: Original, epoch_s: float) -> Elastic
     by_time = max(0.0, budget_s - seconds) / each_s
     return ElasticCost(
         seconds=seconds,
-        share=seconds / budget_s,
+        share=seconds / (60 * settings.minutes),  # one process trains it, the others wait for it
         candidates=int(min(by_time, settings.trials)),
         shapes=lattice.size,
     )

@@ -36,10 +36,10 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_it_pays_where_training_is_quick_and_the_budget_long(original: Original) -> None:
-    """96 epochs of three networks' work at 0.1 s: 29 s of 960."""
+    """96 epochs of three networks' work at 0.1 s: 29 s of 480."""
     cost = elastic_cost(Asked(), original, 0.1)
     assert cost.seconds == pytest.approx(16 * 6 * 3 * 0.1)
-    assert cost.share == pytest.approx(cost.seconds / 960)
+    assert cost.share == pytest.approx(cost.seconds / 480)
     assert cost.shapes == 4 * 4 * 7 * 2  # one block can be dropped
     assert cost.candidates == 150
     assert cost.pays
