@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -76,14 +77,19 @@ def _files(context: Mapping[str, Any], program_id: int) -> dict[str, str]:
 
 def template(name: str) -> jinja2.Template:
     """The template of the generated file `name`."""
-    environment = jinja2.Environment(
+    return _environment().get_template(f"{name}.j2")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """One for the process: it keeps compiled templates, and compiling takes longer than rendering."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(f"{name}.j2")
 
 
 def _context(plan: Plan, board: Board) -> dict[str, Any]:
