@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 
 from compress.cache import cache_folder
+from helpers.checkout import ROOT
 
 CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
 # Far more than a run takes on an idle machine, so that its trials end it, not a loaded machine's
 # time: the limits only end a hang.
 MINUTES = 60
 LIMIT_S = 60 * MINUTES
+TASK = ROOT / "tests" / "helpers" / "small_task.py"
 
 
 def command(board: str, *arguments: str) -> list[str]:
-    limits = ("--minutes", str(MINUTES), *arguments)
-    return [sys.executable, "-c", CODE, "evolve", "--board", board, "--json", *limits]
+    options = ("--task", str(TASK), "--board", board, "--minutes", str(MINUTES), "--json")
+    return [sys.executable, "-c", CODE, "evolve", *options, *arguments]
 
 
 def search(
@@ -94,7 +96,7 @@ def test_a_larger_budget_goes_on_and_another_board_is_refused(
     assert len(more["trials"]) == 12
     other = "m4" if board_name != "m4" else "m3"
     refused = subprocess.run(
-        command(other, "--run", f"digits-{board_name}"),
+        command(other, "--run", f"small_task-{board_name}"),
         cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False,
     )  # fmt: skip
     assert refused.returncode == 2

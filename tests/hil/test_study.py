@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UserError
+from helpers.checkout import ROOT
 from hil.store.store import Store
 from hil.study.arms import arms
 
 CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
 MEASUREMENTS = 2
+TASK = ROOT / "tests" / "helpers" / "small_task.py"
 LIMIT_S = 3600  # far more than a study takes on an idle machine: it only ends a hang
 
 
 def command(board: str, results: Path) -> list[str]:
-    options = ["--task", "digits", "--board", board, "--seeds", "1", "--epochs", "20", "--json"]
+    options = ["--task", str(TASK), "--board", board, "--seeds", "1", "--epochs", "20", "--json"]
     options += ["--measurements", str(MEASUREMENTS), "--results", str(results)]
     return [sys.executable, "-c", CODE, "study", *options]
 
@@ -53,7 +55,7 @@ def begun(folder: Path, board: str, results: Path, trials: int) -> subprocess.Po
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until = time.monotonic() + LIMIT_S
-    while len(trials_of(folder / "runs" / f"study-digits-{board}" / "seed-2")) < trials:
+    while len(trials_of(folder / "runs" / f"study-small_task-{board}" / "seed-2")) < trials:
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.5)
@@ -66,7 +68,7 @@ def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
     here, elsewhere, results = tmp_path / "here", tmp_path / "elsewhere", tmp_path / "results"
     for folder in (here, elsewhere):
         folder.mkdir()
-    place = here / "runs" / f"study-digits-{board.name}" / "seed-2"
+    place = here / "runs" / f"study-small_task-{board.name}" / "seed-2"
 
     process = begun(here, board.name, results, trials=3)
     process.send_signal(signal.SIGKILL)
@@ -79,7 +81,7 @@ def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
     assert json.loads(stdout)["gaps"]
-    assert "**Partial**" in (results / f"study-digits-{board.name}.md").read_text()
+    assert "**Partial**" in (results / f"study-small_task-{board.name}.md").read_text()
     before = trials_of(place)
 
     told = run(here, board.name, results)
@@ -88,13 +90,13 @@ def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
     assert {trace["arm"] for trace in told["traces"]} == {arm.name for arm in arms()}
     for trace in told["traces"]:
         assert 1 <= trace["measurements"] <= MEASUREMENTS
-    page = (results / f"study-digits-{board.name}.md").read_text()
+    page = (results / f"study-small_task-{board.name}.md").read_text()
     assert "int8 only" in page
     for picture in ("hypervolume", "floors", "orders"):
-        assert (results / f"study-digits-{board.name}-{picture}.png").stat().st_size > 1000
+        assert (results / f"study-small_task-{board.name}-{picture}.png").stat().st_size > 1000
 
     # The log has every evaluation: elsewhere nothing is trained again and the same comes out.
-    log = results / f"study-digits-{board.name}" / "seed-2.csv.gz"
+    log = results / f"study-small_task-{board.name}" / "seed-2.csv.gz"
     logged = log.read_bytes()
     again = run(elsewhere, board.name, results)
     assert log.read_bytes() == logged
