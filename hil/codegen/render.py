@@ -82,7 +82,7 @@ def template(name: str) -> jinja2.Template:
 
 @cache
 def _environment() -> jinja2.Environment:
-    """One for the process: it keeps compiled templates, and compiling takes longer than rendering."""
+    """One for the process: it keeps compiled templates, since compiling them takes a while."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
