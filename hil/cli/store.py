@@ -1,4 +1,4 @@
-"""`hil merge`, `hil export` and `hil import`: merge runs, write a run to a table, read it back."""
+"""`hil trials`: merge runs, write a run to a table (export), read it back (import)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ _ANY = "the table's"
 
 
 def register(app: typer.Typer, runs: Path) -> None:
-    """Add the commands to `app`; runs are folders in `runs`."""
+    """Add the group of commands to `app`; runs are folders in `runs`."""
+    trials = typer.Typer(
+        no_args_is_help=True, help="Trials of runs as tables (CSV or Parquet) and back; merged runs."
+    )
+    app.add_typer(trials, name="trials")
 
-    @app.command("merge")
+    @trials.command("merge")
     def merge_runs(
         into: _NewRun,
         sources: Annotated[
@@ -64,22 +68,22 @@ def register(app: typer.Typer, runs: Path) -> None:
         for name, merged in done.items():
             _show(name, merged)
 
-    @app.command("export")
+    @trials.command("export")
     def export_run(
         run: _RunOrPath,
         file: TableFile,
         as_json: JsonFlag = False,
     ) -> None:
-        """Write a run to a table with one row per trial, for hil import and for other programs."""
+        """Write a run to a table with one row per trial, for hil trials import and for other programs."""
         check_suffix(file)
         with Store.read(_folder(run, runs)) as store:
-            trials = export_store(store, file)
+            count = export_store(store, file)
         if as_json:
-            print(json.dumps({"file": str(file), "trials": trials}))
+            print(json.dumps({"file": str(file), "trials": count}))
         else:
-            Console().print(Text(f"{trials} trials: {file}"), soft_wrap=True)
+            Console().print(Text(f"{count} trials: {file}"), soft_wrap=True)
 
-    @app.command("import")
+    @trials.command("import")
     def import_run(
         run: _NewRun,
         file: TableFile,

@@ -51,7 +51,7 @@ def export_chosen(
                     f"{network_path(folder, trial.number)} is missing, so {chosen} is not written: "
                     f"trial {trial.number} came from a table, and training it again on this "
                     "machine gave a different network; merge the run that it comes from "
-                    "(hil merge), or search in another run folder"
+                    "(hil trials merge), or search in another run folder"
                 )
         finally:
             _remove(part)

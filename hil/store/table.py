@@ -160,7 +160,7 @@ def _check_columns(row: Row, names: Iterable[str]) -> None:
     if missing:
         raise UserError(
             f"{row.path} is not a table of a run: it has no column {', '.join(missing)}; "
-            "hil export writes such tables"
+            "hil trials export writes such tables"
         )
 
 
@@ -192,7 +192,7 @@ def _trial(row: Row) -> Trial:
         return trial
     except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise UserError(
-            f"{row.path}, row {row.line}: not a trial as hil export writes it: {error}"
+            f"{row.path}, row {row.line}: not a trial as hil trials export writes it: {error}"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The commands `hil export`, `hil import` and `hil merge`."""
+"""The commands `hil trials export`, `import` and `merge`."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, keep_ratio in (("a", 0.5), ("b", 0.25)):
         with Store.open(Path("runs") / name, identity) as store:
             store.add(measured(1, pruned(keep_ratio)))
-    merged = run("merge", "c", "a", "b", "--json")["merged"]
+    merged = run("trials", "merge", "c", "a", "b", "--json")["merged"]
     assert [one["added"] for one in merged.values()] == [1, 1]
-    assert run("export", "c", "c.csv.gz", "--json")["trials"] == 2
+    assert run("trials", "export", "c", "c.csv.gz", "--json")["trials"] == 2
     options = ("--task", "digits", "--board", "m4", "--json")
-    assert run("import", "d", "c.csv.gz", *options)["added"] == 2
+    assert run("trials", "import", "d", "c.csv.gz", *options)["added"] == 2
     with Store.read(Path("runs/c")) as c, Store.read(Path("runs/d")) as d:
         assert c.trials() == d.trials()
         assert len(c.trials()) == 2
     with pytest.raises(UserError, match="parquet"):
-        run("export", "c", "c.xls")
+        run("trials", "export", "c", "c.xls")
     with pytest.raises(UserError, match=r"none\.csv"):
-        run("import", "e", "none.csv", *options)
+        run("trials", "import", "e", "none.csv", *options)
     Path("notes.csv").write_text("a,b\r\n1,2\r\n", "utf-8")
     with pytest.raises(UserError, match="not a table of a run"):
-        run("import", "e", "notes.csv")
+        run("trials", "import", "e", "notes.csv")
     for option, other in (("--task", "kws"), ("--board", "m7"), ("--seed", "3")):
         with pytest.raises(UserError, match=f"{option} {other}: c.csv.gz is from a run"):
-            run("import", "e", "c.csv.gz", option, other)
+            run("trials", "import", "e", "c.csv.gz", option, other)
     with pytest.raises(UserError, match="into itself"):
-        run("merge", "a", "b", "a")
+        run("trials", "merge", "a", "b", "a")
     with Store.open(Path("runs/other"), replace(identity, seed=9)):
         pass
     with pytest.raises(UserError, match="seed 9"):
-        run("merge", "f", "a", "other")
+        run("trials", "merge", "f", "a", "other")
     assert not Path("runs/e").exists()
     assert not Path("runs/f").exists()
 
@@ -85,14 +85,14 @@ def test_import_needs_to_be_told_nothing_that_the_table_tells(commands: typer.Ty
     with Store.open(Path("a"), identity) as store:
         store.add(measured(1, BASELINE))
         export_store(store, Path("a.csv"))
-    call(commands, "import", "b", "a.csv")
+    call(commands, "trials", "import", "b", "a.csv")
     with Store.read(Path("runs/b")) as store:
         assert store.identity == identity
         assert store.trials() == (measured(1, BASELINE),)
     with Store.open(Path("runs/c"), replace(identity, board_sha256="newer board file")):
         pass
     with pytest.raises(UserError, match=r"another boards/m7\.toml.*run of its own"):
-        call(commands, "import", "c", "a.csv")
+        call(commands, "trials", "import", "c", "a.csv")
 
 
 def test_a_failed_import_leaves_no_run(commands: typer.Typer) -> None:
@@ -101,13 +101,13 @@ def test_a_failed_import_leaves_no_run(commands: typer.Typer) -> None:
     good = table.read_bytes()
     change(table, {1: {"violation": "-1"}})
     with pytest.raises(UserError, match="violation"):
-        call(commands, "import", "b", "a/run.csv")
+        call(commands, "trials", "import", "b", "a/run.csv")
     change(table, {}, without="number")
     with pytest.raises(UserError, match="number"):
-        call(commands, "import", "b", "a/run.csv")
+        call(commands, "trials", "import", "b", "a/run.csv")
     table.write_bytes(good.splitlines(keepends=True)[0])
     with pytest.raises(UserError, match="no trials"):
-        call(commands, "import", "b", "a/run.csv")
+        call(commands, "trials", "import", "b", "a/run.csv")
     assert not Path("runs").exists()
 
 
@@ -121,17 +121,17 @@ def test_import_takes_the_original_along(commands: typer.Typer) -> None:
     example(Path("a"))
     table = exported(Path("a"), "seed-1.csv.gz")
     one, two = network(Path("one.pt"), "1"), network(Path("two.pt"), "2")
-    call(commands, "import", "none", str(table))
+    call(commands, "trials", "import", "none", str(table))
     assert not Path("runs/none/original.pt").exists()
-    call(commands, "import", "named", str(table), "--original", "one.pt")
+    call(commands, "trials", "import", "named", str(table), "--original", "one.pt")
     assert Path("runs/named/original.pt").read_bytes() == one
     Path("a/seed-1.pt").write_bytes(two)
-    call(commands, "import", "beside", str(table))
+    call(commands, "trials", "import", "beside", str(table))
     assert Path("runs/beside/original.pt").read_bytes() == two
     with pytest.raises(UserError, match=r"runs/named/original\.pt differs from"):
-        call(commands, "import", "named", str(table))
+        call(commands, "trials", "import", "named", str(table))
     Path("three.pt").write_text("notes")
     for wrong in ("three.pt", "four.pt"):
         with pytest.raises(UserError, match=f"{wrong} is missing or not a network"):
-            call(commands, "import", "new", str(table), "--original", wrong)
+            call(commands, "trials", "import", "new", str(table), "--original", wrong)
     assert not Path("runs/new").exists()

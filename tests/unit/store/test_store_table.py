@@ -279,10 +279,10 @@ def test_table_of_something_else_is_refused(tmp_path: Path) -> None:
     example(tmp_path / "a")
     table = exported(tmp_path / "a")
     change(table, {}, without="genome")
-    with pytest.raises(UserError, match=r"no column genome; hil export"):
+    with pytest.raises(UserError, match=r"no column genome; hil trials export"):
         read_run_table(table)
     table.write_text("name,age\r\nAnn,7\r\n", "utf-8")
-    with pytest.raises(UserError, match=r"no column number, task.*hil export"):
+    with pytest.raises(UserError, match=r"no column number, task.*hil trials export"):
         read_run_table(table)
     example(tmp_path / "a")
     table = exported(tmp_path / "a")

@@ -93,6 +93,6 @@ def test_a_missing_network_cannot_be_exported_and_an_older_choice_does_not_stay(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "chosen").mkdir()
-    with pytest.raises(UserError, match=r"0002\.tflite is missing.*trial 2.*hil merge"):
+    with pytest.raises(UserError, match=r"0002\.tflite is missing.*trial 2.*hil trials merge"):
         export_chosen(tmp_path, SMALL, load_board("m4"), "digits")
     assert not (tmp_path / "chosen").exists()
