@@ -16,6 +16,8 @@ import numpy as np
 from compress.scratch import PART, hold
 from compress.types import Array
 
+TFLITE_SUFFIXES = (".tflite", ".lite")  # of model files, in lower or upper case
+
 _MOST_NPZ_BYTES = 2 << 30  # unpacked
 
 

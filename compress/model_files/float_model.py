@@ -11,12 +11,12 @@ import torch
 from torch.nn import RNNBase
 
 from compress.errors import HilError, UnsupportedLayer, UserError
+from compress.files import TFLITE_SUFFIXES
 from compress.frontend.capture import capture, trace_module
 from compress.model_files.imported import Imported
 from compress.model_files.onnx_file import ONNX_SUFFIXES
 from compress.model_files.values import Extents
 from compress.scratch import scratch_folder
-from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.tracing.normalize import normalized
 from compress.tracing.recording import symbolic_trace
 from compress.types import Array

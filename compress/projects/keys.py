@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from compress.errors import UserError
+from compress.files import TFLITE_SUFFIXES
 from compress.model_files.onnx_file import ONNX_SUFFIXES
 from compress.projects.output_values import ByOutput, pairs_of
-from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.types import Better, TaskType
 
 PROJECT_FILE = "hil.toml"

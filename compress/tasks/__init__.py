@@ -26,17 +26,22 @@ def get_task(name: str) -> Task:
 
     Raises UserError for an unknown name, and for a file that `load_task_file` refuses.
     """
+    check_task_name(name)
     if is_task_file(name):
         return load_task_file(Path(name))
-    if name not in TASK_NAMES:
-        raise UserError(
-            f"unknown task {name!r}: allowed are {', '.join(TASK_NAMES)}, or the path of a Python "
-            "file that defines TASK, as mine.py"
-        )
     task = import_module(f"compress.tasks.{name}").TASK
     if not isinstance(task, Task):
         raise TypeError(f"compress.tasks.{name}.TASK is not a Task")
     return task
+
+
+def check_task_name(name: str) -> None:
+    """Raise UserError for a name that is neither a task's nor that of a file; imports nothing."""
+    if not is_task_file(name) and name not in TASK_NAMES:
+        raise UserError(
+            f"unknown task {name!r}: allowed are {', '.join(TASK_NAMES)}, or the path of a Python "
+            "file that defines TASK, as mine.py"
+        )
 
 
 def is_task_file(name: str) -> bool:

@@ -10,7 +10,6 @@ import re
 from compress.tflite_records.file import KIND_NAMES, BuiltinOperator, File, FileOperator, TensorType
 from compress.tflite_records.tensor import type_name
 
-TFLITE_SUFFIXES = (".tflite", ".lite")  # of model files, in lower or upper case
 _INT8_CONVERSION = (
     "converter.optimizations = [tf.lite.Optimize.DEFAULT], converter.representative_dataset = "
     "(a function that yields samples), converter.target_spec.supported_ops = "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
+from compress.files import TFLITE_SUFFIXES
 from compress.integer.eliminate import eliminate
 from compress.metrics.scale import ACCURACY, MetricScale
 from compress.model_files.onnx_file import ONNX_SUFFIXES
@@ -25,7 +26,6 @@ from compress.projects.find import TaskRef, find_task, label_of, names_task, tas
 from compress.tasks import TASK_NAMES
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
-from compress.tflite.recognize import TFLITE_SUFFIXES
 from compress.training.data_check import data_sha256
 from compress.types import Dataset, Graph, Task
 from hil.benchmark.float_models import FloatComparison, QuantizedFile, is_float_file, quantized

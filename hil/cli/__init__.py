@@ -1,1 +1,1 @@
-"""The command line of `hil`: one module per command, options in `options` and `goal_options`."""
+"""The command line of `hil`: one module per command, in the order of `hil.cli.commands`."""

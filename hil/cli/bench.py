@@ -13,21 +13,8 @@ from rich.console import Console
 
 from compress.errors import UserError
 from compress.projects.project import Project
+from hil.benchmark.result_text import print_result, warn_unjudged
 from hil.board import load_board, without_limits
-from hil.cli.bench_options import (
-    OF_PART,
-    DelayedRamOption,
-    FlashTimingOption,
-    FrontOption,
-    Kernels,
-    KernelsOption,
-    Optimize,
-    OptimizeOption,
-    check_front,
-    kernel_choice,
-    with_memory,
-)
-from hil.cli.bench_result import print_result, warn_unjudged
 from hil.cli.compare import show_comparison
 from hil.cli.energy import (
     Supply,
@@ -41,16 +28,23 @@ from hil.cli.energy import (
 )
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.cli.task_options import TaskChoice, tell, what_to_measure, with_task_options
+from hil.options.bench_options import (
+    OF_PART,
+    DelayedRamOption,
+    FlashTimingOption,
+    FrontOption,
+    Kernels,
+    KernelsOption,
+    Optimize,
+    OptimizeOption,
+    check_front,
+    kernel_choice,
+    with_memory,
+)
+from hil.options.goal_options import Limits, LimitsOption
 from hil.terminal import warn
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
-
-
-class Limits(StrEnum):
-    """The limits of flash and RAM: those of the board file, or none but the memories' sizes."""
-
-    BOARD = "board"
-    NONE = "none"
 
 
 class RunnerName(StrEnum):
@@ -60,15 +54,6 @@ class RunnerName(StrEnum):
     IC = "ic01"
     VWW = "vww01"
     AD = "ad01"
-
-
-LimitsOption = Annotated[
-    Limits,
-    typer.Option(
-        help="'board': flash and RAM of the board file, for an emulated board those of the real "
-        "part it stands for; 'none': all memory that the board has."
-    ),
-]
 
 
 def register(app: typer.Typer, runs: Path) -> None:

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
-from hil.board import load_board
 from hil.cli.options import BOARD_HELP, JsonFlag
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ def register(app: typer.Typer) -> None:
         that is needed is missing.
         """
         # Importing pyOCD takes a second.
+        from hil.board import load_board
         from hil.measure.doctor import examine
         from hil.target.bench_lock import release_quarantine
 

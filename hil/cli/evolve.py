@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +14,18 @@ from compress.errors import UserError
 from compress.projects.find import TaskRef, find_task, label_of
 from compress.projects.project import Project
 from hil.board import board_path, load_board, without_limits
-from hil.cli.bench import Limits, LimitsOption
-from hil.cli.goal_options import (
+from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
+from hil.cli.task_options import TaskChoice, tell, with_task_options
+from hil.energy.calibration import calibrated
+from hil.objective.decision import CONFIDENCE
+from hil.options.goal_options import (
     AccuracyOption,
     ConfidenceOption,
     EnergyBudgetOption,
     EngineOption,
     FloorOption,
+    Limits,
+    LimitsOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
@@ -33,14 +37,7 @@ from hil.cli.goal_options import (
     goal_of,
     with_floor,
 )
-from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
-from hil.cli.task_options import TaskChoice, tell, with_task_options
-from hil.energy.calibration import calibrated
-from hil.objective.decision import CONFIDENCE
-from hil.report.summary import summarize
-from hil.report.summary_json import summary_to_json
 from hil.search.registry import AUTO, ENGINE_NAMES
-from hil.store.store import Store
 
 
 def register(app: typer.Typer, runs: Path) -> None:
@@ -113,10 +110,9 @@ def register(app: typer.Typer, runs: Path) -> None:
         task = chosen.ref()
         if run is not None:
             check_name(run)
-        wanted = find_task(task)
-        folder = runs / check_name(run or f"{label_of(task)}-{facts.name}")
-        tell(task)
-        asked = floor_of(wanted, accuracy, floor or relative_floor(task, accuracy))
+        if engine not in (AUTO, *ENGINE_NAMES):
+            raise UserError(f"--engine {engine!r}: allowed are {AUTO}, {', '.join(ENGINE_NAMES)}")
+        energy = energy_budget_of(energy_budget)
         limited = goal_of(
             facts if limits is Limits.BOARD else without_limits(facts),
             0.0,
@@ -126,16 +122,21 @@ def register(app: typer.Typer, runs: Path) -> None:
             max_energy=max_energy,
             weights=prefer,
         )
-        goal = replace(with_floor(limited, wanted, asked), confidence=confidence_of(confidence))
-        if engine not in (AUTO, *ENGINE_NAMES):
-            raise UserError(f"--engine {engine!r}: allowed are {AUTO}, {', '.join(ENGINE_NAMES)}")
-        energy = energy_budget_of(energy_budget)
-        # Importing torch takes seconds: the options are checked before.
+        sure = confidence_of(confidence)
+        folder = runs / check_name(run or f"{label_of(task)}-{facts.name}")
+        # Importing torch takes seconds: the options are checked before, as far as they can be.
+        wanted = find_task(task)
+        tell(task)
+        asked = floor_of(wanted, accuracy, floor or relative_floor(task, accuracy))
+        goal = replace(with_floor(limited, wanted, asked), confidence=sure)
         from hil.loop.evolve import Settings
         from hil.loop.evolve import evolve as search
         from hil.report.export import export_chosen
         from hil.report.model_facts import model_facts
         from hil.report.report import print_summary, write_report
+        from hil.report.summary import summarize
+        from hil.report.summary_json import summary_to_json
+        from hil.store.store import Store
 
         settings = Settings(
             task=task,
@@ -151,7 +152,6 @@ def register(app: typer.Typer, runs: Path) -> None:
             farm=farm,
             board_file=board_path(board),
         )
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         search(settings)
         with Store.read(settings.folder) as store:
             summary = summarize(store)

@@ -1,70 +1,60 @@
 """Entry point of the command `hil`; every error becomes one line and an exit code."""
 
 import errno
+import platform
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from compress.errors import HilError, Infeasible, UserError
 from compress.scratch import sweep_cache, sweep_temporary
-from hil.cli import (
-    bench,
-    boards,
-    doctor,
-    energy,
-    evolve,
-    farm,
-    init,
-    operators,
-    report,
-    sensitivity,
-    store,
-    study,
-)
+from hil import interruption
+from hil.cli.commands import CommandsInOrder
 from hil.cli.usage import usage_line
 
 app = typer.Typer(
+    cls=CommandsInOrder,
     help="Compress neural networks for Cortex-M boards and measure every candidate on the board.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode="markdown",  # paragraphs of docstrings are wrapped to the terminal
 )
 
-RUNS = Path("runs")
-_INTERRUPTED_CODE = 130  # of shells: 128 and the number of SIGINT
 
-evolve.register(app, RUNS)
-report.register(app, RUNS)
-bench.register(app, RUNS)
-boards.register(app)
-doctor.register(app)
-energy.register(app)
-farm.register(app)
-init.register(app)
-operators.register(app)
-sensitivity.register(app, RUNS)
-store.register(app, RUNS)
-study.register(app, RUNS)
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"hil-compress {version('hil-compress')}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
     """Run the command line and exit.
 
-    SIGTERM ends it as Ctrl-C does, so that nothing is left behind; what killed processes left
-    before is removed.
+    What killed processes left before is removed.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sweep_temporary()
-    sweep_cache()
+    interruption.install()
     with errors_as_lines():
+        sweep_temporary()
+        sweep_cache()
         sys.exit(app(standalone_mode=False))
 
 
@@ -75,8 +65,8 @@ def errors_as_lines() -> Iterator[None]:
         yield
     except HilError as error:
         fail(error)
-    except KeyboardInterrupt:
-        _interrupted()
+    except KeyboardInterrupt as interrupt:
+        _interrupted(interrupt)
     except typer.TyperException as error:
         line = usage_line(error)
         if not line:
@@ -84,7 +74,7 @@ def errors_as_lines() -> Iterator[None]:
         fail(UserError(line))
     except typer.Abort as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
-            _interrupted()
+            _interrupted(error.__cause__)
         if error.__cause__ is not None:  # typer turns every EOFError into Abort, also ours
             raise error.__cause__ from None
         fail(UserError("input ended before the question was answered; nothing was changed"))
@@ -97,9 +87,9 @@ def errors_as_lines() -> Iterator[None]:
         )
 
 
-def _interrupted() -> NoReturn:
+def _interrupted(interrupt: KeyboardInterrupt) -> NoReturn:
     print("hil: interrupted", file=sys.stderr)
-    sys.exit(_INTERRUPTED_CODE)
+    sys.exit(interruption.exit_code(interrupt))
 
 
 def fail(error: HilError) -> NoReturn:

@@ -28,12 +28,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         as_json: JsonFlag = False,
     ) -> None:
         """Show the results of a run so far and write its report.html."""
-        from hil.report import time_profile
-        from hil.report.report import print_profile, print_summary, print_table, write_report
-
         folder = Path(run) if Path(run).is_dir() else runs / run
         with Store.read(folder) as store:
             summary = summarize(store)
+        # Importing matplotlib takes a second: there is a run to report.
+        from hil.report import time_profile
+        from hil.report.report import print_profile, print_summary, print_table, write_report
+
         may_write = os.access(folder, os.W_OK)
         if may_write:
             write_report(summary, folder)

@@ -19,7 +19,7 @@ from compress.projects.keys import BETTER, COLORS, FEATURES, PROJECT_FILE, SEARC
 from compress.projects.keys import checked_values as checked
 from compress.projects.project import Project, project_of
 from compress.projects.toml_file import is_project, read_project_file
-from compress.tasks import TASK_NAMES, full_task_name
+from compress.tasks import TASK_NAMES, check_task_name, full_task_name
 
 DEFAULT_TASK = "digits"
 # Of the section [search], what other commands than `hil evolve` take from it.
@@ -62,7 +62,8 @@ class TaskChoice:
         """The task: the project with all that the options change, else that of the name.
 
         Without any of them it is the hil.toml of this folder, else the task `digits`. Raises
-        UserError for options that do not go together, and for a project that is refused.
+        UserError for options that do not go together, for an unknown name, and for a project that
+        is refused.
         """
         name = self.task
         if name is None and Path(PROJECT_FILE).is_file():
@@ -78,6 +79,7 @@ class TaskChoice:
                     f"--task {name} and --{option}: options of a project change no other task; "
                     "leave one of them out"
                 )
+            check_task_name(name)
             return full_task_name(name)
         if name is None:
             return project_of(parts) if of_project else DEFAULT_TASK

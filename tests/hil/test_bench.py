@@ -24,9 +24,9 @@ from hil import formatting
 from hil.benchmark.benchmark import BenchmarkResult, benchmark
 from hil.benchmark.benchmark_json import benchmark_to_json, compare_results
 from hil.benchmark.models import BenchmarkModel, load_model
+from hil.benchmark.result_text import print_result, warn_unjudged
 from hil.benchmark.samples import random_samples
 from hil.board import load_board
-from hil.cli.bench_result import print_result, warn_unjudged
 from hil.cli.energy import power_trace_of
 from hil.cli.main import app
 from hil.codegen.build import build

@@ -6,8 +6,8 @@ import pytest
 
 from compress.errors import UserError
 from hil.board import load_board, without_waits
-from hil.cli.bench_options import NONE, OF_PART, with_memory
 from hil.cycle_model import DelayedRam, FlashTiming
+from hil.options.bench_options import NONE, OF_PART, with_memory
 
 M3, M4 = load_board("m3"), load_board("m4")
 

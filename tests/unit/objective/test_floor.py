@@ -11,9 +11,9 @@ from compress.metrics.registry import metric_named
 from compress.metrics.scale import ACCURACY, MetricScale
 from compress.tasks import get_task
 from hil.board import load_board
-from hil.cli.goal_options import floor_of, with_floor
 from hil.objective.floor import Floor, check_floor, parse_floor
 from hil.objective.goal import Goal
+from hil.options.goal_options import floor_of, with_floor
 
 MAE = MetricScale("mae", "lower", 2.0)
 GOAL = Goal.of(load_board("m4"), 0.9)

@@ -9,10 +9,10 @@ import pytest
 from compress.errors import UserError
 from helpers.trials import BASELINE, measured, pruned, with_cycles
 from hil.board import load_board
-from hil.cli.goal_options import goal_of
 from hil.figures import HalfFigures
 from hil.objective.costs import costs_of, knows_cycles
 from hil.objective.goal import Goal, ObjectiveWeights, make_goal
+from hil.options.goal_options import goal_of
 from hil.types import Board, Trial
 
 M4, M55 = load_board("m4"), load_board("m55")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -25,6 +26,22 @@ from hil.search.registry import AUTO, ENGINE_NAMES
 from hil.types import Board
 
 _BOARD = "the board's"
+
+
+class Limits(StrEnum):
+    """The limits of flash and RAM: those of the board file, or none but the memories' sizes."""
+
+    BOARD = "board"
+    NONE = "none"
+
+
+LimitsOption = Annotated[
+    Limits,
+    typer.Option(
+        help="'board': flash and RAM of the board file, for an emulated board those of the real "
+        "part it stands for; 'none': all memory that the board has."
+    ),
+]
 
 AccuracyOption = Annotated[
     float | None,
