@@ -52,7 +52,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user") / "example"
     made = hil(folder.parent, "init", "example")
     assert made.returncode == 0, made.stderr
-    done = hil(folder, "evolve", "--trials", "2", "--minutes", "8", "--json")
+    done = hil(folder, "evolve", "--processes", "1", "--trials", "2", "--minutes", "8", "--json")
     assert done.returncode == 0, done.stderr
     assert "1077 samples train" in done.stderr
     told = json.loads(done.stdout)
@@ -99,7 +99,7 @@ def test_a_changed_network_does_not_continue_the_run(searched: Path) -> None:
     before = net.read_text()
     net.write_text(before.replace("32", "24"))
     try:
-        done = hil(searched, "evolve", "--trials", "3")
+        done = hil(searched, "evolve", "--processes", "1", "--trials", "3")
     finally:
         net.write_text(before)
     assert done.returncode == 2
@@ -123,7 +123,7 @@ def test_a_mistake_makes_no_run_folder(
     for name in ("net.py", "data.py", "hil.toml"):
         text = (searched / name).read_text()
         (tmp_path / name).write_text(text.replace(old, new) if name == "net.py" else text)
-    done = hil(tmp_path, "evolve", "--trials", "2")
+    done = hil(tmp_path, "evolve", "--processes", "1", "--trials", "2")
     assert done.returncode == 2, done.stderr
     assert message.lower() in done.stderr.splitlines()[-1].lower()
     assert not (tmp_path / "runs").exists()
@@ -158,7 +158,17 @@ def _names_of(task: object) -> tuple[list[str], str]:
 )
 def test_the_other_examples_run_as_they_are(tmp_path: Path, kind: str, words: str) -> None:
     assert hil(tmp_path, "init", "example", "--type", kind).returncode == 0
-    done = hil(tmp_path / "example", "evolve", "--trials", "1", "--minutes", "8", "--json")
+    done = hil(
+        tmp_path / "example",
+        "evolve",
+        "--processes",
+        "1",
+        "--trials",
+        "1",
+        "--minutes",
+        "8",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     assert words in done.stderr
     assert json.loads(done.stdout)["chosen"] is not None
@@ -176,7 +186,7 @@ def test_a_model_file_is_compressed(searched: Path, tmp_path: Path) -> None:
     }
     np.savez(tmp_path / "digits.npz", **parts)
     options = ("--model", "net.onnx", "--data", "digits.npz", "--accuracy", "0.9", "--board", "m3")
-    done = hil(tmp_path, "evolve", *options, "--trials", "2", "--json")
+    done = hil(tmp_path, "evolve", "--processes", "1", *options, "--trials", "2", "--json")
     assert done.returncode == 0, done.stderr
     share = float(np.mean(predict(module, data.val.x).numpy().argmax(1) == data.val.y))
     assert f"float network, weights as given: accuracy {100 * share:.1f} % on 360" in done.stderr
@@ -208,7 +218,7 @@ def test_what_has_not_learned_leaves_no_run(
         (tmp_path / name).write_text(text.replace(old, new))
     torch.save(find_task(read(searched / "hil.toml")).net().state_dict(), tmp_path / "w.pt")
     torch.save({"other": torch.zeros(2)}, tmp_path / "other.pt")
-    done = hil(tmp_path, "evolve", "--trials", "2")
+    done = hil(tmp_path, "evolve", "--processes", "1", "--trials", "2")
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr.splitlines()[-1])
     assert not [*tmp_path.glob("runs/*")]

@@ -33,7 +33,7 @@ def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def search(folder: Path, kind: str, *arguments: str) -> dict[str, Any]:
     (folder / f"{kind}.py").write_text(FILE.format(kind=kind))
     done = hil(
-        folder, "evolve", "--task", f"{kind}.py", "--json", "--trials", "3",
+        folder, "evolve", "--processes", "1", "--task", f"{kind}.py", "--json", "--trials", "3",
         "--minutes", str(MINUTES), "--run", kind, *arguments,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -81,7 +81,16 @@ def test_an_autoencoder_is_judged_by_its_area(tmp_path: Path) -> None:
     again = hil(tmp_path, "report", "autoencoder")
     assert "AUC" in again.stdout
     refused = hil(
-        tmp_path, "evolve", "--task", "autoencoder.py", "--board", "m4", "--floor", "float+0.1"
+        tmp_path,
+        "evolve",
+        "--processes",
+        "1",
+        "--task",
+        "autoencoder.py",
+        "--board",
+        "m4",
+        "--floor",
+        "float+0.1",
     )
     assert refused.returncode == 2
     assert "AUC is better where it is higher" in refused.stderr
