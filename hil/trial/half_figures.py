@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.errors import UserError
+from compress.metrics.intervals import difference_error
 from compress.pipeline.network import Original
 from compress.splits import halves
 from compress.types import Array, Split
@@ -41,7 +42,7 @@ def _figures(original: Original, half: Split, answers: Array, floats: Array) -> 
     accuracy, float_accuracy = judge.share(answers, half), judge.share(floats, half)
     if judge.metric.name == "accuracy" and answers.ndim == 2 and half.y.ndim == 1:
         right, float_right = answers.argmax(1) == half.y, floats.argmax(1) == half.y
-        error, drop_error = _binomial(right), _paired(right, float_right)
+        error, drop_error = _binomial(right), difference_error(right, float_right)
     else:
         error, drop_error = _bootstrap(original, half, answers, floats)
     return HalfFigures(accuracy, error, float_accuracy - accuracy, drop_error)
@@ -55,17 +56,6 @@ def _binomial(right: npt.NDArray[np.bool_]) -> float:
     count = len(right) + 2
     share = (int(right.sum()) + 1) / count
     return sqrt(share * (1 - share) / count)
-
-
-def _paired(right: npt.NDArray[np.bool_], float_right: npt.NDArray[np.bool_]) -> float:
-    """The standard error of a difference of shares on the same samples, from the discordant pairs.
-
-    One pair is added on each side, as in `_binomial`.
-    """
-    lost = int((float_right & ~right).sum()) + 1
-    won = int((right & ~float_right).sum()) + 1
-    count = len(right) + 2
-    return sqrt(lost + won - (lost - won) ** 2 / count) / count
 
 
 def _bootstrap(
