@@ -2,7 +2,7 @@
 # packages and PyPI. `make` lists what there is; the work itself is the command `hil`.
 
 .DEFAULT_GOAL := help
-.PHONY: help evolve study bench test lint check golden fuzz setup tools
+.PHONY: help evolve study bench test lint check golden docs fuzz setup tools
 .ONESHELL:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -38,6 +38,9 @@ check: lint test  ## what CI runs: ruff, mypy, the tests
 golden: setup  ## write the golden files anew; read their diff before you commit it
 	@HIL_UPDATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/golden
 	git --no-pager diff --stat -- tests/golden
+
+docs: setup  ## the documentation site, in build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 exec .venv/bin/mkdocs build --strict
 
 fuzz: setup  ## hostile inputs for every reader, MINUTES=30 in all; findings go to fuzz-found/
 	@PYTHONPATH=tests exec .venv/bin/python -m fuzz.run --minutes "$${MINUTES:-30}" $(ARGS)

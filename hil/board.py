@@ -95,6 +95,14 @@ def board_names() -> tuple[str, ...]:
     return tuple(sorted(_board_files()))
 
 
+def board_text(name: str) -> str:
+    """The file of the board called `name`, to start a board of one's own from.
+
+    Raises UserError for an unknown name.
+    """
+    return _board_file(name).read_text(encoding="utf-8")
+
+
 def load_board(name: str) -> Board:
     """The board called `name`, or described by the file `name`, if that ends in `.toml`.
 
@@ -102,13 +110,7 @@ def load_board(name: str) -> Board:
     """
     if name.endswith(".toml"):
         return read_board(Path(name))
-    files = _board_files()
-    if name not in files:
-        raise UserError(
-            f"board {name!r}: allowed are {', '.join(sorted(files))}, "
-            f"a file {USER_BOARDS}/NAME.toml, or the path of a .toml file"
-        )
-    return read_board(files[name])
+    return read_board(_board_file(name))
 
 
 def board_path(name: str) -> Path | None:
@@ -117,6 +119,16 @@ def board_path(name: str) -> Path | None:
         return Path(name)
     path = _board_files().get(name)
     return path if path is not None and path.parent == USER_BOARDS else None
+
+
+def _board_file(name: str) -> Path:
+    files = _board_files()
+    if name not in files:
+        raise UserError(
+            f"board {name!r}: allowed are {', '.join(sorted(files))}, "
+            f"a file {USER_BOARDS}/NAME.toml, or the path of a .toml file"
+        )
+    return files[name]
 
 
 def _board_files() -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
-from hil.board import board_names, load_board
+from hil.board import board_names, board_text, load_board
 from hil.cli.options import JsonFlag
 from hil.objective.costs import cycles_known
 from hil.types import Board
@@ -23,9 +24,16 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def boards(
+        board: Annotated[
+            str | None,
+            typer.Argument(help="Print this board's file instead, to start one of your own from."),
+        ] = None,
         as_json: JsonFlag = False,
     ) -> None:
         """List the boards with core, clock, memory limits, and known cycles and power."""
+        if board is not None:
+            print(json.dumps({"toml": board_text(board)}) if as_json else board_text(board), end="")
+            return
         facts, wrong = _boards()
         if as_json:
             print(json.dumps({"boards": [_to_json(board) for board in facts]}))

@@ -35,7 +35,8 @@ _ANY = "the table's"
 def register(app: typer.Typer, runs: Path) -> None:
     """Add the group of commands to `app`; runs are folders in `runs`."""
     trials = typer.Typer(
-        no_args_is_help=True, help="Trials of runs as tables (CSV or Parquet) and back; merged runs."
+        no_args_is_help=True,
+        help="Trials of runs as tables (CSV or Parquet) and back; merged runs.",
     )
     app.add_typer(trials, name="trials")
 

@@ -1,0 +1,91 @@
+"""The guides' commands, as a reader types them, one after the other in an empty folder.
+
+A guide's ```console blocks hold commands (`$ ...`) and lines that they print; `...` stands for
+lines left out, and numbers may differ. Searches are shortened to two trials. Commands on a
+Nucleo end, without one, with the line that says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from helpers.checkout import ROOT
+
+LIMIT_S = 600  # only ends a hang
+GUIDES = ("first-run", "own-board", "lab-bench")
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of a guide and the lines that its output must have, in this order."""
+
+    command: str
+    lines: tuple[str, ...]
+
+
+def steps(guide: str) -> list[Step]:
+    text = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8")
+    found = []
+    for block in BLOCK.findall(text):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, *lines = part.splitlines()
+            shown = tuple(line for line in lines if line.strip() and line.strip() != "...")
+            found.append(Step(command, shown))
+    return found
+
+
+def shortened(command: str) -> str:
+    """The command with two trials, which is enough to try it."""
+    if not command.startswith("hil evolve"):
+        return command
+    return re.sub(r" --(trials|minutes) \S+", "", command) + " --trials 2 --processes 1"
+
+
+def pattern(line: str) -> str:
+    """A regular expression for `line` with other numbers."""
+    return r"[\d.,]+".join(re.escape(text) for text in re.split(r"[\d.,]*\d", line.strip()))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A PATH on which `hil` is this checkout's."""
+    program = tmp_path / "bin" / "hil"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hil "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_its_commands_do_what_it_says(guide: str, path: str, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    found = steps(guide)
+    assert found
+    for step in found:
+        done = subprocess.run(
+            ["sh", "-euc", shortened(step.command)],
+            cwd=tmp_path / "work",
+            env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        if "--board nucleo" in step.command:
+            assert done.returncode in (2, 3), done.stderr  # something to install, or to connect
+            assert re.search("pack|probe", done.stdout + done.stderr)
+            continue
+        assert done.returncode == 0, (step.command, done.stdout, done.stderr)
+        rest = done.stdout
+        for line in step.lines:
+            at = re.search(pattern(line), rest)
+            assert at, (step.command, line, done.stdout)
+            rest = rest[at.end() :]
