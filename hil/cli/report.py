@@ -1,4 +1,4 @@
-"""`hil report`: the results of a run so far."""
+"""`hil report`: the results of a run so far; `hil dashboard`: its page while a search goes on."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ from hil.report.summary import summarize
 from hil.report.summary_json import summary_to_json
 from hil.store.store import Store
 
+RunArgument = Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")]
+
 
 def register(app: typer.Typer, runs: Path) -> None:
-    """Add the command to `app`; runs are folders in `runs`."""
+    """Add both commands to `app`; runs are folders in `runs`."""
+    _register_report(app, runs)
+    _register_dashboard(app, runs)
 
+
+def _register_report(app: typer.Typer, runs: Path) -> None:
     @app.command()
     def report(
-        run: Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")],
+        run: RunArgument,
         profile: Annotated[
             bool, typer.Option(help="Show the time by step instead of the results.")
         ] = False,
         as_json: JsonFlag = False,
     ) -> None:
         """Show the results of a run so far and write its report.html."""
-        folder = Path(run) if Path(run).is_dir() else runs / run
+        folder = _folder(run, runs)
         with Store.read(folder) as store:
             summary = summarize(store)
         # Importing matplotlib takes a second: there is a run to report.
@@ -47,3 +53,31 @@ def register(app: typer.Typer, runs: Path) -> None:
             print_summary(summary, folder, Console())
         else:
             print_table(summary, Console())
+
+
+def _register_dashboard(app: typer.Typer, runs: Path) -> None:
+    @app.command()
+    def dashboard(
+        run: RunArgument,
+        port: Annotated[
+            int,
+            typer.Option(min=0, max=65535, help="Port to listen on.", show_default="any free one"),
+        ] = 0,
+    ) -> None:
+        """Serve the report of RUN while its search goes on, until Ctrl-C.
+
+        It prints an address for a browser on this machine: whoever has it may read the page, nobody
+        else. The page follows the search by itself.
+        """
+        from hil.report.live import serve
+
+        def tell(url: str) -> None:
+            typer.echo(f"dashboard: {url}")
+            typer.echo("Ctrl-C ends it; the search goes on.", err=True)
+
+        serve(_folder(run, runs), port, tell)
+
+
+def _folder(run: str, runs: Path) -> Path:
+    """The folder of a run that is given by its name or its path."""
+    return Path(run) if Path(run).is_dir() else runs / run

@@ -1,7 +1,7 @@
-"""The plots of a run: accuracy against flash, RAM and count, and the score over the trials.
+"""The picture of a run, pareto.png: accuracy against flash, RAM and count.
 
-They are plain `Figure` objects without pyplot, which keeps global state. Dots carry a link to their
-trial, `#trial-<number>`, for `hil.report.svg`.
+It is a plain `Figure` without pyplot, which keeps global state. The plots of report.html are drawn
+by its script.
 """
 
 from __future__ import annotations
@@ -84,43 +84,6 @@ def pareto_figure(summary: Summary) -> Figure:
             panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
         panels[0].set_ylim(*map(metric.value, _accuracy_limits(summary)))  # the better one on top
         figure.legend(handles=_legend(summary), loc="outside lower center", ncols=4)
-        return figure
-
-
-def progress_figure(summary: Summary) -> Figure | None:
-    """A figure of every trial's score and the best so far that meets the target.
-
-    None without a baseline, since the score is relative to it.
-    """
-    if summary.baseline is None:
-        return None
-    goal, baseline = summary.goal, summary.baseline
-
-    def score(trial: Trial) -> float:
-        return goal.score(trial, baseline)
-
-    usual = score(baseline)  # 0 where weights ask for accuracy alone
-    with plot_style():
-        figure = new_figure(12.5, 3.1)
-        axes = figure.subplots()
-        for group in _groups(summary):
-            for meets in (False, True):
-                trials = [t for t in group.trials if summary.meets_target(t) == meets]
-                numbers = [trial.number for trial in trials]
-                _dots(axes, group, trials, numbers, list(map(score, trials)), meets)
-        good = [trial for trial in summary.measured if summary.meets_target(trial)]
-        if good:
-            best = list(accumulate(map(score, good), min))
-            numbers = [trial.number for trial in good]
-            ends = [*numbers, summary.trials[-1].number]
-            axes.step(ends, [*best, best[-1]], where="post", color=_INK, linewidth=1.6)
-        failed = [trial.number for trial in summary.trials if trial.measurement is None]
-        axes.vlines(failed, 0, 0.04, color=_FAINT, transform=axes.get_xaxis_transform())
-        axes.axhline(usual, color=_FAINT, linewidth=1, linestyle=":")
-        axes.set_xlim(0, summary.trials[-1].number + 1)
-        axes.set_xlabel("trial")
-        axes.set_ylabel(f"score (baseline = {usual:g})")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return figure
 
 
@@ -226,8 +189,8 @@ def _dots(
     y: Sequence[float],
     strong: bool,
 ) -> None:
-    """Draw a dot per trial, linked to its row in the report; strong ones are large and outlined."""
-    dots = axes.scatter(
+    """Draw a dot per trial; strong ones are large and outlined."""
+    axes.scatter(
         x,
         y,
         s=44 if strong else 26,
@@ -239,7 +202,6 @@ def _dots(
         clip_on=False,  # those at the lower edge stay whole
         zorder=4 if strong else 3,
     )
-    dots.set_urls([f"#trial-{trial.number}" for trial in trials])
 
 
 def _star(*points: tuple[float, float]) -> Line2D:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hil.files import write_file
 from hil.report import confirmation, findings, originals, plots, time_profile
 from hil.report.findings import CostCell, TrialRow
+from hil.report.page import write_html
 from hil.report.summary import Summary, summarize
 from hil.report.summary_json import summary_to_json
-from hil.report.svg import svg
 
 __all__ = [
     "Summary",
@@ -93,51 +90,6 @@ def print_profile(summary: Summary, console: Console) -> None:
     for sentence in time_profile.sentences(summary.profile):
         console.print(Text(sentence))
     console.print(Text(findings.status(summary), style="dim"))
-
-
-def write_html(summary: Summary, path: Path) -> None:
-    """Write the report as one file without external resources. Raises UserError."""
-    environment = Environment(
-        loader=PackageLoader("hil.report", "templates_html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    notes = findings.notes(summary)
-    pareto = plots.pareto_figure(summary)
-    progress = plots.progress_figure(summary)
-    heading = summary.metric.title[0].upper() + summary.metric.title[1:]
-    page = environment.get_template("report.html.j2").render(
-        summary=summary,
-        headline=findings.headline(summary),
-        status=findings.status(summary),
-        confirmed=confirmation.lines(summary),
-        certainty=findings.certainty(summary),
-        counted=findings.counted(summary),
-        has_latency="latency" in notes,
-        has_energy="energy" in notes,
-        latency_kind="modelled" if "modelled" in notes.get("latency", "") else "counted",
-        chosen=summary.chosen and findings.trial_row(summary, summary.chosen),
-        baseline=summary.baseline and findings.trial_row(summary, summary.baseline),
-        front=[findings.trial_row(summary, trial) for trial in summary.ranked_front()],
-        trials=[findings.trial_row(summary, trial) for trial in summary.trials],
-        parts=findings.memory_rows(summary),
-        float_val=originals.float_accuracy(summary, "val"),
-        float_test=originals.float_accuracy(summary, "test"),
-        classes=originals.class_rows(summary),
-        others=originals.other_lines(summary),
-        remarks=summary.remarks,
-        pareto=Markup(svg(pareto, summary, f"{heading} against flash, RAM and count")),
-        metric=summary.metric.title,
-        heading=heading,
-        progress=progress and Markup(svg(progress, summary, "Score over the trials")),
-        notes=notes,
-        provenance=findings.provenance_rows(summary),
-        profile=time_profile.rows(summary.profile),
-        trained=time_profile.sentences(summary.profile),
-    )
-    write_file(path, page.encode())
 
 
 def write_report(summary: Summary, folder: Path) -> None:

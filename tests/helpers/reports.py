@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -75,7 +77,7 @@ def plain(text: str) -> str:
 
 
 class Page(HTMLParser):
-    """A parsed HTML page: its links, ids and text. Asserts that every element is closed."""
+    """A parsed HTML page: links, ids, text and scripts. Asserts that every element is closed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -84,13 +86,22 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.ids: list[str] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
         self.close()
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The data of the page's plots: its first script."""
+        found: dict[str, Any] = json.loads(self.scripts[0])
+        return found
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
         for name, value in attrs:
             if name in ("href", "src", "xlink:href", "srcset", "data", "action"):
                 self.links.append(value or "")
@@ -106,7 +117,9 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif self.open and self.open[-1] != "style":
             self.text += " " + plain(data)
 
 

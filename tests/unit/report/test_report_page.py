@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.collections import PathCollection
 
 from compress.errors import UserError
+from compress.tflite.exporter import export_tflite
 from helpers.checkout import ROOT
-from helpers.reports import BASE, HOSTILE, SMALL, TRIALS, Page, make, many, printed
+from helpers.graph_examples import tiny_conv
+from helpers.reports import BASE, HOSTILE, SMALL, TRIALS, Page, make, many, plain, printed
 from helpers.trials import BASELINE, infeasible
-from hil.board import load_board
-from hil.objective.goal import ObjectiveWeights, make_goal
-from hil.report.plots import pareto_figure, progress_figure
+from hil.report.plots import pareto_figure
 from hil.report.report import (
     print_table,
     write_report,
 )
 from hil.report.report import write_html as write
+from hil.store.run_folder import save_network
 from hil.types import Trial
 
 
@@ -48,23 +53,66 @@ def test_page_stands_alone(
     assert words in " ".join(page.text.split())
     assert words in " ".join(printed(lambda console: print_table(summary, console)).split())
     assert HOSTILE in page.text
-    assert "script" not in page.tags
+    assert len(page.scripts) == 3  # the data, plotly and the page's own
     assert all(link.startswith("#") or link == "data:," for link in page.links)
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert [name for name in page.ids if name.startswith("trial-")] == [
         f"trial-{trial.number}" for trial in trials
     ]
-    assert page.tags.count("svg") == bool(summary.measured) + bool(summary.baseline)
+    assert [trial["number"] for trial in page.data["trials"]] == [
+        trial.number for trial in summary.measured
+    ]
 
 
 def test_page_shows_the_chosen_beside_the_baseline(tmp_path: Path) -> None:
     write(make(tmp_path), tmp_path / "report.html")
     text = " ".join(Page(tmp_path / "report.html").text.split())
-    assert "19.53 KiB 0.50x of 39.06 KiB" in text
+    assert "flash 0.50x 19.53 KiB of 39.06 KiB" in text
     assert "flash weights 31,000 11,000 0.35x" in text
     assert f"infeasible: {HOSTILE}" in text
-    assert "trial 3: prune → quantize" in text  # a dot's tooltip
+
+
+def test_only_the_two_scripts_of_the_page_may_run(tmp_path: Path) -> None:
+    write(make(tmp_path, task=HOSTILE), tmp_path / "report.html")
+    page = Page(tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    assert found is not None
+    rules = dict(rule.strip().split(" ", 1) for rule in unescape(found[1]).split(";"))
+    assert rules["default-src"] == "'none'"
+    assert "connect-src" not in rules
+    hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in page.scripts[1:]]
+    assert rules["script-src"].split() == [f"'sha256-{one}'" for one in hashes]
+
+
+def test_what_a_run_says_does_not_end_the_data(tmp_path: Path) -> None:
+    """A name with markup, such as an operator's, stays in the JSON and gives itself back."""
+    summary = make(tmp_path)
+    graph = tiny_conv()
+    first = replace(graph.ops[0], name="</script><script>alert(1)</script>")
+    graph = replace(graph, ops=(first, *graph.ops[1:]))
+    save_network(tmp_path, SMALL.number, export_tflite(graph))
+    write(summary, tmp_path / "report.html")
+    page = Page(tmp_path / "report.html")
+    assert len(page.scripts) == 3
+    assert page.data["networks"]["chosen"]["layers"][0] == first.name
+
+
+def test_every_figure_of_a_trial_is_in_the_data(tmp_path: Path) -> None:
+    write(make(tmp_path), tmp_path / "report.html")
+    data = Page(tmp_path / "report.html").data
+    small = next(one for one in data["trials"] if one["number"] == SMALL.number)
+    assert small["genome"] == ["prune (keep 0.5, 1 epoch)", "quantize (as usual)"]
+    assert small["values"]["flash"] == 20_000 / 1024
+    assert small["values"]["accuracy"] == pytest.approx(96.0)
+    assert small["values"]["count"] == 250_000
+    figures = {name: plain(f"{value} {ratio}") for name, value, ratio in small["figures"]}
+    assert figures["flash: weights"] == "11,000 0.35x"
+    assert figures["instructions"] == "250,000 0.25x"
+    assert [axis["key"] for axis in data["axes"]] == [
+        *("flash", "ram", "count", "accuracy", "score", "number")
+    ]
 
 
 def test_same_run_gives_the_same_files(tmp_path: Path) -> None:
@@ -100,28 +148,6 @@ def test_panels_show_every_trial_and_the_best_for_each_cost(tmp_path: Path) -> N
     assert steps is not None
     for cost, reached in np.asarray(steps)[1:].tolist():
         assert reached == max(accuracy for flash, accuracy in points if flash <= cost)
-
-
-def test_progress_line_is_the_best_so_far(tmp_path: Path) -> None:
-    figure = progress_figure(make(tmp_path))
-    assert figure is not None
-    line = np.asarray(figure.axes[0].lines[0].get_xydata())
-    small = (0.5 * 0.5 * 0.25) ** (1 / 3)
-    assert line.tolist() == [[1, 1], [3, pytest.approx(small)], [4, pytest.approx(small)]]
-    assert progress_figure(make(tmp_path / "other", (SMALL,))) is None
-
-
-def test_progress_is_told_against_the_baseline_that_weights_make(tmp_path: Path) -> None:
-    """With a weight for accuracy only, the baseline's score is 0, since it loses nothing."""
-    goal = make_goal(load_board("m4"), 0.9, weights=ObjectiveWeights(1.0, 0.0, 0.0, 0.0, 0.0))
-    figure = progress_figure(make(tmp_path, (BASE, SMALL), goal=goal))
-    assert figure is not None
-    axes = figure.axes[0]
-    assert axes.get_ylabel() == "score (baseline = 0)"
-    dots = [one for one in axes.collections if isinstance(one, PathCollection)]
-    drawn = np.concatenate([np.asarray(one.get_offsets()) for one in dots])
-    # BASE is trial 1; SMALL, trial 3, has lost one point of accuracy
-    assert sorted(drawn.tolist()) == [[1.0, 0.0], [3.0, pytest.approx(1.0)]]
 
 
 def test_drawing_changes_nothing_global(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Layers and arena on the page are those of the plan that the stored network gives again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compress.tflite.exporter import export_tflite
+from compress.tflite.importer import import_tflite
+from compress.types import Graph
+from helpers.graph_examples import residual, tiny_conv
+from helpers.graph_variants import with_weights
+from helpers.reports import BASE, SMALL, make
+from hil.board import load_board
+from hil.codegen.estimate import layer_bytes
+from hil.codegen.plan import make_plan
+from hil.figures import LayerFigures
+from hil.kernels.choice import all_candidates
+from hil.report.caveats import caveats
+from hil.report.layer_rows import layer_rows
+from hil.report.networks import PlannedNetwork, planned_network
+from hil.store.run_folder import network_path, save_network
+from hil.types import Sizes, Trial
+
+M4 = load_board("m4")
+
+
+def stored(folder: Path, graph: Graph, trial: Trial) -> PlannedNetwork:
+    save_network(folder, trial.number, export_tflite(graph))
+    found = planned_network(folder, trial, M4)
+    assert isinstance(found, PlannedNetwork)
+    return found
+
+
+@pytest.mark.parametrize("graph", [tiny_conv(), residual(), with_weights(residual(), 4, 0.6)])
+def test_buffers_are_those_of_the_arena(tmp_path: Path, graph: Graph) -> None:
+    """While each layer runs, the bytes in boxes are those that the plan says it needs."""
+    found = stored(tmp_path, graph, SMALL)
+    plan = make_plan(graph, M4)
+    assert found.arena_bytes == plan.arena_bytes
+    top = max(one.offset_bytes + one.size_bytes for one in found.buffers)
+    assert 0 <= found.arena_bytes - top < 4  # rounded up to words
+    for index, (_, live_bytes) in enumerate(layer_bytes(plan)):
+        covered = {
+            byte
+            for one in found.live_at(index)
+            for byte in range(one.offset_bytes, one.offset_bytes + one.size_bytes)
+        }
+        assert len(covered) == live_bytes == found.layers[index].live_bytes
+
+
+def test_a_layer_names_its_kernel_and_those_that_it_beat(tmp_path: Path) -> None:
+    found = stored(tmp_path, tiny_conv(), SMALL)
+    graph = import_tflite(network_path(tmp_path, SMALL.number).read_bytes(), "tiny")
+    layer, kernels = found.layers[0], all_candidates(graph, graph.ops[0], M4, "flash")
+    assert (layer.op, layer.bits, layer.shape) == ("Conv2D", 8, (4, 3, 8))
+    assert layer.kernel == kernels[0].name
+    beaten = {text.split(" with ")[0] for text in layer.beaten}
+    assert beaten == {kernel.name for kernel in kernels[1:]}
+    assert len(layer.beaten) == len(set(layer.beaten))
+
+
+def test_counts_come_from_the_board(tmp_path: Path) -> None:
+    assert SMALL.measurement is not None
+    names = [layer.name for layer in stored(tmp_path, tiny_conv(), SMALL).layers]
+    figures = tuple(LayerFigures(name, 1, 1, 0, 100 + i, 0, 0) for i, name in enumerate(names))
+    counted = replace(SMALL, measurement=replace(SMALL.measurement, layers=figures))
+    found = stored(tmp_path, tiny_conv(), counted)
+    assert [layer.count for layer in found.layers] == [100 + i for i in range(len(names))]
+    assert [layer.count for layer in stored(tmp_path, tiny_conv(), SMALL).layers] == [None] * 3
+
+
+def test_another_plan_than_the_measured_one_is_told(tmp_path: Path) -> None:
+    assert SMALL.measurement is not None
+    found = stored(tmp_path, tiny_conv(), SMALL)
+    assert not found.is_as_measured  # the synthetic trial has another arena
+    summary = make(tmp_path)
+    told = " ".join(caveats(summary, (found,)))
+    assert "Trial 3 was measured with an arena of 3,000 bytes" in told
+    ram = Sizes({"arena": found.arena_bytes, "stack": 500})
+    same = replace(SMALL, measurement=replace(SMALL.measurement, ram=ram))
+    assert "arena" not in " ".join(caveats(summary, (stored(tmp_path, tiny_conv(), same),)))
+
+
+def test_a_network_that_is_not_there_says_why(tmp_path: Path) -> None:
+    assert "came from a table" in str(planned_network(tmp_path, SMALL, M4))
+    assert planned_network(tmp_path, None, M4) == "no network was measured"
+    save_network(tmp_path, SMALL.number, b"no flatbuffer")
+    assert "cannot be planned again" in str(planned_network(tmp_path, SMALL, M4))
+
+
+def test_layers_of_one_name_stand_beside_each_other(tmp_path: Path) -> None:
+    before = stored(tmp_path, residual(), BASE)
+    left_out = before.layers[1].name
+    after = replace(before, layers=(before.layers[0], *before.layers[2:]))
+    rows = layer_rows(before, after)
+    assert [row[0].name for row in rows if row[0]] == [layer.name for layer in before.layers]
+    assert [row[0].name for row in rows if row[0] and row[1] is None] == [left_out]
+    assert all(a.name == b.name for a, b in rows if a and b)
+    turned = layer_rows(after, before)
+    assert [row[1].name for row in turned if row[1] and row[0] is None] == [left_out]
+    assert layer_rows("none", "none") == []
