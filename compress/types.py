@@ -19,6 +19,8 @@ from compress.ops import Op
 if TYPE_CHECKING:
     from torch import nn
 
+    from compress.features.front_end import FrontEnd
+
 Array = npt.NDArray[Any]
 Int8Array = npt.NDArray[np.int8]
 IntArray = npt.NDArray[np.signedinteger[Any]]  # values of an activation: int8 or int16
@@ -272,6 +274,9 @@ class Task:
     A network that answers with several tensors (a tuple, list or dict) has `outputs` in its order,
     and then neither `type` nor `classes` of the task. The metric that decides is by default the
     first one of the first output's type, of that output (`compress.metrics.outputs`).
+
+    `front_end` says how samples were computed of a signal (`compress.features`), so that a device
+    can do the same; it may take as long as `load`. None if they are the signal, or images.
     """
 
     name: str
@@ -289,6 +294,7 @@ class Task:
     metric: Metric | None = None
     pretrained: Callable[[nn.Module], None] | None = None
     outputs: tuple[Output, ...] = ()
+    front_end: Callable[[], FrontEnd] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

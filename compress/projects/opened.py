@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from compress.errors import UserError
+from compress.features.front_end import Spectra
 from compress.inputs import names_of, shape_of_samples, shapes_of
 from compress.metrics.registry import metric_named, metric_of, output_metric_named
 from compress.projects.arrays import ProjectData, arrays_of, npz_data
@@ -25,7 +28,13 @@ from compress.projects.networks import check_network, in_layout, network_of
 from compress.projects.output_values import is_by_output, kind_words
 from compress.projects.project import Project, ProjectSettings, sha256_of_data
 from compress.projects.scaling import scaled
-from compress.tasks.mfcc import CLIP_SAMPLES, SAMPLE_RATE_HZ, mfcc_settings
+from compress.tasks.mfcc import (
+    CLIP_SAMPLES,
+    COEFFICIENTS,
+    SAMPLE_RATE_HZ,
+    mfcc_front_end,
+    mfcc_settings,
+)
 from compress.training.answer_check import check_outputs
 from compress.types import InputShape, Metric, Output, Task
 
@@ -88,6 +97,7 @@ def _open(project: Project) -> OpenedProject:
         metric=_metric(project, outputs),
         pretrained=network.pretrained,
         outputs=outputs,
+        front_end=(lambda: _mfcc(settings)) if found.features == "mfcc" else None,
     )
     check_outputs(task)
     task = replace(task, accuracy_floor=_floor(settings, metric_of(task)))
@@ -96,6 +106,12 @@ def _open(project: Project) -> OpenedProject:
     training = training_note(settings, recipe, fine_tune, len(data.train), is_trained)
     notes = (*found.notes, *network.notes, *((training,) if training else ()))
     return OpenedProject(task, notes, _facts(settings, found))
+
+
+def _mfcc(settings: ProjectSettings) -> Spectra:
+    """The MFCC with the project's scaling, which has one number of each for all coefficients."""
+    (mean,), (std,) = settings.mean or (0.0,), settings.std or (1.0,)
+    return mfcc_front_end(np.full(COEFFICIENTS, mean), np.full(COEFFICIENTS, std))
 
 
 def _title(name: str, shape: InputShape) -> str:

@@ -17,6 +17,7 @@ from torch import nn
 from compress.datasets import pickles, watch
 from compress.datasets.folders import files_key
 from compress.datasets.watch import CHANNELS, EXERCISES
+from compress.features.front_end import Readings
 from compress.tasks import motion
 from compress.tasks.cache import Arrays, cached
 from compress.types import Dataset, Recipe, Split, Task
@@ -43,24 +44,35 @@ def net() -> nn.Module:
 @cache
 def load() -> Dataset:
     """The windows of `motion.FOLD`. Raises UserError if the data are not installed."""
-    path = watch.find_file()
-    sources = [Path(str(module.__file__)) for module in (watch, pickles, motion)]
-    key = files_key([path], [str(motion.FOLD)], [*sources, Path(__file__)])
-    arrays = cached("anomaly", key, lambda: make(watch.read_recordings(path), motion.FOLD))
+    arrays = _arrays()
     train, val, test = (
         Split(arrays[f"x_{name}"], arrays[f"y_{name}"]) for name in ("train", "val", "test")
     )
     return Dataset(train, val, test)
 
 
+def front_end() -> Readings:
+    """How the samples of `load` were computed; reads or makes the same data."""
+    arrays = _arrays()
+    return motion.watch_front_end(arrays["mean"], arrays["deviation"], WINDOW, planar=True)
+
+
+def _arrays() -> Arrays:
+    path = watch.find_file()
+    sources = [Path(str(module.__file__)) for module in (watch, pickles, motion)]
+    key = files_key([path], [str(motion.FOLD)], [*sources, Path(__file__)])
+    return cached("anomaly", key, lambda: make(watch.read_recordings(path), motion.FOLD))
+
+
 def make(recordings: tuple[watch.Recording, ...], fold: int) -> Arrays:
     """Arrays x_<split> float32 (N, 192) and y_<split> int64 (N,), 1 for anomalous.
 
-    Channels are scaled as in `motion.make`, by all recordings of the training subjects.
+    Channels are scaled as in `motion.make`, by all recordings of the training subjects: `mean` and
+    `deviation` (6,).
     """
     windows = motion.make(recordings, fold, WINDOW)
     exercises = [EXERCISES.index(name) for name in ANOMALOUS]
-    arrays: Arrays = {}
+    arrays: Arrays = {name: windows[name] for name in ("mean", "deviation")}
     for name in ("train", "val", "test"):
         x = windows[f"x_{name}"].reshape(-1, VALUES)
         anomalous = np.isin(windows[f"y_{name}"], exercises)
@@ -82,4 +94,5 @@ TASK = Task(
     accuracy_floor=0.90,
     device_samples=128,
     type="autoencoder",
+    front_end=front_end,
 )

@@ -12,10 +12,11 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from compress.features.front_end import Spectra
 from compress.tasks import kws_data
-from compress.tasks.cache import cached
+from compress.tasks.cache import Arrays, cached
 from compress.tasks.kws_data import CLASSES, DataSpec, SplitSpec
-from compress.tasks.mfcc import COEFFICIENTS, FRAMES
+from compress.tasks.mfcc import COEFFICIENTS, FRAMES, mfcc_front_end
 from compress.tasks.mixing import Conditions
 from compress.types import Dataset, Recipe, Split, Task
 
@@ -85,12 +86,22 @@ class _ChannelsLast(nn.Module):
 @cache
 def load() -> Dataset:
     """The data, synthesized once and then read from the cache (`compress.tasks.cache`)."""
-    arrays = cached("kws", DATA_SPEC.key, lambda: kws_data.make(DATA_SPEC))
+    arrays = _arrays()
     train, val, test = (
         Split(arrays[f"x_{name}"].reshape(-1, 1, FRAMES, COEFFICIENTS), arrays[f"y_{name}"])
         for name in kws_data.SPLITS
     )
     return Dataset(train, val, test)
+
+
+def front_end() -> Spectra:
+    """How the samples of `load` were computed; reads or makes the same data."""
+    arrays = _arrays()
+    return mfcc_front_end(arrays["mean"], arrays["deviation"])
+
+
+def _arrays() -> Arrays:
+    return cached("kws", DATA_SPEC.key, lambda: kws_data.make(DATA_SPEC))
 
 
 TASK = Task(
@@ -104,4 +115,5 @@ TASK = Task(
     fine_tune=Recipe(epochs=1, batch=100, learning_rate=0.02, samples_per_epoch=8_000),
     accuracy_floor=0.86,
     device_samples=128,
+    front_end=front_end,
 )

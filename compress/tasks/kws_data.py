@@ -93,8 +93,8 @@ class _Chunk:
 def make(spec: DataSpec) -> Arrays:
     """Arrays x_<split> float32 (N, 49, 10) and y_<split> int64 (N,), the index in CLASSES.
 
-    Each coefficient is normalized by its mean and standard deviation in the training split. Takes
-    minutes; shows progress on stderr.
+    Each coefficient is normalized by its `mean` and `deviation` (standard), float32 (10,), in the
+    training split. Takes minutes; shows progress on stderr.
     """
     arrays: Arrays = {}
     with workers() as pool:
@@ -105,7 +105,7 @@ def make(spec: DataSpec) -> Arrays:
     mean, deviation = (f(arrays["x_train"], axis=(0, 1)) for f in (np.mean, np.std))
     for name in SPLITS:
         arrays[f"x_{name}"] = ((arrays[f"x_{name}"] - mean) / deviation).astype(np.float32)
-    return arrays
+    return {**arrays, "mean": mean, "deviation": deviation}
 
 
 def recordings_of(spec: DataSpec, pool: Workers) -> dict[SplitName, list[Recording]]:

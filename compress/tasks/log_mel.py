@@ -5,9 +5,12 @@ filters from 0 to 8 kHz on Slaney's mel scale, each of area 1 over Hz (the defau
 librosa 0.8, which MLPerf Tiny calls); 10 log10.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
+from compress.features.front_end import Spectra
 from compress.types import Array
 
 SAMPLE_RATE_HZ = 16_000
@@ -65,3 +68,21 @@ def log_mel(audio: FloatArray) -> FloatArray:
     powers = np.abs(np.fft.rfft(audio[places] * _WINDOW)) ** 2
     spectrogram: FloatArray = (10 * np.log10(powers @ _FILTERS + _FLOOR)).astype(np.float32)
     return spectrogram
+
+
+def log_mel_front_end(frames: int, mean: float, deviation: float) -> Spectra:
+    """`log_mel` as a device computes it, less `mean` and divided by `deviation`."""
+    return Spectra(
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        window=_WINDOW,
+        stride_samples=STRIDE_SAMPLES,
+        frames=frames,
+        dft_points=WINDOW_SAMPLES,
+        filters=_FILTERS,
+        power=True,
+        log_scale=10 / math.log(10),
+        floor=_FLOOR,
+        matrix=None,
+        mean=np.full(BANDS, mean),
+        deviation=np.full(BANDS, deviation),
+    )

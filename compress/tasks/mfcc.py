@@ -9,6 +9,9 @@ DCT-II with the scale sqrt(2 / 40) of `tf.signal.mfccs_from_log_mel_spectrograms
 import numpy as np
 import numpy.typing as npt
 
+from compress.features.front_end import Spectra
+from compress.types import Array
+
 SAMPLE_RATE_HZ = 16_000
 CLIP_SAMPLES = SAMPLE_RATE_HZ  # one second
 WINDOW_SAMPLES = 480
@@ -75,6 +78,24 @@ def mfcc(audio: FloatArray) -> FloatArray:
     magnitudes = np.abs(np.fft.rfft(frames, _DFT_POINTS)).astype(np.float32)
     features: FloatArray = np.log(magnitudes @ _MEL + np.float32(_LOG_FLOOR)) @ _DCT
     return features
+
+
+def mfcc_front_end(mean: Array, deviation: Array) -> Spectra:
+    """`mfcc` as a device computes it, less `mean` and divided by `deviation` (10,)."""
+    return Spectra(
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        window=_WINDOW,
+        stride_samples=STRIDE_SAMPLES,
+        frames=FRAMES,
+        dft_points=_DFT_POINTS,
+        filters=_MEL,
+        power=False,
+        log_scale=1.0,
+        floor=_LOG_FLOOR,
+        matrix=_DCT,
+        mean=mean,
+        deviation=deviation,
+    )
 
 
 def mfcc_settings() -> dict[str, int | float | str]:

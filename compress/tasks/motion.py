@@ -15,6 +15,7 @@ from torch import nn
 from compress.datasets import pickles, watch
 from compress.datasets.folders import files_key
 from compress.datasets.watch import CHANNELS, EXERCISES, Recording
+from compress.features.front_end import Readings
 from compress.tasks.cache import Arrays, cached
 from compress.types import Array, Dataset, Recipe, Split, Task
 
@@ -63,14 +64,42 @@ def load() -> Dataset:
 
 def load_fold(fold: int) -> tuple[Dataset, Array]:
     """The data with the test subjects of a fold, and the subject of each test window int64 (N,)."""
-    path = watch.find_file()
-    sources = [Path(str(module.__file__)) for module in (watch, pickles)]
-    key = files_key([path], [str(fold)], [*sources, Path(__file__)])
-    arrays = cached("motion", key, lambda: make(watch.read_recordings(path), fold))
+    arrays = _arrays(fold)
     train, val, test = (
         Split(arrays[f"x_{name}"], arrays[f"y_{name}"]) for name in ("train", "val", "test")
     )
     return Dataset(train, val, test), arrays["subject_test"]
+
+
+def front_end() -> Readings:
+    """How the samples of `load` were computed; reads or makes the same data."""
+    arrays = _arrays(FOLD)
+    return watch_front_end(arrays["mean"], arrays["deviation"], WINDOW, planar=False)
+
+
+def watch_front_end(mean: Array, deviation: Array, window: int, planar: bool) -> Readings:
+    """Windows of the watch's channels as a device computes them, scaled as `make` says.
+
+    Counts are 1/4096 g and 1/1024 rad/s: the ranges are 8 g and 32 rad/s.
+    """
+    return Readings(
+        sample_rate_hz=watch.SAMPLE_RATE_HZ,
+        channels=CHANNELS,
+        units=("g",) * 3 + ("rad/s",) * 3,
+        counts_per_unit=np.array([4096.0] * 3 + [1024.0] * 3),
+        frames=window,
+        mean=mean,
+        deviation=deviation,
+        largest=_LARGEST,
+        planar=planar,
+    )
+
+
+def _arrays(fold: int) -> Arrays:
+    path = watch.find_file()
+    sources = [Path(str(module.__file__)) for module in (watch, pickles)]
+    key = files_key([path], [str(fold)], [*sources, Path(__file__)])
+    return cached("motion", key, lambda: make(watch.read_recordings(path), fold))
 
 
 def subjects_of(subjects: Sequence[int], fold: int) -> dict[str, list[int]]:
@@ -89,14 +118,14 @@ def subjects_of(subjects: Sequence[int], fold: int) -> dict[str, list[int]]:
 def make(recordings: Sequence[Recording], fold: int, window: int = WINDOW) -> Arrays:
     """Arrays x_<split> float32 (N, 6, window), y_<split> int64 (N,), subject_<split> int64 (N,).
 
-    Windows overlap by half. Each channel is less its mean and divided by its standard deviation in
-    the training subjects' recordings, then limited to -5..5.
+    Windows overlap by half. Each channel is less its `mean` and divided by its standard `deviation`
+    (6,) in the training subjects' recordings, then limited to -5..5.
     """
     chosen = subjects_of([recording.subject for recording in recordings], fold)
     training = [r.x for r in recordings if r.subject in chosen["train"]]
     samples = np.concatenate(training).astype(np.float64)
     mean, deviation = samples.mean(axis=0), samples.std(axis=0)
-    arrays: Arrays = {}
+    arrays: Arrays = {"mean": mean, "deviation": deviation}
     for name, subjects in chosen.items():
         own = [r for r in recordings if r.subject in subjects]
         parts = [_windows(r.x, window) for r in own]
@@ -127,4 +156,5 @@ TASK = Task(
     fine_tune=Recipe(epochs=2, batch=64, learning_rate=0.003),
     accuracy_floor=0.75,
     device_samples=128,
+    front_end=front_end,
 )

@@ -16,6 +16,7 @@ from compress.datasets import speech_commands, wave_file
 from compress.datasets.folders import files_in, files_key
 from compress.datasets.progress import with_progress
 from compress.datasets.speech_commands import CLASSES, SPLITS, Clip, Noises
+from compress.features.front_end import Spectra
 from compress.tasks import mfcc
 from compress.tasks.cache import Arrays, cached
 from compress.tasks.kws import net
@@ -31,11 +32,7 @@ _NOISY_SHARE, _LOUDEST = 0.8, 0.1
 @cache
 def load() -> Dataset:
     """The data; takes minutes the first time. Raises UserError if they are not there."""
-    folder = speech_commands.find()
-    files = files_in(folder, "*/*.wav") + files_in(folder, "*_list.txt")
-    sources = [Path(str(module.__file__)) for module in (speech_commands, wave_file, mfcc)]
-    key = files_key(files, [str(_SEED)], [*sources, Path(__file__)])
-    arrays = cached("speech_commands", key, lambda: make(folder, _SEED))
+    arrays = _arrays()
     train, val, test = (
         Split(arrays[f"x_{name}"].reshape(-1, 1, FRAMES, COEFFICIENTS), arrays[f"y_{name}"])
         for name in SPLITS
@@ -43,10 +40,25 @@ def load() -> Dataset:
     return Dataset(train, val, test)
 
 
+def front_end() -> Spectra:
+    """How the samples of `load` were computed; reads or makes the same data."""
+    arrays = _arrays()
+    return mfcc.mfcc_front_end(arrays["mean"], arrays["deviation"])
+
+
+def _arrays() -> Arrays:
+    folder = speech_commands.find()
+    files = files_in(folder, "*/*.wav") + files_in(folder, "*_list.txt")
+    sources = [Path(str(module.__file__)) for module in (speech_commands, wave_file, mfcc)]
+    key = files_key(files, [str(_SEED)], [*sources, Path(__file__)])
+    return cached("speech_commands", key, lambda: make(folder, _SEED))
+
+
 def make(folder: Path, seed: int) -> Arrays:
     """Arrays x_<split> float32 (N, 49, 10) and y_<split> int64 (N,), the index in CLASSES.
 
-    Each coefficient is normalized by its mean and standard deviation in the training split.
+    Each coefficient is normalized by its `mean` and `deviation` (standard), float32 (10,), in the
+    training split.
     """
     noises = speech_commands.read_noises(folder)
     arrays: Arrays = {}
@@ -61,7 +73,7 @@ def make(folder: Path, seed: int) -> Arrays:
     mean, deviation = (f(arrays["x_train"], axis=(0, 1)) for f in (np.mean, np.std))
     for name in SPLITS:
         arrays[f"x_{name}"] = ((arrays[f"x_{name}"] - mean) / deviation).astype(np.float32)
-    return arrays
+    return {**arrays, "mean": mean, "deviation": deviation}
 
 
 def _audio(
@@ -95,4 +107,5 @@ TASK = Task(
     fine_tune=Recipe(epochs=1, batch=100, learning_rate=0.01, samples_per_epoch=8_000),
     accuracy_floor=0.90,
     device_samples=128,
+    front_end=front_end,
 )

@@ -22,6 +22,7 @@ from compress.datasets.folders import damaged, files_key
 from compress.datasets.machine_sounds import Sound
 from compress.datasets.progress import with_progress
 from compress.datasets.wave_file import read_wav
+from compress.features.front_end import Spectra
 from compress.metrics.areas import area_under_curve
 from compress.tasks import log_mel
 from compress.tasks.cache import Arrays, cached
@@ -56,15 +57,26 @@ def load() -> Dataset:
 
 def load_with_files() -> tuple[Dataset, list[Sound]]:
     """The data, and the files of the test split, each of which has 20 windows in a row."""
+    arrays, test = _arrays()
+    splits = (Split(arrays[f"x_{name}"], arrays[f"y_{name}"]) for name in ("train", "val", "test"))
+    return Dataset(*splits), test
+
+
+def front_end() -> Spectra:
+    """How the samples of `load` were computed; reads or makes the same data."""
+    arrays, _ = _arrays()
+    return log_mel.log_mel_front_end(FRAMES, float(arrays["mean"]), float(arrays["deviation"]))
+
+
+def _arrays() -> tuple[Arrays, list[Sound]]:
+    """The arrays of `make`, and the files of the test split."""
     train, rest = machine_sounds.find_sounds()
     val, test = in_halves(rest)
     sounds = {"train": train, "val": val, "test": test}
     paths = [sound.path for part in sounds.values() for sound in part]
     sources = [Path(str(m.__file__)) for m in (machine_sounds, wave_file, log_mel)]
     key = files_key(paths, [], [*sources, Path(__file__)])
-    arrays = cached("toycar", key, lambda: make(sounds))
-    splits = (Split(arrays[f"x_{name}"], arrays[f"y_{name}"]) for name in sounds)
-    return Dataset(*splits), test
+    return cached("toycar", key, lambda: make(sounds)), test
 
 
 def in_halves(sounds: Sequence[Sound]) -> tuple[list[Sound], list[Sound]]:
@@ -82,7 +94,7 @@ def in_halves(sounds: Sequence[Sound]) -> tuple[list[Sound], list[Sound]]:
 def make(sounds: dict[str, list[Sound]]) -> Arrays:
     """Arrays x_<split> float32 (N, 640) and y_<split> int64 (N,), 1 for anomalous.
 
-    Values are less the mean of the training split and divided by its standard deviation, one of
+    Values are less the `mean` of the training split and divided by its standard `deviation`, one of
     each for all, so that reconstruction errors keep their order.
     """
     arrays: Arrays = {}
@@ -98,7 +110,7 @@ def make(sounds: dict[str, list[Sound]]) -> Arrays:
     mean, deviation = train.mean(dtype=np.float64), train.std(dtype=np.float64)
     for name in sounds:
         arrays[f"x_{name}"] = ((arrays[f"x_{name}"] - mean) / deviation).astype(np.float32)
-    return arrays
+    return {**arrays, "mean": np.array(mean), "deviation": np.array(deviation)}
 
 
 def windows(path: Path) -> Array:
@@ -137,4 +149,5 @@ TASK = Task(
     accuracy_floor=0.80,
     device_samples=128,
     type="autoencoder",
+    front_end=front_end,
 )

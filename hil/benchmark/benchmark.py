@@ -27,6 +27,7 @@ from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
+from hil.features.measure import FeatureCosts
 from hil.files import file_errors
 from hil.measure.measure import BoardRunner, over_limits
 from hil.measure.oracle_check import check_oracle
@@ -66,6 +67,7 @@ class BenchmarkResult:
     `whole_macs`. `runner` is the trial of MLPerf Tiny's runner firmware, if that was asked for.
     `front` are the plans between the fastest and that of least RAM, if they were asked for.
     `comparison` is that with the outputs of the float file that the network was made from.
+    `features` are the costs of the task's front end, None if it has none.
     """
 
     model: str
@@ -92,6 +94,7 @@ class BenchmarkResult:
     float_others: tuple[tuple[str, float], ...] = ()
     comparison: FloatComparison | None = None
     front: tuple[FrontPoint, ...] = ()
+    features: FeatureCosts | None = None
 
     @property
     def latency_ms(self) -> float | None:

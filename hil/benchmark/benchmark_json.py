@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 
 from compress.errors import UserError
 from hil.benchmark.benchmark import BenchmarkResult
+from hil.features.measure import FeatureCosts
 from hil.types import Sizes
 
 
@@ -54,6 +55,7 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "accuracy": result.accuracy,
         "val_accuracy": result.val_accuracy,  # on the whole split; "accuracy" is on `compared`
         "float_accuracy": result.float_accuracy,
+        "features": None if result.features is None else features_to_json(result.features),
         "front": [asdict(point) for point in result.front],  # of --front, fastest first
         "mlperf_runner": None
         if result.runner is None
@@ -75,6 +77,20 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "ram_bytes": _sizes(result.ram),
         "layers": [asdict(layer) for layer in result.layers],
         "provenance": asdict(result.provenance),
+    }
+
+
+def features_to_json(costs: FeatureCosts) -> dict[str, Any]:
+    """The costs of a front end; counts and cycles are those of one new frame."""
+    return {
+        "insn": costs.count if costs.counter == "insn" else None,
+        "cycles": costs.cycles,
+        "frame_ms": costs.frame_ms,
+        "frames": costs.frames,
+        "flash_bytes": costs.flash_bytes,
+        "state_bytes": costs.state_bytes,
+        "scratch_bytes": costs.scratch_bytes,
+        "stack_bytes": costs.stack_bytes,
     }
 
 

@@ -175,6 +175,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.benchmark.mlperf_tiny import BENCHMARKS
         from hil.benchmark.models import load_model, task_model, without_dead_channels
         from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
+        from hil.features.measure import measure_front_end
+        from hil.features.of_task import front_end_of
         from hil.measure.measure import BoardRunner
         from hil.target.open import check_reachable, open_target, open_waiting_target
 
@@ -223,6 +225,9 @@ def register(app: typer.Typer, runs: Path) -> None:
                 choice=choice,
                 value=value,
             )
+            computed = front_end_of(network.task, network.graph)
+            if computed is not None:
+                result = replace(result, features=measure_front_end(computed, opened))
             if front:
                 points = measure_front(network.graph, facts, opened, picked, choice)
                 result = replace(result, front=points)

@@ -135,7 +135,7 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
 
 def _count(target: Target, image: Image, plan: Plan, samples: Samples) -> _Counted:
     """Load `image` and run all samples, with the errors of `measure`."""
-    _check_counter(target.load(image), image.board)
+    check_counter(target.load(image), image.board)
     total = len(samples.labels)
     room = capacity(image, plan)
     counts: list[int] = []
@@ -186,7 +186,7 @@ def over_limits(measurement: Measurement, board: Board) -> tuple[str, float]:
     return "; ".join(words), sum(bytes_ / most - 1.0 for bytes_, most in over.values())
 
 
-def _check_counter(hello: HelloReply, board: Board) -> None:
+def check_counter(hello: HelloReply, board: Board) -> None:
     if hello.counter != board.counter:
         raise BenchError(
             f"board {board.name}: the firmware's counter is {hello.counter or 'none'}, the board's "

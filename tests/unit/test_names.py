@@ -24,7 +24,7 @@ PROTOCOLS = {
     "compress/tasks": {
         *("TASK", "load", "net", "make", "WINDOW", "VALUES", "FRAMES", "CHANNELS", "windows"),
         *("mel", "mel_filters", "FloatArray", "SAMPLE_RATE_HZ", "STRIDE_SAMPLES"),
-        *("WINDOW_SAMPLES", "SPLITS"),
+        *("WINDOW_SAMPLES", "SPLITS", "front_end"),
     },
     "hil/cli": {"register"},
     "hil/kernels": {"OPERATORS"},

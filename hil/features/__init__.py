@@ -1,0 +1,1 @@
+"""Features of signals on the device: their C files, and what they cost on a board."""
