@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from compress.errors import UserError
 from hil.benchmark.benchmark import BenchmarkResult
-from hil.features.measure import FeatureCosts
+from hil.features.words import features_to_json
 from hil.types import Sizes
 
 
@@ -77,20 +77,6 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
         "ram_bytes": _sizes(result.ram),
         "layers": [asdict(layer) for layer in result.layers],
         "provenance": asdict(result.provenance),
-    }
-
-
-def features_to_json(costs: FeatureCosts) -> dict[str, Any]:
-    """The costs of a front end; counts and cycles are those of one new frame."""
-    return {
-        "insn": costs.count if costs.counter == "insn" else None,
-        "cycles": costs.cycles,
-        "frame_ms": costs.frame_ms,
-        "frames": costs.frames,
-        "flash_bytes": costs.flash_bytes,
-        "state_bytes": costs.state_bytes,
-        "scratch_bytes": costs.scratch_bytes,
-        "stack_bytes": costs.stack_bytes,
     }
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hil import formatting
 from hil.benchmark.metric_lines import metric_lines
-from hil.features.measure import FeatureCosts
+from hil.features.words import feature_words, features_to_json
 from hil.types import LayerCount, Measurement
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _notes(result: BenchmarkResult) -> list[str]:
     if result.dropped_weights is not None:
         lines.insert(1, _closed_division(result.dropped_weights))
     if result.features is not None:
-        lines.append(features_line(result.features))
+        lines.append(f"features: {feature_words(features_to_json(result.features))}")
     if result.runner is not None:
         lines.append(_runner_note(result.runner))
     if result.energy is not None:
@@ -171,23 +171,6 @@ def _notes(result: BenchmarkResult) -> list[str]:
         )
     lines[1:1] = metric_lines(result)
     return lines
-
-
-def features_line(costs: FeatureCosts) -> str:
-    """What the front end costs, beside the network."""
-    if costs.cycles is None:
-        unit, count = formatting.COUNT_NOUNS[costs.counter], costs.count
-    else:
-        unit, count = "cycles", costs.cycles
-    scratch = formatting.kib(costs.scratch_bytes)
-    beside = f", {scratch} KiB scratch that may be the network's arena" if scratch != "0.00" else ""
-    time = "" if costs.frame_ms is None else f" ({formatting.three_digits(costs.frame_ms)} ms)"
-    return (
-        f"features, beside the network: {count:,} {unit}{time} per new frame, "
-        f"{costs.frames * count:,} per input of {costs.frames} frames; "
-        f"{formatting.kib(costs.flash_bytes)} KiB flash, {formatting.kib(costs.state_bytes)} KiB "
-        f"RAM{beside}; bit-equal to their integer reference"
-    )
 
 
 def _closed_division(dropped: int) -> str:

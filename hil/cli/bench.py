@@ -110,7 +110,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         keep: Annotated[
             Path | None,
             typer.Option(
-                help="Folder, new or empty, for what was measured: C sources, ELF and .tflite."
+                help="Folder, new or empty, for what was measured: C sources, ELF and .tflite; "
+                "and those that compute a task's features on the device."
             ),
         ] = None,
         eliminate: Annotated[
@@ -175,6 +176,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.benchmark.mlperf_tiny import BENCHMARKS
         from hil.benchmark.models import load_model, task_model, without_dead_channels
         from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
+        from hil.features.files import write_front_end
         from hil.features.measure import measure_front_end
         from hil.features.of_task import front_end_of
         from hil.measure.measure import BoardRunner
@@ -228,6 +230,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             computed = front_end_of(network.task, network.graph)
             if computed is not None:
                 result = replace(result, features=measure_front_end(computed, opened))
+                if keep is not None:
+                    write_front_end(computed, keep)
             if front:
                 points = measure_front(network.graph, facts, opened, picked, choice)
                 result = replace(result, front=points)

@@ -132,6 +132,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.loop.evolve import Settings
         from hil.loop.evolve import evolve as search
         from hil.report.export import export_chosen
+        from hil.report.features_of_run import keep_feature_costs
         from hil.report.model_facts import model_facts
         from hil.report.report import print_summary, write_report
         from hil.report.summary import summarize
@@ -155,6 +156,8 @@ def register(app: typer.Typer, runs: Path) -> None:
         search(settings)
         with Store.read(settings.folder) as store:
             summary = summarize(store)
+            costs = keep_feature_costs(settings.folder, task, summary.chosen, facts)
+            summary = replace(summary, features=costs)
             write_report(summary, settings.folder)
         if as_json:
             print(json.dumps(summary_to_json(summary)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from compress.features.reference import frames_of, input_samples, stream_input
 from compress.features.spectrum import POWER_DROP
 from compress.features.tables import fft_order, logarithms, roots
 from hil.codegen.render import template
+from hil.files import write_file
 
 _C_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -39,6 +41,12 @@ def front_end_files(front_end: IntegerFrontEnd, prefix: str) -> Mapping[str, byt
         f"{prefix}_{name}": template(name).render(context).encode()
         for name in ("features.h", "features.c", "features_test.h", "features_test.c")
     }
+
+
+def write_front_end(front_end: IntegerFrontEnd, folder: Path) -> None:
+    """Write the C files, with the prefix "model", into a folder. Raises UserError if it cannot."""
+    for name, content in front_end_files(front_end, "model").items():
+        write_file(folder / name, content)
 
 
 def features_scratch_bytes(front_end: IntegerFrontEnd) -> int:

@@ -259,6 +259,7 @@ def notes(summary: Summary) -> dict[str, str]:
         **_estimates(summary),
         "score": f"{_score(summary)}; the chosen network has the smallest score among those that "
         "meet the goal",
+        **({"features": summary.features} if summary.features else {}),
     }
 
 

@@ -145,7 +145,7 @@ def _legend(summary: Summary, on_front: int, extra: Sequence[str]) -> list[str]:
         f"goal: {notes['goal']}",
         *filter(None, [originals.float_line(summary)]),
         *originals.other_lines(summary),
-        *(f"{name}: {notes[name]}" for name in extra),
+        *(f"{name}: {notes[name]}" for name in (*extra, "features") if name in notes),
         f"count: {notes['count']}. Board {made['board']} ({made['core']}), "
         f"{made['compiler']}, {made['kernels']}.",
     ]

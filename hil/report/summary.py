@@ -26,6 +26,7 @@ from hil.objective.costs import as_measured
 from hil.objective.decision import FloorOdds
 from hil.objective.floor import Floor
 from hil.objective.goal import Goal
+from hil.report.features_of_run import read_feature_costs
 from hil.report.time_profile import TimeProfile, profile_of
 from hil.store import sqlite
 from hil.store.project_files import run_task
@@ -45,7 +46,8 @@ class Summary:
     `stopped_by` is None while the search runs, or if it was killed. `diagnosis` is that of the
     original network, None for runs of versions that made none, and `originals` its accuracy by
     split. Accuracies are the task's metric on the validation split as shares where more is better;
-    `metric` is the scale by which people read them.
+    `metric` is the scale by which people read them. `features` says what the task's front end
+    costs on the board; empty if it has none, or was not measured.
     """
 
     task: str
@@ -66,6 +68,7 @@ class Summary:
     originals: Mapping[str, float]
     metric: MetricScale = ACCURACY
     odds: Mapping[int, FloorOdds] = field(default_factory=dict)
+    features: str = ""
 
     @property
     def measured(self) -> tuple[Trial, ...]:
@@ -163,6 +166,7 @@ def summarize(store: Store) -> Summary:
         originals=store.original_accuracies(),
         metric=metric,
         odds=goal.odds(trials),
+        features=read_feature_costs(store.folder),
     )
 
 

@@ -40,6 +40,7 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
         "recalls": _recalls(summary),
         "remarks": [asdict(remark) for remark in summary.remarks],
         **confirmation.to_json(summary),
+        "features": summary.features or None,
         "floor_odds": {str(number): asdict(one) for number, one in summary.odds.items()},
     }
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from compress.features.integer import IntegerSpectra
+from compress.tflite.exporter import export_tflite
 from helpers.front_ends import in_integers
+from helpers.trials import BASELINE, measured
 from hil.board import load_board
 from hil.errors import Mismatch
 from hil.features import measure as measuring
+from hil.features import of_task
 from hil.features.files import features_scratch_bytes
 from hil.features.measure import measure_front_end
+from hil.measure.continuous import loop_graph
 from hil.measure.measure import BoardRunner
+from hil.report.features_of_run import keep_feature_costs, read_feature_costs
+from hil.store.run_folder import network_path
 from hil.target.open import open_target, open_waiting_target
 
 
@@ -57,3 +65,22 @@ def test_a_wrong_value_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(Mismatch, match=r"layer features: sample \d+, element \d+"),
     ):
         measure_front_end(front_end, runner)
+
+
+def test_a_run_keeps_the_costs_of_its_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of any kind stands for the chosen one: its front end is given."""
+    (path := network_path(tmp_path, 1)).parent.mkdir()
+    path.write_bytes(export_tflite(loop_graph()))
+    trial = measured(1, BASELINE)
+    board = load_board("m3")
+    monkeypatch.setattr(of_task, "front_end_of", lambda *_: in_integers("motion"))
+    words = keep_feature_costs(tmp_path, "motion", trial, board)
+    assert "per input of 128 frames" in words
+    assert read_feature_costs(tmp_path) == words
+    kept = json.loads((tmp_path / "features.json").read_text())
+    assert 100 < kept["count"] < 10_000
+    assert keep_feature_costs(tmp_path, "motion", None, board) == words
+    (tmp_path / "features.json").unlink()
+    assert keep_feature_costs(tmp_path, "motion", None, board) == ""
+    monkeypatch.setattr(of_task, "front_end_of", lambda *_: None)
+    assert keep_feature_costs(tmp_path, "motion", trial, board) == ""
