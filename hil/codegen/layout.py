@@ -42,8 +42,10 @@ def lay_out(
     everything = place([*tensors, *filter(None, scratch + expanded)], alignment, leads)
     placed_tensors, placed = everything[: len(tensors)], iter(everything[len(tensors) :])
     placed_scratch, placed_expanded = _refilled(scratch, placed), _refilled(expanded, placed)
-    without_expanded = place([*tensors, *filter(None, scratch)], alignment, leads)
-    peaks = [place(tensors, alignment, leads), without_expanded, everything]
+    used = [*filter(None, scratch)]
+    without_expanded = place([*tensors, *used], alignment, leads) if any(expanded) else everything
+    alone = place(tensors, alignment, leads) if used else without_expanded
+    peaks = [alone[: len(tensors)], without_expanded, everything]
     arena = [round_up(end_bytes(buffers), alignment) for buffers in peaks]
     return Plan(
         graph=graph,
@@ -261,3 +263,21 @@ def bytes_by_operator(
     buffers = [entry.buffer for entry in storage]
     buffers += filter(None, (*_scratch(kernels, segments), *expanded))
     return needed_bytes(buffers, alignment, _leads(graph, storage, kernels, segments))
+
+
+def bytes_of_kernels(
+    graph: Graph, board: Board, options: Sequence[Sequence[Kernel]]
+) -> list[list[int]]:
+    """The bytes that each operator needs with each of its kernels, on whole tensors.
+
+    No operator's depend on the kernels of others: all are asked for at once.
+    """
+    needs: list[list[int]] = [[] for _ in options]
+    for rank in range(max(map(len, options), default=0)):
+        kernels = [known[min(rank, len(known) - 1)] for known in options]
+        for own, known, needed in zip(
+            needs, options, bytes_by_operator(graph, board, kernels), strict=True
+        ):
+            if rank < len(known):
+                own.append(needed)
+    return needs

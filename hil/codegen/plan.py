@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from compress.types import Graph
-from hil.codegen.layout import bytes_by_operator, lay_out
+from hil.codegen.layout import bytes_of_kernels, lay_out
 from hil.codegen.row_segments import RowKernels, row_kernels
-from hil.codegen.segments import least_ram, plans_from_fastest
+from hil.codegen.segments import Candidates, least_ram, plans_from_fastest
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates, has_smaller_form
 from hil.tuned_kernels.registry import tuned_kernel
@@ -29,6 +29,9 @@ class KernelCosts:
     unit: str
     rows: Mapping[tuple[int, Kernel], int] = field(default_factory=dict)
 
+
+# Of very many operators not every step to a smaller arena is placed.
+_MOST_PLANS = 32
 
 NO_COSTS = KernelCosts(MappingProxyType({}), "cycles")
 NO_PREFERENCE: Mapping[int, Kernel] = MappingProxyType({})
@@ -89,7 +92,8 @@ def make_plan(
         return _with_choices(plan, options, costs)
     plan = _least_ram(graph, board, options, plan)
     rows = row_kernels(graph, board, saves, kernel_set)
-    by_rows = least_ram(graph, board, options, costs.of, rows, costs.rows, plan.arena_bytes)
+    candidates = Candidates(graph, board, options, costs.of, rows, costs.rows)
+    by_rows = least_ram(candidates, plan.arena_bytes)
     if by_rows is None or by_rows.arena_bytes >= plan.arena_bytes:
         return _with_choices(plan, options, costs)
     return _with_choices(by_rows, options, costs, rows)
@@ -106,7 +110,7 @@ def plans_by_ram(graph: Graph, board: Board, choice: KernelChoice) -> list[Plan]
         for index in range(len(graph.ops))
     ]
     rows = row_kernels(graph, board, "ram", choice.kernel_set)
-    found = plans_from_fastest(graph, board, options, costs.of, rows, costs.rows)
+    found = plans_from_fastest(Candidates(graph, board, options, costs.of, rows, costs.rows))
     return [_with_choices(plan, options, costs, rows) for plan in found]
 
 
@@ -182,24 +186,46 @@ def _least_ram(graph: Graph, board: Board, options: Sequence[Sequence[Kernel]], 
     Where most bytes are alive, the best kernel that needs fewer is taken, as long as there is one;
     then one with less scratch where scratch is topmost, as long as that lowers the arena.
     """
-    kernels: Sequence[Kernel] = [known[0] for known in options]
-    smallest, chosen = plan, kernels
-    while True:
-        needed = bytes_by_operator(graph, board, kernels)
-        peak = max(range(len(kernels)), key=needed.__getitem__)
-        for kernel in options[peak]:
-            other = _with_kernel(kernels, peak, kernel)
-            if bytes_by_operator(graph, board, other)[peak] < needed[peak]:
-                kernels = other
-                break
-        else:
-            break
-        plan = lay_out(graph, board, kernels)
-        if plan.arena_bytes < smallest.arena_bytes:
-            smallest, chosen = plan, kernels
+    first = [known[0] for known in options]
+    changes, lower_peaks = _lower_peaks(options, bytes_of_kernels(graph, board, options))
+    found = {0: plan}
+    # The last peak is the lowest. Of the others those are tried that may do as well, since no
+    # placement needs less than what is alive at once.
+    for count, peak_bytes in [*lower_peaks[-1:], *lower_peaks[:-1]][:_MOST_PLANS]:
+        if peak_bytes <= min(one.arena_bytes for one in found.values()):
+            found[count] = lay_out(graph, board, _changed(first, changes[:count]))
+    count = min(found, key=lambda count: (found[count].arena_bytes, count))
+    smallest = found[count]
+    chosen: Sequence[Kernel] = _changed(first, changes[:count])
     while (lower := _with_lower_top(graph, board, options, smallest, chosen)) is not None:
         smallest, chosen = lower
     return smallest
+
+
+def _lower_peaks(
+    options: Sequence[Sequence[Kernel]], needs: Sequence[Sequence[int]]
+) -> tuple[list[tuple[int, Kernel]], list[tuple[int, int]]]:
+    """Changes of an operator's kernel, each to the best that needs less where most bytes are alive.
+
+    Also, wherever the peak got lower: the number of changes until then, and its bytes.
+    """
+    needed = [own[0] for own in needs]
+    changes: list[tuple[int, Kernel]] = []
+    lower_peaks: list[tuple[int, int]] = []
+    while True:
+        peak = max(range(len(needed)), key=needed.__getitem__)
+        smaller = [rank for rank, own in enumerate(needs[peak]) if own < needed[peak]]
+        if not smaller:
+            return changes, lower_peaks
+        before, needed[peak] = needed[peak], needs[peak][smaller[0]]
+        changes.append((peak, options[peak][smaller[0]]))
+        if max(needed) < before:
+            lower_peaks.append((len(changes), max(needed)))
+
+
+def _changed(kernels: Sequence[Kernel], changes: Sequence[tuple[int, Kernel]]) -> list[Kernel]:
+    by_index = dict(changes)
+    return [by_index.get(index, kernel) for index, kernel in enumerate(kernels)]
 
 
 def _with_lower_top(

@@ -48,9 +48,9 @@ def row_kernels(graph: Graph, board: Board, saves: Memory, kernel_set: KernelSet
 
 
 def segments_of(
-    graph: Graph, rows: RowKernels, below_bytes: float
+    graph: Graph, rows: RowKernels, below_bytes: float, longest: int
 ) -> Iterator[tuple[Segment, list[tuple[Kernel, ...]]]]:
-    """All runs of at least two operators of which only the last one's output is needed later."""
+    """All runs of 2 to `longest` operators of which only the last one's output is needed later."""
     heights = {
         index: tensor.shape[1]
         for index, tensor in enumerate(graph.tensors)
@@ -60,7 +60,7 @@ def segments_of(
     last_use |= dict.fromkeys(graph.results, len(graph.ops))
     for first in range(len(graph.ops)):
         layers: list[RowLayer] = []
-        for index in range(first, len(graph.ops)):
+        for index in range(first, min(first + longest, len(graph.ops))):
             if index not in rows.layers or (layers and layers[-1].sums):
                 break
             layers.append(rows.layers[index])

@@ -4,6 +4,10 @@ A graph is cut into runs of operators: single ones, on whole tensors, and segmen
 bytes of the arena whatever the others are. Dynamic programming over the cuts finds, for a limit of
 bytes, the runs and kernels of least cost that stay within it. With the limits that make a
 difference it gives the front of RAM against cycles.
+
+A segment is tried in the whole graph, and of n operators up to n * n / 2 are: the length of those
+that are tried is limited so that the work is bounded. Up to about 60 operators, all are tried; of
+more than about 300, none.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from compress.types import Graph
 from hil.codegen.arena import alignment_bytes
-from hil.codegen.layout import bytes_by_operator, lay_out
+from hil.codegen.layout import bytes_by_operator, bytes_of_kernels, lay_out
 from hil.codegen.row_segments import RowKernels, segments_of
 from hil.kernel_interface.limits import round_up
 from hil.kernel_interface.operator_kernels import Kernel
@@ -28,6 +32,24 @@ _ROW_BY_ROW = 1.5
 _NEXT_BEST = 0.1
 # By how much a point of the front needs less than the one before.
 _SMALLEST_STEP = 0.03
+# Segments times operators that are looked at: a few seconds of work.
+_MOST_WORK = 200_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """What may run a graph on a board, and what it costs.
+
+    `options` are for each operator the kernels on whole tensors, best first, `costs` what they
+    cost; `rows` and `row_costs` are those for a row.
+    """
+
+    graph: Graph
+    board: Board
+    options: Sequence[Sequence[Kernel]]
+    costs: Mapping[tuple[int, Kernel], int]
+    rows: RowKernels
+    row_costs: RowCosts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,64 +79,58 @@ class Run:
 
 
 def least_ram(
-    graph: Graph,
-    board: Board,
-    options: Sequence[Sequence[Kernel]],
-    costs: Mapping[tuple[int, Kernel], int],
-    rows: RowKernels,
-    row_costs: RowCosts,
-    below_bytes: float = math.inf,
-    known: Sequence[Run] = (),
+    candidates: Candidates, below_bytes: float = math.inf, known: Sequence[Run] = ()
 ) -> Plan | None:
     """The plan with the smallest arena that segments give; None if there is no segment.
 
     Segments that do not get below `below_bytes` are not looked at. `known` are the runs, if they
     were found before.
     """
-    runs = known or find_runs(graph, board, options, costs, rows, row_costs, below_bytes)
+    runs = known or find_runs(candidates, below_bytes)
     if all(run.segment is None for run in runs):
         return None
-    limits = sorted({run.least_bytes for run in runs})
-    plans: list[Plan] = []
-    for limit in limits:
-        found = cheapest(runs, len(graph.ops), limit)
+    count = len(candidates.graph.ops)
+    plans: dict[tuple[tuple[int, Kernel], ...], Plan] = {}
+
+    def placed(chosen: Sequence[Run], limit: int | None) -> Plan:
+        """The plan of runs; other limits may give the same kernels."""
+        key = tuple((run.end, kernel) for run in chosen for kernel in _best(run, limit))
+        if key not in plans:
+            plans[key] = plan_of(candidates, chosen, limit)
+        return plans[key]
+
+    for limit in sorted({run.least_bytes for run in runs}):
+        found = cheapest(runs, count, limit)
         if found is None:
             continue
-        plans.append(plan_of(graph, board, found, limit))
-        if plans[-1].arena_bytes > limit:  # the buffers were not placed without gaps
-            smaller = cheapest(runs, len(graph.ops), limit, by_bytes=True)
-            plans += [plan_of(graph, board, other) for other in (found, smaller) if other]
-        if limit >= min(plan.arena_bytes for plan in plans):
+        if placed(found, limit).arena_bytes > limit:  # the buffers were not placed without gaps
+            smaller = cheapest(runs, count, limit, by_bytes=True)
+            for other in filter(None, (found, smaller)):
+                placed(other, None)
+        if limit >= min(plan.arena_bytes for plan in plans.values()):
             break
-    return min(plans, key=lambda plan: plan.arena_bytes)
+    return min(plans.values(), key=lambda plan: plan.arena_bytes)
 
 
-def plans_from_fastest(
-    graph: Graph,
-    board: Board,
-    options: Sequence[Sequence[Kernel]],
-    costs: Mapping[tuple[int, Kernel], int],
-    rows: RowKernels,
-    row_costs: RowCosts,
-) -> list[Plan]:
+def plans_from_fastest(candidates: Candidates) -> list[Plan]:
     """Plans from the fastest to the smallest, each by a few percent smaller than the one before.
 
     The last is that of `least_ram`, if it is smaller than all others.
     """
-    runs = find_runs(graph, board, options, costs, rows, row_costs)
+    runs = find_runs(candidates)
     needs = {one[1] for run in runs for options in run.choices for one in options}
     plans: list[Plan] = []
     limit: float = math.inf
     while below := [need for need in needs if need < limit]:
-        found = cheapest(runs, len(graph.ops), max(below))
+        found = cheapest(runs, len(candidates.graph.ops), max(below))
         if found is None:
             break
         # What it needs: a limit changes nothing before it is less than that.
         limit = max(_needed(run, max(below)) for run in found)
-        plan = plan_of(graph, board, found, max(below))
+        plan = plan_of(candidates, found, max(below))
         if not plans or plan.arena_bytes <= (1 - _SMALLEST_STEP) * plans[-1].arena_bytes:
             plans.append(plan)
-    smallest = least_ram(graph, board, options, costs, rows, row_costs, known=runs)
+    smallest = least_ram(candidates, known=runs)
     if smallest is not None and smallest.arena_bytes < plans[-1].arena_bytes:
         plans.append(smallest)
     return plans
@@ -130,17 +146,15 @@ def _needed(run: Run, limit_bytes: int) -> int:
     )
 
 
-def plan_of(
-    graph: Graph, board: Board, runs: Sequence[Run], limit_bytes: int | None = None
-) -> Plan:
+def plan_of(candidates: Candidates, runs: Sequence[Run], limit_bytes: int | None = None) -> Plan:
     """The plan of runs with their best kernels within a limit, by default with the smallest."""
-    kernels = [
-        kernel
-        for run in runs
-        for kernel in run.best(run.least_bytes if limit_bytes is None else limit_bytes)[1]
-    ]
+    kernels = [kernel for run in runs for kernel in _best(run, limit_bytes)]
     segments = [run.segment for run in runs if run.segment is not None]
-    return lay_out(graph, board, kernels, segments)
+    return lay_out(candidates.graph, candidates.board, kernels, segments)
+
+
+def _best(run: Run, limit_bytes: int | None) -> tuple[Kernel, ...]:
+    return run.best(run.least_bytes if limit_bytes is None else limit_bytes)[1]
 
 
 def cheapest(
@@ -161,61 +175,38 @@ def cheapest(
     return best[count][1] if count in best else None
 
 
-def find_runs(
-    graph: Graph,
-    board: Board,
-    options: Sequence[Sequence[Kernel]],
-    costs: Mapping[tuple[int, Kernel], int],
-    rows: RowKernels,
-    row_costs: RowCosts,
-    below_bytes: float = math.inf,
-) -> list[Run]:
+def find_runs(candidates: Candidates, below_bytes: float = math.inf) -> list[Run]:
     """All runs: each operator on whole tensors with the kernels in `options`, and all segments.
 
-    Segments that cannot need less than `below_bytes` are left out.
+    Segments that cannot need less than `below_bytes`, and those that are too long, are left out.
     """
-    runs = [_single(graph, board, options, index, costs) for index in range(len(graph.ops))]
-    for segment, kernels in segments_of(graph, rows, below_bytes):
-        runs.append(_segment_run(graph, board, options, segment, kernels, row_costs))
+    graph, options = candidates.graph, candidates.options
+    needs = bytes_of_kernels(graph, candidates.board, options)
+    runs = []
+    for index, known in enumerate(options):
+        costs = (
+            candidates.costs.get((index, kernel), 1 + _NEXT_BEST * rank)
+            for rank, kernel in enumerate(known)
+        )
+        choices = tuple(zip(known, needs[index], map(float, costs), strict=True))
+        runs.append(Run(index, index + 1, None, (choices,)))
+    longest = _MOST_WORK // len(options) ** 2
+    for segment, kernels in segments_of(graph, candidates.rows, below_bytes, longest):
+        runs.append(_segment_run(candidates, segment, kernels))
     return runs
 
 
-def _single(
-    graph: Graph,
-    board: Board,
-    options: Sequence[Sequence[Kernel]],
-    index: int,
-    costs: Mapping[tuple[int, Kernel], int],
-) -> Run:
-    first = [known[0] for known in options]
-    choices = []
-    bare: dict[Kernel, int] = {}  # bytes beside scratch: leads and expanded weights change them
-    for rank, kernel in enumerate(options[index]):
-        other = replace(kernel, scratch_bytes=0)
-        if other not in bare:
-            kernels = [*first[:index], other, *first[index + 1 :]]
-            bare[other] = bytes_by_operator(graph, board, kernels)[index]
-        needed = bare[other] + round_up(kernel.scratch_bytes, alignment_bytes(board))
-        cost = costs.get((index, kernel), 1 + _NEXT_BEST * rank)
-        choices.append((kernel, needed, float(cost)))
-    return Run(index, index + 1, None, (tuple(choices),))
-
-
 def _segment_run(
-    graph: Graph,
-    board: Board,
-    options: Sequence[Sequence[Kernel]],
-    segment: Segment,
-    kernels: Sequence[Sequence[Kernel]],
-    row_costs: RowCosts,
+    candidates: Candidates, segment: Segment, kernels: Sequence[Sequence[Kernel]]
 ) -> Run:
     """A segment with the kernels that may run each of its layers."""
+    graph, board = candidates.graph, candidates.board
     sums = [layer.sums for layer in segment.layers]
     bare = [
         known[0] if is_sum else replace(known[0], scratch_bytes=0)
         for known, is_sum in zip(kernels, sums, strict=True)
     ]
-    first = [known[0] for known in options]
+    first = [known[0] for known in candidates.options]
     everywhere = [*first[: segment.first], *bare, *first[segment.last + 1 :]]
     needed = bytes_by_operator(graph, board, everywhere, [segment])
     alignment = alignment_bytes(board)
@@ -225,7 +216,7 @@ def _segment_run(
         own = []
         for rank, kernel in enumerate(known):
             scratch = 0 if sums[position] else round_up(kernel.scratch_bytes, alignment)
-            row = row_costs.get((index, kernel))
+            row = candidates.row_costs.get((index, kernel))
             cost = _ROW_BY_ROW + _NEXT_BEST * rank if row is None else row * segment.runs(position)
             own.append((kernel, needed[index] + scratch, float(cost)))
         choices.append(tuple(own))

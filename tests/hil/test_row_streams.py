@@ -17,7 +17,7 @@ from hil.codegen.build import build
 from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.codegen.row_segments import row_kernels
-from hil.codegen.segments import cheapest, find_runs, plan_of
+from hil.codegen.segments import Candidates, cheapest, find_runs, plan_of
 from hil.errors import Mismatch
 from hil.kernels.choice import all_candidates
 from hil.measure.measure import measure
@@ -44,10 +44,11 @@ def streamed(graph: Graph, board: Board, kernel: int) -> Plan:
         for i, known in rows.kernels.items()
         for rank, k in enumerate(known)
     }
+    candidates = Candidates(graph, board, options, costs, rows, row_costs)
     limit = 10**6
-    runs = cheapest(find_runs(graph, board, options, costs, rows, row_costs), len(options), limit)
+    runs = cheapest(find_runs(candidates), len(options), limit)
     assert runs is not None
-    return plan_of(graph, board, runs, limit)
+    return plan_of(candidates, runs, limit)
 
 
 def samples_of(graph: Graph, seed: int) -> Samples:

@@ -17,7 +17,7 @@ from hil.codegen.estimate import estimate
 from hil.codegen.plan import KernelChoice, KernelCosts, make_plan, plans_by_ram
 from hil.codegen.render import render
 from hil.codegen.row_segments import row_kernels
-from hil.codegen.segments import Run, cheapest, find_runs, least_ram, plan_of
+from hil.codegen.segments import Candidates, Run, cheapest, find_runs, least_ram, plan_of
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates
 from hil.types import Memory
@@ -84,7 +84,8 @@ def test_no_other_cut_needs_less(seed: int) -> None:
     graph = random_chain(seed, 4)
     options = [all_candidates(graph, op, M4, "ram") for op in graph.ops]
     rows = row_kernels(graph, M4, "ram", "tuned")
-    runs = {(run.first, run.end): run for run in find_runs(graph, M4, options, {}, rows, {})}
+    candidates = Candidates(graph, M4, options, {}, rows, {})
+    runs = {(run.first, run.end): run for run in find_runs(candidates)}
     count, arenas = len(graph.ops), []
     for cuts in range(count):
         for inner in combinations(range(1, count), cuts):
@@ -92,8 +93,8 @@ def test_no_other_cut_needs_less(seed: int) -> None:
             if all(pair in runs for pair in pairs):
                 chosen = [runs[pair] for pair in pairs]
                 limit = max(run.least_bytes for run in chosen)
-                arenas.append(plan_of(graph, M4, chosen, limit).arena_bytes)
-    found = least_ram(graph, M4, options, {}, rows, {})
+                arenas.append(plan_of(candidates, chosen, limit).arena_bytes)
+    found = least_ram(candidates)
     assert found is not None
     assert found.arena_bytes == min(arenas)
 
@@ -137,6 +138,27 @@ def test_the_runs_of_least_cost_are_those_of_all_cuts(
         assert least(0) == float("inf")
     else:
         assert sum(run.best(limit)[0] for run in found) == least(0)
+
+
+def test_the_work_of_trying_segments_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a deep network only short segments are tried: none needs less than the best of all."""
+    b = GraphBuilder()
+    x = b.conv(b.input((7, 7, 4)), 4, padding=SAME)
+    for _ in range(9):
+        x = b.depthwise(x, padding=SAME)
+    graph = b.finish(x)
+    options = [all_candidates(graph, op, M4, "ram") for op in graph.ops]
+    candidates = Candidates(graph, M4, options, {}, row_kernels(graph, M4, "ram", "tuned"), {})
+    everything = find_runs(candidates)
+    assert max(run.end - run.first for run in everything) == 10
+    count = len(graph.ops)
+    monkeypatch.setattr("hil.codegen.segments._MOST_WORK", 4 * count**2)
+    short = find_runs(candidates)
+    assert max(run.end - run.first for run in short) == 4
+    kept = {(run.first, run.end): run.choices for run in everything}
+    assert all(kept[run.first, run.end] == run.choices for run in short)
+    monkeypatch.setattr("hil.codegen.segments._MOST_WORK", count**2)
+    assert all(run.segment is None for run in find_runs(candidates))
 
 
 def test_points_of_the_front_cost_more_and_need_less() -> None:
