@@ -61,21 +61,9 @@ COMMANDS = (
         "Search for the best compression of TASK on BOARD; an existing run is continued.",
     ),
     Entry("report", "report", "Show the results of a run so far and write its report.html."),
-    Entry("dashboard", "dashboard", "Serve the report of a run while its search goes on."),
+    Entry("dashboard", "report", "Serve the report of RUN while its search goes on, until Ctrl-C."),
     Entry(
-        "export",
-        "store",
-        "Write a run to a table with one row per trial, for hil import and for other programs.",
-    ),
-    Entry(
-        "import",
-        "store",
-        "Add the trials of an exported table to a run; its own trials are kept unchanged.",
-    ),
-    Entry(
-        "merge",
-        "store",
-        "Add the trials of other runs to the run INTO; all must have one task, board and seed.",
+        "export", "export", "Write the chosen network of a run as a C library for your firmware."
     ),
     Entry(
         "sensitivity",
@@ -98,7 +86,7 @@ COMMANDS = (
         "Compute the energy per inference from TRACE, a recording of power or current.",
     ),
     Entry("farm", "farm", "Train and measure on many machines, for hil evolve --farm ADDRESS."),
-    Entry("trials", "trials", "Export, import and merge the trials of runs as tables."),
+    Entry("trials", "store", "Trials of runs as tables (CSV, Parquet) and back; merged runs."),
 )
 
 

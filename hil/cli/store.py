@@ -36,7 +36,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     """Add the group of commands to `app`; runs are folders in `runs`."""
     trials = typer.Typer(
         no_args_is_help=True,
-        help="Trials of runs as tables (CSV or Parquet) and back; merged runs.",
+        help="Trials of runs as tables (CSV, Parquet) and back; merged runs.",
     )
     app.add_typer(trials, name="trials")
 
@@ -75,7 +75,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         file: TableFile,
         as_json: JsonFlag = False,
     ) -> None:
-        """Write a run to a table with one row per trial, for hil trials import and for other programs."""
+        """Write a run to a table with one row per trial, for import and for other programs."""
         check_suffix(file)
         with Store.read(_folder(run, runs)) as store:
             count = export_store(store, file)

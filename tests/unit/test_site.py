@@ -1,4 +1,4 @@
-"""The documentation site: every link of its pages leads somewhere, every page is in its contents."""
+"""The documentation site: every link leads to a page, and every page is in its contents."""
 
 from __future__ import annotations
 

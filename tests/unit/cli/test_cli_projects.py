@@ -8,7 +8,6 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
-import typer.main
 
 import hil.loop.evolve
 from compress.errors import UserError
@@ -16,6 +15,7 @@ from compress.pipeline.network import check_net
 from compress.projects.keys import SEARCH_KEYS
 from compress.projects.project import Project
 from helpers.projects import TOML, opened, read, write_project
+from hil.cli.commands import load_command
 from hil.cli.evolve import without_former_weights
 from hil.cli.main import app
 from hil.cli.task_options import TaskChoice, what_to_measure
@@ -97,8 +97,7 @@ def test_every_command_refuses_a_bad_project_before_any_work(
 
 
 def test_the_keys_of_search_are_options_of_evolve() -> None:
-    commands = typer.main.get_command(app)
-    names = {parameter.name for parameter in commands.commands["evolve"].params}  # type: ignore[attr-defined]
+    names = {parameter.name for parameter in load_command("evolve").params}
     assert set(SEARCH_KEYS) <= names
     own = set(signature(TaskChoice).parameters)
     assert own == {"task", "parts", "own"}
