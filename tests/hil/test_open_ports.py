@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from helpers.reports import make
 from hil.emulator.plugin import QEMU
 from hil.emulator.process import Emulator
 from hil.emulator.sandbox import sandbox_arguments
+from hil.report.live import LiveRun, LiveServer
 from hil.target.target_qemu import QemuTarget
 from hil.types import Board, Image
 
@@ -90,6 +92,29 @@ def test_nothing_listens_while_an_emulated_board_runs(board: Board, image: Image
             assert connected_to(after[0] - {port}) == []
         finally:
             target.close()
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's tables of sockets")
+def test_a_dashboard_listens_for_its_reader_alone(tmp_path: Path) -> None:
+    """One port, on the loopback interface; who connects without the token gets nothing."""
+    make(tmp_path)
+    run = LiveRun(tmp_path)
+    run.look()
+    before = listening({os.getpid()})
+    with LiveServer(run) as server:
+        server.start()
+        after = listening({os.getpid()})
+        assert (after[0] - before[0], after[1]) == ({server.server_port}, before[1])
+        table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        ours = f":{server.server_port:04X}"
+        assert {line[1] for line in table if line[3] == "0A" and line[1].endswith(ours)} == {
+            f"0100007F{ours}"  # 127.0.0.1
+        }
+        with socket.create_connection(("127.0.0.1", server.server_port), 30) as intruder:
+            intruder.sendall(f"GET / HTTP/1.0\r\nHost: 127.0.0.1{ours}\r\n\r\n".encode())
+            assert intruder.makefile().readline().split()[1] == "403"
+        server.stop()
+    assert listening({os.getpid()}) == before
 
 
 def send(connection: socket.socket, packet: bytes) -> None:

@@ -14,6 +14,7 @@
   };
   const NETWORK_NAMES = { int8: "int8 network", chosen: "chosen" };
   const TIP_COLUMNS = 44;
+  const FONT = "system-ui, DejaVu Sans, sans-serif";
 
   const find = (id) => document.getElementById(id);
   let data = JSON.parse(find("data").textContent);
@@ -63,13 +64,16 @@
   const layout = (more) => ({
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: color("--ink"), size: 12, family: "system-ui, DejaVu Sans, sans-serif" },
+    font: { color: color("--ink"), size: 12, family: FONT },
     margin: { l: 62, r: 14, t: 30, b: 48 },
     hoverlabel: {
       align: "left", bgcolor: color("--card"), bordercolor: color("--soft"),
-      font: { color: color("--ink"), size: 12 },
+      font: { color: color("--ink"), size: 12, family: FONT },
     },
     hovermode: "closest",
+    modebar: {
+      orientation: "v", bgcolor: "rgba(0,0,0,0)", color: color("--soft"), activecolor: color("--accent"),
+    },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
     ...more,
   });
@@ -80,7 +84,8 @@
 
   const draw = (id, traces, more) => {
     const config = {
-      responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"],
+      responsive: true, displaylogo: false,
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // none that sends anything
     };
     Plotly.react(find(id), traces, layout(more), config);
   };
