@@ -21,6 +21,7 @@ from compress.cache import cache_folder
 # ".new-*" and "*.part" without a lock, which are left alone.
 SCRATCH = "hil-scratch-"  # how the names of temporary folders in $TMPDIR begin
 NEW = ".scratch-"  # and in the cache those of entries that are being made
+SEMAPHORES = Path("/dev/shm")  # where Linux has those with names, as "sem.NAME"
 PART = ".scratch"  # how the names of files end that are being written
 
 
@@ -69,8 +70,9 @@ def sweep(folder: Path, *patterns: str) -> None:
 
 
 def sweep_temporary() -> None:
-    """Sweep the folders that killed processes of this program left in $TMPDIR."""
+    """Sweep the folders that killed processes of this program left in $TMPDIR, and semaphores."""
     sweep(Path(tempfile.gettempdir()), f"{SCRATCH}*")
+    sweep(SEMAPHORES, f"sem.{SCRATCH}*")
 
 
 def sweep_cache() -> None:

@@ -1,6 +1,5 @@
 """Entry point of the command `hil`; every error becomes one line and an exit code."""
 
-import errno
 import platform
 import shutil
 import sys
@@ -16,6 +15,7 @@ from compress.scratch import sweep_cache, sweep_temporary
 from hil import interruption
 from hil.cli.commands import CommandsInOrder
 from hil.cli.usage import usage_line
+from hil.system_errors import user_error_of
 
 app = typer.Typer(
     cls=CommandsInOrder,
@@ -78,13 +78,11 @@ def errors_as_lines() -> Iterator[None]:
         if error.__cause__ is not None:  # typer turns every EOFError into Abort, also ours
             raise error.__cause__ from None
         fail(UserError("input ended before the question was answered; nothing was changed"))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        told = user_error_of(error)
+        if told is None:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        fail(
-            UserError(f"disk full{where}: free some space and run again; finished trials are kept")
-        )
+        fail(told)
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> NoReturn:

@@ -257,13 +257,23 @@ def _check_limits(image: Image) -> None:
 def _run(command: Sequence[str], folder: Path) -> str:
     """Run a tool in `folder` and return its standard output.
 
-    Raises UserError if the tool, newlib or disk space is missing, BuildFailed if it fails or hangs.
+    Raises UserError if the tool, newlib or disk space is missing, or if the tool is killed,
+    BuildFailed if it fails or hangs.
     """
+    # The compiler's own files must go with the folder if all is killed.
+    environment = {**os.environ, "TMPDIR": str(folder)}
     try:
         done = subprocess.run(
-            list(command), cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S
+            list(command),
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
         )
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if error.filename != command[0]:
+            raise  # the folder is gone
         raise UserError(f"{command[0]} not found: {_DEBIAN}") from None
     except subprocess.TimeoutExpired:
         raise BuildFailed(f"no end after {_TIMEOUT_S} s: {shlex.join(command)}") from None
@@ -272,5 +282,7 @@ def _run(command: Sequence[str], folder: Path) -> str:
             raise UserError(f"{_GCC} has no newlib-nano: {_DEBIAN}")
         if "No space left on device" in done.stderr:
             raise UserError(f"no space left to build in {folder}")
+        if done.returncode < 0 or "signal terminated program" in done.stderr:
+            raise UserError(f"{command[0]} was killed (out of memory?): run again")
         raise BuildFailed(f"{shlex.join(command)}\n{done.stderr.strip()}")
     return str(done.stdout)

@@ -30,6 +30,7 @@ from tqdm import tqdm
 from compress.errors import HilError
 from compress.scratch import scratch_folder, sweep_temporary
 from hil.trial.jobs import WORKER_DIED, WorkerDied
+from hil.trial.semaphores import make_pool
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -58,7 +59,8 @@ class Workers:
             _start_resource_tracker()
             # Fresh interpreters: forking a process that holds torch's threads is unsafe.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(count, context, _begin, (os.getpid(), path))
+            begin = (count, context, _begin, (os.getpid(), path))
+            self._pool = make_pool(lambda: ProcessPoolExecutor(*begin), opened)
             opened.callback(self._pool.shutdown, cancel_futures=True)
             self._late = threading.Timer(START_S, self._give_up)
             self._late.daemon = True

@@ -205,6 +205,25 @@ def test_a_missing_compiler_names_the_packages(
             call()
 
 
+def test_a_killed_compiler_is_no_bug_of_ours(tmp_path: Path) -> None:
+    tool = tmp_path / "arm-none-eabi-gcc"
+    tool.write_text("#!/bin/sh\nkill -9 $$\n")
+    tool.chmod(0o755)
+    with pytest.raises(UserError, match=r"arm-none-eabi-gcc was killed \(out of memory\?\)"):
+        hil.codegen.build._run([str(tool)], tmp_path)
+
+
+def test_the_compilers_own_files_are_in_the_build_folder(tmp_path: Path) -> None:
+    """Where they go with it, if all processes are killed."""
+    told = hil.codegen.build._run(["sh", "-c", "echo $TMPDIR"], tmp_path)
+    assert told.strip() == str(tmp_path)
+
+
+def test_a_build_folder_that_is_gone_is_not_taken_for_a_missing_compiler(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        hil.codegen.build._run(["sh"], tmp_path / "nowhere")
+
+
 def test_a_board_whose_port_is_not_written_is_refused(board: Board, tmp_path: Path) -> None:
     for other in (replace(board, port="stm32x9"), replace(board, counter="etm")):
         with pytest.raises(UserError, match=r"board m4 needs .*(stm32x9|counter_etm)\.c"):

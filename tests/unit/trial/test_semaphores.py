@@ -1,0 +1,60 @@
+"""Semaphores of pools that are killed with all of their processes are removed by the next start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compress.scratch import SCRATCH, SEMAPHORES, sweep_temporary
+
+pytestmark = pytest.mark.skipif(not SEMAPHORES.is_dir(), reason="semaphores are no files here")
+
+HOLDER = """
+import multiprocessing, sys, time
+from concurrent.futures import ProcessPoolExecutor
+import joblib  # which names semaphores, too
+from contextlib import ExitStack
+from hil.trial.semaphores import make_pool
+context = multiprocessing.get_context("spawn")
+with ExitStack() as opened:
+    with make_pool(lambda: ProcessPoolExecutor(1, context), opened) as pool:
+        print(pool.submit(abs, -7).result(), flush=True)
+        sys.stdin.read(1)
+"""
+
+
+def semaphores() -> set[Path]:
+    return set(SEMAPHORES.glob(f"sem.{SCRATCH}*"))
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_a_killed_pool_left_is_swept_and_what_is_in_use_is_not(killed: bool) -> None:
+    before = semaphores()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "7\n"
+        own = semaphores() - before
+        assert own
+        sweep_temporary()
+        assert own <= semaphores()
+        if killed:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        process.wait(60)
+    assert (own <= semaphores()) == killed
+    sweep_temporary()
+    assert not own & semaphores()
