@@ -2,7 +2,7 @@
 # packages and PyPI. `make` lists what there is; the work itself is the command `hil`.
 
 .DEFAULT_GOAL := help
-.PHONY: help evolve study bench test lint check golden docs fuzz setup tools
+.PHONY: help evolve study bench test lint check golden docs fuzz soak setup tools
 .ONESHELL:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -44,6 +44,9 @@ docs: setup  ## the documentation site, in build/site/index.html
 
 fuzz: setup  ## hostile inputs for every reader, MINUTES=30 in all; findings go to fuzz-found/
 	@PYTHONPATH=tests exec .venv/bin/python -m fuzz.run --minutes "$${MINUTES:-30}" $(ARGS)
+
+soak: setup  ## searches that are killed, stopped, starved and cut off, MINUTES=30 in all
+	@PYTHONPATH=.:tests exec .venv/bin/python -m soak.run --minutes "$${MINUTES:-30}" $(ARGS)
 
 # The virtual environment is stamped with what it was made from. If its set-up was interrupted, or
 # it belongs to another Python, it is made from nothing, else brought up to date.

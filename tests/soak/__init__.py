@@ -1,0 +1,1 @@
+"""Disturbances of real searches: `make soak MINUTES=30` (`soak.run`)."""

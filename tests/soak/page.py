@@ -1,0 +1,67 @@
+"""docs/reliability.md, made of the counts of `make soak` and `make fuzz`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from helpers.checkout import ROOT
+from soak.tally import Tally
+
+SOAK = ROOT / "docs" / "reliability" / "soak.json"
+FUZZ = ROOT / "docs" / "reliability" / "fuzz.json"
+PAGE = ROOT / "docs" / "reliability.md"
+TEMPLATE = Path(__file__).with_name("reliability.template.md")
+KILL = "kill -9: "
+TOO_LATE = f"{KILL}none"  # the search had ended
+_ENDS = {"0": "done", "1": "traceback", "2": "the user's", "3": "the bench's", "4": "ours"}
+_ENDS |= {"130": "interrupted", "-1": "hung up", "-9": "killed"}
+
+
+def page(soak: Mapping[str, Any], fuzz: Mapping[str, Mapping[str, int]]) -> str:
+    """The page's text, from the contents of both files."""
+    tallies = {name: Tally.from_json(one) for name, one in soak["tallies"].items()}
+    tried = {name: one for name, one in tallies.items() if one.times and name != TOO_LATE}
+    late = tallies.get(TOO_LATE, Tally())
+    everything = [*tried.values(), late]
+    skipped = "; ".join(f"{name} ({one.skipped})" for name, one in tallies.items() if one.skipped)
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        kills=sum(one.times for name, one in tried.items() if name.startswith(KILL)),
+        times=sum(one.times for one in tried.values()),
+        lost=sum(one.lost for one in everything),
+        changed=sum(one.changed for one in everything),
+        doubled=sum(one.doubled for one in everything),
+        faults=sum(len(one.faults) for one in everything),
+        commit=f"Commit {soak['commit'][:12]}{soak['commit'][40:]}",
+        seeds=", ".join(map(str, soak["seeds"])),
+        machine=soak["machine"],
+        rows="\n".join(_row(name, one) for name, one in tried.items()),
+        skipped=f"\nNot tried: {skipped}.\n" if skipped else "",
+        fuzz="\n".join(_fuzz_row(name, one) for name, one in fuzz.items()),
+    )
+
+
+def _row(name: str, one: Tally) -> str:
+    ends = ", ".join(f"{_ENDS.get(code, code)} {count}" for code, count in one.ends.items())
+    return (
+        f"| {name} | {one.times} | {one.lost} | {one.changed} | {one.doubled} | {ends} "
+        f"| {one.longest_s:.0f} | {one.peak_bytes >> 20} | {len(one.faults)} |"
+    )
+
+
+def _fuzz_row(name: str, one: Mapping[str, int]) -> str:
+    counts = (f"{one[kind]:,}" for kind in ("inputs", "read", "refused", "findings"))
+    return f"| {name} | {' | '.join(counts)} |"
+
+
+def main() -> None:
+    """Write the page, if there are counts of both."""
+    if SOAK.exists() and FUZZ.exists():
+        soak, fuzz = (json.loads(path.read_text("utf-8")) for path in (SOAK, FUZZ))
+        PAGE.write_text(page(soak, fuzz), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
