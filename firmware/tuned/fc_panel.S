@@ -31,7 +31,6 @@
 #define BIASES lr   /* of the panel: its weights are behind them */
 
 #if FOUR_BITS
-#define NAME fc_panel4
 #define WEIGHTS_SHIFT 3 /* 8 bytes of weights for a step */
 #define STEP_BYTES 70   /* 19 instructions of 4 bytes, but for loads */
 

@@ -30,8 +30,8 @@ def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:
     `sha256` is taken over the files with model id 0; the id is its first 4 bytes. Raises
     UnsupportedLayer for a layer without a fixed-point form.
     """
-    context = {**_context(plan, board), "profile": profile}
-    sources = {**_custom_sources(plan), **_instance_sources(context["layers"])}
+    context = {**context_of(plan, board), "profile": profile}
+    sources = {**custom_sources(plan), **_instance_sources(context["layers"])}
     digest = hashlib.sha256()
     for name, text in sorted({**_files(context, program_id=0), **sources}.items()):
         digest.update(f"{name}\0{text}\0".encode())
@@ -40,7 +40,7 @@ def render(plan: Plan, board: Board, *, profile: bool = False) -> Program:
     return Program(files, digest.hexdigest(), program_id)
 
 
-def _custom_sources(plan: Plan) -> dict[str, str]:
+def custom_sources(plan: Plan) -> dict[str, str]:
     """The C sources of custom operators, each in a file that is named after its function."""
     return {
         f"custom_{op.definition.function}.c": op.definition.source
@@ -92,12 +92,16 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _context(plan: Plan, board: Board) -> dict[str, Any]:
+def context_of(plan: Plan, board: Board) -> dict[str, Any]:
+    """What the templates of a plan fill in; without `profile` and for the firmware, no library."""
     graph = plan.graph
     layers = [layer_of(plan, step) for step in plan.steps]
     shapes = {dims.name: dims for layer in layers for dims in layer.shapes}
     return {
         "name": safe(graph.name),
+        "header": "model.h",
+        "library": False,
+        "profile": False,
         "board": board,
         "layers": layers,
         "segments": [segment_code(plan, segment, layers) for segment in plan.segments],

@@ -1,0 +1,1 @@
+"""The network of a run or of a file, handed over to the library that is made of it."""

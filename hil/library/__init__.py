@@ -1,0 +1,1 @@
+"""A network as a C library for any firmware: sources, build files, proof, provenance."""
