@@ -11,8 +11,10 @@ import typer
 from rich.console import Console
 
 from hil.cli.options import JsonFlag
-from hil.report.summary import summarize
+from hil.energy.calibration import calibrated
+from hil.report.summary import Summary, summarize
 from hil.report.summary_json import summary_to_json
+from hil.store.run_folder import board_of
 from hil.store.store import Store
 
 RunArgument = Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")]
@@ -31,6 +33,13 @@ def _register_report(app: typer.Typer, runs: Path) -> None:
         profile: Annotated[
             bool, typer.Option(help="Show the time by step instead of the results.")
         ] = False,
+        layers: Annotated[
+            bool,
+            typer.Option(
+                help="First count each layer of the int8 network and of the chosen one on the "
+                "board, and time the kernels that could run it, for report.html."
+            ),
+        ] = False,
         as_json: JsonFlag = False,
     ) -> None:
         """Show the results of a run so far and write its report.html."""
@@ -42,6 +51,8 @@ def _register_report(app: typer.Typer, runs: Path) -> None:
         from hil.report.report import print_profile, print_summary, print_table, write_report
 
         may_write = os.access(folder, os.W_OK)
+        if layers:
+            _count_layers(summary, folder)
         if may_write:
             write_report(summary, folder)
         if as_json:
@@ -53,6 +64,14 @@ def _register_report(app: typer.Typer, runs: Path) -> None:
             print_summary(summary, folder, Console())
         else:
             print_table(summary, Console())
+
+
+def _count_layers(summary: Summary, folder: Path) -> None:
+    """Count the layers of the two networks that the page shows beside each other."""
+    from hil.report.layer_counts import count_layers
+
+    shown = {one.number: one for one in (summary.baseline, summary.chosen) if one is not None}
+    count_layers(folder, tuple(shown.values()), calibrated(board_of(folder, summary.board)))
 
 
 def _register_dashboard(app: typer.Typer, runs: Path) -> None:

@@ -17,6 +17,7 @@ class LayerCell:
     name: str
     what: str
     kernel: str
+    cost: str
     beaten: str
     macs: str
     weights: str
@@ -67,6 +68,7 @@ def _cell(layer: Layer | None) -> LayerCell | None:
         name=layer.name,
         what=f"{layer.op} → {shape}{bits}{rows}",
         kernel="" if layer.kernel == "none" else layer.kernel,
+        cost=layer.kernel_cost,
         beaten=", ".join(layer.beaten),
         macs=f"{layer.macs:,}" if layer.macs else "",
         weights=f"{layer.weight_bytes:,}" if layer.weight_bytes else "",

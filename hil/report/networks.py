@@ -14,10 +14,12 @@ from compress.tflite.importer import import_tflite
 from compress.types import Graph
 from hil.codegen.estimate import layer_bytes
 from hil.codegen.plan import make_plan
+from hil.report.layer_counts import CountedLayer, read_counts
 from hil.store.run_folder import network_path
-from hil.types import Board, Buffer, Memory, Plan, Step, Trial
+from hil.types import Board, Buffer, Measurement, Memory, Plan, Step, Trial
 
 BufferKind = Literal["tensor", "scratch", "expanded weights"]
+_GAP = "\N{NO-BREAK SPACE}"  # between a kernel and its cost
 _KEPT = 8  # networks whose plans are kept: a live page asks for the same ones again and again
 
 
@@ -26,16 +28,19 @@ class Layer:
     """One operator of a plan.
 
     `shape` is that of its output without the batch, `bits` those of its weights (0 without any).
-    `beaten` are the kernels that its own was preferred to, best first, with their costs where the
-    plan knows them (`Step.choice`). `weight_bytes` is what is stored for it, `live_bytes` what of
-    the arena is in use while it runs. `count` is what the board counted in one inference, None for
-    a network that was not counted layer by layer.
+    `kernel_cost` is the layer's with its kernel and `scratch_bytes`, "" if that was not timed.
+    `beaten` are the kernels that this one was preferred to, best first, with their costs where
+    these were timed. `weight_bytes` is what is stored for it, `live_bytes` what of the arena is in
+    use while it runs. `count` is what the board counted in one inference, None for a network that
+    was not counted layer by layer.
     """
 
     name: str
     op: str
     shape: tuple[int, ...]
     kernel: str
+    scratch_bytes: int
+    kernel_cost: str
     beaten: tuple[str, ...]
     macs: int
     bits: int
@@ -91,10 +96,9 @@ def planned_network(folder: Path, trial: Trial | None, board: Board) -> PlannedN
         layers, buffers, arena_bytes = _planned(path, trial.provenance.saves, board)
     except HilError as error:
         return f"the network of trial {trial.number} cannot be planned again: {error}"
-    counts = {layer.name: layer.count for layer in trial.measurement.layers}
     return PlannedNetwork(
         number=trial.number,
-        layers=tuple(replace(layer, count=counts.get(layer.name)) for layer in layers),
+        layers=_with_counts(layers, trial.number, folder, trial.measurement),
         buffers=buffers,
         arena_bytes=arena_bytes,
         measured_arena_bytes=trial.measurement.ram.parts.get("arena", 0),
@@ -133,6 +137,8 @@ def _layer(plan: Plan, step: Step, weight_bytes: int, live_bytes: int) -> Layer:
         op=type(op).__name__,
         shape=graph.tensors[outputs_of(op)[0]].shape[1:],
         kernel=step.kernel,
+        scratch_bytes=0 if step.scratch is None else step.scratch.size_bytes,
+        kernel_cost="",
         beaten=_beaten(step.choice),
         macs=step.macs,
         bits=_bits(graph, step),
@@ -140,6 +146,40 @@ def _layer(plan: Plan, step: Step, weight_bytes: int, live_bytes: int) -> Layer:
         live_bytes=live_bytes,
         by_rows=plan.segment_of(step.index) is not None,
         count=None,
+    )
+
+
+def _with_counts(
+    layers: tuple[Layer, ...], number: int, folder: Path, measurement: Measurement
+) -> tuple[Layer, ...]:
+    """The layers with what the board counted: for the page, or else during the search."""
+    counts = {layer.name: layer.count for layer in measurement.layers}
+    timed = {layer.name: layer for layer in read_counts(folder).get(number, ())}
+    return tuple(
+        _timed(layer, timed[layer.name])
+        if layer.name in timed
+        else replace(layer, count=counts.get(layer.name))
+        for layer in layers
+    )
+
+
+def _timed(layer: Layer, counted: CountedLayer) -> Layer:
+    """The layer with its count and costs; of a kernel that it beat, those of the best form."""
+    own, costs = "", dict[str, int]()
+    for one in counted.kernels:
+        if (one.kernel, one.scratch_bytes) == (layer.kernel, layer.scratch_bytes):
+            own = f"{one.cost:,}"
+        costs[one.kernel] = min(one.cost, costs.get(one.kernel, one.cost))
+    names = dict.fromkeys(text.split(" ")[0] for text in layer.beaten)
+    return replace(
+        layer,
+        count=counted.count,
+        kernel_cost=own,
+        beaten=tuple(
+            f"{name}{_GAP}{costs[name]:,}" if name in costs else name
+            for name in names
+            if name != layer.kernel
+        ),
     )
 
 

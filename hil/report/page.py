@@ -105,6 +105,7 @@ def _context(summary: Summary, networks: dict[str, PlannedNetwork | str]) -> dic
         "classes": originals.class_rows(summary),
         "layers": layer_rows(before, after),
         "missing_plans": [one for one in (before, after) if isinstance(one, str)],
+        "timed": _unit_of_times(summary, networks),
         "counts": {"before": _has_counts(before), "after": _has_counts(after)},
         "orders": methods.order_rows(summary),
         "genes": methods.gene_rows(summary),
@@ -113,6 +114,15 @@ def _context(summary: Summary, networks: dict[str, PlannedNetwork | str]) -> dic
         "profile": time_profile.rows(summary.profile),
         "trained": time_profile.sentences(summary.profile),
     }
+
+
+def _unit_of_times(summary: Summary, networks: dict[str, PlannedNetwork | str]) -> str:
+    """What the costs of kernels are in; "" if none was timed."""
+    planned = [one for one in networks.values() if isinstance(one, PlannedNetwork)]
+    if not any(layer.kernel_cost for one in planned for layer in one.layers):
+        return ""
+    kinds = {"counted": "cycles", "modelled": "modelled cycles", "none": "instructions"}
+    return kinds[cycles_known(summary.goal.board)]
 
 
 def _has_counts(network: PlannedNetwork | str) -> bool:

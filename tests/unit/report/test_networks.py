@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from compress.errors import UserError
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.types import Graph
@@ -19,6 +21,7 @@ from hil.codegen.plan import make_plan
 from hil.figures import LayerFigures
 from hil.kernels.choice import all_candidates
 from hil.report.caveats import caveats
+from hil.report.layer_counts import read_counts
 from hil.report.layer_rows import layer_rows
 from hil.report.networks import PlannedNetwork, planned_network
 from hil.store.run_folder import network_path, save_network
@@ -102,3 +105,27 @@ def test_layers_of_one_name_stand_beside_each_other(tmp_path: Path) -> None:
     turned = layer_rows(after, before)
     assert [row[1].name for row in turned if row[1] and row[0] is None] == [left_out]
     assert layer_rows("none", "none") == []
+
+
+def test_what_was_timed_on_the_board_stands_beside_the_kernels(tmp_path: Path) -> None:
+    """Of the layer's kernel the form that runs, of the others the best form."""
+    plain = stored(tmp_path, tiny_conv(), SMALL).layers[0]
+    other = plain.beaten[-1]
+    kernels = [
+        {"kernel": plain.kernel, "scratch_bytes": plain.scratch_bytes, "cost": 1234},
+        {"kernel": plain.kernel, "scratch_bytes": plain.scratch_bytes + 4, "cost": 1000},
+        {"kernel": other, "scratch_bytes": 0, "cost": 7000},
+        {"kernel": other, "scratch_bytes": 8, "cost": 6000},
+    ]
+    layers = [{"name": plain.name, "count": 77, "kernels": kernels}]
+    (tmp_path / "layers.json").write_text(json.dumps({SMALL.number: layers}))
+    layer = stored(tmp_path, tiny_conv(), SMALL).layers[0]
+    assert (layer.count, layer.kernel_cost) == (77, "1,234")
+    assert layer.beaten[-1].split("\N{NO-BREAK SPACE}") == [other, "6,000"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"3": [{"name": "a"}]}', '{"x": []}', '{"3": 1}'])
+def test_damaged_counts_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "layers.json").write_text(text)
+    with pytest.raises(UserError, match=r"layers\.json is damaged: delete it"):
+        read_counts(tmp_path)
