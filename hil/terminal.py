@@ -1,10 +1,15 @@
-"""Progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds."""
+"""Progress on stderr: a bar on a terminal, otherwise a plain line every ten seconds.
+
+A bar moves by itself, also while nothing is told. Its text may have several lines, since one holds
+little beside the bar on a terminal of 80 columns.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -12,11 +17,27 @@ from rich.table import Column
 from rich.text import Text
 
 from compress.pipeline.diagnosis import Remark
+from hil.formatting import duration
 
 PLAIN_INTERVAL_S = 10.0
+_KNOWN_RATE_S = 2.0  # before that a rate is mostly what happens once
 
 ShowProgress = Callable[[float, str], None]
 """A callback that takes the share done, 0..1, and the text to show."""
+
+
+_quiet = False
+
+
+def be_quiet() -> None:
+    """Show no progress and no notes from now on; warnings and errors stay."""
+    global _quiet
+    _quiet = True
+
+
+def notes_console() -> Console:
+    """The console for what is good to know and disturbs no result: stderr, silent if asked to."""
+    return Console(stderr=True, highlight=False, quiet=_quiet)
 
 
 def warn(remark: Remark) -> None:
@@ -30,22 +51,30 @@ class ProgressLine:
     def __init__(
         self, console: Console | None = None, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or notes_console()
         self._now = now
         self._progress: Progress | None = None
         self._printed_at = float("-inf")
 
-    def show(self, share: float, text: str) -> None:
-        """Update the line: the share done, 0..1, and the text."""
+    def show(self, share: float | None, *lines: str) -> None:
+        """Update the line: the share done, 0..1, None if it is not known, and the text."""
+        if self._console.quiet:
+            return
         if self._console.is_terminal:
+            text = "\n".join(lines)
             if self._progress is None:
                 self._progress = _bar(self._console)
                 self._progress.add_task(text, total=1.0)
                 self._progress.start()
-            self._progress.update(self._progress.task_ids[0], completed=share, description=text)
-        elif self._now() - self._printed_at >= PLAIN_INTERVAL_S:
+            self._progress.update(
+                self._progress.task_ids[0],
+                total=None if share is None else 1.0,
+                completed=share or 0.0,
+                description=text,
+            )
+        elif share is not None and self._now() - self._printed_at >= PLAIN_INTERVAL_S:
             self._printed_at = self._now()
-            self._console.print(Text(text), soft_wrap=True)
+            self._console.print(Text(", ".join(lines)), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print a line that stays, above the bar."""
@@ -59,15 +88,50 @@ class ProgressLine:
 
 
 @contextmanager
-def training_progress(
-    title: str, console: Console | None = None
-) -> Iterator[Callable[[float], None]]:
-    """Yield a callback that takes the share done, 0..1; nothing is shown before its first call."""
+def working(text: str, console: Console | None = None) -> Iterator[None]:
+    """Show on a terminal that `text` goes on, without an end in sight; nothing elsewhere."""
     line = ProgressLine(console)
+    line.show(None, f"{text} ...")
     try:
-        yield lambda share: line.show(share, f"{title}, {100 * share:.0f} %")
+        yield
     finally:
         line.close()
+
+
+@contextmanager
+def training_progress(
+    title: str,
+    console: Console | None = None,
+    epochs: float | None = None,
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[Callable[[float], None]]:
+    """Yield a callback that takes the share done, 0..1; nothing is shown before its first call.
+
+    It shows the epoch, if their number is given, and the time left by the rate since the first one.
+    """
+    line, first = ProgressLine(console, now), list[tuple[float, float]]()
+
+    def tick(share: float) -> None:
+        first.append((share, now()))
+        del first[1:]
+        done, elapsed_s = share - first[0][0], now() - first[0][1]
+        text = f"{title}, {100 * share:.0f} %"
+        if epochs is not None:
+            of = ceil(epochs)
+            text += f", epoch {min(int(share * epochs) + 1, of)} of {of}"
+        line.show(share, text + time_left(done / (1.0 - first[0][0] or 1.0), elapsed_s))
+
+    try:
+        yield tick
+    finally:
+        line.close()
+
+
+def time_left(share: float, elapsed_s: float) -> str:
+    """`, about 40 s left` by the rate so far; "" while that says nothing yet, and at the end."""
+    if elapsed_s < _KNOWN_RATE_S or not 0.0 < share < 1.0:
+        return ""
+    return f", about {duration(elapsed_s * (1.0 - share) / share)} left"
 
 
 def _bar(console: Console) -> Progress:
@@ -77,7 +141,7 @@ def _bar(console: Console) -> Progress:
         TextColumn(
             "{task.description}",
             markup=False,
-            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            table_column=Column(ratio=1, overflow="fold"),
         ),
         console=console,
         transient=True,

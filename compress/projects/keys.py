@@ -267,6 +267,8 @@ SEARCH_KEYS = (
     "max_energy",
     "prefer",
     "energy_budget",
+    "confidence",
+    "near",
     "engine",
     "farm",
     "processes",

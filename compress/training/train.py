@@ -23,6 +23,7 @@ from compress.task_types.rules import Rules
 from compress.tracing.answers import Answer, joined
 from compress.tracing.batches import Batch, chosen, copies_of, tensors_of
 from compress.training.checkpoint import Checkpoint
+from compress.training.progress import tell_epochs
 from compress.types import Array, Recipe, Split
 
 torch.set_num_threads(1)
@@ -157,6 +158,7 @@ def descend(
             weight.data.mul_(mask)
         if checkpoint is not None:
             checkpoint.save_if_due(done, *state)
+        tell_epochs(schedule.epochs * done / steps, schedule.epochs)
         if tick is not None:
             tick(done / steps)
     module.eval()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import asdict, dataclass
-from typing import Any, TypeGuard
+from dataclasses import asdict
+from typing import Any
 
-from compress.errors import UserError
 from hil.benchmark.benchmark import BenchmarkResult
+from hil.comparison.changes import Change, changes
+from hil.comparison.figures import COMPARED_COSTS, figures_from_json
+from hil.comparison.policy import uniform
 from hil.features.words import features_to_json
 from hil.types import Sizes
 
@@ -80,70 +81,14 @@ def benchmark_to_json(result: BenchmarkResult) -> dict[str, Any]:
     }
 
 
-_COUNTED = ("insn", "model_cycles", "dwt_cycles")
-_COUNTED_OF_PART = ("wait_cycles", "energy_uj")  # comparable only for equal ones of these:
-_TIMED_BY = ("part", "clock_hz", "flash_timing", "delayed_ram")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The change of one cost; `worse` is true if it grew by more than the tolerance."""
-
-    name: str
-    old: float
-    new: float
-    worse: bool
-
-    @property
-    def change(self) -> float:
-        """The relative growth; 0 if both are 0, 1 if only the old one is 0."""
-        if self.old == 0:
-            return 0.0 if self.new == 0 else 1.0
-        return self.new / self.old - 1.0
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "change": self.change}
-
-
-def is_result(value: object) -> TypeGuard[dict[str, Any]]:
-    """True if a value read from JSON has the costs that `compare_results` compares, as numbers."""
-    if not isinstance(value, dict):
-        return False
-    sizes = (value.get("flash_bytes"), value.get("ram_bytes"))
-    totals = [size.get("total") if isinstance(size, dict) else None for size in sizes]
-    counts = [value.get(name) for name in (*_COUNTED, *_COUNTED_OF_PART)]
-    return all(_is_number(total) for total in totals) and all(
-        count is None or _is_number(count) for count in counts
-    )
-
-
-def _is_number(value: object) -> bool:
-    """True for a finite number that a float can hold."""
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
-
-
 def compare_results(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[Change]:
     """The change of every cost that both results have; `tolerance` is relative (0.01 is 1 %).
 
-    Wait states and energies compare only if both are of the same part and memories.
-
-    Raises UserError for results of different boards or counters, which are not comparable.
+    Results of different compilers compare here. Raises as `hil.comparison.changes.changes`.
     """
-    for key in ("board", "counter"):
-        if old.get(key) != new.get(key):
-            raise UserError(
-                f"results of different {key}s are not comparable: {old.get(key)}, {new.get(key)}"
-            )
-    same_part = all(old.get(key) == new.get(key) for key in _TIMED_BY)
-    counted = (*_COUNTED, *_COUNTED_OF_PART) if same_part else _COUNTED
-    pairs = [(name, old.get(name), new.get(name)) for name in counted]
-    sizes = ("flash_bytes", "ram_bytes")
-    pairs += [(part, old[part]["total"], new[part]["total"]) for part in sizes]
-    return [
-        Change(name, was, now, now > was * (1.0 + tolerance))
-        for name, was, now in pairs
-        if was is not None and now is not None
-    ]
+    former, latter = figures_from_json("the first", old), figures_from_json("the second", new)
+    found = changes(former, latter, uniform(tolerance), across=("compiler",))
+    return [one for one in found if one.name in COMPARED_COSTS]
 
 
 def _value(result: BenchmarkResult, share: float | None) -> float | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from compress.metrics.registry import metric_of
 from compress.metrics.scale import ACCURACY
 from compress.pipeline.data_facts import data_facts, data_line, data_remarks, precision_line
@@ -22,7 +20,7 @@ from hil.codegen.render import render
 from hil.measure.measure import BoardRunner
 from hil.objective.costs import cycles_of, latency_ms
 from hil.target.open import open_target
-from hil.terminal import warn
+from hil.terminal import notes_console, warn
 from hil.types import Board, Image, Measurement
 
 
@@ -84,7 +82,7 @@ def show_first_look(
     `look`.
     """
     check_data(task, data)
-    console = Console(stderr=True, highlight=False)
+    console = notes_console()
     facts = data_facts(task, data)
     console.print(data_line(facts), markup=False, soft_wrap=True)
     judged = metric_of(task).name == ACCURACY.name

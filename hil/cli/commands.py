@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_group
+from typer.main import get_command, get_group
 
 RUNS = Path("runs")
 
@@ -64,6 +64,11 @@ COMMANDS = (
     Entry("dashboard", "report", "Serve the report of RUN while its search goes on, until Ctrl-C."),
     Entry(
         "export", "export", "Write the chosen network of a run as a C library for your firmware."
+    ),
+    Entry(
+        "compare",
+        "compare",
+        "Compare the figures of B with those of A; exit code 1 if one grew beyond its tolerance.",
     ),
     Entry(
         "sensitivity",
@@ -119,4 +124,36 @@ def load_command(name: str) -> Any:
     part = typer.Typer(rich_markup_mode="markdown")
     given = (RUNS,) if "runs" in inspect.signature(register).parameters else ()
     register(part, *given)
-    return get_group(part).commands[name]
+    command = get_group(part).commands[name]
+    for one in getattr(command, "commands", {"": command}).values():
+        one.params.append(_quiet_option())
+    return command
+
+
+def _be_quiet(asked: bool) -> None:
+    if asked:
+        from hil.terminal import be_quiet
+
+        be_quiet()
+
+
+def _quiet_option() -> Any:
+    """The option --quiet, which each command has and none reads."""
+    part = typer.Typer()
+
+    @part.command()
+    def _(
+        _: Annotated[
+            bool,
+            typer.Option(
+                "--quiet",
+                callback=_be_quiet,
+                is_eager=True,
+                expose_value=False,
+                help="Show no progress and no notes, only results, warnings and errors.",
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
+    return get_command(part).params[0]

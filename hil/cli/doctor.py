@@ -51,7 +51,9 @@ def register(app: typer.Typer) -> None:
         if release and facts is None:
             raise UserError("--release needs a board: hil doctor --board NAME --release")
         released = release_quarantine(facts.name) if release and facts else []
-        errors = Console(stderr=True)
+        from hil.terminal import notes_console
+
+        errors = notes_console()
         for probe_id in released:
             errors.print(f"released: {board} on probe {probe_id}", markup=False, highlight=False)
         checks: list[Check] = []

@@ -174,8 +174,9 @@ def _from_trace(
 def _compute(board: Board, seconds: float) -> None:
     """Keep the board computing for `seconds`, so that the user can read a meter."""
     from hil.measure.continuous import loop_graph, loop_inferences
+    from hil.terminal import notes_console
 
-    console = Console(stderr=True)
+    console = notes_console()
     with console.status(f"{board.name} computes for {seconds:g} s: read the meter now"):
         inferences = loop_inferences(loop_graph(), board, seconds)
     console.print(f"{inferences} inferences in {seconds:g} s")

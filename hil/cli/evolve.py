@@ -17,6 +17,7 @@ from hil.board import board_path, load_board, without_limits
 from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
 from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.energy.calibration import calibrated
+from hil.objective.choice import NEAR
 from hil.objective.decision import CONFIDENCE
 from hil.options.goal_options import (
     AccuracyOption,
@@ -30,14 +31,17 @@ from hil.options.goal_options import (
     MaxFlash,
     MaxLatency,
     MaxRam,
+    NearOption,
     PreferOption,
     confidence_of,
     energy_budget_of,
     floor_of,
     goal_of,
+    near_of,
     with_floor,
 )
 from hil.search.registry import AUTO, ENGINE_NAMES
+from hil.terminal import working
 
 
 def register(app: typer.Typer, runs: Path) -> None:
@@ -81,6 +85,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         prefer: PreferOption = None,
         energy_budget: EnergyBudgetOption = None,
         confidence: ConfidenceOption = CONFIDENCE,
+        near: NearOption = f"{NEAR:.0%}",
         engine: EngineOption = AUTO,
         farm: Annotated[
             str | None,
@@ -122,23 +127,16 @@ def register(app: typer.Typer, runs: Path) -> None:
             max_energy=max_energy,
             weights=prefer,
         )
-        sure = confidence_of(confidence)
+        limited = replace(limited, confidence=confidence_of(confidence), near=near_of(near))
         folder = runs / check_name(run or f"{label_of(task)}-{facts.name}")
         # Importing torch takes seconds: the options are checked before, as far as they can be.
-        wanted = find_task(task)
-        tell(task)
+        with working("loading PyTorch, then the task"):
+            wanted = find_task(task)
+            tell(task)
+            from hil.loop.evolve import Settings
+            from hil.loop.evolve import evolve as search
         asked = floor_of(wanted, accuracy, floor or relative_floor(task, accuracy))
-        goal = replace(with_floor(limited, wanted, asked), confidence=sure)
-        from hil.loop.evolve import Settings
-        from hil.loop.evolve import evolve as search
-        from hil.report.export import export_chosen
-        from hil.report.features_of_run import keep_feature_costs
-        from hil.report.model_facts import model_facts
-        from hil.report.report import print_summary, write_report
-        from hil.report.summary import summarize
-        from hil.report.summary_json import summary_to_json
-        from hil.store.store import Store
-
+        goal = with_floor(limited, wanted, asked)
         settings = Settings(
             task=task,
             goal=goal,
@@ -154,8 +152,16 @@ def register(app: typer.Typer, runs: Path) -> None:
             board_file=board_path(board),
         )
         search(settings)
-        with Store.read(settings.folder) as store:
-            summary = summarize(store)
+        with working("writing the report"):
+            from hil.report.export import write_chosen
+            from hil.report.features_of_run import keep_feature_costs
+            from hil.report.report import print_summary, write_report
+            from hil.report.summary import summarize
+            from hil.report.summary_json import summary_to_json
+            from hil.store.store import Store
+
+            with Store.read(settings.folder) as store:
+                summary = summarize(store)
             costs = keep_feature_costs(settings.folder, task, summary.chosen, facts)
             summary = replace(summary, features=costs)
             write_report(summary, settings.folder)
@@ -163,13 +169,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             print(json.dumps(summary_to_json(summary)))
         else:
             print_summary(summary, settings.folder, Console())
-        export_chosen(
-            settings.folder,
-            summary.chosen,
-            facts,
-            wanted.name,
-            model_facts(wanted, settings.folder, summary.chosen, facts),
-        )
+        with working("building the chosen network"):
+            write_chosen(summary, settings.folder)
 
 
 def relative_floor(task: TaskRef, accuracy: float | None) -> str | None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from hil.cli.options import JsonFlag
 from hil.energy.calibration import calibrated
+from hil.report.choosing import BY_RULE, choose_by_hand
 from hil.report.summary import Summary, summarize
 from hil.report.summary_json import summary_to_json
 from hil.store.run_folder import board_of
@@ -40,14 +41,27 @@ def _register_report(app: typer.Typer, runs: Path) -> None:
                 "board, and time the kernels that could run it, for report.html."
             ),
         ] = False,
+        choose: Annotated[
+            str | None,
+            typer.Option(
+                metavar=f"NUMBER|{BY_RULE}",
+                help="Choose this trial, from now on: its sources go to chosen/ in the run's "
+                f"folder; {BY_RULE}: choose by the rule again.",
+                show_default="as before",
+            ),
+        ] = None,
         as_json: JsonFlag = False,
     ) -> None:
         """Show the results of a run so far and write its report.html."""
         folder = _folder(run, runs)
         with Store.read(folder) as store:
             summary = summarize(store)
+            if choose is not None:
+                choose_by_hand(summary, folder, choose)
+                summary = summarize(store)
         # Importing matplotlib takes a second: there is a run to report.
         from hil.report import time_profile
+        from hil.report.export import write_chosen
         from hil.report.report import print_profile, print_summary, print_table, write_report
 
         may_write = os.access(folder, os.W_OK)
@@ -55,6 +69,8 @@ def _register_report(app: typer.Typer, runs: Path) -> None:
             _count_layers(summary, folder)
         if may_write:
             write_report(summary, folder)
+        if choose is not None:
+            write_chosen(summary, folder)
         if as_json:
             extra = {"profile": time_profile.profile_to_json(summary.profile)} if profile else {}
             print(json.dumps({**summary_to_json(summary), **extra}))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from compress.errors import UserError
@@ -203,8 +202,9 @@ def tell(ref: TaskRef) -> None:
     if not isinstance(ref, Project):
         return
     from compress.projects.opened import open_project  # imports torch
+    from hil.terminal import notes_console
 
-    console = Console(stderr=True, highlight=False)
+    console = notes_console()
     for note in open_project(ref).notes:
         console.print(Text(note), soft_wrap=True)
 

@@ -15,7 +15,7 @@ from hil.store.store import Store
 from hil.trial.candidate import Outcome
 from hil.trial.inherited import prefix_of
 from hil.trial.jobs import Jobs, result_of
-from hil.trial.pool import Pool
+from hil.trial.pool import Pool, Watched
 from hil.types import Trial
 
 # Sub-networks of an elastic network that one job looks at, at most.
@@ -59,7 +59,8 @@ def run_batch(
                 progress.note_unjudged(outcome.trial)
         if ended:
             rule.note_energy(store)
-        progress.update(store)
+        trainings = pool.trainings() if isinstance(pool, Watched) else ()
+        progress.update(store, running=len(jobs), trainings=trainings)
     found = (_find(store, proposal) for proposal in proposals)
     return [trial for trial in found if trial is not None]
 

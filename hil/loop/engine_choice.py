@@ -102,6 +102,23 @@ def elastic_cost(settings: Asked, original: Original, epoch_s: float) -> Elastic
     )
 
 
+def nothing_measured(settings: Asked, original: Original, ready_s: float) -> str:
+    """Why a time budget measured no network, and which would do: for a first few candidates.
+
+    `ready_s` is the time until the search could begin, with the original network's training.
+    """
+    tuned_s = RUNGS[0] * original.task.fine_tune.epochs * epoch_seconds(original)
+    each_s = _TUNING_FACTOR * tuned_s + _BUILD_S
+    needed_s = ready_s + _FEWEST_CANDIDATES * each_s / settings.processes
+    minutes = max(ceil(needed_s / 60), int(settings.minutes) + 1)
+    return (
+        f"0 networks measured in {formatting.duration(60 * settings.minutes)}: training the "
+        f"original network and getting ready took {formatting.duration(ready_s)}, a candidate "
+        f"takes about {formatting.duration(each_s)}; --minutes {minutes} leaves time for about "
+        f"{_FEWEST_CANDIDATES}"
+    )
+
+
 def epoch_seconds(original: Original) -> float:
     """The time of one epoch of fine-tuning the original network here, from a few steps."""
     recipe, train = original.task.fine_tune, original.train

@@ -8,12 +8,12 @@ candidate's way to a trial is `hil.trial.candidate.try_proposal`:
 """
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from compress.errors import Infeasible, UserError
@@ -26,14 +26,16 @@ from compress.space.recipes import baseline
 from hil.benchmark.first_look import show_first_look
 from hil.board import board_sha256
 from hil.energy.machine_energy import EnergyBudget
+from hil.interruption import Terminated
 from hil.loop.batch import run_batch
-from hil.loop.engine_choice import engine_for
+from hil.loop.engine_choice import engine_for, nothing_measured
 from hil.loop.finals import measure_finals
 from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule, feasible_front
 from hil.measure.provenance import provenance
 from hil.objective.costs import as_measured
 from hil.objective.goal import Goal
+from hil.report.summary import chosen_trial
 from hil.search.engine import Engine, Narrated
 from hil.search.registry import AUTO, open_engine
 from hil.store.project_files import check_same_project, kept_project, save_project
@@ -42,10 +44,12 @@ from hil.store.run_folder import (
     network_path,
     original_path,
     read_diagnosis,
+    read_pick,
     save_diagnosis,
 )
 from hil.store.store import STORE_FILE, RunIdentity, Store
 from hil.target.open import check_reachable
+from hil.terminal import notes_console, working
 from hil.trial.pool import LocalPool, Pool
 from hil.trial.start import (
     Start,
@@ -86,6 +90,7 @@ def evolve(settings: Settings) -> str:
     """Create or continue the run in `settings.folder`; return why it stopped.
 
     The reason is one of `StopRule.reason`, or "interrupt". Every trial is committed when it ends.
+    Raises KeyboardInterrupt if that came before anything was measured, and Terminated.
     Raises UserError for settings that cannot work, BenchError if the board stops answering, and
     Mismatch if the device computes something else than the reference; trials so far stay stored.
     """
@@ -114,14 +119,22 @@ def evolve(settings: Settings) -> str:
         store.begin_session(goal.accuracy, settings.engine, goal.to_json(), processes)
         rule = StopRule(settings, goal, settings.energy)
         reason = rule.reason(store)
+        interrupt = None
         try:
             if not reason or trials_missing_finals(store, goal):
                 reason = search(settings, store, rule)
-        except KeyboardInterrupt:
-            reason = "interrupt"
+        except KeyboardInterrupt as error:
+            reason, interrupt = "interrupt", error
         rule.note_energy(store)
         store.end_session(reason)
+        if interrupt is not None and (isinstance(interrupt, Terminated) or not has_measured(store)):
+            raise interrupt
     return reason
+
+
+def has_measured(store: Store) -> bool:
+    """True if the run has a network that was measured, so that there is something to report."""
+    return any(trial.measurement is not None for trial in store.trials(fidelity=1.0))
 
 
 @contextmanager
@@ -147,9 +160,13 @@ def take_first_look(settings: Settings) -> None:
     A new run's folder does not exist yet: nothing is left of a search that is refused.
     """
     task, goal = find_task(settings.task), settings.goal
-    check_feasible(task, goal)
+    with working(f"building the smallest network of {task.name}"):
+        check_feasible(task, goal)
     here = goal.board if settings.farm is None else None
-    show_first_look(task, task.load(), here, goal.accuracy or None)  # 0: not known yet
+    with working(f"reading the data of {task.name}"):
+        data = task.load()
+    with working(f"building the untrained network of {task.name}"):
+        show_first_look(task, data, here, goal.accuracy or None)  # 0: not known yet
 
 
 def search(settings: Settings, store: Store, rule: StopRule) -> str:
@@ -157,9 +174,10 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
 
     The engine proposes a batch, the pool trains and measures it, the engine is told the trials.
     """
-    goal = settings.goal
+    goal, began = settings.goal, time.monotonic()
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder, goal.saves)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
+        progress.show(None, "starting the workers, judging the float network")
         original = start.original()
         diagnosis = keep_diagnosis(original, store)
         goal = settled_goal(goal, diagnosis, store)
@@ -170,16 +188,20 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
             progress.note(f"warning: {remark.text}")
         if told := other_kernels(store, provenance(goal.board, settings.seed).kernels):
             progress.note(f"warning: {told}")
+        progress.show(None, "timing an epoch, choosing the engine")
         name, why = engine_for(settings, original, store)
         store.name_engine(name)
         progress.note(why)
         engine = open_engine(name, original, goal, settings.seed)
+        ready_s = time.monotonic() - began
         while not (reason := rule.reason(store)):
             proposals = engine.ask()
             say(engine, progress)
             trials = run_batch(proposals, store, pool, rule, progress)
             engine.tell(trials)
             rule.batch_ended(trials)
+        if reason == "minutes" and not has_measured(store):
+            progress.note(nothing_measured(settings, original, ready_s))
         # After the loop, so that figures for the report do not use up the search's budget.
         measure_finals(trials_missing_finals(store, goal), store, pool, progress.show)
         if "test" not in store.original_accuracies():
@@ -266,7 +288,7 @@ def open_pool(settings: Settings, start: Start) -> Pool:
     from hil.farm.pool import FarmPool  # importing Dask takes a second
 
     pool = FarmPool(settings.farm, start)
-    Console(stderr=True, highlight=False).print(Text(pool.words), soft_wrap=True)
+    notes_console().print(Text(pool.words), soft_wrap=True)
     return pool
 
 
@@ -289,7 +311,7 @@ def trials_missing_finals(store: Store, goal: Goal) -> list[Trial]:
     also listed if its network file is missing, since that file is exported.
     """
     trials, base = store.trials(fidelity=1.0), store.find(baseline())
-    best = goal.best(trials, base)
+    best = chosen_trial(goal.candidates(trials, base), goal, read_pick(store.folder))
     shown = {t.number: t for t in (*feasible_front(trials, goal), base, best) if t}
     finished = {final.number for final in store.finals()}
     if best is not None and not network_path(store.folder, best.number).is_file():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 from compress.errors import UserError
 from compress.metrics.scale import MetricScale
+from hil.objective.choice import Eligible, choose_eligible
 from hil.objective.costs import Costs, costs_of, cycles_of, knows_cycles
 from hil.objective.decision import FloorOdds, floor_odds
 from hil.objective.floor import Floor, parse_floor
-from hil.objective.pareto import best as best_score
 from hil.objective.pareto import measurement_of
 from hil.objective.pareto import score as geometric_mean
 from hil.types import Board, Measurement, Memory, Trial
@@ -56,7 +57,8 @@ class Goal:
     network is known (`settled`). The others are upper limits for one inference, None where there is
     none. Without `weights` the whole front is sought. The chosen network must keep the floor with
     the probability `confidence` (`hil.objective.decision`); None: to keep it on the validation
-    split is enough.
+    split is enough. Networks whose cost is within the share `near` of the least count as equally
+    cheap (`hil.objective.choice`).
     """
 
     board: Board
@@ -68,6 +70,7 @@ class Goal:
     weights: ObjectiveWeights | None = None
     floor: Floor | None = None
     confidence: float | None = None
+    near: float = 0.0
 
     def settled(self, metric: MetricScale, original: float) -> Goal:
         """The goal with the `accuracy` that `floor` means for a float network of value `original`.
@@ -132,25 +135,51 @@ class Goal:
             return geometric_mean(measurement_of(trial), measurement_of(baseline))
         return self.weighted_mean(trial, baseline)
 
-    def best(self, trials: Iterable[Trial], baseline: Trial | None) -> Trial | None:
-        """The best feasible trial; None if there is none.
+    def candidates(self, trials: Iterable[Trial], baseline: Trial | None) -> tuple[Eligible, ...]:
+        """The feasible trials with their costs and accuracy bounds.
 
-        The best has the smallest weighted mean to the `baseline`. Without weights, or without a
-        measured baseline, it has the smallest `pareto.score`. It keeps the floor with at least the
-        probability `confidence`; if no feasible trial does, the most probable one is the best.
+        Those are sure that keep the floor with at least the probability `confidence`; if no
+        feasible trial does, it is the most probable one alone. The cost is the weighted mean to the
+        `baseline`; without weights, or without a measured baseline, it is the `pareto.score`.
         """
-        known = list(trials)
-        feasible = self._sure(
-            [t for t in known if t.state == "measured" and self.violation(t) == 0.0],
-            self.odds(known),
+        known = sorted(trials, key=lambda trial: trial.number)  # sums of floats depend on order
+        odds = self.odds(known)
+        feasible = [t for t in known if t.state == "measured" and self.violation(t) == 0.0]
+        if not feasible:
+            return ()
+        sure = {trial.number for trial in self._sure(feasible, odds)}
+        measured = baseline is not None and baseline.measurement is not None
+        first = baseline if measured and self.weights is not None else None
+        goal = self if first is not None else replace(self, weights=None)
+        return tuple(
+            Eligible(
+                trial,
+                cost=goal.score(trial, first or feasible[0]),
+                bound=self._bound(trial, odds),
+                is_sure=trial.number in sure,
+            )
+            for trial in feasible
         )
-        if self.weights is None or baseline is None or baseline.measurement is None:
-            return best_score(feasible, self.accuracy)
 
-        def rank(trial: Trial) -> tuple[float, float, int]:
-            return self.weighted_mean(trial, baseline), -(trial.accuracy or 0.0), trial.number
+    def best(self, trials: Iterable[Trial], baseline: Trial | None) -> Trial | None:
+        """The trial that `choose_eligible` takes of the candidates; None if there is none.
 
-        return min(feasible, key=rank, default=None)
+        A weight on accuracy says what a percentage point may cost: then `near` does not count.
+        """
+        found = choose_eligible(self.candidates(trials, baseline), self.nearness)
+        return None if found is None else found.trial
+
+    @property
+    def nearness(self) -> float:
+        """The share of the least cost within which networks count as equally cheap."""
+        return 0.0 if self.weights is not None and self.weights.accuracy else self.near
+
+    def _bound(self, trial: Trial, odds: Mapping[int, FloorOdds]) -> float:
+        """The accuracy that the trial has with the probability `confidence`, else the measured."""
+        found = odds.get(trial.number)
+        if found is None or self.confidence is None:
+            return trial.accuracy or 0.0
+        return found.accuracy - NormalDist().inv_cdf(self.confidence) * found.deviation
 
     @property
     def floor_is_distance(self) -> bool:
@@ -179,19 +208,20 @@ class Goal:
             "weights": None if self.weights is None else asdict(self.weights),
             "floor": None if self.floor is None else str(self.floor),
             "confidence": self.confidence,
+            "near": self.near,
         }
 
     @classmethod
     def from_json(cls, board: Board, asked: Mapping[str, Any]) -> Goal:
-        """The goal from the output of `to_json`; older ones have no floor and no confidence.
+        """The goal from the output of `to_json`; older ones have no floor, confidence and nearness.
 
         Raises KeyError or TypeError for anything else.
         """
         weights = None if asked["weights"] is None else ObjectiveWeights(**asked["weights"])
         floor = None if asked.get("floor") is None else parse_floor(asked["floor"])
         limits = {name: asked[name] for name in _ASKED}
-        confidence = asked.get("confidence")
-        return cls(board, **limits, weights=weights, floor=floor, confidence=confidence)
+        confidence, near = asked.get("confidence"), asked.get("near", 0.0)
+        return cls(board, **limits, weights=weights, floor=floor, confidence=confidence, near=near)
 
     def _limited(self, costs: Costs) -> Iterator[tuple[float | None, float]]:
         """(used, limit) of every cost that has a limit; used is None if it is unknown."""

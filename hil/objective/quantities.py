@@ -39,6 +39,17 @@ def joules_in(option: str, text: str) -> float:
     return _quantity(option, text, JOULES, "900J, 20kJ or 1MJ; or joules, 20000")
 
 
+def share_in(option: str, text: str) -> float:
+    """The share of 1 in a text such as `5%` or `0.05`. Raises UserError unless it is 0 .. 1."""
+    number, percent, rest = text.strip().partition("%")
+    value = _plain_number(number)
+    share = None if value is None or rest else value / 100 if percent else value
+    if share is None or share > 1:
+        hint = f"; did you mean {text.strip()}%?" if share is not None and share <= 100 else ""
+        raise UserError(f"{option} {text!r}: must be a share, written like 5% or 0.05{hint}")
+    return share
+
+
 def weights_in(option: str, text: str) -> ObjectiveWeights:
     """The objective weights in a text such as `flash=1,ram=0.5`; those not named are 0.
 

@@ -20,6 +20,7 @@ from hil.objective.quantities import (
     joules_in,
     microjoules_in,
     milliseconds_in,
+    share_in,
     weights_in,
 )
 from hil.search.registry import AUTO, ENGINE_NAMES
@@ -131,11 +132,27 @@ ConfidenceOption = Annotated[
 ]
 
 
+NearOption = Annotated[
+    str,
+    typer.Option(
+        "--near",
+        metavar="SHARE",
+        help="Networks whose cost (the score) is at most this much above the least count as "
+        "equally cheap: the most accurate of them is chosen. 0 chooses the cheapest.",
+    ),
+]
+
+
 def confidence_of(confidence: float) -> float | None:
     """The goal's confidence; None for 0. Raises UserError for what is no probability."""
     if not 0.0 <= confidence < 1.0:
         raise UserError(f"--confidence {confidence:g}: must be 0 or a probability below 1")
     return confidence or None
+
+
+def near_of(near: str) -> float:
+    """The goal's `near`. Raises UserError for what is no share."""
+    return share_in("--near", near)
 
 
 def floor_of(task: Task, accuracy: float | None, floor: str | None) -> Floor:

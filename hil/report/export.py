@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UserError
+from compress.projects.find import find_task
 from compress.tflite.importer import import_tflite
 from hil.board import without_limits
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.files import file_errors
-from hil.report.model_facts import write_model_json
+from hil.report.model_facts import model_facts, write_model_json
+from hil.report.summary import Summary
+from hil.store.project_files import run_task
 from hil.store.run_folder import network_path
 from hil.types import Board, Memory, Trial
 
@@ -55,6 +58,13 @@ def export_chosen(
                 )
         finally:
             _remove(part)
+
+
+def write_chosen(summary: Summary, folder: Path) -> None:
+    """Write `folder`/chosen of the run whose `summary` it is. Raises as `export_chosen`."""
+    task, board = find_task(run_task(folder, summary.task)), summary.goal.board
+    facts = model_facts(task, folder, summary.chosen, board)
+    export_chosen(folder, summary.chosen, board, task.name, facts)
 
 
 def _build(tflite: Path, board: Board, name: str, folder: Path, saves: Memory) -> None:

@@ -136,7 +136,7 @@ def headline(summary: Summary) -> str:
     """The result in one sentence."""
     target, named = shown(summary, summary.accuracy_target), summary.metric.title
     if not summary.measured:
-        return "No trial has been measured yet."
+        return _unmeasured(summary)
     if summary.chosen is None:
         most = max(trial.accuracy for trial in summary.measured if trial.accuracy is not None)
         if most >= summary.accuracy_target:
@@ -167,6 +167,15 @@ def headline(summary: Summary) -> str:
         f"target {target}) at {chosen.flash.ratio} the flash, {chosen.ram.ratio} the RAM "
         f"and {chosen.count.ratio} the {counted(summary)}."
     )
+
+
+def _unmeasured(summary: Summary) -> str:
+    """That nothing was measured, and the commonest reason why nothing could be."""
+    reasons = Counter(trial.reason for trial in summary.trials if trial.reason)
+    if not reasons:
+        return "No trial has been measured yet."
+    reason, count = reasons.most_common(1)[0]
+    return f"No network could be measured; {count} of {len(summary.trials)}: {reason}."
 
 
 def certainty(summary: Summary) -> str:
@@ -257,8 +266,8 @@ def notes(summary: Summary) -> dict[str, str]:
         "painting",
         "count": f"{counters or 'none'} of one inference, median over {samples} samples",
         **_estimates(summary),
-        "score": f"{_score(summary)}; the chosen network has the smallest score among those that "
-        "meet the goal",
+        "score": f"{_score(summary)}; of the networks that meet the goal and whose score is within "
+        f"{formatting.percent(summary.goal.nearness, 1)} of the least, the most accurate is chosen",
         **({"features": summary.features} if summary.features else {}),
     }
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hil.report import confirmation, findings, originals, plots, time_profile
+from hil.report import choosing, confirmation, findings, learned, originals, plots, time_profile
 from hil.report.findings import CostCell, TrialRow
 from hil.report.page import write_html
 from hil.report.summary import Summary, summarize
@@ -51,13 +51,34 @@ def print_table(summary: Summary, console: Console) -> None:
         short = console.width < NARROW_COLUMNS + _SCORE_COLUMNS * ("score" in extra)
         console.print(_table(rows, summary.metric.title, findings.counted(summary), short, columns))
         console.print(Text("\n".join(_legend(summary, len(front), extra)), style="dim"))
+        if len(choosing.places(summary)) > 1:
+            console.print(_places(summary))
+        if why := choosing.words(summary):
+            console.print(Text(why))
     if sure := findings.certainty(summary):
         console.print(Text(sure))
+    if told := learned.learned(summary):
+        console.print(Text(told))
     console.print(Text(findings.status(summary), style="dim"))
     if any(remark.kind == "recall" for remark in summary.remarks):
         console.print(_recalls(summary))
     for remark in summary.remarks:
         console.print(Text(f"warning: {remark.text}", style="yellow"))
+
+
+def _places(summary: Summary) -> Table:
+    """The chosen network between its neighbors."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("")
+    for heading in ("#", summary.metric.title, "flash", "RAM", findings.counted(summary), "score"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for place in choosing.places(summary):
+        row = findings.trial_row(summary, place.candidate.trial)
+        sizes = (cost.ratio or cost.value for cost in (row.flash, row.ram, row.count))
+        score = f"{place.candidate.cost:.3f}"
+        style = "bold" if row.is_chosen else ""
+        table.add_row(place.role, str(row.number), row.accuracy, *sizes, score, style=style)
+    return table
 
 
 def _recalls(summary: Summary) -> Table:

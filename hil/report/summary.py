@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from compress.types import Task
 from hil.board import without_limits
 from hil.energy.calibration import calibrated
 from hil.objective import pareto
+from hil.objective.choice import Eligible, Neighbors, choose_eligible, neighbors
 from hil.objective.costs import as_measured
 from hil.objective.decision import FloorOdds
 from hil.objective.floor import Floor
@@ -30,7 +31,7 @@ from hil.report.features_of_run import read_feature_costs
 from hil.report.time_profile import TimeProfile, profile_of
 from hil.store import sqlite
 from hil.store.project_files import run_task
-from hil.store.run_folder import board_of, read_diagnosis
+from hil.store.run_folder import board_of, read_diagnosis, read_pick
 from hil.store.store import Final, Session, Store
 from hil.types import Board, Trial
 
@@ -40,14 +41,15 @@ class Summary:
     """The state of a run at one moment.
 
     `trials` were trained in full, `screened` ended at a lower fidelity. `baseline` is the network
-    that was only quantized to int8. `front` holds the non-dominated measured trials. `chosen` is
-    the best measured trial by `goal`, which is that of the last session, or the task's accuracy
-    floor if there was none. `odds` are those of keeping the floor, by number (`Goal.odds`).
-    `stopped_by` is None while the search runs, or if it was killed. `diagnosis` is that of the
-    original network, None for runs of versions that made none, and `originals` its accuracy by
-    split. Accuracies are the task's metric on the validation split as shares where more is better;
-    `metric` is the scale by which people read them. `features` says what the task's front end
-    costs on the board; empty if it has none, or was not measured.
+    that was only quantized to int8. `front` holds the non-dominated measured trials. `candidates`
+    are those that `goal` chooses from, which is that of the last session, or the task's accuracy
+    floor if there was none. `chosen` is the best of them, or the one that the user chose by hand,
+    `picked`, if that still meets the goal. `odds` are those of keeping the floor, by number
+    (`Goal.odds`). `stopped_by` is None while the search runs, or if it was killed. `diagnosis` is
+    that of the original network, None for runs of versions that made none, and `originals` its
+    accuracy by split. Accuracies are the task's metric on the validation split as shares where more
+    is better; `metric` is the scale by which people read them. `features` says what the task's
+    front end costs on the board; empty if it has none, or was not measured.
     """
 
     task: str
@@ -69,6 +71,8 @@ class Summary:
     metric: MetricScale = ACCURACY
     odds: Mapping[int, FloorOdds] = field(default_factory=dict)
     features: str = ""
+    candidates: tuple[Eligible, ...] = ()
+    picked: int | None = None
 
     @property
     def measured(self) -> tuple[Trial, ...]:
@@ -83,6 +87,22 @@ class Summary:
     def meets_target(self, trial: Trial) -> bool:
         """True if the trial was measured and meets the accuracy target and every limit."""
         return trial.state == "measured" and self.goal.violation(trial) == 0.0
+
+    @property
+    def choice(self) -> Eligible | None:
+        """The chosen trial with its cost and the bound of its accuracy."""
+        return next((one for one in self.candidates if one.trial == self.chosen), None)
+
+    @property
+    def by_rule(self) -> Eligible | None:
+        """The candidate that the goal chooses, whatever the user chose."""
+        return choose_eligible(self.candidates, self.goal.nearness)
+
+    @property
+    def neighbors(self) -> Neighbors:
+        """The networks beside the chosen one."""
+        chosen = self.choice
+        return Neighbors(None, None) if chosen is None else neighbors(self.candidates, chosen)
 
     def final(self, trial: Trial | None) -> Final | None:
         """The trial's figures on the test split; None if it has none."""
@@ -147,6 +167,7 @@ def summarize(store: Store) -> Summary:
         task = find_task(run_task(store.folder, identity.task))
         metric = _metric(task) if diagnosis is None else diagnosis.metric
         goal = _task_goal(board, task, metric)
+    candidates, picked = goal.candidates(trials, lone), read_pick(store.folder)
     return Summary(
         task=identity.task,
         board=identity.board,
@@ -159,7 +180,7 @@ def summarize(store: Store) -> Summary:
         screened=tuple(trial for trial in everything if trial.fidelity < 1.0),
         baseline=lone,
         front=front,
-        chosen=goal.best(trials, lone),
+        chosen=chosen_trial(candidates, goal, picked),
         finals=store.finals(),
         profile=profile_of(everything, sessions),
         diagnosis=diagnosis,
@@ -167,7 +188,16 @@ def summarize(store: Store) -> Summary:
         metric=metric,
         odds=goal.odds(trials),
         features=read_feature_costs(store.folder),
+        candidates=candidates,
+        picked=picked,
     )
+
+
+def chosen_trial(candidates: Sequence[Eligible], goal: Goal, picked: int | None) -> Trial | None:
+    """The trial of the number `picked` if it is a candidate, else the one that `goal` chooses."""
+    by_hand = next((one for one in candidates if one.trial.number == picked), None)
+    found = by_hand or choose_eligible(candidates, goal.nearness)
+    return None if found is None else found.trial
 
 
 def _metric(task: Task) -> MetricScale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from hil.report import confirmation
+from hil.report import choosing, confirmation, learned
 from hil.report.summary import Summary
 from hil.store.trial_json import trial_to_json
 from hil.types import Trial
@@ -41,6 +41,8 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
         "remarks": [asdict(remark) for remark in summary.remarks],
         **confirmation.to_json(summary),
         "features": summary.features or None,
+        "learned": [asdict(one) for one in learned.order_figures(summary)],
+        "choice": choosing.choice_to_json(summary),
         "floor_odds": {str(number): asdict(one) for number, one in summary.odds.items()},
     }
 

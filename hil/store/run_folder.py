@@ -16,6 +16,7 @@ from hil.files import file_errors, write_file
 from hil.types import Board
 
 _ELSEWHERE = "choose another run folder"
+_PICK_FILE = "choice.json"
 
 
 def original_path(folder: Path) -> Path:
@@ -79,6 +80,30 @@ def network_path(folder: Path, number: int) -> Path:
 def save_network(folder: Path, number: int, tflite: bytes) -> None:
     """Write the .tflite of trial `number` atomically. Raises UserError if that fails."""
     write_file(network_path(folder, number), tflite)
+
+
+def save_pick(folder: Path, number: int | None) -> None:
+    """Keep the trial that the user chose by hand; None: the goal chooses again."""
+    path = folder / _PICK_FILE
+    with file_errors(path):
+        if number is None:
+            path.unlink(missing_ok=True)
+            return
+        write_file(path, json.dumps({"trial": number}).encode())
+
+
+def read_pick(folder: Path) -> int | None:
+    """The number of the trial that the user chose by hand; None if the goal chooses.
+
+    Raises UserError for a damaged file.
+    """
+    path = folder / _PICK_FILE
+    if not path.is_file():
+        return None
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["trial"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: choose again with hil report --choose") from error
 
 
 def copy_board_file(source: Path, folder: Path) -> None:

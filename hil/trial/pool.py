@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from hil.search.engine import Proposal
 from hil.store.store import Final
 from hil.trial.candidate import Context, Outcome, measure_final, try_proposal
 from hil.trial.inherited import look_at
+from hil.trial.training_file import Training
 from hil.trial.workers import Workers
 
 
@@ -38,6 +39,13 @@ class Pool(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A pool that knows how far the trainings in its processes are."""
+
+    def trainings(self) -> tuple[Training, ...]: ...
 
 
 class LocalPool(Workers):

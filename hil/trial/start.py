@@ -56,7 +56,7 @@ class Start:
         `train_original`.
         """
         wanted, path = find_task(task), original_path(folder)
-        with training_progress(f"training {wanted.name}") as tick:
+        with training_progress(f"training {wanted.name}", epochs=wanted.recipe.epochs) as tick:
             train_original(wanted, wanted.load(), seed, path, tick)
         sync_file(path)
         return cls(task, board, seed, folder, path.read_bytes(), saves)

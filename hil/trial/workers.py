@@ -29,8 +29,10 @@ from tqdm import tqdm
 
 from compress.errors import HilError
 from compress.scratch import scratch_folder, sweep_temporary
+from compress.training.progress import listen
 from hil.trial.jobs import WORKER_DIED, WorkerDied
 from hil.trial.semaphores import make_pool
+from hil.trial.training_file import Training, TrainingFile, read_trainings
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -41,6 +43,7 @@ _PR_SET_PDEATHSIG = 1
 START_S = 600.0  # for all processes to start: each imports torch, on a loaded machine for minutes
 
 _context: Any = None
+_training_file: TrainingFile | None = None
 
 
 class Workers:
@@ -54,7 +57,8 @@ class Workers:
     def __init__(self, count: int, start: Callable[[], object]) -> None:
         self.count = count
         with ExitStack() as opened:
-            path = opened.enter_context(scratch_folder()) / "start"
+            self._folder = opened.enter_context(scratch_folder())
+            path = self._folder / "start"
             path.write_bytes(ForkingPickler.dumps(start))
             _start_resource_tracker()
             # Fresh interpreters: forking a process that holds torch's threads is unsafe.
@@ -64,16 +68,28 @@ class Workers:
             opened.callback(self._pool.shutdown, cancel_futures=True)
             self._late = threading.Timer(START_S, self._give_up)
             self._late.daemon = True
-            with _sigint_blocked():
-                try:  # the pool starts a process only when a job is submitted
-                    started = [self._pool.submit(_do_nothing) for _ in range(count)]
-                except OSError as error:
-                    raise WorkerDied(f"cannot start worker processes: {error}") from error
+            try:
+                started = self._start_all(count)
+            except BaseException:  # also Ctrl-C: the pool would wait for them
+                _kill_children()
+                raise
             self._waiting = len(started)
             self._late.start()
             for future in started:
                 future.add_done_callback(self._count_started)
             self._opened = opened.pop_all()
+
+    def trainings(self) -> tuple[Training, ...]:
+        """The trainings that the processes are in, the one that takes longest first."""
+        return read_trainings(self._folder)
+
+    def _start_all(self, count: int) -> "list[Future[None]]":
+        """Start the processes, which the pool does only when a job is submitted."""
+        with _sigint_blocked():
+            try:
+                return [self._pool.submit(_do_nothing) for _ in range(count)]
+            except OSError as error:
+                raise WorkerDied(f"cannot start worker processes: {error}") from error
 
     def _count_started(self, future: "Future[None]") -> None:
         self._waiting -= 1
@@ -150,10 +166,12 @@ def _begin(parent: int, path: Path) -> None:
         os._exit(1)
     # torch.fx uses tqdm, whose default lock between processes stays locked if its holder is killed.
     tqdm.set_lock(threading.RLock())
-    global _context
+    global _context, _training_file
     try:
         start: Callable[[], object] = pickle.loads(path.read_bytes())
         _context = start()
+        _training_file = TrainingFile(path.parent)
+        listen(_training_file.tell)
     except HilError as error:  # raised here, the pool would only report a broken process
         _context = error
     except (ImportError, MemoryError, OSError) as error:
@@ -167,4 +185,8 @@ def _do_nothing() -> None:
 def _call(function: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _T:
     if isinstance(_context, HilError):
         raise _context
-    return function(_context, *args, **kwargs)
+    try:
+        return function(_context, *args, **kwargs)
+    finally:
+        if _training_file is not None:
+            _training_file.ended()

@@ -34,7 +34,7 @@ ROOMS = {
     ),
     "hil": (
         ("",),
-        ("emulator", "energy", "kernel_interface", "store"),
+        ("comparison", "emulator", "energy", "kernel_interface", "store"),
         ("recurrent", "tuned"),
         ("tuned_depthwise", "tuned_mve", "tuned_scalar"),
         ("tuned_kernels",),

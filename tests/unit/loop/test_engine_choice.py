@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from compress.pipeline.network import Original, original_of
 from compress.tasks.digits import TASK
 from compress.training.train import save
-from hil.loop.engine_choice import elastic_cost, engine_for, epoch_seconds
+from hil.loop.engine_choice import elastic_cost, engine_for, epoch_seconds, nothing_measured
 from hil.search.registry import AUTO
 from hil.store.store import RunIdentity, Store
 
@@ -74,3 +75,15 @@ def test_what_was_asked_for_or_used_before_is_kept(store: Store, original: Origi
         name, why = engine_for(quick, original, store)
         assert name == "adaptive"
         assert "before" in why
+
+
+def test_a_budget_that_measured_nothing_says_why_and_which_would_do(original: Original) -> None:
+    """The candidates that it leaves time for take some more than being ready does."""
+    line = nothing_measured(Asked(minutes=1.0), original, 95.0)
+    assert line.startswith(
+        "0 networks measured in 1 min 0 s: training the original network and getting ready took "
+        "1 min 35 s, a candidate takes about "
+    )
+    found = re.search(r"--minutes (\d+) leaves time for about 10$", line)
+    assert found is not None
+    assert int(found[1]) >= 2

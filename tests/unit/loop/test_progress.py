@@ -14,7 +14,8 @@ from hil.board import load_board
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal
 from hil.store.store import RunIdentity, Store
-from hil.terminal import training_progress
+from hil.terminal import notes_console, training_progress, working
+from hil.trial.training_file import Training
 from hil.types import NO_ORACLE
 
 
@@ -161,4 +162,77 @@ def test_what_the_engine_does_comes_first_with_the_rate_of_looks(store: Store) -
         progress.update(store)
     line = screen.lines()[-1]
     assert line.startswith("30 sub-networks looked at, 0/100 trials, 30 screened, ")
-    assert line.endswith("1,800 looked at/h")
+    assert ", 1,800 looked at/h, at most " in line
+
+
+def test_the_epoch_of_a_training_is_shown_with_its_own_time_left(store: Store) -> None:
+    screen = Screen(terminal=False)
+    with store, SearchProgress(Budget(), GOAL, screen.console, Clock()) as progress:
+        progress.activity = "training the elastic network"
+        progress.update(store, running=2, trainings=(Training(11.5, 96.0, 200.0),))
+    assert screen.lines()[0].startswith(
+        "training the elastic network: epoch 12 of 96, 3 min 20 s left, 0/100 trials"
+    )
+
+
+def test_a_budget_that_is_used_up_says_what_is_waited_for(store: Store) -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    with store, SearchProgress(Budget(trials=1), GOAL, screen.console, clock) as progress:
+        progress.update(store)
+        store.add(measured(1, BASELINE))
+        clock.seconds = 60.0
+        progress.update(store, running=2, trainings=(Training(1.0, 2.0, 30.0),))
+        clock.seconds = 120.0
+        progress.update(store)
+    waits = "budget used up: waiting for 2 trials that began, about 30 s of training"
+    assert waits in screen.lines()[1]
+    assert ", budget used up, " in screen.lines()[2]
+    assert not [line for line in screen.lines() if " 0 s left" in line]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_bar_cuts_nothing(store: Store, width: int) -> None:
+    screen = Screen(terminal=True)
+    screen.console = Console(file=screen.file, force_terminal=True, width=width)
+    goal, clock = make_goal(load_board("m4"), 0.9), Clock()
+    with store, SearchProgress(Budget(), goal, screen.console, clock) as progress:
+        progress.update(store)
+        for number in range(1, 31):
+            store.add(screened(number, pruned(number / 100), 0.0))
+        store.add(measured(31, BASELINE, accuracy=0.97, flash=40_960))
+        progress.activity = "looking at sub-networks, generation 12"
+        clock.seconds = 100.0
+        progress.update(store, running=2, trainings=(Training(11.5, 96.0, 200.0),))
+    text = " ".join(" ".join(screen.lines()).split())  # a line may be folded
+    assert "…" not in text
+    for words in ("3 min 20 s left", "1/100 trials", "30 screened", "at most", "best 97.00 %"):
+        assert words in text
+
+
+def test_a_quiet_command_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.terminal._quiet", True)
+    assert notes_console().quiet
+    screen = Screen(terminal=True)
+    console = Console(file=screen.file, force_terminal=True, quiet=True)
+    with working("thinking", console), training_progress("training", console) as tick:
+        tick(0.5)
+    assert screen.file.getvalue() == ""
+
+
+def test_work_without_an_end_in_sight_moves_on_a_terminal_only() -> None:
+    for terminal in (True, False):
+        screen = Screen(terminal)
+        with working("loading", screen.console):
+            pass
+        assert ("loading ..." in screen.file.getvalue()) == terminal
+
+
+def test_a_training_tells_its_epoch_and_its_time_left() -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    with training_progress("training digits", screen.console, epochs=30, now=clock) as tick:
+        clock.seconds = 100.0  # what was loaded before the first step says nothing of the rate
+        tick(0.0)
+        clock.seconds = 115.0
+        tick(0.25)
+    assert screen.lines()[0] == "training digits, 0 %, epoch 1 of 30"
+    assert screen.lines()[1] == "training digits, 25 %, epoch 8 of 30, about 45 s left"

@@ -278,7 +278,7 @@ def test_with_weights_the_score_is_what_they_ask_for(tmp_path: Path) -> None:
         "score: mean of the ratios of flash, RAM and cycles to the int8 baseline, with the given"
         in text
     )
-    assert "score" not in printed(lambda console: print_table(plain_score, console))
+    assert "score:" not in printed(lambda console: print_table(plain_score, console))
     write(summary, tmp_path / "report.html")
     assert "0.333" in Page(tmp_path / "report.html").text
 

@@ -1,0 +1,1 @@
+"""Comparison of two networks' figures, with tolerances for each quantity."""
