@@ -22,6 +22,7 @@ from distributed.utils import get_ip
 from compress.errors import UserError
 from hil.errors import BenchError
 from hil.farm.addresses import check_address, check_host
+from hil.farm.logs import log_lines
 from hil.farm.source_fingerprint import code_id
 
 TRAIN = "train"
@@ -36,6 +37,8 @@ _GRACE_S = 1.0
 _LEAVE_S = 10.0
 # Errors of Dask for an address that is malformed, in use, unreachable, or lacks certificates.
 _BAD_ADDRESS = (OSError, ValueError, RuntimeError, TypeError)
+# And where something else answers, the beginning of which Dask takes for lengths.
+_NO_DASK = (MemoryError, EOFError, LookupError, OverflowError)
 
 
 class _FarmScheduler(Scheduler):
@@ -53,6 +56,7 @@ class FarmProcess(Worker):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        log_lines(logging.WARNING)
         super().__init__(*arguments, **settings)
 
     def start_http_server(self, *_: Any, **__: Any) -> None:
@@ -102,8 +106,10 @@ async def check_scheduler(address: str, role: str, timeout_s: float) -> None:
         async with asyncio.timeout(timeout_s + _GRACE_S):
             comm = await connect(address, timeout=timeout_s, **arguments)
         await comm.close()
-    except _BAD_ADDRESS as error:
+    except (*_BAD_ADDRESS, *_NO_DASK) as error:
         reason = (isinstance(error, OSError) and _refusal(address)) or _reason(error)
+        if isinstance(error, _NO_DASK):
+            reason = "what answers there is no scheduler"
         raise UserError(
             f"no farm at {address!r} ({reason}); start hil farm scheduler there, and give its "
             "address here, such as tls://host:8786"
@@ -133,7 +139,7 @@ async def run_scheduler(host: str, port: int, ready: Callable[[str], None]) -> N
     reach without TLS.
     """
     check_host(host)
-    logging.getLogger("distributed").setLevel(logging.WARNING)
+    log_lines(logging.WARNING)
     interrupted = _interrupted()
     try:
         scheduler = await _FarmScheduler(host=host, port=port, allowed_failures=_ALLOWED_FAILURES)
@@ -154,7 +160,7 @@ async def run_worker(
     Each process has as many threads as resources; one that dies is replaced. Raises UserError if
     there is no scheduler, BenchError if it goes away.
     """
-    logging.getLogger("distributed").setLevel(logging.WARNING)
+    log_lines(logging.WARNING)
     await check_scheduler(address, "worker", _CONNECT_S)
     interrupted = _interrupted()
     nannies = [_nanny(address, offer) for offer in processes]

@@ -7,6 +7,7 @@ one. Every trial has a thread in the searching process that waits for its result
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 import uuid
@@ -24,6 +25,7 @@ from distributed.comm.core import CommClosedError
 from compress.errors import UserError
 from hil.errors import BenchError
 from hil.farm import worker as farm_worker
+from hil.farm.logs import log_lines
 from hil.farm.nodes import (
     TRAIN,
     board_resource,
@@ -206,6 +208,7 @@ def check_farm(address: str, board: str) -> None:
 
 def connect_farm(address: str) -> distributed.Client:
     """A connection to the scheduler at `address`. Raises UserError if there is none."""
+    log_lines(logging.CRITICAL)  # what ends a search is raised
     # A Dask client that cannot connect would retry and log in the background: check first.
     asyncio.run(check_scheduler(address, "client", _CONNECT_S))
     try:

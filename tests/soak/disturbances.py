@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from soak import clocks, disks, limits, signals
+from soak import clocks, disks, farms, limits, signals
 from soak.processes import end_all
 from soak.scene import (
     RUN,
@@ -48,6 +48,10 @@ class Disturbance:
         """Why it cannot be tried here; "" if it can."""
         if self.needs_root and os.geteuid() != 0:
             return "needs root"
+        if self.do.__module__ == farms.__name__ and shutil.which("openssl") is None:
+            return "needs openssl"
+        if self.name.startswith("two networks") and shutil.which("ip") is None:
+            return "needs ip (iproute2)"
         if self.do.__module__ == clocks.__name__ and shutil.which("cc") is None:
             return "needs a C compiler"
         return ""
@@ -83,6 +87,14 @@ DISTURBANCES = (
     Disturbance("little address space (RLIMIT_AS)", limits.little_memory, LIMITED),
     Disturbance("few processes (RLIMIT_NPROC)", limits.few_processes, LIMITED, needs_root=True),
     Disturbance("small files (RLIMIT_FSIZE)", limits.small_files, LIMITED),
+    Disturbance("a farm: nothing", farms.on_a_farm(farms.nothing)),
+    Disturbance("a farm: a node dies", farms.on_a_farm(farms.kill_worker)),
+    Disturbance("a farm: a node restarts", farms.on_a_farm(farms.restart_worker)),
+    Disturbance("a farm: a worker process dies", farms.on_a_farm(farms.kill_process)),
+    Disturbance("a farm: the scheduler dies", farms.on_a_farm(farms.kill_scheduler), BENCH),
+    Disturbance("a farm: the scheduler stops for 8 s", farms.on_a_farm(farms.stop_scheduler)),
+    Disturbance("two networks, TLS: nothing", farms.between_networks(farms.nothing), FINE, True),
+    Disturbance("two networks, TLS: cut for 8 s", farms.between_networks(farms.cut), FINE, True),
 )
 
 
@@ -100,6 +112,8 @@ def run_one(
         resume(outcome, place, reference)
     except Hang as hang:
         outcome.faults.append(f"hang: {hang}")
+    except AssertionError as error:
+        outcome.faults.append(str(error))
     finally:
         end_all(place.root)
         disks.unmount(place)

@@ -153,6 +153,7 @@ class Search:
         self.peak_bytes = 0
         self.began = self._looked = time.monotonic()
         self._told = place.root / told
+        self.others: list[Path] = []  # files to which others write their errors
         command = [sys.executable, "-m", "hil", "evolve", "--task", str(TASK), "--board", "m3"]
         command += ["--run", RUN.name, "--engine", "random", "--patience", "1000000", "--minutes"]
         command += ["10000", "--trials", str(trials), "--json", *arguments]
@@ -235,8 +236,9 @@ def check_end(outcome: Outcome, search: Search, allowed: frozenset[int]) -> None
         words = search.told.strip()[-600:]
         outcome.faults.append(f"exit code {code}, allowed are {sorted(allowed)}: {words}")
     told = search.told
-    if (found := NOISE.search(told)) is not None:
-        outcome.faults.append(f"not one line: {told[max(0, found.start() - 100) :][-900:]}")
+    for text in (told, *(path.read_text(errors="replace") for path in search.others)):
+        if (found := NOISE.search(text)) is not None:
+            outcome.faults.append(f"not one line: {text[max(0, found.start() - 100) :][-900:]}")
     if code > 0 and len(ERROR_LINE.findall(told)) != 1:
         outcome.faults.append(f"exit code {code} without one line of error: {told[-300:]!r}")
     if left := left_after(search.place.root, _LEFT_S):
