@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from distributed import Nanny, Scheduler, Security, Worker
@@ -20,6 +21,7 @@ from distributed.comm.core import connect
 from distributed.utils import get_ip
 
 from compress.errors import UserError
+from compress.scratch import scratch_folder
 from hil.errors import BenchError
 from hil.farm.addresses import check_address, check_host
 from hil.farm.logs import log_lines
@@ -163,7 +165,15 @@ async def run_worker(
     log_lines(logging.WARNING)
     await check_scheduler(address, "worker", _CONNECT_S)
     interrupted = _interrupted()
-    nannies = [_nanny(address, offer) for offer in processes]
+    with scratch_folder() as folder:
+        nannies = [_nanny(address, offer, folder) for offer in processes]
+        await _run_nannies(address, nannies, ready, interrupted)
+
+
+async def _run_nannies(
+    address: str, nannies: Sequence[Nanny], ready: Callable[[], None], interrupted: asyncio.Event
+) -> None:
+    """Start the processes, run them until interrupted, and end them; raises as `run_worker`."""
     try:
         started = await asyncio.gather(*nannies, return_exceptions=True)
         failed = [error for error in started if isinstance(error, BaseException)]
@@ -183,14 +193,18 @@ async def run_worker(
         await asyncio.gather(*(nanny.close() for nanny in nannies))
 
 
-def _nanny(address: str, offer: dict[str, float]) -> Nanny:
-    """A Dask nanny, not yet started: it runs one worker process and restarts it if it dies."""
+def _nanny(address: str, offer: dict[str, float], folder: Path) -> Nanny:
+    """A Dask nanny, not yet started: it runs one worker process and restarts it if it dies.
+
+    Dask's own files are in `folder`.
+    """
     return Nanny(
         address,
         # the address of the network interface through which the scheduler is reached
         host=unparse_host_port(get_ip(get_address_host(address))),
         nthreads=max(1, len(offer)),
         resources=offer,
+        local_directory=str(folder),
         memory_limit=0,  # no limit: Dask would kill a training that needs much memory
         death_timeout=_START_S,
         silence_logs=logging.WARNING,

@@ -19,6 +19,7 @@ from soak.scene import Place, Search
 
 _READY_S = 400.0  # for a worker on a loaded machine
 _AWAY_S = 8.0
+_LEAVE_S = 120.0
 _STRANGER = """
 import sys
 from hil.cli.main import errors_as_lines
@@ -58,6 +59,16 @@ class Farm:
         )
         search.others.append(self.place.root / "farm-stderr")
         return search
+
+    def end(self) -> None:
+        """Let the worker and then the scheduler leave, as by Ctrl-C. Raises AssertionError."""
+        for kind in ("bench", "scheduler"):
+            send(signal.SIGINT, *self.of_kind(kind))
+            until = time.monotonic() + _LEAVE_S
+            while (left := self.of_kind(kind)) and time.monotonic() < until:
+                time.sleep(0.2)
+            if left:
+                raise AssertionError(f"the farm's {kind} does not leave")
 
     def of_kind(self, kind: str) -> list[Process]:
         return [one for one in processes_of(self.place.root) if one.kind == kind]
@@ -127,8 +138,10 @@ def _disturbed(farm: Farm, trials: int, rng: random.Random, deed: Deed) -> Searc
             time.sleep(rng.uniform(0.0, 4.0))
             deed(farm)
         search.end()
+        farm.end()
     finally:
         end_all(farm.place.root)
+        farm.place.forget_semaphores()  # Dask's, of processes that were killed
     return search
 
 

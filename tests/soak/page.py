@@ -17,7 +17,7 @@ TEMPLATE = Path(__file__).with_name("reliability.template.md")
 KILL = "kill -9: "
 TOO_LATE = f"{KILL}none"  # the search had ended
 _ENDS = {"0": "done", "1": "traceback", "2": "the user's", "3": "the bench's", "4": "ours"}
-_ENDS |= {"130": "interrupted", "-1": "hung up", "-9": "killed"}
+_ENDS |= {"130": "Ctrl-C", "143": "SIGTERM", "-1": "hung up", "-9": "killed"}
 
 
 def page(soak: Mapping[str, Any], fuzz: Mapping[str, Mapping[str, int]]) -> str:

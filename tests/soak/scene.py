@@ -25,6 +25,7 @@ _LEFT_S = 15.0  # for children of a killed process to end
 _POLL_S = 0.2
 _LOOK_S = 2.0  # between two looks at the memory of all processes, which take time themselves
 _TRAINED = ("prefixes", "sensitivity", "networks")  # folders of a cache
+_SHARED = Path("/dev/shm")
 _TORCH = "torchinductor_"  # torch's own folder in $TMPDIR, one for each user
 # Columns of a trial that an undisturbed search of the same seed has, too.
 ESSENCE = "key, fidelity, state, accuracy, program_sha256, json_extract(measurement, '$.count')"
@@ -126,8 +127,14 @@ class Place:
         parts = [*self.cache.rglob(".scratch-*"), *self.cache.rglob("*.scratch")]
         parts += [*self.cache.rglob("*.part"), *self.run.glob("*.scratch")]
         temporary = (path for path in self.tmp.iterdir() if not path.name.startswith(_TORCH))
-        shared = Path("/dev/shm").glob("sem.*") if _owns_shared_memory() else ()
+        shared = _SHARED.glob("sem.*") if _owns_shared_memory() else ()
         return sorted(str(path) for path in (*temporary, *parts, *shared))
+
+    def forget_semaphores(self) -> None:
+        """Remove all semaphores, as a machine that restarts does."""
+        if _owns_shared_memory():
+            for path in _SHARED.glob("sem.*"):
+                path.unlink()
 
 
 def _owns_shared_memory() -> bool:
