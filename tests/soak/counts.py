@@ -1,4 +1,4 @@
-"""The counts of a commit in a JSON file, which sessions add to."""
+"""The counts of sessions of `soak` in a JSON file, one entry for each commit."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from soak.tally import Tally
 
 @dataclass
 class Counts:
-    """Tallies by disturbance, with the commit, the machine and the seeds of the sessions."""
+    """Tallies by disturbance of one commit, with the machine and the seeds of the sessions.
+
+    `others` are the entries of other commits, as they are in the file.
+    """
 
     path: Path
+    others: list[dict[str, Any]]
     commit: str
     machine: str
     seeds: list[int]
@@ -26,16 +30,18 @@ class Counts:
 
     @classmethod
     def open(cls, path: Path, seed: int) -> Counts:
-        """The counts in a file, or new ones; those of another commit are replaced."""
+        """This commit's counts in a file, or new ones."""
         source = provenance(load_board("m3"), seed)
         commit = f"{source.git_sha}{' with changes' if source.dirty else ''}"
         cores = len(os.sched_getaffinity(0))
         machine = f"{source.processor}, {cores} cores; {source.emulator}; Python {source.python}"
-        known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        if known.get("commit") != commit:
-            return cls(path, commit, machine, [seed])
+        entries: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+        others = [one for one in entries if one["commit"] != commit]
+        known = next((one for one in entries if one["commit"] == commit), None)
+        if known is None:
+            return cls(path, others, commit, machine, [seed])
         tallies = {name: Tally.from_json(one) for name, one in known["tallies"].items()}
-        return cls(path, commit, machine, [*known["seeds"], seed], tallies)
+        return cls(path, others, commit, machine, [*known["seeds"], seed], tallies)
 
     def add(self, name: str, outcome: Outcome, seconds: float) -> None:
         """Count one time, say it, and write the file: a session may be ended at any moment."""
@@ -69,4 +75,5 @@ class Counts:
             "tallies": {name: one.to_json() for name, one in sorted(self.tallies.items())},
         }
         self.path.parent.mkdir(exist_ok=True)
-        self.path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps([*self.others, values], indent=1)
+        self.path.write_text(f"{text}\n", encoding="utf-8")

@@ -18,14 +18,16 @@ _ENDS_IT = ("main", "group")
 _VICTIMS = {"main": 6, "group": 3, "worker": 4, "emulator": 2, "compiler": 1, "judge": 1}
 _VICTIMS |= {"tracker": 1}
 # A killed worker, compiler or emulator is told as what it is, or the search goes on without it.
+# A search that has all of its trials at that moment ends as it does.
 _ALLOWED = {
     "main": frozenset({KILLED, 0}),
     "group": frozenset({KILLED, 0}),
     "worker": frozenset({4, KILLED, 0}),
     "emulator": frozenset({3, KILLED, 0}),
-    "compiler": frozenset({2, 4, KILLED, 0}),
+    "compiler": frozenset({2, KILLED, 0}),
     "judge": frozenset({KILLED, 0}),
     "tracker": frozenset({KILLED, 0}),
+    "none": frozenset({0}),
 }
 
 
@@ -54,7 +56,7 @@ def kills(
         finally:
             end_all(place.root)
             search.process.wait()
-        check_end(outcome, search, _ALLOWED.get(victim, frozenset({KILLED})))
+        check_end(outcome, search, _ALLOWED.get(victim, _ALLOWED["main"]))
         seconds = time.monotonic() - search.began
         if search.process.returncode == 0:
             check_against(outcome, place, reference)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ _ENDS = {"0": "done", "1": "traceback", "2": "the user's", "3": "the bench's", "
 _ENDS |= {"130": "Ctrl-C", "143": "SIGTERM", "-1": "hung up", "-9": "killed"}
 
 
-def page(soak: Mapping[str, Any], fuzz: Mapping[str, Mapping[str, int]]) -> str:
+def page(sessions: Sequence[Mapping[str, Any]], fuzz: Mapping[str, Mapping[str, int]]) -> str:
     """The page's text, from the contents of both files."""
-    tallies = {name: Tally.from_json(one) for name, one in soak["tallies"].items()}
+    tallies: dict[str, Tally] = {}
+    for session in sessions:
+        for name, one in session["tallies"].items():
+            tallies[name] = tallies.get(name, Tally()).merged(Tally.from_json(one))
     tried = {name: one for name, one in tallies.items() if one.times and name != TOO_LATE}
     late = tallies.get(TOO_LATE, Tally())
     everything = [*tried.values(), late]
@@ -34,13 +37,17 @@ def page(soak: Mapping[str, Any], fuzz: Mapping[str, Mapping[str, int]]) -> str:
         changed=sum(one.changed for one in everything),
         doubled=sum(one.doubled for one in everything),
         faults=sum(len(one.faults) for one in everything),
-        commit=f"Commit {soak['commit'][:12]}{soak['commit'][40:]}",
-        seeds=", ".join(map(str, soak["seeds"])),
-        machine=soak["machine"],
-        rows="\n".join(_row(name, one) for name, one in tried.items()),
+        sessions="; ".join(_session(one) for one in sessions),
+        machines="; ".join(dict.fromkeys(one["machine"] for one in sessions)),
+        rows="\n".join(_row(name, one) for name, one in sorted(tried.items())),
         skipped=f"\nNot tried: {skipped}.\n" if skipped else "",
         fuzz="\n".join(_fuzz_row(name, one) for name, one in fuzz.items()),
     )
+
+
+def _session(one: Mapping[str, Any]) -> str:
+    commit = f"{one['commit'][:12]}{one['commit'][40:]}"
+    return f"commit {commit}, seeds {', '.join(map(str, one['seeds']))}"
 
 
 def _row(name: str, one: Tally) -> str:
