@@ -54,7 +54,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
                 found[target : target + len(part)] = part
             case _:
                 del found[place : place + rng.randrange(1, 16)]
-    if rng.randrange(10) == 0:
+    if found and rng.randrange(10) == 0:
         del found[rng.randrange(len(found)) :]
     return bytes(found)
 
