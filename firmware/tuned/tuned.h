@@ -114,6 +114,54 @@ typedef struct {
 } conv_windows_layer;
 void conv_windows(const conv_windows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
+/* Kernels with least code, for `--optimize size`, and short records. A channel's `scales` are two words: see short.h. */
+
+/* conv_short.c: any filter. The windows of `group` pixels (even) at a time are copied to `scratch`. A panel of four output
+ * channels has `panel_words` words, an even number, `panel_bytes` in `weights`: the words or, with `fill` (fill_panel), a
+ * bit for each of their bytes; then `values` are the bytes that are not 0. Columns are in bytes. */
+conv_panel conv_panel_short;
+typedef const int8_t *panel_filler(const uint8_t *bits, const int8_t *values, word *panel, int32_t words);
+panel_filler fill_panel;
+typedef struct {
+    const void *weights;
+    const int8_t *values;
+    const int32_t *scales;
+    panel_filler *fill;
+    uint16_t height, row_bytes, out_height, out_width, channels, filter_rows, run_bytes, stride, step_bytes, top;
+    uint16_t panel_words, panel_bytes, group;
+    int16_t left, padding; /* where the first window begins; the input's zero point */
+    int16_t odd;           /* twice the output's zero point, plus 1 */
+} conv_short_layer;
+void conv_short(const conv_short_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* depthwise_short.c: filter 3x3, any stride and padding. A channel at a time is expanded to 16 bits in the middle of `map`
+ * half-words of `scratch`, from the half-word `first` on, `pitch` half-words a row, before its outputs are written. */
+typedef struct {
+    const int8_t *weights; /* 9 of each channel */
+    const int32_t *scales;
+    uint16_t height, width, channels, out_height, out_width, stride_y, stride_x, pitch, first, map;
+    int16_t padding, odd;
+} depthwise_short_layer;
+/* depthwise_short_row.S: what a row of outputs takes. Weights are two to a word, the first of them in the lower half. */
+typedef struct {
+    int32_t pitch_bytes;
+    word weights[3];           /* the first two of each row of the filter */
+    word third;                /* the third ones of rows 0 and 1 */
+    word last_third_and_shift; /* that of row 2 in the upper half, the right shift in the lower one */
+    int32_t factor, constant;
+    int32_t out_step;          /* bytes from an output to the next */
+    int32_t bias, stride_bytes, out_bytes;
+} short_row;
+void depthwise_short_row(const int16_t *upper, int8_t *out, const short_row *row);
+void depthwise_short(const depthwise_short_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* average_pool_short.c: the mean of all `pixels`, at most 255, of each channel, a multiple of 4. It is rounded to nearest,
+ * ties away from zero. */
+typedef struct {
+    uint16_t pixels, channels;
+} average_pool_short_layer;
+void average_pool_short(const average_pool_short_layer *layer, const int8_t *in, int8_t *out);
+
 /* winograd_inputs.S, winograd_products.S: the transformed tiles of four rows; sums over channels of their products with
  * the filters of four output channels. */
 typedef struct {

@@ -44,8 +44,8 @@ class TunedKernel(Generic[T]):
     instructions or if it is not proved to compute what the reference does, several times, fastest
     first, if it can do with less scratch. `call` returns the values for the templates, which may
     depend on the step's scratch, and `weight_bytes` the bytes of its constants in flash.
-    `enlarges_weights` is True if they take a multiple of those of int8, `saves_ram` if the kernel
-    is worth its cycles where RAM counts only.
+    `enlarges_weights` is True if they take a multiple of those of int8, `saves_ram` or
+    `saves_flash` if the kernel is worth its cycles where RAM or flash counts only.
     """
 
     name: str
@@ -54,6 +54,7 @@ class TunedKernel(Generic[T]):
     weight_bytes: Callable[[Graph, T], int]
     enlarges_weights: bool = False
     saves_ram: bool = False
+    saves_flash: bool = False
 
 
 def _unlimited(graph: Graph, op: Op) -> None:

@@ -23,7 +23,8 @@ def candidates(
 
     Those of `hil/tuned` come first. Where weights are stored in a form that is smaller than what
     they read, and `saves` names a memory, they come last: the first has the smallest form. Those
-    that enlarge weights are there if `saves` is "nothing", those that only save RAM if it is "ram".
+    that enlarge weights are there if `saves` is "nothing", those that are worth it only for RAM or
+    flash if it is that.
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
@@ -44,7 +45,7 @@ def candidates(
 
 def _tuned(graph: Graph, op: Op, board: Board, saves: Memory) -> Iterator[Kernel]:
     for tuned in tuned_kernels(op):
-        if tuned.saves_ram and saves != "ram":
+        if (tuned.saves_ram and saves != "ram") or (tuned.saves_flash and saves != "flash"):
             continue
         if saves == "nothing" or not tuned.enlarges_weights:
             yield from tuned.kernels(graph, op, board)

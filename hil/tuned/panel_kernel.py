@@ -9,11 +9,6 @@ PAIRS_KERNEL = Instance(
     "conv_panel_pairs", "conv_panel", "conv_panel.S", (("NEXT", 4), ("XSTEP", 8), ("ONE_ROW", 1))
 )
 
-# The same with less code: loops of two steps, not eight.
-SHORT_KERNEL = Instance(
-    "conv_panel_short", "conv_panel", "conv_panel.S", (*PAIRS_KERNEL.macros, ("STEPS", 2))
-)
-
 
 def rows_kernel(next_bytes: int) -> Instance:
     """For filters over rows of expanded inputs, the second pixel `next_bytes` after the first."""

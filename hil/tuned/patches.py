@@ -7,13 +7,11 @@ row to row for each panel.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 from compress.ops import Conv2D
 from compress.types import Graph
-from hil.kernel_interface.call import Instance
 from hil.tuned.calls import Field
-from hil.tuned.panel_kernel import PAIRS_KERNEL, SHORT_KERNEL
+from hil.tuned.panel_kernel import PAIRS_KERNEL
 from hil.tuned.panels import PANEL_CHANNELS
 from hil.tuned.row_ring import RowRing, ring_channels, ring_of
 from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels, weight_bits
@@ -45,19 +43,10 @@ def _writes(ring: RowRing, group: int) -> Iterator[tuple[int, int]]:
 def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
     ring = ring_of(graph, op)
     if ring is not None and _pays(ring):
-        yield from _of_groups(graph, op, ring, PAIRS_KERNEL)
+        yield from _of_groups(graph, op, ring)
 
 
-def _short_layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
-    """For least code: this function runs every convolution, with the shorter micro-kernel."""
-    ring = ring_of(graph, op)
-    if ring is not None and weight_bits(graph, op) == 8:
-        yield from islice(_of_groups(graph, op, ring, SHORT_KERNEL), 1)
-
-
-def _of_groups(
-    graph: Graph, op: Conv2D, ring: RowRing, micro_kernel: Instance
-) -> Iterator[PanelLayer]:
+def _of_groups(graph: Graph, op: Conv2D, ring: RowRing) -> Iterator[PanelLayer]:
     channels = ring_channels(graph, op, ring)
     bits = weight_bits(graph, op)
     if channels is None or bits is None or not ring.is_countable(1):
@@ -71,7 +60,7 @@ def _of_groups(
             function="conv_patches",
             channels=channels,
             order=ring.order(),
-            micro_kernel=micro_kernel,
+            micro_kernel=PAIRS_KERNEL,
             fields=(
                 *ring.ring_fields(ring.slots(1)),
                 *ring.window_fields(),
@@ -85,4 +74,3 @@ def _of_groups(
 
 
 KERNELS = panel_kernels("conv_patches", _layers)
-SHORT_KERNELS = panel_kernels("conv_patches_short", _short_layers)[1:]  # weights in flash

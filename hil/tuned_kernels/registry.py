@@ -24,20 +24,23 @@ from hil.tuned_mve import depthwise as mve_depthwise
 from hil.tuned_scalar.convolution import CONVOLUTION_KERNEL
 from hil.tuned_scalar.dense import DENSE_KERNEL
 from hil.tuned_scalar.depthwise import DEPTHWISE_KERNEL
+from hil.tuned_short import convolution as short_convolution
+from hil.tuned_short import depthwise as short_depthwise
+from hil.tuned_short import pooling as short_pooling
 
 _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
     Add: (*addition.KERNELS, *elementwise.ADD_KERNELS),
-    AveragePool2D: (*pooling.KERNELS, *elementwise.AVERAGE_POOL_KERNELS),
+    AveragePool2D: (*pooling.KERNELS, *elementwise.AVERAGE_POOL_KERNELS, *short_pooling.KERNELS),
     Conv2D: (
         *pointwise.KERNELS,
         *winograd.KERNELS,
         *patches.KERNELS,
         *rows.KERNELS,
-        *patches.SHORT_KERNELS,
         *windows.KERNELS,
         *convolution.CONV2D_KERNELS,
         DENSE_KERNEL,
         CONVOLUTION_KERNEL,
+        *short_convolution.KERNELS,
     ),
     DepthwiseConv2D: (
         *map3.KERNELS,
@@ -49,6 +52,7 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *mve_depthwise.KERNELS,
         *depthwise_rows.KERNELS,
         DEPTHWISE_KERNEL,
+        *short_depthwise.KERNELS,
     ),
     FullyConnected: (
         *dense.KERNELS,

@@ -117,8 +117,8 @@ def watched(
 
 
 def _candidates(graph: Graph, op: Op, board: Board, saves: Memory) -> Iterable[Kernel]:
-    small = all_candidates(graph, op, board, "ram")
-    return dict.fromkeys((*all_candidates(graph, op, board, saves), *small))
+    memories: tuple[Memory, ...] = (saves, "ram", "flash")
+    return dict.fromkeys(k for one in memories for k in all_candidates(graph, op, board, one))
 
 
 def _places(graph: Graph, op: Op, kernel: Kernel) -> Iterable[int]:

@@ -14,7 +14,7 @@ FINE = {"weight_scale": 0.004, "gain": 0.5}
 
 
 def convolutions() -> Graph:
-    """Filters of every kind over 1, 3, 8 and 16 channels, weights of 8 and 4 bits."""
+    """Filters of every kind over 1, 3, 8 and 16 channels, weights of 8 and 4 bits and many 0s."""
     b = GraphBuilder(seed=31)
     x = b.input((9, 7, 1), 0.03, zero_point=83)
     b.conv(x, 67, (5, 4), (2, 1), padding=Padding(2, 2, 1, 2), activation=RELU6)
@@ -31,7 +31,11 @@ def convolutions() -> Graph:
     x = b.conv(x, 16, (1, 1), activation=RELU, zero_point=-128)
     b.conv(x, 1, (1, 1), **FINE)
     x = b.conv(x, 7, (3, 3), padding=Padding(1, 1, 1, 1), gain=0.7)
-    return b.finish(b.conv(x, 5, (7, 1), **FINE), "convolutions")
+    graph = b.finish(b.conv(x, 5, (7, 1), **FINE), "convolutions")
+    few = graph.tensors[graph.ops[-2].weights].data  # type: ignore[union-attr]
+    assert few is not None
+    few[..., ::2] = 0
+    return graph
 
 
 def depthwise_layers() -> Graph:
@@ -105,6 +109,7 @@ def sums_and_pools() -> Graph:
     b.average_pool(z, (3, 3), (2, 1), Padding(1, 1, 1, 1))
     b.average_pool(z, (2, 3), (1, 2), Padding(0, 1, 0, 1), RELU)
     b.average_pool(z, (1, 1), (2, 1))
+    b.average_pool(b.conv(z, 8, (1, 1)), (5, 7), activation=RELU)
     return b.finish(b.average_pool(z, (5, 7)), "sums_and_pools")
 
 

@@ -28,6 +28,7 @@ def fragile_layers() -> Iterator[Graph]:
         ((5, 4, 16), lambda b, x: b.conv(x, 4, padding=_ONES)),
         ((5, 4, 16), lambda b, x: b.conv(x, 5, padding=_ONES, weight_bits=4)),
         ((3, 3, 128), lambda b, x: b.conv(x, 4, padding=_ONES, weight_bits=4)),
+        ((6, 5, 1), lambda b, x: b.conv(x, 32, padding=_ONES)),
         ((3, 3, 2), lambda b, x: b.depthwise(x, padding=_ONES, per_channel=False)),
         ((7, 6, 5), lambda b, x: b.depthwise(x, stride=(2, 2), padding=_ONES)),
         ((1, 700), lambda b, x: b.fully_connected(x, 8)),
@@ -83,6 +84,7 @@ def _depthwise() -> tuple[tuple[Shape, Make], ...]:
         ((5, 6, 3), lambda b, x: b.depthwise(x, 1, (2, 2), dilation=(1, 2))),
         # More outputs than inputs, by rows and by columns.
         ((5, 6, 3), lambda b, x: b.depthwise(x, 1, (2, 2), padding=_ONES)),
+        ((5, 6, 3), lambda b, x: b.depthwise(x, padding=Padding(2, 2, 2, 2))),
         ((5, 6, 3), lambda b, x: b.depthwise(x, 1, (2, 3), padding=Padding(1, 1, 2, 2))),
     )
 

@@ -18,7 +18,7 @@ import hil.tuned
 
 # Questions whose answer refuses no layer.
 _HARMLESS = ("rises_from_least",)
-_ROOMS = ("tuned", "tuned_depthwise", "tuned_scalar", "tuned_mve")
+_ROOMS = ("tuned", "tuned_depthwise", "tuned_scalar", "tuned_mve", "tuned_short")
 _HIL = Path(hil.tuned.__file__).parent.parent
 
 

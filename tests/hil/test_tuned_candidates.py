@@ -31,7 +31,11 @@ def names_of_every_candidate(
     target: Target, graph: Graph, folder: Path, saves: Memory = "nothing"
 ) -> set[str]:
     """Run all candidates of one rank after the other; the names of all, each equal at its layer."""
-    options = [all_candidates(graph, op, target.board, saves) for op in graph.ops]
+    memories: tuple[Memory, ...] = (saves, "flash")
+    options = [
+        list(dict.fromkeys(k for m in memories for k in all_candidates(graph, op, target.board, m)))
+        for op in graph.ops
+    ]
     rng = np.random.default_rng(1)
     names: set[str] = set()
     for rank in range(max(map(len, options))):
@@ -62,8 +66,11 @@ def test_convolutions(target: Target, tmp_path: Path) -> None:
     x = b.conv(x, 16, (3, 3), (2, 1), padding=Padding(1, 1, 1, 0))
     x = b.conv(x, 9, (1, 1))
     x = b.conv(x, 6, (2, 3))
+    some = next(t for t in b.tensors if t.data is not None and t.elements == 9 * 16)
+    assert some.data is not None
+    some.data.reshape(-1)[::2] = 0
     names = names_of_every_candidate(target, b.finish(x), tmp_path)
-    assert {"conv_pointwise", "conv_rows", "conv_patches_short"} <= names
+    assert {"conv_pointwise", "conv_rows", "conv_short", "conv_short_sparse"} <= names
 
 
 def test_depthwise_convolutions(target: Target, tmp_path: Path) -> None:
@@ -73,5 +80,7 @@ def test_depthwise_convolutions(target: Target, tmp_path: Path) -> None:
     x = b.depthwise(x, padding=Padding(1, 1, 1, 1))
     x = b.depthwise(x, stride=(2, 2), padding=Padding(1, 1, 1, 1))
     x = b.depthwise(x, padding=Padding(1, 1, 1, 1))
+    x = b.average_pool(b.conv(x, 8, (1, 1)), (5, 4))
     names = names_of_every_candidate(target, b.finish(x), tmp_path)
     assert {"depthwise_map", "depthwise_3x3", "depthwise_3x3_stride2", "depthwise_rows"} <= names
+    assert {"depthwise_short", "average_pool_short"} <= names

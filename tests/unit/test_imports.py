@@ -37,6 +37,7 @@ ROOMS = {
         ("comparison", "emulator", "energy", "kernel_interface", "store"),
         ("recurrent", "tuned"),
         ("tuned_depthwise", "tuned_mve", "tuned_scalar"),
+        ("tuned_short",),
         ("tuned_kernels",),
         ("kernels",),
         ("codegen",),

@@ -34,6 +34,7 @@ PROTOCOLS = {
     "hil/tuned_depthwise": {"KERNELS"},
     "hil/tuned_mve": {"KERNELS"},
     "hil/tuned_scalar": {"KERNEL", "NAME"},
+    "hil/tuned_short": {"KERNELS"},
 }
 
 

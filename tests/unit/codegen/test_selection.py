@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.ops import Padding
+from compress.ops import Op, Padding
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from hil.board import load_board, without_limits
@@ -40,10 +40,16 @@ def invented(graph: Graph, board: Board = M4) -> KernelCosts:
         {
             (index, kernel): 100_000 + 1000 * rank
             for index, op in enumerate(graph.ops)
-            for rank, kernel in enumerate(all_candidates(graph, op, board, "nothing"))
+            for rank, kernel in enumerate(every_candidate(graph, op, board))
         },
         "cycles",
     )
+
+
+def every_candidate(graph: Graph, op: Op, board: Board) -> list[Kernel]:
+    """Those that save flash are the last."""
+    memories: tuple[Memory, ...] = ("nothing", "flash")
+    return list(dict.fromkeys(k for m in memories for k in all_candidates(graph, op, board, m)))
 
 
 def chosen(saves: Memory, costs: KernelCosts, graph: Graph) -> dict[int, Kernel]:
@@ -136,6 +142,13 @@ def test_weights_in_a_smaller_form_stay_so_where_memory_is_saved(
     choice = select(graph, M4, KernelChoice(saves, costs=invented(graph)))
     step = choice.plan(graph, M4).steps[0]
     assert (step.expanded is not None) is (saves == "flash")  # to save RAM, as its peak is there
+
+
+def test_to_save_flash_weights_that_are_mostly_0_are_filled_in_a_panel_at_a_time() -> None:
+    graph = sparse()
+    same = dict.fromkeys(invented(graph).of, 1000)
+    kernels = chosen("flash", KernelCosts(same, "cycles"), graph)
+    assert [kernels[0].name, kernels[1].name] == ["conv_short_sparse", "conv_short"]
 
 
 def test_the_choice_says_why_a_faster_kernel_is_not_taken() -> None:
