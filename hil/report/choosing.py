@@ -53,18 +53,22 @@ def words(summary: Summary) -> str:
     chosen, ruled = summary.choice, summary.by_rule
     if chosen is None:
         return ""
-    run = "hil report RUN --choose"
     if summary.picked == chosen.trial.number:
         if ruled is None or ruled.trial == chosen.trial:
-            return f"Chosen by hand, and by the rule ({run} {BY_RULE}: by the rule alone)."
-        return (
-            f"Chosen by hand; the rule takes trial {ruled.trial.number} ({run} {BY_RULE} goes "
-            "back to it)."
-        )
+            return "Chosen by hand, and by the rule."
+        return f"Chosen by hand; the rule takes trial {ruled.trial.number}."
     former = ""
     if summary.picked is not None:
         former = f" Trial {summary.picked}, chosen by hand, does not meet the goal of today."
-    return f"{_rule(summary, chosen)} {run} N takes another.{former}"
+    return f"{_rule(summary, chosen)}{former}"
+
+
+def command(summary: Summary) -> str:
+    """The command that takes another network; "" if none is chosen."""
+    if summary.choice is None:
+        return ""
+    back = f", {BY_RULE} for that of the rule" if summary.picked is not None else ""
+    return f"to take another: hil report RUN --choose NUMBER{back}"
 
 
 def _rule(summary: Summary, chosen: Eligible) -> str:

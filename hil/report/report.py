@@ -49,12 +49,18 @@ def print_table(summary: Summary, console: Console) -> None:
         extra = _extra(summary)
         columns = () if console.width < NARROW_COLUMNS else extra
         short = console.width < NARROW_COLUMNS + _SCORE_COLUMNS * ("score" in extra)
-        console.print(_table(rows, summary.metric.title, findings.counted(summary), short, columns))
+        texts = rows, summary.metric.title, findings.counted(summary), short, columns
+        table = _table(*texts)
+        roomy = console.options.update(width=2 * console.width)
+        if console.measure(table, options=roomy).maximum > console.width:  # would be cut
+            table = _table(*texts, with_device=False)
+        console.print(table)
         console.print(Text("\n".join(_legend(summary, len(front), extra)), style="dim"))
         if len(choosing.places(summary)) > 1:
             console.print(_places(summary))
         if why := choosing.words(summary):
             console.print(Text(why))
+            console.print(Text(choosing.command(summary), style="dim"))
     if sure := findings.certainty(summary):
         console.print(Text(sure))
     if told := learned.learned(summary):
@@ -127,12 +133,18 @@ def _extra(summary: Summary) -> tuple[str, ...]:
 
 
 def _table(
-    rows: list[TrialRow], metric: str, counted: str, short: bool, extra: Sequence[str]
+    rows: list[TrialRow],
+    metric: str,
+    counted: str,
+    short: bool,
+    extra: Sequence[str],
+    with_device: bool = True,
 ) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("order" if short else "stages")
-    for heading in (metric, "device", "test"):
+    device = ("device",) if with_device else ()
+    for heading in (metric, *device, "test"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("flash KiB", "RAM KiB", counted):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -143,7 +155,7 @@ def _table(
             f"{row.mark}{row.number}",
             row.order if short else row.stages,
             row.accuracy,
-            row.device,
+            *([row.device] if with_device else []),
             row.test,
             *map(_cost, (row.flash, row.ram, row.count)),
             *(getattr(row, name) for name in extra),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hil.report.report import print_table
 from hil.report.summary import summarize
 from hil.report.summary_json import summary_to_json
 from hil.store.run_folder import network_path, read_pick
-from hil.store.store import Store
+from hil.store.store import Final, Store
 
 # 0.76 instead of 0.73 of the flash, for 99.4 instead of 97.4 %: the case that the rule is made for.
 CHEAP = measured(5, pruned(0.4), accuracy=0.974, flash=29_200, ram=6_000, count=500_000)
@@ -69,6 +70,7 @@ def test_the_neighbors_are_shown_uncut(tmp_path: Path, width: int) -> None:
     summary = make(tmp_path, TRIALS, goal=near(0.05))
     text = printed(lambda console: print_table(summary, console), width)
     assert "…" not in text
+    assert "to take another: hil report RUN --choose NUMBER" in text
     lines = [line.split() for line in text.splitlines()]
     assert ["cheaper", "5", "97.40", "%", "0.73x", "0.75x", "0.50x", "0.649"] in lines
     assert ["chosen", "6", "99.40", "%", "0.76x", "0.75x", "0.50x", "0.658"] in lines
@@ -135,3 +137,17 @@ def test_hil_report_refuses_a_wrong_choice_before_it_writes(
     assert sorted((tmp_path / "runs" / "one").iterdir()) == before
     done = CliRunner().invoke(app, ["report", "one", "--json"])
     assert json.loads(done.stdout)["chosen"]["number"] == 6
+
+
+def test_no_figure_of_the_front_is_cut_at_80_columns(tmp_path: Path) -> None:
+    """Numbers as wide as they get, in a table that would need 81 columns."""
+    wide = [
+        measured(number, one.genome, accuracy=0.994, flash=15_270, ram=3_300, count=804_100)
+        for number, one in ((110, BASE), (120, SMALL), (130, DEAR))
+    ]
+    finals = tuple(Final(one.number, "test", 300, 360, 0.9861) for one in wide)
+    summary = make(tmp_path, tuple(wide), goal=near(0.05), finals=finals)
+    shown = {w: printed(lambda console: print_table(summary, console), w) for w in (80, 120)}
+    assert "…" not in shown[80] + shown[120]
+    assert "device" in shown[120]
+    assert re.search(r"110 .* 99.40 % .* 98.61 % .* 14.91 1.00x .* 804.1 k 1.00x", shown[80])
