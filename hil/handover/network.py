@@ -79,12 +79,13 @@ def network_of_run(
     trial, identity, model = _trial(folder, number)
     own = board_of(folder, identity.board)
     board = own if wishes.board is None else load_board(wishes.board)
-    assert model.task is not None, "a trial's model has its run's task"
-    task = find_task(model.task)
+    its_task = model.task
+    assert its_task is not None, "a trial's model has its run's task"
+    task = find_task(its_task)
     # As the search named it: the name is in the text of the program.
     model = replace(model, graph=replace(model.graph, name=task.name))
-    samples, origin = _samples(model.graph, model.task, remark)
-    front_end = _front_end(model.graph, model.task, remark)
+    samples, origin = _samples(model.graph, its_task, remark)
+    front_end = _front_end(model.graph, its_task, remark)
     plan, measured = _planned(model, board, samples, wishes, trial if board == own else None)
     return Network(
         title=f"{task.title}, trial {trial.number} of a search on {own.name}",
