@@ -63,7 +63,7 @@ COMMANDS = (
     Entry("report", "report", "Show the results of a run so far and write its report.html."),
     Entry("dashboard", "report", "Serve the report of RUN while its search goes on, until Ctrl-C."),
     Entry(
-        "export", "export", "Write the chosen network of a run as a C library for your firmware."
+        "export", "export", "Write a network as a C library: sources, build files, figures, proof."
     ),
     Entry(
         "compare",

@@ -35,7 +35,7 @@ from hil.types import Trial
     ("trials", "target", "words"),
     [
         ((), 0.95, "No trial has been measured yet"),
-        ((infeasible(1, BASELINE),), 0.95, "No trial has been measured yet"),
+        ((infeasible(1, BASELINE),), 0.95, "No network could be measured"),
         ((BASE,), 0.95, "No network smaller than the int8 baseline"),
         (TRIALS, 0.99, "No measured network reaches the accuracy target of 99.00 %"),
         ((SMALL,), 0.95, "19.53 KiB of flash"),
