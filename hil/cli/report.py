@@ -84,7 +84,7 @@ def _register_report(app: typer.Typer, runs: Path) -> None:
 
 def _count_layers(summary: Summary, folder: Path) -> None:
     """Count the layers of the two networks that the page shows beside each other."""
-    from hil.report.layer_counts import count_layers
+    from hil.networks.layer_counts import count_layers
 
     shown = {one.number: one for one in (summary.baseline, summary.chosen) if one is not None}
     count_layers(folder, tuple(shown.values()), calibrated(board_of(folder, summary.board)))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from hil import formatting
+from hil.networks.planned_network import PlannedNetwork
 from hil.objective import pareto
-from hil.report.networks import PlannedNetwork
 from hil.report.summary import Summary
 from hil.types import NO_ORACLE, Measurement, Provenance
 

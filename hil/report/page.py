@@ -19,11 +19,11 @@ from markupsafe import Markup
 
 from hil.energy.calibration import calibrated
 from hil.files import write_file
+from hil.networks.layer_rows import layer_rows
+from hil.networks.planned_network import PlannedNetwork, planned_network
 from hil.objective.costs import cycles_known
 from hil.report import confirmation, findings, methods, originals, time_profile
 from hil.report.caveats import caveats
-from hil.report.layer_rows import layer_rows
-from hil.report.networks import PlannedNetwork, planned_network
 from hil.report.page_data import page_data
 from hil.report.summary import Summary
 from hil.report.verdict import verdict_of

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from hil import formatting
+from hil.networks.planned_network import PlannedNetwork, network_to_json
 from hil.objective.costs import Costs, costs_of, cycles_known
 from hil.report import time_profile
 from hil.report.confirmation import confirmation_of
 from hil.report.findings import TrialRow, counted, trial_row
 from hil.report.methods import genes_of, varied_genes
-from hil.report.networks import PlannedNetwork, network_to_json
 from hil.report.summary import Summary
 from hil.types import Measurement, Sizes, Trial
 
-Figure = tuple[str, str, str]  # name, value, ratio to the int8 network
+_Figure = tuple[str, str, str]  # name, value, ratio to the int8 network
 _NOTICED_SECONDS = 0.5
 
 
@@ -129,7 +129,7 @@ def _schedule(trial: Trial) -> list[str]:
     ]
 
 
-def _figures(summary: Summary, trial: Trial, row: TrialRow) -> Iterator[Figure]:
+def _figures(summary: Summary, trial: Trial, row: TrialRow) -> Iterator[_Figure]:
     """All figures of a measured trial."""
     measured = trial.measurement
     if measured is None:
@@ -157,7 +157,7 @@ def _figures(summary: Summary, trial: Trial, row: TrialRow) -> Iterator[Figure]:
     yield "outputs", f"sha256 {measured.outputs_sha256[:12]}", ""
 
 
-def _test_figures(summary: Summary, trial: Trial, row: TrialRow) -> Iterator[Figure]:
+def _test_figures(summary: Summary, trial: Trial, row: TrialRow) -> Iterator[_Figure]:
     found = confirmation_of(summary, trial)
     if found is None:
         yield f"{summary.metric.title}, test", "not tried", ""
@@ -168,7 +168,7 @@ def _test_figures(summary: Summary, trial: Trial, row: TrialRow) -> Iterator[Fig
     yield "floor on the test split", keeps if found.is_certain else f"{keeps}, within the error", ""
 
 
-def _sizes(memory: str, sizes: Sizes, base: Sizes | None) -> Iterator[Figure]:
+def _sizes(memory: str, sizes: Sizes, base: Sizes | None) -> Iterator[_Figure]:
     ratio = formatting.ratio(sizes.total / base.total) if base else ""
     yield memory, f"{sizes.total:,} bytes", ratio
     for part, size in sizes.parts.items():
@@ -177,7 +177,7 @@ def _sizes(memory: str, sizes: Sizes, base: Sizes | None) -> Iterator[Figure]:
         yield f"{memory}: {part}", f"{size:,}", share
 
 
-def _work(summary: Summary, measured: Measurement, base: Measurement | None) -> Iterator[Figure]:
+def _work(summary: Summary, measured: Measurement, base: Measurement | None) -> Iterator[_Figure]:
     """Counts, cycles, time and energy of one inference."""
     board = summary.goal.board
     costs = costs_of(measured, board)
@@ -195,7 +195,7 @@ def _work(summary: Summary, measured: Measurement, base: Measurement | None) -> 
     yield from _time_and_energy(costs, ratio("latency_ms"), ratio("energy_uj"))
 
 
-def _modelled(measured: Measurement) -> Iterator[Figure]:
+def _modelled(measured: Measurement) -> Iterator[_Figure]:
     if measured.model_cycles is None:
         return
     error = "error unknown"
@@ -206,7 +206,7 @@ def _modelled(measured: Measurement) -> Iterator[Figure]:
         yield "cycles waiting for memory", f"{measured.wait_cycles:,}", ""
 
 
-def _time_and_energy(costs: Costs, time_ratio: str, energy_ratio: str) -> Iterator[Figure]:
+def _time_and_energy(costs: Costs, time_ratio: str, energy_ratio: str) -> Iterator[_Figure]:
     if costs.latency_ms is not None:
         yield "time", f"{formatting.three_digits(costs.latency_ms)} ms", time_ratio
     if costs.energy_uj is not None:

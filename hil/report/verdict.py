@@ -52,7 +52,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """The head of a report: a sentence, where it was measured, and one or two comparisons.
 
     `equal` is that at the accuracy of the int8 network, None if the chosen one is that network or
@@ -66,14 +66,14 @@ class Verdict:
     no_equal: str
 
 
-def verdict_of(summary: Summary) -> Verdict:
+def verdict_of(summary: Summary) -> RunVerdict:
     """The verdict of a run; its comparisons are None as long as nothing is chosen."""
     chosen, equal = summary.chosen, equally_accurate(summary)
     comparison = None
     if chosen is not None and chosen != summary.baseline:
         comparison = _of_the_goal(summary, chosen)
     has_int8 = summary.baseline is not None and bool(summary.measured)
-    return Verdict(
+    return RunVerdict(
         headline=_sentence(summary),
         measured_on=measured_on(summary),
         chosen=comparison,

@@ -15,8 +15,8 @@ from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.measure.measure import BoardRunner
-from hil.report.layer_counts import count_layers, read_counts
-from hil.report.networks import PlannedNetwork, planned_network
+from hil.networks.layer_counts import count_layers, read_counts
+from hil.networks.planned_network import PlannedNetwork, planned_network
 from hil.store.run_folder import save_network
 from hil.target.open import open_target
 from hil.types import Board

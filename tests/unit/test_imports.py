@@ -46,6 +46,7 @@ ROOMS = {
         ("features",),
         ("benchmark", "library", "search"),
         ("elastic",),
+        ("networks",),
         ("options", "report", "trial"),
         ("farm", "handover"),
         ("loop",),

@@ -20,10 +20,10 @@ from hil.codegen.estimate import layer_bytes
 from hil.codegen.plan import make_plan
 from hil.figures import LayerFigures
 from hil.kernels.choice import all_candidates
+from hil.networks.layer_counts import read_counts
+from hil.networks.layer_rows import layer_rows
+from hil.networks.planned_network import PlannedNetwork, planned_network
 from hil.report.caveats import caveats
-from hil.report.layer_counts import read_counts
-from hil.report.layer_rows import layer_rows
-from hil.report.networks import PlannedNetwork, planned_network
 from hil.store.run_folder import network_path, save_network
 from hil.types import Sizes, Trial
 

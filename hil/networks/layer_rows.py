@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from hil import formatting
-from hil.report.networks import Layer, PlannedNetwork
+from hil.networks.planned_network import PlannedLayer, PlannedNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,17 @@ def layer_rows(before: PlannedNetwork | str, after: PlannedNetwork | str) -> lis
 
 
 def _paired(
-    first: tuple[Layer, ...], second: tuple[Layer, ...]
-) -> Iterator[tuple[Layer | None, Layer | None]]:
+    first: tuple[PlannedLayer, ...], second: tuple[PlannedLayer, ...]
+) -> Iterator[tuple[PlannedLayer | None, PlannedLayer | None]]:
     """Layers of one name beside each other; those without a partner in between."""
     common = {layer.name for layer in first} & {layer.name for layer in second}
     waiting = list(second)
-    run: list[Layer] = []
+    run: list[PlannedLayer] = []
     for layer in first:
         if layer.name not in common:
             run.append(layer)
             continue
-        alone: list[Layer] = []
+        alone: list[PlannedLayer] = []
         while waiting and waiting[0].name != layer.name:
             alone.append(waiting.pop(0))
         yield from zip_longest(run, alone)
@@ -58,7 +58,7 @@ def _paired(
     yield from zip_longest(run, waiting)
 
 
-def _cell(layer: Layer | None) -> LayerCell | None:
+def _cell(layer: PlannedLayer | None) -> LayerCell | None:
     if layer is None:
         return None
     shape = "\N{MULTIPLICATION SIGN}".join(map(str, layer.shape)) or "1"

@@ -14,7 +14,7 @@ from compress.tflite.importer import import_tflite
 from compress.types import Graph
 from hil.codegen.estimate import layer_bytes
 from hil.codegen.plan import make_plan
-from hil.report.layer_counts import CountedLayer, read_counts
+from hil.networks.layer_counts import CountedLayer, read_counts
 from hil.store.run_folder import network_path
 from hil.types import Board, Buffer, Measurement, Memory, Plan, Step, Trial
 
@@ -24,7 +24,7 @@ _KEPT = 8  # networks whose plans are kept: a live page asks for the same ones a
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class PlannedLayer:
     """One operator of a plan.
 
     `shape` is that of its output without the batch, `bits` those of its weights (0 without any).
@@ -71,7 +71,7 @@ class PlannedNetwork:
     """
 
     number: int
-    layers: tuple[Layer, ...]
+    layers: tuple[PlannedLayer, ...]
     buffers: tuple[Placed, ...]
     arena_bytes: int
     measured_arena_bytes: int
@@ -118,7 +118,7 @@ def network_to_json(found: PlannedNetwork) -> dict[str, Any]:
 @lru_cache(maxsize=_KEPT)
 def _planned(
     path: Path, saves: Memory, board: Board
-) -> tuple[tuple[Layer, ...], tuple[Placed, ...], int]:
+) -> tuple[tuple[PlannedLayer, ...], tuple[Placed, ...], int]:
     """The layers, the buffers and the arena's size. A trial's network never changes."""
     graph = import_tflite(path.read_bytes(), path.stem)
     plan = make_plan(graph, board, saves)
@@ -130,9 +130,9 @@ def _planned(
     return layers, _buffers(plan), plan.arena_bytes
 
 
-def _layer(plan: Plan, step: Step, weight_bytes: int, live_bytes: int) -> Layer:
+def _layer(plan: Plan, step: Step, weight_bytes: int, live_bytes: int) -> PlannedLayer:
     graph, op = plan.graph, step.op
-    return Layer(
+    return PlannedLayer(
         name=op.name,
         op=type(op).__name__,
         shape=graph.tensors[outputs_of(op)[0]].shape[1:],
@@ -150,8 +150,8 @@ def _layer(plan: Plan, step: Step, weight_bytes: int, live_bytes: int) -> Layer:
 
 
 def _with_counts(
-    layers: tuple[Layer, ...], number: int, folder: Path, measurement: Measurement
-) -> tuple[Layer, ...]:
+    layers: tuple[PlannedLayer, ...], number: int, folder: Path, measurement: Measurement
+) -> tuple[PlannedLayer, ...]:
     """The layers with what the board counted: for the page, or else during the search."""
     counts = {layer.name: layer.count for layer in measurement.layers}
     timed = {layer.name: layer for layer in read_counts(folder).get(number, ())}
@@ -163,7 +163,7 @@ def _with_counts(
     )
 
 
-def _timed(layer: Layer, counted: CountedLayer) -> Layer:
+def _timed(layer: PlannedLayer, counted: CountedLayer) -> PlannedLayer:
     """The layer with its count and costs; of a kernel that it beat, those of the best form."""
     own, costs = "", dict[str, int]()
     for one in counted.kernels:
