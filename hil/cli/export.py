@@ -87,7 +87,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         from hil.handover.network import Wishes, network_of_file, network_of_run
         from hil.library.export import library_files
         from hil.library.folder import check_free, write_library
-        from hil.library.interface import check_prefix, prefix_of
+        from hil.library.interface import check_prefix, symbol_prefix
 
         check_free(out)
         if prefix is not None:
@@ -98,7 +98,7 @@ def register(app: typer.Typer, runs: Path) -> None:
         else:
             folder = Path(what) if Path(what).is_dir() else runs / what
             network = network_of_run(folder, trial, wishes, _remark)
-        name = prefix or prefix_of(network.facts.get("task", network.graph.name))
+        name = prefix or symbol_prefix(network.facts.get("task", network.graph.name))
         files = library_files(network, name)
         write_library(files, out)
         if as_json:

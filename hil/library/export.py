@@ -19,7 +19,7 @@ from hil.library.folder import with_manifest
 from hil.library.front_end import front_end_companion
 from hil.library.golden import golden_files
 from hil.library.interface import quoted, tensor_facts
-from hil.library.layouts import FLAGS, layout_files
+from hil.library.layouts import LIBRARY_FLAGS, layout_files
 from hil.library.sources import KernelFiles, Source, kernel_files, licenses, source_of
 from hil.library.variant import (
     ARENA_ALIGNMENT,
@@ -218,7 +218,7 @@ def _readme(network: Network, context: Mapping[str, Any], companions: Iterable[C
         **context,
         "board": network.board.title,
         "core_words": words,
-        "flags": FLAGS,
+        "flags": LIBRARY_FLAGS,
         "figures": lines,
         "figures_note": figures_note(network.measured, network.board),
         "origin": network.origin,

@@ -81,7 +81,7 @@ def quoted(text: str) -> str:
     return f'"{made.replace("?", chr(92) + "?")}"'  # no trigraphs
 
 
-def prefix_of(name: str) -> str:
+def symbol_prefix(name: str) -> str:
     """A prefix made of a network's name: letters, digits and _; "network" where none is left."""
     made = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     made = re.sub(r"^[0-9_]+", "", made)[:31].rstrip("_")

@@ -7,8 +7,8 @@ from typing import Any
 
 from hil.codegen.render import template
 
-# As the firmware that is measured is compiled (`hil.codegen.build.FLAGS`).
-FLAGS = "-O2 -ffunction-sections -fdata-sections -fno-common"
+# As the firmware that is measured is compiled (`hil.codegen.build.LIBRARY_FLAGS`).
+LIBRARY_FLAGS = "-O2 -ffunction-sections -fdata-sections -fno-common"
 
 
 def layout_files(sources: Iterable[str], context: Mapping[str, Any]) -> dict[str, str]:
@@ -22,7 +22,7 @@ def layout_files(sources: Iterable[str], context: Mapping[str, Any]) -> dict[str
         **context,
         "c_files": [path for path in paths if path.endswith(".c")],
         "assembly": [path for path in paths if path.endswith(".S")],
-        "flags": FLAGS,
+        "flags": LIBRARY_FLAGS,
     }
     names = {
         "CMakeLists.txt": "CMakeLists.txt",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from compress.features.integer import IntegerFrontEnd
 from compress.tflite.exporter import export_tflite
 from compress.types import Graph, Samples
 from hil.benchmark.samples import random_samples
@@ -31,6 +32,7 @@ def network(
     saves: Memory = "nothing",
     tflite: bytes = b"",
     samples: Samples | None = None,
+    front_end: IntegerFrontEnd | None = None,
 ) -> Network:
     """The graph as it would be exported for `board`, with random samples."""
     facts = load_board(board)
@@ -42,7 +44,7 @@ def network(
         plan=make_plan(graph, facts, saves),
         samples=samples or random_samples(graph, golden_count(graph)),
         origin="random inputs",
-        classes=("yes", 'no "?"') if graph.output_tensors[0].elements == 2 else (),
+        front_end=front_end,
     )
 
 

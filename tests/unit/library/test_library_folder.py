@@ -19,7 +19,7 @@ from helpers.libraries import exported, network
 from hil.library.companion import Companion
 from hil.library.export import library_files
 from hil.library.folder import check_free, write_library
-from hil.library.interface import c_float, check_prefix, prefix_of, quoted
+from hil.library.interface import c_float, check_prefix, symbol_prefix, quoted
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_prefixes_that_c_would_refuse(prefix: str) -> None:
      ("\N{GREEK SMALL LETTER ALPHA}", "the_network"), ("x" * 40, "x" * 31)],
 )  # fmt: skip
 def test_prefix_of_a_name(name: str, prefix: str) -> None:
-    assert prefix_of(name) == prefix
+    assert symbol_prefix(name) == prefix
     assert check_prefix(prefix) == prefix
 
 

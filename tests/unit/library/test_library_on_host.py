@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from compress.types import Graph
+from helpers.front_ends import in_integers
 from helpers.graph_examples import residual, tiny_conv
 from helpers.libraries import SANITIZED, WARNINGS, compiled, exported, network, run, symbols
 from helpers.row_graphs import random_chain
@@ -88,6 +89,7 @@ TWO = """
 #include <string.h>
 #include "one.h"
 #include "two.h"
+#include "two_features.h"
 static int8_t first[ONE_ARENA_BYTES] __attribute__((aligned(ONE_ARENA_ALIGNMENT)));
 static int8_t again[ONE_ARENA_BYTES + 1] __attribute__((aligned(ONE_ARENA_ALIGNMENT)));
 static int8_t second[TWO_ARENA_BYTES] __attribute__((aligned(TWO_ARENA_ALIGNMENT)));
@@ -114,8 +116,12 @@ int main(void)
 def test_two_networks_and_two_arenas_in_one_program(
     one: Path, objects: list[Path], tmp_path: Path
 ) -> None:
-    two = exported(network(tiny_conv()), "two", tmp_path)
+    """The second has a front end, whose test is part of its self-test."""
+    two = exported(network(tiny_conv(), front_end=in_integers("mfcc")), "two", tmp_path)
     more = compiled(two, GCC, tmp_path / "objects")
+    defined, wanted = symbols(more)
+    assert "two_features_test" in defined["two_features_test.c.o"] & wanted
+    assert all(name.startswith("two_") for names in defined.values() for name in names)
     (tmp_path / "main.c").write_text(TWO, "utf-8")
     folders = [f"-I{library / 'src'}" for library in (one, two)]
     run([*GCC, *folders, tmp_path / "main.c", *objects, *more, "-o", tmp_path / "both"])
