@@ -10,11 +10,11 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import dask
 from distributed import Nanny, Scheduler, Security, Worker
 from distributed.comm.addressing import get_address_host, get_address_host_port, unparse_host_port
 from distributed.comm.core import connect
@@ -143,15 +143,28 @@ async def run_scheduler(host: str, port: int, ready: Callable[[str], None]) -> N
     check_host(host)
     log_lines(logging.WARNING)
     interrupted = _interrupted()
-    try:
-        scheduler = await _FarmScheduler(host=host, port=port, allowed_failures=_ALLOWED_FAILURES)
-    except _BAD_ADDRESS as error:
-        raise UserError(
-            f"cannot listen on --host {host!r}, --port {port}: {_reason(error)}"
-        ) from error
-    async with scheduler:
-        ready(scheduler.address)
-        await interrupted.wait()
+    with _own_folder():
+        try:
+            scheduler = await _FarmScheduler(
+                host=host, port=port, allowed_failures=_ALLOWED_FAILURES
+            )
+        except _BAD_ADDRESS as error:
+            raise UserError(
+                f"cannot listen on --host {host!r}, --port {port}: {_reason(error)}"
+            ) from error
+        async with scheduler:
+            ready(scheduler.address)
+            await interrupted.wait()
+
+
+@contextmanager
+def _own_folder() -> Iterator[None]:
+    """Dask's own files are in a folder of this process, and go with it.
+
+    Its own choice is $TMPDIR/dask-scratch-space, from which it imports: everybody could make that.
+    """
+    with scratch_folder() as folder, dask.config.set({"temporary-directory": str(folder)}):
+        yield
 
 
 async def run_worker(
@@ -165,8 +178,8 @@ async def run_worker(
     log_lines(logging.WARNING)
     await check_scheduler(address, "worker", _CONNECT_S)
     interrupted = _interrupted()
-    with scratch_folder() as folder:
-        nannies = [_nanny(address, offer, folder) for offer in processes]
+    with _own_folder():
+        nannies = [_nanny(address, offer) for offer in processes]
         await _run_nannies(address, nannies, ready, interrupted)
 
 
@@ -193,18 +206,14 @@ async def _run_nannies(
         await asyncio.gather(*(nanny.close() for nanny in nannies))
 
 
-def _nanny(address: str, offer: dict[str, float], folder: Path) -> Nanny:
-    """A Dask nanny, not yet started: it runs one worker process and restarts it if it dies.
-
-    Dask's own files are in `folder`.
-    """
+def _nanny(address: str, offer: dict[str, float]) -> Nanny:
+    """A Dask nanny, not yet started: it runs one worker process and restarts it if it dies."""
     return Nanny(
         address,
         # the address of the network interface through which the scheduler is reached
         host=unparse_host_port(get_ip(get_address_host(address))),
         nthreads=max(1, len(offer)),
         resources=offer,
-        local_directory=str(folder),
         memory_limit=0,  # no limit: Dask would kill a training that needs much memory
         death_timeout=_START_S,
         silence_logs=logging.WARNING,

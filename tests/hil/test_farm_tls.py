@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import dask
 import pytest
 
 from compress.errors import UserError
+from compress.scratch import SCRATCH
 from helpers.certificates import make_certificates
 from helpers.farms import Farm, kill
 from hil.farm.pool import connect_farm
@@ -27,10 +29,10 @@ def user_of_a_worker(address: str, settings: Mapping[str, str]) -> str:
 
 
 def test_only_who_has_a_certificate_is_heard(tmp_path: Path) -> None:
-    ours, others = tmp_path / "ours", tmp_path / "others"
-    for folder in (ours, others):
+    ours, others, temporary = (tmp_path / name for name in ("ours", "others", "temporary"))
+    for folder in (ours, others, temporary):
         folder.mkdir()
-    farm = Farm(tmp_path, settings=make_certificates(ours))
+    farm = Farm(tmp_path, settings={**make_certificates(ours), "TMPDIR": str(temporary)})
     try:
         farm.run("scheduler", "--port", "0", "--host", "tls://127.0.0.1")
         assert farm.address.startswith("tls://127.0.0.1:")
@@ -44,6 +46,11 @@ def test_only_who_has_a_certificate_is_heard(tmp_path: Path) -> None:
         ):
             with pytest.raises(UserError, match="no farm at"):
                 user_of_a_worker(address, settings)
+        assert {path.name.startswith(SCRATCH) for path in temporary.iterdir()} == {True}
+        for process in reversed(farm.processes):
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        assert list(temporary.iterdir()) == []  # not even Dask's own
     finally:
         for process in farm.processes:
             kill(process)

@@ -12,6 +12,7 @@ from pathlib import Path
 from soak import clocks, disks, farms, limits, signals
 from soak.processes import end_all
 from soak.scene import (
+    OWN_MOUNTS,
     RUN,
     Hang,
     Outcome,
@@ -46,8 +47,8 @@ class Disturbance:
 
     def missing(self) -> str:
         """Why it cannot be tried here; "" if it can."""
-        if self.needs_root and os.geteuid() != 0:
-            return "needs root"
+        if self.needs_root and OWN_MOUNTS not in os.environ:
+            return "needs root and unshare"
         if self.do.__module__ == farms.__name__ and shutil.which("openssl") is None:
             return "needs openssl"
         if self.name.startswith("two networks") and shutil.which("ip") is None:

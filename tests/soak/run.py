@@ -15,6 +15,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,9 +26,8 @@ from soak import page
 from soak.counts import Counts
 from soak.disturbances import DISTURBANCES, TEMPLATE_TRIALS, run_one
 from soak.kills import TRIALS, kills
-from soak.scene import ESSENCE, Place, Rows, Search
-
-_INSIDE = "HIL_SOAK_MOUNTS"
+from soak.processes import end_all
+from soak.scene import ESSENCE, OWN_MOUNTS, Place, Rows, Search
 
 
 def main() -> int:
@@ -39,31 +39,39 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     into_namespaces()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing stays
     counts = Counts.open(page.SOAK if given.write else Path("soak-counts.json"), given.seed)
     print(f"seed {given.seed}", flush=True)
     until = time.monotonic() + 60.0 * given.minutes
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         root = Path(folder)
-        template = Place.make(root / "template")
-        undisturbed(template, TEMPLATE_TRIALS)
-        reference = undisturbed(Place.make(root / "reference", template), TRIALS)
-        rng = random.Random(given.seed)
-        if given.only != "kills":
-            run_disturbances(template, reference, rng, until, given.only, counts)
-        if given.only in (None, "kills"):
-            run_kills(template, reference, rng, until, counts)
+        try:
+            template = Place.make(root / "template")
+            undisturbed(template, TEMPLATE_TRIALS)
+            reference = undisturbed(Place.make(root / "reference", template), TRIALS)
+            rng = random.Random(given.seed)
+            if given.only != "kills":
+                run_disturbances(template, reference, rng, until, given.only, counts)
+            if given.only in (None, "kills"):
+                run_kills(template, reference, rng, until, counts)
+        except KeyboardInterrupt:
+            print("interrupted; the counts so far are kept", flush=True)
+        finally:
+            for place in root.iterdir():
+                end_all(place)
     if given.write:
         page.main()
     return int(not counts.are_clean)
 
 
 def into_namespaces() -> None:
-    """Start this program again with mounts of its own, if root: nothing stays mounted."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        return
-    if _INSIDE not in os.environ:
-        command = ["unshare", "--mount", "--", sys.executable, "-m", "soak.run", *sys.argv[1:]]
-        os.execvpe(command[0], command, {**os.environ, _INSIDE: "1"})
+    """Start this program again with mounts of its own, if it may: nothing stays mounted."""
+    if OWN_MOUNTS not in os.environ:
+        apart = ["unshare", "--mount", "--"]
+        if shutil.which(apart[0]) is None or subprocess.run([*apart, "true"]).returncode:
+            return
+        command = [*apart, sys.executable, "-m", "soak.run", *sys.argv[1:]]
+        os.execvpe(command[0], command, {**os.environ, OWN_MOUNTS: "1"})
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/dev/shm"], check=True)
 
 

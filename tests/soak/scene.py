@@ -20,6 +20,7 @@ from soak.processes import MARK, Process, end_all, left_after, processes_of, sen
 
 TASK = Path(__file__).with_name("tiny_task.py")
 RUN = Path("runs") / "soak"
+OWN_MOUNTS = "HIL_SOAK_MOUNTS"  # set where this program has mounts of its own (`soak.run`)
 LIMIT_S = 600.0  # for a search on a loaded machine to go on, or to end: longer is a hang
 _LEFT_S = 15.0  # for children of a killed process to end
 _POLL_S = 0.2
@@ -139,7 +140,7 @@ class Place:
 
 def _owns_shared_memory() -> bool:
     """True if /dev/shm is a mount of this program (`soak.run`), which no one else uses."""
-    return bool(os.environ.get("HIL_SOAK_MOUNTS"))
+    return OWN_MOUNTS in os.environ
 
 
 class Search:
