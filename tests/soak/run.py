@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -34,7 +35,7 @@ def main() -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--only", help="kills, or a part of a disturbance's name")
+    parser.add_argument("--only", help="kills, or a regular expression of disturbances")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
@@ -93,7 +94,7 @@ def run_disturbances(
 ) -> None:
     """Each disturbance in turn, until half of the time is used up."""
     half = time.monotonic() + (until - time.monotonic()) / (1.0 if only else 2.0)
-    chosen = [one for one in DISTURBANCES if only is None or only in one.name]
+    chosen = [one for one in DISTURBANCES if only is None or re.search(only, one.name)]
     number = 0
     while time.monotonic() < half:
         for one in chosen:
