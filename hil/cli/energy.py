@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,9 @@ from compress.errors import UserError
 from hil.board import load_board
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.energy.energy import Energy
+from hil.energy.meter_names import DEFAULT_SHUNT_OHM, MOST_SECONDS, MeterChoice, MeterName
+from hil.energy.trace_csv import Trace, trace_to_csv
+from hil.files import write_file
 from hil.types import Board, PowerFigure
 
 Supply = Annotated[
@@ -41,8 +45,8 @@ Trigger = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands to `app`."""
+def register(app: typer.Typer, runs: Path = Path("runs")) -> None:
+    """Add both commands to `app`; runs are folders in `runs`."""
 
     @app.command()
     def calibrate(
@@ -104,20 +108,81 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def energy(
-        trace: Annotated[Path, typer.Argument(help="A power analyzer's CSV file.")],
+        trace: Annotated[
+            Path | None, typer.Argument(help="A power analyzer's CSV file; none with --capture.")
+        ] = None,
         supply_v: Supply = None,
         threshold_mw: Threshold = None,
         trigger: Trigger = None,
         inferences: Annotated[
-            int, typer.Option(min=1, help="Number of inferences in each window of the trace.")
-        ] = 1,
+            int | None,
+            typer.Option(
+                min=1,
+                help="Number of inferences in each window of the trace.",
+                show_default="1; with --board those of a run",
+            ),
+        ] = None,
+        capture: Annotated[
+            MeterName | None,
+            typer.Option(
+                help="Record from this meter instead: 'ppk2' as an ampere meter, 'ppk2-source' or "
+                "'lpm01a' supplying the board with --supply-v."
+            ),
+        ] = None,
+        meter_port: Annotated[
+            str | None,
+            typer.Option(
+                help="The meter's serial port; BUS:ADDRESS of an ina228.",
+                show_default="the only ppk2; 1:0x40",
+            ),
+        ] = None,
+        shunt_ohm: Annotated[
+            float, typer.Option(callback=finite, help="Shunt of an ina228 in ohms.")
+        ] = DEFAULT_SHUNT_OHM,
+        seconds: Annotated[
+            float, typer.Option(min=0.1, max=MOST_SECONDS, help="Length of the recording in s.")
+        ] = 5.0,
+        board: Annotated[
+            str | None,
+            typer.Option(
+                help=f"While it is recorded, this board computes. {BOARD_HELP}",
+                show_default="whatever its firmware does",
+            ),
+        ] = None,
+        model: Annotated[
+            str | None,
+            typer.Option(
+                help="What BOARD computes: a FILE.tflite, task or RUN:NUMBER.",
+                show_default="a small network",
+            ),
+        ] = None,
+        save: Annotated[
+            Path | None, typer.Option(help="CSV file for the recording; it can be a TRACE later.")
+        ] = None,
         as_json: JsonFlag = False,
     ) -> None:
         """Compute the energy per inference from TRACE, a recording of power or current.
 
         An inference lasts while a digital channel is high, or while the power is above a threshold.
+        With --capture, the recording is made now.
         """
-        found = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
+        if capture is None:
+            if trace is None:
+                raise UserError("what is the trace? give a power analyzer's CSV file, or --capture")
+            if board is not None or model is not None or save is not None or meter_port is not None:
+                raise UserError("--board, --model, --meter-port and --save are for --capture")
+            found = energy_in(trace, supply_v, threshold_mw, trigger, inferences or 1)
+        else:
+            if trace is not None:
+                raise UserError(f"give {trace} or --capture, not both")
+            if model is not None and board is None:
+                raise UserError("--model is what a board computes: give --board, too")
+            check_trace_options(supply_v, threshold_mw, trigger)
+            meter = MeterChoice(capture, meter_port, supply_v, shunt_ohm)
+            recorded, counted = _recorded(meter, seconds, board, model, runs)
+            if save is not None:
+                write_file(save, trace_to_csv(recorded).encode())
+            found = _energy(recorded, threshold_mw, trigger, inferences or counted)
         if as_json:
             print(json.dumps(asdict(found)))
             return
@@ -137,13 +202,45 @@ def energy_in(
     inferences: int,
 ) -> Energy:
     """Energy per inference in the trace at `path`. Raises UserError for what is no such trace."""
-    from hil.energy.power_trace import energy_from_trace, windows
     from hil.energy.trace_csv import read_trace
 
     check_trace_options(supply_v, threshold_mw, trigger)
-    trace = read_trace(path, supply_v)
+    return _energy(read_trace(path, supply_v), threshold_mw, trigger, inferences)
+
+
+def _energy(
+    trace: Trace, threshold_mw: float | None, trigger: str | None, inferences: int
+) -> Energy:
+    from hil.energy.power_trace import energy_from_trace, windows
+
     threshold_w = None if threshold_mw is None else threshold_mw / 1e3
     return energy_from_trace(trace, windows(trace, trigger, threshold_w), inferences)
+
+
+def _recorded(
+    meter: MeterChoice, seconds: float, board: str | None, model: str | None, runs: Path
+) -> tuple[Trace, int]:
+    """A recording, and the number of inferences in each of its windows (1 without a board)."""
+    from hil.energy.calibration import check_measurable
+    from hil.energy.meters import open_monitor
+
+    console = Console(stderr=True)
+    if board is None:
+        with open_monitor(meter) as monitor, console.status(f"recording {seconds:g} s"):
+            monitor.start()
+            time.sleep(seconds)
+            return monitor.stop(), 1
+    facts = load_board(board)
+    check_measurable(facts)
+    from hil.measure.continuous import loop_graph, record_inferences
+
+    graph = loop_graph()
+    if model is not None:
+        from hil.benchmark.models import load_model  # imports torch
+
+        graph = load_model(model, runs, None, facts).graph
+    with open_monitor(meter) as monitor, console.status(f"{facts.name} computes for {seconds:g} s"):
+        return record_inferences(graph, facts, seconds, monitor)
 
 
 def check_trace_options(

@@ -71,6 +71,15 @@ def read_trace(path: Path, supply_v: float | None = None) -> Trace:
     return Trace(path.name, times_s, watts, dict(itertools.chain(*channels)))
 
 
+def trace_to_csv(trace: Trace) -> str:
+    """The trace as a CSV file that `read_trace` reads: time, power, digital channels."""
+    columns = [trace.times_s, trace.watts, *(high.astype(float) for high in trace.digital.values())]
+    headings = ["Time(s)", "Power(W)", *trace.digital]
+    formats = ["%.7f", "%.9g", *["%d"] * len(trace.digital)]
+    lines = [",".join(formats) % tuple(row) for row in np.column_stack(columns).tolist()]
+    return "\n".join([",".join(headings), *lines, ""])
+
+
 def _headings(path: Path, text: str) -> tuple[int, str, list[str]]:
     """The index of the first line after the headings, the separator, and the headings."""
     for number, line in enumerate(text.splitlines()[:_HEADING_LINES]):

@@ -1,4 +1,4 @@
-"""Continuous inference on a board, while a person reads a power meter."""
+"""Continuous inference on a board, while its power is read by a person or recorded."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from compress.types import Graph, Tensor
 from hil.codegen.build import build
 from hil.codegen.plan import make_plan
 from hil.codegen.render import render
+from hil.energy.power_monitor import PowerMonitor
+from hil.energy.trace_csv import Trace
 from hil.measure.measure import BoardRunner
 from hil.target.open import open_target
 from hil.target.target import Layout, Target, staging_capacity
@@ -64,11 +66,39 @@ def loop_inferences(graph: Graph, board: Board, seconds: float) -> int:
     with scratch_folder() as folder:
         image = build(render(make_plan(graph, board), board), board, folder)
         with BoardRunner(board, open_target) as runner:
-            return runner.run(lambda target: _loop(target, image, graph, seconds))
+
+            def job(target: Target) -> int:
+                layout = _prepared(target, image, graph)
+                return layout.samples * _run_for(target, layout, seconds)
+
+            return runner.run(job)
 
 
-def _loop(target: Target, image: Image, graph: Graph, seconds: float) -> int:
-    sizes = graph.input_tensor.size_bytes, graph.output_tensor.size_bytes
+def record_inferences(
+    graph: Graph, board: Board, seconds: float, monitor: PowerMonitor
+) -> tuple[Trace, int]:
+    """Record the power while `board` runs `graph` for `seconds`.
+
+    Returns the trace, and the number of inferences of a run, between which the board waits for a
+    request: those of the samples, and the one before them that warms caches. Raises the errors of
+    building, running and recording.
+    """
+    with scratch_folder() as folder:
+        image = build(render(make_plan(graph, board), board), board, folder)
+        with BoardRunner(board, open_target) as runner:
+
+            def job(target: Target) -> tuple[Trace, int]:
+                layout = _prepared(target, image, graph)
+                monitor.start()
+                _run_for(target, layout, seconds)
+                return monitor.stop(), layout.samples + 1
+
+            return runner.run(job)
+
+
+def _prepared(target: Target, image: Image, graph: Graph) -> Layout:
+    """Load the image and write as many random samples as there is room for, up to 1,000."""
+    sizes = [sum(t.size_bytes for t in ts) for ts in (graph.input_tensors, graph.output_tensors)]
     samples = min(staging_capacity(image.staging, *sizes), 1000)
     if samples == 0:
         raise OverBudget(f"no room for one sample in {image.staging.length_bytes} bytes of staging")
@@ -77,8 +107,13 @@ def _loop(target: Target, image: Image, graph: Graph, seconds: float) -> int:
     inputs = np.random.default_rng(1).bytes(layout.inputs.length_bytes)
     target.write(layout.inputs.origin, inputs)
     target.write(layout.labels.origin, bytes(layout.labels.length_bytes))
+    return layout
+
+
+def _run_for(target: Target, layout: Layout, seconds: float) -> int:
+    """Run all samples again and again; returns how often."""
     done, deadline = 0, time.monotonic() + seconds
     while time.monotonic() < deadline:
         target.run(layout.request, _RUN_TIMEOUT_S)
-        done += samples
+        done += 1
     return done

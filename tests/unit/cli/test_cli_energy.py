@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -15,6 +16,8 @@ from hil.board import load_board
 from hil.cli.energy import register
 from hil.energy import calibration
 from hil.energy.calibration import read_calibration
+from hil.energy.meter_names import MeterChoice, MeterName
+from hil.energy.power_monitor import PowerMonitor, Recording
 
 BOARD = load_board("nucleo-f446re")
 
@@ -117,3 +120,81 @@ def test_energy_per_inference(trace: Path) -> None:
         run("energy", *options, "--trigger", "D0")
     with pytest.raises(UserError, match="--supply-v -1"):
         run("energy", str(trace), "--supply-v", "-1", "--threshold-mw", "50")
+
+
+class Recorded:
+    """A meter whose recordings have ten windows of 10 ms at 50 mA and 3 V, D0 high in them."""
+
+    name = "recorded"
+    polls = 0
+
+    def begin(self) -> None: ...
+
+    def poll(self) -> int:
+        self.polls += 1
+        return self.polls
+
+    def end(self) -> Recording:
+        high = np.arange(300) % 30 // 10 == 1
+        amps = np.where(high, 0.05, 0.001)
+        return Recording(amps, np.full(300, 3.0), None, np.arange(300) * 1e-3, {"D0": high})
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def meters(monkeypatch: pytest.MonkeyPatch) -> list[MeterChoice]:
+    """The meters that were asked for; each is `Recorded`."""
+    asked: list[MeterChoice] = []
+
+    def opened(meter: MeterChoice) -> PowerMonitor:
+        asked.append(meter)
+        return PowerMonitor(Recorded())
+
+    monkeypatch.setattr("hil.energy.meters.open_monitor", opened)
+    return asked
+
+
+def test_a_recording_is_made_and_saved(meters: list[MeterChoice], tmp_path: Path) -> None:
+    saved = tmp_path / "saved.csv"
+    options = ("--capture", "ppk2", "--supply-v", "3", "--seconds", "0.1", "--save", str(saved))
+    shown = json.loads(run("energy", *options, "--inferences", "5", "--json"))
+    assert meters == [MeterChoice(MeterName.PPK2, None, 3.0)]
+    assert shown["microjoules"] == pytest.approx(1e6 * 0.05 * 3 * 0.01 / 5)
+    assert "trace recorded, 10 windows of 5 inferences" in shown["source"]
+    again = json.loads(run("energy", str(saved), "--inferences", "5", "--json"))
+    assert again["microjoules"] == pytest.approx(shown["microjoules"])
+
+
+def test_a_board_computes_while_it_is_recorded(
+    meters: list[MeterChoice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The board is an emulated one that passes for real, with the power of the recording."""
+    monkeypatch.setattr("hil.measure.continuous.staging_capacity", lambda *_: 3)
+    monkeypatch.setattr("hil.energy.calibration.check_measurable", lambda board: None)
+    options = ("--capture", "lpm01a", "--meter-port", "/dev/ttyX", "--supply-v", "3.3")
+    shown = json.loads(
+        run("energy", *options, "--seconds", "0.2", "--board", "m3", "--trigger", "D0", "--json")
+    )
+    assert meters == [MeterChoice(MeterName.LPM01A, "/dev/ttyX", 3.3)]
+    # A run are three samples and the inference before them.
+    assert "10 windows of 4 inferences" in shown["source"]
+    assert shown["microjoules"] == pytest.approx(1500 / 4)
+
+
+@pytest.mark.usefixtures("meters")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "what is the trace"),
+        (("t.csv", "--capture", "ppk2"), "t.csv or --capture, not both"),
+        (("t.csv", "--board", "m4"), "are for --capture"),
+        (("t.csv", "--save", "x.csv"), "are for --capture"),
+        (("--capture", "ppk2", "--model", "kws"), "give --board, too"),
+        (("--capture", "ppk2", "--board", "m4"), "its power cannot be measured"),
+        (("--capture", "ppk2", "--trigger", "D0", "--threshold-mw", "5"), "not both"),
+    ],
+)
+def test_options_of_a_recording(arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        run("energy", *arguments)
