@@ -19,7 +19,7 @@ from helpers.libraries import exported, network
 from hil.library.companion import Companion
 from hil.library.export import library_files
 from hil.library.folder import check_free, write_library
-from hil.library.interface import c_float, check_prefix, symbol_prefix, quoted
+from hil.library.interface import c_float, check_prefix, quoted, symbol_prefix
 
 
 @pytest.fixture(scope="module")
