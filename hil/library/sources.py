@@ -25,6 +25,8 @@ _FUNCTION = re.compile(
     r"[A-Za-z_][\w \t*]*?[\s*](\w+)\s*\([^;{}()]*(?:\([^()]*\)[^;{}()]*)*\)\s*\{",
     re.MULTILINE,
 )
+# A function's body: braces stand at the left margin.
+_BODY = re.compile(r"^\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _ARRAY = re.compile(r"^(?:const\b)[\w \t*]*?[ \t*](\w+)(?:\s*\[[^]]*\])+\s*=", re.MULTILINE)
 # A macro of C whose first argument it defines, and a macro of assembly that makes a global label.
 _C_MACRO = re.compile(
@@ -123,15 +125,24 @@ class KernelFiles:
 
         `lacking` are macros that are not defined where they are compiled (`live_text`).
         """
-        pending = [words_in(text) for text in texts]
+        pending = [self._called_by(text, lacking) for text in texts]
         found: dict[str, Source] = {}
         while pending:
             for word in pending.pop():
                 for source in self.by_name.get(word, ()):
                     if source.name not in found:
                         found[source.name] = source
-                        pending.append(words_in(live_text(source.text, lacking)))
+                        pending.append(self._called_by(source.text, lacking))
         return [found[name] for name in sorted(found)]
+
+    def _called_by(self, text: str, lacking: Collection[str]) -> frozenset[str]:
+        """The words of a source, and of the inline functions of the headers that it includes."""
+        bodies = [
+            body
+            for header in self.headers_of([text])
+            for body in _BODY.findall(live_text(header.text, lacking))
+        ]
+        return words_in("\n".join([live_text(text, lacking), *bodies]))
 
     def headers_of(self, texts: Iterable[str]) -> list[Source]:
         """The headers that `texts` include, and those that these include."""
