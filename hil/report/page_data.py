@@ -5,7 +5,7 @@ Everything that is shown as text is made here; the script of the page places it,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hil import formatting
@@ -27,15 +27,16 @@ def page_data(
 ) -> dict[str, Any]:
     """The object; `networks` are the plans by what they are called in the page."""
     planned = {name: one for name, one in networks.items() if isinstance(one, PlannedNetwork)}
+    varied = varied_genes(summary.measured)
     return {
         "live": live,
         "axes": _axes(summary),
         "target": _in_unit(summary, summary.accuracy_target),
         "metric": summary.metric.title,
-        "trials": [_trial(summary, trial) for trial in summary.measured],
+        "trials": [_trial(summary, trial, varied) for trial in summary.measured],
         "failed": [trial.number for trial in summary.trials if trial.measurement is None],
         "last": max((trial.number for trial in summary.trials), default=0),
-        "genes": varied_genes(summary.measured),
+        "genes": varied,
         "networks": {name: network_to_json(one) for name, one in planned.items()},
         "layers": {name: _layer_figures(one) for name, one in planned.items()},
         "counted": counted(summary),
@@ -95,15 +96,15 @@ def _in_unit(summary: Summary, share: float | None) -> float | None:
     return 100 * value if summary.metric.in_percent else value
 
 
-def _trial(summary: Summary, trial: Trial) -> dict[str, Any]:
-    row = trial_row(summary, trial)
+def _trial(summary: Summary, trial: Trial, varied: Sequence[str]) -> dict[str, Any]:
+    row, genes = trial_row(summary, trial), genes_of(trial.genome)
     return {
         "number": trial.number,
         "order": row.stages,
         "genome": [formatting.stage_details(type(trial.genome)((s,))) for s in trial.genome.stages],
         "schedule": _schedule(trial),
         "values": _values(summary, trial),
-        "genes": genes_of(trial.genome),
+        "genes": {name: genes[name] for name in varied if name in genes},
         "texts": {
             "accuracy": row.accuracy,
             "test": row.test,

@@ -12,7 +12,7 @@ from compress.metrics.scale import ACCURACY
 from hil import formatting
 from hil.objective import pareto
 from hil.objective.costs import costs_of
-from hil.report.confirmation import confirmation_of
+from hil.report.confirmation import Confirmation, confirmation_of
 from hil.report.findings import TrialRow, counted, headline, shown, trial_row
 from hil.report.summary import Summary
 from hil.types import COUNTER_UNITS, Trial
@@ -71,7 +71,7 @@ def verdict_of(summary: Summary) -> RunVerdict:
     chosen, equal = summary.chosen, equally_accurate(summary)
     comparison = None
     if chosen is not None and chosen != summary.baseline:
-        comparison = _of_the_goal(summary, chosen)
+        comparison = _of_the_goal(summary, chosen, also_equal=chosen == equal)
     has_int8 = summary.baseline is not None and bool(summary.measured)
     return RunVerdict(
         headline=_sentence(summary),
@@ -126,10 +126,15 @@ def _sentence(summary: Summary) -> str:
     )
 
 
-def _of_the_goal(summary: Summary, trial: Trial) -> Comparison:
-    """The chosen network, judged by the floor that was asked for."""
+def _of_the_goal(summary: Summary, trial: Trial, also_equal: bool) -> Comparison:
+    """The chosen network, judged by the floor that was asked for.
+
+    `also_equal` says that it is the cheapest at the accuracy of the int8 network, too.
+    """
     found, row = confirmation_of(summary, trial), trial_row(summary, trial)
     title, metric = "The network that was chosen", summary.metric.title
+    if also_equal:
+        title += ", also at the accuracy of the int8 network"
     if found is None:
         text = f"Not tried on the test split yet; validation {metric} {row.accuracy}."
         return Comparison(title, row, text, "open", "not judged yet", _savings(summary, trial))
@@ -143,6 +148,7 @@ def _of_the_goal(summary: Summary, trial: Trial) -> Comparison:
     base = confirmation_of(summary, summary.baseline)
     if base is not None:
         text += f"; the int8 network has {shown(summary, base.accuracy)}{_interval(base.interval)}"
+        text += _difference_text(summary, _difference(found, base)) if also_equal else ""
     return Comparison(
         title,
         row,
@@ -165,23 +171,38 @@ def _at_equal_accuracy(summary: Summary, trial: Trial) -> Comparison:
         f"Test {metric} {shown(summary, mine.accuracy)}{_interval(mine.interval)}; the int8 "
         f"network has {shown(summary, theirs.accuracy)}{_interval(theirs.interval)}"
     )
-    lost = theirs.accuracy - mine.accuracy
-    judgment: Judgment = "open" if lost > 0 else "good"
-    badge = "not worse on the test split" if lost <= 0 else "worse on the test split"
-    if mine.drop_error is not None and theirs.drop_error is not None:
-        # Both differences are to the float network on the same samples: their errors have a part
-        # in common, without which the error of this difference would be at most this.
-        between = normal_interval(lost, hypot(mine.drop_error, theirs.drop_error))
-        judgment = "good" if between.high <= 0 else "bad" if between.low > 0 else "open"
+    text += _difference_text(summary, between := _difference(mine, theirs))
+    better = mine.accuracy >= theirs.accuracy
+    badge = "not worse on the test split" if better else "worse on the test split"
+    judgment: Judgment = "good" if better else "open"
+    if between is not None:
         equal = 0.0 in between
+        judgment = "good" if better or equal else "bad"
         badge = "equal within the error" if equal else badge.replace("not worse", "better")
-        if summary.metric == ACCURACY:
-            text += (
-                f": a difference of {-100 * lost:+.2f} points, 95 % interval "
-                f"{-100 * between.high:+.1f} to {-100 * between.low:+.1f}"
-            )
-        judgment = "good" if equal else judgment
     return Comparison(title, row, f"{text}.", judgment, badge, _savings(summary, trial))
+
+
+def _difference(mine: Confirmation, theirs: Confirmation) -> Interval | None:
+    """The interval of one accuracy less the other on the test split; None if it is not known.
+
+    Both differences to the float network are known, on the same samples: what their errors have in
+    common is left out, so that the interval is at most this wide.
+    """
+    if mine.drop_error is None or theirs.drop_error is None:
+        return None
+    error = hypot(mine.drop_error, theirs.drop_error)
+    return normal_interval(mine.accuracy - theirs.accuracy, error)
+
+
+def _difference_text(summary: Summary, between: Interval | None) -> str:
+    """The difference in points with its interval; "" for another metric than the accuracy."""
+    if between is None or summary.metric != ACCURACY:
+        return ""
+    middle = (between.low + between.high) / 2
+    return (
+        f": a difference of {100 * middle:+.2f} points, 95 % interval "
+        f"{100 * between.low:+.1f} to {100 * between.high:+.1f}"
+    )
 
 
 def _interval(interval: Interval | None) -> str:

@@ -85,3 +85,17 @@ def test_what_is_not_judged_is_said(tmp_path: Path) -> None:
     empty = verdict_of(make(tmp_path / "empty", ()))
     assert (empty.chosen, empty.equal, empty.no_equal) == (None, None, "")
     assert empty.headline == "No trial has been measured yet."
+
+
+def test_a_chosen_network_may_be_the_one_at_equal_accuracy(tmp_path: Path) -> None:
+    """With a floor above the int8 network's accuracy, the cheapest that keeps it is both."""
+    finals = (
+        Final(1, "test", 190, 200, 0.965, 2_000, 0.003),
+        Final(5, "test", 190, 200, 0.97, 2_000, 0.003),
+    )
+    summary = make(tmp_path, (BASE, SMALL, LEAN), target=0.975, finals=finals)
+    verdict = verdict_of(summary)
+    assert verdict.chosen is not None
+    assert verdict.equal is None
+    assert "also at the accuracy of the int8 network" in verdict.chosen.title
+    assert "a difference of +0.50 points, 95 % interval -0.3 to +1.3" in plain(verdict.chosen.text)
