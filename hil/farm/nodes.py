@@ -26,6 +26,7 @@ from hil.errors import BenchError
 from hil.farm.addresses import check_address, check_host
 from hil.farm.logs import log_lines
 from hil.farm.source_fingerprint import code_id
+from hil.trial.semaphores import start_resource_tracker
 
 TRAIN = "train"
 # Workers that may die during one job before Dask gives the job up.
@@ -178,6 +179,7 @@ async def run_worker(
     log_lines(logging.WARNING)
     await check_scheduler(address, "worker", _CONNECT_S)
     interrupted = _interrupted()
+    start_resource_tracker()  # silent: a process that dies is replaced
     with _own_folder():
         nannies = [_nanny(address, offer) for offer in processes]
         await _run_nannies(address, nannies, ready, interrupted)

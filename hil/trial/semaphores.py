@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing import synchronize
+from multiprocessing import resource_tracker, synchronize
 
 from compress.scratch import SCRATCH, SEMAPHORES, hold
 
@@ -28,6 +28,22 @@ def make_pool(make: Callable[[], ProcessPoolExecutor], opened: ExitStack) -> Pro
                 opened.push(locks.pop_all())
                 return pool
         pool.shutdown()  # swept before they could be locked
+
+
+def start_resource_tracker() -> None:
+    """Start multiprocessing's own process, which removes semaphores of a killed program silently.
+
+    Its warning that it does so would appear on the terminal after the program's end.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,7 @@ from compress.errors import HilError
 from compress.scratch import scratch_folder, sweep_temporary
 from compress.training.progress import listen
 from hil.trial.jobs import WORKER_DIED, WorkerDied
-from hil.trial.semaphores import make_pool
+from hil.trial.semaphores import make_pool, start_resource_tracker
 from hil.trial.training_file import Training, TrainingFile, read_trainings
 
 _P = ParamSpec("_P")
@@ -60,7 +59,7 @@ class Workers:
             self._folder = opened.enter_context(scratch_folder())
             path = self._folder / "start"
             path.write_bytes(ForkingPickler.dumps(start))
-            _start_resource_tracker()
+            start_resource_tracker()
             # Fresh interpreters: forking a process that holds torch's threads is unsafe.
             context = multiprocessing.get_context("spawn")
             begin = (count, context, _begin, (os.getpid(), path))
@@ -129,22 +128,6 @@ class Workers:
 def _kill_children() -> None:
     for process in multiprocessing.active_children():
         process.kill()
-
-
-def _start_resource_tracker() -> None:
-    """Start multiprocessing's own process, which removes semaphores of a killed program silently.
-
-    Its warning that it does so would appear on the terminal after the program's end.
-    """
-    before = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
-    try:
-        resource_tracker.ensure_running()
-    finally:
-        if before is None:
-            del os.environ["PYTHONWARNINGS"]
-        else:
-            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager

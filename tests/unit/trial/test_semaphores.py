@@ -58,3 +58,18 @@ def test_what_a_killed_pool_left_is_swept_and_what_is_in_use_is_not(killed: bool
     assert (own <= semaphores()) == killed
     sweep_temporary()
     assert not own & semaphores()
+
+
+LEAK = """
+import multiprocessing, os
+from hil.trial.semaphores import start_resource_tracker
+start_resource_tracker()
+leaked = multiprocessing.get_context("spawn").Semaphore()
+os._exit(0)
+"""
+
+
+def test_semaphores_of_a_process_that_dies_are_removed_without_a_word() -> None:
+    command = [sys.executable, "-c", LEAK]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
