@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from compress.integer.cost import bops
 from compress.types import Graph
-from hil.codegen.plan import make_plan
+from hil.codegen.fitting import fitting_plan
 from hil.codegen.row_layers import row_operator
 from hil.kernels.registry import kernels_of
 from hil.tuned_kernels.registry import tuned_kernel
 from hil.types import Board, Buffer, Estimate, Memory, Plan, Step
 
 
-def estimate(graph: Graph, board: Board, saves: Memory = "flash") -> Estimate:
-    """Work, stored weights and arena of `graph`. Raises UnsupportedLayer without a kernel."""
-    plan = make_plan(graph, board, saves)
+def estimate(
+    graph: Graph, board: Board, saves: Memory = "flash", arena_bytes: float = math.inf
+) -> Estimate:
+    """Work, stored weights and arena of `graph`, which `arena_bytes` limits as in `fitting_plan`.
+
+    Raises UnsupportedLayer without a kernel.
+    """
+    plan = fitting_plan(graph, board, saves, arena_bytes)
     return Estimate(
         macs=sum(step.macs for step in plan.steps),
         bops=bops(graph),

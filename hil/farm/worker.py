@@ -234,4 +234,5 @@ def _open(ticket: Ticket) -> Context:
         folder=_folder(ticket),
         provenance=replace(ticket.provenance, processor=processor()),
         cache=prefix_cache(original),
+        ram_bytes=start.ram_bytes,
     )

@@ -176,6 +176,7 @@ def search(settings: Settings, store: Store, rule: StopRule) -> str:
     """
     goal, began = settings.goal, time.monotonic()
     start = Start.prepare(settings.task, goal.board, settings.seed, settings.folder, goal.saves)
+    start = replace(start, ram_bytes=goal.ram_bytes)
     with open_pool(settings, start) as pool, SearchProgress(settings, goal) as progress:
         progress.show(None, "starting the workers, judging the float network")
         original = start.original()

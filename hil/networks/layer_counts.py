@@ -18,7 +18,8 @@ from compress.types import Graph, Samples
 from hil.benchmark.samples import random_samples, sample_count
 from hil.board import without_limits
 from hil.codegen.build import build
-from hil.codegen.plan import KernelChoice, KernelCosts, make_plan
+from hil.codegen.fitting import plan_of_trial
+from hil.codegen.plan import KernelChoice, KernelCosts
 from hil.codegen.render import render
 from hil.files import write_file
 from hil.measure.kernel_costs import time_kernels
@@ -26,7 +27,7 @@ from hil.measure.measure import BoardRunner
 from hil.measure.profile import measure_layers
 from hil.store.run_folder import network_path
 from hil.target.open import check_reachable, open_target
-from hil.types import Board, LayerCount, Memory, Trial
+from hil.types import Board, LayerCount, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def count_layers(folder: Path, trials: tuple[Trial, ...], board: Board) -> None:
             path = network_path(folder, trial.number)
             if path.is_file():
                 graph = import_tflite(path.read_bytes(), path.stem)
-                counted[trial.number] = _counted(graph, board, runner, trial.provenance.saves)
+                counted[trial.number] = _counted(graph, board, runner, trial)
     content = {str(number): [asdict(one) for one in layers] for number, layers in counted.items()}
     write_file(_path(folder), json.dumps(content, indent=1).encode())
 
@@ -97,11 +98,12 @@ def _path(folder: Path) -> Path:
 
 
 def _counted(
-    graph: Graph, board: Board, runner: BoardRunner, saves: Memory
+    graph: Graph, board: Board, runner: BoardRunner, trial: Trial
 ) -> tuple[CountedLayer, ...]:
     samples = random_samples(graph, sample_count(graph, None))
-    costs = time_kernels(graph, board, runner, samples, KernelChoice(saves))
-    counts = {one.name: one.count for one in _layers(graph, board, runner, samples, saves)}
+    choice = KernelChoice(trial.provenance.saves)
+    costs = time_kernels(graph, board, runner, samples, choice)
+    counts = {one.name: one.count for one in _layers(graph, board, runner, samples, trial)}
     return tuple(
         CountedLayer(op.name, counts.get(op.name), _times(costs, index))
         for index, op in enumerate(graph.ops)
@@ -109,10 +111,10 @@ def _counted(
 
 
 def _layers(
-    graph: Graph, board: Board, runner: BoardRunner, samples: Samples, saves: Memory
+    graph: Graph, board: Board, runner: BoardRunner, samples: Samples, trial: Trial
 ) -> tuple[LayerCount, ...]:
     """The layers with the kernels of the measured image; none if the larger build does not fit."""
-    plan = make_plan(graph, board, saves)
+    plan = plan_of_trial(graph, board, trial)
     with scratch_folder() as folder:
         try:
             image = build(render(plan, board, profile=True), without_limits(board), folder)

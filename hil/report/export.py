@@ -10,14 +10,14 @@ from compress.projects.find import find_task
 from compress.tflite.importer import import_tflite
 from hil.board import without_limits
 from hil.codegen.build import build
-from hil.codegen.plan import make_plan
+from hil.codegen.fitting import plan_of_trial
 from hil.codegen.render import render
 from hil.files import file_errors
 from hil.report.model_facts import model_facts, write_model_json
 from hil.report.summary import Summary
 from hil.store.project_files import run_task
 from hil.store.run_folder import network_path
-from hil.types import Board, Memory, Trial
+from hil.types import Board, Trial
 
 
 def export_chosen(
@@ -43,7 +43,7 @@ def export_chosen(
             if trial is not None and network_path(folder, trial.number).is_file():
                 part.mkdir()
                 network = network_path(folder, trial.number)
-                _build(network, board, name, part, trial.provenance.saves)
+                _build(network, board, name, part, trial)
                 if facts is not None:
                     write_model_json(part / "model.json", network, name, facts)
             _remove(chosen)
@@ -67,9 +67,9 @@ def write_chosen(summary: Summary, folder: Path) -> None:
     export_chosen(folder, summary.chosen, board, task.name, facts)
 
 
-def _build(tflite: Path, board: Board, name: str, folder: Path, saves: Memory) -> None:
+def _build(tflite: Path, board: Board, name: str, folder: Path, trial: Trial) -> None:
     graph = import_tflite(tflite.read_bytes(), name)
-    build(render(make_plan(graph, board, saves), board), without_limits(board), folder)
+    build(render(plan_of_trial(graph, board, trial), board), without_limits(board), folder)
     shutil.copyfile(tflite, folder / "model.tflite")
 
 

@@ -14,27 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from compress.errors import Infeasible, OverBudget
-from compress.genome import Quantize
-from compress.inputs import samples_of_parts, shapes_of
 from compress.ops import inputs_of, outputs_of
 from compress.pipeline.network import Original
 from compress.pipeline.pipeline import compress, evaluate
 from compress.pipeline.prefix_cache import PrefixCache
-from compress.pruning.blocks import block_names, drop_blocks
-from compress.pruning.prune import prune
-from compress.quantization.lower import lower
 from compress.scratch import scratch_folder
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
-from compress.tracing.normalize import normalized
-from compress.types import Graph, QuantizedModel, Samples, Task
+from compress.types import Graph, QuantizedModel, Samples
 from hil.board import without_limits
 from hil.codegen.build import build
 from hil.codegen.estimate import estimate, layer_bytes
-from hil.codegen.plan import make_plan
+from hil.codegen.fitting import fitting_plan
 from hil.codegen.render import render
 from hil.errors import BenchError, FirmwareFault, Mismatch
 from hil.figures import HalfFigures, LayerFigures
@@ -45,7 +37,7 @@ from hil.search.engine import Proposal
 from hil.store.run_folder import save_failure
 from hil.store.store import Final
 from hil.trial.half_figures import half_figures
-from hil.types import Board, Image, Measurement, Program, Provenance, Trial
+from hil.types import Board, Measurement, Plan, Program, Provenance, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +46,8 @@ class Context:
 
     `original` is the trained float network, `runner` opens the board, `folder` is the run's folder,
     in which failures are saved, `cache` holds networks after the first stages of a genome.
-    `provenance` says, too, which memory stored weights save.
+    `provenance` says, too, which memory stored weights save. Networks are planned to stay within
+    `ram_bytes` of RAM, by default the board's limit.
     Candidates are built without the board's limits and compared with them after the measurement,
     so that the search learns by how much a candidate is too large.
     """
@@ -65,6 +58,18 @@ class Context:
     folder: Path
     provenance: Provenance
     cache: PrefixCache | None = None
+    ram_bytes: int | None = None
+
+    @property
+    def ram_limit_bytes(self) -> int:
+        """The RAM that a network may take, its stack included."""
+        return self.board.ram_limit_bytes if self.ram_bytes is None else self.ram_bytes
+
+    @property
+    def arena_limit_bytes(self) -> int:
+        """The most that an arena may have, the board's stack left free."""
+        board = self.board
+        return min(self.ram_limit_bytes, board.ram.length_bytes - board.stack_bytes)
 
 
 @dataclass(slots=True)
@@ -128,7 +133,9 @@ def prepare(context: Context, number: int, proposal: Proposal) -> Prepared:
             model = compress(
                 genome, context.original, context.cache, fidelity, repeat=proposal.repeat
             )
-        estimated = estimate(model.graph, context.board, context.provenance.saves)
+        estimated = estimate(
+            model.graph, context.board, context.provenance.saves, context.arena_limit_bytes
+        )
     except Infeasible as error:
         return Prepared(replace(trial, reason=str(error), violation=1.0), None)
     evaluated = replace(
@@ -180,8 +187,10 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
     if model is None:
         return Outcome(trial)
     clock = Stopwatch(dict(trial.seconds))
-    program, measurement = run_on_board(context, trial.number, model.graph, model.samples, clock)
-    layers = profiled(context, model, clock) if prepared.profile else ()
+    plan, program, measurement = run_on_board(
+        context, trial.number, model.graph, model.samples, clock
+    )
+    layers = profiled(context, plan, model, clock) if prepared.profile else ()
     excess, violation = over_limits(measurement, context.board)
     measured = replace(
         trial,
@@ -205,14 +214,29 @@ def measure_prepared(context: Context, prepared: Prepared) -> Outcome:
 
 def run_on_board(
     context: Context, number: int, graph: Graph, samples: Samples, clock: Stopwatch
-) -> tuple[Program, Measurement]:
+) -> tuple[Plan, Program, Measurement]:
     """Plan, render, build and measure an integer graph on the context's board.
 
-    Raises BenchError, Mismatch or FirmwareFault, after saving sources, ELF, samples and transcript.
+    Where the fastest plan needs more RAM than there is, it is the fastest that fits, or else that
+    of least RAM. Raises BenchError, Mismatch or FirmwareFault, after saving sources, ELF, samples
+    and transcript.
     """
+    board, saves = context.board, context.provenance.saves
+    plan = fitting_plan(graph, board, saves, context.arena_limit_bytes)
+    program, measurement = _run_plan(context, number, plan, samples, clock)
+    excess = measurement.ram.total - context.ram_limit_bytes  # by stack and static variables
+    if excess > 0:
+        smaller = fitting_plan(graph, board, saves, plan.arena_bytes - excess)
+        if smaller.arena_bytes < plan.arena_bytes:
+            return smaller, *_run_plan(context, number, smaller, samples, clock)
+    return plan, program, measurement
+
+
+def _run_plan(
+    context: Context, number: int, plan: Plan, samples: Samples, clock: Stopwatch
+) -> tuple[Program, Measurement]:
     with scratch_folder() as build_folder:
         with clock.step("build"):
-            plan = make_plan(graph, context.board, context.provenance.saves)
             program = render(plan, context.board)
             image = build(program, without_limits(context.board), build_folder)
         try:
@@ -224,9 +248,10 @@ def run_on_board(
     return program, measurement
 
 
-def profiled(context: Context, model: QuantizedModel, clock: Stopwatch) -> tuple[LayerFigures, ...]:
+def profiled(
+    context: Context, plan: Plan, model: QuantizedModel, clock: Stopwatch
+) -> tuple[LayerFigures, ...]:
     """The layers of a network as the board counts them; none if the build does not fit it."""
-    plan = make_plan(model.graph, context.board, context.provenance.saves)
     with scratch_folder() as folder, clock.step("profile"):
         try:
             program = render(plan, context.board, profile=True)
@@ -261,7 +286,7 @@ def measure_final(context: Context, number: int, tflite: bytes) -> Final:
     original, test = context.original, context.original.data.test
     known = original.test_answers
     found = evaluate(graph, test, original.judge, original.task.device_samples, known)
-    _, measurement = run_on_board(context, number, graph, found.samples, Stopwatch())
+    _, _, measurement = run_on_board(context, number, graph, found.samples, Stopwatch())
     return Final(
         number=number,
         split="test",
@@ -271,23 +296,3 @@ def measure_final(context: Context, number: int, tflite: bytes) -> Final:
         samples=len(test),
         drop_error=found.drop_error,
     )
-
-
-def smallest_image(task: Task, board: Board) -> Image:
-    """The image of the smallest candidate of a task, a lower bound for flash and RAM.
-
-    All removable blocks are dropped and every layer is pruned as far as possible. The network is
-    untrained and calibrated on noise, since sizes do not depend on the values. Raises OverBudget
-    if even this image does not link, UnsupportedLayer if the network cannot be lowered or written
-    as .tflite.
-    """
-    module, shape = normalized(task.net()), task.input_shape
-    module = drop_blocks(module, shape, block_names(module, shape))
-    narrow = prune(module, shape, (1e-9,), "l2", "uniform")
-    rng = np.random.default_rng(0)
-    noise = [rng.normal(size=(8, *one)).astype(np.float32) for one in shapes_of(shape)]
-    graph = lower(narrow, Quantize(), samples_of_parts(shape, noise), task.name)
-    export_tflite(graph)  # raises for what no candidate could be stored as
-    with scratch_folder() as temporary:
-        program = render(make_plan(graph, board), board)
-        return build(program, without_limits(board), temporary)

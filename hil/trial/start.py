@@ -22,7 +22,8 @@ from hil.store.run_folder import original_path
 from hil.store.store import Store
 from hil.target.open import open_target, open_waiting_target
 from hil.terminal import training_progress
-from hil.trial.candidate import Context, smallest_image
+from hil.trial.candidate import Context
+from hil.trial.smallest import smallest_image
 from hil.types import Board, Memory
 
 # Samples whose answer another processor may turn by rounding floats otherwise.
@@ -36,7 +37,7 @@ class Start:
     `state_dict` is the trained original network, `folder` the run's folder on the machine that
     searches, in which failures are saved. A project is here with the text of its code files, which
     every process runs, whatever lies at their paths by then. `saves` is the memory that stored
-    weights save.
+    weights save, `ram_bytes` the RAM in which networks should fit, by default the board's limit.
     """
 
     task: TaskRef
@@ -45,6 +46,7 @@ class Start:
     folder: Path
     state_dict: bytes
     saves: Memory = "flash"
+    ram_bytes: int | None = None
 
     @classmethod
     def prepare(
@@ -80,6 +82,7 @@ class Start:
             folder=self.folder,
             provenance=provenance(self.board, self.seed, self.saves),
             cache=prefix_cache(original),
+            ram_bytes=self.ram_bytes,
         )
 
 
@@ -119,7 +122,7 @@ def check_feasible(task: Task, goal: Goal) -> None:
     board = goal.board
     check_net(task)
     try:
-        image = smallest_image(task, board)
+        image = smallest_image(task, board, goal.ram_bytes)
     except UnsupportedLayer as error:
         raise UserError(f"task {task.name}: layer {error}") from error
     except OverBudget as error:
