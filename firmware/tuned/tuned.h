@@ -39,7 +39,7 @@ void copy_words(const word *from, word *to, int32_t words);
 void copy_patch(const word *rows, int32_t filter_rows, int32_t words, int32_t at_bytes, word *to);
 
 /* conv_panels.c: all panels of a layer. With `weights_in_ram` each is copied there before it is used. Weights of
- * four bits need `sums`, for others it is NULL. */
+ * four bits need `sums`, unless they are in the words before `ram_words` already; for others it is NULL. */
 typedef struct {
     conv_panel *kernel;
     panel_sums *sums;
@@ -94,6 +94,16 @@ typedef struct {
     uint16_t group;
 } conv_rows_layer;
 void conv_rows(const conv_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* conv_rows_s4.c: the same with weights of four bits. A pixel of `depth` inputs is added up once, not for each window that it
+ * is in. Windows are `filter_columns` of `padded_columns` pixels wide, of which `left` lie before the input's `columns`. */
+typedef struct {
+    conv_panels panels;
+    row_ring ring;
+    ring_windows windows;
+    uint16_t group, depth, filter_columns, stride_x, left, columns, padded_columns;
+} conv_rows_s4_layer;
+void conv_rows_s4(const conv_rows_s4_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
 /* conv_patches.c: the filter's inputs of `group` pixels (even) at a time are copied together: for short rows
  * of filters. */

@@ -123,7 +123,9 @@ def pack_dense_panels(channels: Channels, bits: int, depth: int) -> Words:
     if bits == 8:
         weights = pack_panels(channels.weights, order)
     else:  # bytes behind a row are read, too: their half-words are 0
-        weights = pack_nibbles(channels.weights, order, depth)
+        weights = pack_nibbles(
+            channels.weights, order, np.arange(channels.weights.shape[1]) < depth
+        )
     biases = channels.bias.astype(np.int32).view(np.uint32).reshape(-1, PANEL_CHANNELS)
     panels = np.concatenate([biases, weights.reshape(len(biases), -1)], axis=1)
     scales = unit_scales(channels)[0].astype(np.int32).view(np.uint32)

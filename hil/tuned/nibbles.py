@@ -10,11 +10,14 @@ stay within int32.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from compress.arithmetic.fixedpoint import INT4_MAX, INT4_MIN
 from hil.kernel_interface.call import Words
 from hil.tuned.panels import PANEL_CHANNELS, Pairs, panel_rows
 from hil.tuned.requantize import Channels, Int64Array
+
+BoolArray = npt.NDArray[np.bool_]
 
 # Added to the weights of the first three channels, so that they have no sign.
 OFFSET = 8
@@ -34,14 +37,15 @@ def fit_nibbles(channels: Channels) -> bool:
     return bool((np.abs(raised).sum(2).max(0) < _LARGEST_SUMS).all())
 
 
-def pack_nibbles(weights: Int64Array, order: Pairs, taps: int | None = None) -> Words:
+def pack_nibbles(weights: Int64Array, order: Pairs, real: BoolArray | None = None) -> Words:
     """(panels, pairs) words: the lower half of each belongs to the first tap of the pair.
 
-    `weights` is (channels, taps). Half-words of taps from `taps` on are 0.
+    `weights` is (channels, taps). Half-words are 0 of taps that are not `real`, (taps,).
     """
     count = weights.shape[1]
     raised = np.array([OFFSET, OFFSET, OFFSET, 0]).reshape(1, -1, 1) * np.ones((1, 1, count), int)
-    raised[:, :, count if taps is None else taps :] = 0
+    if real is not None:
+        raised[:, :, ~real] = 0
     panels = weights[panel_rows(len(weights))].reshape(-1, PANEL_CHANNELS, count) + raised
     halves = (panels * _PLACES).sum(1).astype(np.uint16).astype(np.uint32)
     first, second = np.array(order, np.int64).T
@@ -50,7 +54,7 @@ def pack_nibbles(weights: Int64Array, order: Pairs, taps: int | None = None) -> 
 
 
 def unpack_nibbles(
-    words: Words, channels: int, order: Pairs, taps: int | None = None
+    words: Words, channels: int, order: Pairs, real: BoolArray | None = None
 ) -> Int64Array:
     """The inverse of `pack_nibbles`: (channels, taps)."""
     count = 2 * len(order)
@@ -61,7 +65,8 @@ def unpack_nibbles(
     digits = halves[:, None, :] // _PLACES % 16
     digits[:, 3] -= 16 * (digits[:, 3] > INT4_MAX)
     digits[:, :3] -= OFFSET
-    digits[:, :, count if taps is None else taps :] = 0
+    if real is not None:
+        digits[:, :, ~real] = 0
     weights = np.empty((channels, count), np.int64)
     weights[panel_rows(channels)] = digits.reshape(-1, count)
     return weights

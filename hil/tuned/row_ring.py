@@ -57,6 +57,21 @@ class RowRing:
         return -(-self.out_columns // 2)
 
     @property
+    def columns(self) -> int:
+        """Columns of the input that windows reach."""
+        return self.used // self.channels_in
+
+    @property
+    def taps(self) -> int:
+        """Columns of the filter."""
+        return self.run // self.channels_in
+
+    @property
+    def padded_columns(self) -> int:
+        """Columns of the input and of the padding that windows reach."""
+        return max(self.left + self.columns, (self.out_columns - 1) * self.stride[1] + self.taps)
+
+    @property
     def run_words(self) -> int:
         return -(-self.run // 2)
 
@@ -125,7 +140,8 @@ class RowRing:
         """True if row_ring and ring_windows can hold all numbers."""
         numbers = (self.slot_words, self.slots(group), self.run_words, self.step_bytes, self.lines)
         rows = (self.out_rows - 1) * self.stride[0] + self.filter_rows
-        return max(*numbers, rows, self.next_bytes, self.stride[0], self.out_columns) <= _MOST
+        columns = (self.padded_columns, self.out_columns)
+        return max(*numbers, rows, self.next_bytes, self.stride[0], *columns) <= _MOST
 
     def lead_bytes(self, writes: Iterable[tuple[int, int]]) -> int:
         """The bytes by which an output has to start before the input that it lies over.

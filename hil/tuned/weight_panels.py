@@ -15,7 +15,7 @@ from hil.kernel_interface.call import Call, Instance, Words, size_text, stride_t
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.tuned.calls import Field, job_call
 from hil.tuned.cores import has_dsp, reads_weights_from_ram
-from hil.tuned.nibbles import fit_nibbles, pack_nibbles
+from hil.tuned.nibbles import BoolArray, fit_nibbles, pack_nibbles
 from hil.tuned.panel_kernel import four_bits, sums_for
 from hil.tuned.panels import (
     PANEL_CHANNELS,
@@ -40,7 +40,8 @@ class PanelLayer:
 
     `order` is that of its taps. `pairs` are the pairs of pixels that a panel is used for, once it
     is copied. `scratch_bytes` is what the function needs beside `ram_words`. Weights have 8 or 4
-    `bits`.
+    `bits`. If the function itself adds up what weights of four bits need of its inputs, `real` are
+    the taps, (taps,) of bool, that it adds up.
     """
 
     function: str
@@ -52,6 +53,7 @@ class PanelLayer:
     scratch_bytes: int
     lead_bytes: int
     bits: int
+    real: BoolArray | None = None
 
     @property
     def panel_words(self) -> int:
@@ -69,14 +71,16 @@ class PanelLayer:
         return (self.panel_words if in_ram else 0) + (2 * self.pairs if self.bits == 4 else 0)
 
     def packed(self) -> Words:
-        pack = pack_panels if self.bits == 8 else pack_nibbles
-        return pack(self.channels.weights, self.order)
+        if self.bits == 8:
+            return pack_panels(self.channels.weights, self.order)
+        return pack_nibbles(self.channels.weights, self.order, self.real)
 
     def instances(self) -> tuple[Instance, ...]:
         """The micro-kernel and, for weights of four bits, the one that computes sums for it."""
         if self.bits == 8:
             return (self.micro_kernel,)
-        return four_bits(self.micro_kernel), sums_for(self.micro_kernel)
+        kernel = four_bits(self.micro_kernel)
+        return (kernel, sums_for(self.micro_kernel)) if self.real is None else (kernel,)
 
 
 # The layers as which a kernel may run an operator, fastest first, each with less scratch than the
