@@ -36,13 +36,21 @@ def fitting_plan(graph: Graph, board: Board, saves: Memory, arena_bytes: float) 
 
 
 def plan_of_trial(graph: Graph, board: Board, trial: Trial) -> Plan:
-    """The plan with which a trial's network was measured, made again: its arena tells.
+    """The plan with which a trial's network was measured, made again."""
+    return plan_again(graph, board, trial.provenance.saves, arena_of(trial))
 
-    It is the fastest if none has that arena: then another version of this package measured it.
+
+def arena_of(trial: Trial) -> int | None:
+    """The bytes of the arena that was measured."""
+    return None if trial.measurement is None else trial.measurement.ram.parts.get("arena")
+
+
+def plan_again(graph: Graph, board: Board, saves: Memory, arena_bytes: int | None) -> Plan:
+    """The plan that `fitting_plan` made with this arena, which tells it from others.
+
+    It is the fastest if none has that arena: then another version of this package made it.
     """
-    saves, measured = trial.provenance.saves, trial.measurement
     plan = make_plan(graph, board, saves)
-    arena_bytes = None if measured is None else measured.ram.parts.get("arena")
     if arena_bytes is None or plan.arena_bytes <= arena_bytes:
         return plan
     smaller = fitting_plan(graph, board, saves, arena_bytes)

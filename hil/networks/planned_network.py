@@ -13,10 +13,10 @@ from compress.ops import constants_of, outputs_of
 from compress.tflite.importer import import_tflite
 from compress.types import Graph
 from hil.codegen.estimate import layer_bytes
-from hil.codegen.fitting import plan_of_trial
+from hil.codegen.fitting import arena_of, plan_again
 from hil.networks.layer_counts import CountedLayer, read_counts
 from hil.store.run_folder import network_path
-from hil.types import Board, Buffer, Measurement, Plan, Step, Trial
+from hil.types import Board, Buffer, Measurement, Memory, Plan, Step, Trial
 
 BufferKind = Literal["tensor", "scratch", "expanded weights"]
 _GAP = "\N{NO-BREAK SPACE}"  # between a kernel and its cost
@@ -93,7 +93,9 @@ def planned_network(folder: Path, trial: Trial | None, board: Board) -> PlannedN
     if not path.is_file():
         return f"the network of trial {trial.number} is not stored here: it came from a table"
     try:
-        layers, buffers, arena_bytes = _planned(path, trial, board)
+        layers, buffers, arena_bytes = _planned(
+            path, trial.provenance.saves, arena_of(trial), board
+        )
     except HilError as error:
         return f"the network of trial {trial.number} cannot be planned again: {error}"
     return PlannedNetwork(
@@ -117,11 +119,11 @@ def network_to_json(found: PlannedNetwork) -> dict[str, Any]:
 
 @lru_cache(maxsize=_KEPT)
 def _planned(
-    path: Path, trial: Trial, board: Board
+    path: Path, saves: Memory, arena_bytes: int | None, board: Board
 ) -> tuple[tuple[PlannedLayer, ...], tuple[Placed, ...], int]:
     """The layers, the buffers and the arena's size. A trial's network never changes."""
     graph = import_tflite(path.read_bytes(), path.stem)
-    plan = plan_of_trial(graph, board, trial)
+    plan = plan_again(graph, board, saves, arena_bytes)
     sizes = layer_bytes(plan)
     layers = tuple(
         _layer(plan, step, weights, live)
