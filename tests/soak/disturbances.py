@@ -109,6 +109,7 @@ def run_one(
         search = one.do(place, TRIALS, rng)
         if one.gone:
             search.before = {}
+        disks.repair(place)  # a store on a read-only disk may be unreadable, too
         check_end(outcome, search, one.allowed)
         resume(outcome, place, reference)
     except Hang as hang:
@@ -123,7 +124,6 @@ def run_one(
 
 def resume(outcome: Outcome, place: Place, reference: Rows) -> None:
     """Run to the end, without disturbance; check the trials and what is left behind."""
-    disks.repair(place)
     search = Search(place, TRIALS)
     search.end()
     check_end(outcome, search, FINE)
