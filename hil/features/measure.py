@@ -113,6 +113,7 @@ def front_end_program(front_end: IntegerFrontEnd, board: Board) -> Program:
     value_bytes = np.dtype(front_end.quantization.dtype).itemsize
     context = {
         "name": "features",
+        "header": "model.h",
         "prefix": _PREFIX,
         "board": board,
         "input_bytes": 2 * front_end.stride_samples * front_end.channels,
