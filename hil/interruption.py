@@ -20,6 +20,7 @@ from typing import NoReturn
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h\r\n"  # a progress bar hides it
 _WORDS = b"hil: interrupted\n"
+_received: list[int] = []  # the number of the first signal
 
 
 class Terminated(KeyboardInterrupt):
@@ -36,12 +37,16 @@ def install() -> None:
             signal.signal(number, _first)
 
 
-def exit_code(interrupt: BaseException) -> int:
-    """The exit code of a command that the signal ended, as shells count: 128 and its number."""
-    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+def exit_code() -> int | None:
+    """The exit code of a command that a signal ended, as shells count: 128 and its number.
+
+    None if none came. The exception does not tell it: typer makes another one of it.
+    """
+    return 128 + _received[0] if _received else None
 
 
 def _first(number: int, frame: FrameType | None) -> None:
+    _received.append(number)
     for one in _SIGNALS:
         if signal.getsignal(one) == _first:
             signal.signal(one, _end_at_once)

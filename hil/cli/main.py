@@ -17,6 +17,8 @@ from hil.cli.commands import CommandsInOrder
 from hil.cli.usage import usage_line
 from hil.system_errors import user_error_of
 
+_TYPERS_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt, whatever the signal
+
 app = typer.Typer(
     cls=CommandsInOrder,
     help="Compress neural networks for Cortex-M boards and measure every candidate on the board.",
@@ -55,7 +57,10 @@ def main() -> None:
     with errors_as_lines():
         sweep_temporary()
         sweep_cache()
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == _TYPERS_INTERRUPTED:
+            _interrupted()
+        sys.exit(code)
 
 
 @contextmanager
@@ -65,8 +70,8 @@ def errors_as_lines() -> Iterator[None]:
         yield
     except HilError as error:
         fail(error)
-    except KeyboardInterrupt as interrupt:
-        _interrupted(interrupt)
+    except KeyboardInterrupt:
+        _interrupted()
     except typer.TyperException as error:
         line = usage_line(error)
         if not line:
@@ -74,7 +79,7 @@ def errors_as_lines() -> Iterator[None]:
         fail(UserError(line))
     except typer.Abort as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
-            _interrupted(error.__cause__)
+            _interrupted()
         if error.__cause__ is not None:  # typer turns every EOFError into Abort, also ours
             raise error.__cause__ from None
         fail(UserError("input ended before the question was answered; nothing was changed"))
@@ -85,9 +90,9 @@ def errors_as_lines() -> Iterator[None]:
         fail(told)
 
 
-def _interrupted(interrupt: KeyboardInterrupt) -> NoReturn:
+def _interrupted() -> NoReturn:
     print("hil: interrupted", file=sys.stderr)
-    sys.exit(interruption.exit_code(interrupt))
+    sys.exit(interruption.exit_code() or _TYPERS_INTERRUPTED)
 
 
 def fail(error: HilError) -> NoReturn:

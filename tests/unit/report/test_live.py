@@ -161,7 +161,8 @@ def test_too_many_connections_are_closed(server: LiveServer) -> None:
             one.close()
 
 
-def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_without_a_traceback(tmp_path: Path, number: signal.Signals) -> None:
     make(tmp_path / "run")
     command = [sys.executable, "-u", "-m", "hil", "dashboard", str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -171,9 +172,10 @@ def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
         assert process.stdout is not None
         line = process.stdout.readline().decode()
         assert re.fullmatch(r"dashboard: http://127\.0\.0\.1:\d+/[\w-]{32}/\n", line)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
+    assert errors.decode().splitlines()[-1] == "hil: interrupted"
     assert "Traceback" not in errors.decode()
 
 
