@@ -1,6 +1,6 @@
 """The tuned kernels beside CMSIS-NN's on the MLPerf Tiny reference models, in one run, as Markdown.
 
-    python benchmarks/engine.py FOLDER [--targets m4,m7] [--write docs/engine.md]
+    PYTHONPATH=tests python benchmarks/engine.py FOLDER [--names m4,m7] [--write docs/engine.md]
 
 FOLDER holds the int8 .tflite files of the MLPerf Tiny benchmark. Every inference is bit-equal to
 the integer reference and to every oracle that is installed, or there is no number. The page is
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+import int4_layers
 import typer
 
 from compress.errors import OverBudget
@@ -165,6 +166,8 @@ def _tables(chosen: list[Target], results: Results) -> str:
     for target in chosen:
         if target.name in ("m4", "m3", "m55"):
             lines += _layers(target, results)
+    lines += ["## Weights of 4 bits (random layers, cycles modelled, memory without waits)\n"]
+    lines += int4_layers.table()
     return "\n".join(lines) + "\n"
 
 
