@@ -22,7 +22,7 @@ from hil.files import write_file
 from hil.networks.layer_rows import layer_rows
 from hil.networks.planned_network import PlannedNetwork, planned_network
 from hil.objective.costs import cycles_known
-from hil.report import confirmation, findings, methods, originals, time_profile
+from hil.report import choosing, confirmation, findings, methods, originals, time_profile
 from hil.report.caveats import caveats
 from hil.report.page_data import page_data
 from hil.report.summary import Summary
@@ -99,6 +99,11 @@ def _context(summary: Summary, networks: dict[str, PlannedNetwork | str]) -> dic
         "baseline": summary.baseline and findings.trial_row(summary, summary.baseline),
         "float_val": originals.float_accuracy(summary, "val"),
         "float_test": originals.float_accuracy(summary, "test"),
+        "choice": choosing.words(summary),
+        "places": [
+            (place.role, findings.trial_row(summary, place.candidate.trial))
+            for place in choosing.places(summary)
+        ],
         "front": [findings.trial_row(summary, trial) for trial in summary.ranked_front()],
         "trials": [findings.trial_row(summary, trial) for trial in summary.trials],
         "parts": findings.memory_rows(summary),

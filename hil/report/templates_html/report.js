@@ -85,6 +85,7 @@
   const draw = (id, traces, more) => {
     const config = {
       responsive: true, displaylogo: false,
+      displayModeBar: window.innerWidth > 600, // on a phone it would lie over the legend
       modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // none that sends anything
     };
     Plotly.react(find(id), traces, layout(more), config);
