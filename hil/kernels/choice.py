@@ -24,7 +24,7 @@ def candidates(
     Those of `hil/tuned` come first. Where weights are stored in a form that is smaller than what
     they read, and `saves` names a memory, they come last: the first has the smallest form. Those
     that enlarge weights are there if `saves` is "nothing", those that are worth it only for RAM or
-    flash if it is that.
+    flash if it is that; short kernels, which are slow, come after all others.
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
@@ -41,11 +41,15 @@ def candidates(
         yield from known.int16_kernels(graph, op, board)
     if kernel_set == "tuned" and last:
         yield from _tuned(graph, op, board, saves)
+    if kernel_set == "tuned" and saves == "flash":
+        yield from _tuned(graph, op, board, saves, short=True)
 
 
-def _tuned(graph: Graph, op: Op, board: Board, saves: Memory) -> Iterator[Kernel]:
+def _tuned(
+    graph: Graph, op: Op, board: Board, saves: Memory, short: bool = False
+) -> Iterator[Kernel]:
     for tuned in tuned_kernels(op):
-        if (tuned.saves_ram and saves != "ram") or (tuned.saves_flash and saves != "flash"):
+        if tuned.saves_flash != short or (tuned.saves_ram and saves != "ram"):
             continue
         if saves == "nothing" or not tuned.enlarges_weights:
             yield from tuned.kernels(graph, op, board)

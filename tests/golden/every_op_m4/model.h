@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x4cf00e96u
+#define MODEL_ID 0xfb0aef9fu
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1572

@@ -91,7 +91,7 @@ static const cmsis_nn_context no_scratch = {.buf = NULL, .size = 0};
 void model_run(void)
 {
     /* 0 conv_0: 1x12x10x2 -> 1x12x10x6, filter 3x5, relu6, 21600 MACs, conv_rows, 180 bytes of scratch;
-     * chosen before conv_short, conv_short, arm_convolve_s8 */
+     * chosen before arm_convolve_s8, conv_short, conv_short */
     {
         static const conv_rows_layer layer = {
             .panels = {

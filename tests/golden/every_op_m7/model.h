@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0xc75fc17bu
+#define MODEL_ID 0xd5a079eau
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1572

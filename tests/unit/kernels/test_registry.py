@@ -64,8 +64,9 @@ def test_candidates_fall_back_on_the_general_functions() -> None:
     tuned = []
     for op, after in zip(graph.ops, names, strict=True):
         own = [kernel.name for kernel in candidates(graph, op, M4)]
-        assert own[-len(after) :] == after
-        tuned.append(own[: -len(after)])
+        short = [name for name in own if "_short" in name]
+        assert own[len(own) - len(after + short) :] == after + short
+        tuned.append(own[: -len(after + short)])
     assert tuned[0]
     assert tuned[-1]
     assert not any(name.startswith("arm_") for kernels in tuned for name in kernels)

@@ -167,7 +167,13 @@ def test_a_signal_ends_it_without_a_traceback(tmp_path: Path, number: signal.Sig
     command = [sys.executable, "-u", "-m", "hil", "dashboard", str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell's background job, and so these tests in one, would hand down that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline().decode()
