@@ -5,11 +5,11 @@
 
 FOLDER holds the int8 .tflite files of the MLPerf Tiny benchmark; a model whose file is missing is
 left out, with the reason. Every output of every input is compared with the integer reference, and
-stack and arena are checked after each inference (firmware/main.c). Rows
-of earlier runs with the same kernels stay on the page. The first difference ends the
-run with the layer that differs. The emulated Cortex-M0 has 16 KB of RAM, enough for KWS alone: the
-others' code for it (of the same compiler options) runs on the emulated Cortex-M3, whose
-instructions include those of the M0.
+stack and arena are checked after each inference (firmware/main.c). A row of the page whose image is
+still the same, byte for byte, is not run again. The first difference ends the run with the layer
+that differs. The emulated Cortex-M0 has 16 KB of RAM, enough for KWS alone: the others' code for it
+(of the same compiler options) runs on the emulated Cortex-M3, whose instructions include those of
+the M0.
 """
 
 import sys
@@ -24,14 +24,13 @@ import typer
 from engine import MODELS, Model
 
 from compress.arithmetic.fixedpoint import INT8_MAX, INT8_MIN
-from compress.cache import content_hash
 from compress.errors import OverBudget
 from compress.files import write_atomically
 from compress.types import Graph, Int8Array, Samples
 from hil.benchmark.models import load_model, without_dead_channels
 from hil.benchmark.samples import random_samples, samples_of
 from hil.board import load_board, without_limits, without_waits
-from hil.codegen.build import build, compiler_version, kernel_sources
+from hil.codegen.build import build, compiler_version
 from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.emulator.plugin import qemu_version
@@ -61,6 +60,7 @@ class Proof:
     kernels: tuple[str, ...]
     tuned_layers: int
     layers: int
+    image: str  # the first digits of the SHA-256 of what is flashed
 
 
 def extremes(graph: Graph) -> Int8Array:
@@ -121,8 +121,10 @@ def prove(
     cores: list[str],
     purposes: list[str],
     listed: bool,
+    known: frozenset[str],
 ) -> Iterator[Proof]:
-    """Run all samples with each plan; a plan that an earlier purpose had is not run again."""
+    """Run all samples with each plan; not with one that an earlier purpose had, nor if its image
+    is one of `known`."""
     for core in cores:
         board = board_of(core)
         seen: list[tuple[str, ...]] = []
@@ -135,9 +137,12 @@ def prove(
                     print(f"{model} {core} {purpose}: the same kernels", file=sys.stderr)
                     continue
                 seen.append(kernels)
-                _run(plan, core, board, samples)
+                image = _run(plan, core, board, samples, known)
             except OverBudget as error:
                 print(f"{model} {core} {purpose}: does not fit: {error}", file=sys.stderr)
+                continue
+            if image in known:
+                print(f"{model} {core} {purpose}: the image of its row", file=sys.stderr)
                 continue
             passed_s = time.monotonic() - began
             print(
@@ -156,6 +161,7 @@ def prove(
                 kernels=names,
                 tuned_layers=len(ours),
                 layers=sum(kernel != "none" for kernel in kernels),
+                image=image,
             )
 
 
@@ -163,7 +169,8 @@ def _tuned_names() -> set[str]:
     return {kernel.name for kernel in all_tuned_kernels()}
 
 
-def _run(plan: Plan, core: str, board: Board, samples: Samples) -> None:
+def _run(plan: Plan, core: str, board: Board, samples: Samples, known: frozenset[str]) -> str:
+    """The first digits of the image's hash, after all samples unless it is one of `known`."""
     # The M0's code on an M3: the emulator is opened for the core that it has. Nothing is counted,
     # which is several times faster.
     emulated = board_of("m3") if core == "m0 on m3" else board
@@ -172,7 +179,10 @@ def _run(plan: Plan, core: str, board: Board, samples: Samples) -> None:
         tempfile.TemporaryDirectory(prefix="proof-") as folder,
     ):
         image = build(render(plan, board), board, Path(folder))
-        runner.run(lambda target: _compare(target, image, plan, samples))
+        name = image.sha256[:12]
+        if name not in known:
+            runner.run(lambda target: _compare(target, image, plan, samples))
+        return name
 
 
 def _compare(target: Target, image: Image, plan: Plan, samples: Samples) -> None:
@@ -209,8 +219,11 @@ def main(
             continue
         graph = _graph(model, path)
         samples = proof_samples(graph, inputs)
+        known_images = frozenset(
+            row.split("|")[-2].strip() for row in (_rows_of(write) if write else {}).values()
+        )
         for proof in prove(
-            model.title, graph, samples, cores.split(","), optimize.split(","), listed
+            model.title, graph, samples, cores.split(","), optimize.split(","), listed, known_images
         ):
             proofs.append(proof)
             if write:  # each time: a run may be ended early
@@ -220,10 +233,8 @@ def main(
 
 
 def _rows_of(file: Path) -> dict[str, str]:
-    """The rows of a page, by model, core and purpose; none if it is of other kernels."""
+    """The rows of a page, by model, core and purpose."""
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    if _kernels_text() not in text:
-        return {}
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
     return {_key(row): row for row in rows}
 
@@ -232,21 +243,16 @@ def _key(row: str) -> str:
     return "|".join(row.split("|")[1:4])
 
 
-def _kernels_text() -> str:
-    """The kernels' sources by their hash."""
-    return f"kernels {content_hash([], kernel_sources())[:12]}"
-
-
 def _graph(model: Model, path: Path) -> Graph:
     loaded = load_model(str(path), Path())
     return (without_dead_channels(loaded) if model.eliminated else loaded).graph
 
 
 def page(proofs: list[Proof], skipped: list[str], rows: dict[str, str]) -> str:
-    """The page as Markdown; `rows` of earlier runs with the same kernels stay."""
+    """The page as Markdown; `rows` of earlier runs stay where none is made again."""
     made = [
         f"| {p.model} | {p.core} | {p.purpose} | {p.inputs:,} | {p.output_bytes:,} | "
-        f"{p.tuned_layers} of {p.layers} | {', '.join(p.kernels)} |"
+        f"{p.tuned_layers} of {p.layers} | {', '.join(p.kernels)} | {p.image} |"
         for p in proofs
     ]
     all_rows = rows | {_key(row): row for row in made}
@@ -254,16 +260,17 @@ def page(proofs: list[Proof], skipped: list[str], rows: dict[str, str]) -> str:
     lines = [
         "# The engine, input by input",
         "",
-        f"Made by `benchmarks/engine_proof.py` with {compiler_version()}, QEMU {qemu_version()},",
-        f"{_kernels_text()} (a hash of their sources).",
+        f"Made by `benchmarks/engine_proof.py` with {compiler_version()}, QEMU {qemu_version()}.",
         "Each line: all outputs of all inputs were equal to the integer reference, bit for bit.",
         "Inputs: random ones (noise and waves), and extremes (constant, alternating along each",
         "axis, one value among others). Of rows of a model and core that would have the same",
         "kernels there is the first. `m0 on m3`: the code for Cortex-M0, on an emulated",
-        "Cortex-M3, because the emulated M0 has 256 KB of flash and 16 KB of RAM.",
+        "Cortex-M3, because the emulated M0 has 256 KB of flash and 16 KB of RAM. `image`: the",
+        "first digits of the SHA-256 of what was flashed; a row stays until its image changes.",
         "",
-        "| model | core | `--optimize` | inputs | output bytes compared | tuned layers | kernels |",
-        "|---|---|---|---:|---:|---:|---|",
+        "| model | core | `--optimize` | inputs | output bytes compared | tuned layers | kernels "
+        "| image |",
+        "|---|---|---|---:|---:|---:|---|---|",
         *all_rows.values(),
         "",
         f"Together {inferences:,} inferences.",
