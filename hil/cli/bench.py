@@ -42,7 +42,7 @@ from hil.options.bench_options import (
     with_memory,
 )
 from hil.options.goal_options import Limits, LimitsOption
-from hil.terminal import warn
+from hil.terminal import warn, working
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
 
@@ -215,25 +215,29 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = state_of(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
-            choice = kernel_choice(network.graph, facts, opened, picked, optimize, kernels)
-            result = benchmark(
-                network,
-                facts,
-                opened,
-                picked,
-                repeats=repeat,
-                labeled=labeled,
-                keep=keep,
-                choice=choice,
-                value=value,
-            )
+            with working(f"building for {facts.name} and choosing kernels"):
+                choice = kernel_choice(network.graph, facts, opened, picked, optimize, kernels)
+            with working(f"measuring {repeat * count:,} inferences"):
+                result = benchmark(
+                    network,
+                    facts,
+                    opened,
+                    picked,
+                    repeats=repeat,
+                    labeled=labeled,
+                    keep=keep,
+                    choice=choice,
+                    value=value,
+                )
             computed = front_end_of(network.task, network.graph)
             if computed is not None:
-                result = replace(result, features=measure_front_end(computed, opened))
+                with working("measuring the features of the signal"):
+                    result = replace(result, features=measure_front_end(computed, opened))
                 if keep is not None:
                     write_front_end(computed, keep)
             if front:
-                points = measure_front(network.graph, facts, opened, picked, choice)
+                with working("measuring the plans between the fastest and the smallest arena"):
+                    points = measure_front(network.graph, facts, opened, picked, choice)
                 result = replace(result, front=points)
             if mlperf_runner is not None:
                 trial = try_runner(
