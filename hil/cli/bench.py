@@ -167,20 +167,26 @@ def register(app: typer.Typer, runs: Path) -> None:
             check_front(optimize, kernels)
         ref, inputs = what_to_measure(what, chosen, data)
         facts = with_memory(load_board(board), flash_timing, delayed_ram)
-        # These imports take a second: the options are checked before.
-        from compress.tflite.custom_file import load_custom_operators
-        from hil.benchmark.benchmark import benchmark
-        from hil.benchmark.benchmark_json import benchmark_to_json
-        from hil.benchmark.front import measure_front
-        from hil.benchmark.mlperf_runner import check_runner, try_runner
-        from hil.benchmark.mlperf_tiny import BENCHMARKS
-        from hil.benchmark.models import load_model, task_model, without_dead_channels
-        from hil.benchmark.samples import file_samples, random_samples, sample_count, task_samples
-        from hil.features.files import write_front_end
-        from hil.features.measure import measure_front_end
-        from hil.features.of_task import front_end_of
-        from hil.measure.measure import BoardRunner
-        from hil.target.open import check_reachable, open_target, open_waiting_target
+        with working("loading PyTorch"):
+            # These imports take a second: the options are checked before.
+            from compress.tflite.custom_file import load_custom_operators
+            from hil.benchmark.benchmark import benchmark
+            from hil.benchmark.benchmark_json import benchmark_to_json
+            from hil.benchmark.front import measure_front
+            from hil.benchmark.mlperf_runner import check_runner, try_runner
+            from hil.benchmark.mlperf_tiny import BENCHMARKS
+            from hil.benchmark.models import load_model, task_model, without_dead_channels
+            from hil.benchmark.samples import (
+                file_samples,
+                random_samples,
+                sample_count,
+                task_samples,
+            )
+            from hil.features.files import write_front_end
+            from hil.features.measure import measure_front_end
+            from hil.features.of_task import front_end_of
+            from hil.measure.measure import BoardRunner
+            from hil.target.open import check_reachable, open_target, open_waiting_target
 
         facts = facts if limits is Limits.BOARD else without_limits(facts)
         check_trace_options(supply_v, threshold_mw, trigger)
@@ -193,11 +199,12 @@ def register(app: typer.Typer, runs: Path) -> None:
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)
         customs = None if operators is None else load_custom_operators(operators)
-        if isinstance(ref, Project):
-            tell(ref)
-            network = task_model(ref, facts)  # trained if the cache has none
-        else:
-            network = load_model(ref, runs, customs, facts, inputs)
+        with working("loading the network"):
+            if isinstance(ref, Project):
+                tell(ref)
+                network = task_model(ref, facts)  # trained if the cache has none
+            else:
+                network = load_model(ref, runs, customs, facts, inputs)
         if mlperf_runner is not None:
             check_runner(BENCHMARKS[mlperf_runner.value], network.graph, facts)
         labeled, count = network.has_classes, sample_count(network.graph, samples)
