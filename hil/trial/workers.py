@@ -39,6 +39,7 @@ _T = TypeVar("_T")
 # include/uapi/linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 
+END_S = 60.0  # for idle processes to end
 START_S = 600.0  # for all processes to start: each imports torch, on a loaded machine for minutes
 
 _context: Any = None
@@ -120,7 +121,16 @@ class Workers:
         self._late.cancel()
         if kind is not None:
             _kill_children()
-        self._opened.close()
+        stuck = threading.Timer(END_S, _kill_children)  # one that is stopped never ends by itself
+        stuck.daemon = True
+        stuck.start()
+        try:
+            self._opened.close()
+        except BaseException:  # Ctrl-C or SIGTERM: Python would wait for them at its end
+            _kill_children()
+            raise
+        finally:
+            stuck.cancel()
         if kind is not None:
             sweep_temporary()  # of the killed workers
 

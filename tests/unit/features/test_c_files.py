@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,7 @@ def test_the_generated_test_finds_a_wrong_table(tmp_path: Path) -> None:
     assert np.frombuffer(done.stdout[:4], np.uint32)[0] > 0
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 def test_two_front_ends_and_cpp_in_one_program(tmp_path: Path) -> None:
     for prefix, kind in (("ear", "mfcc"), ("wrist", "motion")):
         for name, content in front_end_files(in_integers(kind), prefix).items():

@@ -167,6 +167,7 @@ def test_quantize_and_dequantize_are_numpy_s(
     assert rows[-1][0] in ("127", "-128")  # not a number: something of the type
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 def test_cpp_programs_use_it(one: Path, objects: list[Path], tmp_path: Path) -> None:
     main = tmp_path / "main.cpp"
     main.write_text(

@@ -1,5 +1,6 @@
 """Worker processes: one context each, errors are returned, a death is reported, nothing hangs."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -123,3 +124,40 @@ def test_leaving_with_an_error_kills_what_runs(tmp_path: Path) -> None:
     assert time.monotonic() - began < 50  # the job would sleep for 60 s
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
+
+
+def stop_yourself(context: dict[str, int]) -> None:
+    """Stop this process a moment after its answer, as Ctrl-Z or a debugger would."""
+    if os.fork() == 0:
+        time.sleep(0.3)
+        os.kill(context["pid"], signal.SIGSTOP)
+        os._exit(0)
+
+
+def test_a_stopped_worker_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.trial.workers.END_S", 0.5)
+    with Workers(1, start) as workers:
+        result_of(workers.submit(stop_yourself))
+        time.sleep(1.0)
+
+
+def test_an_interrupt_while_workers_end_kills_them() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def be_interrupted() -> None:
+        with Workers(1, start) as workers:
+            result_of(workers.submit(stop_yourself))
+            time.sleep(1.0)
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            be_interrupted()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for process in multiprocessing.active_children():
+        process.join(10)
+    assert not multiprocessing.active_children()
