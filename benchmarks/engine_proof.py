@@ -33,6 +33,7 @@ from hil.board import load_board, without_limits, without_waits
 from hil.codegen.build import build, compiler_version
 from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
+from hil.codegen.selection import select
 from hil.emulator.plugin import qemu_version
 from hil.measure.batch import capacity, infer_batch, subset
 from hil.measure.kernel_costs import time_kernels
@@ -111,7 +112,7 @@ def plan_of(graph: Graph, core: str, board: Board, saves: Memory, listed: bool) 
         return choice.plan(graph, board)
     with BoardRunner(board, open_target) as runner:
         costs = time_kernels(graph, board, runner, random_samples(graph, 2), choice)
-    return replace(choice, costs=costs).plan(graph, board)
+    return select(graph, board, replace(choice, costs=costs)).plan(graph, board)
 
 
 def prove(
