@@ -123,8 +123,8 @@ class Workers:
             _kill_children()
         stuck = threading.Timer(END_S, _kill_children)  # one that is stopped never ends by itself
         stuck.daemon = True
-        stuck.start()
         try:
+            stuck.start()
             self._opened.close()
         except BaseException:  # Ctrl-C or SIGTERM: Python would wait for them at its end
             _kill_children()
