@@ -20,16 +20,32 @@ import pytest
 from helpers.checkout import ROOT
 
 LIMIT_S = 600  # only ends a hang
-GUIDES = ("first-run", "own-board", "lab-bench", "into-your-firmware")
+GUIDES = ("first-run", "own-board", "lab-bench", "into-your-firmware", "ci")
 BLOCK = re.compile(r"^```(console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What a guide begins with: a run, a model. A search on bars takes a fraction of one on digits.
 SEARCH = "hil evolve --board m4 --quiet"
 MODEL = "cp runs/digits-m4/chosen/model.tflite ."
+GUARDED = """
+import numpy as np
+from compress.tflite.exporter import export_tflite
+from helpers.graph_examples import residual
+
+graph = residual()
+for name in ("former", "model"):
+    open(f"{name}.tflite", "wb").write(export_tflite(graph))
+x = np.random.default_rng(0).integers(-128, 128, (32, *graph.input_tensor.shape[1:]))
+y = np.arange(32) % graph.output_tensors[0].elements
+np.savez("samples.npz", x=x.astype(np.int8), y=y)
+"""
 BEFORE = {
+    "ci": (
+        f"{sys.executable} - <<'END'{GUARDED}END",
+        f"cp {ROOT}/docs/ci/policy.toml .",
+    ),
     "into-your-firmware": (
         f"{SEARCH} --task {ROOT}/tests/helpers/small_task.py --run digits-m4",
         MODEL,
-    )
+    ),
 }
 TOOLS = ("west", "arduino-cli", "cmake")  # a command of one that is not installed is left out
 
@@ -81,6 +97,7 @@ def path(tmp_path: Path) -> str:
 @pytest.mark.parametrize("guide", GUIDES)
 def test_its_commands_do_what_it_says(guide: str, path: str, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
+    imported = f"{ROOT}:{ROOT / 'tests'}"
     absent = tuple(f"{tool} " for tool in TOOLS if shutil.which(tool) is None)
     found = [step for step in steps(guide) if not step.command.startswith(absent)]
     assert found
@@ -88,7 +105,12 @@ def test_its_commands_do_what_it_says(guide: str, path: str, tmp_path: Path) -> 
         done = subprocess.run(
             ["sh", "-euc", shortened(step.command)],
             cwd=tmp_path / "work",
-            env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+            env={
+                **os.environ,
+                "PATH": path,
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+                "COLUMNS": "120",
+            },
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
