@@ -108,7 +108,7 @@ def test_its_commands_do_what_it_says(guide: str, path: str, tmp_path: Path) -> 
             env={
                 **os.environ,
                 "PATH": path,
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+                "PYTHONPATH": imported,
                 "COLUMNS": "120",
             },
             capture_output=True,

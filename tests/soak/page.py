@@ -40,6 +40,7 @@ def page(sessions: Sequence[Mapping[str, Any]], fuzz: Mapping[str, Mapping[str, 
         sessions="; ".join(_session(one) for one in sessions),
         machines="; ".join(dict.fromkeys(one["machine"] for one in sessions)),
         rows="\n".join(_row(name, one) for name, one in sorted(tried.items())),
+        told="".join(_told(name, one) for name, one in sorted(tried.items())),
         skipped=f"\nNot tried: {skipped}.\n" if skipped else "",
         fuzz="\n".join(_fuzz_row(name, one) for name, one in fuzz.items()),
     )
@@ -56,6 +57,11 @@ def _row(name: str, one: Tally) -> str:
         f"| {name} | {one.times} | {one.lost} | {one.changed} | {one.doubled} | {ends} "
         f"| {one.longest_s:.0f} | {one.peak_bytes >> 20} | {len(one.faults)} |"
     )
+
+
+def _told(name: str, one: Tally) -> str:
+    """The other faults of a disturbance, a line each, with what was said first."""
+    return "".join(f"- {name}: `{' '.join(fault.split())[:160]}`\n" for fault in one.faults)
 
 
 def _fuzz_row(name: str, one: Mapping[str, int]) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from soak.scene import Outcome
+
+_FOLDERS = re.compile(
+    r"(?<![\w.])(?:/[\w.+-]+)+/(?=[\w.+-])"
+)  # of this machine: of no use elsewhere
 
 
 @dataclass
@@ -31,7 +36,7 @@ class Tally:
         self.doubled += outcome.doubled
         self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
         self.longest_s = max(self.longest_s, seconds)
-        self.faults += outcome.faults
+        self.faults += [_FOLDERS.sub("", fault) for fault in outcome.faults]
         for code in outcome.exit_codes:
             self.ends[str(code)] = self.ends.get(str(code), 0) + 1
 

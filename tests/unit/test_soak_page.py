@@ -23,7 +23,9 @@ def test_sessions_add_up_and_faults_are_counted() -> None:
     for lost in (0, 1):
         killed.add(Outcome(lost=lost, exit_codes=[-9, 0], peak_bytes=5 << 20), 12.0)
     full = Tally()
-    full.add(Outcome(faults=["not one line"], exit_codes=[1]), 3.0)
+    full.add(
+        Outcome(faults=["not one line: /home/one/.tool/x.py:3: a warning"], exit_codes=[1]), 3.0
+    )
     later = Tally()
     later.add(Outcome(exit_codes=[-9], peak_bytes=9 << 20), 20.0)
     skipped = Tally(skipped="needs root")
@@ -35,5 +37,6 @@ def test_sessions_add_up_and_faults_are_counted() -> None:
     assert "1 other faults.**" in text
     assert "| kill -9: main | 3 | 1 | 0 | 0 | killed 3, done 2 | 20 | 9 | 0 |" in text
     assert "| full | 1 | 0 | 0 | 0 | traceback 1 | 3 | 0 | 1 |" in text
+    assert "- full: `not one line: x.py:3: a warning`" in text
     assert "Not tried: cut (needs root)." in text
     assert "| table | 1,234 | 1,000 | 234 | 0 |" in text
