@@ -118,12 +118,12 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._late.cancel()
-        if kind is not None:
-            _kill_children()
         stuck = threading.Timer(END_S, _kill_children)  # one that is stopped never ends by itself
         stuck.daemon = True
         try:
+            self._late.cancel()
+            if kind is not None:
+                _kill_children()
             stuck.start()
             self._opened.close()
         except BaseException:  # Ctrl-C or SIGTERM: Python would wait for them at its end
