@@ -42,8 +42,9 @@ def assert_oracles_compute(
 
     Compared are the file's outputs with the graph's, or with that `tensor` of the graph.
     """
+    outputs = oracle_outputs(tflite, inputs)
     for oracle in installed():
-        found = oracle_outputs(tflite, inputs).get(oracle.package)
+        found = outputs.get(oracle.package)
         if found is not None:
             values = reference.trace(oracle.as_computed(graph), inputs)
             compared = graph.outputs if tensor is None else (tensor,)

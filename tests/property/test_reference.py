@@ -57,7 +57,7 @@ def assert_equals_oracle(graph: Graph, seed: int) -> None:
 @needs_oracle
 @pytest.mark.parametrize("kind", OP_KINDS)
 def test_every_operator_equals_the_oracle(kind: str) -> None:
-    @settings(relaxed, max_examples=30)
+    @settings(relaxed, max_examples=20)
     @given(single_op_graphs(kind), st.integers(0, 99))
     def check(graph: Graph, seed: int) -> None:
         assert_equals_oracle(graph, seed)
@@ -68,7 +68,7 @@ def test_every_operator_equals_the_oracle(kind: str) -> None:
 @needs_oracle
 @pytest.mark.parametrize("kind", INT16_KINDS)
 def test_every_operator_on_int16_equals_the_oracle(kind: str) -> None:
-    @settings(relaxed, max_examples=30)
+    @settings(relaxed, max_examples=15)
     @given(single_int16_op_graphs(kind), st.integers(0, 99))
     def check(graph: Graph, seed: int) -> None:
         assert_equals_oracle(graph, seed)
@@ -85,7 +85,7 @@ def test_every_operator_on_int16_equals_the_oracle(kind: str) -> None:
 
 
 @needs_oracle
-@settings(relaxed, max_examples=100)
+@settings(relaxed, max_examples=50)
 @given(chain_graphs(), st.integers(0, 99))
 def test_chains_equal_the_oracle(graph: Graph, seed: int) -> None:
     assert_equals_oracle(graph, seed)
