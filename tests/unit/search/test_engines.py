@@ -169,7 +169,7 @@ def test_with_weights_the_adaptive_engine_seeks_the_weighted_mean() -> None:
 
 def test_tpe_learns_what_is_feasible() -> None:
     def late(name: str) -> list[Trial]:
-        return [trial for seed in range(3) for trial in searched(name, seed, 160)[80:]]
+        return [trial for seed in range(3) for trial in searched(name, seed, 100)[60:]]
 
     def feasible(trials: list[Trial]) -> float:
         return fmean(GOAL.violation(trial) == 0.0 for trial in trials)
