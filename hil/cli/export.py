@@ -17,7 +17,7 @@ from hil.options.bench_options import Optimize
 from hil.store.table_file import SUFFIXES
 
 if TYPE_CHECKING:
-    from hil.library.export import Network
+    from hil.library.network import Network
 
 
 def register(app: typer.Typer, runs: Path) -> None:

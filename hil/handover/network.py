@@ -17,10 +17,10 @@ from hil.codegen.plan import KernelChoice
 from hil.codegen.render import render
 from hil.codegen.selection import select
 from hil.features.of_task import front_end_of
-from hil.library.export import Network
 from hil.library.figures import Measured
 from hil.library.golden import golden_count
 from hil.library.measuring import measure_library
+from hil.library.network import Network
 from hil.measure.kernel_costs import time_kernels
 from hil.measure.measure import BoardRunner
 from hil.measure.oracle_check import check_oracle

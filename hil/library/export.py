@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from compress.features.integer import IntegerFrontEnd
-from compress.types import Graph, Samples
 from hil.codegen.render import template
 from hil.files import PACKAGE, checkout
-from hil.kernels.cmsis_nn import cmsis_nn
 from hil.library.companion import Companion
-from hil.library.figures import Measured, figure_lines, figures_note
+from hil.library.figures import figure_lines, figures_note
 from hil.library.folder import with_manifest
 from hil.library.front_end import front_end_companion
 from hil.library.golden import golden_files
 from hil.library.interface import quoted, tensor_facts
 from hil.library.layouts import LIBRARY_FLAGS, layout_files
+from hil.library.manifest import manifest_facts
+from hil.library.network import Network
 from hil.library.sources import KernelFiles, Source, kernel_files, licenses, source_of
 from hil.library.variant import (
     ARENA_ALIGNMENT,
@@ -30,31 +28,9 @@ from hil.library.variant import (
     make_variant,
     portable_plan,
 )
-from hil.types import Board, Plan
+from hil.types import Board
 
 _THIRD_PARTY = "Changed by hil-compress: this line and the next, by which names begin with {}_."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """What is exported: a graph with its .tflite, and the plan for the board it was tuned for.
-
-    `samples` are those of the self-test, `origin` says in words what they are. `classes` name the
-    values of the first output; empty where there are none. `facts` go to the manifest as they are.
-    `measured` is None if no board measured it, `front_end` None unless it takes features.
-    """
-
-    title: str
-    tflite: bytes
-    graph: Graph
-    board: Board
-    plan: Plan
-    samples: Samples
-    origin: str
-    classes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    measured: Measured | None = None
-    front_end: IntegerFrontEnd | None = None
 
 
 def library_files(
@@ -90,7 +66,7 @@ def library_files(
     files[f"{prefix}.tflite"] = network.tflite
     for companion in companions:
         files |= companion.files
-    return with_manifest(files, _facts(network, prefix, tuned, portable))
+    return with_manifest(files, manifest_facts(network, prefix, tuned, portable))
 
 
 def _context(network: Network, prefix: str, tuned: Variant, portable: Variant) -> dict[str, Any]:
@@ -236,36 +212,3 @@ def _license() -> str:
         return (root / "LICENSE").read_text(encoding="utf-8")
     found = sorted(PACKAGE.parent.glob("hil_compress-*.dist-info/**/LICENSE"))
     return found[0].read_text(encoding="utf-8")
-
-
-def _facts(network: Network, prefix: str, tuned: Variant, portable: Variant) -> dict[str, Any]:
-    """What the manifest says beside the files."""
-    measured = network.measured
-    return {
-        "prefix": prefix,
-        "generator": f"hil-compress {version('hil-compress')}",
-        "kernels": str(cmsis_nn()),
-        "network": network.facts,
-        "board": {"name": network.board.name, "core": network.board.core},
-        "arena_bytes": {
-            "alignment": ARENA_ALIGNMENT,
-            "tuned": tuned.arena_bytes,
-            "portable": portable.arena_bytes,
-        },
-        "layers": {one.name: _layers(one.plan) for one in (tuned, portable)},
-        "selftest": {"samples": len(network.samples.inputs), "origin": network.origin},
-        "measured": None
-        if measured is None
-        else {
-            "what": measured.what,
-            "measurement": asdict(measured.measurement),
-            "provenance": asdict(measured.provenance),
-        },
-    }
-
-
-def _layers(plan: Plan) -> list[dict[str, Any]]:
-    return [
-        {"name": step.op.name, "operator": type(step.op).__name__, "kernel": step.kernel}
-        for step in plan.steps
-    ]

@@ -14,9 +14,10 @@ from compress.types import Graph, Samples
 from hil.benchmark.samples import random_samples
 from hil.board import load_board
 from hil.codegen.plan import make_plan
-from hil.library.export import Network, library_files
+from hil.library.export import library_files
 from hil.library.folder import write_library
 from hil.library.golden import golden_count
+from hil.library.network import Network
 from hil.types import Memory
 
 BARE_M4 = Path(__file__).parent / "bare_m4"
