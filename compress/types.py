@@ -1,6 +1,7 @@
 """The values that flow through `compress`: task -> genome -> integer graph -> quantized model.
 
-All are frozen. This module imports neither torch nor anything about boards.
+All are frozen. This module imports neither torch nor anything about boards, and NumPy only where
+arrays are looked at: the command line needs the types before it knows that it will compute.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from compress.genome import Genome
-from compress.ops import Op
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import nn
 
     from compress.features.front_end import FrontEnd
+    from compress.ops import Op
 
-Array = npt.NDArray[Any]
-Int8Array = npt.NDArray[np.int8]
-IntArray = npt.NDArray[np.signedinteger[Any]]  # values of an activation: int8 or int16
+    Array = npt.NDArray[Any]
+    Int8Array = npt.NDArray[np.int8]
+    IntArray = npt.NDArray[np.signedinteger[Any]]  # values of an activation: int8 or int16
+else:
+    Array = Int8Array = IntArray = Any  # for annotations only
 DType = Literal["int8", "int16", "int32", "int4"]
 # One input: (C, H, W), that of a series (C, L), that of a vector (K,). Several: the name of each,
 # which is that of a parameter of the network's forward, with its shape, in the order of these.
@@ -62,6 +64,8 @@ class Tensor:
     @property
     def item(self) -> npt.DTypeLike:
         """The NumPy type that holds the values: int8 for int4, which NumPy does not have."""
+        import numpy as np
+
         return np.dtype("int8" if self.dtype == "int4" else self.dtype)
 
     @property
@@ -174,6 +178,8 @@ class Split:
     y: Array
 
     def __post_init__(self) -> None:
+        import numpy as np
+
         # torch reads no array with negative strides, as slicing with a step of -1 makes them.
         for name in ("x", "y"):
             array = getattr(self, name)

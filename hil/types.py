@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal
 
 from compress.genome import Genome
-from compress.ops import Op
 from compress.types import Graph, StageCost
 from hil.cycle_model import NO_WAITS, MemoryTiming
 from hil.figures import HalfFigures, LayerFigures
 from hil.segment import Segment
 
-Floats = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from compress.ops import Op
+
+    Floats = npt.NDArray[np.float64]
+else:
+    Floats = Any  # for annotations only: see compress.types
 
 NO_ORACLE = "none"  # OracleCheck.text and Provenance.oracles of a network that none judged
 

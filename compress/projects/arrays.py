@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from compress.errors import UserError
-from compress.files import read_npz
 from compress.inputs import parts_of, shape_of_samples, shape_words, structured
+from compress.npz_file import read_npz
 from compress.projects.output_targets import ProjectTargets, lengths_of, targets_of
 from compress.projects.output_values import TaskTypes
 from compress.projects.splitting import split_samples

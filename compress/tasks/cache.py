@@ -15,7 +15,8 @@ import numpy as np
 
 from compress.cache import cache_folder
 from compress.errors import UserError
-from compress.files import read_npz, write_atomically
+from compress.files import write_atomically
+from compress.npz_file import read_npz
 from compress.types import Array
 
 Arrays = dict[str, Array]

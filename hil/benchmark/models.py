@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compress.cache import content_hash, source_files
 from compress.errors import HilError, UserError
-from compress.files import TFLITE_SUFFIXES
 from compress.integer.eliminate import eliminate
 from compress.metrics.scale import ACCURACY, MetricScale
-from compress.model_files.onnx_file import ONNX_SUFFIXES
 from compress.ops import CustomOperator
 from compress.pipeline.diagnosis import (
     Diagnosis,
@@ -22,21 +19,18 @@ from compress.pipeline.diagnosis import (
     early_remarks,
     recall_remarks,
 )
-from compress.projects.find import TaskRef, find_task, label_of, names_task, task_ref
-from compress.tasks import TASK_NAMES
+from compress.projects.find import TaskRef, find_task, label_of, task_ref
 from compress.tflite.exporter import export_tflite
 from compress.tflite.importer import import_tflite
 from compress.training.data_check import data_sha256
 from compress.types import Dataset, Graph, Task
 from hil.benchmark.float_models import FloatComparison, QuantizedFile, is_float_file, quantized
+from hil.benchmark.named_model import TrialName, named_model
 from hil.cache import cached
 from hil.store.project_files import run_task
 from hil.store.run_folder import network_path, read_diagnosis, save_diagnosis
 from hil.store.store import Store
 from hil.types import Board
-
-_SUFFIXES = (*TFLITE_SUFFIXES, *ONNX_SUFFIXES)
-_TRIAL = re.compile(r"(?P<run>.+):(?P<number>\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +100,7 @@ def load_model(
     board: Board | None = None,
     data: Path | None = None,
 ) -> BenchmarkModel:
-    """The model that `text` names. Raises UserError, with the allowed forms, for any other text.
+    """The model that `text` names. Raises UserError as `named_model` for any other text.
 
     `text` is FILE.tflite, FILE.lite or FILE.onnx, a float one being quantized with the samples of
     `data`; a task's name, project or file (its int8 baseline, trained if necessary); or RUN:NUMBER
@@ -114,22 +108,15 @@ def load_model(
     file's custom operators, by code. Before a task's network is trained, a first look at its data
     is printed, and at the untrained network on `board`.
     """
-    trial = _TRIAL.fullmatch(text)
-    if names_task(text):
-        return task_model(task_ref(text), board)
-    if Path(text).suffix.lower() in _SUFFIXES:
-        path, content = Path(text), _read(Path(text))
-        if is_float_file(path, content):
-            return _quantized_model(path, data)
-        return _model(path.stem, content, path=text, customs=customs)
-    if trial:
-        run = Path(trial["run"]) if Path(trial["run"]).is_dir() else runs / trial["run"]
-        return _trial_model(text, run, int(trial["number"]))
-    raise UserError(
-        f"model {text!r}: allowed are a FILE.tflite or FILE.onnx, a task "
-        f"({', '.join(TASK_NAMES)}, a project's hil.toml or folder, or a Python file that defines "
-        "TASK), or RUN:NUMBER for a trial of a run"
-    )
+    named = named_model(text, runs)
+    if isinstance(named, str):
+        return task_model(task_ref(named), board)
+    if isinstance(named, TrialName):
+        return _trial_model(text, named.run, named.number)
+    content = _read(named)
+    if is_float_file(named, content):
+        return _quantized_model(named, data)
+    return _model(named.stem, content, path=text, customs=customs)
 
 
 def without_dead_channels(model: BenchmarkModel) -> BenchmarkModel:

@@ -10,9 +10,9 @@ import numpy as np
 
 from compress.arithmetic.fixedpoint import value_range
 from compress.errors import UserError
-from compress.files import read_npz
 from compress.integer import reference
 from compress.integer.rows import pack_rows, unpack_rows
+from compress.npz_file import read_npz
 from compress.projects.find import TaskRef, find_task
 from compress.tflite_records.uint8 import from_uint8
 from compress.types import Array, Graph, Int8Array, IntArray, Samples, Tensor

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from compress.errors import UserError
 from compress.projects.project import Project
+from hil.benchmark.named_model import named_model
 from hil.benchmark.result_text import print_result, warn_unjudged
 from hil.board import load_board, without_limits
 from hil.cli.compare import show_comparison
@@ -167,6 +168,13 @@ def register(app: typer.Typer, runs: Path) -> None:
             check_front(optimize, kernels)
         ref, inputs = what_to_measure(what, chosen, data)
         facts = with_memory(load_board(board), flash_timing, delayed_ram)
+        if isinstance(ref, str):
+            named_model(ref, runs)
+        check_trace_options(supply_v, threshold_mw, trigger)
+        if inputs is not None and not inputs.is_file():
+            raise UserError(f"--data {inputs}: no such file")
+        if keep is not None:
+            check_is_free(keep)
         with working("loading PyTorch"):
             # These imports take a second: the options are checked before.
             from compress.tflite.custom_file import load_custom_operators
@@ -189,12 +197,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             from hil.target.open import check_reachable, open_target, open_waiting_target
 
         facts = facts if limits is Limits.BOARD else without_limits(facts)
-        check_trace_options(supply_v, threshold_mw, trigger)
         check_reachable(facts)
-        if inputs is not None and not inputs.is_file():
-            raise UserError(f"--data {inputs}: no such file")
-        if keep is not None:
-            check_is_free(keep)
         seen = None
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)

@@ -6,7 +6,9 @@ whose module is not there is left out.
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +18,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
+
+from compress.scratch import sweep_cache, sweep_temporary
 
 RUNS = Path("runs")
 
@@ -127,7 +131,20 @@ def load_command(name: str) -> Any:
     command = get_group(part).commands[name]
     for one in getattr(command, "commands", {"": command}).values():
         one.params.append(_quiet_option())
+        one.callback = _after_sweep(one.callback)
     return command
+
+
+def _after_sweep(run: Callable[..., object]) -> Callable[..., object]:
+    """`run`, once its options are read, after the removal of what killed processes left before."""
+
+    @functools.wraps(run)
+    def sweep_and_run(*values: object, **options: object) -> object:
+        sweep_temporary()
+        sweep_cache()
+        return run(*values, **options)
+
+    return sweep_and_run
 
 
 def _be_quiet(asked: bool) -> None:

@@ -17,6 +17,7 @@ from hil.comparison.changes import Change, changes
 from hil.comparison.figures import COMPARED_COSTS, SAME, Figures, figures_from_json
 from hil.comparison.policy import read_policy, uniform
 from hil.formatting import number_of
+from hil.store.store import Store, check_is_run
 
 _WHAT = (
     "A run (its name in runs/ or its folder: the chosen network), RUN:NUMBER for a trial of it, or "
@@ -81,15 +82,15 @@ def figures_of(named: str, runs: Path) -> Figures:
     """The figures of a run, a trial or a file. Raises UserError for what is none of these."""
     if Path(named).is_file():
         return figures_from_json(named, _json_in(Path(named), named))
-    # These imports take a while; a comparison of files does without.
-    from hil.report.summary import summarize
-    from hil.store.store import Store
-    from hil.store.trial_json import trial_to_json
-
     run, number = named, ""
     if not Path(named).is_dir() and named.rpartition(":")[2].isdigit():
         run, _, number = named.rpartition(":")
     folder = Path(run) if Path(run).is_dir() else runs / run
+    check_is_run(folder)
+    # These imports take a while; a comparison of files does without.
+    from hil.report.summary import summarize
+    from hil.store.trial_json import trial_to_json
+
     with Store.read(folder) as store:
         summary = summarize(store)
     trial = summary.chosen

@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,9 +17,11 @@ from hil.board import load_board
 from hil.cli.options import BOARD_HELP, JsonFlag, finite
 from hil.energy.energy import Energy
 from hil.energy.meter_names import DEFAULT_SHUNT_OHM, MOST_SECONDS, MeterChoice, MeterName
-from hil.energy.trace_csv import Trace, trace_to_csv
 from hil.files import write_file
 from hil.types import Board, PowerFigure
+
+if TYPE_CHECKING:
+    from hil.energy.trace_csv import Trace
 
 Supply = Annotated[
     float | None,
@@ -181,6 +183,8 @@ def register(app: typer.Typer, runs: Path = Path("runs")) -> None:
             meter = MeterChoice(capture, meter_port, supply_v, shunt_ohm)
             recorded, counted = _recorded(meter, seconds, board, model, runs)
             if save is not None:
+                from hil.energy.trace_csv import trace_to_csv
+
                 write_file(save, trace_to_csv(recorded).encode())
             found = _energy(recorded, threshold_mw, trigger, inferences or counted)
         if as_json:

@@ -18,7 +18,7 @@ from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
 from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.energy.calibration import calibrated
 from hil.objective.choice import NEAR
-from hil.objective.decision import CONFIDENCE
+from hil.objective.floor import CONFIDENCE
 from hil.options.goal_options import (
     AccuracyOption,
     ConfidenceOption,

@@ -12,8 +12,12 @@ from rich.text import Text
 
 from compress.errors import UserError
 from compress.files import TFLITE_SUFFIXES
+from hil.benchmark.named_model import checked_file
+from hil.board import load_board
 from hil.cli.options import BOARD_HELP, JsonFlag
+from hil.library.folder import check_free, write_library
 from hil.options.bench_options import Optimize
+from hil.store.store import check_is_run
 from hil.store.table_file import SUFFIXES
 
 if TYPE_CHECKING:
@@ -83,20 +87,25 @@ def register(app: typer.Typer, runs: Path) -> None:
         is_file = Path(what).suffix.lower() in TFLITE_SUFFIXES
         if is_file and trial is not None:
             raise UserError(f"--trial {trial}: {what} is a file, not a run")
-        # These imports take a second: the options are checked before.
+        check_free(out)
+        if board is not None:
+            load_board(board)
+        if is_file:
+            checked_file(Path(what))
+        else:
+            folder = Path(what) if Path(what).is_dir() else runs / what
+            check_is_run(folder)
+        # These imports take a second: the options are checked before, as far as they can be.
         from hil.handover.network import Wishes, network_of_file, network_of_run
         from hil.library.export import library_files
-        from hil.library.folder import check_free, write_library
         from hil.library.interface import check_prefix, symbol_prefix
 
-        check_free(out)
         if prefix is not None:
             check_prefix(prefix)
         wishes = Wishes(board, None if optimize is None else optimize.saves, measure)
         if is_file:
             network = network_of_file(what, wishes, runs)
         else:
-            folder = Path(what) if Path(what).is_dir() else runs / what
             network = network_of_run(folder, trial, wishes, _remark)
         name = prefix or symbol_prefix(network.facts.get("task", network.graph.name))
         files = library_files(network, name)

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 
 from compress.errors import HilError, Infeasible, UserError
-from compress.scratch import sweep_cache, sweep_temporary
 from hil import interruption
 from hil.cli.commands import CommandsInOrder
 from hil.cli.usage import usage_line
@@ -49,14 +48,9 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line and exit.
-
-    What killed processes left before is removed.
-    """
+    """Run the command line and exit."""
     interruption.install()
     with errors_as_lines():
-        sweep_temporary()
-        sweep_cache()
         code = app(standalone_mode=False)
         if code == _TYPERS_INTERRUPTED:
             _interrupted()

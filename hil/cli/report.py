@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,10 +13,11 @@ from rich.console import Console
 from hil.cli.options import JsonFlag
 from hil.energy.calibration import calibrated
 from hil.report.choosing import BY_RULE, choose_by_hand
-from hil.report.summary import Summary, summarize
-from hil.report.summary_json import summary_to_json
 from hil.store.run_folder import board_of
-from hil.store.store import Store
+from hil.store.store import Store, check_is_run
+
+if TYPE_CHECKING:
+    from hil.report.summary import Summary
 
 RunArgument = Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")]
 
@@ -54,16 +55,18 @@ def _register_report(app: typer.Typer, runs: Path) -> None:
     ) -> None:
         """Show the results of a run so far and write its report.html."""
         folder = _folder(run, runs)
+        # Importing matplotlib takes a second: there is a run to report.
+        from hil.report import time_profile
+        from hil.report.export import write_chosen
+        from hil.report.report import print_profile, print_summary, print_table, write_report
+        from hil.report.summary import summarize
+        from hil.report.summary_json import summary_to_json
+
         with Store.read(folder) as store:
             summary = summarize(store)
             if choose is not None:
                 choose_by_hand(summary, folder, choose)
                 summary = summarize(store)
-        # Importing matplotlib takes a second: there is a run to report.
-        from hil.report import time_profile
-        from hil.report.export import write_chosen
-        from hil.report.report import print_profile, print_summary, print_table, write_report
-
         may_write = os.access(folder, os.W_OK)
         if layers:
             _count_layers(summary, folder)
@@ -104,15 +107,18 @@ def _register_dashboard(app: typer.Typer, runs: Path) -> None:
         It prints an address for a browser on this machine: whoever has it may read the page, nobody
         else. The page follows the search by itself.
         """
+        folder = _folder(run, runs)
         from hil.report.live import serve
 
         def tell(url: str) -> None:
             typer.echo(f"dashboard: {url}")
             typer.echo("Ctrl-C ends it; the search goes on.", err=True)
 
-        serve(_folder(run, runs), port, tell)
+        serve(folder, port, tell)
 
 
 def _folder(run: str, runs: Path) -> Path:
-    """The folder of a run that is given by its name or its path."""
-    return Path(run) if Path(run).is_dir() else runs / run
+    """The folder of a run that is given by its name or its path. Raises UserError if none is."""
+    folder = Path(run) if Path(run).is_dir() else runs / run
+    check_is_run(folder)
+    return folder

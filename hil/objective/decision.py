@@ -31,7 +31,6 @@ import numpy as np
 
 from hil.types import Floats, Trial
 
-CONFIDENCE = 0.8  # the probability asked for where the user does not say
 _FEWEST = 6  # networks near the floor, below which nothing is shrunk
 _NEAR = 0.03  # share of 1: networks so far from the floor are its neighbors, and all within 4 s
 _SPREADS = 4.0

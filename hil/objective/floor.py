@@ -14,6 +14,7 @@ Kind = Literal["absolute", "distance", "relative"]
 _FORM = re.compile(
     r"(?P<base>float)?\s*(?P<number>[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>%)?"
 )
+CONFIDENCE = 0.8  # the probability of keeping the floor that is asked for by default
 FORMS = "a value such as 0.9, a distance such as float-0.02, or a share such as float-2%"
 
 

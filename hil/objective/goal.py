@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.errors import UserError
 from compress.metrics.scale import MetricScale
 from hil.objective.choice import Eligible, choose_eligible
 from hil.objective.costs import Costs, costs_of, cycles_of, knows_cycles
-from hil.objective.decision import FloorOdds, floor_odds
 from hil.objective.floor import Floor, parse_floor
 from hil.objective.pareto import measurement_of
 from hil.objective.pareto import score as geometric_mean
 from hil.types import Board, Measurement, Memory, Trial
+
+if TYPE_CHECKING:
+    from hil.objective.decision import FloorOdds
 
 _UNKNOWN_EXCESS = 1.0  # an unknown cost violates its limit as if it were twice the limit
 _ASKED = ("accuracy", "flash_bytes", "ram_bytes", "latency_ms", "energy_uj")
@@ -188,6 +190,8 @@ class Goal:
 
     def odds(self, trials: Iterable[Trial]) -> Mapping[int, FloorOdds]:
         """The odds of keeping the floor, by number of those trials that have figures by halves."""
+        from hil.objective.decision import floor_odds  # NumPy: options become goals without it
+
         full = [t for t in trials if t.measurement is not None]
         return floor_odds(full, self.accuracy, self.floor_is_distance)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from hil.types import Measurement, Trial
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def non_dominated(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -16,6 +19,8 @@ def non_dominated(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     A row dominates another if it is nowhere greater and somewhere smaller; equal rows do not
     dominate each other.
     """
+    import numpy as np
+
     kept = np.ones(len(costs), dtype=np.bool_)
     for index, cost in enumerate(costs):
         beaten_by = (costs <= cost).all(axis=1) & (costs < cost).any(axis=1)
@@ -56,6 +61,8 @@ def front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
         raise ValueError(
             f"counts of different kinds cannot be compared: {', '.join(sorted(kinds))}"
         )
+    import numpy as np
+
     kept = non_dominated(np.array(list(first), dtype=np.float64).reshape(-1, 4))
     return tuple(trial for trial, keep in zip(first.values(), kept, strict=True) if keep)
 
@@ -70,7 +77,7 @@ def score(measurement: Measurement, baseline: Measurement) -> float:
         measurement.ram.total / baseline.ram.total,
         measurement.count / baseline.count,
     )
-    return float(np.prod(ratios) ** (1 / 3))
+    return math.prod(ratios) ** (1 / 3)
 
 
 def best(trials: Iterable[Trial], accuracy_target: float) -> Trial | None:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from compress.errors import UserError
-from compress.metrics.registry import metric_of
 from compress.metrics.scale import MetricScale
 from compress.types import Task
 from hil.energy.machine_energy import EnergyBudget, MachineMeter
@@ -168,6 +167,8 @@ def floor_of(task: Task, accuracy: float | None, floor: str | None) -> Floor:
         option, wanted = "--accuracy", Floor(accuracy)
     else:
         return Floor(task.accuracy_floor)
+    from compress.metrics.registry import metric_of  # imports NumPy: the options are checked before
+
     metric = metric_of(task)
     check_floor(option, wanted, MetricScale(metric.name, metric.better))
     return wanted
@@ -178,6 +179,8 @@ def with_floor(goal: Goal, task: Task, floor: Floor) -> Goal:
 
     A number is the accuracy itself for a metric where more is better.
     """
+    from compress.metrics.registry import metric_of
+
     if floor.kind == "absolute" and metric_of(task).better == "higher":
         return replace(goal, accuracy=floor.amount)
     return replace(goal, accuracy=0.0, floor=floor)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.errors import UserError
 from hil import formatting
 from hil.objective.choice import Eligible
 from hil.objective.costs import costs_of
 from hil.objective.pareto import measurement_of
-from hil.report.summary import Summary
 from hil.store.run_folder import network_path, save_pick
+
+if TYPE_CHECKING:
+    from hil.report.summary import Summary
 
 BY_RULE = "auto"  # instead of a number: the goal chooses
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from compress.genome import Genome, Quantize
-from compress.metrics.registry import metric_of
 from compress.metrics.scale import ACCURACY, MetricScale
 from compress.pipeline.diagnosis import (
     Diagnosis,
@@ -24,7 +23,6 @@ from hil.energy.calibration import calibrated
 from hil.objective import pareto
 from hil.objective.choice import Eligible, Neighbors, choose_eligible, neighbors
 from hil.objective.costs import as_measured
-from hil.objective.decision import FloorOdds
 from hil.objective.floor import Floor
 from hil.objective.goal import Goal
 from hil.report.features_of_run import read_feature_costs
@@ -34,6 +32,9 @@ from hil.store.project_files import run_task
 from hil.store.run_folder import board_of, read_diagnosis, read_pick
 from hil.store.store import Final, Session, Store
 from hil.types import Board, Trial
+
+if TYPE_CHECKING:
+    from hil.objective.decision import FloorOdds
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,8 @@ def chosen_trial(candidates: Sequence[Eligible], goal: Goal, picked: int | None)
 
 def _metric(task: Task) -> MetricScale:
     """The scale of a task's metric without its data: that of its skill where less is better."""
+    from compress.metrics.registry import metric_of  # NumPy: there is a run to summarize
+
     metric = metric_of(task)
     if metric.better == "higher":
         return MetricScale(metric.name)
@@ -214,6 +217,8 @@ def _task_goal(board: Board, task: Task, metric: MetricScale) -> Goal:
     A floor in the unit of a metric whose reference is not known, as without a diagnosis, is left
     out: then networks need be no better than a constant answer.
     """
+    from compress.metrics.registry import metric_of
+
     known = metric_of(task).name == metric.name
     accuracy = Floor(task.accuracy_floor).share(metric, 0.0) if known else 0.0
     return Goal.of(without_limits(board), accuracy)

@@ -6,8 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from compress.errors import HilError, UserError
 from compress.pipeline.diagnosis import Diagnosis
 from compress.types import Samples
@@ -130,6 +128,8 @@ def save_failure(
     folder: Path, number: int, build_folder: Path, samples: Samples, error: HilError
 ) -> None:
     """Save all that reproduces a failure: sources, ELF, samples, message and transcript."""
+    import numpy as np
+
     failure = failure_folder(folder, number)
     shutil.copytree(build_folder, failure, dirs_exist_ok=True)
     np.savez(

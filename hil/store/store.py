@@ -132,15 +132,8 @@ class Store:
 
         An older store is not changed: a migrated copy of its present state is read.
         """
+        check_is_run(folder)
         path = folder / STORE_FILE
-        if not path.is_file():
-            runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{STORE_FILE}"))
-            there = (
-                f"runs in {folder.parent}: {', '.join(runs)}"
-                if runs
-                else "start one with hil evolve"
-            )
-            raise UserError(f"no run in {folder} ({there})")
         with ExitStack() as resources, sqlite.store_errors(path):
             connection = sqlite.open_database(path, read_only=True)
             resources.callback(connection.close)
@@ -366,6 +359,15 @@ def _key(genome: Genome, repeat: int) -> str:
 def _identity(connection: sqlite3.Connection) -> RunIdentity:
     row = connection.execute("SELECT task, board, seed, board_sha256 FROM run").fetchone()
     return RunIdentity(**dict(row))
+
+
+def check_is_run(folder: Path) -> None:
+    """Raise UserError, which names the runs beside it, if there is no run in `folder`."""
+    if (folder / STORE_FILE).is_file():
+        return
+    runs = sorted(found.parent.name for found in folder.parent.glob(f"*/{STORE_FILE}"))
+    there = f"runs in {folder.parent}: {', '.join(runs)}" if runs else "start one with hil evolve"
+    raise UserError(f"no run in {folder} ({there})")
 
 
 def check_same_run(

@@ -129,18 +129,19 @@ def test_the_places_that_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert all(path.is_dir() for path in [*unlocked, plugin / "kept"])
 
 
-# The command `hil`, whose work is to make a folder and wait.
+# The command `hil boards`, whose work is to make a folder and wait.
 COMMAND = """
-import time
-from hil.cli import main
+import sys, time
+from hil.cli import boards, main
 from compress.scratch import scratch_folder
 
-def work(standalone_mode):
+def work():
     with scratch_folder():
         print("ready", flush=True)
         time.sleep(1000)
 
-main.app = work
+boards._boards = work
+sys.argv = ["hil", "boards"]
 main.main()
 """
 

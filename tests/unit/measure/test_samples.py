@@ -126,7 +126,7 @@ def test_a_small_file_of_many_zeros_is_not_unpacked(
     b = GraphBuilder()
     graph = b.finish(b.fully_connected(b.input((4,)), 3))
     path = tmp_path / "data.npz"
-    monkeypatch.setattr("compress.files._MOST_NPZ_BYTES", 1 << 20)
+    monkeypatch.setattr("compress.npz_file._MOST_NPZ_BYTES", 1 << 20)
     np.savez_compressed(path, x=np.zeros((1 << 19, 4), np.int8))
     with pytest.raises(UserError, match=r"its arrays take 2 MiB, at most 1 are read"):
         file_samples(graph, path, 10)
