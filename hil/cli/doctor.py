@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,9 @@ from hil.cli.options import BOARD_HELP, JsonFlag
 
 if TYPE_CHECKING:
     from hil.measure.check import Check
+
+_MARK_WIDTH = len("missing")
+NAME_WIDTH = len("counting plug-in")  # the longest name of a check
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +46,6 @@ def register(app: typer.Typer) -> None:
         The test program is written to the flash of a real board. The exit code is 2 if something
         that is needed is missing.
         """
-        # Importing pyOCD takes a second.
         from hil.board import load_board
         from hil.measure.doctor import examine
         from hil.target.bench_lock import release_quarantine
@@ -53,18 +56,21 @@ def register(app: typer.Typer) -> None:
         released = release_quarantine(facts.name) if release and facts else []
         from hil.terminal import notes_console
 
-        errors = notes_console()
+        notes = notes_console()
         for probe_id in released:
-            errors.print(f"released: {board} on probe {probe_id}", markup=False, highlight=False)
+            notes.print(f"released: {board} on probe {probe_id}", markup=False, highlight=False)
         checks: list[Check] = []
-        with errors.status("checking") as status:
+        console = Console(quiet=as_json)
+        # One console has both on a terminal, or they would disturb each other.
+        screen = console if console.is_terminal and not as_json else notes
+        with nullcontext() if notes.quiet else screen.status("checking"):
             for check in examine(facts):
                 checks.append(check)
-                status.update(f"checked {check.name}")
+                console.print(line_of(check))
         if as_json:
             print(json.dumps(checks_to_json(checks)))
         else:
-            print_checks(checks, Console())
+            console.print(verdict_of(checks), soft_wrap=True)
         if not healthy(checks):
             raise typer.Exit(2)
 
@@ -79,23 +85,24 @@ def checks_to_json(checks: Sequence[Check]) -> dict[str, object]:
     return {"ok": healthy(checks), "checks": [asdict(check) for check in checks]}
 
 
-def print_checks(checks: Sequence[Check], console: Console) -> None:
-    """Print a line per check, then the remedies, whose commands are not wrapped, for copying."""
+def line_of(check: Check) -> RenderableType:
+    """A check's line, printed as soon as it is known; its columns stand below the others'."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, width=_MARK_WIDTH)
+    table.add_column(no_wrap=True, width=NAME_WIDTH)
     table.add_column(overflow="fold")
-    for check in checks:
-        table.add_row(_mark(check), Text(check.name), Text(check.found))
-    console.print(table)
+    table.add_row(_mark(check), Text(check.name), Text(check.found))
+    return table
+
+
+def verdict_of(checks: Sequence[Check]) -> RenderableType:
+    """The remedies, whose commands must not be wrapped, for copying, and the verdict."""
     mends = [check for check in checks if check.mend and not check.ok]
-    if mends:
-        console.print(Text("\nto mend", "bold"))
-    for check in mends:
-        console.print(Text(f"  {check.name}: "), Text(check.mend, "cyan"), soft_wrap=True, sep="")
+    lines = [Text("\nto mend", "bold")] if mends else []
+    lines += [Text.assemble(f"  {one.name}: ", (one.mend, "cyan")) for one in mends]
     missing = [check.name for check in checks if check.needed and not check.ok]
     verdict = Text(f"not ready: {', '.join(missing)}", "bold red")
-    console.print(verdict if missing else Text("ready", "bold green"))
+    return Group(*lines, verdict if missing else Text("ready", "bold green"))
 
 
 def _mark(check: Check) -> Text:

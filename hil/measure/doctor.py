@@ -1,6 +1,8 @@
 """Checks of everything that measuring needs, each with the command that fixes it.
 
-Nothing here installs or repairs anything.
+Nothing here installs or repairs anything. The tools are asked at the same time, and what takes long
+to import (pyOCD, NumPy, the oracles) is imported by the check that needs it: the first answers are
+there at once.
 """
 
 from __future__ import annotations
@@ -9,27 +11,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from importlib.metadata import requires, version
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import entry_points, requires, version
 from pathlib import Path
-
-from pyocd.core import exceptions
-from pyocd.probe.aggregator import PROBE_CLASSES
-from pyocd.target import TARGET
-from pyocd.target.pack.pack_target import ManagedPacks
 
 from compress.cache import cache_folder
 from compress.errors import HilError
-from compress.tflite.exporter import export_tflite
 from hil import formatting
 from hil.codegen.build import compiler_version
 from hil.kernels.cmsis_nn import VARIABLE, cmsis_nn
-from hil.measure import emulator_checks, smoke
+from hil.measure import emulator_checks
 from hil.measure.check import APT, Check, attempt
-from hil.measure.oracle_check import check_oracle
 from hil.target import bench_file
 from hil.target.bench_lock import quarantine_reason, state_folder
-from hil.target.usb import inaccessible_probes, port_problem, udev_command
+from hil.target.usb import has_devices, inaccessible_probes, port_problem, udev_command
 from hil.types import Board, Measurement
 
 _GCC = "arm-none-eabi-gcc"
@@ -38,15 +34,19 @@ _MIN_FREE_BYTES = 200 << 20
 
 
 def examine(board: Board | None) -> Iterator[Check]:
-    """Yield every check for `board` (None: for all emulated boards), each made on demand."""
+    """Yield every check for `board` (None: for all emulated boards), in a fixed order.
+
+    Those of tools are made at the same time, then those with slow imports, and those of a board one
+    after the other.
+    """
     emulated = board is None or board.backend == "qemu"
+    slow = (_oracle, _probes_at_all) if board is None else (_oracle,)
     all_ok = True
-    for look in _TOOLS + (_EMULATOR if emulated else ()):
-        check = look()
-        all_ok &= check.ok or not check.needed
-        yield check
+    for looks in (_TOOLS + (_EMULATOR if emulated else ()), slow):
+        for check in _at_once(looks):
+            all_ok &= check.ok or not check.needed
+            yield check
     if board is None:
-        yield _probes_at_all()
         return
     for check in (_build(board), *(() if emulated else _examine_bench(board))):
         all_ok &= check.ok
@@ -55,6 +55,13 @@ def examine(board: Board | None) -> Iterator[Check]:
         yield attempt("smoke test", lambda: _smoke(board), _again(board))
     else:
         yield Check("smoke test", False, "not tried: fix the above first")
+
+
+def _at_once(looks: Sequence[Callable[[], Check]]) -> Iterator[Check]:
+    """Make all of these checks at the same time; yield them in their order."""
+    with ThreadPoolExecutor(len(looks)) as threads:
+        for asked in [threads.submit(look) for look in looks]:
+            yield asked.result()
 
 
 # ---- tools
@@ -88,8 +95,9 @@ def _kernels() -> Check:
 
 
 def _pyocd() -> Check:
-    found = f"pyOCD {version('pyocd')}, probes: {', '.join(sorted(PROBE_CLASSES))}"
-    if "qemu" in PROBE_CLASSES:
+    kinds = sorted(one.name for one in entry_points(group="pyocd.probe"))
+    found = f"pyOCD {version('pyocd')}, probes: {', '.join(kinds)}"
+    if "qemu" in kinds:
         return Check("pyOCD", True, found)
     return Check(
         "pyOCD", False, f"{found}; the QEMU probe is not registered", f"{_tool('pip')} install -e ."
@@ -98,10 +106,13 @@ def _pyocd() -> Check:
 
 def _oracle() -> Check:
     """The check that the oracles work, not only that they are installed."""
-    graph = smoke.smoke_graph()
+    from compress.tflite.exporter import export_tflite
+    from hil.measure.oracle_check import check_oracle
+    from hil.measure.smoke_network import smoke_graph, smoke_samples
 
     def look() -> str:
-        judged = check_oracle(export_tflite(graph), smoke.smoke_samples(graph))
+        graph = smoke_graph()
+        judged = check_oracle(export_tflite(graph), smoke_samples(graph))
         reasons = "; ".join(judged.remarks)
         if not judged.oracles:
             raise HilError(reasons)
@@ -137,7 +148,7 @@ def _writable_folders() -> str:
     return ", ".join(map(str, folders))
 
 
-_TOOLS = (_compiler, _newlib, _kernels, _pyocd, _oracle, _folders)
+_TOOLS = (_compiler, _newlib, _kernels, _pyocd, _folders)
 _EMULATOR = (emulator_checks.emulator, emulator_checks.host_compiler, emulator_checks.plugin)
 
 
@@ -146,6 +157,8 @@ _EMULATOR = (emulator_checks.emulator, emulator_checks.host_compiler, emulator_c
 
 def _probes_at_all() -> Check:
     def look() -> str:
+        if not has_devices():  # without pyOCD, whose import takes a second
+            return "none"
         probes = bench_file.connected_probes()
         return ", ".join(f"{p.title} {p.id} ({p.board or 'any board'})" for p in probes) or "none"
 
@@ -154,6 +167,8 @@ def _probes_at_all() -> Check:
 
 def _build(board: Board) -> Check:
     def look() -> str:
+        from hil.measure import smoke
+
         flash = smoke.smoke_build(board)
         return f"{flash.total} bytes of flash, {flash.parts['harness']} of them harness"
 
@@ -192,6 +207,10 @@ def _examine_bench(board: Board) -> Iterator[Check]:
 
 def _target(board: Board) -> Check:
     """The check that pyOCD has the chip's flash algorithm, built in or from a pack."""
+    from pyocd.core import exceptions
+    from pyocd.target import TARGET
+    from pyocd.target.pack.pack_target import ManagedPacks
+
     name = board.pyocd_target
     pyocd = _tool("pyocd")
     mend = f"{pyocd} pack update && {pyocd} pack install {board.pack or name}"
@@ -207,6 +226,8 @@ def _target(board: Board) -> Check:
 
 
 def _smoke(board: Board) -> str:
+    from hil.measure import smoke
+
     measured: Measurement = smoke.smoke_test(board)
     return (
         f"HELLO, {measured.total} inferences bit-equal to the reference, "

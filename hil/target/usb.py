@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 # USB vendors whose devices are debug probes: ST-Link, DAPLink (Arm), J-Link, MCU-Link (NXP).
@@ -10,7 +11,23 @@ PROBE_VENDORS = {"0483": "ST-Link", "0d28": "DAPLink", "1366": "J-Link", "1fc9":
 SYS_DEVICES = Path("/sys/bus/usb/devices")
 BUS = Path("/dev/bus/usb")
 _GROUP = "dialout"
+_HUB = "09"  # the class of a USB device that is a hub, as a host's root hubs are
 _RULES = "/etc/udev/rules.d/50-hil-compress.rules"
+
+
+def has_devices(sys_devices: Path = SYS_DEVICES, bus: Path = BUS) -> bool:
+    """False if no device but hubs is on USB; True also where that cannot be told (not Linux)."""
+    if not sys.platform.startswith("linux"):
+        return True
+    kinds = [_text(path) for path in sys_devices.glob("*/bDeviceClass")]
+    return any(kind != _HUB for kind in kinds) or (not kinds and any(bus.glob("*/*")))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""  # unplugged just now
 
 
 def inaccessible_probes(sys_devices: Path = SYS_DEVICES, bus: Path = BUS) -> list[Path]:

@@ -20,7 +20,7 @@ from hil.codegen.plan import make_plan
 from hil.codegen.render import render
 from hil.errors import NoReply, ProbeLost
 from hil.measure.measure import BoardRunner
-from hil.measure.smoke import smoke_graph, smoke_samples
+from hil.measure.smoke_network import smoke_graph, smoke_samples
 from hil.target import wire
 from hil.target.link import Port
 from hil.target.serial_port import open_port

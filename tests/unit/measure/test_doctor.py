@@ -15,11 +15,12 @@ from rich.console import Console
 from compress.tflite.oracle import MICRO, installed
 from helpers.oracles import needs_oracle
 from hil.board import load_board
-from hil.cli.doctor import checks_to_json, healthy, print_checks
+from hil.cli.doctor import NAME_WIDTH, checks_to_json, healthy, line_of, verdict_of
 from hil.errors import NoReply, ProbeLost
-from hil.measure import doctor, emulator_checks, smoke
+from hil.measure import doctor, emulator_checks
 from hil.measure.check import Check
 from hil.measure.doctor import examine
+from hil.measure.smoke_network import smoke_graph, smoke_samples
 from hil.target import bench_file, usb
 from hil.target.bench_file import Bench
 from hil.target.bench_lock import QUARANTINE_FAILURES, record_failure
@@ -48,6 +49,7 @@ def by_name(board: Board | None) -> dict[str, Check]:
 
 def test_all_is_well_on_an_emulated_board_and_a_test_really_runs() -> None:
     checks = by_name(load_board("m3"))
+    assert max(map(len, checks)) == NAME_WIDTH
     assert [name for name, check in checks.items() if not check.ok and check.needed] == []
     assert "HELLO, 8 inferences bit-equal" in checks["smoke test"].found
     assert checks["QEMU"].found[0].isdigit()
@@ -257,6 +259,21 @@ def test_debug_probes_that_may_not_be_opened(tmp_path: Path) -> None:
     assert usb.inaccessible_probes(tmp_path / "sys", bus) == [bus / "001" / "007"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pyOCD always looks")
+def test_pyocd_is_not_asked_where_there_are_only_hubs(tmp_path: Path) -> None:
+    devices, bus = tmp_path / "sys", tmp_path / "bus"
+    assert not usb.has_devices(devices, bus)
+    for name, kind in (("usb1", "09"), ("1-1", "09")):
+        (devices / name).mkdir(parents=True)
+        (devices / name / "bDeviceClass").write_text(f"{kind}\n")
+    (bus / "001").mkdir(parents=True)
+    (bus / "001" / "001").write_text("")
+    assert not usb.has_devices(devices, bus)
+    assert usb.has_devices(tmp_path / "none", bus)  # a container that has the devices alone
+    (devices / "1-1" / "bDeviceClass").write_text("00\n")
+    assert usb.has_devices(devices, bus)
+
+
 def test_the_udev_command_writes_a_rule_per_vendor(tmp_path: Path) -> None:
     written = tmp_path / "rules"
     command = usb.udev_command().split(" | ")[0]
@@ -267,7 +284,7 @@ def test_the_udev_command_writes_a_rule_per_vendor(tmp_path: Path) -> None:
 
 
 def test_the_smoke_networks_answers_differ_from_sample_to_sample() -> None:
-    outputs = smoke.smoke_samples(smoke.smoke_graph()).outputs
+    outputs = smoke_samples(smoke_graph()).outputs
     assert len({row.tobytes() for row in outputs}) == len(outputs)
     assert (abs(outputs.astype(int)) < 127).mean() > 0.5
 
@@ -279,7 +296,9 @@ def test_the_table_shows_found_and_mend_and_the_verdict() -> None:
         Check("probe", False, "no [bold]probe[/] here", "x" * 150),
         Check("oracle", False, "gone", "install it", needed=False),
     ]
-    print_checks(checks, console)
+    for check in checks:
+        console.print(line_of(check))
+    console.print(verdict_of(checks), soft_wrap=True)
     text = console.export_text()
     assert "no [bold]probe[/] here" in text  # found texts are no markup
     assert f"probe: {'x' * 150}" in text  # unbroken
