@@ -26,6 +26,7 @@ from hil.errors import BenchError
 from hil.farm.addresses import check_address, check_host
 from hil.farm.logs import log_lines
 from hil.farm.source_fingerprint import code_id
+from hil.farm.trainings import METRIC, training_metric
 from hil.trial.semaphores import start_resource_tracker
 
 TRAIN = "train"
@@ -61,6 +62,7 @@ class FarmProcess(Worker):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         log_lines(logging.WARNING)
         super().__init__(*arguments, **settings)
+        self.metrics[METRIC] = training_metric
 
     def start_http_server(self, *_: Any, **__: Any) -> None:
         """Serve no web pages, as the scheduler."""

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -34,12 +34,14 @@ from hil.farm.nodes import (
     split_resource_name,
 )
 from hil.farm.source_fingerprint import code_id
+from hil.farm.trainings import trainings_of
 from hil.farm.worker import Failed, Ticket
 from hil.search.engine import Proposal
 from hil.store.store import Final
 from hil.trial.candidate import Outcome
 from hil.trial.jobs import WorkerDied
 from hil.trial.start import Start
+from hil.trial.training_file import Training
 
 _T = TypeVar("_T")
 
@@ -71,6 +73,7 @@ class FarmPool:
             self._client.close(timeout=_CONNECT_S)
             raise
         self._looked = time.monotonic()
+        self._trainings: tuple[Training, ...] = ()
         self._seen = dict.fromkeys(self._needs, self._looked)
         self._threads = ThreadPoolExecutor(_MOST_TRIALS, "trial")
 
@@ -79,6 +82,11 @@ class FarmPool:
         """The number of jobs that all workers can run now, and a few more."""
         slots = self._look()
         return min(_MOST_TRIALS, sum(slots[need] for need in self._needs) + _AHEAD)
+
+    def trainings(self) -> tuple[Training, ...]:
+        """The trainings that workers are in for this search, the one that takes longest first."""
+        self._look()
+        return self._trainings
 
     @property
     def words(self) -> str:
@@ -180,9 +188,11 @@ class FarmPool:
                 # If the scheduler is lost now, the futures of its jobs raise the error.
                 with suppress(OSError):
                     try:
-                        self._slots = offered_resources(self._client)
+                        workers = connected_workers(self._client)
                     except TimeoutError:
-                        self._slots = Counter()  # a scheduler that hangs offers nothing
+                        workers = {}  # a scheduler that hangs offers nothing
+                    self._slots = offered_resources(workers)
+                    self._trainings = trainings_of(workers, self._ticket.session)
                     self._looked = time.monotonic()
                     self._seen.update({n: self._looked for n in self._needs if self._slots[n]})
             return self._slots
@@ -217,13 +227,19 @@ def connect_farm(address: str) -> distributed.Client:
         raise UserError(f"the farm at {address!r} went away: {error}") from error
 
 
-def offered_resources(client: distributed.Client) -> Counter[str]:
-    """The count of each resource over all workers. Raises OSError if there is no answer."""
-    slots: Counter[str] = Counter()
+def connected_workers(client: distributed.Client) -> Mapping[str, Any]:
+    """The scheduler's facts about each worker. Raises OSError if there is no answer."""
     if client.scheduler is None:  # not connected
-        return slots
+        return {}
     told = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_CONNECT_S)
-    for worker in told["workers"].values():
+    found: Mapping[str, Any] = told["workers"]
+    return found
+
+
+def offered_resources(workers: Mapping[str, Any]) -> Counter[str]:
+    """The count of each resource over all workers, from the scheduler's facts about them."""
+    slots: Counter[str] = Counter()
+    for worker in workers.values():
         slots.update({name: int(count) for name, count in worker["resources"].items()})
     return slots
 
@@ -234,7 +250,7 @@ def check_resources(client: distributed.Client, board: str, address: str) -> Cou
     Raises UserError otherwise.
     """
     try:
-        slots = offered_resources(client)
+        slots = offered_resources(connected_workers(client))
     except OSError as error:
         raise UserError(f"the farm at {address} went away: {error}") from error
     code, offered = code_id(), {split_resource_name(name) for name, count in slots.items() if count}

@@ -25,6 +25,7 @@ from compress.projects.project import Project
 from compress.training.data_check import data_sha256
 from hil.farm.journal import Journal
 from hil.farm.source_fingerprint import code_id
+from hil.farm.trainings import training_told
 from hil.measure.measure import BoardRunner
 from hil.measure.provenance import processor, provenance
 from hil.search.engine import Proposal
@@ -104,7 +105,8 @@ def train_job(ticket: Ticket, number: int, proposal: Proposal) -> Prepared | Fai
     if proposal.is_inherited:
         looked = inherited_job(ticket, number, [proposal])
         return looked if isinstance(looked, Failed) else Prepared(looked[0], None)
-    return _run(ticket, number, lambda context: prepare(context, number, proposal))
+    with training_told(ticket.session):
+        return _run(ticket, number, lambda context: prepare(context, number, proposal))
 
 
 def inherited_job(
@@ -114,11 +116,12 @@ def inherited_job(
 
     Each machine trains the elastic network once, for its own prefix cache.
     """
-    return _run(
-        ticket,
-        number,
-        lambda context: [outcome.trial for outcome in look_at(context, number, proposals)],
-    )
+    with training_told(ticket.session):
+        return _run(
+            ticket,
+            number,
+            lambda context: [outcome.trial for outcome in look_at(context, number, proposals)],
+        )
 
 
 def measure_job(ticket: Ticket, prepared: Prepared | Failed) -> Outcome | Failed:

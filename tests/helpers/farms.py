@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -96,6 +97,18 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait(LIMIT_S)
     assert process.stdout is not None
     process.stdout.close()
+
+
+def train(session: str, folder: Path) -> None:
+    """The job of a worker that is in a training of this search until `folder` has a file "seen"."""
+    from compress.training.progress import tell_epochs
+    from hil.farm.trainings import training_told
+
+    with training_told(session):
+        tell_epochs(3.0, 8.0)
+        until = time.monotonic() + LIMIT_S
+        while not (folder / "seen").exists() and time.monotonic() < until:
+            time.sleep(0.05)
 
 
 def deaths_by_job(dask_scheduler: distributed.Scheduler) -> dict[str, int]:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from compress.cache import cache_folder
 from compress.errors import UserError
 from compress.genome import Distill, Genome, Prune, Quantize
-from helpers.farms import LIMIT_S, Farm, farm_of_one_worker, kill
+from helpers.farms import LIMIT_S, Farm, farm_of_one_worker, kill, train
 from hil.board import board_sha256, load_board
 from hil.errors import BenchError
 from hil.farm.pool import FarmPool
@@ -26,8 +27,9 @@ from hil.objective.goal import Goal
 from hil.search.engine import Proposal
 from hil.store.run_folder import network_path
 from hil.store.store import RunIdentity, Store
-from hil.trial.pool import LocalPool
+from hil.trial.pool import LocalPool, Watched
 from hil.trial.start import Start
+from hil.trial.training_file import Training
 from hil.types import Trial
 
 BOARD = "m3"
@@ -153,8 +155,8 @@ def test_errors_come_back_with_where_they_arose(farm: Farm, start: Start) -> Non
         pool._submit("train", len, ())  # a thread that was about to hand its job in
 
 
-def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start) -> None:
-    """It may join at any time, and ends no search."""
+def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start, tmp_path: Path) -> None:
+    """It may join at any time, and ends no search; the others tell how far their trainings are."""
     other = "from hil.farm import nodes; nodes.code_id = lambda: 'hil-compress 0.0.1'\n"
     farm.work("--board", BOARD, first=other)
     with pytest.raises(UserError, match=r"no worker has a board.*code: hil-compress 0\.0\.1, here"):
@@ -162,6 +164,17 @@ def test_a_worker_with_other_code_gets_no_jobs(farm: Farm, start: Start) -> None
     farm.work("--board", BOARD, "--trainers", "0")
     with FarmPool(farm.address, start) as pool:
         assert pool.count == 1 + 1 + 2
+        assert isinstance(pool, Watched)
+        told, until = [pool.trainings()], time.monotonic() + LIMIT_S
+        job = pool._client.submit(train, pool._ticket.session, tmp_path, pure=False)
+        while told[-1] or len(told) < 2:  # until the training was told and has ended
+            assert time.monotonic() < until
+            time.sleep(0.1)
+            told += [now] if (now := pool.trainings()) != told[-1] else []
+            if now:
+                (tmp_path / "seen").touch()
+        job.result(LIMIT_S)
+    assert told == [(), (Training(3.0, 8.0, None),), ()]
 
 
 def test_a_scheduler_that_hangs(farm: Farm, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
