@@ -99,6 +99,43 @@ def working(text: str, console: Console | None = None) -> Iterator[None]:
 
 
 @contextmanager
+def counted(
+    title: str,
+    count: int = 0,
+    unit: str = "",
+    console: Console | None = None,
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[Callable[[float], None]]:
+    """As `working`; yield a callback that takes the share done, 0..1.
+
+    Two seconds after its first call it is shown with the time left by the rate since then, and, of
+    `count` things called `unit`, with how many are done in a second.
+    """
+    line, first = ProgressLine(console, now), list[tuple[float, float]]()
+    line.show(None, f"{title} ...")
+
+    def tick(share: float) -> None:
+        first.append((share, now()))
+        del first[1:]
+        done, elapsed_s = share - first[0][0], now() - first[0][1]
+        if elapsed_s < _KNOWN_RATE_S:
+            return
+        rate = f", {_rate(done * count / elapsed_s)} {unit}/s" if count and done > 0 else ""
+        left = time_left(done / (1.0 - first[0][0] or 1.0), elapsed_s)
+        line.show(share, title, f"{100 * share:.0f} %{rate}{left}")
+
+    try:
+        yield tick
+    finally:
+        line.close()
+
+
+def _rate(per_s: float) -> str:
+    """A rate in two digits or more: `0.25`, `3.1`, `1,200`."""
+    return f"{per_s:,.{0 if per_s >= 10 else 1 if per_s >= 1 else 2}f}"
+
+
+@contextmanager
 def training_progress(
     title: str,
     console: Console | None = None,

@@ -29,6 +29,7 @@ from hil.energy.calibration import calibrated
 from hil.energy.energy import Energy, inference_energy
 from hil.features.measure import FeatureCosts
 from hil.files import file_errors
+from hil.measure.effort import Effort, Tick, no_tick
 from hil.measure.measure import BoardRunner, over_limits
 from hil.measure.oracle_check import check_oracle
 from hil.measure.profile import measure_layers
@@ -122,13 +123,15 @@ def benchmark(
     keep: Path | None = None,
     choice: KernelChoice = _LISTED,
     value: float | None = None,
+    tick: Tick = no_tick,
 ) -> BenchmarkResult:
     """Measure `model` on `samples`, `repeats` times, then once more layer by layer.
 
     The count of a repeat is the median over the samples, which excludes the first inference with
     its cold caches. `labeled` is true if the samples have true labels; `value` is the model's
     metric of the samples' outputs, if it is known. `choice` is how kernels are chosen. The folder
-    `keep` gets the C sources and the ELF that were measured, and the .tflite. Raises OverBudget,
+    `keep` gets the C sources and the ELF that were measured, and the .tflite; `tick` the share of
+    inferences that have run. Raises OverBudget,
     with the memory and the excess, if the network does not fit; Mismatch if the values of the
     device, the reference and the oracles are not equal bit for bit.
     """
@@ -138,7 +141,9 @@ def benchmark(
     plan = choice.plan(model.graph, board)
     with scratch_folder() as folder:
         image = build(render(plan, board), board, folder / "headline")
-        runs = [runner.measure(image, plan, samples) for _ in range(repeats)]
+        effort = Effort(repeats * runner.effort_of(len(samples.labels)), tick)
+        effort.ran(0)
+        runs = [runner.measure(image, plan, samples, effort) for _ in range(repeats)]
         for run in runs:
             excess, _ = over_limits(run, board)
             if excess:  # the linker cannot check the stack

@@ -10,6 +10,7 @@ from hil.board import without_limits, without_waits
 from hil.codegen.build import build
 from hil.codegen.plan import KernelChoice, plans_by_ram
 from hil.codegen.render import render
+from hil.measure.effort import Tick, no_tick
 from hil.measure.measure import BoardRunner
 from hil.objective.costs import cycles_of
 from hil.types import Board
@@ -32,16 +33,24 @@ class FrontPoint:
 
 
 def measure_front(
-    graph: Graph, board: Board, runner: BoardRunner, samples: Samples, choice: KernelChoice
+    graph: Graph,
+    board: Board,
+    runner: BoardRunner,
+    samples: Samples,
+    choice: KernelChoice,
+    tick: Tick = no_tick,
 ) -> tuple[FrontPoint, ...]:
     """The points from the largest arena to the smallest; `choice` has costs of kernels and rows.
+    `tick` gets the share done.
 
     A plan that turns out to be no faster than a smaller one is left out. Raises OverBudget if a
     plan does not fit the board's memories, Mismatch if an output differs from the reference.
     """
     board = board if runner.models_waits else without_waits(board)
     points: list[FrontPoint] = []
-    for plan in plans_by_ram(graph, board, choice):
+    plans = plans_by_ram(graph, board, choice)
+    for number, plan in enumerate(plans):
+        tick(number / len(plans))
         with scratch_folder() as folder:
             image = build(render(plan, board), without_limits(board), folder)
             measured = runner.measure(image, plan, samples)

@@ -43,7 +43,7 @@ from hil.options.bench_options import (
     with_memory,
 )
 from hil.options.goal_options import Limits, LimitsOption
-from hil.terminal import warn, working
+from hil.terminal import counted, warn, working
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
 
@@ -225,9 +225,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = state_of(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
-            with working(f"building for {facts.name} and choosing kernels"):
-                choice = kernel_choice(network.graph, facts, opened, picked, optimize, kernels)
-            with working(f"measuring {repeat * count:,} inferences"):
+            with counted(f"building for {facts.name} and choosing kernels") as tick:
+                choice = kernel_choice(
+                    network.graph, facts, opened, picked, optimize, kernels, tick
+                )
+            total = repeat * len(picked.labels)
+            title = f"measuring {total:,} inference{'s' * (total != 1)}"
+            with counted(title, total, "inferences") as tick:
                 result = benchmark(
                     network,
                     facts,
@@ -238,6 +242,7 @@ def register(app: typer.Typer, runs: Path) -> None:
                     keep=keep,
                     choice=choice,
                     value=value,
+                    tick=tick,
                 )
             computed = front_end_of(network.task, network.graph)
             if computed is not None:
@@ -246,8 +251,9 @@ def register(app: typer.Typer, runs: Path) -> None:
                 if keep is not None:
                     write_front_end(computed, keep)
             if front:
-                with working("measuring the plans between the fastest and the smallest arena"):
-                    points = measure_front(network.graph, facts, opened, picked, choice)
+                title = "measuring the plans between the fastest and the smallest arena"
+                with counted(title) as tick:
+                    points = measure_front(network.graph, facts, opened, picked, choice, tick)
                 result = replace(result, front=points)
             if mlperf_runner is not None:
                 trial = try_runner(

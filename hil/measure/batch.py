@@ -18,6 +18,10 @@ from hil.types import Image, Plan, RunReply
 # Time limit of a run: generous for a Cortex-M at 25 MHz or an emulator on a busy host.
 _START_S = 10.0
 _SECONDS_PER_MILLION_MACS = 2.0
+# A batch takes seconds at most, so that one can tell how far a measurement is; in so many samples,
+# the first one with its cold caches is an exception.
+_MACS_AT_ONCE = 200e6
+_FEWEST_AT_ONCE = 8
 
 
 def infer_batch(
@@ -72,6 +76,12 @@ def capacity(image: Image, plan: Plan) -> int:
     if room == 0:
         raise OverBudget(f"no room for one sample in {image.staging.length_bytes} bytes of staging")
     return room
+
+
+def samples_at_once(image: Image, plan: Plan) -> int:
+    """The number of samples that a batch has when all are measured. Raises as `capacity`."""
+    macs = max(1, sum(step.macs for step in plan.steps))
+    return min(capacity(image, plan), max(_FEWEST_AT_ONCE, int(_MACS_AT_ONCE // macs)))
 
 
 def timeout_s(plan: Plan, samples: int) -> float:

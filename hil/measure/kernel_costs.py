@@ -32,6 +32,7 @@ from hil.cycle_model import MODELED_CORES
 from hil.files import file_errors
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates
+from hil.measure.effort import Tick, no_tick
 from hil.measure.measure import BoardRunner
 from hil.measure.profile import measure_layers
 from hil.types import Board
@@ -52,27 +53,29 @@ def time_kernels(
     runner: BoardRunner,
     samples: Samples,
     choice: KernelChoice,
+    tick: Tick = no_tick,
 ) -> KernelCosts:
     """Cycles (instructions where cycles are not modeled) of the candidates, by layer and kernel.
 
     Layers with one candidate are not in it. Wait states are included where they are modeled. A
     build that does not fit the board's memories times nothing. Where RAM is saved, one row of each
-    layer that may be computed row by row is timed, too. Raises Mismatch and BenchError as
-    `measure_layers`.
+    layer that may be computed row by row is timed, too. `tick` gets the share done. Raises Mismatch
+    and BenchError as `measure_layers`.
     """
     options = [
         all_candidates(graph, op, board, choice.saves, choice.kernel_set) for op in graph.ops
     ]
     cycles = board.core in MODELED_CORES or board.counter != "insn"
-    return KernelCosts(
-        _costs(graph, board, runner, samples, options),
-        "cycles" if cycles else "instructions",
-        _row_costs(graph, board, runner, choice) if choice.saves == "ram" else {},
-    )
+    unit = "cycles" if cycles else "instructions"
+    if choice.saves != "ram":
+        return KernelCosts(_costs(graph, board, runner, samples, options, tick), unit)
+    costs = _costs(graph, board, runner, samples, options, lambda share: tick(share / 2))
+    rows = _row_costs(graph, board, runner, choice, lambda share: tick((1 + share) / 2))
+    return KernelCosts(costs, unit, rows)
 
 
 def _row_costs(
-    graph: Graph, board: Board, runner: BoardRunner, choice: KernelChoice
+    graph: Graph, board: Board, runner: BoardRunner, choice: KernelChoice, tick: Tick
 ) -> dict[tuple[int, Kernel], int]:
     """The cost of one row, by layer and kernel."""
     rows = row_kernels(graph, board, choice.saves, choice.kernel_set)
@@ -86,7 +89,7 @@ def _row_costs(
     outputs = reference.run(apart, inputs).reshape(1, -1)
     samples = Samples(inputs, outputs.argmax(1), outputs)
     options = [rows.kernels[layer.index] for layer in layers]
-    costs = _costs(apart, board, runner, samples, options)
+    costs = _costs(apart, board, runner, samples, options, tick)
     return {(layers[at].index, kernel): cost for (at, kernel), cost in costs.items()}
 
 
@@ -96,6 +99,7 @@ def _costs(
     runner: BoardRunner,
     samples: Samples,
     options: Sequence[Sequence[Kernel]],
+    tick: Tick,
 ) -> dict[tuple[int, Kernel], int]:
     """The costs of layers that have several candidates, timed where they are not known yet."""
     common = _common_key(board, runner.models_waits)
@@ -108,13 +112,15 @@ def _costs(
         if len(options[index]) > 1
     ]
     missing = {(one.index, one.kernel) for one in timed if not one.file.is_file()}
-    for rank in range(max(map(len, options), default=0)):
-        kernels = [known[min(rank, len(known) - 1)] for known in options]
-        if missing & set(enumerate(kernels)):
-            counts = _counts(graph, board, runner, samples, kernels)
-            for one in timed:
-                if counts and kernels[one.index] == one.kernel:
-                    _keep(one.file, counts[one.index])
+    ranks = range(max(map(len, options), default=0))
+    builds = [[known[min(rank, len(known) - 1)] for known in options] for rank in ranks]
+    builds = [kernels for kernels in builds if missing & set(enumerate(kernels))]
+    for number, kernels in enumerate(builds):
+        tick(number / len(builds))
+        counts = _counts(graph, board, runner, samples, kernels)
+        for one in timed:
+            if counts and kernels[one.index] == one.kernel:
+                _keep(one.file, counts[one.index])
     known = {(one.index, one.kernel): _kept(one.file) for one in timed}
     return {key: cost for key, cost in known.items() if cost is not None}
 

@@ -12,7 +12,8 @@ from compress.integer.rows import unpack_rows
 from compress.types import Samples
 from hil.cycle_model import MODELED_CORES, stated_error
 from hil.errors import BenchError, Mismatch
-from hil.measure.batch import capacity, first_samples, infer_batch, label_words, subset
+from hil.measure.batch import first_samples, infer_batch, label_words, samples_at_once, subset
+from hil.measure.effort import Effort, no_tick
 from hil.measure.mismatch import find_mismatch
 from hil.target.target import Target
 from hil.target.wire import HelloReply
@@ -24,6 +25,7 @@ _ATTEMPTS = 3
 # Inferences with wait states, which are slow to emulate. The first has cold caches; the median of
 # three leaves it out.
 _WAITING_INFERENCES = 3
+_UNTOLD = Effort(1, no_tick)  # whoever counts in it, nobody reads it
 
 
 class BoardRunner:
@@ -61,14 +63,20 @@ class BoardRunner:
         for waiting in [*self._targets]:
             self._close(waiting)
 
-    def measure(self, image: Image, plan: Plan, samples: Samples) -> Measurement:
+    def effort_of(self, samples: int) -> int:
+        """What `measure` tells of an `Effort` for so many samples, and not more of them."""
+        return samples + self.models_waits * _WAITING_INFERENCES * Effort.WAITING
+
+    def measure(
+        self, image: Image, plan: Plan, samples: Samples, effort: Effort = _UNTOLD
+    ) -> Measurement:
         """Measure `image` on `samples`: counts, sizes and accuracy, and wait states where modeled.
 
         Wait states are modeled in three inferences only; `wait_cycles` is the median of what they
         add to the same inferences without them. Raises Mismatch, naming the layer, if an output
         differs from the reference, and BenchError as `run` does.
         """
-        plain = self.run(lambda target: _count(target, image, plan, samples))
+        plain = self.run(lambda target: _count(target, image, plan, samples, effort))
         measurement = _measurement(image, plain)
         if not self.models_waits:
             return measurement
@@ -76,6 +84,7 @@ class BoardRunner:
         waiting = self.run(
             lambda target: _count(target, image, plan, subset(samples, few)), waiting=True
         )
+        effort.ran(_WAITING_INFERENCES, waiting=True)
         waits = np.array(waiting.model_cycles) - np.array(plain.model_cycles)[few]
         return replace(
             measurement,
@@ -133,11 +142,13 @@ def measure(target: Target, image: Image, plan: Plan, samples: Samples) -> Measu
     return _measurement(image, _count(target, image, plan, samples))
 
 
-def _count(target: Target, image: Image, plan: Plan, samples: Samples) -> _Counted:
+def _count(
+    target: Target, image: Image, plan: Plan, samples: Samples, effort: Effort = _UNTOLD
+) -> _Counted:
     """Load `image` and run all samples, with the errors of `measure`."""
     check_counter(target.load(image), image.board)
     total = len(samples.labels)
-    room = capacity(image, plan)
+    room = samples_at_once(image, plan)
     counts: list[int] = []
     model_cycles: list[int] = []
     correct, stack_bytes = 0, 0
@@ -150,6 +161,7 @@ def _count(target: Target, image: Image, plan: Plan, samples: Samples) -> _Count
             first = int(np.flatnonzero((outputs != batch.outputs).any(1))[0])
             raise find_mismatch(target, image, plan, samples, start + first, outputs[first])
         _check_argmax(reply, plan, batch, start)
+        effort.ran(len(batch.labels))
         digest.update(outputs.tobytes())
         counts += [count for count, _ in pairs]
         model_cycles += [cycles for _, cycles in pairs]

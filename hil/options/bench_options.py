@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -105,8 +106,9 @@ def kernel_choice(
     samples: Samples,
     optimize: Optimize,
     kernels: Kernels,
+    tick: Callable[[float], None],
 ) -> KernelChoice:
-    """How kernels are chosen, after timing candidates, where asked for."""
+    """How kernels are chosen, after timing candidates, where asked for: `tick` gets its share."""
     from hil.codegen.plan import KernelChoice
     from hil.codegen.selection import select
     from hil.measure.kernel_costs import time_kernels
@@ -114,7 +116,7 @@ def kernel_choice(
     choice = KernelChoice(optimize.saves, "cmsis-nn" if kernels is Kernels.CMSIS_NN else "tuned")
     if kernels is not Kernels.FASTEST:
         return choice
-    choice = replace(choice, costs=time_kernels(graph, board, runner, samples, choice))
+    choice = replace(choice, costs=time_kernels(graph, board, runner, samples, choice, tick))
     return select(graph, board, choice)
 
 

@@ -47,8 +47,13 @@ def model() -> BenchmarkModel:
 
 @pytest.fixture(scope="module")
 def result(board: Board, model: BenchmarkModel) -> BenchmarkResult:
+    shares = list[float]()
     with BoardRunner(board, open_target) as runner:
-        return benchmark(model, board, runner, random_samples(model.graph, 4), 3, False)
+        found = benchmark(
+            model, board, runner, random_samples(model.graph, 4), 3, False, tick=shares.append
+        )
+    assert shares == [0.0, 1 / 3, 2 / 3, 1.0]
+    return found
 
 
 def test_layers_add_up_to_the_network(result: BenchmarkResult) -> None:

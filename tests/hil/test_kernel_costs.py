@@ -42,9 +42,10 @@ def no_target(board: Board) -> Target:
 
 def test_candidates_are_timed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    graph = pointwise()
+    graph, shares = pointwise(), list[float]()
     with BoardRunner(M4, open_target) as runner:
-        costs = time_kernels(graph, M4, runner, samples_of(graph), NOTHING)
+        costs = time_kernels(graph, M4, runner, samples_of(graph), NOTHING, shares.append)
+    assert shares == [number / len(shares) for number in range(len(shares))] != []
     assert costs.unit == "cycles"
     by_name: dict[str, int] = {}
     for (index, kernel), cost in costs.of.items():

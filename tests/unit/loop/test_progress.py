@@ -14,7 +14,7 @@ from hil.board import load_board
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal
 from hil.store.store import RunIdentity, Store
-from hil.terminal import notes_console, training_progress, working
+from hil.terminal import counted, notes_console, training_progress, working
 from hil.trial.training_file import Training
 from hil.types import NO_ORACLE
 
@@ -236,3 +236,25 @@ def test_a_training_tells_its_epoch_and_its_time_left() -> None:
         tick(0.25)
     assert screen.lines()[0] == "training digits, 0 %, epoch 1 of 30"
     assert screen.lines()[1] == "training digits, 25 %, epoch 8 of 30, about 45 s left"
+
+
+def test_a_count_is_shown_with_its_rate_and_time_left_once_it_takes_long() -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    with counted("measuring", 1000, "inferences", screen.console, clock) as tick:
+        clock.seconds = 100.0  # what was built before says nothing of the rate
+        tick(0.0)
+        clock.seconds = 101.9
+        tick(0.1)
+        assert screen.lines() == []
+        for clock.seconds, share in ((120.0, 0.25), (129.0, 0.4), (140.0, 1.0)):
+            tick(share)
+    assert screen.lines() == [
+        "measuring, 25 %, 12 inferences/s, about 1 min 0 s left",
+        "measuring, 100 %, 25 inferences/s",
+    ]
+    assert "\x1b" not in screen.file.getvalue()
+    with counted("timing", console=screen.console, now=clock) as tick:
+        tick(0.0)
+        clock.seconds += 30.0
+        tick(0.5)
+    assert screen.lines()[2:] == ["timing, 50 %, about 30 s left"]
