@@ -17,6 +17,7 @@ from hil.benchmark.named_model import named_model
 from hil.benchmark.result_text import print_result, warn_unjudged
 from hil.board import load_board, without_limits
 from hil.cli.compare import show_comparison
+from hil.cli.completions import models
 from hil.cli.energy import (
     Supply,
     Threshold,
@@ -27,7 +28,7 @@ from hil.cli.energy import (
     power_trace_of,
     state_of,
 )
-from hil.cli.options import BOARD_HELP, JsonFlag, finite
+from hil.cli.options import BoardOption, JsonFlag, finite
 from hil.cli.task_options import TaskChoice, tell, what_to_measure, with_task_options
 from hil.options.bench_options import (
     OF_PART,
@@ -68,12 +69,13 @@ def register(app: typer.Typer, runs: Path) -> None:
             str | None,
             typer.Argument(
                 metavar="[MODEL]",
+                autocompletion=models,
                 help="A FILE.tflite or FILE.onnx (if float, quantized with --data), a task or "
                 "project (its int8 baseline), or RUN:NUMBER for a trial of a run; without it, the "
                 "project of --model, --task or this folder.",
             ),
         ] = None,
-        board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
+        board: BoardOption = "m3",
         samples: Annotated[
             int | None,
             typer.Option(

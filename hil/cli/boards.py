@@ -14,6 +14,7 @@ from rich.text import Text
 
 from compress.errors import UserError
 from hil.board import board_names, board_text, load_board
+from hil.cli import completions
 from hil.cli.options import JsonFlag
 from hil.objective.costs import cycles_known
 from hil.types import Board
@@ -26,7 +27,10 @@ def register(app: typer.Typer) -> None:
     def boards(
         board: Annotated[
             str | None,
-            typer.Argument(help="Print this board's file instead, to start one of your own from."),
+            typer.Argument(
+                help="Print this board's file instead, to start one of your own from.",
+                autocompletion=completions.boards,
+            ),
         ] = None,
         as_json: JsonFlag = False,
     ) -> None:

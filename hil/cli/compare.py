@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compress.errors import UserError
+from hil.cli import completions
 from hil.cli.options import JsonFlag, finite
 from hil.comparison.changes import Change, changes
 from hil.comparison.figures import COMPARED_COSTS, SAME, Figures, figures_from_json
@@ -30,8 +31,13 @@ def register(app: typer.Typer, runs: Path) -> None:
 
     @app.command()
     def compare(
-        a: Annotated[str, typer.Argument(metavar="A", help=_WHAT)],
-        b: Annotated[str, typer.Argument(metavar="B", help="Compared with A; named as A is.")],
+        a: Annotated[str, typer.Argument(metavar="A", help=_WHAT, autocompletion=completions.runs)],
+        b: Annotated[
+            str,
+            typer.Argument(
+                metavar="B", help="Compared with A; named as A is.", autocompletion=completions.runs
+            ),
+        ],
         policy: Annotated[
             Path | None,
             typer.Option(

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UserError
+from hil.cli.completions import boards
 from hil.cli.options import BOARD_HELP, JsonFlag
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 help=f"Check this board, too, and run a test program on it. {BOARD_HELP}",
+                autocompletion=boards,
                 show_default="none",
             ),
         ] = None,

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from compress.errors import UserError
 from hil.board import load_board
-from hil.cli.options import BOARD_HELP, JsonFlag, finite
+from hil.cli.completions import boards
+from hil.cli.options import BOARD_HELP, BoardOption, JsonFlag, finite
 from hil.energy.energy import Energy
 from hil.energy.meter_names import DEFAULT_SHUNT_OHM, MOST_SECONDS, MeterChoice, MeterName
 from hil.files import write_file
@@ -52,7 +53,7 @@ def register(app: typer.Typer, runs: Path = Path("runs")) -> None:
 
     @app.command()
     def calibrate(
-        board: Annotated[str, typer.Option(help=BOARD_HELP)],
+        board: BoardOption,
         supply_v: Annotated[float, typer.Option(help="Supply voltage in V.")],
         current_ma: Annotated[
             float | None,
@@ -148,6 +149,7 @@ def register(app: typer.Typer, runs: Path = Path("runs")) -> None:
             str | None,
             typer.Option(
                 help=f"While it is recorded, this board computes. {BOARD_HELP}",
+                autocompletion=boards,
                 show_default="whatever its firmware does",
             ),
         ] = None,

@@ -14,7 +14,8 @@ from compress.errors import UserError
 from compress.projects.find import TaskRef, find_task, label_of
 from compress.projects.project import Project
 from hil.board import board_path, load_board, without_limits
-from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, SeedOption
+from hil.cli.completions import runs as run_names
+from hil.cli.options import BoardOption, JsonFlag, Minutes, SeedOption
 from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.energy.calibration import calibrated
 from hil.objective.choice import NEAR
@@ -51,7 +52,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     @with_task_options
     def evolve(
         chosen: TaskChoice,
-        board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m3",
+        board: BoardOption = "m3",
         accuracy: AccuracyOption = None,
         floor: FloorOption = None,
         minutes: Minutes = 8.0,
@@ -76,6 +77,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             typer.Option(
                 help="Name of the run and of its folder in runs/.",
                 show_default="TASK-BOARD",
+                autocompletion=run_names,
             ),
         ] = None,
         max_flash: MaxFlash = None,

@@ -14,6 +14,8 @@ from compress.errors import UserError
 from compress.files import TFLITE_SUFFIXES
 from hil.benchmark.named_model import checked_file
 from hil.board import load_board
+from hil.cli.completions import boards
+from hil.cli.completions import runs as run_names
 from hil.cli.options import BOARD_HELP, JsonFlag
 from hil.library.folder import check_free, write_library
 from hil.options.bench_options import Optimize
@@ -34,6 +36,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             typer.Argument(
                 metavar="RUN|FILE.tflite",
                 help="A run in runs/, or the path of one: its chosen network; or an int8 .tflite.",
+                autocompletion=run_names,
             ),
         ],
         table: Annotated[str | None, typer.Argument(hidden=True)] = None,
@@ -47,7 +50,11 @@ def register(app: typer.Typer, runs: Path) -> None:
         ] = None,
         board: Annotated[
             str | None,
-            typer.Option(help=f"{BOARD_HELP} A file needs one.", show_default="the run's"),
+            typer.Option(
+                help=f"{BOARD_HELP} A file needs one.",
+                show_default="the run's",
+                autocompletion=boards,
+            ),
         ] = None,
         prefix: Annotated[
             str | None,

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from compress.errors import UserError
 from hil.board import board_names, load_board
+from hil.cli import completions
 
 NO_BOARD = "none"
 DEFAULT_PORT = 8786
@@ -69,6 +70,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 help="A board that is attached or emulated here, one of: "
                 f"{', '.join(board_names())}. May be repeated.",
+                autocompletion=completions.boards,
                 show_default="none",
             ),
         ] = None,

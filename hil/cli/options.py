@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hil.cli.completions import boards
+
 # The largest seed that all libraries accept.
 MOST_SEED = 2**31 - 1
 MOST_MINUTES = 525_600.0  # a year
@@ -21,6 +23,7 @@ def finite(value: float | None) -> float | None:
 
 BOARD_HELP = "A board that `hil boards` lists, or the path of a board file (.toml)."
 
+BoardOption = Annotated[str, typer.Option(help=BOARD_HELP, autocompletion=boards)]
 SeedOption = Annotated[
     int,
     typer.Option(

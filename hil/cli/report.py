@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from hil.cli import completions
 from hil.cli.options import JsonFlag
 from hil.energy.calibration import calibrated
 from hil.report.choosing import BY_RULE, choose_by_hand
@@ -19,7 +20,12 @@ from hil.store.store import Store, check_is_run
 if TYPE_CHECKING:
     from hil.report.summary import Summary
 
-RunArgument = Annotated[str, typer.Argument(help="Name of a run in runs/, or a path to one.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a run in runs/, or a path to one.", autocompletion=completions.runs
+    ),
+]
 
 
 def register(app: typer.Typer, runs: Path) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from compress.errors import UserError
 from compress.tasks import full_task_name
+from hil.cli import completions
 from hil.cli.options import JsonFlag
 from hil.store.merge import MERGE_ELSEWHERE, MergeResult, merge
 from hil.store.run_folder import check_original, copy_original
@@ -24,9 +25,18 @@ from hil.store.table_file import SUFFIXES, check_suffix
 TableFile = Annotated[
     Path, typer.Argument(help=f"Table file; the suffix is one of: {', '.join(SUFFIXES)}.")
 ]
-_RunOrPath = Annotated[str, typer.Argument(help="Name of a run in runs/, or the path of one.")]
+_RunOrPath = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a run in runs/, or the path of one.", autocompletion=completions.runs
+    ),
+]
 _NewRun = Annotated[
-    str, typer.Argument(help="Name of a run in runs/, or the path of one; created if missing.")
+    str,
+    typer.Argument(
+        help="Name of a run in runs/, or the path of one; created if missing.",
+        autocompletion=completions.runs,
+    ),
 ]
 
 _ANY = "the table's"
@@ -44,7 +54,12 @@ def register(app: typer.Typer, runs: Path) -> None:
     def merge_runs(
         into: _NewRun,
         sources: Annotated[
-            list[str], typer.Argument(metavar="FROM...", help="Runs whose trials are added.")
+            list[str],
+            typer.Argument(
+                metavar="FROM...",
+                help="Runs whose trials are added.",
+                autocompletion=completions.runs,
+            ),
         ],
         as_json: JsonFlag = False,
     ) -> None:

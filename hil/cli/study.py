@@ -17,7 +17,7 @@ from rich.text import Text
 from compress.errors import UserError
 from compress.projects.find import find_task, identity_of_task, label_of
 from hil.board import load_board
-from hil.cli.options import BOARD_HELP, JsonFlag, Minutes, finite
+from hil.cli.options import BoardOption, JsonFlag, Minutes, finite
 from hil.cli.task_options import TaskChoice, tell, with_task_options
 from hil.study.arm_names import NAMES
 
@@ -33,7 +33,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     @with_task_options
     def study(
         chosen: TaskChoice,
-        board: Annotated[str, typer.Option(help=BOARD_HELP)] = "m4",
+        board: BoardOption = "m4",
         seeds: Annotated[
             int,
             typer.Option(

@@ -19,6 +19,7 @@ from compress.projects.keys import checked_values as checked
 from compress.projects.project import Project, project_of
 from compress.projects.toml_file import is_project, read_project_file
 from compress.tasks import TASK_NAMES, check_task_name, full_task_name
+from hil.cli.completions import tasks
 
 DEFAULT_TASK = "digits"
 # Of the section [search], what other commands than `hil evolve` take from it.
@@ -101,6 +102,7 @@ def _options(
             help=f"One of: {', '.join(TASK_NAMES)}; or the path of a project's hil.toml or folder, "
             "or of a Python file that defines TASK.",
             show_default=f"hil.toml in this folder, else {DEFAULT_TASK}",
+            autocompletion=tasks,
         ),
     ] = None,
     model: Annotated[

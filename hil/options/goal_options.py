@@ -111,6 +111,13 @@ EnergyBudgetOption = Annotated[
         show_default="no limit",
     ),
 ]
+
+
+def _engines(incomplete: str) -> list[str]:
+    """The names of engines that begin so, for the completion of a shell."""
+    return [name for name in (AUTO, *ENGINE_NAMES) if name.startswith(incomplete)]
+
+
 EngineOption = Annotated[
     str,
     typer.Option(
@@ -118,6 +125,7 @@ EngineOption = Annotated[
         help=f"Search algorithm, one of: {', '.join(ENGINE_NAMES)}; {AUTO} is elastic where its "
         "training pays within the budget, else adaptive. Only elastic, adaptive and weighted use "
         "--prefer; the others search the whole front.",
+        autocompletion=_engines,
     ),
 ]
 

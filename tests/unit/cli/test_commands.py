@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from helpers.checkout import ROOT
 from hil.cli.commands import COMMANDS, Entry, load_command, present_entries
 from hil.cli.main import app
+from hil.store.store import STORE_FILE
 
 # Each takes a tenth of a second to seconds to import.
 SLOW = ("torch", "numpy", "scipy", "matplotlib", "pyocd", "optuna", "distributed", "tflite")
@@ -82,10 +83,43 @@ def test_the_list_of_commands_imports_nothing_slow(tmp_path: Path) -> None:
 
 def test_help_and_wrong_options_import_nothing_slow(tmp_path: Path) -> None:
     asked = [(one, {}) for one in (*WRONG, *RIGHT)]
-    found = calls(tmp_path, SLOW, *asked, ([], completing("hil evolve --max-f")))
-    codes = [2] * len(WRONG) + [0] * (len(RIGHT) + 1)
+    found = calls(tmp_path, SLOW, *asked)
+    codes = [2] * len(WRONG) + [0] * len(RIGHT)
     assert [(code, modules) for code, _, modules in found] == [(code, []) for code in codes]
-    assert found[-1][1].split() == ["--max-flash"]
+
+
+def test_a_shell_completes_options_and_names_without_slow_imports(tmp_path: Path) -> None:
+    for run in ("kws-m4", "digits-m3", "digits-m4"):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        (tmp_path / "runs" / run / STORE_FILE).touch()
+    (tmp_path / "runs" / "digits-none").mkdir()  # no run yet
+    runs = ["digits-m3", "digits-m4"]
+    expected = {
+        "hil evolve --max-f": ["--max-flash"],
+        "hil evolve --board nucleo-f4": ["nucleo-f446re"],
+        "hil evolve --task fashion_": ["fashion_resnet"],
+        "hil evolve --engine ad": ["adaptive"],
+        "hil evolve --run d": runs,
+        "hil bench --board m5": ["m55"],
+        "hil bench d": ["digits", "digits-m3:", "digits-m4:"],
+        "hil doctor --board m5": ["m55"],
+        "hil boards m5": ["m55"],
+        "hil export --board m5": ["m55"],
+        "hil study --task vw": ["vww"],
+        "hil farm worker tcp://x:1 --board m5": ["m55"],
+        "hil calibrate --board m5": ["m55"],
+        "hil energy --board m5": ["m55"],
+        "hil sensitivity --task vw": ["vww"],
+        "hil report none": [],
+        **{f"hil {one} d": runs for one in ("report", "dashboard", "export", "compare")},
+        **{f"hil trials {one} d": runs for one in ("export", "import", "merge")},
+        "hil compare digits-m3 k": ["kws-m4"],
+        "hil trials merge kws-m4 d": runs,
+    }
+    found = calls(tmp_path, SLOW, *(([], completing(words)) for words in expected))
+    shown = {words: out.split() for words, (_, out, _) in zip(expected, found, strict=True)}
+    assert shown == expected
+    assert [modules for _, _, modules in found] == [[]] * len(expected)
 
 
 def test_the_version_is_the_packages() -> None:
