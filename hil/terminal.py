@@ -42,7 +42,9 @@ def notes_console() -> Console:
 
 def warn(remark: Remark) -> None:
     """Print a warning on stderr, where it disturbs no result."""
-    Console(stderr=True).print(Text(f"warning: {remark.text}", style="yellow"), soft_wrap=True)
+    console = Console(stderr=True)
+    text = Text(f"warning: {remark.text}", style="yellow")
+    console.print(text, soft_wrap=not console.is_terminal)  # there wrapped between words
 
 
 class ProgressLine:

@@ -19,6 +19,8 @@ from hil.cli.options import JsonFlag
 from hil.objective.costs import cycles_known
 from hil.types import Board
 
+_WIDE = 110  # characters of a terminal that have room for descriptions
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -42,7 +44,8 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print(json.dumps({"boards": [_to_json(board) for board in facts]}))
         else:
-            Console().print(_table(facts))
+            console = Console()
+            console.print(_table(facts, wide=console.width >= _WIDE))
         if wrong:
             raise UserError("; ".join(wrong))
 
@@ -78,12 +81,14 @@ def _to_json(board: Board) -> dict[str, object]:
     }
 
 
-def _table(boards: Sequence[Board]) -> Table:
+def _table(boards: Sequence[Board], wide: bool) -> Table:
+    """The boards, with their descriptions only where these are not cut to single letters."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("board", "core", "part", "MHz", "flash KB", "RAM KB", "cycles", "mW"):
         right = name in ("MHz", "flash KB", "RAM KB", "mW")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    table.add_column("description")
+    if wide:
+        table.add_column("description")
     for board in boards:
         table.add_row(
             Text(board.name),
@@ -94,6 +99,6 @@ def _table(boards: Sequence[Board]) -> Table:
             str(board.ram_limit_bytes // 1024),
             cycles_known(board),
             "" if board.energy is None else f"{board.energy.active_mw:g}",
-            Text(board.title),
+            *([Text(board.title)] if wide else []),
         )
     return table

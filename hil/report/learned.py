@@ -52,5 +52,9 @@ def learned(summary: Summary) -> str:
         f"{one.order} {one.score:.2f} ({one.met} of {one.measured} met the goal)"
         for one in found[:_SHOWN]
     )
-    more = f"; {len(found) - _SHOWN} more orders" if len(found) > _SHOWN else ""
+    more = (
+        f"; {formatting.number_of(len(found) - _SHOWN, 'more order')}"
+        if len(found) > _SHOWN
+        else ""
+    )
     return f"Learned: best score by order of stages: {shown}{more}."

@@ -17,11 +17,11 @@ from hil.cli.boards import register
 from hil.files import data_folder
 
 
-def boards(*arguments: str) -> Result:
+def boards(*arguments: str, columns: int = 200) -> Result:
     app = typer.Typer()
     app.callback()(lambda: None)  # with one command only, typer would not want its name
     register(app)
-    return CliRunner().invoke(app, ["boards", *arguments], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["boards", *arguments], env={"COLUMNS": str(columns)})
 
 
 def test_boards_as_json_are_one_object() -> None:
@@ -42,6 +42,14 @@ def test_boards_tell_which_limits_they_can_be_held_to() -> None:
     assert {"cycles", "mW"} <= set(cells["board"])
     assert {"modelled", "163"} <= set(cells["m4"])
     assert "none" in cells["m55"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_nothing_is_cut_on_a_terminal(columns: int) -> None:
+    shown = boards(columns=columns).stdout
+    assert "…" not in shown
+    assert ("description" in shown) == (columns == 120)
+    assert {line.split()[0] for line in shown.splitlines()} >= {"m3", "nucleo-h7a3zi-q"}
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])
