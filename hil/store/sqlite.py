@@ -135,7 +135,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has schema version {found}, this version of hil reads 1 to {SCHEMA_VERSION}: "
             "use the version of hil that wrote it, or choose another run folder"
         )
-    if _pragma(connection, "quick_check(1)") != "ok" or _is_cut(connection, path):
+    if not _is_sound(connection) or _is_cut(connection, path):
         raise damaged(path)
     if found == SCHEMA_VERSION:
         is_ours = _tables(connection) == set(_TABLES)
@@ -180,7 +180,8 @@ def store_errors(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:  # of text in a damaged file, or of SQLite's words about it
         raise damaged(path) from error
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+        # Python's own error, which has no code, is about text of the file that is not UTF-8.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_room(path)):
             raise UserError(no_space(path)) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -210,6 +211,16 @@ def _no_room(path: Path) -> bool:
     SQLite reports that as an I/O error, not as a full disk.
     """
     return shutil.disk_usage(path.parent).free < _INDEX_BYTES
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    """What SQLite's own check finds; its error in a statement is one in the file's own."""
+    try:
+        return bool(_pragma(connection, "quick_check(1)") == "ok")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        return False
 
 
 def _is_cut(connection: sqlite3.Connection, path: Path) -> bool:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -189,10 +190,24 @@ def meddled(path: Path) -> None:
         connection.execute('UPDATE trials SET genome = \'[{"stage": "melt"}]\'')
 
 
+def bytes_changed(old: bytes, new: bytes) -> Callable[[Path], object]:
+    """A whole store in which some bytes of its text are others, as a failing disk leaves it."""
+
+    def change(path: Path) -> None:
+        make_store(path.parent, measured(1, BASELINE))
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda path: path.write_text("these are my notes\n" * 99), "damaged"),
+        (bytes_changed(b"heartbeat REAL", b"heart\xffeat REAL"), "damaged"),
+        (bytes_changed(b"state IN (", b"state$IN ("), "damaged"),
         (foreign, "not a store of hil"),
         (newer, "schema version 99"),
         (torn, "damaged"),
