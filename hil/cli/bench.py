@@ -177,8 +177,12 @@ def register(app: typer.Typer, runs: Path) -> None:
             raise UserError(f"--data {inputs}: no such file")
         if keep is not None:
             check_is_free(keep)
+        facts = facts if limits is Limits.BOARD else without_limits(facts)
+        from hil.target.open import check_reachable  # imports NumPy: wrong options end before
+
+        check_reachable(facts)
         with working("loading PyTorch"):
-            # These imports take a second: the options are checked before.
+            # These imports take a second: options and board are checked before.
             from compress.tflite.custom_file import load_custom_operators
             from hil.benchmark.benchmark import benchmark
             from hil.benchmark.benchmark_json import benchmark_to_json
@@ -196,10 +200,8 @@ def register(app: typer.Typer, runs: Path) -> None:
             from hil.features.measure import measure_front_end
             from hil.features.of_task import front_end_of
             from hil.measure.measure import BoardRunner
-            from hil.target.open import check_reachable, open_target, open_waiting_target
+            from hil.target.open import open_target, open_waiting_target
 
-        facts = facts if limits is Limits.BOARD else without_limits(facts)
-        check_reachable(facts)
         seen = None
         if trace is not None:
             seen = energy_in(trace, supply_v, threshold_mw, trigger, inferences)

@@ -131,7 +131,11 @@ def register(app: typer.Typer, runs: Path) -> None:
         )
         limited = replace(limited, confidence=confidence_of(confidence), near=near_of(near))
         folder = runs / check_name(run or f"{label_of(task)}-{facts.name}")
-        # Importing torch takes seconds: the options are checked before, as far as they can be.
+        # Importing torch takes seconds: options and board are checked before, as far as possible.
+        if farm is None:
+            from hil.target.open import check_reachable
+
+            check_reachable(facts)
         with working("loading PyTorch, then the task"):
             wanted = find_task(task)
             tell(task)

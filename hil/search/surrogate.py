@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls  # type: ignore[attr-defined]
-from sklearn.ensemble import ExtraTreesRegressor
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from hil.types import Estimate, Floats
@@ -105,6 +104,8 @@ class Surrogate:
     def __init__(
         self, rows: Sequence[tuple[float, ...]], accuracies: Sequence[float], floor: float
     ):
+        from sklearn.ensemble import ExtraTreesRegressor  # takes a second to import
+
         points = np.array(rows, np.float64)
         wanted = np.maximum(accuracies, floor - _BELOW)
         # Ridge regression with slopes >= 0: NNLS of the centered trend features, with one row
