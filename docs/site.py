@@ -33,8 +33,7 @@ def on_files(files: Files, config: Any) -> Files:
     readme = re.sub(r"\]\(docs/", "](", readme)
     files.append(File.generated(config, "index.md", content=readme))
     for room in _rooms() if "mkdocstrings" in config.plugins else ():
-        text = f"# {room}\n\n::: {room}\n"
-        files.append(File.generated(config, _page(room), content=text))
+        files.append(File.generated(config, _page(room), content=_docstrings(room)))
     return files
 
 
@@ -82,6 +81,16 @@ def _rooms() -> list[str]:
         for package in ("compress", "hil")
         for init in sorted((ROOT / package).rglob("__init__.py"))
     ]
+
+
+def _docstrings(room: str) -> str:
+    """The page of a room: its own docstring, then its modules, but not the rooms inside it."""
+    modules = sorted(ROOT.joinpath(*room.split(".")).glob("[!_]*.py"))
+    named = "".join(
+        f"\n::: {room}.{module.stem}\n    options: {{show_root_heading: true}}\n"
+        for module in modules
+    )
+    return f"# {room}\n\n::: {room}\n{named}"
 
 
 def _page(room: str) -> str:
