@@ -6,6 +6,7 @@ little beside the bar on a terminal of 80 columns.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,16 +36,35 @@ def be_quiet() -> None:
     _quiet = True
 
 
+@functools.cache
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
 def notes_console() -> Console:
-    """The console for what is good to know and disturbs no result: stderr, silent if asked to."""
-    return Console(stderr=True, highlight=False, quiet=_quiet)
+    """The console for what is good to know and disturbs no result: stderr, silent if asked to.
+
+    There is one in a process: what is printed while a bar is shown has to go above the bar.
+    """
+    console = _stderr()
+    console.quiet = _quiet
+    return console
+
+
+def note(text: str) -> None:
+    """Print what is good to know on stderr, above a bar that is shown."""
+    _print_prose(notes_console(), Text(text))
 
 
 def warn(remark: Remark) -> None:
-    """Print a warning on stderr, where it disturbs no result."""
-    console = Console(stderr=True)
-    text = Text(f"warning: {remark.text}", style="yellow")
-    console.print(text, soft_wrap=not console.is_terminal)  # there wrapped between words
+    """Print a warning on stderr, where it disturbs no result; also in a quiet command."""
+    console = Console(stderr=True, highlight=False) if _quiet else notes_console()
+    _print_prose(console, Text(f"warning: {remark.text}", style="yellow"))
+
+
+def _print_prose(console: Console, text: Text) -> None:
+    """Wrapped between words on a terminal, elsewhere in one line."""
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 class ProgressLine:
@@ -80,7 +100,7 @@ class ProgressLine:
 
     def note(self, text: str) -> None:
         """Print a line that stays, above the bar."""
-        self._console.print(Text(text), soft_wrap=True)
+        _print_prose(self._console, Text(text))
 
     def close(self) -> None:
         """Remove the bar from the terminal."""

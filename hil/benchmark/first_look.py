@@ -20,7 +20,7 @@ from hil.codegen.render import render
 from hil.measure.measure import BoardRunner
 from hil.objective.costs import cycles_of, latency_ms
 from hil.target.open import open_target
-from hil.terminal import notes_console, warn
+from hil.terminal import note, warn
 from hil.types import Board, Image, Measurement
 
 
@@ -82,13 +82,12 @@ def show_first_look(
     `look`.
     """
     check_data(task, data)
-    console = notes_console()
     facts = data_facts(task, data)
-    console.print(data_line(facts), markup=False, soft_wrap=True)
+    note(data_line(facts))
     judged = metric_of(task).name == ACCURACY.name
     if judged:
-        console.print(precision_line(facts, accuracy), markup=False, soft_wrap=True)
+        note(precision_line(facts, accuracy))
     for remark in data_remarks(facts, accuracy if judged else None):
         warn(remark)
     if board is not None:
-        console.print(look_line(look(task, board), board), markup=False, soft_wrap=True)
+        note(look_line(look(task, board), board))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from compress.errors import UserError
 from compress.projects.find import TaskRef
@@ -204,11 +203,10 @@ def tell(ref: TaskRef) -> None:
     if not isinstance(ref, Project):
         return
     from compress.projects.opened import open_project  # imports torch
-    from hil.terminal import notes_console
+    from hil.terminal import note
 
-    console = notes_console()
-    for note in open_project(ref).notes:
-        console.print(Text(note), soft_wrap=True)
+    for told in open_project(ref).notes:
+        note(told)
 
 
 def what_to_measure(

@@ -14,8 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.text import Text
-
 from compress.errors import Infeasible, UserError
 from compress.pipeline.diagnose import diagnose
 from compress.pipeline.diagnosis import Diagnosis, early_remarks
@@ -49,7 +47,7 @@ from hil.store.run_folder import (
 )
 from hil.store.store import STORE_FILE, RunIdentity, Store
 from hil.target.open import check_reachable
-from hil.terminal import notes_console, working
+from hil.terminal import note, working
 from hil.trial.pool import LocalPool, Pool
 from hil.trial.start import (
     Start,
@@ -289,7 +287,7 @@ def open_pool(settings: Settings, start: Start) -> Pool:
     from hil.farm.pool import FarmPool  # importing Dask takes a second
 
     pool = FarmPool(settings.farm, start)
-    notes_console().print(Text(pool.words), soft_wrap=True)
+    note(pool.words)
     return pool
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from compress.pipeline.diagnosis import Remark
 from helpers.trials import BASELINE, PROVENANCE, measured, pruned, screened
 from hil.board import load_board
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal
 from hil.store.store import RunIdentity, Store
-from hil.terminal import counted, notes_console, training_progress, working
+from hil.terminal import counted, note, notes_console, training_progress, warn, working
 from hil.trial.training_file import Training
 from hil.types import NO_ORACLE
 
@@ -258,3 +259,23 @@ def test_a_count_is_shown_with_its_rate_and_time_left_once_it_takes_long() -> No
         clock.seconds += 30.0
         tick(0.5)
     assert screen.lines()[2:] == ["timing, 50 %, about 30 s left"]
+
+
+def test_a_note_goes_above_the_bar_and_is_wrapped_between_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bar is erased before, and shown again below."""
+    screen = Screen(terminal=True)
+    screen.console.width = 40
+    monkeypatch.setattr("hil.terminal._stderr", lambda: screen.console)
+    with working("building"):
+        note("data: 1,077 train, 360 val, 360 test samples")
+        warn(Remark("few", "few samples"))
+    shown = screen.file.getvalue()
+    before, _, after = shown.partition("data: 1,077 train, 360 val, 360 test \nsamples\n")
+    assert before.endswith("\r\x1b[2K")
+    assert "building ..." in after.partition("warning: few samples")[2]
+    with working("building"), monkeypatch.context() as quiet:
+        quiet.setattr("hil.terminal._quiet", True)
+        note("nobody reads it")
+    assert "nobody" not in screen.file.getvalue()
