@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -28,8 +29,11 @@ def read_npz(path: Path, names: Collection[str] = ()) -> dict[str, Array]:
         raise ValueError(f"an array's header asks for more memory than there is: {error}") from None
     except (EOFError, AttributeError, TypeError, KeyError) as error:  # np.load answers by content
         raise ValueError(f"no archive of arrays: {error}") from error
-    except (ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        # A RuntimeError is that of an encrypted file, or of packing that zipfile does not know.
         raise ValueError(str(error).partition("\n")[0]) from error
+    except (tokenize.TokenError, SyntaxError) as error:
+        raise ValueError(f"an array's header is damaged: {error.args[0]}") from error
 
 
 def _check_size(archive: zipfile.ZipFile, names: Collection[str]) -> None:
