@@ -40,7 +40,7 @@ def page(sessions: Sequence[Mapping[str, Any]], fuzz: Mapping[str, Mapping[str, 
         sessions="; ".join(_session(one) for one in sessions),
         machines="; ".join(dict.fromkeys(one["machine"] for one in sessions)),
         rows="\n".join(_row(name, one) for name, one in sorted(tried.items())),
-        told="".join(_told(name, one) for name, one in sorted(tried.items())),
+        told="".join(_told(sessions, name) for name in sorted(tried)),
         skipped=f"\nNot tried: {skipped}.\n" if skipped else "",
         fuzz="\n".join(_fuzz_row(name, one) for name, one in fuzz.items()),
     )
@@ -59,9 +59,18 @@ def _row(name: str, one: Tally) -> str:
     )
 
 
-def _told(name: str, one: Tally) -> str:
-    """The other faults of a disturbance, a line each, with what was said first."""
-    return "".join(f"- {name}: `{' '.join(fault.split())[:160]}`\n" for fault in one.faults)
+def _told(sessions: Sequence[Mapping[str, Any]], name: str) -> str:
+    """The other faults of a disturbance, a line each: what was said first, and what came later."""
+    tallies = [Tally.from_json(one["tallies"].get(name, {})) for one in sessions]
+    lines = []
+    for number, (session, tally) in enumerate(zip(sessions, tallies, strict=True)):
+        later = tallies[number + 1 :]
+        times, faults = sum(one.times for one in later), sum(len(one.faults) for one in later)
+        since = f"tried {times} more times in later sessions, {faults} with a fault"
+        for fault in tally.faults:
+            said = " ".join(fault.split())[:160]
+            lines.append(f"- {name} (commit {session['commit'][:12]}; {since}): `{said}`\n")
+    return "".join(lines)
 
 
 def _fuzz_row(name: str, one: Mapping[str, int]) -> str:
