@@ -14,6 +14,7 @@ import numpy as np
 from compress.tflite.fold_functions import (
     BIT_PRESERVING,
     FOLDED,
+    LARGEST_VALUES,
     NUMPY_TYPES,
     Call,
     constant_values,
@@ -112,6 +113,8 @@ def _zero_product(operator: FileOperator, tensors: list[FileTensor], file: File)
         return None
     output = tensors[operator.outputs[0]]
     if output.type not in (TensorType.INT8, TensorType.INT16) or len(output.zero_points) != 1:
+        return None
+    if min(output.shape, default=1) < 1 or prod(output.shape) > LARGEST_VALUES:
         return None
     for index in operator.inputs:
         values = constant_values(tensors[index])

@@ -25,7 +25,7 @@ from compress.types import Array
 
 _INTEGERS = (TensorType.INT8, TensorType.INT16, TensorType.UINT8)
 _LARGEST_RATIO = 2.0**14  # of scales: an int16 minus a zero point stays within int32
-_LARGEST_VALUES = 1 << 22  # of a result: far more than fits a microcontroller
+LARGEST_VALUES = 1 << 22  # of a result: far more than fits a microcontroller
 NUMPY_TYPES: Mapping[int, str] = {
     TensorType.FLOAT16: "<f2",
     TensorType.FLOAT32: "<f4",
@@ -154,21 +154,21 @@ def _transpose(call: Call) -> Array | None:
 
 def _tile(call: Call) -> Array | None:
     repeats = call.integers(1)
-    if len(repeats) != call.values[0].ndim or not 0 < int(np.prod(repeats)) <= _LARGEST_VALUES:
+    if len(repeats) != call.values[0].ndim or not 0 < int(np.prod(repeats)) <= LARGEST_VALUES:
         return None
     return np.tile(call.values[0], repeats)
 
 
 def _broadcast_to(call: Call) -> Array | None:
     shape = call.integers(1)
-    if not 0 < int(np.prod(shape)) <= _LARGEST_VALUES:
+    if not 0 < int(np.prod(shape)) <= LARGEST_VALUES:
         return None
     return np.broadcast_to(call.values[0], shape)
 
 
 def _fill(call: Call) -> Array | None:
     shape = call.integers(0)
-    if not 0 <= int(np.prod(shape)) <= _LARGEST_VALUES or min(shape, default=0) < 0:
+    if not 0 <= int(np.prod(shape)) <= LARGEST_VALUES or min(shape, default=0) < 0:
         return None
     return np.full(shape, call.values[1].reshape(()))
 
@@ -178,7 +178,7 @@ def _range(call: Call) -> Array | None:
     if not all(isinstance(n, int) for n in (start, limit, step)) or step == 0:
         return None
     count = len(range(start, limit, step))
-    if count > _LARGEST_VALUES:
+    if count > LARGEST_VALUES:
         return None
     return np.arange(start, limit, step, dtype=NUMPY_TYPES[call.output.type])
 

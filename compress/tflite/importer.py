@@ -41,7 +41,7 @@ from compress.tflite_records.file import (
 )
 from compress.tflite_records.import_node import ImportNode, Padded
 from compress.tflite_records.names import shortened
-from compress.tflite_records.tensor import FILE_TYPES, from_file, type_name
+from compress.tflite_records.tensor import FILE_TYPES, first_state, from_file, type_name
 from compress.tflite_records.uint8 import UINT8_OPERATORS, as_int8
 from compress.types import Graph, Tensor, Variable
 
@@ -140,7 +140,7 @@ def _graph(
 def _variable(tensors: Sequence[Tensor], state: FileState) -> Variable:
     read = tensors[state.read]
     if state.initial is None:
-        return Variable(state.read, state.written, np.full(read.shape, read.zero_point, read.item))
+        return Variable(state.read, state.written, first_state(read))
     first = np.frombuffer(state.initial.tobytes(), np.dtype(read.item).newbyteorder("<"))
     return Variable(state.read, state.written, first.astype(read.item).reshape(read.shape))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import tflite
 
 from compress.arithmetic.windows import LARGEST_WINDOW, same_padding
@@ -13,6 +12,7 @@ from compress.errors import UnsupportedLayer, UserError
 from compress.ops import Activation, CustomOperator, Padding
 from compress.tflite_records.file import File, FileOperator
 from compress.tflite_records.options import ACTIVATIONS
+from compress.tflite_records.tensor import first_state
 from compress.types import Array, Tensor, Variable
 
 
@@ -139,8 +139,7 @@ class ImportNode:
             raise UnsupportedLayer(f"{self.label}: operand {position} is read by others, too")
         tensor = self.tensors[index]
         written = self.add_tensor(replace(tensor, name=f"{tensor.name}_next"))
-        first: Array = np.full(tensor.shape, tensor.zero_point, tensor.item)
-        self.states.append(Variable(index, written, first))
+        self.states.append(Variable(index, written, first_state(tensor)))
         return index, written
 
     def add_tensor(self, tensor: Tensor) -> int:

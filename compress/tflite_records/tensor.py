@@ -24,6 +24,8 @@ _TYPE_NAMES: Mapping[int, str] = {
     code: name.lower() for name, code in vars(TensorType).items() if isinstance(code, int)
 }
 
+_LARGEST_STATE = 2**24  # elements: more than any microcontroller's RAM
+
 
 def type_name(code: int) -> str:
     """The name of a type of the file format, as NumPy writes it."""
@@ -119,3 +121,14 @@ def _values(stored: FileTensor, raw: Array, dtype: DType) -> Array:
     item = np.dtype(dtype).newbyteorder("<")
     values: Array = np.frombuffer(raw.tobytes(), item).astype(dtype)
     return values.reshape(stored.shape)
+
+
+def first_state(tensor: Tensor) -> Array:
+    """The zero of each element: what a state is before the first inference.
+
+    Raises UserError for a shape that has no elements, or more than a microcontroller can hold.
+    """
+    elements = math.prod(tensor.shape)
+    if min(tensor.shape, default=1) < 1 or elements > _LARGEST_STATE:
+        raise UserError(f"{tensor.name}: damaged: a state of shape {tensor.shape}")
+    return np.full(tensor.shape, tensor.zero_point, tensor.item)

@@ -123,6 +123,12 @@ def test_a_rank_that_does_not_fit_is_refused() -> None:
         import_tflite(edited(svdf(), with_option("Rank", 3)), "model")
 
 
+@pytest.mark.parametrize("shape", [(-1, 40), (0, 40), (1 << 20, 1 << 20)])
+def test_a_state_without_a_possible_size_is_damaged(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match="damaged: a state of shape"):
+        import_tflite(edited(svdf(), with_operand_tensor(4, shape=shape)), "model")
+
+
 def test_an_svdf_without_bias_gets_zeros() -> None:
     graph = import_tflite(edited(svdf(), with_operand(3, -1)), "model")
     (op,) = graph.ops
