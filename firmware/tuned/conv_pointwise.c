@@ -5,7 +5,8 @@
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 
 /* The same as expand_pair, but reads no byte behind the pixels. */
-static void expand_last(const int8_t *first, const int8_t *second, word *to, int32_t inputs)
+static inline __attribute__((always_inline)) void
+expand_last(const int8_t *first, const int8_t *second, word *to, int32_t inputs)
 {
     const int32_t whole = inputs & ~3;
     int8_t rest[2][4] = {{0}};
@@ -18,11 +19,27 @@ static void expand_last(const int8_t *first, const int8_t *second, word *to, int
     expand_pair(rest[0], rest[1], to + whole, inputs & 3 ? 4 : 0);
 }
 
-void conv_pointwise(const conv_pointwise_layer *layer, const int8_t *in, int8_t *out, word *scratch)
+/* The words of a pair of pixels of which no bytes behind them may be read, and -8 times the sums of their inputs. */
+static __attribute__((noinline)) void
+expand_last_sums(const int8_t *first, const int8_t *second, word *to, int32_t inputs, int32_t *sums)
+{
+    expand_last(first, second, to, inputs);
+    sums[0] = sums[1] = 0;
+    for (int32_t i = 0; i < inputs; i++) {
+        sums[0] -= 8 * first[i];
+        sums[1] -= 8 * second[i];
+    }
+}
+
+/* Of the inputs that are too many, the weights are 0. They are in the sums, as what is added to weights of four bits is added
+ * to these, too. */
+static inline __attribute__((always_inline)) void
+run(const conv_pointwise_layer *layer, const int8_t *in, int8_t *out, word *scratch, const bool has_sums)
 {
     const int32_t inputs = layer->inputs, group = layer->group, taps = (inputs + 3) & ~3;
     /* Behind the pixels are words of one more: on Cortex-M7 the first of them is read. */
     word *const ram = scratch + (group + 1) * (taps / 2);
+    int32_t *const sums = (int32_t *)ram + (layer->panels.weights_in_ram ? layer->panels.panel_words : 0);
     conv_panel_job job = {
         .rows = scratch, .filter_rows = 1, .run_bytes = 4 * taps, .step_bytes = 4 * taps,
         .skipped = -(taps / 2) & 7};
@@ -33,17 +50,31 @@ void conv_pointwise(const conv_pointwise_layer *layer, const int8_t *in, int8_t 
             const int8_t *const first = in + i * inputs;
             const int8_t *const second = i + 1 < count ? first + inputs : first;
             word *const to = scratch + i * (taps / 2);
-            /* Of the inputs that are too many, the weights are 0. */
-            if (i + 2 < left)
+            const bool is_last = i + 2 >= left;
+            if (!has_sums && !is_last)
                 expand_pair(first, second, to, taps);
-            else
+            else if (!has_sums)
                 expand_last(first, second, to, inputs);
+            else if (!is_last || inputs == taps)
+                expand_pair_sums(first, second, to, taps, sums + i);
+            else
+                expand_last_sums(first, second, to, inputs, sums + i);
         }
         job.rows = scratch;
         run_panels(&layer->panels, &job, count, 1, 0, out, ram);
         in += group * inputs;
         out += group * layer->panels.channels;
     }
+}
+
+void conv_pointwise(const conv_pointwise_layer *layer, const int8_t *in, int8_t *out, word *scratch)
+{
+    run(layer, in, out, scratch, false);
+}
+
+void conv_pointwise_s4(const conv_pointwise_s4_layer *layer, const int8_t *in, int8_t *out, word *scratch)
+{
+    run(layer, in, out, scratch, true);
 }
 
 #endif

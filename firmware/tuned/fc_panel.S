@@ -8,7 +8,8 @@
  *
  * fc_panel4.S includes it with FOUR_BITS: a half-word is then a + 16 b + 256 c + 4096 d, of four units, with 8 added to the
  * weights a, b and c. Masks leave its lowest 4, 8 and 12 bits; the sums A to D of x times these and the whole are those of
- * one unit more each. What the 8s add to a sum is -offset. The number of instructions is the same.
+ * one unit more each. They begin with `offset`, -8 times the sum of x, times 1, 17, 273 and 273: what the 8s add up to is in
+ * no difference then. The number of instructions is the same.
  */
 #if defined(__ARM_FEATURE_DSP)
     .syntax unified
@@ -165,16 +166,19 @@ NAME:
     sub W, r3, r7               /* behind the scales of all panels, or of the one whose scales they share */
 1:  ldrd X, X1, [sp, #L_X]
     ldr W0, [sp, #L_BACK]
-    mov BIASES, W
 #if FOUR_BITS
-    mov S0, #0
-    mov S2, #0
+    ldr S0, [sp, #L_OFFSET]
+    mov BIASES, W
+    sub W, W, W0
+    add S1, S0, S0, lsl #4
+    add S2, S1, S0, lsl #8
 #else
+    mov BIASES, W
     ldr S0, [W]
     ldr S2, [W, #8]
-#endif
     sub W, W, W0
     mov S1, S0
+#endif
     mov S3, S2
     bx X1
     .align 2
@@ -188,14 +192,10 @@ NAME:
     cmp X, END
     bne 2b
 #if FOUR_BITS
-    ldr X0, [sp, #L_OFFSET]
     ldm BIASES, {W0, W1, W2, W3}
     sub S3, S3, S2
     sub S2, S2, S1
     sub S1, S1, S0
-    add W0, W0, X0
-    add W1, W1, X0
-    add W2, W2, X0
     add S0, S0, W0
     add S1, W1, S1, asr #4
     add S2, W2, S2, asr #8

@@ -34,6 +34,7 @@ typedef void panel_sums(const conv_panel_job *job, word *sums); /* panel_sums.S:
 typedef void expand_row(const int8_t *from, word *to, int32_t bytes);
 expand_row expand_swapped, expand_in_order;
 void expand_pair(const int8_t *first, const int8_t *second, word *to, int32_t bytes); /* words alternate */
+void expand_pair_sums(const int8_t *first, const int8_t *second, word *to, int32_t bytes, int32_t *sums);
 void copy_words(const word *from, word *to, int32_t words);
 /* `words` words `at_bytes` after each of the `filter_rows` pointers in `rows`, to every other word. */
 void copy_patch(const word *rows, int32_t filter_rows, int32_t words, int32_t at_bytes, word *to);
@@ -61,6 +62,10 @@ typedef struct {
     uint16_t inputs, group;
 } conv_pointwise_layer;
 void conv_pointwise(const conv_pointwise_layer *layer, const int8_t *in, int8_t *out, word *scratch);
+
+/* The same with weights of four bits, for at most 512 inputs: they are added up while they are expanded. */
+typedef conv_pointwise_layer conv_pointwise_s4_layer;
+void conv_pointwise_s4(const conv_pointwise_s4_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
 /* row_ring.c: the rows of a padded input that the filters of some output rows cover, expanded. Rows of the
  * padding count, too: row 0 is the topmost of them. A row's inputs begin at word `first_input` of its slot.
@@ -95,13 +100,28 @@ typedef struct {
 } conv_rows_layer;
 void conv_rows(const conv_rows_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 
-/* conv_rows_s4.c: the same with weights of four bits. A pixel of `depth` inputs is added up once, not for each window that it
- * is in. Windows are `filter_columns` of `padded_columns` pixels wide, of which `left` lie before the input's `columns`. */
+/* window_sums.S: a row of its table. The columns of the input; inputs of each; 8 times the zero point of these; entries that are
+ * 0 before the first column, at least one; entries that are the same as the last behind it. */
+typedef struct {
+    int32_t columns, depth, zeros, before, behind;
+} table_columns;
+int32_t *table_row(const table_columns *columns, const int8_t *in, const int32_t *above, int32_t *to);
+/* And a row of windows: their number; bytes of the table that are as wide as a window, and from one to the next. */
+typedef struct {
+    int32_t count, width, step;
+} table_windows;
+void window_sums(const int32_t *above, const int32_t *below, int32_t *sums, const table_windows *windows);
+
+/* conv_rows_s4.c: the same with weights of four bits. A pixel is added up once, not for each window that it is in. Biases
+ * of the first three channels of a panel are less by 8 times the zero point of a window's inputs. `entries`: those of a row
+ * of the table. */
 typedef struct {
     conv_panels panels;
     row_ring ring;
     ring_windows windows;
-    uint16_t group, depth, filter_columns, stride_x, left, columns, padded_columns;
+    table_columns row;
+    table_windows sums;
+    uint16_t group, entries;
 } conv_rows_s4_layer;
 void conv_rows_s4(const conv_rows_s4_layer *layer, const int8_t *in, int8_t *out, word *scratch);
 

@@ -3,8 +3,10 @@
 A half-word is a + 16 * b + 256 * c + 4096 * d, of four channels' weights of one input, with 8 added
 to a, b and c. Masks leave its lowest 4, 8 and 12 bits. SMLAD with these and with the whole adds
 sums A, B, C and D, of which A, (B - A) >> 4, (C - B) >> 8 and (D - C) >> 12 are those of the
-channels, the first three with 8 * x too much for each input. That is exact while the differences
-stay within int32.
+channels, the first three with 8 * x too much for each input. They begin with -8 times the sum of
+the inputs, times 1, 17, 273 and 273, so that it is not there. That is exact while the differences
+stay within int32. Where the inputs are added up less their zero point, the first three are 8 times
+the zero point too much for each input.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ BoolArray = npt.NDArray[np.bool_]
 OFFSET = 8
 _PLACES = np.array([1, 16, 256, 4096]).reshape(1, PANEL_CHANNELS, 1)
 # The kernels add products of int8 inputs, at most 128, and shift the differences by four bits a
-# channel: sums of |x * weight| must be less than 2**31 then.
+# channel: sums of |x * weight| must be less than 2**31 then, with those of |8 * zero point|.
 _LARGEST_SUMS = 2**31 // 128 // _PLACES.reshape(-1)
 
 
@@ -33,8 +35,8 @@ def fit_nibbles(channels: Channels) -> bool:
     if len(weights) < PANEL_CHANNELS or weights.min() < INT4_MIN or weights.max() > INT4_MAX:
         return False
     panels = weights[panel_rows(len(weights))].reshape(-1, PANEL_CHANNELS, weights.shape[1])
-    raised = panels + np.array([OFFSET, OFFSET, OFFSET, 0]).reshape(1, -1, 1)
-    return bool((np.abs(raised).sum(2).max(0) < _LARGEST_SUMS).all())
+    largest = np.abs(panels) + np.array([OFFSET, OFFSET, OFFSET, 0]).reshape(1, -1, 1)
+    return bool((largest.sum(2).max(0) < _LARGEST_SUMS).all())
 
 
 def pack_nibbles(weights: Int64Array, order: Pairs, real: BoolArray | None = None) -> Words:

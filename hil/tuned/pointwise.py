@@ -17,6 +17,8 @@ from hil.tuned.weight_panels import PanelLayer, even_groups, panel_kernels, weig
 
 # Pixels that are expanded at a time: more would cost RAM and save few calls, fewer cost calls.
 GROUP_PIXELS = (24, 8, 4, 2)
+# Weights of four bits: inputs of at least -128 of which int16 holds the sums of every other two.
+_MOST_SUMMED = 2 * (2**15 // 128)
 
 
 def _channels(graph: Graph, op: Conv2D) -> Channels | None:
@@ -41,10 +43,11 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
         return
     _, height, width, depth = graph.tensors[op.input].shape
     pixels, taps = height * width, round_up(depth, 4)
+    adds_up = bits == 4 and taps <= _MOST_SUMMED
     size_in, size_out = (graph.tensors[i].size_bytes for i in (op.input, op.output))
     for group in even_groups(GROUP_PIXELS, pixels):
         yield PanelLayer(
-            function="conv_pointwise",
+            function="conv_pointwise_s4" if adds_up else "conv_pointwise",
             channels=channels,
             order=swapped_order(taps),
             micro_kernel=PAIRS_KERNEL,
@@ -54,6 +57,7 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             # Group by group, outputs end before the inputs of the next.
             lead_bytes=max(0, size_out - size_in),
             bits=bits,
+            real=np.ones(taps, bool) if adds_up else None,
         )
 
 

@@ -21,8 +21,12 @@ from hil.tuned.weight_panels import PanelLayer, panel_kernels, weight_bits
 _PAIRS_OF_A_COPY = 8
 # An LDR reaches as far; the micro-kernels read eight steps of a word from an address.
 _FARTHEST_BYTES = 4095 - 8 * 4
-# Inputs of a pixel for which it pays to add them up once, and not for each window.
-_FEWEST_INPUTS = 4
+# Cycles of Cortex-M4, about, for what weights of four bits need of the inputs of a row of windows.
+# Each window's inputs: of a window, a row of it, two words. A table: of a row of windows, a row of
+# the table, a column of it, one input more, a column of three inputs, a window.
+_WINDOW_CYCLES, _WINDOW_ROW_CYCLES, _TWO_WORDS_CYCLES = 8, 7, 5
+_TABLE_CYCLES, _TABLE_ROW_CYCLES, _COLUMN_CYCLES, _INPUT_CYCLES = 110, 90, 14, 1.25
+_COLUMN_OF_THREE_CYCLES, _SUM_CYCLES = 12, 13
 
 
 def _groups(ring: RowRing, in_ram: bool) -> tuple[int, ...]:
@@ -58,27 +62,43 @@ def _layers(graph: Graph, op: Conv2D, in_ram: bool) -> Iterator[PanelLayer]:
             lead_bytes=ring.lead_bytes((end - 1, end * ring.out_columns) for end in ends),
             bits=bits,
         )
-        adds_pixels = bits == 4 and ring.channels_in >= _FEWEST_INPUTS
-        yield _with_sums(layer, ring, ring.slots(group)) if adds_pixels else layer
+        yield _with_table(layer, ring) if bits == 4 and _table_pays(ring) else layer
 
 
-def _with_sums(layer: PanelLayer, ring: RowRing, slots: int) -> PanelLayer:
+def _table_pays(ring: RowRing) -> bool:
+    """True if a table of sums costs less than to add up the inputs of each window."""
+    depth = ring.channels_in
+    column = _COLUMN_OF_THREE_CYCLES if depth == 3 else _COLUMN_CYCLES + _INPUT_CYCLES * depth
+    rows = ring.stride[0] * (_TABLE_ROW_CYCLES + column * ring.columns)
+    table = _TABLE_CYCLES + rows + _SUM_CYCLES * ring.out_columns
+    window_row = _WINDOW_ROW_CYCLES + _TWO_WORDS_CYCLES * ring.run_words / 2
+    window = _WINDOW_CYCLES + window_row * ring.filter_rows
+    return ring.columns > 0 and table < window * ring.out_columns
+
+
+def _with_table(layer: PanelLayer, ring: RowRing) -> PanelLayer:
     """The layer as conv_rows_s4.c runs it, which adds up each pixel once."""
+    entries = ring.padded_columns + 1
     members = {
-        "depth": ring.channels_in,
-        "filter_columns": ring.taps,
-        "stride_x": ring.stride[1],
-        "left": ring.left,
-        "columns": ring.columns,
-        "padded_columns": ring.padded_columns,
+        "row.columns": ring.columns,
+        "row.depth": ring.channels_in,
+        "row.zeros": 8 * ring.zero_point * ring.channels_in,
+        "row.before": ring.left + 1,
+        "row.behind": ring.padded_columns - ring.left - ring.columns,
+        "sums.count": ring.out_columns,
+        "sums.width": 4 * ring.taps,
+        "sums.step": 4 * ring.stride[1],
+        "entries": entries,
     }
     row = np.arange(2 * ring.run_words) < ring.run  # without what fills an odd row up
     return replace(
         layer,
         function="conv_rows_s4",
         fields=(*layer.fields, *(Field(name, value) for name, value in members.items())),
-        scratch_bytes=layer.scratch_bytes + 4 * (slots * 2 * ring.pairs + ring.padded_columns + 1),
+        # One word more is read behind the table.
+        scratch_bytes=layer.scratch_bytes + 4 * ((ring.filter_rows + 1) * entries + 1),
         real=np.tile(row, ring.filter_rows),
+        raised=8 * ring.zero_point * ring.filter_rows * ring.run,
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from compress.ops import Conv2D
 from compress.types import Graph
 from hil.kernel_interface.call import Call, Instance, Words, size_text, stride_text
@@ -25,7 +27,7 @@ from hil.tuned.panels import (
     panel_parameters,
     panel_rows,
 )
-from hil.tuned.requantize import Channels
+from hil.tuned.requantize import Channels, Int64Array
 from hil.types import Board, Step
 
 # A copy costs about as much as two readings from flash that waits.
@@ -41,7 +43,7 @@ class PanelLayer:
     `order` is that of its taps. `pairs` are the pairs of pixels that a panel is used for, once it
     is copied. `scratch_bytes` is what the function needs beside `ram_words`. Weights have 8 or 4
     `bits`. If the function itself adds up what weights of four bits need of its inputs, `real` are
-    the taps, (taps,) of bool, that it adds up.
+    the taps, (taps,) of bool, that it adds up, and what it finds for a window is `raised` more.
     """
 
     function: str
@@ -54,6 +56,7 @@ class PanelLayer:
     lead_bytes: int
     bits: int
     real: BoolArray | None = None
+    raised: int = 0
 
     @property
     def panel_words(self) -> int:
@@ -74,6 +77,15 @@ class PanelLayer:
         if self.bits == 8:
             return pack_panels(self.channels.weights, self.order)
         return pack_nibbles(self.channels.weights, self.order, self.real)
+
+    def parameters(self) -> Int64Array:
+        """Those of the panels, with what a function finds too much of inputs taken off.
+
+        Biases that leave int32 by that are those of 2**32 less or more: so do the kernels add.
+        """
+        parameters = panel_parameters(self.channels)
+        parameters[:, : PANEL_CHANNELS - 1] -= self.raised
+        return parameters.astype(np.int32).astype(np.int64)
 
     def instances(self) -> tuple[Instance, ...]:
         """The micro-kernel and, for weights of four bits, the one that computes sums for it."""
@@ -157,7 +169,7 @@ def _call(graph: Graph, step: Step, op: Conv2D, layer: PanelLayer, in_ram: bool)
         fields=(*fields, *layer.fields),
         arrays=(
             ("panels.weights", "uint32_t", layer.packed()),
-            ("panels.parameters", "int32_t", panel_parameters(channels)),
+            ("panels.parameters", "int32_t", layer.parameters()),
         ),
         instances=layer.instances(),
         clamp=channels.clamp,

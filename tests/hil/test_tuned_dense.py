@@ -75,11 +75,16 @@ def test_sums_and_differences(target: Target, tmp_path: Path) -> None:
 def test_convolutions_with_weights_of_four_bits(target: Target, tmp_path: Path) -> None:
     """Each loop nest, with depths that are no multiple of 4 and odd numbers of pixels."""
     b = GraphBuilder(seed=5)
+    ones = Padding(1, 1, 1, 1)
     x = b.input((8, 7, 8), 0.03, zero_point=-9)
     x = b.conv(x, 13, (1, 1), weight_bits=4)
-    x = b.conv(x, 8, (1, 1), weight_bits=4)
-    x = b.conv(x, 5, (3, 3), padding=Padding(1, 1, 1, 1), weight_bits=4)
-    x = b.conv(x, 40, (3, 2), weight_bits=4)
+    x = b.conv(x, 31, (1, 1), weight_bits=4)
+    b.conv(x, 4, (3, 3), (2, 2), padding=ones, weight_bits=4)
+    x = b.conv(x, 5, (3, 3), padding=ones, weight_bits=4)
+    b.conv(b.conv(x, 3, (1, 1)), 5, (3, 3), padding=ones, weight_bits=4)
+    x = b.conv(x, 4, (3, 2), weight_bits=4)
+    b.conv(b.conv(x, 3, (1, 1)), 5, (3, 3), padding=ones, weight_bits=4)
+    x = b.conv(x, 40, (3, 3), padding=ones, weight_bits=4)
     plan = assert_bit_equal(target, b.finish(x), tmp_path)
     if has_dsp(target):
         assert all(step.expanded is None for step in plan.steps)

@@ -10,8 +10,9 @@
  * So four weights of two channels take one SXTB16 instead of two.
  *
  * FOUR_BITS: a half-word is a + 16 b + 256 c + 4096 d, of four channels, with 8 added to the weights a, b and c. Masks leave
- * its lowest 4, 8 and 12 bits; the sums A to D of x times these and the whole are those of one channel more each. What the
- * 8s add to a pixel's sums is subtracted by the word that job->sums holds for it: see panel_sums.S.
+ * its lowest 4, 8 and 12 bits; the sums A to D of x times these and the whole are those of one channel more each. They begin
+ * with -8 times the sum of the pixel's x, which job->sums holds, times 1, 17, 273 and 273: what the 8s add up to is in no
+ * difference then.
  *
  * Defined before inclusion: NAME; NEXT, bytes, with XSTEP 4: runs of each pixel for itself; or NEXT 4 and XSTEP 8:
  * the words of both alternate. ONE_ROW 1: kh is 1, and rows the run itself. STEPS: those of a turn of the loop, 8 or, for
@@ -176,11 +177,12 @@
 #define L_SPAN J_RUN /* the run with the steps that are left out */
 
 #if FOUR_BITS
-/* Sums of one channel each, without what the 8s add. */
+/* Sums of one channel each. */
 .macro split_four
-    ldr WC, [sp, #L_SUMS]
-    ldrd X0, X1, [WC], #8
-    str WC, [sp, #L_SUMS]
+    ldr X0, [X]
+    ldr X1, [X, #4]
+    ldr WA, [X, #8]
+    ldr WC, [X, #12]
     sub D0, D0, C0
     sub D1, D1, C1
     sub C0, C0, B0
@@ -188,18 +190,11 @@
     sub B0, B0, A0
     sub B1, B1, A1
     add A0, A0, X0
-    add A1, A1, X1
-    add B0, X0, B0, asr #4
-    add B1, X1, B1, asr #4
-    add C0, X0, C0, asr #8
-    add C1, X1, C1, asr #8
-    ldm X, {X0, X1, WA, WC}
-    add A0, A0, X0
     add A1, A1, X0
-    add B0, B0, X1
-    add B1, B1, X1
-    add C0, C0, WA
-    add C1, C1, WA
+    add B0, X1, B0, asr #4
+    add B1, X1, B1, asr #4
+    add C0, WA, C0, asr #8
+    add C1, WA, C1, asr #8
     add D0, WC, D0, asr #12
     add D1, WC, D1, asr #12
 .endm
@@ -245,22 +240,31 @@ NAME:
     str r10, [sp, #L_AT]
 #endif
 4:
+#if FOUR_BITS
+    ldr WC, [sp, #L_SUMS]
+    ldr X0, [sp, #J_ROWS]
+    ldr.w W, [sp, #J_W]
+    ldr A1, [WC, #4]
+    ldr A0, [WC], #8
+    str WC, [sp, #L_SUMS]
+    add B1, A1, A1, lsl #4
+    add B0, A0, A0, lsl #4
+    add C1, B1, A1, lsl #8
+    add C0, B0, A0, lsl #8
+    mov D1, C1
+#else
     ldr X, [sp, #J_P]
     ldr W, [sp, #J_W]
     ldr X0, [sp, #J_ROWS]
-#if FOUR_BITS
-    mov A0, #0
-    mov C0, #0
-#else
     ldr A0, [X]
     ldr C0, [X, #8]
-#endif
     mov A1, A0
     mov B0, A0
     mov B1, A0
     mov C1, C0
-    mov D0, C0
     mov D1, C0
+#endif
+    mov D0, C0
 #if ONE_ROW
     ldr WC, [sp, #J_RUN]
     ldr WA, [sp, #J_FIRST]
@@ -275,7 +279,7 @@ NAME:
 #endif
     bx X1
 #else
-1:  ldr X, [X0], #4
+1:  ldr X, [X0], #4             /* on a word: in two words it would cost a cycle for each row */
     ldr WA, [sp, #L_AT]
     ldr WC, [sp, #L_SPAN]
     ldr X1, [sp, #L_ENTRY]

@@ -16,68 +16,73 @@ NAME:
     push {r4-r11, lr}
     ldm r0, {r2-r6}             /* rows, filter_rows, run_bytes, step_bytes, pairs */
     ldr r7, [r0, #40]           /* odd */
+    mvn lr, #0x00070007         /* -8, twice */
     add r6, r6, r7
-    mov lr, #0x00010001
-#if !ONE_ROW
-    mov r12, #0                 /* from a row's address to the pair's run */
-#endif
+#if ONE_ROW
 1:  mov r7, #0
     mov r8, #0
-#if ONE_ROW
     mov r9, r2
-#else
-    push {r2, r3}
-2:  ldr r9, [r2], #4
-    add r9, r9, r12
-#endif
     add r0, r9, r4              /* end of the run */
     tst r4, #XSTEP
-    beq 4f
-    ldr r10, [r9]
-    ldr r11, [r9, #NEXT]
-    add r9, r9, #XSTEP
+    beq 3f
+    ldm r9!, {r10, r11}
     smlad r7, r10, lr, r7
     smlad r8, r11, lr, r8
-4:  cmp r9, r0
+3:  cmp r9, r0
     beq 5f
-3:
-#if ONE_ROW
-    ldm r9!, {r3, r10-r12}
+    .align 2                    /* an LDM in two words would cost each turn a cycle */
+4:  ldm r9!, {r3, r10-r12}
     smlad r7, r3, lr, r7
     smlad r8, r10, lr, r8
     smlad r7, r11, lr, r7
     smlad r8, r12, lr, r8
-#else
-    ldr r10, [r9]
-    ldr r11, [r9, #NEXT]
-    smlad r7, r10, lr, r7
-    smlad r8, r11, lr, r8
-    ldr r10, [r9, #XSTEP]
-    ldr r11, [r9, #XSTEP + NEXT]
-    add r9, r9, #2 * XSTEP
-    smlad r7, r10, lr, r7
-    smlad r8, r11, lr, r8
-#endif
     cmp r9, r0
-    bne 3b
-5:
-#if !ONE_ROW
-    subs r3, r3, #1
-    bne 2b
-    pop {r2, r3}
-#endif
-    rsb r7, r7, #0
-    rsb r8, r8, #0
-    lsl r7, r7, #3
-    lsl r8, r8, #3
-    stm r1!, {r7, r8}
-#if ONE_ROW
+    bne 4b
+5:  stm r1!, {r7, r8}
     add r2, r2, r5
-#else
-    add r12, r12, r5
-#endif
     subs r6, r6, #1
     bne 1b
     pop {r4-r11, pc}
+#else
+#define STEP_BYTES 16
+    push {r3, r6}               /* filter_rows, pairs */
+    ldr r7, [r0, #36]           /* steps that are left out of a turn of eight */
+    mov r8, #STEP_BYTES
+    adr r0, 4f
+    mla r0, r7, r8, r0
+    orr r0, r0, #1
+    add r4, r4, r7, lsl #2
+    mov r12, #0
+    sub r12, r12, r7, lsl #2    /* from a row's address to the pair's run */
+1:  mov r7, #0
+    mov r8, #0
+2:  ldr r9, [r2], #4
+    add r9, r9, r12
+    add r6, r9, r4              /* end of the run */
+    bx r0
+    .align 2
+4:  .set i, 0
+    .rept 8
+    ldr.w r10, [r9, #XSTEP * i]
+    ldr.w r11, [r9, #XSTEP * i + NEXT]
+    smlad r7, r10, lr, r7
+    smlad r8, r11, lr, r8
+    .set i, i + 1
+    .endr
+    add r9, r9, #XSTEP * 8
+    cmp r9, r6
+    bne 4b
+    subs r3, r3, #1
+    bne 2b
+    stm r1!, {r7, r8}
+    ldrd r3, r6, [sp]
+    add r12, r12, r5
+    sub r2, r2, r3, lsl #2
+    subs r6, r6, #1
+    str r6, [sp, #4]
+    bne 1b
+    add sp, sp, #8
+    pop {r4-r11, pc}
+#endif
     .size NAME, . - NAME
 #endif

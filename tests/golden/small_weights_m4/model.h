@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0x3a40b68eu
+#define MODEL_ID 0x32c8fb37u
 #define MODEL_INPUT_BYTES 216
 #define MODEL_OUTPUT_BYTES 5
 #define MODEL_ARENA_BYTES 2944
