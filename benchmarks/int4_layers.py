@@ -53,6 +53,8 @@ SHAPES = (
     Shape(8, 64, 64),
     Shape(8, 8, 24),
     Shape(16, 3, 16),
+    Shape(16, 3, 16, stride=2),
+    Shape(16, 1, 8),
     Shape(8, 32, 32, window=1),
     Shape(8, 64, 64, window=1),
     Shape(1, 64, 32),
