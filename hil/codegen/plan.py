@@ -165,12 +165,17 @@ def _options(
     op = graph.ops[index]
     # Where flash or RAM is saved, no tuned kernel takes the place of weights in a smaller form for
     # its cycles: for its flash it may be preferred, for its RAM it is among the others.
-    small = saves != "nothing" and has_smaller_form(graph, op)
+    small = saves != "nothing" and has_smaller_form(graph, op, board)
+
+    def enlarges(kernel: Kernel) -> bool:
+        tuned = tuned_kernel(op, kernel.name)
+        return small and tuned is not None and not tuned.is_sparse
+
     known = sorted(
         all_candidates(graph, op, board, saves, kernel_set),
         key=lambda kernel: (
             kernel != preferred.get(index),
-            small and tuned_kernel(op, kernel.name) is not None,
+            enlarges(kernel),
             costs.of.get((index, kernel), math.inf),
         ),
     )

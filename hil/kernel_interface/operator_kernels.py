@@ -45,7 +45,8 @@ class TunedKernel(Generic[T]):
     first, if it can do with less scratch. `call` returns the values for the templates, which may
     depend on the step's scratch, and `weight_bytes` the bytes of its constants in flash.
     `enlarges_weights` is True if they take a multiple of those of int8, `saves_ram` or
-    `saves_flash` if the kernel is worth its cycles where RAM or flash counts only.
+    `saves_flash` if the kernel is worth its cycles where RAM or flash counts only, `is_sparse` if
+    it reads weights without those that are 0.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TunedKernel(Generic[T]):
     enlarges_weights: bool = False
     saves_ram: bool = False
     saves_flash: bool = False
+    is_sparse: bool = False
 
 
 def _unlimited(graph: Graph, op: Op) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from compress.errors import UnsupportedLayer
 from compress.operators.registry import operator_of
-from compress.ops import Op, Weighted
+from compress.ops import DepthwiseConv2D, Op, Weighted
 from compress.types import Graph
 from hil.kernel_interface.limits import activation_types, check_activations, no_int16_kernel
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.registry import kernels_of
 from hil.kernels.weight_storage import stored_weights
+from hil.tuned.cores import has_dsp
+from hil.tuned_kernels.order import early_kernels
 from hil.tuned_kernels.registry import tuned_kernels
 from hil.types import Board, KernelSet, Memory
 
@@ -24,13 +26,28 @@ def candidates(
     Those of `hil/tuned` come first. Where weights are stored in a form that is smaller than what
     they read, and `saves` names a memory, they come last: the first has the smallest form. Those
     that enlarge weights are there if `saves` is "nothing", those that are worth it only for RAM or
-    flash if it is that; short kernels, which are slow, come after all others.
+    flash if it is that; short kernels, which are slow, come after all others. The exceptions are
+    those of `hil.tuned_kernels.order`.
     Raises UnsupportedLayer, naming the layer, for what none of them takes.
     """
     known = kernels_of(op)
     check_activations(graph, op, converts=operator_of(op).converts, any_extent=known.any_extent)
     known.check(graph, op)
-    last = saves != "nothing" and has_smaller_form(graph, op)
+    small = saves != "nothing" and has_smaller_form(graph, op, board)
+    listed = _listed(graph, op, board, saves, kernel_set, last=small)
+    early = early_kernels(graph, op, board, saves, small) if kernel_set == "tuned" else ()
+    if not early:
+        yield from listed
+        return
+    names = {name: rank for rank, name in enumerate(early)}
+    yield from sorted(listed, key=lambda kernel: names.get(kernel.name, len(names)))
+
+
+def _listed(
+    graph: Graph, op: Op, board: Board, saves: Memory, kernel_set: KernelSet, last: bool
+) -> Iterator[Kernel]:
+    """The kernels in the order of the registries; tuned ones come first, or `last`."""
+    known = kernels_of(op)
     if kernel_set == "tuned" and not last:
         yield from _tuned(graph, op, board, saves)
     if "int16" not in activation_types(graph, op):
@@ -75,15 +92,19 @@ def choose(
     raise UnsupportedLayer(f"{op.name}: no kernel for {type(op).__name__} on {board.core}")
 
 
-def has_smaller_form(graph: Graph, op: Op) -> bool:
+def has_smaller_form(graph: Graph, op: Op, board: Board) -> bool:
     """True if weights are stored in a form, smaller than their type, that has to be expanded.
 
-    It is worth that if it saves a quarter of the bytes of their type.
+    It is worth that if it saves a quarter of the bytes of their type; but not for the few weights
+    of a DepthwiseConv2D of int8 on cores with DSP instructions, where kernels that read them as
+    they are take half the cycles or fewer.
     """
     if not isinstance(op, Weighted):
         return False
     weights = graph.tensors[op.weights]
     if weights.dtype not in ("int8", "int4"):
+        return False
+    if isinstance(op, DepthwiseConv2D) and weights.dtype == "int8" and has_dsp(board):
         return False
     stored = stored_weights(graph, op)
     plain_bytes = weights.elements // (1 if weights.dtype == "int8" else 2)

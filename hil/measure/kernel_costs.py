@@ -1,8 +1,9 @@
 """The cost of every candidate kernel of a network's layers, timed on the target, kept by shape.
 
 All candidates of one rank run together in one profile build, so that a network takes as many builds
-as its layer with most candidates. Costs depend on shapes, types and the target, hardly on values:
-they are kept in the cache, and a layer of a known shape is not timed again.
+as its layer with most candidates. Costs depend on shapes, types, the form of stored weights and the
+target, hardly on values: they are kept in the cache, and a layer of a known shape is not timed
+again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from compress.cache import cache_folder, content_hash
 from compress.errors import OverBudget
 from compress.files import write_atomically
 from compress.integer import reference
-from compress.ops import Op, constants_of, inputs_of, outputs_of
+from compress.ops import Op, Weighted, constants_of, inputs_of, outputs_of
 from compress.scratch import scratch_folder
 from compress.types import Graph, Samples
 from hil.board import without_limits
@@ -32,6 +33,7 @@ from hil.cycle_model import MODELED_CORES
 from hil.files import file_errors
 from hil.kernel_interface.operator_kernels import Kernel
 from hil.kernels.choice import all_candidates
+from hil.kernels.weight_storage import stored_weights
 from hil.measure.effort import Tick, no_tick
 from hil.measure.measure import BoardRunner
 from hil.measure.profile import measure_layers
@@ -159,7 +161,7 @@ def _common_key(board: Board, waits: bool) -> str:
 
 
 def _key(graph: Graph, op: Op, kernel: Kernel, common: str) -> str:
-    """Of a layer and its kernel: the operator's settings, the shapes and types of its tensors."""
+    """Of a layer and its kernel: settings, shapes and types of tensors, the form of weights."""
     tensors = (*inputs_of(op), *constants_of(op), *outputs_of(op))
     settings = {
         name: value
@@ -167,8 +169,10 @@ def _key(graph: Graph, op: Op, kernel: Kernel, common: str) -> str:
         if name not in ("name", *op.reads, *op.constants, *op.writes)
     }
     shapes = [(graph.tensors[i].shape, graph.tensors[i].dtype) for i in tensors]
-    texts = (type(op).__name__, repr(sorted(settings.items())), repr(shapes), repr(kernel), common)
-    return content_hash(texts)
+    stored = stored_weights(graph, op) if isinstance(op, Weighted) else None
+    form = "" if stored is None else f"{stored.form.text} in {stored.size_bytes} bytes"
+    texts = (type(op).__name__, repr(sorted(settings.items())), repr(shapes), repr(kernel), form)
+    return content_hash((*texts, common))
 
 
 def _keep(file: Path, cost: int) -> None:

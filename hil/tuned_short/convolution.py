@@ -136,7 +136,12 @@ def _tuned(is_sparse: bool) -> TunedKernel[Conv2D]:
         return sum(one.nbytes for _, _, one in _arrays(layer, is_sparse))
 
     return TunedKernel(
-        name=name, kernels=kernels, call=call, weight_bytes=weight_bytes, saves_flash=True
+        name=name,
+        kernels=kernels,
+        call=call,
+        weight_bytes=weight_bytes,
+        saves_flash=True,
+        is_sparse=is_sparse,
     )
 
 

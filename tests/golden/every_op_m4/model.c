@@ -554,13 +554,13 @@ void model_run(void)
     }
     MODEL_LAYER_END(40);
 
-    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, fully_connected_s8;
-     * chosen before fully_connected_pairs_s8, arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
+    /* 41 dense_41: 1x9 -> 1x7, 63 MACs, fully_connected_pairs_s8;
+     * chosen before fully_connected_s8, arm_fully_connected_s8, arm_convolve_1x1_s8_fast */
     {
-        static const fully_connected_s8_layer layer = {
-            .panels = layer41_panels, .inputs = 9, .units = 7, .scale_step = -48, .rows = 1,
+        static const fully_connected_pairs_s8_layer layer = {
+            .panels = layer41_panels, .inputs = 9, .units = 7, .scale_step = -24, .rows = 1,
         };
-        fully_connected_s8(&layer, model_arena + 0, model_arena + 12);
+        fully_connected_pairs_s8(&layer, model_arena + 0, model_arena + 12);
     }
     MODEL_LAYER_END(41);
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MODEL_ID 0xd5a079eau
+#define MODEL_ID 0x25e7a072u
 #define MODEL_INPUT_BYTES 240
 #define MODEL_OUTPUT_BYTES 7
 #define MODEL_ARENA_BYTES 1572
@@ -90,6 +90,6 @@ extern const int8_t layer40_feature_weights[144];
 extern const int32_t layer40_feature_offsets[18];
 extern const int8_t layer40_time_weights[54];
 extern const int32_t layer40_output_offsets[9];
-extern const uint32_t layer41_panels[44];
+extern const uint32_t layer41_panels[38];
 
 #endif

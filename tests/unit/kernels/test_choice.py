@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from compress.errors import UnsupportedLayer
-from compress.ops import Conv2D, Padding
+from compress.ops import Conv2D, Padding, constants_of
 from compress.types import Graph
 from helpers.graph_builder import GraphBuilder
 from hil.board import load_board
 from hil.codegen.plan import make_plan
 from hil.kernels.choice import choose
+from hil.types import Memory
 
 M3 = load_board("m3")
 
@@ -162,3 +164,90 @@ def test_layer_without_kernel_is_refused_by_name(reason: str) -> None:
     graph = unsupported_graphs()[reason]
     with pytest.raises(UnsupportedLayer, match=f"^{graph.ops[-1].name}: .*{reason}"):
         make_plan(graph, M3)
+
+
+def first_of(graph: Graph, board: str, saves: Memory = "flash") -> str:
+    """The kernel of the first operator in a plan without timing, as a search takes it."""
+    return choose(graph, graph.ops[0], load_board(board), saves).name
+
+
+def mostly_zeros(graph: Graph) -> Graph:
+    """The graph with three quarters of the first operator's weights 0."""
+    (weights,) = (i for i in constants_of(graph.ops[0]) if graph.tensors[i].dtype == "int8")
+    data = graph.tensors[weights].data
+    assert data is not None
+    kept = np.where(np.arange(data.size).reshape(data.shape) % 4, 0, data).astype(np.int8)
+    return with_tensor(graph, weights, data=kept)
+
+
+def one_dense(inputs: int, units: int) -> Graph:
+    b = GraphBuilder()
+    return b.finish(b.fully_connected(b.input((inputs,)), units))
+
+
+def same_depthwise(height: int, width: int, window: int, **more: object) -> Graph:
+    half = window // 2
+    padding = Padding(half, half, half, half)
+    return one_depthwise((height, width, 8), 1, (window, window), padding=padding, **more)
+
+
+def test_where_flash_counts_a_trifle_of_a_layer_takes_the_shortest_kernel() -> None:
+    pool = GraphBuilder()
+    pooled = pool.finish(pool.average_pool(pool.input((4, 4, 16)), (4, 4)))
+    fast = ("average_pool_s8", "fully_connected_s8")
+    firsts: dict[Memory, tuple[str, str]] = {
+        "flash": ("average_pool_short", "fully_connected_pairs_s8"),
+        "nothing": fast,
+        "ram": fast,
+    }
+    for saves, (mean, dense) in firsts.items():
+        assert first_of(pooled, "m4", saves) == mean
+        assert first_of(one_dense(64, 12), "m4", saves) == dense
+    assert first_of(one_dense(64, 64), "m4") == "fully_connected_s8"  # 4,096 multiplications
+    assert first_of(one_dense(64, 12), "m3") == "dense_scalar"
+
+
+def test_all_dense_layers_of_a_network_are_small_or_none_is() -> None:
+    b = GraphBuilder()
+    graph = b.finish(b.fully_connected(b.fully_connected(b.input((16,)), 100), 100))
+    kernels = [choose(graph, op, load_board("m4")).name for op in graph.ops]
+    assert kernels == ["fully_connected_s8", "fully_connected_s8"]
+
+
+def test_weights_that_are_mostly_0_are_filled_a_panel_at_a_time() -> None:
+    """A window of up to 256 taps, of a map; others would be filled for a few pixels only."""
+    short, long = (mostly_zeros(one_conv((6, 6, depth), 8)) for depth in (28, 32))
+    assert first_of(short, "m4") == "conv_short_sparse"
+    assert make_plan(short, load_board("m4")).steps[0].kernel == "conv_short_sparse"
+    assert first_of(long, "m4") == "arm_convolve_s8"
+    pixel = mostly_zeros(one_conv((1, 1, 28), 8, (1, 1)))
+    assert first_of(pixel, "m4") == "arm_convolve_1x1_s8_fast"
+    assert first_of(short, "m3") == "arm_convolve_s8"
+    assert first_of(short, "m4", "nothing").startswith("conv_rows")
+
+
+def test_depthwise_weights_that_are_mostly_0_are_read_as_they_are_with_dsp() -> None:
+    graph = mostly_zeros(same_depthwise(8, 8, 3))
+    assert first_of(graph, "m4") == "depthwise_map"
+    assert first_of(graph, "m3") == "arm_depthwise_conv_3x3_s8"
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "window", "dsp", "scalar"),
+    [
+        (16, 16, 5, "depthwise_rows", "depthwise_scalar"),  # 86 % of the taps on the input
+        (8, 8, 5, "depthwise_rows", "depthwise_s8"),  # 72 %
+        (4, 4, 5, "depthwise_s8", "depthwise_s8"),  # 49 %
+        (4, 4, 3, "depthwise_map", "depthwise_scalar"),
+    ],
+)
+def test_depthwise_windows_in_the_padding(
+    height: int, width: int, window: int, dsp: str, scalar: str
+) -> None:
+    """The portable kernel skips padding; CMSIS-NN alone has no such choice."""
+    graph = same_depthwise(height, width, window)
+    assert (first_of(graph, "m4"), first_of(graph, "m3")) == (dsp, scalar)
+    four_bits = same_depthwise(height, width, 5, weight_bits=4)
+    assert first_of(four_bits, "m4") == "depthwise_s8"
+    theirs = choose(four_bits, four_bits.ops[0], load_board("m4"), kernel_set="cmsis-nn")
+    assert theirs.name == "arm_depthwise_conv_s8_opt"

@@ -30,7 +30,7 @@ def with_weights(graph: Graph, values: np.ndarray) -> Graph:
 
 
 def chosen(graph: Graph, board: str = "m4") -> str:
-    return choose(graph, graph.ops[0], load_board(board)).name
+    return choose(graph, graph.ops[0], load_board(board), "nothing").name
 
 
 @pytest.mark.parametrize("board", ["m4", "m7", "m33"])

@@ -131,7 +131,7 @@ def kernel_names(graph: Graph, board: str = "m4") -> list[str]:
         ),
         (layer(stride=(1, 2)), "arm"),
         (layer(kernel=(5, 5)), "depthwise_rows"),
-        (layer(kernel=(12, 10)), "arm"),
+        (layer(kernel=(12, 10)), "depthwise_s8"),
     ],
 )
 def test_the_fastest_kernel_comes_first(graph: Graph, first: str) -> None:

@@ -33,7 +33,7 @@ def pool(
 def test_sums_of_more_than_255_pixels_are_refused() -> None:
     for shape, name in (((15, 17, 4), "average_pool_s8"), ((16, 16, 4), "arm_avgpool_s8")):
         graph, op = pool(shape, shape[:2])
-        assert choose(graph, op, load_board("m4")).name == name
+        assert choose(graph, op, load_board("m4"), "nothing").name == name
 
 
 def test_means_on_uint8_and_other_cores_are_left_to_other_kernels() -> None:
