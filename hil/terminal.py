@@ -121,7 +121,7 @@ def working(text: str, console: Console | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def counted(
+def progressing(
     title: str,
     count: int = 0,
     unit: str = "",

@@ -44,7 +44,7 @@ from hil.options.bench_options import (
     with_memory,
 )
 from hil.options.goal_options import Limits, LimitsOption
-from hil.terminal import counted, warn, working
+from hil.terminal import progressing, warn, working
 
 _RUNNER_SAMPLES = 4  # an input is sent as text, which takes seconds on a serial line
 
@@ -229,13 +229,13 @@ def register(app: typer.Typer, runs: Path) -> None:
         written = power_trace_of(facts)
         before = state_of(written)
         with BoardRunner(facts, open_target, open_waiting_target) as opened:
-            with counted(f"building for {facts.name} and choosing kernels") as tick:
+            with progressing(f"building for {facts.name} and choosing kernels") as tick:
                 choice = kernel_choice(
                     network.graph, facts, opened, picked, optimize, kernels, tick
                 )
             total = repeat * len(picked.labels)
             title = f"measuring {total:,} inference{'s' * (total != 1)}"
-            with counted(title, total, "inferences") as tick:
+            with progressing(title, total, "inferences") as tick:
                 result = benchmark(
                     network,
                     facts,
@@ -256,7 +256,7 @@ def register(app: typer.Typer, runs: Path) -> None:
                     write_front_end(computed, keep)
             if front:
                 title = "measuring the plans between the fastest and the smallest arena"
-                with counted(title) as tick:
+                with progressing(title) as tick:
                     points = measure_front(network.graph, facts, opened, picked, choice, tick)
                 result = replace(result, front=points)
             if mlperf_runner is not None:

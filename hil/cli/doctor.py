@@ -72,7 +72,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print(json.dumps(checks_to_json(checks)))
         else:
-            console.print(verdict_of(checks), soft_wrap=True)
+            console.print(readiness(checks), soft_wrap=True)
         if not healthy(checks):
             raise typer.Exit(2)
 
@@ -97,7 +97,7 @@ def line_of(check: Check) -> RenderableType:
     return table
 
 
-def verdict_of(checks: Sequence[Check]) -> RenderableType:
+def readiness(checks: Sequence[Check]) -> RenderableType:
     """The remedies, whose commands must not be wrapped, for copying, and the verdict."""
     mends = [check for check in checks if check.mend and not check.ok]
     lines = [Text("\nto mend", "bold")] if mends else []

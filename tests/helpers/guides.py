@@ -105,6 +105,8 @@ class Terminal:
         process = subprocess.Popen(
             ["sh", "-c", f"exec {command}"], cwd=self.folder, env=self.environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            # A background job, and so these tests in one, would hand down that it is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         self._running.append((command, process))
         assert process.stdout is not None

@@ -15,7 +15,7 @@ from hil.board import load_board
 from hil.loop.progress import SearchProgress
 from hil.objective.goal import Goal, make_goal
 from hil.store.store import RunIdentity, Store
-from hil.terminal import counted, note, notes_console, training_progress, warn, working
+from hil.terminal import note, notes_console, progressing, training_progress, warn, working
 from hil.trial.training_file import Training
 from hil.types import NO_ORACLE
 
@@ -241,7 +241,7 @@ def test_a_training_tells_its_epoch_and_its_time_left() -> None:
 
 def test_a_count_is_shown_with_its_rate_and_time_left_once_it_takes_long() -> None:
     screen, clock = Screen(terminal=False), Clock()
-    with counted("measuring", 1000, "inferences", screen.console, clock) as tick:
+    with progressing("measuring", 1000, "inferences", screen.console, clock) as tick:
         clock.seconds = 100.0  # what was built before says nothing of the rate
         tick(0.0)
         clock.seconds = 101.9
@@ -254,7 +254,7 @@ def test_a_count_is_shown_with_its_rate_and_time_left_once_it_takes_long() -> No
         "measuring, 100 %, 25 inferences/s",
     ]
     assert "\x1b" not in screen.file.getvalue()
-    with counted("timing", console=screen.console, now=clock) as tick:
+    with progressing("timing", console=screen.console, now=clock) as tick:
         tick(0.0)
         clock.seconds += 30.0
         tick(0.5)

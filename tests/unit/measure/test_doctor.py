@@ -15,7 +15,7 @@ from rich.console import Console
 from compress.tflite.oracle import MICRO, installed
 from helpers.oracles import needs_oracle
 from hil.board import load_board
-from hil.cli.doctor import NAME_WIDTH, checks_to_json, healthy, line_of, verdict_of
+from hil.cli.doctor import NAME_WIDTH, checks_to_json, healthy, line_of, readiness
 from hil.errors import NoReply, ProbeLost
 from hil.measure import doctor, emulator_checks
 from hil.measure.check import Check
@@ -298,7 +298,7 @@ def test_the_table_shows_found_and_mend_and_the_verdict() -> None:
     ]
     for check in checks:
         console.print(line_of(check))
-    console.print(verdict_of(checks), soft_wrap=True)
+    console.print(readiness(checks), soft_wrap=True)
     text = console.export_text()
     assert "no [bold]probe[/] here" in text  # found texts are no markup
     assert f"probe: {'x' * 150}" in text  # unbroken
