@@ -31,7 +31,7 @@ def test_the_example_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     arrays = {f"x_{name}": np.zeros((6, 3, 32, 32)) for name in ("train", "val", "test")}
     labels = {f"y_{name}": np.arange(6) % 3 for name in ("train", "val", "test")}
     np.savez(tmp_path / "mine.npz", **arrays, **labels)
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (code,) = re.findall(r"```python[^\n]*\n(.*?)```", text, re.DOTALL)
     Path("mine.py").write_text(code, encoding="utf-8")
     task = get_task("mine.py")
     check_net(task)

@@ -43,6 +43,7 @@ def test_a_calibrated_board_can_be_held_to_an_energy(
     board = load_board("nucleo-f103rb")
     assert board.energy is None
     monkeypatch.setattr("hil.energy.calibration.settings_folder", lambda: tmp_path)
+    monkeypatch.setattr("hil.target.open.check_reachable", lambda _: None)  # no probe is here
     options = ("--board", board.name, "--max-energy", "1mJ")
     with pytest.raises(UserError, match=r"no power figure is known.*hil calibrate"):
         app(["evolve", *options], standalone_mode=False)

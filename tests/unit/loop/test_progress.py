@@ -268,6 +268,7 @@ def test_a_note_goes_above_the_bar_and_is_wrapped_between_words(
     screen = Screen(terminal=True)
     screen.console.width = 40
     monkeypatch.setattr("hil.terminal._stderr", lambda: screen.console)
+    monkeypatch.setattr("hil.terminal._quiet", False)  # whatever a test before asked for
     with working("building"):
         note("data: 1,077 train, 360 val, 360 test samples")
         warn(Remark("few", "few samples"))
