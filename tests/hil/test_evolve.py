@@ -55,13 +55,13 @@ def board_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, board_name: str) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("finished")
-    return folder, search(folder, board_name, "--trials", "10")
+    return folder, search(folder, board_name, "--trials", "7")
 
 
 def test_a_run_ends_with_a_measured_front(finished: tuple[Path, Any]) -> None:
     folder, result = finished
     assert result["stopped_by"] == "trials"
-    assert len(result["trials"]) == 10
+    assert len(result["trials"]) == 7
     assert {trial["state"] for trial in result["trials"]} == {"measured"}
     assert [stage["stage"] for stage in result["baseline"]["genome"]] == ["quantize"]
     assert result["front"]
@@ -84,7 +84,7 @@ def test_the_chosen_network_beats_the_baseline(finished: tuple[Path, Any]) -> No
 
 def test_the_same_command_again_adds_nothing(finished: tuple[Path, Any], board_name: str) -> None:
     folder, result = finished
-    again = search(folder, board_name, "--trials", "10")
+    again = search(folder, board_name, "--trials", "7")
     assert again["trials"] == result["trials"]
 
 
@@ -92,9 +92,9 @@ def test_a_larger_budget_goes_on_and_another_board_is_refused(
     finished: tuple[Path, Any], board_name: str
 ) -> None:
     folder, result = finished
-    more = search(folder, board_name, "--trials", "12")
-    assert more["trials"][:10] == result["trials"]
-    assert len(more["trials"]) == 12
+    more = search(folder, board_name, "--trials", "9")
+    assert more["trials"][:7] == result["trials"]
+    assert len(more["trials"]) == 9
     other = "m4" if board_name != "m4" else "m3"
     refused = subprocess.run(
         command(other, "--run", f"small_task-{board_name}"),
@@ -124,7 +124,7 @@ def test_kill_9_loses_and_repeats_nothing_and_changes_nothing(
     rng, environment = random.Random(), untrained(tmp_path / "cache")
     for _ in range(2):
         process = subprocess.Popen(
-            command(board_name, "--trials", "10"),
+            command(board_name, "--trials", "7"),
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -141,9 +141,9 @@ def test_kill_9_loses_and_repeats_nothing_and_changes_nothing(
         process.wait()
         assert _stored(tmp_path)[: len(before)] == before
         assert not _children_left(tmp_path)
-    result = search(tmp_path, board_name, "--trials", "10", environment=environment)
+    result = search(tmp_path, board_name, "--trials", "7", environment=environment)
     keys = [json.dumps(trial["genome"]) for trial in result["trials"]]
-    assert len(keys) == len(set(keys)) == 10
+    assert len(keys) == len(set(keys)) == 7
     assert _essence(result) == _essence(finished[1])
 
 

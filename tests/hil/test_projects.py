@@ -165,6 +165,8 @@ def test_the_other_examples_run_as_they_are(tmp_path: Path, kind: str, words: st
         "1",
         "--trials",
         "1",
+        "--engine",
+        "random",
         "--minutes",
         "8",
         "--json",

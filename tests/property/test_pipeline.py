@@ -42,7 +42,7 @@ def _outcome(genome: Genome, start: Original) -> tuple[QuantizedModel | None, st
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=7, deadline=None)
 def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
     start, rng = original(name), Random(seed)
     space = space_of(start)
@@ -64,7 +64,7 @@ def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_costs_are_known_before_training(name: str, seed: int) -> None:
     """Costs are exact except where training decides: global ranking, zeros, dead channels."""
     start, rng = original(name), Random(seed)
@@ -85,7 +85,7 @@ def test_costs_are_known_before_training(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_the_same_genome_gives_the_same_network(name: str, seed: int) -> None:
     start, rng = original(name), Random(seed)
     genome = _quick(random_genome(rng, space_of(start)))
