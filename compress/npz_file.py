@@ -24,7 +24,7 @@ def read_npz(path: Path, names: Collection[str] = ()) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             wanted = [name for name in file.files if not names or name in names]
             _check_size(file.zip, wanted)
-            return {name: file[name] for name in wanted}
+            arrays = {name: file[name] for name in wanted}
     except MemoryError as error:
         raise ValueError(f"an array's header asks for more memory than there is: {error}") from None
     except (EOFError, AttributeError, TypeError, KeyError) as error:  # np.load answers by content
@@ -34,6 +34,9 @@ def read_npz(path: Path, names: Collection[str] = ()) -> dict[str, Array]:
         raise ValueError(str(error).partition("\n")[0]) from error
     except (tokenize.TokenError, SyntaxError) as error:
         raise ValueError(f"an array's header is damaged: {error.args[0]}") from error
+    if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{others[0]} is no array")  # np.load gives the bytes of other files
+    return arrays
 
 
 def _check_size(archive: zipfile.ZipFile, names: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -119,7 +120,8 @@ def _count(value: Any, place: Place) -> int:
 
 
 def _path(value: Any, place: Place) -> Path:
-    return (place.folder / Path(_text(value, place)).expanduser()).resolve()
+    # A home that is not known stays as it is written: there is no such file then.
+    return (place.folder / os.path.expanduser(_text(value, place))).resolve()
 
 
 def _code(function: str) -> Check:

@@ -60,7 +60,7 @@ def cmsis_nn() -> CmsisNn:
     Raises UserError, naming the folder, if CMSIS_NN is set to one without a supported CMSIS-NN.
     """
     folder = os.environ.get(VARIABLE)
-    return _in_folder(Path(folder).expanduser().resolve()) if folder else _bundled()
+    return _in_folder(Path(os.path.expanduser(folder)).resolve()) if folder else _bundled()
 
 
 @functools.cache

@@ -31,9 +31,17 @@ def encrypted() -> bytes:
     return bytes(data)
 
 
+def without_magic() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("x.npy", b"not what NumPy writes")
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        (without_magic(), "x is no array"),
         (encrypted(), "encrypted"),
         (member_as(b"{'descr': '|i1', 'fortran_order': False, 'shape': (4L,)"), "header"),
     ],

@@ -140,9 +140,10 @@ def test_a_mistake_in_the_code_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("gone", ["gone.py", "~nobody-here/gone.py"])
 @pytest.mark.parametrize("key", ["model", "data", "metric", "weights"])
-def test_a_missing_file_is_named(tmp_path: Path, key: str) -> None:
-    values = {"model": "net.py", "data": "data.py", key: "gone.py"}
+def test_a_missing_file_is_named(tmp_path: Path, key: str, gone: str) -> None:
+    values = {"model": "net.py", "data": "data.py", key: gone}
     toml = "[task]\n" + "".join(f'{name} = "{value}"\n' for name, value in values.items())
     with pytest.raises(UserError, match=rf"{key}: cannot read .*gone\.py: No such file"):
         read(write_project(tmp_path, toml))
