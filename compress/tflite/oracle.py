@@ -41,7 +41,7 @@ from compress.tflite.edges import int8_core, is_reached, left_out, to_outer
 from compress.tflite.fold import simplified
 from compress.tflite.fold_functions import constant_values
 from compress.tflite.mend import with_biases, with_shapes, with_valid_dimensions
-from compress.tflite.oracle_gaps import gap_in_micro, gap_in_runtime
+from compress.tflite.oracle_gaps import gap_in_micro, gap_in_runtime, lacking_operands
 from compress.tflite.read import read
 from compress.tflite.variables import without_variables
 from compress.tflite.write import write
@@ -280,7 +280,7 @@ def _can_keep_tensors(file: File) -> bool:
 def _require_equal(file: File, unlike: Callable[[File, FileOperator], str], package: str) -> None:
     """Raise UserError for the first operator with a reason why its values do not compare."""
     for operator in file.operators:
-        if reason := unlike(file, operator):
+        if reason := lacking_operands(operator) or unlike(file, operator):
             label = f" ({operator.name})" if operator.name else ""
             raise UserError(f"{package}: {KIND_NAMES[operator.code]}{label} {reason}")
 

@@ -49,11 +49,26 @@ _ABSENT_IN_MICRO = {
     (BuiltinOperator.REDUCE_MIN, TensorType.INT16),
     (BuiltinOperator.EXP, TensorType.INT8),
 }
+# Inputs and outputs that are looked at here, where they are not just the first input.
+_FEWEST_OPERANDS = {
+    BuiltinOperator.RELU6: (1, 1),
+    BuiltinOperator.QUANTIZE: (1, 1),
+    BuiltinOperator.STRIDED_SLICE: (2, 0),
+    BuiltinOperator.SPACE_TO_BATCH_ND: (3, 1),
+}
 _LARGEST_RANKS_OF_MICRO = {
     BuiltinOperator.STRIDED_SLICE: 4,
     BuiltinOperator.TRANSPOSE: 5,
     BuiltinOperator.BROADCAST_TO: 5,
 }
+
+
+def lacking_operands(operator: FileOperator) -> str:
+    """Why an operator that no import has checked cannot be looked at; '' if it can."""
+    inputs, outputs = _FEWEST_OPERANDS.get(operator.code, (1, 0))
+    if len(operator.inputs) >= inputs and len(operator.outputs) >= outputs:
+        return ""
+    return f"has {len(operator.inputs)} inputs and {len(operator.outputs)} outputs"
 
 
 def gap_in_micro(file: File, operator: FileOperator) -> str:

@@ -137,6 +137,16 @@ def test_an_oracle_judges_the_core_of_a_detection(uint8: bool) -> None:
         check_oracle(data, samples)
 
 
+@needs_oracle
+@pytest.mark.parametrize("code", [BuiltinOperator.STRIDED_SLICE, BuiltinOperator.SPACE_TO_BATCH_ND])
+def test_an_operator_beyond_the_core_may_lack_operands(code: int) -> None:
+    """What stands behind the integers is not checked at import; oracles judge the core alone."""
+    data = ending_in(code)
+    check = check_oracle(data, random_samples(import_tflite(data, "model"), 3))
+    assert check.oracles
+    assert any("1 inputs and 1 outputs" in remark or "copy" in remark for remark in check.remarks)
+
+
 def test_a_layer_with_weights_is_not_left_out() -> None:
     file = read(ending_in(BuiltinOperator.EXP))
     weights = np.ones((2, 4), np.float32)
