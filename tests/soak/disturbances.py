@@ -55,6 +55,8 @@ class Disturbance:
             return "needs ip (iproute2)"
         if self.do.__module__ == clocks.__name__ and shutil.which("cc") is None:
             return "needs a C compiler"
+        if self.do is limits.few_processes and not limits.others_can_run():
+            return "needs a Python that other users may run"
         return ""
 
 

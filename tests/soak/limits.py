@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 
 from soak.scene import Place, Search
@@ -56,6 +58,15 @@ def few_processes(place: Place, trials: int, rng: random.Random) -> Search:
     finally:
         for path in (place.root, *place.root.rglob("*")):
             os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
+
+
+def others_can_run() -> bool:
+    """True if the user whose processes are limited may run this Python."""
+    try:
+        command = [sys.executable, "-c", ""]
+        return subprocess.run(command, user=_NOBODY, group=_NOBODY, cwd="/").returncode == 0
+    except PermissionError:
+        return False
 
 
 def _limit(what: int, most: int) -> None:
