@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,13 +20,15 @@ from compress.scratch import SCRATCH, SEMAPHORES, hold
 
 
 def make_pool(make: Callable[[], ProcessPoolExecutor], opened: ExitStack) -> ProcessPoolExecutor:
-    """The pool that `make` makes, without processes yet; `opened` has the locks."""
+    """The pool that `make` makes, without processes yet; `opened` has its end and the locks."""
     while True:
         with _named() as names:
             pool = make()
         with ExitStack() as locks:
             if all(_held(name, locks) for name in names):
                 opened.push(locks.pop_all())
+                opened.callback(pool.shutdown, cancel_futures=True)
+                opened.callback(_register, names)
                 return pool
         pool.shutdown()  # swept before they could be locked
 
@@ -38,12 +41,25 @@ def start_resource_tracker() -> None:
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
     try:
-        resource_tracker.ensure_running()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "resource_tracker: process died")
+            resource_tracker.ensure_running()
     finally:
         if before is None:
             del os.environ["PYTHONWARNINGS"]
         else:
             os.environ["PYTHONWARNINGS"] = before
+
+
+def _register(names: list[str]) -> None:
+    """Tell multiprocessing's process of the semaphores, again if it is still the first one.
+
+    One that was started anew, since the first was killed, does not know them, and would print a
+    traceback for each when they are removed.
+    """
+    start_resource_tracker()
+    for name in names:
+        resource_tracker.register(f"/{name}", "semaphore")
 
 
 @contextmanager

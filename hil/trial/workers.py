@@ -65,7 +65,6 @@ class Workers:
             context = multiprocessing.get_context("spawn")
             begin = (count, context, _begin, (os.getpid(), path))
             self._pool = make_pool(lambda: ProcessPoolExecutor(*begin), opened)
-            opened.callback(self._pool.shutdown, cancel_futures=True)
             self._late = threading.Timer(START_S, self._give_up)
             self._late.daemon = True
             try:

@@ -22,9 +22,14 @@ from contextlib import ExitStack
 from hil.trial.semaphores import make_pool
 context = multiprocessing.get_context("spawn")
 with ExitStack() as opened:
-    with make_pool(lambda: ProcessPoolExecutor(1, context), opened) as pool:
-        print(pool.submit(abs, -7).result(), flush=True)
-        sys.stdin.read(1)
+    pool = make_pool(lambda: ProcessPoolExecutor(1, context), opened)
+    print(pool.submit(abs, -7).result(), flush=True)
+    sys.stdin.read(1)
+    if sys.argv[1:] == ["kill"]:
+        from multiprocessing import resource_tracker
+        import os, signal
+        os.kill(resource_tracker._resource_tracker._pid, signal.SIGKILL)
+        print(pool.submit(abs, -8).result(), flush=True)
 """
 
 
@@ -78,3 +83,9 @@ def test_semaphores_of_a_process_that_dies_are_removed_without_a_word() -> None:
     command = [sys.executable, "-c", LEAK]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pool_ends_without_a_word_when_the_process_that_tracks_was_killed() -> None:
+    command = [sys.executable, "-c", HOLDER, "kill"]
+    done = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n8\n", "")
