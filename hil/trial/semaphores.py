@@ -27,7 +27,7 @@ def make_pool(make: Callable[[], ProcessPoolExecutor], opened: ExitStack) -> Pro
         with ExitStack() as locks:
             if all(_held(name, locks) for name in names):
                 opened.push(locks.pop_all())
-                opened.callback(pool.shutdown, cancel_futures=True)
+                opened.callback(_shut_down, pool)
                 opened.callback(_register, names)
                 return pool
         pool.shutdown()  # swept before they could be locked
@@ -49,6 +49,15 @@ def start_resource_tracker() -> None:
             del os.environ["PYTHONWARNINGS"]
         else:
             os.environ["PYTHONWARNINGS"] = before
+
+
+def _shut_down(pool: ProcessPoolExecutor) -> None:
+    """End the pool when its processes have ended.
+
+    Python's own way fails where the system let the pool have processes, but no thread.
+    """
+    with suppress(RuntimeError):  # "cannot join thread before it is started"
+        pool.shutdown(cancel_futures=True)
 
 
 def _register(names: list[str]) -> None:

@@ -69,11 +69,11 @@ class Workers:
             self._late.daemon = True
             try:
                 started = self._start_all(count)
+                self._waiting = len(started)
+                self._late.start()
             except BaseException:  # also Ctrl-C: the pool would wait for them
                 _kill_children()
                 raise
-            self._waiting = len(started)
-            self._late.start()
             for future in started:
                 future.add_done_callback(self._count_started)
             self._opened = opened.pop_all()

@@ -27,7 +27,7 @@ if __name__ == "__mp_main__":  # the name that a worker imports this module unde
     parent, how = int(os.environ["PARENT"]), os.environ["HOW"]
     if how == "die":
         os._exit(3)
-    if os.getppid() == parent:
+    if how in ("kill", "interrupt") and os.getppid() == parent:
         os.kill(parent, signal.SIGKILL) if how == "kill" else os.killpg(0, signal.SIGINT)
     time.sleep(0.2)
 
@@ -40,13 +40,21 @@ if __name__ == "__main__":
         time.sleep(1)
         raise KeyboardInterrupt
 
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
     signal.signal(signal.SIGINT, busy)
+    if os.environ["HOW"] == "no thread":
+        import threading
+        from concurrent.futures import process
+        kinds = (process._ExecutorManagerThread, threading.Timer)
+        kinds[int(sys.argv[1])].start = no_thread
     try:
         with Workers(1, partial(start, bytes(int(sys.argv[1])))) as workers:
             if os.environ["HOW"] == "die":
                 result_of(workers.submit(print))
             time.sleep(60)
-    except WorkerDied as error:
+    except (RuntimeError, WorkerDied) as error:
         print(error)
     except KeyboardInterrupt:
         print("interrupted")
@@ -91,3 +99,8 @@ def test_a_worker_that_dies_while_it_starts_is_told(tmp_path: Path, ballast: int
     code, out, _ = run(tmp_path, "die", ballast)
     assert code == 0
     assert "a worker process died" in out
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_no_worker_is_left_where_the_system_gives_no_thread(tmp_path: Path, which: int) -> None:
+    assert run(tmp_path, "no thread", which) == (0, "can't start new thread\n", "")
