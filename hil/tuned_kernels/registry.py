@@ -19,6 +19,7 @@ from hil.tuned import (
 )
 from hil.tuned_depthwise import blocks, direct, map3, narrow_map, one_row, stride2
 from hil.tuned_depthwise import rows as depthwise_rows
+from hil.tuned_kernels.unpacked import unpacked
 from hil.tuned_mve import convolution, elementwise
 from hil.tuned_mve import depthwise as mve_depthwise
 from hil.tuned_scalar.convolution import CONVOLUTION_KERNEL
@@ -41,6 +42,7 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         DENSE_KERNEL,
         CONVOLUTION_KERNEL,
         *short_convolution.KERNELS,
+        *map(unpacked, (pointwise.KERNELS[-1], patches.KERNELS[-1], rows.KERNELS[-1])),
     ),
     DepthwiseConv2D: (
         *map3.KERNELS,
@@ -59,6 +61,7 @@ _BY_TYPE: dict[type[Op], tuple[TunedKernel[Any], ...]] = {
         *dense_pairs.KERNELS,
         *convolution.FULLY_CONNECTED_KERNELS,
         DENSE_KERNEL,
+        *map(unpacked, (dense.KERNELS[0], *dense_pairs.KERNELS)),
     ),
 }
 

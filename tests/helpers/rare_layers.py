@@ -49,6 +49,9 @@ def _convolutions() -> tuple[tuple[Shape, Make], ...]:
         ((5, 6, 3), lambda b, x: b.conv(x, 5, (2, 2), dilation=(2, 1))),
         # Short rows of filters, many channels: copied together.
         ((6, 5, 1), lambda b, x: b.conv(x, 32, padding=_ONES)),
+        # Few weights of four bits.
+        ((6, 5, 1), lambda b, x: b.conv(x, 32, padding=_ONES, weight_bits=4)),
+        ((5, 4, 8), lambda b, x: b.conv(x, 8, (1, 1), weight_bits=4)),
         # Rows, windows and panels that uint16_t does not count, offsets that no LDR reaches.
         ((3, 3400, 40), lambda b, x: b.conv(x, 4, padding=_ONES)),
         ((3, 8200, 16), lambda b, x: b.conv(x, 4, padding=_ONES)),

@@ -1,0 +1,53 @@
+"""Kernels of int8 weights for layers with few weights of 4 bits, which are then stored as bytes.
+
+What 4 bits need of each window's inputs costs the more the fewer outputs use it: half as many bytes
+again of a few hundred are worth less than that where cycles count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from compress.ops import Conv2D, FullyConnected
+from compress.types import Graph
+from hil.kernel_interface.call import Call
+from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
+from hil.types import Board, Step
+
+Layer = TypeVar("Layer", Conv2D, FullyConnected)
+
+# How much more flash a layer may take: 3x3 of 16 inputs to 16 outputs is within it.
+MOST_MORE_BYTES = 1280
+
+
+def unpacked(of_bytes: TunedKernel[Layer]) -> TunedKernel[Layer]:
+    """The kernel `of_bytes`, which reads int8 weights, for weights of 4 bits: `<name>_unpacked`."""
+
+    def kernels(graph: Graph, op: Layer, board: Board) -> Iterator[Kernel]:
+        weights = graph.tensors[op.weights]
+        if weights.dtype == "int4" and weights.elements // 2 <= MOST_MORE_BYTES:
+            for kernel in of_bytes.kernels(_as_bytes(graph, op), op, board):
+                yield replace(kernel, name=f"{kernel.name}_unpacked")
+
+    def call(graph: Graph, step: Step, op: Layer) -> Call:
+        return of_bytes.call(_as_bytes(graph, op), step, op)
+
+    def weight_bytes(graph: Graph, op: Layer) -> int:
+        return of_bytes.weight_bytes(_as_bytes(graph, op), op)
+
+    return TunedKernel(
+        name=f"{of_bytes.name}_unpacked",
+        kernels=kernels,
+        call=call,
+        weight_bytes=weight_bytes,
+        enlarges_weights=True,
+    )
+
+
+def _as_bytes(graph: Graph, op: Layer) -> Graph:
+    """The graph with the layer's weights as int8, of the same values."""
+    tensors = list(graph.tensors)
+    tensors[op.weights] = replace(tensors[op.weights], dtype="int8")
+    return replace(graph, tensors=tuple(tensors))
