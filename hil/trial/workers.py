@@ -16,9 +16,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ from compress.errors import HilError
 from compress.scratch import scratch_folder, sweep_temporary
 from compress.training.progress import listen
 from hil.trial.jobs import WORKER_DIED, WorkerDied
+from hil.trial.pool_thread import watched
 from hil.trial.semaphores import make_pool, start_resource_tracker
 from hil.trial.training_file import Training, TrainingFile, read_trainings
 
@@ -56,6 +57,8 @@ class Workers:
 
     def __init__(self, count: int, start: Callable[[], object]) -> None:
         self.count = count
+        self._pending: set[Future[Any]] = set()
+        self._lost: WorkerDied | None = None
         with ExitStack() as opened:
             self._folder = opened.enter_context(scratch_folder())
             path = self._folder / "start"
@@ -65,6 +68,7 @@ class Workers:
             context = multiprocessing.get_context("spawn")
             begin = (count, context, _begin, (os.getpid(), path))
             self._pool = make_pool(lambda: ProcessPoolExecutor(*begin), opened)
+            opened.enter_context(watched(self._pool, self._lose))
             self._late = threading.Timer(START_S, self._give_up)
             self._late.daemon = True
             try:
@@ -86,9 +90,24 @@ class Workers:
         """Start the processes, which the pool does only when a job is submitted."""
         with _sigint_blocked():
             try:
-                return [self._pool.submit(_do_nothing) for _ in range(count)]
+                return [self._told(self._pool.submit(_do_nothing)) for _ in range(count)]
             except OSError as error:
                 raise WorkerDied(f"cannot start worker processes: {error}") from error
+
+    def _told(self, future: "Future[_T]") -> "Future[_T]":
+        """The future, which fails if the pool's thread has ended or ends."""
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        if self._lost is not None:
+            _fail(future, self._lost)
+        return future
+
+    def _lose(self, error: BaseException | None) -> None:
+        """Fail all jobs, and those to come, as the thread that hands them out has ended."""
+        self._lost = WorkerDied(f"worker processes get no jobs: {error}")
+        for future in tuple(self._pending):
+            _fail(future, self._lost)
+        _kill_children()
 
     def _count_started(self, future: "Future[None]") -> None:
         self._waiting -= 1
@@ -104,7 +123,7 @@ class Workers:
     ) -> "Future[_T]":
         """Run `function(context, ...)` in a worker. Raises WorkerDied if the pool is broken."""
         try:
-            return self._pool.submit(_call, function, args, kwargs)
+            return self._told(self._pool.submit(_call, function, args, kwargs))
         except BrokenProcessPool as error:
             raise WorkerDied(WORKER_DIED) from error
 
@@ -132,6 +151,11 @@ class Workers:
             stuck.cancel()
         if kind is not None:
             sweep_temporary()  # of the killed workers
+
+
+def _fail(future: "Future[Any]", error: WorkerDied) -> None:
+    with suppress(InvalidStateError):  # it has ended meanwhile
+        future.set_exception(error)
 
 
 def _kill_children() -> None:

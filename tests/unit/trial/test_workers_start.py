@@ -47,11 +47,12 @@ if __name__ == "__main__":
     if os.environ["HOW"] == "no thread":
         import threading
         from concurrent.futures import process
-        kinds = (process._ExecutorManagerThread, threading.Timer)
-        kinds[int(sys.argv[1])].start = no_thread
+        from multiprocessing.queues import Queue
+        where = (process._ExecutorManagerThread, "start"), (threading.Timer, "start")
+        setattr(*(*where, (Queue, "_start_thread"))[int(sys.argv[1])], no_thread)
     try:
         with Workers(1, partial(start, bytes(int(sys.argv[1])))) as workers:
-            if os.environ["HOW"] == "die":
+            if os.environ["HOW"] in ("die", "no thread"):
                 result_of(workers.submit(print))
             time.sleep(60)
     except (RuntimeError, WorkerDied) as error:
@@ -101,6 +102,8 @@ def test_a_worker_that_dies_while_it_starts_is_told(tmp_path: Path, ballast: int
     assert "a worker process died" in out
 
 
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["for the pool", "to end it", "for its jobs"])
 def test_no_worker_is_left_where_the_system_gives_no_thread(tmp_path: Path, which: int) -> None:
-    assert run(tmp_path, "no thread", which) == (0, "can't start new thread\n", "")
+    code, out, err = run(tmp_path, "no thread", which)
+    assert (code, err) == (0, "")
+    assert out.endswith("can't start new thread\n")
