@@ -16,25 +16,25 @@ from hil.kernel_interface.call import Call
 from hil.kernel_interface.operator_kernels import Kernel, TunedKernel
 from hil.types import Board, Step
 
-Layer = TypeVar("Layer", Conv2D, FullyConnected)
+_L = TypeVar("_L", Conv2D, FullyConnected)
 
 # How much more flash a layer may take: 3x3 of 16 inputs to 16 outputs is within it.
-MOST_MORE_BYTES = 1280
+_MOST_MORE_BYTES = 1280
 
 
-def unpacked(of_bytes: TunedKernel[Layer]) -> TunedKernel[Layer]:
+def unpacked(of_bytes: TunedKernel[_L]) -> TunedKernel[_L]:
     """The kernel `of_bytes`, which reads int8 weights, for weights of 4 bits: `<name>_unpacked`."""
 
-    def kernels(graph: Graph, op: Layer, board: Board) -> Iterator[Kernel]:
+    def kernels(graph: Graph, op: _L, board: Board) -> Iterator[Kernel]:
         weights = graph.tensors[op.weights]
-        if weights.dtype == "int4" and weights.elements // 2 <= MOST_MORE_BYTES:
+        if weights.dtype == "int4" and weights.elements // 2 <= _MOST_MORE_BYTES:
             for kernel in of_bytes.kernels(_as_bytes(graph, op), op, board):
                 yield replace(kernel, name=f"{kernel.name}_unpacked")
 
-    def call(graph: Graph, step: Step, op: Layer) -> Call:
+    def call(graph: Graph, step: Step, op: _L) -> Call:
         return of_bytes.call(_as_bytes(graph, op), step, op)
 
-    def weight_bytes(graph: Graph, op: Layer) -> int:
+    def weight_bytes(graph: Graph, op: _L) -> int:
         return of_bytes.weight_bytes(_as_bytes(graph, op), op)
 
     return TunedKernel(
@@ -46,7 +46,7 @@ def unpacked(of_bytes: TunedKernel[Layer]) -> TunedKernel[Layer]:
     )
 
 
-def _as_bytes(graph: Graph, op: Layer) -> Graph:
+def _as_bytes(graph: Graph, op: _L) -> Graph:
     """The graph with the layer's weights as int8, of the same values."""
     tensors = list(graph.tensors)
     tensors[op.weights] = replace(tensors[op.weights], dtype="int8")
