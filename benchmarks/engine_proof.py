@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import typer
-from engine import MODELS, Model
+from engine import MODELS, Model, m0_on_m3
 
 from compress.arithmetic.fixedpoint import INT8_MAX, INT8_MIN
 from compress.errors import OverBudget
@@ -93,13 +93,9 @@ def proof_samples(graph: Graph, inputs: int) -> Samples:
 
 def board_of(core: str) -> Board:
     """The board of that name, and for "m0 on m3" the M3's with the code of an M0."""
-    if core != "m0 on m3":
-        return without_waits(without_limits(load_board(core)))
-    of = load_board("m0")
-    board = replace(
-        board_of("m3"), core=of.core, features=of.features, compiler_flags=of.compiler_flags
-    )
-    return without_waits(board)
+    if core == "m0 on m3":
+        return m0_on_m3()
+    return without_waits(without_limits(load_board(core)))
 
 
 def plan_of(graph: Graph, core: str, board: Board, saves: Memory, listed: bool) -> Plan:

@@ -55,9 +55,15 @@ SHAPES = (
     Shape(16, 3, 16),
     Shape(16, 3, 16, stride=2),
     Shape(16, 1, 8),
+    Shape(16, 8, 8, stride=2),
+    Shape(16, 32, 9, stride=2),
+    Shape(16, 96, 4, stride=2),
     Shape(8, 32, 32, window=1),
     Shape(8, 64, 64, window=1),
+    Shape(8, 512, 8, window=1),
     Shape(1, 64, 32),
+    Shape(1, 24, 2),
+    Shape(1, 512, 6),
 )
 
 
