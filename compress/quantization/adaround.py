@@ -15,6 +15,7 @@ from torch.nn import functional
 from compress.frontend.execute import activated, from_torch, to_torch, windows
 from compress.frontend.layers import Layer
 from compress.quantization.weight_grids import LayerWeights
+from compress.training.optimizers import Adam
 
 # Rectified sigmoid, equation 23: h = clip(sigmoid(v) * (_HIGH - _LOW) + _LOW, 0, 1). Stretched
 # beyond [0, 1], it reaches both ends at finite v, where its gradient does not vanish.
@@ -84,7 +85,7 @@ def _learned(
     """
     start = torch.logit(((fraction - _LOW) / (_HIGH - _LOW)).clamp(0.01, 0.99))
     variables = start.requires_grad_()
-    optimizer = torch.optim.Adam([variables], lr=_LEARNING_RATE)
+    optimizer = Adam([variables], lr=_LEARNING_RATE)
     for step in range(_STEPS):
         chosen = torch.randint(rows, (_BATCH,), generator=generator)
         up = (torch.sigmoid(variables) * (_HIGH - _LOW) + _LOW).clamp(0.0, 1.0)

@@ -23,6 +23,7 @@ from compress.task_types.rules import Rules
 from compress.tracing.answers import Answer, joined
 from compress.tracing.batches import Batch, chosen, copies_of, tensors_of
 from compress.training.checkpoint import Checkpoint
+from compress.training.optimizers import AdamW
 from compress.training.progress import tell_epochs
 from compress.types import Array, Recipe, Split
 
@@ -75,8 +76,12 @@ class Schedule:
 
 
 def seed_torch(seed: int) -> None:
-    """Seed torch's global generator, which new weights and dropout draw from."""
-    torch.manual_seed(seed)
+    """Seed torch's global generator, which new weights and dropout draw from.
+
+    `torch.manual_seed` would import torch's compiler for it, as optimizers would
+    (`compress.training.optimizers`).
+    """
+    torch.default_generator.manual_seed(seed)
 
 
 def fit(
@@ -131,7 +136,7 @@ def descend(
         {"params": list(module.parameters())},
         {"params": list(extra), "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(
+    optimizer = AdamW(
         groups,
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
