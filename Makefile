@@ -25,8 +25,10 @@ bench: setup  ## measure MODEL (digits; FILE.tflite, RUN:NUMBER) on BOARD, per l
 	@exec .venv/bin/hil bench $${BOARD:+--board="$$BOARD"} $(ARGS) -- "$${MODEL:-digits}"
 
 # Files start in their order, tests/hil with the longest early: both processes end about together.
+# Hundreds of processes start: none compiles anew what one before it has compiled.
 test: setup  ## the tests; BOARD=m4 for another board, ARGS='-k wire' for pytest
-	@exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $${BOARD:+--board="$$BOARD"} $(ARGS)
+	@unset PYTHONDONTWRITEBYTECODE
+	exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $${BOARD:+--board="$$BOARD"} $(ARGS)
 
 lint: setup
 	@.venv/bin/python -m ruff check .
