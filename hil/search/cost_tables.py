@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.optimize import nnls  # type: ignore[attr-defined]
 
 from hil.figures import LayerFigures
 from hil.types import Estimate, Floats
@@ -190,6 +189,8 @@ def _exact(rows: Floats, values: Sequence[int]) -> Floats:
 
 def _relative(rows: Floats, values: Sequence[int]) -> Floats:
     """Coefficients >= 0 with the least sum of squared relative errors; 0 if all values are 0."""
+    from scipy.optimize import nnls  # type: ignore[attr-defined]  # slow to import
+
     measured = np.array(values, np.float64)
     if not measured.any():
         return np.zeros(rows.shape[1])

@@ -20,7 +20,6 @@ from math import sqrt
 from typing import Self
 
 import numpy as np
-from scipy.optimize import nnls  # type: ignore[attr-defined]
 
 from compress.genome import Genome, Quantize
 from hil.energy.energy import inference_energy
@@ -57,6 +56,8 @@ class Fit:
         largest of three standard deviations of the relative residuals, the largest residual, and
         `_LEAST_MARGIN`: no measured network lies outside it.
         """
+        from scipy.optimize import nnls  # type: ignore[attr-defined]  # slow to import
+
         measured = np.array(values, np.float64)
         # Relative errors are shares @ coefficients - 1. Columns are scaled to a maximum of 1: the
         # terms differ by many orders of magnitude (a constant 1, millions of MACs).

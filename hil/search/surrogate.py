@@ -17,7 +17,6 @@ from math import log, log1p
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls  # type: ignore[attr-defined]
 
 from compress.genome import Distill, Genome, Prune, Quantize, Sparsify, Stage
 from hil.types import Estimate, Floats
@@ -104,7 +103,9 @@ class Surrogate:
     def __init__(
         self, rows: Sequence[tuple[float, ...]], accuracies: Sequence[float], floor: float
     ):
-        from sklearn.ensemble import ExtraTreesRegressor  # takes a second to import
+        # These take a second to import.
+        from scipy.optimize import nnls  # type: ignore[attr-defined]
+        from sklearn.ensemble import ExtraTreesRegressor
 
         points = np.array(rows, np.float64)
         wanted = np.maximum(accuracies, floor - _BELOW)

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest  # type: ignore[attr-defined]
 
 from compress.metrics.intervals import (
+    CONFIDENCE,
     difference_error,
     expected_difference_error,
     normal_interval,
@@ -24,10 +26,18 @@ def test_the_published_interval_of_81_of_263() -> None:
 
 def test_an_interval_of_all_right_is_not_empty() -> None:
     found = share_interval(1.0, 360)
-    assert found.high == pytest.approx(1.0)
+    assert (found.high, share_interval(0.0, 360).low) == (1.0, 0.0)
     assert 0.98 < found.low < 0.99
     assert 0.995 in found
     assert 0.97 not in found
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7, 360])
+def test_the_interval_is_scipys_of_any_count(samples: int) -> None:
+    for count in range(samples + 1):
+        found = share_interval(count / samples, samples)
+        wanted = binomtest(count, samples).proportion_ci(CONFIDENCE, "wilson")
+        assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-14)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
