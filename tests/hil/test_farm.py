@@ -15,7 +15,7 @@ import pytest
 
 from compress.cache import cache_folder
 from compress.errors import UserError
-from compress.genome import Distill, Genome, Prune, Quantize
+from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize
 from helpers.farms import LIMIT_S, Farm, farm_of_one_worker, kill, train
 from hil.board import board_sha256, load_board
 from hil.errors import BenchError
@@ -45,6 +45,10 @@ PROPOSALS = [
     Proposal(Genome((Distill(width=0.5, epochs=1), Quantize()))),
     Proposal(Genome((Prune((0.5,), scope="uniform", epochs=1), Quantize())), 0.5),
     Proposal(Genome((Prune((0.25,) * 99, epochs=1), Quantize()))),  # infeasible: no such groups
+]
+LOOKS = [
+    Proposal(Genome((Elastic(epochs=0.2), Pick((keep, 1.0, keep)), Quantize())), 0.0)
+    for keep in (1.0, 0.5)
 ]
 
 
@@ -103,6 +107,7 @@ def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> N
         number = trials[0].number
         network = network_path(start.folder, number).read_bytes()
         figures = pool.final(number, network).result(LIMIT_S)
+        looked = [outcome.trial for outcome in pool.inherited(50, LOOKS).result(LIMIT_S)]
     assert [(t.genome.key, t.fidelity, t.repeat) for t in trials] == [p.key for p in PROPOSALS]
     assert [t.state for t in trials[-2:]] == ["screened", "infeasible"]
     assert {t.state for t in trials[:-2]} == {"measured"}
@@ -115,6 +120,9 @@ def test_no_trial_is_lost_and_none_measured_twice(farm: Farm, start: Start) -> N
     assert [worker for _, worker in log].count("answering") == 1
     with LocalPool(1, replace(start, folder=start.folder / "local").open) as local:
         assert local.final(number, network).result(LIMIT_S) == figures
+        here = [outcome.trial for outcome in local.inherited(50, LOOKS).result(LIMIT_S)]
+        assert [(t.number, t.state) for t in looked] == [(50, "screened"), (51, "screened")]
+        assert list(map(result, looked)) == list(map(result, here))
         for proposal, trial in zip(PROPOSALS[3:5], trials[3:5], strict=True):
             assert result(local.trial(0, proposal).result(LIMIT_S).trial) == result(trial)
 
