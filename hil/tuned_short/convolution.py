@@ -31,8 +31,9 @@ Bytes = npt.NDArray[np.uint8]
 
 _NAME = "conv_short"
 _FUNCTION = "conv_short"
-# Pixels whose windows are copied at a time: as many as stay within so many bytes, or a few.
-_GROUP_PIXELS = (24, 8, 4, 2)
+# Pixels whose windows are copied at a time: as many as stay within so many bytes, or a few. A
+# panel is read, or filled, once for each group.
+_GROUP_PIXELS = (24, 16, 12, 8, 4, 2)
 _MOST_WINDOW_BYTES = 4096
 _MOST = 2**15 - 1  # the record counts in uint16_t, and where windows begin in int16_t
 
@@ -80,9 +81,11 @@ def _is_countable(graph: Graph, op: Conv2D) -> bool:
 def _groups(graph: Graph, op: Conv2D, layer: _Layer) -> Iterator[int]:
     """Numbers of pixels at a time, the fastest first."""
     _, out_height, out_width, _ = graph.tensors[op.output].shape
-    groups = even_groups(_GROUP_PIXELS, out_height * out_width)
-    fitting = (one for one in groups if 2 * one * layer.taps <= _MOST_WINDOW_BYTES)
-    yield from dict.fromkeys((next(fitting, groups[-1]), groups[-1]))
+    pixels = out_height * out_width
+    groups = even_groups(_GROUP_PIXELS, pixels)
+    fitting = [one for one in groups if 2 * one * layer.taps <= _MOST_WINDOW_BYTES]
+    fewest = min(fitting or groups[-1:], key=lambda one: (-(-pixels // one), one))
+    yield from dict.fromkeys((fewest, groups[-1]))
 
 
 def _scratch_bytes(layer: _Layer, group: int, is_sparse: bool) -> int:
