@@ -16,6 +16,7 @@ import pytest
 from compress.cache import cache_folder
 from compress.errors import UserError
 from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize
+from helpers.checkout import ROOT
 from helpers.farms import LIMIT_S, Farm, farm_of_one_worker, kill, train
 from hil.board import board_sha256, load_board
 from hil.errors import BenchError
@@ -33,6 +34,7 @@ from hil.trial.training_file import Training
 from hil.types import Trial
 
 BOARD = "m3"
+TASK = str(ROOT / "tests" / "helpers" / "small_task.py")
 SHORT = Proposal(Genome((Quantize(),)))
 PROPOSALS = [
     SHORT,
@@ -55,7 +57,7 @@ LOOKS = [
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     folder = tmp_path_factory.mktemp("run")
-    return Start.prepare("digits", load_board(BOARD), 0, folder)
+    return Start.prepare(TASK, load_board(BOARD), 0, folder)
 
 
 @pytest.fixture(scope="module")
