@@ -19,8 +19,7 @@ from compress.space.variation import mutate
 from compress.tflite.exporter import export_tflite
 from compress.types import QuantizedModel
 from helpers.networks import NETWORKS, original
-from helpers.oracles import assert_oracles_compute
-from hil.measure.oracle_check import check_oracle
+from helpers.oracles import assert_oracles_agree
 
 
 def _quick(genome: Genome) -> Genome:
@@ -42,7 +41,7 @@ def _outcome(genome: Genome, start: Original) -> tuple[QuantizedModel | None, st
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=7, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
     start, rng = original(name), Random(seed)
     space = space_of(start)
@@ -57,14 +56,12 @@ def test_any_genome_compresses_or_says_why_not(name: str, seed: int) -> None:
     assert model.samples.outputs.shape == (8, len(start.task.classes))
     trained = [stage.epochs for stage in genome.stages]
     assert [entry.epochs for entry in model.costs] == [*trained, 0]
-    tflite, samples = export_tflite(model.graph), model.samples
-    assert_oracles_compute(tflite, model.graph, samples.inputs)
-    check_oracle(tflite, samples)
+    assert_oracles_agree(export_tflite(model.graph), model.samples)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_costs_are_known_before_training(name: str, seed: int) -> None:
     """Costs are exact except where training decides: global ranking, zeros, dead channels."""
     start, rng = original(name), Random(seed)
@@ -85,7 +82,7 @@ def test_costs_are_known_before_training(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_the_same_genome_gives_the_same_network(name: str, seed: int) -> None:
     start, rng = original(name), Random(seed)
     genome = _quick(random_genome(rng, space_of(start)))
