@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from compress.projects.opened import open_project
 from compress.projects.toml_file import read_project_file
 from compress.tflite.importer import import_tflite
 from compress.training.train import predict, restore
+from helpers import commands
 from helpers.checkout import ROOT
 from helpers.float_networks import export
 from helpers.projects import read
@@ -34,16 +33,7 @@ LIMIT_S = 500
 
 
 def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    return commands.hil(folder, *arguments, environment={"PYTHONPATH": str(ROOT)}, limit_s=LIMIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +178,8 @@ def test_a_model_file_is_compressed(searched: Path, tmp_path: Path) -> None:
     }
     np.savez(tmp_path / "digits.npz", **parts)
     options = ("--model", "net.onnx", "--data", "digits.npz", "--accuracy", "0.9", "--board", "m3")
-    done = hil(tmp_path, "evolve", "--processes", "1", *options, "--trials", "2", "--json")
+    short = ("--processes", "1", "--trials", "2", "--engine", "random", "--json")
+    done = hil(tmp_path, "evolve", *options, *short)
     assert done.returncode == 0, done.stderr
     share = float(np.mean(predict(module, data.val.x).numpy().argmax(1) == data.val.y))
     assert f"float network, weights as given: accuracy {100 * share:.1f} % on 360" in done.stderr

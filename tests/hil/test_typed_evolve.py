@@ -6,15 +6,14 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers import commands
 from helpers.checkout import ROOT
 
-CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
 # Far more than a search takes on an idle machine: these only end a hang.
 MINUTES = 60
 LIMIT_S = 60 * MINUTES
@@ -23,17 +22,13 @@ FILE = "from helpers.typed_tasks import TASKS\n\nTASK = TASKS[{kind!r}]\n"
 
 def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    return subprocess.run(
-        [sys.executable, "-c", CODE, *arguments],
-        cwd=folder, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True,
-        timeout=LIMIT_S, check=False,
-    )  # fmt: skip
+    return commands.hil(folder, *arguments, environment={"PYTHONPATH": paths}, limit_s=LIMIT_S)
 
 
 def search(folder: Path, kind: str, *arguments: str) -> dict[str, Any]:
     (folder / f"{kind}.py").write_text(FILE.format(kind=kind))
     done = hil(
-        folder, "evolve", "--processes", "1", "--task", f"{kind}.py", "--json", "--trials", "3",
+        folder, "evolve", "--processes", "1", "--task", f"{kind}.py", "--json", "--trials", "2",
         "--minutes", str(MINUTES), "--run", kind, *arguments,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

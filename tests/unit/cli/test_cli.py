@@ -1,7 +1,6 @@
 """Bad input gives one line on stderr and exit code 2, before anything is written."""
 
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 import typer
 
 from compress.errors import HilError, UnsupportedLayer, UserError
+from helpers import commands
 from hil.board import board_sha256, load_board
 from hil.cli.main import errors_as_lines, fail
 from hil.errors import NoReply
@@ -18,16 +18,7 @@ from hil.store.store import RunIdentity, Store
 
 
 def hil(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return commands.hil(folder, *arguments, environment=environment, limit_s=120)
 
 
 @pytest.mark.parametrize(
