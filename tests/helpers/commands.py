@@ -32,7 +32,7 @@ def forking() -> tuple[str, ...]:
     folder = tempfile.TemporaryDirectory(prefix="forks-")
     path = Path(folder.name) / "socket"
     process = subprocess.Popen(
-        [sys.executable, "-I", fork_server.__file__, path, *PACKAGES],
+        [sys.executable, "-I", fork_server.__file__, str(os.getpid()), path, *PACKAGES],
         stdin=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     atexit.register(folder.cleanup)

@@ -1,7 +1,7 @@
 """A process that has imported the slow packages, and forks for each command `hil`.
 
-Arguments: the path of its socket, then the names of the packages. They are others' packages:
-compress and hil are imported by each command itself, so that a fault of their imports is seen.
+Arguments: its parent's number, the path of its socket, the names of the packages. These are those
+of others: each command imports compress and hil itself, so that a fault of their imports is seen.
 
 A connection is one command. It begins with a JSON object of its arguments, folder and environment,
 after its length in 4 bytes, with the command's stdin, stdout and stderr. Then each byte is a signal
@@ -24,9 +24,8 @@ import threading
 LOOK_S = 5.0  # how often it looks whether its parent is still there
 
 
-def serve(path: str) -> None:
+def serve(parent: int, path: str) -> None:
     """Take commands while the parent lives. Returns in the process of each command."""
-    parent = os.getppid()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{path}.new")
     listener.listen()
@@ -114,9 +113,9 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:]:
+    for name in sys.argv[3:]:
         importlib.import_module(name)
     assert not {"compress", "hil"} & {name.split(".")[0] for name in sys.modules}
     gc.freeze()  # otherwise a command would copy pages only to count what refers to their objects
-    serve(sys.argv[1])
+    serve(int(sys.argv[1]), sys.argv[2])
     run()
