@@ -26,7 +26,7 @@ from compress.space.space import STUDENT_LENGTH_FACTOR, Space
 from hil.elastic.fine_tuning import Candidate, FineTuning
 from hil.elastic.knowledge import Knowledge
 from hil.elastic.lattice import Lattice, Shape
-from hil.elastic.shape_search import ShapeIndividual, ShapeSearch
+from hil.elastic.shape_search import ShapeIndividual, ShapeSearch, judged_count
 from hil.elastic.tails import children, starting_tails, tail_toolbox
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
@@ -35,8 +35,6 @@ from hil.types import Trial
 ELASTIC_LENGTH = 16  # epochs of an elastic network, as a multiple of the task's fine-tuning
 _NARROWEST = 0.25
 _SPARE_DESIGNS = 5  # networks profiled beyond one for each group
-_MOST_JUDGED = 64  # shapes that are built without training; of a small lattice a quarter
-_FEWEST_JUDGED = 12
 _COUNTS = (6, 4, 2)  # candidates of a batch, by rung
 _TAILS = 10  # the best ones, parents of as many new ones in every batch
 _SEEDS = 3  # trainings of a finalist
@@ -47,6 +45,7 @@ class ShapesFirst:
 
     `befores` are the stages before each elastic network: the first one is trained at the start, the
     second after so many batches of fine-tuning. `judged` are the shapes built without training.
+    `source` searches the shapes; `hil.elastic.controls` has others.
     """
 
     def __init__(
@@ -58,6 +57,7 @@ class ShapesFirst:
         features: Features = "none",
         befores: Sequence[tuple[Stage, ...]] = ((), (Quantize(learn_ranges=True),)),
         second_after: int = 8,
+        source: type[ShapeSearch] = ShapeSearch,
     ) -> None:
         self.lattice = lattice
         self.goal = goal
@@ -71,6 +71,7 @@ class ShapesFirst:
         self.batches = 0  # of fine-tuning
         self.judged: list[Shape] = []
         self.activity = "starting"
+        self._source = source
         self._shapes: ShapeSearch | None = None
         self._known = Knowledge(goal, self._designs())
         self._shape_of: dict[Genome, Shape] = {}
@@ -93,7 +94,7 @@ class ShapesFirst:
             self._news.append(line)
             if not enough:
                 return []
-            self._shapes = ShapeSearch(self.lattice, self.goal, self.seed, self._known.shape_costs)
+            self._shapes = self._source(self.lattice, self.goal, self.seed, self._known.shape_costs)
         if not self._shapes.is_over:
             self.activity = "looking at sub-networks"
             return [self._look(0, shape) for shape in self._shapes.ask()]
@@ -159,8 +160,7 @@ class ShapesFirst:
 
     def _judge(self, shapes: ShapeSearch) -> list[Proposal]:
         """The promising shapes, to be quantized, judged and measured."""
-        count = max(_FEWEST_JUDGED, min(_MOST_JUDGED, self.lattice.size // 4))
-        self.judged = [one.shape for one in shapes.promising(count)]
+        self.judged = [one.shape for one in shapes.promising(judged_count(self.lattice))]
         self.activity = f"measuring {len(self.judged)} promising sub-networks"
         best = max(one.accuracy for one in shapes.told.values())
         self._news.append(
@@ -220,13 +220,17 @@ class ShapesFirst:
         return sorted(gains, key=lambda tail: -gains[tail])[:_TAILS] or self._tails
 
 
-class ElasticSearch(ShapesFirst):
+def elastic_search(
+    original: Original,
+    goal: Goal,
+    seed: int,
+    engine: type[ShapesFirst] = ShapesFirst,
+    source: type[ShapeSearch] = ShapeSearch,
+) -> ShapesFirst:
     """The engine "elastic" over an original network's shapes."""
-
-    def __init__(self, original: Original, goal: Goal, seed: int) -> None:
-        space = space_of(original)
-        features: Features = "attention" if space.has_convolutions else "none"
-        super().__init__(lattice_of(original), space, goal, seed, features)
+    space = space_of(original)
+    features: Features = "attention" if space.has_convolutions else "none"
+    return engine(lattice_of(original), space, goal, seed, features, source=source)
 
 
 def lattice_of(original: Original) -> Lattice:

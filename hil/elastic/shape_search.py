@@ -18,6 +18,8 @@ from hil.search.nsga2 import ConstrainedFitness
 
 POPULATION = 64
 _MOST_GENERATIONS = 40
+_MOST_JUDGED = 64  # shapes that are built without training; of a small lattice a quarter
+_FEWEST_JUDGED = 12
 # The search ends after so many generations without a new shape on the front.
 _PATIENCE = 4
 # Shapes whose inherited accuracy is so far below the floor (share of 1) are violations: training
@@ -53,6 +55,11 @@ class ShapeIndividual:
         self.fitness = ConstrainedFitness(values, excess / (1.0 + excess))
 
 
+def judged_count(lattice: Lattice) -> int:
+    """The number of shapes that are built without training."""
+    return max(_FEWEST_JUDGED, min(_MOST_JUDGED, lattice.size // 4))
+
+
 class ShapeSearch:
     """The search: `ask` for the shapes of a generation, `tell` their inherited accuracies.
 
@@ -81,8 +88,14 @@ class ShapeSearch:
     @property
     def is_over(self) -> bool:
         """True if all shapes are known, or new ones no longer reach the front."""
-        ended = self.generation >= _MOST_GENERATIONS or self._idle >= _PATIENCE
+        batches = self.batches_a_generation
+        ended = self.generation >= _MOST_GENERATIONS * batches or self._idle >= _PATIENCE * batches
         return ended or len(self._asked) >= self.lattice.size
+
+    @property
+    def batches_a_generation(self) -> int:
+        """The batches in which as many shapes are looked at as in a generation."""
+        return 1
 
     def ask(self) -> list[Shape]:
         """The next generation: shapes that were never asked for before."""

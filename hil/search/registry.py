@@ -50,7 +50,7 @@ def _factory(path: str) -> Any:
 # The default of the command line: one of the first two, by cost (`hil.loop.engine_choice`).
 AUTO = "auto"
 ENGINES: dict[str, Opener] = {
-    "elastic": _from_original("hil.elastic.engine:ElasticSearch"),
+    "elastic": _from_original("hil.elastic.engine:elastic_search"),
     "adaptive": _from_original("hil.search.adaptive:Adaptive"),
     "nsga2": _from_space("hil.search.nsga2:Nsga2"),
     "weighted": _from_space("hil.search.engine_weighted:WeightedSum"),
