@@ -25,7 +25,7 @@ from compression_report import Result, grouped, report, write_csv
 from compress.ops import Conv2D
 from compress.pipeline.pipeline import preview
 from hil.board import board_sha256, load_board
-from hil.loop.batch import record_outcome
+from hil.loop.trial_jobs import record_outcomes
 from hil.report.plots import write_png
 from hil.search.engine import Proposal
 from hil.store.run_folder import network_path
@@ -111,7 +111,7 @@ def run_missing(
     }
     done = len(compared) - len(missing)
     for future in _ended(jobs):
-        record_outcome(store, result_of(future))
+        record_outcomes(store, [result_of(future)])
         done += 1
         show(done / len(compared), f"{done}/{len(compared)} arms, last: {jobs[future]}")
     known = {final.number for final in store.finals()}

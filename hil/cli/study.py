@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from hil.study.arm_names import NAMES
 RESULTS = Path("docs/results")
 # Seeds 0 and 1 were used to develop the engines, so they are no evidence for any of them.
 _FIRST_SEED = 2
+_MOST_SEEDS = 1000
 
 
 def register(app: typer.Typer, runs: Path) -> None:
@@ -38,10 +40,18 @@ def register(app: typer.Typer, runs: Path) -> None:
             int,
             typer.Option(
                 min=1,
-                max=1000,
-                help="Number of seeds, from 2 on, each with an original network of its own.",
+                max=_MOST_SEEDS,
+                help="Number of seeds, each with an original network of its own.",
             ),
         ] = 5,
+        first_seed: Annotated[
+            int,
+            typer.Option(
+                min=0,
+                max=2**31,
+                help="The first of the seeds; 0 and 1 were used to develop the engines.",
+            ),
+        ] = _FIRST_SEED,
         measurements: Annotated[
             int,
             typer.Option(
@@ -64,6 +74,13 @@ def register(app: typer.Typer, runs: Path) -> None:
                 show_default="all",
             ),
         ] = None,
+        label: Annotated[
+            str,
+            typer.Option(
+                help="Name of this study in the names of its report's files.",
+                show_default="its arms, if not all",
+            ),
+        ] = "",
         results: Annotated[
             Path, typer.Option(help="Folder for the report and the log of all trials.")
         ] = RESULTS,
@@ -71,6 +88,7 @@ def register(app: typer.Typer, runs: Path) -> None:
     ) -> None:
         """Compare methods, recipes and searches for TASK on BOARD; an earlier study goes on."""
         facts, names = load_board(board), chosen_arms(arms)
+        check_label(label)
         task = chosen.ref()
         wanted = find_task(task)
         tell(task)
@@ -89,7 +107,7 @@ def register(app: typer.Typer, runs: Path) -> None:
             board=facts,
             folder=runs / f"study-{label_of(task)}-{facts.name}",
             log=results / f"study-{label_of(task)}-{facts.name}",
-            seeds=tuple(range(_FIRST_SEED, _FIRST_SEED + seeds)),
+            seeds=tuple(range(first_seed, first_seed + seeds)),
             arms=tuple(arm for arm in all_arms() if arm.name in names),
             budget=ArmBudget(measurements, epochs * wanted.fine_tune.epochs),
         )
@@ -97,14 +115,18 @@ def register(app: typer.Typer, runs: Path) -> None:
             f"hil study --task {identity_of_task(task)} --board {board} --seeds {seeds} "
             f"--measurements {measurements} --epochs {epochs:g}"
         )
+        if first_seed != _FIRST_SEED:
+            command += f" --first-seed {first_seed}"
         if names != NAMES:
             command += f" --arms {','.join(names)}"
+        if label:
+            command += f" --label {label}"
         line, deadline = ProgressLine(), Deadline(minutes)
         try:
             with ended_by_signals(deadline.end):
                 result = run(settings, deadline, line.show)
             line.show(1.0, "drawing the plots, writing the report")
-            page = write_study(result, results, command)
+            page = write_study(result, results, command, label)
         finally:
             line.close()
         if as_json:
@@ -125,6 +147,14 @@ def chosen_arms(wanted: str | None) -> tuple[str, ...]:
     if unknown:
         raise UserError(f"--arms {unknown[0]!r}: allowed are {', '.join(NAMES)}")
     return tuple(name for name in NAMES if name in asked)
+
+
+def check_label(label: str) -> None:
+    """Check that a label can be part of file names. Raises UserError."""
+    if not re.fullmatch(r"[a-z0-9-]{0,40}", label):
+        raise UserError(
+            f"--label {label!r}: allowed are lower-case letters, digits and hyphens, at most 40"
+        )
 
 
 @contextmanager

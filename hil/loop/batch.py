@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 
-from compress.genome import Distill, Elastic, Genome, Quantize, Stage
+from compress.genome import Distill, Elastic, Genome, Quantize
 from hil.loop.progress import SearchProgress
 from hil.loop.stop import StopRule
-from hil.search.engine import Proposal
-from hil.store.run_folder import save_network
+from hil.loop.trial_jobs import Job, in_jobs, record_outcomes, submitted
+from hil.search.engine import NETWORKS_PER_STEP, Proposal
 from hil.store.store import Store
 from hil.trial.candidate import Outcome
-from hil.trial.inherited import prefix_of
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import Pool, Watched
 from hil.types import Trial
-
-# Sub-networks of an elastic network that one job looks at, at most.
-_MOST_LOOKS = 16
 
 
 def run_batch(
@@ -36,8 +31,10 @@ def run_batch(
     """
     missing = [p for p in proposals if _find(store, p) is None]
     affordable = list(_affordable(missing, store, rule))
-    waiting = deque(_in_jobs(affordable, pool.count))
-    number, jobs = store.next_number(), Jobs[tuple[Proposal, ...], list[Outcome]]()
+    looks = [proposal for proposal in affordable if proposal.is_inherited]
+    others = _longest_first(p for p in affordable if not p.is_inherited)
+    waiting = deque(in_jobs([*others, *looks], pool.count))
+    number, jobs = store.next_number(), Jobs[Job, list[Outcome]]()
     while True:
         while (
             waiting
@@ -45,16 +42,14 @@ def run_batch(
             and rule.may_start(store, sum(_counts(one) for job in jobs.running for one in job))
         ):
             job = waiting.popleft()
-            jobs.add(job, _submitted(pool, number, job))
+            jobs.add(job, submitted(pool, number, job))
             number += len(job)
         if not jobs:
             break
         ended = jobs.collect()
         for _, future in ended:
             outcomes = result_of(future)
-            with store.transaction():
-                for outcome in outcomes:
-                    record_outcome(store, outcome)
+            record_outcomes(store, outcomes)
             for outcome in outcomes:
                 progress.note_unjudged(outcome.trial)
         if ended:
@@ -67,47 +62,6 @@ def run_batch(
 
 def _find(store: Store, proposal: Proposal) -> Trial | None:
     return store.find(proposal.genome, proposal.fidelity, proposal.repeat)
-
-
-def _in_jobs(proposals: Sequence[Proposal], processes: int) -> list[tuple[Proposal, ...]]:
-    """The proposals as jobs: one each, but several looks at one elastic network together.
-
-    Looks come last, in jobs of at most `_MOST_LOOKS`, and so many jobs that all processes work.
-    """
-    jobs: list[tuple[Proposal, ...]] = [
-        (one,) for one in _longest_first(p for p in proposals if not p.is_inherited)
-    ]
-    looks: dict[tuple[Stage, ...], list[Proposal]] = {}
-    for one in proposals:
-        if one.is_inherited:
-            looks.setdefault(prefix_of(one), []).append(one)
-    for alike in looks.values():
-        size = min(_MOST_LOOKS, -(-len(alike) // (2 * processes)))
-        jobs += [tuple(alike[i : i + size]) for i in range(0, len(alike), size)]
-    return jobs
-
-
-def _submitted(pool: Pool, number: int, job: tuple[Proposal, ...]) -> Future[list[Outcome]]:
-    """The future of a job, whose trials are numbered from `number` on."""
-    if job[0].is_inherited:
-        return pool.inherited(number, job)
-    return _in_list(pool.trial(number, job[0]))
-
-
-def _in_list(future: Future[Outcome]) -> Future[list[Outcome]]:
-    """A future with the result in a list, or the same error."""
-    made: Future[list[Outcome]] = Future()
-
-    def ended(done: Future[Outcome]) -> None:
-        if done.cancelled():
-            made.cancel()
-        elif (error := done.exception()) is not None:
-            made.set_exception(error)
-        else:
-            made.set_result([done.result()])
-
-    future.add_done_callback(ended)
-    return made
 
 
 def _affordable(missing: Iterable[Proposal], store: Store, rule: StopRule) -> Iterator[Proposal]:
@@ -152,17 +106,6 @@ def _training_effort(genome: Genome) -> float:
         if isinstance(stage, Distill):
             distillation += 0.8 if stage.features != "none" else 0.0
             distillation += 0.7 if stage.teacher != "original" else 0.0
-        # Four sub-networks a step: on kws, in seconds, three times the widest one alone.
-        networks = 3.0 if isinstance(stage, Elastic) else 1.0
+        networks = NETWORKS_PER_STEP if isinstance(stage, Elastic) else 1.0
         total += stage.epochs * networks * (1.0 + quantization + distillation)
     return total
-
-
-def record_outcome(store: Store, outcome: Outcome) -> None:
-    """Write the network's file, then commit the trial.
-
-    In this order a trial in the store always has its network, also after a crash in between.
-    """
-    if outcome.tflite:
-        save_network(store.folder, outcome.trial.number, outcome.tflite)
-    store.add(outcome.trial)

@@ -18,6 +18,7 @@ from compress.training.train import Schedule, fit, loss_of
 from hil import formatting
 from hil.elastic.engine import ELASTIC_LENGTH, lattice_of
 from hil.elastic.tails import RUNGS
+from hil.search.engine import NETWORKS_PER_STEP
 from hil.search.registry import AUTO, ENGINES
 from hil.store.store import Store
 
@@ -27,8 +28,6 @@ _FEWEST_CANDIDATES = 10
 _FEWEST_TRIALS = 100
 _FEWEST_SHAPES = 32
 _MOST_OF_BUDGET = 1 / 3  # that training the elastic network may take
-# A step trains the widest network, the narrowest and two of about half the work.
-_NETWORKS_PER_STEP = 3.0
 # Distillation under fake quantization takes about twice the time of plain training, and a
 # candidate on average the second rung; building and measuring comes on top.
 _TUNING_FACTOR = 2.0
@@ -90,7 +89,7 @@ def engine_for(settings: Asked, original: Original, store: Store) -> tuple[str, 
 def elastic_cost(settings: Asked, original: Original, epoch_s: float) -> ElasticCost:
     """The cost of an elastic search where an epoch of plain training takes `epoch_s` seconds."""
     length, lattice = original.task.fine_tune.epochs, lattice_of(original)
-    seconds = ELASTIC_LENGTH * length * _NETWORKS_PER_STEP * epoch_s
+    seconds = ELASTIC_LENGTH * length * NETWORKS_PER_STEP * epoch_s
     budget_s = 60 * settings.minutes * settings.processes
     each_s = RUNGS[0] * length * _TUNING_FACTOR * epoch_s + _BUILD_S
     by_time = max(0.0, budget_s - seconds) / each_s

@@ -15,6 +15,10 @@ from typing import Protocol, runtime_checkable
 from compress.genome import Elastic, Genome, Pick, Quantize
 from hil.types import Trial
 
+# The work of a step that trains an elastic network, in steps of the widest network alone: it trains
+# four sub-networks. Measured on kws, in seconds (docs/decisions/0032).
+NETWORKS_PER_STEP = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

@@ -15,10 +15,20 @@ FIXED: dict[str, tuple[ArmKind, str]] = {
     "distilled": ("single", "distillation only"),
     "scratch": ("single", "same size from scratch"),
     "PQ": ("recipe", "P→Q"),
+    "QD": ("recipe", "Q→D"),
     **{"".join(order): ("recipe", "→".join(order)) for order in permutations("PQD")},
 }
+ELASTIC, ADAPTIVE = "elastic", "adaptive"
+CONTROLS: dict[str, str] = {
+    "elastic-tpe": "elastic network, TPE",
+    "elastic-random": "elastic network, random",
+    "elastic-nsga2": "elastic network, NSGA-II, plain",
+    "elastic-uniform": "elastic network, uniform",
+}
 SEARCHES: dict[str, str] = {
-    "adaptive": "adaptive search (ours)",
+    ELASTIC: "elastic search (ours)",
+    **CONTROLS,
+    ADAPTIVE: "adaptive search (ours)",
     "random": "random search",
     "tpe": "TPE (Optuna)",
     "bohb": "BOHB (TPE and Hyperband)",

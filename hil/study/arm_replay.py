@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from hil.search.engine import BeginsAtRandom, Engine, Proposal, WarmStarted
 from hil.study.arms import Arm
 from hil.study.result import ArmTrace, Ending
+from hil.trial.charges import Account, Charge, LookPrices, Payment
 from hil.types import Trial
 
 # The time to screen a candidate without training, as a share of full training.
 _SCREENED = 0.05
+_ROUNDING = 1e-6  # epochs: of sums of fractions
 
 
 @dataclass(frozen=True, slots=True)
 class ArmBudget:
-    """The limits of every arm in each seed: networks trained in full, and epochs of training."""
+    """The limits of every arm in each seed: networks trained in full, and epochs of training.
+
+    Epochs are counted as `hil.trial.charges` does.
+    """
 
     measurements: int
     epochs: float
@@ -25,22 +30,28 @@ class ArmBudget:
 class ArmReplay:
     """One arm in one seed: its engine asks, and is told the trials that are known.
 
-    Trials that are not known yet are for the caller to run. Every trial counts in full against the
-    budget, even if another arm had it run before. `told` are the trials of finished batches, `over`
-    is true once the arm has ended, and `reached` is its progress: the sum of the fidelities of all
-    known trials, those of the unfinished batch included (at least 0.05 each).
+    Trials that are not known yet are for the caller to run. The arm pays for every trial, and once
+    for every stage that several of its own share, even if another arm had them run before. `told`
+    are the trials of finished batches, `over` is true once the arm has ended, and `reached` is its
+    progress: the sum of the fidelities of all known trials, those of the unfinished batch included
+    (at least 0.05 each).
     """
 
-    def __init__(self, arm: Arm, engine: Engine, budget: ArmBudget) -> None:
+    def __init__(
+        self, arm: Arm, engine: Engine, budget: ArmBudget, looks: LookPrices | None = None
+    ) -> None:
         self.arm = arm
         self.told: list[Trial] = []
+        self.charges: list[Charge] = []
         self.over = False
         self.reached = 0.0
         self._used_up: Ending | None = None
         self._engine = engine
         self._left = budget.measurements
         self._epochs_left = budget.epochs
+        self._account = Account(looks or LookPrices())
         self._batch: list[Proposal] = []
+        self._payments: list[Payment] = []
 
     def advance(self, find: Callable[[Proposal], Trial | None]) -> list[Proposal]:
         """Replay until a trial is missing; return the missing proposals, none at the end."""
@@ -59,6 +70,8 @@ class ArmReplay:
             trials = [trial for trial in found if trial is not None]
             self._engine.tell(trials)
             self.told += trials
+            paid = zip(self._payments, trials, strict=True)
+            self.charges += [payment.charge(trial) for payment, trial in paid]
             self._batch = []
         return []
 
@@ -71,6 +84,7 @@ class ArmReplay:
             kind=self.arm.kind,
             seed=seed,
             trials=tuple(self.told),
+            charges=tuple(self.charges),
             ended=ended if self.over else None,
             warm=frozenset(genome.key for genome in warm),
             drawn=engine.drawn if isinstance(engine, BeginsAtRandom) else 0,
@@ -85,14 +99,17 @@ class ArmReplay:
             self._used_up = "measurements"
         if self._used_up:
             return []
+        self._payments = []
         for length, proposal in enumerate(batch):
             full = proposal.fidelity == 1.0
             if full and self._left == 0:
                 self._used_up = "measurements"
-            elif self._epochs_left < proposal.epochs:
-                self._used_up = "epochs"
-            if self._used_up:
                 return batch[:length]
-            self._epochs_left -= proposal.epochs
+            payment = self._account.pay(proposal, self._epochs_left + _ROUNDING)
+            if payment is None:
+                self._used_up = "epochs"
+                return batch[:length]
+            self._payments.append(payment)
+            self._epochs_left -= payment.epochs
             self._left -= full
         return batch

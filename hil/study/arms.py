@@ -3,20 +3,22 @@
 A single method or a recipe is swept over the settings that an engineer would try: ratios or widths,
 8 or 4 bits, shorter or longer training. The searches' space holds the same methods, trained as
 long, in any order, except that its ratios are those in `compress.space.space.KEEP_RATIOS`, and
-no training from scratch.
+no training from scratch. Some searches are controls: they search the elastic network of the engine
+"elastic" in other ways (`hil.elastic.controls`).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from compress.genome import Distill, Features, Genome, Prune, Quantize, Sparsify, Stage, Teacher
 from compress.pipeline.network import Original, space_of
 from compress.space.canonical import canonical
-from compress.space.space import STUDENT_LENGTH_FACTOR
+from compress.space.space import STUDENT_LENGTH_FACTOR, student_lengths
+from hil.elastic.controls import CONTROL_ENGINES
 from hil.objective.goal import Goal
 from hil.search.engine import Engine, Proposal
 from hil.search.registry import open_engine
@@ -25,6 +27,8 @@ from hil.types import Trial
 
 RATIOS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
 _RECIPE_RATIOS = (0.75, 0.625, 0.5, 0.375)
+# Only networks so narrow are taught longer, too: all of them would take a study's whole budget.
+_LONG_RATIOS = (0.5, 0.375)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,10 @@ def arms() -> tuple[Arm, ...]:
 
 
 def settings_of(name: str, epochs: Sequence[float]) -> tuple[Genome, ...]:
-    """The settings of a fixed arm; stages train for the two largest values of `epochs`."""
+    """The settings of a fixed arm; stages train for the two largest values of `epochs`.
+
+    Students train longer (`_student_lengths`).
+    """
     lengths = tuple(sorted(epochs)[-2:])
     families: dict[str, Callable[[Sequence[float]], Iterator[tuple[Stage, ...]]]] = {
         "int8": _int8,
@@ -83,6 +90,8 @@ def _sweep(name: str) -> Callable[[Original, Goal, int], Engine]:
 
 
 def _search(name: str) -> Callable[[Original, Goal, int], Engine]:
+    if name in CONTROL_ENGINES:
+        return CONTROL_ENGINES[name]
     return lambda original, goal, seed: open_engine(name, original, goal, seed)
 
 
@@ -119,15 +128,26 @@ def _unstructured(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
     yield Sparsify(0.75, "1:4", epochs=lengths[-1]), Quantize()
 
 
+def _student_lengths(lengths: Sequence[float], ratio: float) -> tuple[float, ...]:
+    """How long students of so many channels train: as in every arm, and of the narrow ones longer.
+
+    On kws, where a length is an epoch, 8, 16 and 32 epochs.
+    """
+    usual = STUDENT_LENGTH_FACTOR * lengths[-1]
+    longer = (length for length in student_lengths(lengths) if length > usual)
+    return (usual, *(longer if ratio in _LONG_RATIOS else ()))
+
+
 def _distilled(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
     kinds: tuple[tuple[Features, bool], ...] = (
         ("attention", False),
         ("none", False),
         ("attention", True),
     )
-    epochs = STUDENT_LENGTH_FACTOR * lengths[-1]
     for (features, fresh), ratio in product(kinds, _RECIPE_RATIOS):
-        yield Distill(width=ratio, fresh=fresh, features=features, epochs=epochs), Quantize()
+        every = _student_lengths(lengths, ratio)
+        for epochs in every if (features, fresh) == kinds[0] else every[:1]:
+            yield Distill(width=ratio, fresh=fresh, features=features, epochs=epochs), Quantize()
 
 
 def _scratch(lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]:
@@ -142,11 +162,16 @@ def _recipe(order: str, lengths: Sequence[float]) -> Iterator[tuple[Stage, ...]]
     """The stages in the given order (letters P, Q, D) at every ratio, with 8 and with 4 bits.
 
     A stage after other training has 0.3 of the learning rate. If P comes after D, each narrows the
-    network by the square root of the ratio. D after Q is taught by the compressed network
-    (arXiv:2403.17447), otherwise by the original.
+    network by the square root of the ratio; without P, D narrows it alone. D after Q is taught by
+    the compressed network (arXiv:2403.17447), otherwise by the original, as in QD, which stands for
+    the order that was best on kws (docs/decisions/0033).
     """
     for ratio, bits in product(_RECIPE_RATIOS, (8, 4)):
-        yield tuple(_stage(order, place, ratio, bits, lengths[-1]) for place in range(len(order)))
+        made = [_stage(order, place, ratio, bits, lengths[-1]) for place in range(len(order))]
+        yield tuple(made)
+        taught = [place for place, letter in enumerate(order) if letter == "D"]
+        for place, epochs in product(taught, _student_lengths(lengths, ratio)[1:]):
+            yield *made[:place], replace(made[place], epochs=epochs), *made[place + 1 :]
 
 
 def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> Stage:
@@ -157,11 +182,12 @@ def _stage(order: str, place: int, ratio: float, bits: int, epochs: float) -> St
         keep = ratio**0.5 if "D" in before else ratio
         return Prune((keep,), scope="uniform", epochs=epochs, rate=rate)
     if letter == "D":
-        width = ratio**0.5 if "P" in order and "P" not in before else 1.0
-        teacher: Teacher = "compressed" if "Q" in before else "original"
+        width = 1.0 if "P" in before else ratio if "P" not in order else ratio**0.5
+        teacher: Teacher = "compressed" if "Q" in before and "P" in order else "original"
         # A student of another shape trains as long as in the other arms.
         length = STUDENT_LENGTH_FACTOR * epochs if width < 1.0 else epochs
         return Distill(teacher=teacher, width=width, epochs=length, rate=rate)
     if bits == 8:
-        return Quantize()
-    return Quantize((4,), weight_range="mse", learn_ranges=True, epochs=epochs)
+        return Quantize(learn_ranges=order == "QD")
+    length = 0 if order == "QD" else epochs  # D trains under the scheme
+    return Quantize((4,), weight_range="mse", learn_ranges=True, epochs=length)

@@ -6,7 +6,6 @@ choice uses the validation split only; the test split tells how much of it was l
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -153,17 +152,6 @@ def aims(result: StudyResult) -> tuple[Aim, ...]:
 def _known_aims(int8: Mapping[int, Trial], board: Board) -> tuple[Aim, ...]:
     known = [costs_by_name(t.measurement, board) for t in int8.values() if t.measurement]
     return (*(cost for cost in COSTS if all(cost in costs for costs in known)), "weighted")
-
-
-def chosen_numbers(result: StudyResult) -> dict[int, set[int]]:
-    """The numbers of the trials, by seed, whose test accuracy the report shows."""
-    numbers: dict[int, set[int]] = defaultdict(set)
-    for seed, trial in references(result).items():
-        numbers[seed].add(trial.number)
-    for choice in choices(result):
-        if choice.trial is not None:
-            numbers[choice.seed].add(choice.trial.number)
-    return dict(numbers)
 
 
 def drop_on_test(result: StudyResult, seed: int, trial: Trial) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hil import formatting
 from hil.study.arm_names import NAMES
-from hil.study.choices import arm_names, chosen_numbers, references
+from hil.study.choices import arm_names, references
+from hil.study.confirmed import chosen_numbers
 from hil.study.result import StudyResult
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hil import formatting
+from hil.objective.floor import CONFIDENCE
 from hil.study.choices import aims, arm_names, references
 from hil.study.result import StudyResult
 from hil.study.stats import LEAST_SEEDS, smallest_p
@@ -11,8 +12,24 @@ from hil.study.volume import REPLAYS, WORST_RATIO
 from hil.types import COUNTER_UNITS
 
 ABOUT_USE = (
-    "Per seed: the mean, and in brackets the minimum and maximum. A screened network had a part of "
-    "its training or none. A network that several arms share counts for each of them.\n"
+    "Per seed: the mean, and in brackets the minimum and maximum. A network that was looked at had "
+    "no training of its own, a screened one a part of it. A network that several arms share counts "
+    "for each of them. Epochs are those of the task's data: a stage that several candidates of an "
+    "arm begin with counts once, an epoch of an elastic network three times (it trains four "
+    "sub-networks a step), a look as a third of training on the samples that it evaluates, of a "
+    "sub-network by its size. Seconds are those of all processes, evaluating, building and "
+    "emulating included, as if the arm had run alone; they were taken beside other work.\n"
+)
+ABOUT_CONTROLS = (
+    "These arms begin with the same networks to profile and the same elastic network as the "
+    "elastic search, pay for it alike, and end alike, except where it says so: *random* builds and "
+    "trains sub-networks drawn at random, *uniform* those with one share of the channels for all "
+    "groups, *TPE* takes Optuna's TPE on inherited accuracy and predicted costs in place of "
+    "NSGA-II; what is built, the tails, successive halving and repeats are those of the elastic "
+    "search. *Plain NSGA-II* has none of these: it starts from random shapes and trains its "
+    "survivors, best first, by two fixed tails, quantized (8 or 4 bits) and then distilled for the "
+    "longest of the search's lengths. “p, elastic above”: one-sided Wilcoxon signed-rank, in "
+    "brackets after Holm's correction over the controls.\n"
 )
 
 
@@ -58,6 +75,18 @@ def how_to_read(result: StudyResult) -> str:
     return text
 
 
+def about_confirmed() -> str:
+    """The paragraph that explains the table of networks chosen by the decision rule."""
+    return (
+        "For each arm, seed and floor the smallest network, in either cost, of those that keep the "
+        f"floor with a probability of at least {CONFIDENCE:g} by the validation split (the "
+        "decision rule of a search). “Sure” tells in how many seeds there was one; in the others "
+        "int8 counts, ratio 1. In brackets is the ratio with int8 also in place of networks that "
+        "do not keep the floor on the test split, which chose nothing; “keep” is how many of the "
+        "different networks do.\n"
+    )
+
+
 def about_p(result: StudyResult) -> str:
     """The paragraph about the tests and their smallest possible p, or why there is no test."""
     seeds, arms = len(references(result)), len(arm_names(result))
@@ -81,8 +110,8 @@ def method(result: StudyResult) -> str:
     lines = [
         "## How it was done\n",
         f"- Budget of every arm in every seed: {result.budget_measurements} measurements on the "
-        f"board and {result.budget_epochs:g} epochs of training, screening included, at most; what "
-        "each used is told above. Seeds: "
+        f"board and {result.budget_epochs:g} epochs, counted as is told above, at most; what each "
+        "used is in the table there. Seeds: "
         f"{', '.join(map(str, result.seeds))}; each trains a float network of its own, so that "
         "arms are compared within seeds only. Networks are chosen on the validation split; no "
         "search has seen the test split.",

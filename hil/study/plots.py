@@ -17,12 +17,12 @@ from hil.study.choices import FLOORS_POINTS, Choice, aims, kinds
 from hil.study.orders import Orders, grouped
 from hil.study.result import StudyResult
 from hil.study.stats import by_seed
-from hil.study.verdicts import ADAPTIVE
+from hil.study.verdicts import ours
 from hil.study.volume import Curves, epoch_grid
 from hil.types import Floats
 
 _INK, _FAINT, _LOUD = "#1f2933", "#8a96a3", "#d55e00"
-# Colors of the other searches: Okabe and Ito's palette without vermilion, the adaptive arm's.
+# Colors of the other searches: Okabe and Ito's palette without vermilion, our arm's.
 _QUIET = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195")
 _DASHES = ("--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)), (0, (3, 1)), (0, (1, 1)))
 _FLOOR_LOOKS = (("#0b3954", "o"), ("#3f88c5", "s"), ("#a2c8e8", "^"))
@@ -58,7 +58,7 @@ def hypervolume_figure(result: StudyResult, curves: Mapping[str, Curves]) -> Fig
                 else:
                     _fixed_line(axes, along, rows.mean(axis=0), arm, arm == best)
         left.set_xlabel("measurements on the board")
-        right.set_xlabel("epochs of training, screening included")
+        right.set_xlabel("epochs charged, looks included")
         left.set_ylabel("hypervolume (mean, least and most)")
         left.set_xlim(0, 1.02 * result.most_measured)
         right.set_xlim(0, 1.02 * epoch_grid(result)[-1])
@@ -112,10 +112,10 @@ def floors_figure(result: StudyResult, choices: Sequence[Choice]) -> Figure:
         return figure
 
 
-def orders_figure(orders: Sequence[Orders]) -> Figure:
+def orders_figure(orders: Sequence[Orders], own: str) -> Figure:
     """Bars of how often each order of stages had the best weighted mean, a panel for each floor.
 
-    The wins of the adaptive arm are in color. The rarest orders share the last row.
+    The wins of the arm `own` are in color. The rarest orders share the last row.
     """
     rows = grouped([Orders(one.floor_points, one.won) for one in orders], _MOST_ORDERS)
     names = list(rows)[::-1]
@@ -123,11 +123,11 @@ def orders_figure(orders: Sequence[Orders]) -> Figure:
         figure = new_figure(9.5, 1.6 + 0.28 * max(len(names), 2))
         panels = figure.subplots(1, len(orders), sharex=True, sharey=True)
         for axes, one in zip(panels, orders, strict=True):
-            own = one.won.get(ADAPTIVE, Counter[str]())
-            mine = [sum(own[order] for order in rows[name]) for name in names]
+            won = one.won.get(own, Counter[str]())
+            mine = [sum(won[order] for order in rows[name]) for name in names]
             every = [sum(one.all_won[order] for order in rows[name]) for name in names]
-            others = [all_won - won for all_won, won in zip(every, mine, strict=True)]
-            axes.barh(names, mine, color=_LOUD, label=ADAPTIVE)
+            others = [total - part for total, part in zip(every, mine, strict=True)]
+            axes.barh(names, mine, color=_LOUD, label=own)
             axes.barh(names, others, left=mine, color="#b8c1cb", label="other searches")
             axes.set_title(f"-{one.floor_points:g} points", fontsize=10)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -152,15 +152,18 @@ def _best_fixed(result: StudyResult, curves: Mapping[str, Curves]) -> str | None
 
 
 def _search_looks(result: StudyResult) -> dict[str, tuple[str, object]]:
-    others = [arm for arm, kind in kinds(result).items() if kind == "search" and arm != ADAPTIVE]
+    own = ours(result)
+    others = [arm for arm, kind in kinds(result).items() if kind == "search" and arm != own]
     looks: dict[str, tuple[str, object]] = {
-        arm: (_QUIET[i % len(_QUIET)], _DASHES[i % len(_DASHES)]) for i, arm in enumerate(others)
+        # Beyond the last color the first ones come again, with other dashes.
+        arm: (_QUIET[i % len(_QUIET)], _DASHES[(i + i // len(_QUIET)) % len(_DASHES)])
+        for i, arm in enumerate(others)
     }
-    return {ADAPTIVE: (_LOUD, "-"), **looks}
+    return {own: (_LOUD, "-"), **looks}
 
 
 def _band(axes: Axes, x: Floats, rows: Floats, arm: str, color: str, dashes: object) -> None:
-    loud, mean = arm == ADAPTIVE, rows.mean(axis=0)
+    loud, mean = color == _LOUD, rows.mean(axis=0)
     axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.12, linewidth=0)
     axes.plot(
         x,
@@ -197,18 +200,18 @@ def _dot(axes: Axes, y: float, found: Sequence[Choice], color: str, marker: str)
 
 
 def _group(result: StudyResult, arm: str) -> tuple[bool, int]:
-    """The sort key of rows: the adaptive arm, other searches, recipes, single methods."""
-    return arm != ADAPTIVE, ("search", "recipe", "single").index(kinds(result)[arm])
+    """The sort key of rows: our arm, other searches, recipes, single methods."""
+    return arm != ours(result), ("search", "recipe", "single").index(kinds(result)[arm])
 
 
 def _mark_rows(axes: Axes, result: StudyResult, arms: Sequence[str]) -> None:
-    """Tint the row of the adaptive arm, and draw lines between the kinds of arms."""
+    """Tint the row of our arm, and draw lines between the kinds of arms."""
     for row, arm in enumerate(arms):
-        if arm == ADAPTIVE:
+        if arm == ours(result):
             axes.axhspan(row - 0.5, row + 0.5, color=_LOUD, alpha=0.12, linewidth=0)
         elif kinds(result)[arm] != kinds(result)[arms[row - 1]]:
             axes.axhline(row - 0.5, color=_FAINT, linewidth=0.8)
     for label in axes.get_yticklabels():
-        if label.get_text() == ADAPTIVE:
+        if label.get_text() == ours(result):
             label.set_color(_LOUD)
             label.set_fontweight("bold")

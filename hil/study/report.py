@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,43 +11,75 @@ from compress.projects.find import find_task, identity_of_task, label_of
 from hil import formatting
 from hil.files import write_file
 from hil.report.plots import write_png
-from hil.study.arm_names import title
-from hil.study.choices import FLOORS_POINTS, arm_names, choices, drop_on_test
+from hil.study.arm_names import ADAPTIVE, ELASTIC, title
+from hil.study.choices import FLOORS_POINTS, Choice, arm_names, choices, drop_on_test
+from hil.study.confirmed import confirmed
 from hil.study.csv_files import write_csv
+from hil.study.elastic_goals import elastic_verdicts, seed_ranks
+from hil.study.elastic_tables import confirmed_table, controls_table, ranks_text
 from hil.study.gaps import gaps, left_out
-from hil.study.method import ABOUT_USE, about_p, about_warm_start, how_to_read, method
-from hil.study.orders import orders_won
+from hil.study.method import (
+    ABOUT_CONTROLS,
+    ABOUT_USE,
+    about_confirmed,
+    about_p,
+    about_warm_start,
+    how_to_read,
+    method,
+)
+from hil.study.orders import Orders, orders_won
 from hil.study.plots import floors_figure, hypervolume_figure, orders_figure
 from hil.study.result import StudyResult
 from hil.study.tables import floor_table, orders_table, p_table, use_table, volume_table, warm_table
-from hil.study.verdicts import ADAPTIVE, GoalVerdict, between, goal_verdicts
-from hil.study.volume import curves
+from hil.study.verdicts import GoalVerdict, between, goal_verdicts, ours, while_partial
+from hil.study.volume import Curves, curves
 
 _MOST_GAPS = 6
 
 
-def write_study(result: StudyResult, folder: Path, command: str) -> Path:
+def write_study(result: StudyResult, folder: Path, command: str, called: str = "") -> Path:
     """Write study-TASK-BOARD.md, its three figures and its traces into `folder`.
 
-    The file names of a study of some arms contain their names, so that it does not replace the
-    study of all arms. `command` is the command line that made the study. An incomplete study is
-    labeled partial. Returns the path of the Markdown file.
+    The file names contain what the study is `called`, or else, of a study of some arms, their
+    names, so that it does not replace the study of all arms. `command` is the command line that
+    made the study. An incomplete study is labeled partial. Returns the path of the Markdown file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = _name(result)
+    name = _name(result, called)
     chosen, grown = choices(result), curves(result)
     orders = orders_won(result, chosen)
     write_png(hypervolume_figure(result, grown), folder / f"{name}-hypervolume.png")
     write_png(floors_figure(result, chosen), folder / f"{name}-floors.png")
-    write_png(orders_figure(orders), folder / f"{name}-orders.png")
+    write_png(orders_figure(orders, ours(result)), folder / f"{name}-orders.png")
     write_csv(result, folder / f"{name}-traces.csv.gz")
+    page = _page(result, chosen, grown, orders, name, command)
+    path = folder / f"{name}.md"
+    write_file(path, page.encode())
+    return path
+
+
+def study_page(result: StudyResult, command: str, called: str = "") -> str:
+    """The text of the Markdown page that `write_study` writes."""
+    chosen, grown = choices(result), curves(result)
+    orders = orders_won(result, chosen)
+    return _page(result, chosen, grown, orders, _name(result, called), command)
+
+
+def _page(
+    result: StudyResult,
+    chosen: Sequence[Choice],
+    grown: Mapping[str, Curves],
+    orders: Sequence[Orders],
+    name: str,
+    command: str,
+) -> str:
     missing = gaps(result)
     parts = [
         f"# Study: {find_task(result.task).title}, on `{result.board.name}`"
         f"{' (partial)' if missing else ''}\n",
         f"Made by `{command}`; raw figures: [{name}-traces.csv.gz]({name}-traces.csv.gz).\n",
         _partial(missing),
-        _summary(result, goal_verdicts(result, chosen, grown)),
+        _summary(result, all_verdicts(result, chosen, grown)),
         f"![Smallest costs of each arm]({name}-floors.png)\n",
         f"![Hypervolume]({name}-hypervolume.png)\n",
         "## What each arm used\n",
@@ -61,6 +93,10 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
             f"{floor_table(result, chosen, floor)}\n"
             for floor in FLOORS_POINTS
         ),
+        "## What the test split confirms\n",
+        about_confirmed(),
+        f"{confirmed_table(result)}\n",
+        *controls_section(result, grown),
         "## Which differences are more than chance\n",
         about_p(result),
         f"{p_table(result, chosen)}\n",
@@ -74,12 +110,10 @@ def write_study(result: StudyResult, folder: Path, command: str) -> Path:
         "networks of the best weighted mean, one for each search and seed that reached the "
         "floor; “of the fronts” is the share of the non-dominated networks that keep it.\n",
         f"![Orders that won]({name}-orders.png)\n",
-        f"{orders_table(orders)}\n",
+        f"{orders_table(orders, ours(result))}\n",
         method(result),
     ]
-    path = folder / f"{name}.md"
-    write_file(path, "\n".join(part for part in parts if part).encode())
-    return path
+    return "\n".join(part for part in parts if part)
 
 
 def study_to_json(result: StudyResult) -> dict[str, Any]:
@@ -105,12 +139,14 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
                 "measured_of_warm_start": trace.warm_measured,
                 "measured_of_random_start": trace.drawn_measured,
                 "screened": trace.screened,
+                "looks": trace.looked,
                 "epochs": trace.epochs,
+                "seconds": trace.seconds,
                 "ended": trace.ended,
             }
             for trace in result.traces
         ],
-        "goals": [asdict(one) for one in goal_verdicts(result, chosen, grown)],
+        "goals": [asdict(one) for one in all_verdicts(result, chosen, grown)],
         "choices": [
             {
                 "arm": one.arm,
@@ -125,6 +161,20 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
             }
             for one in chosen
         ],
+        "confirmed": [
+            {
+                "arm": one.arm,
+                "seed": one.seed,
+                "floor_points": one.floor_points,
+                "cost": one.cost,
+                "number": one.trial and one.trial.number,
+                "ratio": one.ratio,
+                "test_drop_points": one.drop_points,
+                "keeps_floor": one.keeps_floor,
+            }
+            for one in confirmed(result)
+        ],
+        "inherited_ranks": [asdict(one) for one in seed_ranks(result)],
         "hypervolume": {
             arm: {str(seed): volume for seed, volume in found.items()}
             for arm, found in (
@@ -134,9 +184,30 @@ def study_to_json(result: StudyResult) -> dict[str, Any]:
     }
 
 
-def _name(result: StudyResult) -> str:
+def all_verdicts(
+    result: StudyResult, chosen: Sequence[Choice], grown: Mapping[str, Curves]
+) -> tuple[GoalVerdict, ...]:
+    """The verdicts on all goals of a study."""
+    elastic = while_partial(result, elastic_verdicts(result, grown))
+    return (*elastic, *goal_verdicts(result, chosen, grown))
+
+
+def controls_section(result: StudyResult, grown: Mapping[str, Curves]) -> tuple[str, ...]:
+    """The parts about the elastic network's controls; none in a study without the elastic arm."""
+    if ELASTIC not in grown:
+        return ()
+    return (
+        "## Other searches on the same elastic network\n",
+        ABOUT_CONTROLS,
+        f"{controls_table(grown, result.most_measured)}\n",
+        f"{ranks_text(result)}\n",
+    )
+
+
+def _name(result: StudyResult, called: str) -> str:
     arms = arm_names(result) if left_out(result) else ()
-    return "-".join(["study", label_of(result.task), result.board.name, *arms])
+    shown = (called,) if called else arms
+    return "-".join(["study", label_of(result.task), result.board.name, *shown])
 
 
 def _partial(missing: Sequence[str]) -> str:

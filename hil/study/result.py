@@ -5,13 +5,14 @@ Plain values; `hil.study.choices`, `hil.study.stats` and `hil.study.verdicts` ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from compress.projects.find import TaskRef
 from hil.store.store import Final
 from hil.study.arm_names import ArmKind
+from hil.trial.charges import Charge
 from hil.types import Board, Trial
 
 Ending = Literal["settings", "epochs", "measurements"]
@@ -21,6 +22,7 @@ Ending = Literal["settings", "epochs", "measurements"]
 class ArmTrace:
     """The trials of one arm in one seed, of all fidelities, in the order told, within its budget.
 
+    `charges` has what each of the trials cost the arm.
     `kind`: "single" is one method, "recipe" a fixed order of methods, "search" an engine. `ended`
     is the reason for the end: all "settings" were tried, or the next proposal needed more "epochs"
     or "measurements" than were left; None while the arm is unfinished. `warm` has the keys of the
@@ -31,9 +33,19 @@ class ArmTrace:
     kind: ArmKind
     seed: int
     trials: tuple[Trial, ...]
+    charges: tuple[Charge, ...]
     ended: Ending | None = "settings"
     warm: frozenset[str] = frozenset()
     drawn: int = 0
+
+    def only(self, keep: Callable[[Trial], bool]) -> ArmTrace:
+        """The trace with some of its trials, each with its charge."""
+        kept = [pair for pair in zip(self.trials, self.charges, strict=True) if keep(pair[0])]
+        return replace(
+            self,
+            trials=tuple(trial for trial, _ in kept),
+            charges=tuple(charge for _, charge in kept),
+        )
 
     @property
     def finished(self) -> bool:
@@ -51,9 +63,19 @@ class ArmTrace:
         return sum(trial.fidelity < 1.0 for trial in self.trials)
 
     @property
+    def looked(self) -> int:
+        """The number of trials without training (fidelity 0)."""
+        return sum(trial.fidelity == 0.0 for trial in self.trials)
+
+    @property
     def epochs(self) -> float:
-        """The epochs of training, screening included, also those shared with other arms."""
-        return sum(trial.epochs for trial in self.trials)
+        """The epochs charged (`hil.trial.charges`), also for what other arms had trained."""
+        return sum(charge.epochs for charge in self.charges)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of all processes that the arm alone would have taken."""
+        return sum(charge.seconds for charge in self.charges)
 
     @property
     def warm_measured(self) -> int:

@@ -15,21 +15,23 @@ from pathlib import Path
 
 from compress.pipeline.network import Original
 from compress.projects.find import TaskRef, find_task, identity_of_task
+from compress.space.recipes import baseline
 from hil.board import board_sha256, without_waits
 from hil.files import open_folder
-from hil.loop.batch import record_outcome
 from hil.loop.finals import measure_finals
+from hil.loop.trial_jobs import Job, in_jobs, record_outcomes, submitted
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
 from hil.store.run_folder import original_path
 from hil.store.store import Final, RunIdentity, Store
 from hil.study.arm_replay import ArmBudget, ArmReplay
 from hil.study.arms import Arm
-from hil.study.choices import chosen_numbers
+from hil.study.confirmed import chosen_numbers
 from hil.study.log import adopt_logged_original, adopt_sensitivity, export_log, import_log
 from hil.study.result import StudyResult
 from hil.terminal import ShowProgress
 from hil.trial.candidate import Outcome
+from hil.trial.charges import LookPrices
 from hil.trial.jobs import Jobs, result_of
 from hil.trial.pool import LocalPool, Pool
 from hil.trial.start import Start, check_same_judged, check_startable
@@ -119,8 +121,9 @@ def study(settings: StudySettings, deadline: Deadline, show: ShowProgress) -> St
             import_log(settings.log, store, seed)
             originals[seed] = _float_accuracies(store, original)
             goal = Goal.of(settings.board, originals[seed]["val"] - FLOOR_POINTS / 100)
+            looks = LookPrices.of(original)
             replays[seed] = [
-                ArmReplay(arm, arm.open(original, goal, seed), settings.budget)
+                ArmReplay(arm, arm.open(original, goal, seed), settings.budget, looks)
                 for arm in settings.arms
             ]
             store.begin_session(goal.accuracy, "study", goal.to_json(), settings.processes)
@@ -160,7 +163,7 @@ def run_arms(
     Raises Ended if `deadline` was ended while trials ran.
     """
     known = {(trial.genome.key, trial.fidelity, trial.repeat): trial for trial in store.trials()}
-    jobs = Jobs[Proposal, Outcome]()
+    jobs = Jobs[Job, list[Outcome]]()
     number = store.next_number()
 
     def find(proposal: Proposal) -> Trial | None:
@@ -169,23 +172,24 @@ def run_arms(
     while True:
         missing = [(replay, replay.advance(find)) for replay in replays]
         missing.sort(key=lambda pair: pair[0].reached)  # the arms that are behind first
-        under_way = {proposal.key for proposal in jobs.running}
-        for proposal in _in_turn([proposals for _, proposals in missing]):
+        under_way = {proposal.key for job in jobs.running for proposal in job}
+        wanted = {p.key: _profiled(p) for p in _in_turn([proposals for _, proposals in missing])}
+        waiting = [proposal for key, proposal in wanted.items() if key not in under_way]
+        for job in in_jobs(waiting, pool.count):
             if len(jobs) >= pool.count or deadline.over:
                 break
-            if proposal.key not in under_way:
-                jobs.add(proposal, pool.trial(number, proposal))
-                under_way.add(proposal.key)
-                number += 1
+            jobs.add(job, submitted(pool, number, job))
+            number += len(job)
         if not jobs:
             return
         ended = jobs.collect()
         if not ended and deadline.ended:
             raise Ended
-        for proposal, future in ended:
-            outcome = result_of(future)
-            record_outcome(store, outcome)
-            known[proposal.key] = outcome.trial
+        for job, future in ended:
+            outcomes = result_of(future)
+            record_outcomes(store, outcomes)
+            for proposal, outcome in zip(job, outcomes, strict=True):
+                known[proposal.key] = outcome.trial
         show(*_progress(replays, budget))
 
 
@@ -200,6 +204,15 @@ def _float_accuracies(store: Store, original: Original) -> dict[str, float]:
         store.set_original_accuracy("val", judged)
         store.set_original_accuracy("test", original.test_share)
     return dict(store.original_accuracies())
+
+
+def _profiled(proposal: Proposal) -> Proposal:
+    """The proposal; the baseline's layers are always counted, whichever arm asks for it first.
+
+    Searches on elastic networks need them, and a store has one trial of a genome.
+    """
+    is_baseline = proposal.genome == baseline() and proposal.fidelity == 1.0
+    return replace(proposal, profile=proposal.profile or is_baseline)
 
 
 def _in_turn(wanted: list[list[Proposal]]) -> list[Proposal]:

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from hil import formatting
-from hil.study.arm_names import title
+from hil.study.arm_names import ADAPTIVE, title
 from hil.study.choices import FLOORS_POINTS, WEIGHTED, Aim, Choice, aims, drop_on_test, kinds
 from hil.study.choices import choices as all_choices
 from hil.study.orders import Orders, grouped
 from hil.study.result import Ending, StudyResult
 from hil.study.stats import by_seed, holm, mean_and_spread, p_below_int8, p_smaller
 from hil.study.verdicts import (
-    ADAPTIVE,
     GOAL_FLOOR_POINTS,
     between,
+    ours,
     p_above,
     p_text,
     spread,
@@ -35,17 +35,19 @@ _ENDINGS: dict[Ending | None, str] = {
 
 
 def use_table(result: StudyResult) -> str:
-    """A row for each arm: networks and epochs by seed, mean and range, and what ended it."""
-    titles = ["arm", "measured", "screened", "epochs trained", "ended as"]
-    lines = [_line(titles), _line(["---", *["---:"] * 3, "---"])]
+    """A row for each arm: networks, epochs and seconds by seed, and what ended it."""
+    titles = ["arm", "measured", "looked at", "screened", "epochs charged", "seconds", "ended as"]
+    lines = [_line(titles), _line(["---", *["---:"] * 5, "---"])]
     for arm in kinds(result):
         traces = [trace for trace in result.traces if trace.arm == arm]
         cells = [
             _mean_and_range([trace.measured for trace in traces]),
-            _mean_and_range([trace.screened for trace in traces]),
+            _mean_and_range([trace.looked for trace in traces]),
+            _mean_and_range([trace.screened - trace.looked for trace in traces]),
             _mean_and_range([trace.epochs for trace in traces]),
+            _mean_and_range([round(trace.seconds) for trace in traces]),
         ]
-        lines.append(_line([_name(arm), *cells, _ended([trace.ended for trace in traces])]))
+        lines.append(_line([_name(result, arm), *cells, _ended([trace.ended for trace in traces])]))
     return "\n".join(lines)
 
 
@@ -86,14 +88,14 @@ def floor_table(result: StudyResult, choices: Sequence[Choice], floor: float) ->
         if not seeds:
             continue
         reached = sum(choice.trial is not None for choice in seeds.values())
-        cells = [_name(arm), f"{reached} of {len(seeds)}"]
+        cells = [_name(result, arm), f"{reached} of {len(seeds)}"]
         cells += [_cost(aim, list(found[aim].values())) for aim in shown]
         lines.append(_line([*cells, *_on_test(result, found.values(), floor)]))
     return "\n".join(lines)
 
 
 def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
-    """A row of p-values for each arm: that it beats int8, and that the adaptive arm beats it.
+    """A row of p-values for each arm: that it beats int8, and that our arm beats it.
 
     One-sided, raw and after Holm's correction; for the weighted mean at every floor, and for each
     cost at the goal's floor.
@@ -101,57 +103,60 @@ def p_table(result: StudyResult, choices: Sequence[Choice]) -> str:
     arms = [arm for arm in kinds(result) if by_seed(choices, arm, GOAL_FLOOR_POINTS, "weighted")]
     asked: list[tuple[float, Aim]] = [(floor, "weighted") for floor in FLOORS_POINTS]
     asked += [(GOAL_FLOOR_POINTS, aim) for aim in aims(result) if aim in WEIGHTED]
-    columns = [_below_int8(choices, arms)]
+    columns, own = [_below_int8(choices, arms)], ours(result)
     for floor, aim in asked:
-        mine = by_seed(choices, ADAPTIVE, floor, aim)
-        theirs = {arm: by_seed(choices, arm, floor, aim) for arm in arms if arm != ADAPTIVE}
+        mine = by_seed(choices, own, floor, aim)
+        theirs = {arm: by_seed(choices, arm, floor, aim) for arm in arms if arm != own}
         columns.append(_pairs({arm: p_smaller(mine, found) for arm, found in theirs.items()}))
     titles = ["arm", f"below int8, weighted, -{GOAL_FLOOR_POINTS:g}"]
-    titles += [f"adaptive below it, {aim}, -{floor:g}" for floor, aim in asked]
+    titles += [f"{own} below it, {aim}, -{floor:g}" for floor, aim in asked]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
-    lines += [_line([_name(arm), *(column.get(arm, "") for column in columns)]) for arm in arms]
+    lines += [
+        _line([_name(result, arm), *(column.get(arm, "") for column in columns)]) for arm in arms
+    ]
     return "\n".join(lines)
 
 
 def volume_table(result: StudyResult, curves: Mapping[str, Curves]) -> str:
     """A row for each arm: hypervolume after some counts and at its end, and the p-value.
 
-    The p-value is that the adaptive arm's hypervolume is larger. A cell is empty if no seed of the
+    The p-value is that our arm's hypervolume is larger (`ours`). A cell is empty if no seed of the
     arm measured so many networks.
     """
     most = result.most_measured
     counts = sorted({max(1, most // part) for part in (16, 8, 4, 2)})
-    others = [arm for arm in curves if arm != ADAPTIVE]
-    above = _pairs(p_above(curves, others, most)) if ADAPTIVE in curves else {}
+    own = ours(result)
+    others = [arm for arm in curves if arm != own]
+    above = _pairs(p_above(curves, own, others, most)) if own in curves else {}
     titles = [
         "arm",
         *(f"at {count}" for count in counts),
         "at its end",
-        "p, adaptive above at the ends",
+        f"p, {own} above at the ends",
     ]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
     for arm, found in curves.items():
         ends = [trace.measured for trace in result.traces if trace.arm == arm]
         cells = [_volume(found, count) if count <= max(ends) else "" for count in counts]
         end = f"{_volume(found, most)} at {between(ends)}"
-        name = f"{_name(arm)} (replayed)" if found.replayed else _name(arm)
+        name = f"{_name(result, arm)} (replayed)" if found.replayed else _name(result, arm)
         lines.append(_line([name, *cells, end, above.get(arm, "")]))
     return "\n".join(lines)
 
 
-def orders_table(orders: Sequence[Orders]) -> str:
-    """A row for each order: wins of all searches, of the adaptive arm, and share of the fronts."""
+def orders_table(orders: Sequence[Orders], own: str) -> str:
+    """A row for each order: wins of all searches, of the arm `own`, and share of the fronts."""
     titles = ["order"]
     for one in orders:
         floor = f"-{one.floor_points:g}"
-        titles += [f"{floor}: won", "adaptive", "of the fronts"]
+        titles += [f"{floor}: won", own, "of the fronts"]
     lines = [_line(titles), _line(["---", *["---:"] * (len(titles) - 1)])]
     for row, names in grouped(orders, _MOST_ORDERS).items():
         cells = [row]
         for one in orders:
-            own = one.won.get(ADAPTIVE, Counter[str]())
+            mine = one.won.get(own, Counter[str]())
             share = sum(one.front[name] for name in names) / max(1, one.front.total())
-            won = (sum(counts[name] for name in names) for counts in (one.all_won, own))
+            won = (sum(counts[name] for name in names) for counts in (one.all_won, mine))
             cells += [*map(str, won), f"{100 * share:.0f} %"]
         lines.append(_line(cells))
     return "\n".join(lines)
@@ -226,8 +231,8 @@ def _pairs(raw: Mapping[str, float | None]) -> dict[str, str]:
     }
 
 
-def _name(arm: str) -> str:
-    return f"**{title(arm)}**" if arm == ADAPTIVE else title(arm)
+def _name(result: StudyResult, arm: str) -> str:
+    return f"**{title(arm)}**" if arm == ours(result) else title(arm)
 
 
 def _line(cells: Iterable[str]) -> str:

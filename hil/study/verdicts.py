@@ -1,21 +1,22 @@
-"""The verdicts of a study: for each goal of the adaptive search, was it reached, with numbers."""
+"""The verdicts of a study: for each goal of our search (`ours`), was it reached, with numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Literal
 
 from hil import formatting
-from hil.study.arm_names import FIXED
-from hil.study.choices import Choice, Cost, aims, kinds, ratios_to, references
+from hil.study.arm_names import ADAPTIVE, ELASTIC, FIXED
+from hil.study.choices import Choice, Cost, aims, arm_names, kinds, ratios_to, references
 from hil.study.gaps import left_out, partial_arms
 from hil.study.result import StudyResult
 from hil.study.stats import LEAST_SEEDS, by_seed, holm, mean_and_spread, p_below, smallest_p
 from hil.study.volume import Curves
+from hil.types import Trial
 
-ADAPTIVE = "adaptive"
 # The searches to beat. NSGA-II varies genomes alike, but has no gate, warm start or fidelities.
 RIVALS = ("random", "tpe", "nsga2")
 GOAL_FLOOR_POINTS = 1.0
@@ -26,6 +27,11 @@ _HALVED: tuple[Cost, ...] = ("model flash", "count", "energy")
 # Tolerance for float rounding: ratios closer than this are equal.
 _EQUAL = 1e-9
 Verdict = Literal["reached", "not reached", "not decided"]
+
+
+def ours(result: StudyResult) -> str:
+    """The arm that the goals are about: the elastic search, or without it the adaptive one."""
+    return ELASTIC if ELASTIC in arm_names(result) else ADAPTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +46,26 @@ class GoalVerdict:
 def goal_verdicts(
     result: StudyResult, choices: Sequence[Choice], curves: Mapping[str, Curves]
 ) -> tuple[GoalVerdict, ...]:
-    """The verdicts on all goals of the adaptive search.
+    """The verdicts on all goals of our search.
 
     The goals: half of int8's cost, for each of three costs; no fixed arm better in any seed; a
     larger hypervolume than each of `RIVALS`. While an arm is unfinished in any seed, every verdict
     is "not decided", with the numbers so far.
     """
-    verdicts = (
-        *(_half(result, choices, cost) for cost in _HALVED),
-        _no_recipe_better(result, choices),
-        _more_volume(result, curves),
+    return while_partial(
+        result,
+        (
+            *(_half(result, choices, cost) for cost in _HALVED),
+            _no_recipe_better(result, choices),
+            _more_volume(result, curves),
+        ),
     )
+
+
+def while_partial(
+    result: StudyResult, verdicts: tuple[GoalVerdict, ...]
+) -> tuple[GoalVerdict, ...]:
+    """The verdicts, or, while an arm is unfinished, none but the numbers so far."""
     if not partial_arms(result):
         return verdicts
     return tuple(GoalVerdict(one.goal, "not decided", f"so far {one.numbers}") for one in verdicts)
@@ -59,14 +74,14 @@ def goal_verdicts(
 def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> GoalVerdict:
     ratio = formatting.ratio(GOAL_RATIO)
     goal = f"{cost} at most {ratio} of int8-only at -{GOAL_FLOOR_POINTS:g} point"
-    mine = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, cost)
+    mine = by_seed(choices, ours(result), GOAL_FLOOR_POINTS, cost)
     if cost not in aims(result):
         return GoalVerdict(goal, "not decided", f"not known on {result.board.name}")
     if not mine:
-        return GoalVerdict(goal, "not decided", f"arm {ADAPTIVE} has no trials")
+        return GoalVerdict(goal, "not decided", f"arm {ours(result)} has no trials")
     chosen = [mine[seed] for seed in sorted(mine)]
     ratios = [choice.ratio for choice in chosen]
-    whole = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, "weighted").values()
+    whole = by_seed(choices, ours(result), GOAL_FLOOR_POINTS, "weighted").values()
     numbers = f"in the networks where it is smallest {spread(ratios)} (by seed {listed(ratios)})"
     if cost == "model flash":
         numbers += (
@@ -75,7 +90,7 @@ def _half(result: StudyResult, choices: Sequence[Choice], cost: Cost) -> GoalVer
     numbers += (
         f"; in those of the best weighted mean {formatting.ratio(_mean_ratio(result, whole, cost))}"
     )
-    return GoalVerdict(goal, _verdict(fmean(ratios) <= GOAL_RATIO), numbers)
+    return GoalVerdict(goal, reached_if(fmean(ratios) <= GOAL_RATIO), numbers)
 
 
 def _mean_ratio(result: StudyResult, chosen: Iterable[Choice], cost: Cost) -> float:
@@ -95,7 +110,7 @@ def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> GoalVer
         f"in every seed at least as good as the best fixed arm at -{GOAL_FLOOR_POINTS:g} point "
         "in the weighted mean"
     )
-    mine = by_seed(choices, ADAPTIVE, GOAL_FLOOR_POINTS, "weighted")
+    mine = by_seed(choices, ours(result), GOAL_FLOOR_POINTS, "weighted")
     fixed = [
         choice
         for arm, kind in kinds(result).items()
@@ -121,7 +136,7 @@ def _no_recipe_better(result: StudyResult, choices: Sequence[Choice]) -> GoalVer
         return GoalVerdict(
             goal, "not decided", f"{numbers}; too few for every seed: at least {LEAST_SEEDS}"
         )
-    return GoalVerdict(goal, _verdict(len(good) == len(best)), numbers)
+    return GoalVerdict(goal, reached_if(len(good) == len(best)), numbers)
 
 
 def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> GoalVerdict:
@@ -130,19 +145,19 @@ def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> GoalVerdi
         f"hypervolume at {count} measurements, or where the training ended before, above "
         f"{', '.join(RIVALS)}, p < {SIGNIFICANT}"
     )
-    missing = [arm for arm in (ADAPTIVE, *RIVALS) if arm not in curves]
+    missing = [arm for arm in (ours(result), *RIVALS) if arm not in curves]
     if missing:
         return GoalVerdict(goal, "not decided", f"no trials of {', '.join(missing)}")
-    mine = curves[ADAPTIVE].at_count(count)
-    p_values = p_above(curves, RIVALS, count)
+    mine = curves[ours(result)].at_count(count)
+    p_values = p_above(curves, ours(result), RIVALS, count)
     adjusted = holm(p_values)
     each = []
     for arm in RIVALS:
         theirs = curves[arm].at_count(count)
         seeds = mine.keys() & theirs.keys()
         more = fmean(mine[seed] - theirs[seed] for seed in seeds) if seeds else 0.0
-        each.append(f"{arm} {more:+.4f} ({_p(p_values[arm])}, Holm {_p(adjusted[arm])})")
-    ends = ", ".join(f"{arm} {measured(result, arm)}" for arm in (ADAPTIVE, *RIVALS))
+        each.append(f"{arm} {more:+.4f} ({p_words(p_values[arm])}, Holm {p_words(adjusted[arm])})")
+    ends = ", ".join(f"{arm} {measured(result, arm)}" for arm in (ours(result), *RIVALS))
     numbers = f"{spread(list(mine.values()), 4)}; to {'; '.join(each)}; measured: {ends}"
     known = [p for p in p_values.values() if p is not None]
     if len(known) < len(RIVALS):
@@ -150,7 +165,7 @@ def _more_volume(result: StudyResult, curves: Mapping[str, Curves]) -> GoalVerdi
     # Intersection-union test (Berger 1982): the goal needs every test to pass. If it is false, at
     # least one null hypothesis holds, and its test alone passes with a probability of at most
     # 0.05: no correction is needed.
-    return GoalVerdict(goal, _verdict(max(known) < SIGNIFICANT), numbers)
+    return GoalVerdict(goal, reached_if(max(known) < SIGNIFICANT), numbers)
 
 
 def measured(result: StudyResult, arm: str) -> str:
@@ -159,13 +174,13 @@ def measured(result: StudyResult, arm: str) -> str:
 
 
 def p_above(
-    curves: Mapping[str, Curves], arms: Iterable[str], measurements: int
+    curves: Mapping[str, Curves], own: str, arms: Iterable[str], measurements: int
 ) -> dict[str, float | None]:
-    """The p-value, for each arm, that the adaptive arm's hypervolume is larger.
+    """The p-value, for each arm, that the hypervolume of `own` is larger.
 
     Paired over the seeds that both arms have; None with too few of them.
     """
-    mine = curves[ADAPTIVE].at_count(measurements)
+    mine = curves[own].at_count(measurements)
     found = {}
     for arm in arms:
         theirs = curves[arm].at_count(measurements)
@@ -206,11 +221,11 @@ def p_text(p: float | None) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
-def _p(p: float | None) -> str:
+def p_words(p: float | None) -> str:
     return "no p" if p is None else f"p = {p_text(p)}"
 
 
-def _verdict(is_reached: bool) -> Verdict:
+def reached_if(is_reached: bool) -> Verdict:
     return "reached" if is_reached else "not reached"
 
 
@@ -219,8 +234,12 @@ def warm_start_alone(result: StudyResult) -> StudyResult:
     return replace(
         result,
         traces=tuple(
-            replace(one, trials=tuple(t for t in one.trials if t.genome.key in one.warm))
+            one.only(partial(_is_among, one.warm))
             for one in result.traces
             if one.arm == ADAPTIVE and one.warm
         ),
     )
+
+
+def _is_among(keys: frozenset[str], trial: Trial) -> bool:
+    return trial.genome.key in keys

@@ -14,7 +14,6 @@ not depend on the other arms (docs/decisions/0023).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import moocore
@@ -125,7 +124,7 @@ def curves(result: StudyResult, replays: int = REPLAYS) -> dict[str, Curves]:
         original = result.originals[trace.seed]["val"]
         places = [point(trial, int8[trace.seed], original, result.board) for trial in trace.trials]
         rows = [
-            _curve(trace.trials, np.array(places), order, result.most_measured, grid)
+            _curve(trace, np.array(places), order, result.most_measured, grid)
             for order in replay_orders(trace, replays)
         ]
         arm = found.setdefault(
@@ -138,7 +137,7 @@ def curves(result: StudyResult, replays: int = REPLAYS) -> dict[str, Curves]:
 
 
 def _curve(
-    trials: Sequence[Trial],
+    trace: ArmTrace,
     places: Floats,
     order: npt.NDArray[np.intp],
     most: int,
@@ -146,8 +145,8 @@ def _curve(
 ) -> tuple[Floats, Floats]:
     """The volumes after 0 .. `most` measurements, and at the epochs of the grid."""
     volumes = cumulative_hypervolume(places[order])
-    measured = np.cumsum([0, *(trials[i].measurement is not None for i in order)])
-    epochs = np.cumsum([0.0, *(trials[i].epochs for i in order)])
+    measured = np.cumsum([0, *(trace.trials[i].measurement is not None for i in order)])
+    epochs = np.cumsum([0.0, *(trace.charges[i].epochs for i in order)])
     # For each n the last step at which at most n measurements (or epochs) were used.
     by_count = volumes[np.searchsorted(measured, np.arange(most + 1), side="right") - 1]
     by_epochs = volumes[np.searchsorted(epochs, grid + 1e-9, side="right") - 1]

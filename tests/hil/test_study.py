@@ -15,17 +15,20 @@ from typing import Any
 from compress.errors import UserError
 from helpers.checkout import ROOT
 from hil.store.store import Store
-from hil.study.arms import arms
 
 CODE = "import sys; from hil.cli.main import main; sys.argv[0] = 'hil'; main()"
-MEASUREMENTS = 2
+ARMS = ["QD", "elastic", "elastic-uniform"]
+# The elastic arms profile, look and build within it; with so many units they train on, too.
+MEASUREMENTS, EPOCHS = 16, 90
+LABEL = "short"
 TASK = ROOT / "tests" / "helpers" / "small_task.py"
 LIMIT_S = 3600  # far more than a study takes on an idle machine: it only ends a hang
 
 
 def command(board: str, results: Path) -> list[str]:
-    options = ["--task", str(TASK), "--board", board, "--seeds", "1", "--epochs", "20", "--json"]
-    options += ["--measurements", str(MEASUREMENTS), "--results", str(results)]
+    options = ["--task", str(TASK), "--board", board, "--seeds", "1", "--json"]
+    options += ["--measurements", str(MEASUREMENTS), "--epochs", str(EPOCHS)]
+    options += ["--arms", ",".join(ARMS), "--label", LABEL, "--results", str(results)]
     return [sys.executable, "-c", CODE, "study", *options]
 
 
@@ -81,19 +84,28 @@ def test_a_study_survives_a_kill_and_goes_on_elsewhere_from_its_log(
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
     assert json.loads(stdout)["gaps"]
-    assert "**Partial**" in (results / f"study-small_task-{board.name}.md").read_text()
+    assert "**Partial**" in (results / f"study-small_task-{board.name}-{LABEL}.md").read_text()
     before = trials_of(place)
 
     told = run(here, board.name, results)
     after = trials_of(place)
     assert before.items() <= after.items()
-    assert {trace["arm"] for trace in told["traces"]} == {arm.name for arm in arms()}
-    for trace in told["traces"]:
-        assert 1 <= trace["measurements"] <= MEASUREMENTS
-    page = (results / f"study-small_task-{board.name}.md").read_text()
-    assert "int8 only" in page
+    traces = {trace["arm"]: trace for trace in told["traces"]}
+    assert list(traces) == ARMS
+    # Both elastic arms look at sub-networks, build some, and pay for the same elastic network.
+    for arm in ("elastic", "elastic-uniform"):
+        assert traces[arm]["looks"] > 0
+        assert traces[arm]["measurements"] > 0
+        assert 2 * 16 * 3 < traces[arm]["epochs"] <= 2 * EPOCHS
+    with Store.read(place) as store:
+        trained = [cost for trial in store.trials() for cost in trial.costs if not cost.cached]
+    assert [cost.stage for cost in trained].count("elastic") <= 1  # 0: cached by a test before
+    page = (results / f"study-small_task-{board.name}-{LABEL}.md").read_text()
+    assert "same elastic network" in page
     for picture in ("hypervolume", "floors", "orders"):
-        assert (results / f"study-small_task-{board.name}-{picture}.png").stat().st_size > 1000
+        assert (
+            results / f"study-small_task-{board.name}-{LABEL}-{picture}.png"
+        ).stat().st_size > 1000
 
     # The log has every evaluation: elsewhere nothing is trained again and the same comes out.
     log = results / f"study-small_task-{board.name}" / "seed-2.csv.gz"

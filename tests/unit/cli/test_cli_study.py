@@ -66,9 +66,23 @@ def test_all_arms_by_name_are_the_whole_study(asked: list[StudySettings], tmp_pa
     assert [arm.name for arm in asked[0].arms] == list(NAMES)
 
 
-def test_an_unknown_arm_is_refused(asked: list[StudySettings], tmp_path: Path) -> None:
+def test_a_study_has_the_label_and_the_seeds_that_are_asked_for(
+    asked: list[StudySettings], tmp_path: Path
+) -> None:
+    options = ["--arms", "int8,elastic", "--seeds", "2", "--first-seed", "7", "--label", "small"]
+    hil_study(*options, results=tmp_path)
+    text = (tmp_path / "study-digits-m4-small.md").read_text("utf-8")
+    assert "--first-seed 7 --arms int8,elastic --label small`" in text
+    assert asked[0].seeds == (7, 8)
+
+
+def test_unknown_arms_and_labels_that_are_no_names_are_refused(
+    asked: list[StudySettings], tmp_path: Path
+) -> None:
     done = CliRunner().invoke(app, ["study", "--arms", "int8,PQR", "--results", str(tmp_path)])
     assert "--arms 'PQR': allowed are int8, int4" in str(done.exception)
+    done = CliRunner().invoke(app, ["study", "--label", "../up", "--results", str(tmp_path)])
+    assert "--label '../up': allowed are lower-case letters" in str(done.exception)
     assert not asked
 
 

@@ -15,10 +15,10 @@ from hil.study.choices import (
     Choice,
     aims,
     choices,
-    chosen_numbers,
     drop_on_test,
     references,
 )
+from hil.study.confirmed import chosen_numbers
 from hil.study.result import StudyResult
 from hil.types import PowerFigure, Trial
 

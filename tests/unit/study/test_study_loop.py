@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from compress.genome import Genome, Prune, Quantize
+from compress.genome import Elastic, Genome, Pick, Prune, Quantize
 from helpers.trials import AnsweringPool, measured
 from hil.board import load_board
 from hil.cli.study import ended_by_signals
@@ -24,8 +24,9 @@ from hil.study.arms import Arm, Sweep
 from hil.study.gaps import gaps
 from hil.study.study import Deadline, Ended, StudySettings, run_arms, study
 from hil.trial.candidate import Outcome
+from hil.trial.charges import LookPrices
 from hil.trial.start import Start
-from hil.types import Board
+from hil.types import Board, Trial
 
 
 def genome(number: int) -> Genome:
@@ -58,6 +59,43 @@ def test_a_proposal_of_several_arms_is_tried_once_and_told_to_all(store: Store) 
     assert set(Counter(pool.tried).values()) == {1}
     assert [len(one.told) for one in replays] == [20, 20]
     assert all(one.over for one in replays)
+
+
+def test_looks_at_one_elastic_network_share_jobs_as_in_a_search(store: Store) -> None:
+    """Those of two arms, too; each is looked at once."""
+    elastic = Elastic(epochs=4)
+
+    def looks(first: int, last: int) -> list[Proposal]:
+        kept = [(number / 100,) for number in range(first, last)]
+        return [Proposal(Genome((elastic, Pick(keep), Quantize())), fidelity=0.0) for keep in kept]
+
+    class Looking:
+        def __init__(self, wanted: list[Proposal]) -> None:
+            self.batches = [[Proposal(Genome((elastic, Quantize())))], wanted]
+
+        def ask(self) -> list[Proposal]:
+            return self.batches.pop(0) if self.batches else []
+
+        def tell(self, trials: Sequence[Trial]) -> None: ...
+
+    budget, pool = ArmBudget(100, 1000.0), AnsweringPool()
+    arm = Arm("a", "a", "search", lambda *_: Looking([]))
+    replays = [
+        ArmReplay(arm, Looking(looks(*part)), budget, LookPrices(inherited=1.0))
+        for part in ((20, 60), (40, 80))
+    ]
+    with store:
+        store.begin_session(0.9)
+        run_arms(replays, store, pool, Deadline(60.0), budget, show)
+    assert sorted(key for job in pool.looked for key in job) == sorted(
+        {proposal.genome.key for proposal in looks(20, 80)}
+    )
+    assert 2 <= max(map(len, pool.looked)) <= 16
+    assert len(pool.looked) < 20
+    for one, part in zip(replays, ((20, 60), (40, 80)), strict=True):
+        assert len(one.told) == 41
+        paid = 4 * 3 + sum((number / 100) ** 2 for number in range(*part))
+        assert one.trace(0).epochs == pytest.approx(paid)
 
 
 def test_arms_progress_at_the_same_rate(store: Store) -> None:
@@ -204,6 +242,7 @@ def made_up_study(
     monkeypatch.setattr(Start, "prepare", prepare)
     monkeypatch.setattr(Start, "original", lambda start: None)
     monkeypatch.setattr("hil.study.study.adopt_sensitivity", lambda *_: None)
+    monkeypatch.setattr(LookPrices, "of", lambda _: LookPrices())
     monkeypatch.setattr("hil.study.study._float_accuracies", lambda *_: {"val": 0.9, "test": 0.9})
     monkeypatch.setattr("hil.study.study.LocalPool", lambda *_: pool)
     arm = Arm("int8", "int8 only", "single", lambda *_: Sweep(map(genome, range(9)), seed=0))

@@ -87,12 +87,14 @@ def test_orders_beyond_the_most_frequent_are_counted_together() -> None:
     assert list(rows) == [*"ABCDEFGHIJ", "6 others"]
     assert sorted(rows["6 others"]) == [*"KLMNOZ"]
     assert list(grouped(ORDERS, 99)) == [*"ABCDEFGHIJKLMNO", "Z"]  # one alone has its name
-    last = [cell.strip() for cell in orders_table(ORDERS).splitlines()[-1].split("|")[1:-1]]
+    last = [
+        cell.strip() for cell in orders_table(ORDERS, "adaptive").splitlines()[-1].split("|")[1:-1]
+    ]
     assert last == ["4 others", str(18 + 17 + 16), "0", "75 %", "0", "0", "0 %"]
 
 
 def test_the_panels_of_the_orders_have_one_scale_and_nothing_is_cut() -> None:
-    figure = orders_figure(ORDERS)
+    figure = orders_figure(ORDERS, "adaptive")
     first, second = figure.axes
     assert first.get_xlim() == second.get_xlim()
     bars = [patch for patch in first.patches if isinstance(patch, Rectangle)]

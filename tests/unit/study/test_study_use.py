@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from helpers.studies import int8, network, study, trace
 from hil import formatting
 from hil.study.choices import choices
-from hil.study.report import study_to_json, write_study
+from hil.study.report import study_page, study_to_json
 from hil.study.result import StudyResult
 from hil.study.tables import use_table, warm_table
 from hil.study.verdicts import goal_verdicts
@@ -28,23 +27,24 @@ def rows(table: str) -> list[list[str]]:
 
 def test_the_table_has_the_budget_used_by_each_arm_and_its_end() -> None:
     untrained = replace(int8(), epochs=0.0)
-    looked_at = trained(2, 2.0, fidelity=0.25, state="screened", measurement=None)
+    looked = trained(2, 0.0, fidelity=0.0, state="screened", measurement=None)
+    part = trained(2, 2.0, fidelity=0.25, state="screened", measurement=None)
     too_large = trained(3, 2.0, state="infeasible", measurement=None)
     result = study(
         trace("int8", untrained, kind="single"),
         trace("int8", untrained, kind="single", seed=1),
-        trace("adaptive", looked_at, too_large, trained(4, 3.0), ended="epochs"),
+        trace("adaptive", part, too_large, trained(4, 3.0), looked, looked, ended="epochs"),
         trace("adaptive", trained(4, 1.0), trained(5, 1.0), seed=1, ended="epochs"),
         trace("tpe", trained(6, 1.5), ended="measurements"),
         trace("tpe", seed=1, ended=None),
     )
     base, adaptive, tpe = rows(use_table(result))
-    assert base == ["int8 only", "1", "0", "0", "all settings tried"]
-    # 2 epochs of screening, 2 for what did not fit, 3; or 1 and 1.
-    assert adaptive[1:4] == ["1.5 (1 to 2)", "0.5 (0 to 1)", "4.5 (2 to 7)"]
-    assert adaptive[4] == "epochs used up"
-    assert tpe[1:4] == ["0.5 (0 to 1)", "0", "0.75 (0 to 1.5)"]
-    assert tpe[4] == "measurements used up in 1 of 2 seeds, not finished in 1"
+    assert base == ["int8 only", "1", "0", "0", "0", "2", "all settings tried"]
+    # 2 epochs of screening, 2 for what did not fit, 3; or 1 and 1. Two looks are no screening.
+    assert adaptive[1:5] == ["1.5 (1 to 2)", "1 (0 to 2)", "0.5 (0 to 1)", "4.5 (2 to 7)"]
+    assert adaptive[5:] == ["6.5 (4 to 9)", "epochs used up"]
+    assert tpe[1:5] == ["0.5 (0 to 1)", "0", "0", "0.75 (0 to 1.5)"]
+    assert tpe[6] == "measurements used up in 1 of 2 seeds, not finished in 1"
 
 
 def warm_started() -> StudyResult:
@@ -69,15 +69,15 @@ def test_the_warm_start_and_the_whole_search_are_separate_rows() -> None:
     assert whole[-1] == f"{(2 / 3) * (1 - 0.25 / 1.5) ** 3:.4f}"
 
 
-def test_the_report_says_how_many_networks_are_the_warm_start(tmp_path: Path) -> None:
-    text = write_study(warm_started(), tmp_path, "hil study").read_text("utf-8")
+def test_the_report_says_how_many_networks_are_the_warm_start() -> None:
+    text = study_page(warm_started(), "hil study")
     assert "measured in a seed (4), 2 are of its warm start" in text
     assert "| warm start alone | 2 |" in text
     (told,) = (t for t in study_to_json(warm_started())["traces"] if t["arm"] == "adaptive")
     assert (told["measured_of_warm_start"], told["ended"]) == (2, "settings")
 
 
-def test_the_report_says_where_a_search_was_no_more_than_random(tmp_path: Path) -> None:
+def test_the_report_says_where_a_search_was_no_more_than_random() -> None:
     first, second, learned = int8(), network(2, 0.9), network(3, 0.9)
     too_large = trained(4, 1.0, state="infeasible", measurement=None)
     result = study(
@@ -88,7 +88,7 @@ def test_the_report_says_where_a_search_was_no_more_than_random(tmp_path: Path) 
         trace("nsga2", first, learned, drawn=1),
         trace("random", first, second),
     )
-    text = write_study(result, tmp_path, "hil study").read_text("utf-8")
+    text = study_page(result, "hil study")
     assert (
         "- Of the networks that TPE (Optuna) measured in a seed (2 to 3), it drew 2 at random "
         "before it used what it had learned: all of them in 1 of 2 seeds, where it is no more "
@@ -100,10 +100,10 @@ def test_the_report_says_where_a_search_was_no_more_than_random(tmp_path: Path) 
     assert told == [0, 0, 2, 2, 1, 0]
 
 
-def test_without_a_warm_start_the_report_does_not_mention_one(tmp_path: Path) -> None:
+def test_without_a_warm_start_the_report_does_not_mention_one() -> None:
     result = study(trace("int8", int8(), kind="single"), trace("adaptive", network(2, 0.9)))
     assert warm_table(result, choices(result), curves(result)) == ""
-    assert "warm start" not in write_study(result, tmp_path, "hil study").read_text("utf-8")
+    assert "warm start" not in study_page(result, "hil study")
 
 
 def test_a_cost_is_that_of_the_network_where_it_is_smallest() -> None:
