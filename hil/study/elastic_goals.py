@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from compress.projects.find import identity_of_task
+from hil import formatting
 from hil.search.inherited_ranks import InheritedRanks, inherited_ranks
 from hil.study.arm_names import ADAPTIVE, CONTROLS, ELASTIC
 from hil.study.choices import Cost
@@ -159,7 +160,8 @@ def _ranks(result: StudyResult) -> GoalVerdict:
     mean = fmean(one.given_macs for one in found)
     shapes = [one.shapes for one in found]
     numbers = (
-        f"mean over {len(found)} seeds {mean:.2f} (alone {fmean(o.spearman for o in found):.2f}, "
+        f"mean over {formatting.number_of(len(found), 'seed')} {mean:.2f} "
+        f"(alone {fmean(o.spearman for o in found):.2f}, "
         f"given the count {fmean(o.given_count for o in found):.2f}), over {between(shapes)} shapes"
     )
     if fmean(shapes) < _SHAPES or len(found) < LEAST_SEEDS:
