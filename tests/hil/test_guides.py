@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import urllib.request
@@ -19,6 +20,7 @@ import pytest
 
 from compress.cache import cache_folder
 from helpers.checkout import ROOT
+from helpers.commands import forking
 from helpers.guides import File, Step, Terminal, parts, pattern
 
 # These go on in the folder of the first, with its run.
@@ -83,7 +85,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("home")
     program = home / "bin" / "hil"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hil "$@"\n', encoding="utf-8")
+    words = shlex.join(forking())
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     return {
         **os.environ,
