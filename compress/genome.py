@@ -151,13 +151,17 @@ class Elastic:
     together: each step sums the gradients of the widest, the narrowest and two random ones
     (sandwich rule, arXiv:1903.05134), with distillation from the original's outputs as in
     `Distill`, by `temperature` and `weight`. With `depth`, random sub-networks also leave out
-    blocks whose input and output have the same channels, as residual units.
+    blocks whose input and output have the same channels, as residual units. With `bits` (of 8, 4
+    and 2), the weights are trained at all of these widths, each with step sizes of its own (LSQ):
+    the widest sub-network at the most bits, the narrowest at the fewest, random ones at random bits
+    for each layer.
     """
 
     narrowest: float = 0.25
     temperature: float = 4.0
     weight: float = 0.5
     depth: bool = False
+    bits: tuple[int, ...] = ()
     epochs: float = 16
     rate: float = 1.0
 
@@ -167,12 +171,16 @@ class Pick:
     """A sub-network of the network that `Elastic` trained: the first channels of each group.
 
     `keep` holds one ratio of the present channels for each dependency group of the original,
-    rounded as in `Prune`; `drop` holds indices of removable blocks, as in `Prune`. Batch-norm
-    statistics are estimated again. A pick does not train: `epochs` and `rate` have no other value.
+    rounded as in `Prune`; `drop` holds indices of removable blocks, as in `Prune`. `bits`, of those
+    that `Elastic` was trained for, are the widths of the weights, as `Quantize.weight_bits`: a
+    `Quantize` with the same bits starts from the step sizes that were trained. Batch-norm
+    statistics are estimated again, with weights at these bits; weights themselves stay float. A
+    pick does not train: `epochs` and `rate` have no other value.
     """
 
     keep: tuple[float, ...] = ()
     drop: tuple[int, ...] = ()
+    bits: tuple[int, ...] = ()
     epochs: float = 0
     rate: float = 1.0
 
@@ -194,7 +202,7 @@ _STAGES: dict[str, Callable[..., Stage]] = {
     "pick": Pick,
 }
 # Genes that stages got after stores and logs held keys of genomes, with the value without effect.
-_LATER: dict[str, object] = {"keep": ()}
+_LATER: dict[str, object] = {"keep": (), "bits": ()}
 
 
 def _genes(stage: Stage) -> dict[str, Any]:

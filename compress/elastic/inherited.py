@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from compress.elastic.bit_weights import BitWeights, bits_of_pick, weights_at_bits
 from compress.elastic.pick import picked, shape_of_ratios
 from compress.errors import Infeasible, UserError
 from compress.genome import Pick
@@ -28,14 +29,16 @@ def inherited_accuracies(
 
     It is the task's metric as a share where more is better (`compress.metrics.scale`), on at most
     `samples` of the screening half (`compress.splits.halves`) of `Original.judged`, with the
-    batch-norm statistics of `Original.statistics`. The same in every process. Raises Infeasible
-    for a network that no `Elastic` has made, and for picks that do not apply to it.
+    batch-norm statistics of `Original.statistics`, and with weights rounded to the bits of a pick
+    that has some. The same in every process. Raises Infeasible for a network that no `Elastic` has
+    made, and for picks that do not apply to it.
     """
     if not network.elastic:
         raise Infeasible("a Pick needs a network that Elastic has trained: put an Elastic before")
     screening, _ = halves(original.judged)
     split = evenly_spaced(screening, samples)
     sources: dict[tuple[int, ...], tuple[nn.Module, tuple[Group, ...]]] = {}
+    rounded: dict[tuple[int, ...], BitWeights] = {}
     found = []
     for pick in picks:
         if pick.drop not in sources:
@@ -44,6 +47,12 @@ def inherited_accuracies(
         shape = shape_of_ratios(
             groups, ratios_of([group.name for group in groups], original.groups, pick.keep)
         )
+        if pick.bits:
+            if pick.drop not in rounded:
+                input_shape = original.task.input_shape
+                rounded[pick.drop] = weights_at_bits(module, input_shape, network.steps)
+            weights = rounded[pick.drop]
+            module = weights.rounded_copy(bits_of_pick(pick.bits, original.layers, weights.names))
         outputs = predict(reestimate(picked(module, groups, shape), original.statistics), split.x)
         try:
             share = original.judge.share(original.rules.in_numpy(outputs.numpy()), split)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from compress.elastic.bit_weights import Steps, narrowed
 from compress.elastic.slices import SharedNetwork, SubNetworkShape, narrow_groups, rows_left
 from compress.errors import Infeasible
 from compress.pruning.groups import Group
@@ -47,3 +48,10 @@ def learned_of_pick(
     """
     cuts = SharedNetwork(module, input_shape, quantized).sub_network(shape).cuts
     return quantized.narrowed(pick, rows_left(cuts)).learned()
+
+
+def steps_of_pick(
+    module: nn.Module, input_shape: InputShape, steps: Steps, shape: SubNetworkShape
+) -> Steps:
+    """The step sizes, at all widths of bits, of the sub-network of `shape` of `module`."""
+    return narrowed(steps, rows_left(SharedNetwork(module, input_shape).sub_network(shape).cuts))

@@ -7,7 +7,8 @@ from random import Random
 
 from torch import Tensor, nn
 
-from compress.elastic.slices import SharedNetwork, SubNetworkShape
+from compress.elastic.bit_weights import BitsByLayer, BitWeights
+from compress.elastic.slices import SharedNetwork, SubNetwork, SubNetworkShape
 from compress.pruning.prune import CHANNEL_MULTIPLE
 from compress.tracing.answers import joined
 from compress.tracing.batches import Batch
@@ -39,16 +40,24 @@ def train_elastic(
     `forward` runs the widest one, `blocks` are those that random sub-networks may leave out; the
     other arguments are those of `compress.training.train.fit`. Each step adds the gradients of the
     widest, the narrowest and `RANDOM_PER_STEP` random sub-networks. The batch-norm statistics are
-    those of the widest one.
+    those of the widest one. Where `shared` has weights at several bit widths, the widest one has
+    the most bits, the narrowest one the fewest, and random ones have bits of their own for each
+    layer; `extra` should then hold the step sizes.
     """
     least = shared.narrowest(narrowest)
-    narrow = shared.sub_network(least)
+    most_bits, fewest_bits = uniform_bits(shared.weights, max), uniform_bits(shared.weights, min)
+    narrow = shared.sub_network(least, fewest_bits)
+    widest = forward if most_bits is None else shared.whole(most_bits)
+
+    def random_one(rng: Random) -> SubNetwork:
+        shape = random_shape(rng, shared.widest, least, blocks)
+        return shared.sub_network(shape, random_bits(rng, shared.weights))
 
     def backward(x: Batch, targets: Tensor, indices: Tensor, step: int) -> None:
         rng = Random(f"{schedule.seed} {step}")
         narrow.renew()  # a resumed training has the same statistics at each step
-        random = (random_shape(rng, shared.widest, least, blocks) for _ in range(RANDOM_PER_STEP))
-        runs: tuple[Forward, ...] = (forward, *map(shared.sub_network, random), narrow)
+        random = (random_one(rng) for _ in range(RANDOM_PER_STEP))
+        runs: tuple[Forward, ...] = (widest, *random, narrow)
         for run in runs:
             loss(joined(run(*x)), targets, indices).backward()
 
@@ -79,6 +88,25 @@ def random_shape(
     return SubNetworkShape(
         widths, tuple(name for name in blocks if rng.random() < 1 / (len(blocks) + 1))
     )
+
+
+def random_bits(rng: Random, weights: BitWeights | None) -> BitsByLayer | None:
+    """Random bits for each layer: half of the time independent ones, else the same for all.
+
+    None, without a draw, for a network that is trained for one width of bits.
+    """
+    if weights is None:
+        return None
+    if rng.random() < 0.5:
+        return dict.fromkeys(weights.names, rng.choice(weights.bits))
+    return {name: rng.choice(weights.bits) for name in weights.names}
+
+
+def uniform_bits(
+    weights: BitWeights | None, choose: Callable[[Sequence[int]], int]
+) -> BitsByLayer | None:
+    """The same bits for all layers, those of the network's that `choose` returns."""
+    return None if weights is None else dict.fromkeys(weights.names, choose(weights.bits))
 
 
 def _independent(rng: Random, low: int, high: int) -> int:

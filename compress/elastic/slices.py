@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from compress.elastic.bit_weights import BitsByLayer, BitWeights
 from compress.pruning.groups import Group, find_groups, remove_channels
 from compress.pruning.prune import kept_channels
 from compress.quantization.fake_quantize import FakeQuantized
 from compress.tracing.answers import Answer
 from compress.tracing.normalize import copied
+from compress.training.train import Forward
 from compress.types import InputShape
 
 
@@ -56,13 +58,15 @@ class SubNetwork:
     """A sub-network: called on a batch (a tensor (N, *shape) for each input) it gives the answer.
 
     `layers` is the narrowed module, without values of its own but for `statistics`, the buffers:
-    they start as those of the elastic network. `cuts` are those of the parameters.
+    they start as those of the elastic network. `cuts` are those of the parameters. With `bits`, its
+    weights are rounded to them.
     """
 
     shared: SharedNetwork
     layers: nn.Module
     cuts: tuple[_Cut, ...]
     statistics: tuple[tuple[Tensor, _Cut], ...]
+    bits: BitsByLayer | None = None
 
     def __call__(self, *x: Tensor) -> Answer:
         answer: Answer = functional_call(self.layers, self.parameters(), x)
@@ -77,7 +81,8 @@ class SubNetwork:
     def parameters(self) -> dict[str, Tensor]:
         """The slices of the elastic network's parameters, by name."""
         prefix = "layers." if isinstance(self.layers, _Quantized) else ""
-        return {f"{prefix}{cut.name}": cut.of(self.shared.values[cut.name]) for cut in self.cuts}
+        values = self.shared.at_bits(self.bits)
+        return {f"{prefix}{cut.name}": cut.of(values[cut.name]) for cut in self.cuts}
 
 
 class _Quantized(nn.Module):
@@ -102,16 +107,22 @@ class SharedNetwork:
 
     `module` holds the parameters, `groups` are its dependency groups. With `quantized`, the fake
     quantization of `module`, sub-networks compute with its grids and its learned step sizes.
+    `weights` are those of `module` at several bit widths, for sub-networks that have bits.
     """
 
     def __init__(
-        self, module: nn.Module, input_shape: InputShape, quantized: FakeQuantized | None = None
+        self,
+        module: nn.Module,
+        input_shape: InputShape,
+        quantized: FakeQuantized | None = None,
+        weights: BitWeights | None = None,
     ) -> None:
         training = module.training
         self.module = module
         self.groups: tuple[Group, ...] = find_groups(module, input_shape)
         module.train(training)
         self.quantized = quantized
+        self.weights = weights
         self.values = dict(module.named_parameters())
         self._numbered = _numbered(module)
         self._kept = {
@@ -126,7 +137,22 @@ class SharedNetwork:
         """The shape with this share of each group's channels, rounded as in pruning."""
         return SubNetworkShape(tuple(kept_channels(group.channels, share) for group in self.groups))
 
-    def sub_network(self, shape: SubNetworkShape) -> SubNetwork:
+    def at_bits(self, bits: BitsByLayer | None) -> Mapping[str, Tensor]:
+        """The parameters by name, weights rounded to the bits of their layers if there are any."""
+        if bits is None or self.weights is None:
+            return self.values
+        return self.values | self.weights.rounded(bits)
+
+    def whole(self, bits: BitsByLayer) -> Forward:
+        """The network itself with the weights at these bits; its statistics are trained."""
+
+        def forward(*x: Tensor) -> Answer:
+            answer: Answer = functional_call(self.module, dict(self.at_bits(bits)), x)
+            return answer
+
+        return forward
+
+    def sub_network(self, shape: SubNetworkShape, bits: BitsByLayer | None = None) -> SubNetwork:
         """The sub-network of this shape, in the mode (training or evaluation) of the network."""
         layers = copy.deepcopy(self._numbered, dict(self._kept))
         narrow_groups(layers, self.groups, shape)
@@ -143,7 +169,7 @@ class SharedNetwork:
         layers.train(self.module.training)
         if self.quantized is not None:
             layers = _Quantized(layers, self.quantized, rows_left(cuts))
-        return SubNetwork(self, layers, cuts, tuple(statistics))
+        return SubNetwork(self, layers, cuts, tuple(statistics), bits)
 
 
 def rows_left(cuts: Sequence[_Cut]) -> dict[str, Tensor]:

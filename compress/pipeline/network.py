@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.distillation.features import has_features
+from compress.elastic.bit_weights import Steps
 from compress.errors import UnsupportedLayer, UserError
 from compress.frontend.check_capture import check_capture, vary
 from compress.genome import Criterion, Quantize
@@ -61,7 +62,8 @@ class Network:
     `spec` is None before the first `Quantize`; `learned` are the ranges that training under `spec`
     found. With `sparse`, weights that are zero stay zero in later training. With `elastic`,
     channels are sorted and sub-networks have been trained (`compress.elastic`): a `Pick` can
-    follow.
+    follow, and one with bits if there are `steps` for them. `picked_bits` are those of such a pick:
+    `learned` are then its step sizes, for a `Quantize` with the same bits.
     """
 
     module: nn.Module
@@ -69,6 +71,13 @@ class Network:
     learned: Learned | None = None
     sparse: bool = False
     elastic: bool = False
+    steps: Steps = field(default_factory=dict)
+    picked_bits: tuple[int, ...] = ()
+
+    @property
+    def picked_steps(self) -> Learned | None:
+        """Step sizes that a pick with bits brought and no training changed; None without such."""
+        return self.learned if self.learned is not None and not self.learned.grids else None
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,10 @@ def compress(
     else:
         val, known = original.judged, original.judged_answers
     if fidelity == 0.0:
-        module = reestimate(network.module, original.calibration)
-        network = replace(network, module=module, spec=_rounded_to_nearest(network.spec))
+        network = replace(network, spec=_rounded_to_nearest(network.spec))
+        if network.picked_steps is None:  # else they are those of a pick, and so are step sizes
+            module = reestimate(network.module, original.calibration)
+            network = replace(network, module=module)
     graph = eliminate(lower_network(network, original))
     lowered = StageCost("lower", 0, time.monotonic() - started)
     found = evaluate(graph, val, original.judge, original.task.device_samples, known)
@@ -120,7 +122,7 @@ def lower_network(network: Network, original: Original) -> Graph:
         original.calibration,
         name=original.task.name,
         layers=original.layers,
-        learned=network.learned,
+        learned=network.learned if network.spec else None,
         seed=original.seed,
     )
 

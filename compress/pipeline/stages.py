@@ -13,15 +13,21 @@ from torch import nn
 
 from compress.distillation.distill import Distillation, TeacherModel, distillation_loss
 from compress.distillation.student import student
+from compress.elastic.bit_weights import (
+    BitWeights,
+    bits_of_pick,
+    check_widths,
+    weights_at_bits,
+)
 from compress.elastic.depth import optional_blocks
-from compress.elastic.pick import learned_of_pick, picked, shape_of_ratios
+from compress.elastic.pick import learned_of_pick, picked, shape_of_ratios, steps_of_pick
 from compress.elastic.sandwich import train_elastic
-from compress.elastic.slices import SharedNetwork
+from compress.elastic.slices import SharedNetwork, SubNetworkShape
 from compress.elastic.sort import sort_channels
 from compress.errors import Infeasible
 from compress.genome import Distill, Elastic, Pick, Prune, Quantize, Scope, Sparsify, Stage
 from compress.pipeline.network import Network, Original
-from compress.pruning.batch_norm import reestimate
+from compress.pruning.batch_norm import reestimate, with_statistics
 from compress.pruning.blocks import drop_blocks, present_blocks
 from compress.pruning.groups import Group, find_groups
 from compress.pruning.prune import CHANNEL_MULTIPLE, keep_ratios_by_round, prune, ratios_of
@@ -117,22 +123,34 @@ def _sparsify(
 def _quantize(
     network: Network, stage: Quantize, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    module = copied(network.module)
+    """Set the scheme and train. Step sizes start from those of a pick with the same bits."""
+    module, learned = copied(network.module), None
     if stage.equalize:
         module = equalize(module, original.task.input_shape)
-    scheme = replace(network, module=module, spec=stage, learned=None)
+    elif network.picked_bits and _each(stage.weight_bits) == _each(network.picked_bits):
+        learned = network.picked_steps
+    scheme = replace(network, module=module, spec=stage, learned=learned, steps={}, picked_bits=())
     return _trained(scheme, stage, original, seed, checkpoint)
+
+
+def _each(bits: tuple[int, ...]) -> tuple[int, ...]:
+    """Bits in the form that equal ones share: a single one if all are the same."""
+    return bits[:1] if len(set(bits)) == 1 else bits
 
 
 def _distill(
     network: Network, stage: Distill, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    """Train a student. One with new weights is dense: the zeros chosen by `Sparsify` are gone."""
+    """Train a student. One with new weights is dense: the zeros chosen by `Sparsify` are gone.
+
+    One of the same shape starts from the step sizes of a pick with bits.
+    """
     seed_torch(seed)
+    same_shape = stage.narrowest == stage.depth == 1.0 and not stage.reshapes
     learner = replace(
         network,
         module=student(network.module, original.task.input_shape, stage, original.groups),
-        learned=None,
+        learned=network.picked_steps if same_shape else None,
         sparse=network.sparse and not stage.reshapes,
     )
     if stage.epochs == 0:
@@ -146,7 +164,7 @@ def _distill(
 def _elastic(
     network: Network, stage: Elastic, original: Original, seed: int, checkpoint: Checkpoint | None
 ) -> Network:
-    """Sort the channels, then train all widths together.
+    """Sort the channels, then train all widths together, at all widths of bits if there are some.
 
     Learned step sizes of weights start again, as their channels have moved.
     """
@@ -154,10 +172,21 @@ def _elastic(
         raise Infeasible(f"narrowest {stage.narrowest}: allowed is 0 < narrowest <= 1")
     if stage.depth and network.spec is not None:
         raise Infeasible("an Elastic with depth cannot train under a Quantize before it")
+    if stage.bits and network.spec is not None:
+        raise Infeasible("an Elastic with bits cannot train under a Quantize before it")
+    check_widths(stage.bits)
     shape, rules = original.task.input_shape, original.rules
     module = sort_channels(network.module, shape)
     learned = None if network.learned is None else Learned(network.learned.grids)
-    network = replace(network, module=module, learned=learned, elastic=True)
+    weights = BitWeights(module, shape, stage.bits) if stage.bits else None
+    network = replace(
+        network,
+        module=module,
+        learned=learned,
+        elastic=True,
+        steps=weights.steps() if weights else {},
+        picked_bits=(),
+    )
     if stage.epochs == 0:
         return network
     forward = _forward(network, original)
@@ -166,23 +195,29 @@ def _elastic(
     if stage.weight > 0.0:
         teachers = original.outputs.unsqueeze(0)
         loss = distillation_loss(rules, teachers, stage.temperature, stage.weight)
+    sizes = [one.parameters_to_learn for one in (quantized, weights) if one is not None]
     train_elastic(
-        SharedNetwork(module, shape, quantized),
+        SharedNetwork(module, shape, quantized, weights),
         forward,
         original.train,
         Schedule(_recipe(stage, original), stage.epochs, seed),
         loss,
         stage.narrowest,
         blocks=optional_blocks(module, shape) if stage.depth else (),
-        extra=quantized.parameters_to_learn if quantized else (),
+        extra=sizes[0] if sizes else (),
         keep_zeros=network.sparse,
         checkpoint=None if checkpoint is None else checkpoint.for_round(seed),
     )
+    if weights is not None:
+        return replace(network, steps=weights.steps())
     return network if quantized is None else replace(network, learned=quantized.learned())
 
 
 def _pick(network: Network, stage: Pick, original: Original) -> Network:
-    """The first channels of each group, with batch-norm statistics of their own."""
+    """The first channels of each group, with batch-norm statistics of their own.
+
+    With bits the statistics are those of weights rounded to them. Weights themselves stay float.
+    """
     if not network.elastic:
         raise Infeasible("a Pick needs a network that Elastic has trained: put an Elastic before")
     shape = original.task.input_shape
@@ -191,13 +226,35 @@ def _pick(network: Network, stage: Pick, original: Original) -> Network:
     groups = find_groups(whole.module, shape)
     names = [group.name for group in groups]
     wanted = shape_of_ratios(groups, ratios_of(names, original.groups, stage.keep))
+    if stage.bits:
+        return _pick_at_bits(whole, groups, wanted, stage.bits, original)
     pick = reestimate(picked(whole.module, groups, wanted), original.statistics)
     learned = None
     if network.learned is not None and not dropped:
         forward = _forward(whole, original)
         if isinstance(forward, FakeQuantized):
             learned = learned_of_pick(whole.module, shape, forward, wanted, pick)
-    return replace(network, module=pick, learned=learned)
+    return replace(network, module=pick, learned=learned, steps={}, picked_bits=())
+
+
+def _pick_at_bits(
+    whole: Network,
+    groups: tuple[Group, ...],
+    wanted: SubNetworkShape,
+    bits: tuple[int, ...],
+    original: Original,
+) -> Network:
+    """The pick of the shape `wanted` with these bits, and the step sizes of its weights."""
+    shape = original.task.input_shape
+    weights = weights_at_bits(whole.module, shape, whole.steps)
+    chosen = bits_of_pick(bits, original.layers, weights.names)
+    rounded = picked(weights.rounded_copy(chosen), groups, wanted)
+    pick = with_statistics(
+        picked(whole.module, groups, wanted), reestimate(rounded, original.statistics)
+    )
+    steps = steps_of_pick(whole.module, shape, whole.steps, wanted)
+    peaks = weights_at_bits(pick, shape, steps).peaks(chosen)
+    return replace(whole, module=pick, learned=Learned(peaks=peaks), steps=steps, picked_bits=bits)
 
 
 def _trained(
@@ -237,7 +294,7 @@ def _trained(
     )
     if ranges and isinstance(forward, FakeQuantized):
         return replace(network, learned=forward.learned())
-    return network
+    return replace(network, learned=None, picked_bits=())
 
 
 def _recipe(stage: Stage, original: Original) -> Recipe:

@@ -42,3 +42,12 @@ def reestimate(module: nn.Module, x: Array, batch: int = 64) -> nn.Module:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return measured.eval()
+
+
+def with_statistics(module: nn.Module, other: nn.Module) -> nn.Module:
+    """A copy of `module` with the batch-norm statistics of `other`, which has the same layers."""
+    made = copied(module).eval()
+    values = dict(other.named_buffers())
+    for name, value in made.named_buffers():
+        value.copy_(values[name])
+    return made

@@ -23,10 +23,15 @@ from compress.frontend.layers import Layer
 from compress.genome import Quantize
 from compress.inputs import shape_of_samples, shapes_of
 from compress.quantization.calibrate import calibrate
-from compress.quantization.fake_weights import Factor, WeightRounding, norm_factor
+from compress.quantization.fake_weights import (
+    Factor,
+    WeightRounding,
+    norm_factor,
+    outputs_first,
+    weight_roundings,
+)
 from compress.quantization.grids import (
     MOVES,
-    WEIGHTED,
     Grids,
     calibrated_values,
     call_names,
@@ -100,7 +105,7 @@ class FakeQuantized(fx.Interpreter):
         if self.learns:
             names = {layer.output: layer.name for layer in captured}
             for value, rounding in self.weights.items():
-                weight = _outputs_first(self._submodule(names[value]))
+                weight = outputs_first(self._submodule(names[value]))
                 self.weight_steps[value] = rounding.learn(
                     weight, known.peaks.get(self.calls[value])
                 )
@@ -190,21 +195,11 @@ class FakeQuantized(fx.Interpreter):
 
         Another batch-norm may follow each run, and the inputs may differ in bits.
         """
-        layers = self._captured
-        norms = {layer.name: layer for layer in layers if layer.kind in ("batch_norm", "affine")}
-        runs = call_names(self.grids.layers)
-        folded = {
-            runs[layer.output]: layer.norms for layer in self.grids.layers if layer.kind in WEIGHTED
-        }
-        roundings = {}
-        for layer in layers:
-            if layer.kind in WEIGHTED:
-                factors = tuple(
-                    self._factor(norms[name], rows.get(layer.name))
-                    for name in folded[self.calls[layer.output]]
-                )
-                roundings[layer.output] = WeightRounding(layer, self.grids.scheme, factors)
-        return roundings
+
+        def factor(norm: Layer, layer: Layer) -> Factor:
+            return self._factor(norm, rows.get(layer.name))
+
+        return weight_roundings(self._captured, self.grids.layers, self.grids.scheme, factor)
 
     def _factor(self, layer: Layer, rows: Values | None) -> Factor:
         """What a folded batch-norm, or a constant, multiplies each channel's weights by.
@@ -272,7 +267,7 @@ class FakeQuantized(fx.Interpreter):
         if rounding is not None and isinstance(module, nn.Linear):
             return functional.linear(x, rounding(module.weight), module.bias)
         if rounding is not None and isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
-            weight = rounding(_outputs_first(module)).swapaxes(0, 1)
+            weight = rounding(outputs_first(module)).swapaxes(0, 1)
             convolve: Any = functional.conv_transpose2d
             if isinstance(module, nn.ConvTranspose1d):
                 convolve = functional.conv_transpose1d
@@ -303,14 +298,6 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Values) -> Any:
         return straight_through(grads[0], *ctx.saved_tensors, *ctx.ends), None, None, None
-
-
-def _outputs_first(module: Any) -> Values:
-    """A layer's weight with the axis of the outputs in front."""
-    weight: Values = module.weight
-    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
-        return weight.swapaxes(0, 1)
-    return weight
 
 
 def _rounded_constant(x: Values) -> Values:

@@ -1,6 +1,7 @@
 """Fake quantization of one layer's weights during training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor as Values
 from torch import nn
 
 from compress.frontend.layers import Layer
+from compress.quantization.grids import WEIGHTED, call_names
 from compress.quantization.lsq import PartOfSteps, StepSize
 from compress.quantization.scheme import Scheme
 from compress.quantization.weight_grids import WEIGHT_LIMITS, channel_axis, weight_peaks
@@ -58,11 +60,18 @@ class WeightRounding:
         else:
             peaks = known
         steps = torch.from_numpy(np.where(peaks > 0, peaks, 1.0).astype(np.float32)) / self.limit
+        return self.start(weight, steps)
+
+    def start(self, weight: Values, steps: Values) -> StepSize:
+        """Switch to learned step sizes that start from `steps`, float32 (channels,) or (1,).
+
+        They are those of unfolded weights with one per channel, else of folded ones.
+        """
         self.step_size = made = StepSize(
             initial=self._per_channel(steps, weight),
             zero_point=0,
             ends=(-self.limit, self.limit),
-            features=weight.numel() // len(rows),
+            features=weight.numel() // len(steps),
         )
         return made
 
@@ -111,3 +120,34 @@ class WeightRounding:
         for factors in self.factors:
             factor = factor * factors().abs()
         return torch.where(factor > 0, factor, 1.0)
+
+
+def weight_roundings(
+    captured: Sequence[Layer],
+    fused: Sequence[Layer],
+    scheme: Scheme,
+    factor: Callable[[Layer, Layer], Factor],
+) -> dict[str, WeightRounding]:
+    """Fake quantizers of the weights of `captured` layers, by output value.
+
+    A layer that runs twice has two: another batch-norm may follow each run. `fused` are the same
+    layers as they are lowered; `factor` gives what a batch-norm or constant (first argument) that
+    is folded into a weighted layer (second one) multiplies its weights by.
+    """
+    norms = {layer.name: layer for layer in captured if layer.kind in ("batch_norm", "affine")}
+    calls, runs = call_names(tuple(captured)), call_names(tuple(fused))
+    folded = {runs[layer.output]: layer.norms for layer in fused if layer.kind in WEIGHTED}
+    roundings = {}
+    for layer in captured:
+        if layer.kind in WEIGHTED:
+            factors = tuple(factor(norms[name], layer) for name in folded[calls[layer.output]])
+            roundings[layer.output] = WeightRounding(layer, scheme, factors)
+    return roundings
+
+
+def outputs_first(module: Any) -> Values:
+    """A layer's weight with the axis of the outputs in front."""
+    weight: Values = module.weight
+    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        return weight.swapaxes(0, 1)
+    return weight

@@ -33,6 +33,8 @@ def canonical(genome: Genome) -> Genome:
     stages = [_without_idle_rate(_without_idle_genes(stage)) for stage in genome.stages]
     if not any(isinstance(stage, Quantize) for stage in stages):
         stages.append(Quantize())
+    if not any(isinstance(stage, Pick) and stage.bits for stage in stages):
+        stages = [_without_idle_steps(stage) for stage in stages]
     kept = [stage for i, stage in enumerate(stages) if not _idle(stage, stages[i + 1 :])]
     return Genome(
         tuple(
@@ -75,7 +77,8 @@ def _without_idle_genes(stage: Stage) -> Stage:
         case Elastic():
             return _elastic(stage)
         case Pick():
-            return replace(stage, drop=tuple(sorted(set(stage.drop))))
+            drop = tuple(sorted(set(stage.drop)))
+            return replace(stage, drop=drop, bits=_shortest(stage.bits))
 
 
 def _prune(stage: Prune) -> Prune:
@@ -114,13 +117,22 @@ def _distill(stage: Distill) -> Distill:
 
 
 def _elastic(stage: Elastic) -> Elastic:
-    """Without training an `Elastic` only sorts channels; without a teacher's say there is no T."""
+    """Without a teacher's say there is no T.
+
+    Without training an `Elastic` only sorts channels, and chooses step sizes for its bits.
+    """
     defaults = Elastic()
+    stage = replace(stage, bits=tuple(sorted(set(stage.bits), reverse=True)))
     if stage.epochs == 0:
-        return replace(defaults, epochs=0)
+        return replace(defaults, epochs=0, bits=stage.bits)
     if stage.weight == 0.0:
         return replace(stage, temperature=defaults.temperature)
     return stage
+
+
+def _without_idle_steps(stage: Stage) -> Stage:
+    """An untrained `Elastic` without its bits, whose step sizes no `Pick` takes."""
+    return replace(stage, bits=()) if isinstance(stage, Elastic) and stage.epochs == 0 else stage
 
 
 def _rounds(stage: Prune | Sparsify) -> int:

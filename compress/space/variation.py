@@ -6,6 +6,7 @@ All randomness comes from the `random.Random` passed in. Results are in canonica
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from random import Random
+from typing import TypeVar
 
 from compress.genome import Distill, Elastic, Genome, Pick, Prune, Quantize, Stage
 from compress.space.canonical import canonical
@@ -22,6 +23,8 @@ from compress.space.space import (
     stage_kinds,
 )
 
+_Gene = TypeVar("_Gene", int, float)
+
 
 def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
     """Mutation: vary one stage, insert one (its kind may be present), delete one, or swap two.
@@ -36,7 +39,7 @@ def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
             varied = [i for i, stage in enumerate(stages) if not isinstance(stage, Elastic)]
             if varied:
                 index = rng.choice(varied)
-                stages[index] = _vary(rng, space, stages[index])
+                stages[index:] = _varied(rng, space, stages, index)
         case "insert":
             kinds = stage_kinds(space)
             (kind,) = rng.choices(kinds, [STAGE_PROBABILITY[kind] for kind in kinds])
@@ -52,6 +55,22 @@ def mutate(rng: Random, space: Space, genome: Genome) -> Genome:
 def crossover(rng: Random, first: Genome, second: Genome) -> tuple[Genome, Genome]:
     """Cross-over: each child has one parent's order; stages of the same kind mix their genes."""
     return _mix(rng, first, second), _mix(rng, second, first)
+
+
+def _varied(rng: Random, space: Space, stages: Sequence[Stage], index: int) -> list[Stage]:
+    """The stages from `index` on, the first of them varied.
+
+    A `Pick` with bits may get others of its `Elastic`, and then a `Quantize` right after it that
+    had the same bits gets them, too.
+    """
+    stage, after = stages[index], list(stages[index + 1 :])
+    trained = [one.bits for one in stages[:index] if isinstance(one, Elastic)]
+    if not (isinstance(stage, Pick) and stage.bits and trained and rng.random() < 0.4):
+        return [_vary(rng, space, stage), *after]
+    bits = _step_bits(rng, space, stage.bits, trained[-1] or stage.bits)
+    if after and isinstance(after[0], Quantize) and after[0].weight_bits == stage.bits:
+        after[0] = replace(after[0], weight_bits=bits)
+    return [replace(stage, bits=bits), *after]
 
 
 def _vary(rng: Random, space: Space, stage: Stage) -> Stage:
@@ -107,12 +126,17 @@ def _toggled(rng: Random, space: Space, drop: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(set(drop) ^ {rng.randrange(space.blocks)}))
 
 
-def _step_bits(rng: Random, space: Space, bits: tuple[int, ...]) -> tuple[int, ...]:
-    """One width for all layers, or the same widths with a new one for a single layer."""
+def _step_bits(
+    rng: Random, space: Space, bits: tuple[int, ...], known: tuple[int, ...] = ()
+) -> tuple[int, ...]:
+    """One width for all layers, or the same widths with a new one for a single layer.
+
+    New ones are of those `known`, if there are any.
+    """
     if rng.random() < 0.4:
-        return (rng.choice(UNIFORM_BITS),)
+        return (rng.choice(known or UNIFORM_BITS),)
     each = list(bits) if len(bits) == space.layers else [bits[0]] * space.layers
-    each[rng.randrange(space.layers)] = rng.choice(LAYER_BITS)
+    each[rng.randrange(space.layers)] = rng.choice(known or LAYER_BITS)
     return tuple(each)
 
 
@@ -135,12 +159,13 @@ def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
     genes = {
         gene.name: getattr(rng.choice((stage, mate)), gene.name)
         for gene in fields(stage)
-        if gene.name not in ("keep", "scope")
+        if gene.name not in ("keep", "scope", "bits")
     }
     if isinstance(stage, Prune) and isinstance(mate, Prune):
         genes |= {"keep": _mixed(rng, stage.keep, mate.keep), "scope": stage.scope}
     if isinstance(stage, Pick) and isinstance(mate, Pick):
         genes["keep"] = _mixed(rng, stage.keep, mate.keep)
+        genes["bits"] = _mixed(rng, stage.bits, mate.bits)
     if isinstance(stage, Distill) and isinstance(mate, Distill):
         widths = rng.choice((stage, mate))
         genes |= {"width": widths.width, "keep": widths.keep}
@@ -149,8 +174,8 @@ def _crossed(rng: Random, stage: Stage, mate: Stage) -> Stage:
     return replace(stage, **genes)
 
 
-def _mixed(rng: Random, keep: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
-    """`keep` with ratios of `other` in some places, if there are as many."""
-    if not len(keep) == len(other) > 1:
-        return keep
-    return tuple(map(rng.choice, zip(keep, other, strict=True)))
+def _mixed(rng: Random, genes: tuple[_Gene, ...], other: tuple[_Gene, ...]) -> tuple[_Gene, ...]:
+    """`genes` with those of `other` in some places, if there are as many."""
+    if not len(genes) == len(other) > 1:
+        return genes
+    return tuple(map(rng.choice, zip(genes, other, strict=True)))

@@ -46,14 +46,16 @@ class Proposal:
 
     @property
     def is_inherited(self) -> bool:
-        """True for a sub-network of an elastic network that is looked at as it is, in float.
+        """True for a sub-network of an elastic network that is looked at as it is.
 
-        Many of them are judged in one job (`hil.trial.inherited`).
+        It is looked at in float, with the weights of a pick with bits rounded to them. Many are
+        judged in one job (`hil.trial.inherited`).
         """
         *before, pick, last = (None, None, *self.genome.stages)
         elastic = any(isinstance(stage, Elastic) for stage in before)
-        picked = isinstance(pick, Pick) and last == Quantize()
-        return self.fidelity == 0.0 and elastic and picked
+        if not isinstance(pick, Pick) or self.fidelity > 0.0 or not elastic:
+            return False
+        return last == Quantize(pick.bits or Quantize().weight_bits)
 
 
 class Engine(Protocol):

@@ -26,6 +26,7 @@ SPACE = Space(groups=2, layers=3, epochs=(0.5, 1, 2), blocks=2)
         ((E, K, K, Q), "EIQ"),
         ((E, Q), "EQ"),
         ((K,), "I"),
+        ((Elastic(bits=(8, 4)), Pick((0.5, 0.75), bits=(8, 4, 4)), Q), "EQ"),
     ],
 )
 def test_orders_and_text(stages: tuple[Stage, ...], order: str) -> None:
@@ -70,6 +71,14 @@ def test_canonical_form() -> None:
     assert canonical(Genome((silent, K))).stages[0] == Elastic(weight=0.0)
     spelled = Pick((0.5, 0.75), (1, 0, 1))
     assert canonical(Genome((E, spelled, Q))).stages[1] == Pick((0.5, 0.75), (0, 1))
+    bits = Elastic(bits=(2, 8))
+    assert canonical(Genome((bits, Pick(bits=(4, 4)), Q))).stages[:2] == (
+        Elastic(bits=(8, 2)),
+        Pick(bits=(4,)),
+    )
+    idle, kept = Elastic(epochs=0), Elastic(epochs=0, bits=(8, 4))
+    assert canonical(Genome((kept, K, Q))).stages[0] == idle
+    assert canonical(Genome((kept, Pick(bits=(4,)), Q))).stages[0] == kept
     whole = Pick((1.0, 1.0))
     assert canonical(Genome((E, whole, Q))).stages[1] == whole
     once = canonical(Genome((E, K, D, Q)))
@@ -89,3 +98,35 @@ def test_variation_moves_picks_and_leaves_elastic_alone() -> None:
                 drops.add(stage.drop)
     assert {(0.5, 0.75), (0.625, 0.75), (0.5, 0.875), (0.375, 0.625)} <= keeps
     assert {(), (1,), (0, 1)} <= drops
+
+
+def test_without_bits_genomes_have_the_keys_and_the_variation_that_they_had() -> None:
+    """Figures of the release before stages had this gene."""
+    genome = canonical(Genome((E, K, Q, D)))
+    assert "bits" not in {gene for stage in genome.to_json()[:2] for gene in stage}
+    rng = Random(3)
+    child = genome
+    for _ in range(40):
+        child = crossover(rng, mutate(rng, SPACE, child), genome)[0]
+    assert (genome.key, child.key, rng.random()) == (
+        "ad907667bc70c21f",
+        "b46da786e5655512",
+        0.7497058096814536,
+    )
+
+
+def test_bits_of_a_pick_are_varied_together_with_those_of_the_scheme_after_it() -> None:
+    rng = Random(0)
+    trained, same = Elastic(bits=(8, 4)), Quantize((4,), learn_ranges=True)
+    genome = canonical(Genome((trained, Pick((0.5, 0.75), bits=(4,)), same, D)))
+    seen = set()
+    for _ in range(300):
+        stages = crossover(rng, mutate(rng, SPACE, genome), genome)[0].stages
+        if [type(stage) for stage in stages] == [Elastic, Pick, Quantize, Distill]:
+            assert isinstance(stages[1], Pick)
+            assert isinstance(stages[2], Quantize)
+            assert set(stages[1].bits) <= {8, 4}
+            if stages[1].bits != (4,):
+                assert stages[2].weight_bits in (stages[1].bits, (4,))
+                seen.add(stages[1].bits)
+    assert {(8,), (8, 4, 4), (4, 8, 4), (4, 4, 8)} <= seen

@@ -50,6 +50,9 @@ def test_what_is_inherited_is_no_int8_candidate_with_training() -> None:
     assert not replace(look(PICKS[0]), fidelity=1.0).is_inherited
     assert not Proposal(Genome((ELASTIC, PICKS[0], Quantize((4,)))), 0.0).is_inherited
     assert not Proposal(Genome((PICKS[0], Quantize())), 0.0).is_inherited
+    four = Pick((1.0, 1.0, 1.0), bits=(4,))
+    assert Proposal(Genome((Elastic(bits=(8, 4)), four, Quantize((4,)))), 0.0).is_inherited
+    assert not Proposal(Genome((Elastic(bits=(8, 4)), four, Quantize())), 0.0).is_inherited
     assert not Proposal(Genome((ELASTIC, PICKS[0], Distill(), Quantize())), 0.0).is_inherited
 
 
