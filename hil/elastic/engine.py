@@ -7,6 +7,9 @@
 4. Fine-tuning by successive halving (`hil.elastic.fine_tuning`) with tails that evolve
    (`hil.elastic.tails`); a finalist is trained with three seeds.
 
+With bits (the engine "elastic-bits", docs/decisions/0046), the weights of each unit of layers have
+a width of their own in all of this.
+
 Later a second elastic network, trained under quantization, makes Q-E-Pick-D possible for the same
 shapes: the order of the stages is a gene. docs/decisions/0033 has the reasons and measurements.
 """
@@ -19,21 +22,22 @@ from typing import Any
 
 from compress.genome import Distill, Elastic, Features, Genome, Quantize, Stage
 from compress.pipeline.network import Original, space_of
-from compress.pruning.groups import find_groups
 from compress.space.canonical import canonical
 from compress.space.recipes import baseline
 from compress.space.space import STUDENT_LENGTH_FACTOR, Space
 from hil.elastic.fine_tuning import Candidate, FineTuning
 from hil.elastic.knowledge import Knowledge
 from hil.elastic.lattice import Lattice, Shape
+from hil.elastic.network_lattice import lattice_of
 from hil.elastic.shape_search import ShapeIndividual, ShapeSearch, judged_count
-from hil.elastic.tails import children, starting_tails, tail_toolbox
+from hil.elastic.tails import at_bits, children, starting_tails, tail_toolbox
 from hil.objective.goal import Goal
 from hil.search.engine import Proposal
 from hil.types import Trial
 
 ELASTIC_LENGTH = 16  # epochs of an elastic network, as a multiple of the task's fine-tuning
-_NARROWEST = 0.25
+# Widths of weights that the engine "elastic-bits" chooses from (docs/decisions/0046).
+ELASTIC_BITS = (8, 4)
 _SPARE_DESIGNS = 5  # networks profiled beyond one for each group
 _COUNTS = (6, 4, 2)  # candidates of a batch, by rung
 _TAILS = 10  # the best ones, parents of as many new ones in every batch
@@ -65,19 +69,24 @@ class ShapesFirst:
         self.second_after = second_after
         self.length = space.epochs[len(space.epochs) // 2]
         epochs = ELASTIC_LENGTH * self.length
-        elastic = Elastic(lattice.narrowest, depth=bool(lattice.blocks), epochs=epochs)
-        self.networks = tuple((*before, elastic) for before in befores)
+        elastic = Elastic(
+            lattice.narrowest, depth=bool(lattice.blocks), bits=lattice.bits, epochs=epochs
+        )
+        # A network that trains under a scheme has the bits of that scheme.
+        used = [before for before in befores if not (lattice.bits and before)]
+        self.networks = tuple((*before, elastic) for before in used)
         self.asked = 0
         self.batches = 0  # of fine-tuning
         self.judged: list[Shape] = []
         self.activity = "starting"
         self._source = source
         self._shapes: ShapeSearch | None = None
-        self._known = Knowledge(goal, self._designs())
+        self._known = Knowledge(goal, self._designs(), lattice)
         self._shape_of: dict[Genome, Shape] = {}
         self._candidates: dict[Genome, Candidate] = {}
         self._finalist: Genome | None = None
-        self._tails = list(starting_tails(self.length, features))
+        tails = starting_tails(self.length, features)
+        self._tails = list(dict.fromkeys(map(self._plain, tails)))
         self._toolbox: Any = tail_toolbox(space, self.length)
         self._news: list[str] = []
 
@@ -126,7 +135,9 @@ class ShapesFirst:
         """The networks to profile by genome: pruned, not trained; the baseline is one of them."""
         count = len(self.lattice.channels) + _SPARE_DESIGNS
         shapes = (self.lattice.widest, *self.lattice.designs(count, seed=0))
-        return {canonical(Genome((self.lattice.prune(s), Quantize()))): s for s in shapes}
+        return {
+            canonical(Genome((self.lattice.prune(s), self.lattice.scheme(s)))): s for s in shapes
+        }
 
     def _start(self) -> list[Proposal]:
         """The baseline, the elastic network, networks to profile, and two recipes beside it."""
@@ -143,17 +154,25 @@ class ShapesFirst:
         ]
 
     def _genome(self, network: int, shape: Shape, tail: Genome | None = None) -> Genome:
-        """The genome of a sub-network with a tail, int8 without training if there is none.
+        """The genome of a sub-network with a tail; without one it is quantized without training.
 
-        A tail that begins with the scheme of the elastic network goes on under it.
+        A tail that begins with the scheme of the elastic network goes on under it. The schemes of a
+        tail get the bits of a shape that has some.
         """
-        before, after = self.networks[network], (Quantize(),) if tail is None else tail.stages
+        if tail is not None and shape.bits:
+            tail = at_bits(tail, self.lattice.layer_bits(shape))
+        before = self.networks[network]
+        after = (self.lattice.scheme(shape),) if tail is None else tail.stages
         if after[0] == before[0]:
             after = after[1:]
         genome = canonical(Genome((*before, self.lattice.pick(shape), *after)))
         if tail is None:
             self._shape_of[genome] = shape
         return genome
+
+    def _plain(self, tail: Genome) -> Genome:
+        """The tail in int8 where bits are the shapes'."""
+        return at_bits(tail, (8,)) if self.lattice.bits else tail
 
     def _look(self, network: int, shape: Shape) -> Proposal:
         return Proposal(self._genome(network, shape), fidelity=0.0)
@@ -184,7 +203,7 @@ class ShapesFirst:
                 return [self._look(1, shape) for shape in self.judged]
         chooser = self._known.fine_tuning(self._known.inherited(found), self._candidates)
         parents = self._best_tails(chooser)
-        fresh = children(rng, self._toolbox, parents, _TAILS)
+        fresh = map(self._plain, children(rng, self._toolbox, parents, _TAILS))
         tails = list(dict.fromkeys([*parents, *self._tails, *fresh]))
         proposals = []
         for one in chooser.choose(rng, tails, _COUNTS):
@@ -226,15 +245,14 @@ def elastic_search(
     seed: int,
     engine: type[ShapesFirst] = ShapesFirst,
     source: type[ShapeSearch] = ShapeSearch,
+    bits: tuple[int, ...] = (),
 ) -> ShapesFirst:
-    """The engine "elastic" over an original network's shapes."""
+    """The engine "elastic" over an original network's shapes, with `bits` those of its weights."""
     space = space_of(original)
     features: Features = "attention" if space.has_convolutions else "none"
-    return engine(lattice_of(original), space, goal, seed, features, source=source)
+    return engine(lattice_of(original, bits), space, goal, seed, features, source=source)
 
 
-def lattice_of(original: Original) -> Lattice:
-    """The shapes of a network's sub-networks: its dependency groups and removable blocks."""
-    groups = find_groups(original.lean, original.task.input_shape)
-    channels, blocks = (group.channels for group in groups), range(len(original.blocks))
-    return Lattice(tuple(channels), _NARROWEST, tuple(blocks))
+def elastic_bits_search(original: Original, goal: Goal, seed: int) -> ShapesFirst:
+    """The engine "elastic-bits": each unit of layers has weights of 8 or 4 bits."""
+    return elastic_search(original, goal, seed, bits=ELASTIC_BITS)

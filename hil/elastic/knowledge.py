@@ -9,8 +9,9 @@ import numpy as np
 
 from compress.genome import Genome
 from compress.space.recipes import baseline
+from hil.elastic.bit_factors import BitFactors, factors_of, measured_factors
 from hil.elastic.fine_tuning import Candidate, FineTuning, Inherited, cost_factors
-from hil.elastic.lattice import Shape
+from hil.elastic.lattice import Lattice, Shape
 from hil.elastic.shape_search import ShapeCosts, ShapeIndividual
 from hil.objective.decision import margin
 from hil.objective.goal import Goal
@@ -29,13 +30,15 @@ class Knowledge:
     repeats, by genome; `second` the accuracies inherited from a second elastic network, by shape.
     """
 
-    def __init__(self, goal: Goal, designed: Mapping[Genome, Shape]) -> None:
+    def __init__(self, goal: Goal, designed: Mapping[Genome, Shape], lattice: Lattice) -> None:
         self.goal = goal
         self.designed = designed
+        self.lattice = lattice
         self.trials: list[Trial] = []
         self.full: dict[Genome, Trial] = {}
         self.second: dict[Shape, float] = {}
         self._table: CostTable | None = None
+        self._factors: BitFactors = {}
         self._gate = Gate(goal)
 
     def add(self, trials: Sequence[Trial]) -> None:
@@ -45,42 +48,50 @@ class Knowledge:
 
     def make_table(self) -> tuple[bool, str]:
         """Make the cost table of the networks profiled so far: if there are enough, and a line."""
-        profiled = [
-            Profiled(shape.widths, shape.drop, m.layers, m.count)
+        seen = [
+            (Profiled(shape.widths, shape.drop, m.layers, m.count), shape)
             for genome, shape in self.designed.items()
             if (m := self._measurement(genome)) is not None and m.layers
         ]
+        profiled = [one for one, shape in seen if set(shape.bits) <= {8}]
         if len(profiled) < _FEWEST_PROFILED or not any(not one.drop for one in profiled):
             return False, (
                 f"{len(profiled)} networks could be profiled on the board, {_FEWEST_PROFILED} are "
                 "needed to predict costs: use --engine adaptive"
             )
         self._table = CostTable.of(profiled)
+        mixed = [(one, self.lattice.bits_by_name(shape)) for one, shape in seen]
+        self._factors = measured_factors(self._table, mixed)
         self._gate = Gate.calibrated(self.goal, self.trials)
         layers = len(self._table.layers)
         return True, (
-            f"costs of shapes: {layers} layers measured on the board in {len(profiled)} networks"
+            f"costs of shapes: {layers} layers measured on the board in {len(seen)} networks"
         )
 
     def predicted(self, shape: Shape) -> PredictedCosts:
         """The costs of a shape by the table. Raises ValueError before it was made."""
         if self._table is None:
             raise ValueError("no cost table yet")
-        return self._table.predict(shape.widths, shape.drop)
+        factors = factors_of(self._factors, self.lattice.bits_by_name(shape))
+        return self._table.predict(shape.widths, shape.drop, factors)
 
     def shape_costs(self, shape: Shape) -> ShapeCosts:
-        """The predicted costs of a shape in int8; its excess is that with half of the weights.
+        """The predicted costs of a shape at its bits, or in int8 if it has none.
 
-        A tail may have 4 bits: a shape that keeps the limits with them is worth looking at.
+        The excess of one without bits is that with half of the weights: a tail may have 4 bits, and
+        a shape that keeps the limits with them is worth looking at.
         """
         predicted = self.predicted(shape)
-        costs = self._gate.predict(predicted.estimate, baseline())
-        four_bits = replace(predicted.estimate, weight_bytes=predicted.estimate.weight_bytes // 2)
+        scheme = Genome((self.lattice.scheme(shape),))
+        costs = self._gate.predict(predicted.estimate, scheme)
+        least = predicted.estimate
+        if not shape.bits:
+            least = replace(least, weight_bytes=least.weight_bytes // 2)
         return ShapeCosts(
             flash_bytes=costs.flash_bytes,
             ram_bytes=costs.ram_bytes,
             count=predicted.count,
-            excess=self._gate.excess(four_bits, baseline()),
+            excess=self._gate.excess(least, scheme),
         )
 
     def inherited(

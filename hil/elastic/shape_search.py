@@ -30,10 +30,10 @@ _ATTEMPTS = 30  # mutations in a row that may give a known shape
 
 @dataclass(frozen=True, slots=True)
 class ShapeCosts:
-    """Predicted costs of a shape, int8: bytes, the board's count, and the excess over the limits.
+    """Predicted costs of a shape: bytes, the board's count, and the excess over the limits.
 
-    `excess` is the sum of the relative excesses over the limits of the goal that no tail avoids, 0
-    if all can be kept.
+    They are those at the shape's bits, int8 if it has none. `excess` is the sum of the relative
+    excesses over the limits of the goal that no tail avoids, 0 if all can be kept.
     """
 
     flash_bytes: float
@@ -129,10 +129,15 @@ class ShapeSearch:
         return [self.told[shape] for shape in chosen]
 
     def _uniform(self) -> list[Shape]:
-        """The shapes with the same share of all groups, the widest among them."""
+        """The shapes with the same share of all groups and the same bits, the widest among them."""
         least = self.lattice.narrowest
         steps = [least + (1.0 - least) * step / 12 for step in range(12, -1, -1)]
-        shapes = list(dict.fromkeys(self.lattice.uniform(share) for share in steps))[: self.size]
+        alike = (
+            self.lattice.uniform(share, bits)
+            for bits in self.lattice.bits or (None,)
+            for share in steps
+        )
+        shapes = list(dict.fromkeys(alike))[: self.size]
         self._asked.update(shapes)
         return shapes
 

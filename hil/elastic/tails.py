@@ -63,6 +63,18 @@ def kept_shape(tail: Genome, length: float) -> Genome:
     return canonical(Genome(tuple(stages)))
 
 
+def at_bits(tail: Genome, bits: tuple[int, ...]) -> Genome:
+    """The tail with weights of these bits in all its schemes."""
+    return canonical(
+        Genome(
+            tuple(
+                replace(stage, weight_bits=bits) if isinstance(stage, Quantize) else stage
+                for stage in tail.stages
+            )
+        )
+    )
+
+
 def lengthened(tail: Genome, rung: int) -> Genome:
     """The tail whose student has trained until `rung`: the same stage again, each time longer."""
     at = max(i for i, stage in enumerate(tail.stages) if isinstance(stage, Distill))

@@ -16,7 +16,8 @@ from compress.pipeline.network import Original
 from compress.tracing.normalize import copied
 from compress.training.train import Schedule, fit, loss_of
 from hil import formatting
-from hil.elastic.engine import ELASTIC_LENGTH, lattice_of
+from hil.elastic.engine import ELASTIC_LENGTH
+from hil.elastic.network_lattice import lattice_of
 from hil.elastic.tails import RUNGS
 from hil.search.engine import NETWORKS_PER_STEP
 from hil.search.registry import AUTO, ENGINES

@@ -41,8 +41,24 @@ class Profiled:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerFactors:
+    """What a layer costs with weights of other bits: its count and stored bytes relative to int8.
+
+    `scratch` is the memory that it needs beside, in bytes per byte of int8 weights: kernels expand
+    packed weights.
+    """
+
+    count: float = 1.0
+    weight_bytes: float = 1.0
+    scratch: float = 0.0
+
+
+_AS_INT8 = LayerFactors()
+
+
+@dataclass(frozen=True, slots=True)
 class PredictedCosts:
-    """The costs that a table predicts of a sub-network with int8 weights."""
+    """The costs that a table predicts of a sub-network; its weights are int8 without factors."""
 
     count: float
     estimate: Estimate
@@ -81,6 +97,12 @@ class LayerModel:
             weight_bytes=_relative(terms, [layer.weight_bytes for layer in seen]),
             live_bytes=_relative(rows, [layer.live_bytes for layer in seen]),
         )
+
+    def predict(self, row: Floats) -> tuple[float, float, float, float]:
+        """MACs, count, weight bytes and live bytes for the groups' widths and 1."""
+        terms = _terms(row @ self.inputs, row @ self.outputs)[0]
+        costs = (terms @ self.macs, terms @ self.count, terms @ self.weight_bytes)
+        return *map(float, costs), float(row @ self.live_bytes)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,15 +143,25 @@ class CostTable:
         scale, offset = _line(sums, [one.count for one in profiled])
         return cls(tuple(models), scale, offset, absent, len(profiled))
 
-    def predict(self, widths: Widths, drop: Sequence[int] = ()) -> PredictedCosts:
-        """The costs of the sub-network with these channels and without these blocks."""
-        row = np.array((*widths, 1.0))
+    def predict(
+        self,
+        widths: Widths,
+        drop: Sequence[int] = (),
+        factors: Mapping[str, LayerFactors] | None = None,
+    ) -> PredictedCosts:
+        """The costs of the sub-network with these channels and without these blocks.
+
+        `factors`, by name of the layer, multiply those of layers whose weights are not int8.
+        """
+        row, known = np.array((*widths, 1.0)), factors or {}
         gone: set[str] = set().union(*(self.absent.get(block, frozenset()) for block in drop))
         present = [layer for layer in self.layers if layer.name not in gone]
-        totals = np.zeros(3)
+        totals, arena = np.zeros(3), 0.0
         for layer in present:
-            terms = _terms(row @ layer.inputs, row @ layer.outputs)[0]
-            totals += (terms @ layer.macs, terms @ layer.count, terms @ layer.weight_bytes)
+            factor = known.get(layer.name, _AS_INT8)
+            macs, count, stored, live = layer.predict(row)
+            totals += (macs, count * factor.count, stored * factor.weight_bytes)
+            arena = max(arena, live + stored * factor.scratch)
         macs, count, weight_bytes = map(float, totals)
         return PredictedCosts(
             count=self.scale * count + self.offset,
@@ -137,7 +169,7 @@ class CostTable:
                 macs=round(macs),
                 bops=_BITS * round(macs),
                 weight_bytes=round(weight_bytes),
-                arena_bytes=round(max(float(row @ layer.live_bytes) for layer in present)),
+                arena_bytes=round(arena),
                 layers=len(present),
             ),
         )

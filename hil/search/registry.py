@@ -51,6 +51,7 @@ def _factory(path: str) -> Any:
 AUTO = "auto"
 ENGINES: dict[str, Opener] = {
     "elastic": _from_original("hil.elastic.engine:elastic_search"),
+    "elastic-bits": _from_original("hil.elastic.engine:elastic_bits_search"),
     "adaptive": _from_original("hil.search.adaptive:Adaptive"),
     "nsga2": _from_space("hil.search.nsga2:Nsga2"),
     "weighted": _from_space("hil.search.engine_weighted:WeightedSum"),
