@@ -49,7 +49,7 @@ PROPOSALS = [
     Proposal(Genome((Prune((0.25,) * 99, epochs=1), Quantize()))),  # infeasible: no such groups
 ]
 LOOKS = [
-    Proposal(Genome((Elastic(epochs=0.2), Pick((keep, 1.0, keep)), Quantize())), 0.0)
+    Proposal(Genome((Elastic(epochs=0.2), Pick((keep, 1.0)), Quantize())), 0.0)
     for keep in (1.0, 0.5)
 ]
 
