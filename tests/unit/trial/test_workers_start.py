@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from helpers.checkout import ROOT
+from hil.trial.jobs import WORKER_DIED
 
 _PROGRAM = """
 import os, signal, sys, time
@@ -106,4 +107,5 @@ def test_a_worker_that_dies_while_it_starts_is_told(tmp_path: Path, ballast: int
 def test_no_worker_is_left_where_the_system_gives_no_thread(tmp_path: Path, which: int) -> None:
     code, out, err = run(tmp_path, "no thread", which)
     assert (code, err) == (0, "")
-    assert out.endswith("can't start new thread\n")
+    # Python 3.12 ends a pool that cannot hand out its jobs by itself, without saying why.
+    assert out.endswith(("can't start new thread\n", f"{WORKER_DIED}\n"))
