@@ -25,6 +25,7 @@ GENOMES = (
     Genome((Quantize(learn_ranges=True), Distill("both", features="hints", width=0.5, epochs=2))),
     Genome((Distill(features="attention", width=0.5, fresh=True, epochs=2), Quantize())),
     Genome((Elastic(epochs=2), Pick((0.5, 0.75)), Quantize())),
+    Genome((Elastic(bits=(8, 2), epochs=2), Pick((0.5, 0.75), bits=(2,)), Quantize((2,)))),
     Genome((Quantize((4,), granularity="tensor"), Elastic(epochs=2), Pick((0.5, 0.75)))),
     Genome((Quantize((4,), learn_ranges=True), Elastic(epochs=2), Pick((0.5, 0.75)))),
 )
