@@ -292,6 +292,13 @@ def to_outer(values: IntArray, outer: FileTensor, inner: FileTensor) -> Array:
             return values
 
 
+def _ratio(inner: FileTensor, outer: FileTensor) -> float:
+    """The only scale of `inner` by that of `outer`; 0 if `outer` has several, or none above 0."""
+    if len(outer.scales) != 1 or not outer.scales[0] > 0:
+        return 0.0
+    return inner.scales[0] / outer.scales[0]
+
+
 def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
     """True if for every value of `inner` there is one of `outer` that it is converted from."""
     if outer.shape != inner.shape:
@@ -300,9 +307,8 @@ def _same_values(outer: FileTensor, inner: FileTensor) -> bool:
         return False
     if outer.type == TensorType.UINT8 and inner.type == TensorType.INT8:
         zero_points = tuple(zero_point + SHIFT for zero_point in inner.zero_points)
-        ratio = inner.scales[0] / outer.scales[0] if len(outer.scales) == 1 else 0.0
+        ratio = _ratio(inner, outer)
         return outer.zero_points == zero_points and abs(ratio - 1) < _LARGEST_DIFFERENCE
-    if outer.type == TensorType.INT32 and outer.zero_points == (0,) and len(outer.scales) == 1:
-        ratio = inner.scales[0] / outer.scales[0] if outer.scales[0] > 0 else 0.0
-        return inner.type in _INTEGERS and 2 <= ratio < _LARGEST_RATIO
+    if outer.type == TensorType.INT32 and outer.zero_points == (0,):
+        return inner.type in _INTEGERS and 2 <= _ratio(inner, outer) < _LARGEST_RATIO
     return outer.type == TensorType.FLOAT32 and inner.type in _INTEGERS

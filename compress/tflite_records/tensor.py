@@ -79,9 +79,11 @@ def from_file(stored: FileTensor) -> Tensor:
     only constants that are plain numbers (shapes, paddings) have none. Long names are cut.
 
     Raises UnsupportedLayer for another type, several zero points, or int64 values beyond int32;
-    UserError where data and shape disagree.
+    UserError where data and shape disagree, or for an extent below 0.
     """
     stored = replace(stored, name=shortened(stored.name))
+    if min(stored.shape, default=0) < 0:
+        raise UserError(f"tensor {stored.name} has an extent below 0: shape {stored.shape}")
     if stored.type == TensorType.INT64:
         stored = _narrowed(stored)
     if stored.type not in _DTYPES:

@@ -97,10 +97,11 @@ def test_half_an_int64_is_the_users() -> None:
         import_tflite(edited(on_int16(), with_tensor(BIAS, data=np.zeros(9, np.uint8))), "model")
 
 
-def test_a_conversion_to_another_scale_is_no_edge() -> None:
+@pytest.mark.parametrize("scale", [0.7, 0.0])
+def test_a_conversion_to_another_scale_is_no_edge(scale: float) -> None:
     data = with_edges(residual(), TensorType.UINT8)
     file = read(data)
-    other = with_tensor(file.inputs[0], scales=(0.7,))(file)
+    other = with_tensor(file.inputs[0], scales=(scale,))(file)
     with pytest.raises(UnsupportedLayer, match="quantize_0: input_uint8 is uint8"):
         import_tflite(write(other), "model")
 
@@ -189,7 +190,8 @@ def test_what_the_operators_without_weights_do_not_support_is_named(
         (with_tensor(1, shape=(8, 3, 3, 4)), "bytes of data for shape"),
         (with_tensor(1, type=TensorType.INT4), "216 bytes of data for shape"),
         (with_tensor(0, shape=(1, 8, 9, 3)), "conv_0: inconsistent graph"),
-        (with_tensor(0, shape=(1, 8, -8, 3)), "must be NHWC"),
+        (with_tensor(0, shape=(1, 8, -8, 3)), "an extent below 0"),
+        (with_tensor(3, shape=(1, 8, -8, 8)), "an extent below 0"),
         (with_tensor(0, shape=(1, 8, 2**31 - 1, 3)), "inconsistent graph"),
         (with_tensor(0, scales=(float("nan"),)), "inconsistent graph"),
         (with_tensor(0, zero_points=(400,)), "zero point 400"),
