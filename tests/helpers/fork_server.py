@@ -77,6 +77,8 @@ def handle(connection: socket.socket) -> None:
 def become(command: dict[str, object], fds: list[int]) -> None:
     """Make this process the one of a command: as if Python had been started for it."""
     os.setsid()
+    # What runs in the background, and so its children, begins with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)

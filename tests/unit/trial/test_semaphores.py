@@ -28,7 +28,9 @@ with ExitStack() as opened:
     if sys.argv[1:] == ["kill"]:
         from multiprocessing import resource_tracker
         import os, signal
-        os.kill(resource_tracker._resource_tracker._pid, signal.SIGKILL)
+        tracker = resource_tracker._resource_tracker._pid
+        os.kill(tracker, signal.SIGKILL)
+        os.waitpid(tracker, 0)
         print(pool.submit(abs, -8).result(), flush=True)
 """
 
