@@ -56,8 +56,11 @@ def _shut_down(pool: ProcessPoolExecutor) -> None:
 
     Python's own way fails where the system let the pool have processes, but no thread.
     """
-    with suppress(RuntimeError):  # "cannot join thread before it is started"
+    try:
         pool.shutdown(cancel_futures=True)
+    except RuntimeError as error:
+        if "before it is started" not in str(error):  # "cannot join thread ..."
+            raise
 
 
 def _register(names: list[str]) -> None:

@@ -108,4 +108,5 @@ def test_no_worker_is_left_where_the_system_gives_no_thread(tmp_path: Path, whic
     code, out, err = run(tmp_path, "no thread", which)
     assert (code, err) == (0, "")
     # Python 3.12 ends a pool that cannot hand out its jobs by itself, without saying why.
-    assert out.endswith(("can't start new thread\n", f"{WORKER_DIED}\n"))
+    ends_itself = which == 2 and sys.version_info >= (3, 12)
+    assert out.endswith(f"{WORKER_DIED}\n" if ends_itself else "can't start new thread\n")
