@@ -24,6 +24,7 @@ _TYPE_NAMES: Mapping[int, str] = {
     code: name.lower() for name, code in vars(TensorType).items() if isinstance(code, int)
 }
 
+_MOST_VALUES = 2**29  # bytes of each of the regions for code and SRAM (Armv7-M ARM, B3.1)
 _LARGEST_STATE = 2**24  # elements: more than any microcontroller's RAM
 
 
@@ -79,11 +80,17 @@ def from_file(stored: FileTensor) -> Tensor:
     only constants that are plain numbers (shapes, paddings) have none. Long names are cut.
 
     Raises UnsupportedLayer for another type, several zero points, or int64 values beyond int32;
-    UserError where data and shape disagree, or for an extent below 0.
+    UserError where data and shape disagree, for an extent below 0, or for more values than the
+    memory of any Cortex-M.
     """
     stored = replace(stored, name=shortened(stored.name))
     if min(stored.shape, default=0) < 0:
         raise UserError(f"tensor {stored.name} has an extent below 0: shape {stored.shape}")
+    if math.prod(stored.shape) > _MOST_VALUES:
+        raise UserError(
+            f"tensor {stored.name} has more values than a Cortex-M can have bytes of RAM, "
+            f"{_MOST_VALUES:,}: shape {stored.shape}"
+        )
     if stored.type == TensorType.INT64:
         stored = _narrowed(stored)
     if stored.type not in _DTYPES:
